@@ -1,0 +1,47 @@
+# How all targets are compiled.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+# The program finds its plugins relative to itself, in the build tree as in an installation.
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+set(CMAKE_LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
+set(BISSL_PLUGIN_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib/bissl/plugins)
+
+# One precompiled header serves all targets, so all are compiled with the same flags: position
+# independent, also the programs.
+set(CMAKE_CXX_COMPILE_OPTIONS_PIE "")
+add_compile_options(-fPIC -Wall -Wextra)
+if(BISSL_WARNINGS_AS_ERRORS)
+  add_compile_options(-Werror)
+endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # GCC 12 and 13 report these inside the standard library's strings and vectors where there is
+  # nothing to report (GCC bug 105651 and its kin).
+  add_compile_options(-Wno-array-bounds -Wno-stringop-overflow -Wno-stringop-overread -Wno-restrict)
+endif()
+
+if(BISSL_SANITIZE)
+  add_compile_options(-fsanitize=address,undefined -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address,undefined)
+endif()
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+      ${CCACHE_PROGRAM})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    add_compile_options(-fpch-preprocess)
+  endif()
+endif()
+
+# bissl_precompile(target): compile with the header that is shared by all of the project.
+function(bissl_precompile target)
+  set_target_properties(${target} PROPERTIES DEFINE_SYMBOL "")
+  target_precompile_headers(${target} REUSE_FROM bissl_pch)
+endfunction()

@@ -1,0 +1,54 @@
+#pragma once
+
+#include "bissl/parameters.h"
+#include "bissl/plugin.h"
+#include "plugins/component.h"
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace bissl {
+
+struct SubtableSpec;
+
+/// A key that holds a component: `optimizer = { use = "sgd", lr = 0.1 }`.
+struct ComponentSlot {
+  std::string name;
+  ComponentKind kind;
+  bool required = true;
+  std::string doc;
+};
+
+/// What may stand in one of the host's own tables. Stages, data sources and schedules declare
+/// theirs with the same Schema that components use for their options.
+struct TableSpec {
+  std::vector<ParameterSpec> parameters;
+  std::vector<ComponentSlot> components;
+  std::vector<SubtableSpec> tables;
+  /// Rules over valid values.
+  std::function<std::vector<Finding>(const ParameterValues&)> check;
+};
+
+struct SubtableSpec {
+  std::string name;
+  TableSpec table;
+  bool required = true;
+  std::string doc;
+};
+
+/// A checked table: every parameter present, every component found and its values checked.
+struct Table {
+  ParameterValues values;
+  std::map<std::string, ComponentChoice> components;
+  std::map<std::string, Table> tables;
+  std::string origin;  ///< "file.toml:12:1"
+
+  bool has_component(const std::string& name) const { return components.count(name) != 0; }
+  bool has_table(const std::string& name) const { return tables.count(name) != 0; }
+  const ComponentChoice& component(const std::string& name) const { return components.at(name); }
+  const Table& table(const std::string& name) const { return tables.at(name); }
+};
+
+}  // namespace bissl

@@ -1,0 +1,47 @@
+#include "plugins/component.h"
+
+#include "bissl/error.h"
+
+#include <fmt/format.h>
+
+namespace bissl {
+
+std::string ComponentChoice::describe() const {
+  return fmt::format("{} {} (library {}, used at {})", to_string(component->info.kind),
+                     component->info.text.name, component->library.path, origin);
+}
+
+void rethrow_as_component_error(const ComponentChoice& choice, const char* method) {
+  const std::string place = fmt::format("{}, in {}", choice.describe(), method);
+  try {
+    throw;
+  } catch (const Error& error) {
+    throw error.at(place);
+  } catch (const std::exception& exception) {
+    fail_run("{}: {}", place, exception.what());
+  } catch (...) {
+    fail_run("{}: an exception that is not a std::exception", place);
+  }
+}
+
+std::shared_ptr<void> ComponentChoice::create_erased(ComponentKind kind,
+                                                     const void* context) const {
+  if (component->info.kind != kind) {
+    fail_run("{} cannot serve as {}", describe(), to_string(kind));
+  }
+  auto made = call_component(*this, "construction",
+                             [&] { return component->info.create(values, context); });
+  if (!made) {
+    fail_run("{}: the factory made nothing", describe());
+  }
+  // The object shares its owner's life with the component, and so with the library's record.
+  struct Holder {
+    std::shared_ptr<const Component> component;
+    std::shared_ptr<void> object;
+  };
+  auto holder = std::make_shared<Holder>(Holder{component, std::move(made)});
+  void* object = holder->object.get();
+  return {std::move(holder), object};
+}
+
+}  // namespace bissl

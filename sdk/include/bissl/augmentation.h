@@ -1,0 +1,34 @@
+#pragma once
+
+#include "bissl/export.h"
+#include "bissl/image.h"
+#include "bissl/random.h"
+
+#include <cstdint>
+#include <span>
+
+namespace bissl {
+
+/// Makes a view, a float image in planes (CHW), of an 8-bit image (HWC).
+///
+/// `apply` is a pure function of its arguments: same image, same stream, same view, same result.
+/// Threads: after construction all methods are called from several threads at once.
+class BISSL_API Augmentation {
+ public:
+  virtual ~Augmentation();
+
+  /// The shape of the views made of images of shape `input`. Throws Error(ErrorKind::input) for
+  /// an input that cannot be handled.
+  virtual ImageShape view_shape(const ImageShape& input) const = 0;
+
+  /// Writes a view of `image` into `output` (view_shape(image.shape).elements() floats).
+  /// `view` numbers the views of one sample from 0, for augmentations that treat them differently;
+  /// `stream` is fresh for each (sample, epoch, view).
+  virtual void apply(const Image& image, int64_t view, RandomStream& stream,
+                     std::span<float> output) const = 0;
+};
+
+/// What the factory of an augmentation is given besides its options.
+struct AugmentationContext {};
+
+}  // namespace bissl

@@ -1,0 +1,48 @@
+#pragma once
+
+#include "bissl/export.h"
+#include "bissl/image.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace bissl {
+
+/// One sample: an image and its class, or −1 where the data has no labels.
+struct Sample {
+  Image image;
+  int64_t label = -1;
+};
+
+/// A source of images, labelled or not.
+///
+/// Threads: after construction all methods are called from several threads at once.
+/// Errors: the constructor throws Error(ErrorKind::input) when a file is missing, cut short or
+/// holds a label out of range; `get` may do so for data that is read late.
+///
+/// Choosing classes, a number of samples per class and the like is the host's work; it is the same
+/// for every dataset.
+class BISSL_API Dataset {
+ public:
+  virtual ~Dataset();
+
+  virtual int64_t size() const = 0;
+
+  /// Sample `index` in 0 … size() − 1; the same content each time.
+  virtual Sample get(int64_t index) const = 0;
+
+  /// The label of a sample. Override where that needs no decoding of the image.
+  virtual int64_t label(int64_t index) const;
+
+  /// The names of the classes, in the order of their labels; empty for unlabelled data.
+  virtual std::vector<std::string> class_names() const = 0;
+
+  /// A hash of the content (Hasher): equal for equal data wherever it lies on disk.
+  virtual std::string fingerprint() const = 0;
+};
+
+/// What the factory of a dataset is given besides its options.
+struct DatasetContext {};
+
+}  // namespace bissl

@@ -1,0 +1,218 @@
+#pragma once
+
+#include "bissl/abi.h"
+#include "bissl/export.h"
+#include "bissl/parameters.h"
+
+#include <fmt/format.h>
+#include <torch/version.h>
+
+#include <exception>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace bissl {
+
+class Dataset;
+class Augmentation;
+class Backbone;
+class Pretext;
+class Downstream;
+class Hypergradient;
+class Optimizer;
+struct DatasetContext;
+struct AugmentationContext;
+struct BackboneContext;
+struct PretextContext;
+struct DownstreamContext;
+struct HypergradientContext;
+struct OptimizerContext;
+
+/// The seven kinds of component.
+enum class ComponentKind {
+  dataset,
+  augmentation,
+  backbone,
+  pretext,
+  downstream,
+  hypergradient,
+  optimizer,
+};
+
+/// The kind's name as it stands in the enumeration.
+BISSL_API std::string to_string(ComponentKind kind);
+
+/// Binds an interface to its kind and to what its factory is given.
+template <class Interface>
+struct KindOf;
+template <>
+struct KindOf<Dataset> {
+  static constexpr ComponentKind kind = ComponentKind::dataset;
+  using Context = DatasetContext;
+};
+template <>
+struct KindOf<Augmentation> {
+  static constexpr ComponentKind kind = ComponentKind::augmentation;
+  using Context = AugmentationContext;
+};
+template <>
+struct KindOf<Backbone> {
+  static constexpr ComponentKind kind = ComponentKind::backbone;
+  using Context = BackboneContext;
+};
+template <>
+struct KindOf<Pretext> {
+  static constexpr ComponentKind kind = ComponentKind::pretext;
+  using Context = PretextContext;
+};
+template <>
+struct KindOf<Downstream> {
+  static constexpr ComponentKind kind = ComponentKind::downstream;
+  using Context = DownstreamContext;
+};
+template <>
+struct KindOf<Hypergradient> {
+  static constexpr ComponentKind kind = ComponentKind::hypergradient;
+  using Context = HypergradientContext;
+};
+template <>
+struct KindOf<Optimizer> {
+  static constexpr ComponentKind kind = ComponentKind::optimizer;
+  using Context = OptimizerContext;
+};
+
+/// What a person reads about a component.
+struct ComponentText {
+  std::string name;     ///< the word after `use =`: [a-z0-9-]+
+  std::string summary;  ///< one line
+  std::string source;   ///< the paper and equation of its formula, or empty
+};
+
+/// A component as the host keeps it, its C++ types erased.
+struct ComponentInfo {
+  ComponentKind kind = ComponentKind::dataset;
+  ComponentText text;
+  std::vector<ParameterSpec> parameters;
+  /// The component's own rules over valid values.
+  std::function<std::vector<Finding>(const ParameterValues&)> check;
+  /// Makes an instance: a std::shared_ptr<Interface> behind void; `context` points to the
+  /// interface's Context.
+  std::function<std::shared_ptr<void>(const ParameterValues&, const void* context)> create;
+};
+
+/// Handed by the host to a library's registration function.
+class BISSL_API Registrar {
+ public:
+  virtual ~Registrar();
+
+  /// Registers a component. Throws Error for a name that is taken or a declaration with faults.
+  virtual void add(ComponentInfo info) = 0;
+
+  /// Registers a component of kind `Interface` with options of type `Options`. The factory is
+  /// called as factory(const Options&, const Context&) and returns a std::shared_ptr<Interface>.
+  template <class Interface, class Options, class Factory>
+  void add(ComponentText text, Schema<Options> schema, Factory factory) {
+    ComponentInfo info;
+    info.kind = KindOf<Interface>::kind;
+    info.text = std::move(text);
+    info.parameters = schema.specs();
+    info.check = [schema](const ParameterValues& values) { return schema.check(values); };
+    info.create = [schema, factory](const ParameterValues& values, const void* context) {
+      using Context = typename KindOf<Interface>::Context;
+      std::shared_ptr<Interface> made =
+          factory(schema.parse(values), *static_cast<const Context*>(context));
+      return std::static_pointer_cast<void>(std::move(made));
+    };
+    add(std::move(info));
+  }
+};
+
+/// For components without parameters.
+struct NoOptions {};
+
+namespace detail {
+
+inline void copy_text(const char* text, char* buffer, uint64_t size) {
+  if (size > 0) {
+    const std::string whole = text;
+    whole.copy(buffer, size - 1);
+    buffer[whole.size() < size - 1 ? whole.size() : size - 1] = '\0';
+  }
+}
+
+template <class Register>
+int register_guarded(Register function, void* registrar, char* error, uint64_t size) noexcept {
+  try {
+    function(*static_cast<Registrar*>(registrar));
+    return 0;
+  } catch (const std::exception& exception) {
+    copy_text(exception.what(), error, size);
+  } catch (...) {
+    copy_text("an exception that is not a std::exception", error, size);
+  }
+  return 1;
+}
+
+}  // namespace detail
+}  // namespace bissl
+
+#if defined(__SANITIZE_ADDRESS__)
+#define BISSL_DETAIL_ASAN BISSL_BUILD_ADDRESS_SANITIZER
+#else
+#define BISSL_DETAIL_ASAN 0u
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define BISSL_DETAIL_TSAN BISSL_BUILD_THREAD_SANITIZER
+#else
+#define BISSL_DETAIL_TSAN 0u
+#endif
+#if defined(_GLIBCXX_DEBUG)
+#define BISSL_DETAIL_DEBUG BISSL_BUILD_DEBUG_STDLIB
+#else
+#define BISSL_DETAIL_DEBUG 0u
+#endif
+#if defined(__clang__)
+#define BISSL_DETAIL_COMPILER "clang"
+#define BISSL_DETAIL_COMPILER_VERSION __clang_major__
+#else
+#define BISSL_DETAIL_COMPILER "gcc"
+#define BISSL_DETAIL_COMPILER_VERSION __GNUC__
+#endif
+#if defined(_LIBCPP_VERSION)
+#define BISSL_DETAIL_STDLIB "libc++"
+#define BISSL_DETAIL_CXX11_ABI 1
+#else
+#define BISSL_DETAIL_STDLIB "libstdc++"
+#define BISSL_DETAIL_CXX11_ABI _GLIBCXX_USE_CXX11_ABI
+#endif
+
+/// The stamp of whatever is compiled with these headers.
+#define BISSL_STAMP(plugin_name, plugin_version, plugin_license, register_function)                \
+  BisslPluginStamp {                                                                               \
+    sizeof(BisslPluginStamp), BISSL_STAMP_MAGIC, BISSL_SDK_VERSION_MAJOR, BISSL_SDK_VERSION_MINOR, \
+        TORCH_VERSION_MAJOR, TORCH_VERSION_MINOR, BISSL_DETAIL_CXX11_ABI, __GXX_ABI_VERSION,       \
+        BISSL_DETAIL_DEBUG | BISSL_DETAIL_ASAN | BISSL_DETAIL_TSAN, BISSL_DETAIL_COMPILER_VERSION, \
+        BISSL_DETAIL_COMPILER, BISSL_DETAIL_STDLIB, plugin_name, plugin_version, plugin_license,   \
+        register_function                                                                          \
+  }
+
+/// Makes a library a plugin. Stands once in each library, followed by the body of the function
+/// that registers its components:
+///
+///     BISSL_PLUGIN("my-plugin", "1.0.0", "MIT", registrar) {
+///       registrar.add<bissl::Hypergradient, CgOptions>({...}, schema(), factory);
+///     }
+#define BISSL_PLUGIN(plugin_name, plugin_version, plugin_license, registrar)                       \
+  static void bissl_register_components(bissl::Registrar& registrar);                              \
+  static int bissl_register_guarded(void* host, char* error, uint64_t size) {                      \
+    return bissl::detail::register_guarded(bissl_register_components, host, error, size);          \
+  }                                                                                                \
+  extern "C" __attribute__((visibility("default"))) const BisslPluginStamp* bissl_plugin_entry() { \
+    static const BisslPluginStamp stamp =                                                          \
+        BISSL_STAMP(plugin_name, plugin_version, plugin_license, bissl_register_guarded);          \
+    return &stamp;                                                                                 \
+  }                                                                                                \
+  static void bissl_register_components(bissl::Registrar& registrar)

@@ -1,0 +1,37 @@
+#pragma once
+
+#include "bissl/export.h"
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace bissl {
+
+/// Tensors of one model in the order of its parameters: the vectors of bilevel optimisation.
+using TensorList = std::vector<at::Tensor>;
+
+/// Tensors with names, for states and weights.
+using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
+
+// The functions below treat a list as one long vector. Both arguments must have the same shapes in
+// the same order. They record no gradients. A sum runs within a tensor in the tensor's precision,
+// and over the tensors in double precision.
+
+/// Σ xᵢ·yᵢ
+BISSL_API double dot(const TensorList& x, const TensorList& y);
+/// ‖x‖₂
+BISSL_API double norm(const TensorList& x);
+/// x ← x + a·y, in place.
+BISSL_API void add_scaled(TensorList& x, double a, const TensorList& y);
+/// x ← a·x, in place.
+BISSL_API void scale(TensorList& x, double a);
+/// Copies that share no memory with `x`.
+BISSL_API TensorList copy(const TensorList& x);
+BISSL_API TensorList zeros_like(const TensorList& x);
+/// Whether no element is NaN or infinite.
+BISSL_API bool all_finite(const TensorList& x);
+
+}  // namespace bissl

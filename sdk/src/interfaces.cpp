@@ -1,0 +1,76 @@
+// Key functions: the type information and virtual tables of the interfaces live in this library.
+
+#include "bissl/augmentation.h"
+#include "bissl/backbone.h"
+#include "bissl/dataset.h"
+#include "bissl/downstream.h"
+#include "bissl/hypergradient.h"
+#include "bissl/optimizer.h"
+#include "bissl/plugin.h"
+#include "bissl/pretext.h"
+
+namespace bissl {
+
+Registrar::~Registrar() = default;
+Dataset::~Dataset() = default;
+Augmentation::~Augmentation() = default;
+Backbone::~Backbone() = default;
+Pretext::~Pretext() = default;
+MetricAccumulator::~MetricAccumulator() = default;
+Downstream::~Downstream() = default;
+Optimizer::~Optimizer() = default;
+LowerProblem::~LowerProblem() = default;
+Hypergradient::~Hypergradient() = default;
+
+int64_t Dataset::label(int64_t index) const { return get(index).label; }
+
+void Pretext::after_step(Backbone& /*backbone*/) {}
+
+double Optimizer::momentum() const { return 0.0; }
+
+NamedTensors Hypergradient::state() const { return {}; }
+
+void Hypergradient::load_state(const NamedTensors& state) {
+  if (!state.empty()) {
+    fail_input("the checkpoint holds a state \"{}\" for a hypergradient approximator without one",
+               state.front().first);
+  }
+}
+
+std::string to_string(SolveStatus status) {
+  switch (status) {
+    case SolveStatus::direct:
+      return "direct";
+    case SolveStatus::converged:
+      return "converged";
+    case SolveStatus::iteration_limit:
+      return "iteration_limit";
+    case SolveStatus::negative_curvature:
+      return "negative_curvature";
+    case SolveStatus::diverged:
+      return "diverged";
+  }
+  return "unknown";
+}
+
+std::string to_string(ComponentKind kind) {
+  switch (kind) {
+    case ComponentKind::dataset:
+      return "dataset";
+    case ComponentKind::augmentation:
+      return "augmentation";
+    case ComponentKind::backbone:
+      return "backbone";
+    case ComponentKind::pretext:
+      return "pretext";
+    case ComponentKind::downstream:
+      return "downstream";
+    case ComponentKind::hypergradient:
+      return "hypergradient";
+    case ComponentKind::optimizer:
+      return "optimizer";
+  }
+  return "unknown";
+}
+
+}  // namespace bissl
