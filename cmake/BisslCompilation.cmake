@@ -12,7 +12,7 @@ set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 set(CMAKE_LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
 set(BISSL_PLUGIN_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib/bissl/plugins)
 
-# One precompiled header serves all targets, so all are compiled with the same flags: position
+# One precompiled header serves all targets that want it, so all are compiled with the same flags: position
 # independent, also the programs.
 set(CMAKE_CXX_COMPILE_OPTIONS_PIE "")
 add_compile_options(-fPIC -Wall -Wextra)
@@ -40,7 +40,8 @@ if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   endif()
 endif()
 
-# bissl_precompile(target): compile with the header that is shared by all of the project.
+# bissl_precompile(target): compile with the shared precompiled header. Worth it for files that
+# include torch/nn or torch/autograd headers (12 s without, 5 s with it); others take 1 to 3 s without.
 function(bissl_precompile target)
   set_target_properties(${target} PROPERTIES DEFINE_SYMBOL "")
   target_precompile_headers(${target} REUSE_FROM bissl_pch)

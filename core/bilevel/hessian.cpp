@@ -1,0 +1,58 @@
+#include "bilevel/hessian.h"
+
+#include "bissl/error.h"
+
+#include <ATen/ops/zeros_like.h>
+#include <torch/autograd.h>
+
+namespace bissl {
+
+HessianOperator::HessianOperator(const at::Tensor& loss, TensorList parameters)
+    : parameters_(std::move(parameters)) {
+  const at::AutoGradMode grad(true);
+  gradients_ = torch::autograd::grad({loss}, parameters_, /*grad_outputs=*/{},
+                                     /*retain_graph=*/true, /*create_graph=*/true,
+                                     /*allow_unused=*/true);
+}
+
+TensorList HessianOperator::product(const TensorList& x) const {
+  const at::AutoGradMode grad(true);
+  // Rows without a graph (the loss is linear in them, or does not reach them) are zero.
+  TensorList outputs;
+  TensorList cotangents;
+  for (size_t i = 0; i < gradients_.size(); ++i) {
+    if (gradients_[i].defined() && gradients_[i].requires_grad()) {
+      outputs.push_back(gradients_[i]);
+      cotangents.push_back(x[i]);
+    }
+  }
+  TensorList result;
+  if (!outputs.empty()) {
+    try {
+      result = torch::autograd::grad(outputs, parameters_, cotangents, /*retain_graph=*/true,
+                                     /*create_graph=*/false, /*allow_unused=*/true);
+    } catch (const c10::Error& error) {
+      fail_input(
+          "the pretext loss has no second derivative: {}. Choose a backbone and a loss that are "
+          "twice differentiable, or a hypergradient approximator that needs no Hessian",
+          error.what_without_backtrace());
+    }
+  }
+  result.resize(parameters_.size());
+  for (size_t i = 0; i < result.size(); ++i) {
+    result[i] = result[i].defined() ? result[i].detach() : at::zeros_like(parameters_[i]);
+  }
+  return result;
+}
+
+TensorList HessianOperator::gradient() const {
+  TensorList detached;
+  detached.reserve(gradients_.size());
+  for (size_t i = 0; i < gradients_.size(); ++i) {
+    detached.push_back(gradients_[i].defined() ? gradients_[i].detach()
+                                               : at::zeros_like(parameters_[i]));
+  }
+  return detached;
+}
+
+}  // namespace bissl
