@@ -1,0 +1,61 @@
+#include "bissl/backbone.h"
+#include "bissl/plugin.h"
+#include "resnet_module.h"
+
+namespace bissl::resnet {
+namespace {
+
+struct Options {
+  std::string stem = "imagenet";
+  int64_t width = 64;
+};
+
+Schema<Options> schema() {
+  Schema<Options> schema;
+  schema
+      .add("stem", &Options::stem,
+           "first layer: \"imagenet\" is 7x7 with stride 2 and max-pooling, \"small\" is 3x3 with "
+           "stride 1 for images of about 32 pixels")
+      .choices({"imagenet", "small"});
+  schema.add("width", &Options::width, "channels of the first layer; 64 is the standard network")
+      .at_least(1)
+      .at_most(1024)
+      .unit("channels");
+  return schema;
+}
+
+class ResNet : public Backbone {
+ public:
+  ResNet(const Architecture& architecture, const Options& options, const BackboneContext& context)
+      : module_(std::make_shared<ResNetModule>(architecture, context.input.channels, options.width,
+                                               options.stem == "small")) {}
+
+  at::Tensor forward(const at::Tensor& images) override { return module_->forward(images); }
+  int64_t features() const override { return module_->features(); }
+  torch::nn::Module& module() override { return *module_; }
+
+ private:
+  std::shared_ptr<ResNetModule> module_;
+};
+
+void add(Registrar& registrar, const std::string& name, Architecture architecture) {
+  registrar.add<Backbone>(
+      {.name = name,
+       .summary = "residual network; its weights carry torchvision's names",
+       .source = "He et al. 2015, arXiv 1512.03385, table 1"},
+      schema(),
+      [architecture](const Options& options,
+                     const BackboneContext& context) -> std::shared_ptr<Backbone> {
+        return std::make_shared<ResNet>(architecture, options, context);
+      });
+}
+
+}  // namespace
+}  // namespace bissl::resnet
+
+BISSL_PLUGIN("resnet", "1.0.0", "MIT", registrar) {
+  using bissl::resnet::add;
+  add(registrar, "resnet18", {.blocks = {2, 2, 2, 2}, .bottleneck = false});
+  add(registrar, "resnet34", {.blocks = {3, 4, 6, 3}, .bottleneck = false});
+  add(registrar, "resnet50", {.blocks = {3, 4, 6, 3}, .bottleneck = true});
+}

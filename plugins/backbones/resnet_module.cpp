@@ -1,0 +1,144 @@
+#include "resnet_module.h"
+
+#include <ATen/ops/max_pool2d.h>
+#include <ATen/ops/relu.h>
+#include <torch/nn/init.h>
+
+#include <string>
+
+namespace bissl::resnet {
+namespace {
+
+namespace nn = torch::nn;
+
+nn::Conv2d convolution(int64_t in, int64_t out, int64_t kernel, int64_t stride) {
+  return nn::Conv2d(
+      nn::Conv2dOptions(in, out, kernel).stride(stride).padding(kernel / 2).bias(false));
+}
+
+/// The path beside a block's convolutions: the identity, or a 1x1 convolution where shapes change.
+class Shortcut {
+ public:
+  void build(nn::Module& parent, int64_t in, int64_t out, int64_t stride) {
+    if (stride != 1 || in != out) {
+      downsample_ = nn::Sequential(convolution(in, out, 1, stride), nn::BatchNorm2d(out));
+      parent.register_module("downsample", downsample_);
+    }
+  }
+
+  at::Tensor forward(const at::Tensor& x) {
+    return downsample_.is_empty() ? x : downsample_->forward(x);
+  }
+
+ private:
+  nn::Sequential downsample_{nullptr};
+};
+
+class BasicBlock : public nn::Module {
+ public:
+  BasicBlock(int64_t in, int64_t width, int64_t stride) {
+    conv1_ = register_module("conv1", convolution(in, width, 3, stride));
+    bn1_ = register_module("bn1", nn::BatchNorm2d(width));
+    conv2_ = register_module("conv2", convolution(width, width, 3, 1));
+    bn2_ = register_module("bn2", nn::BatchNorm2d(width));
+    shortcut_.build(*this, in, width, stride);
+  }
+
+  at::Tensor forward(const at::Tensor& x) {
+    at::Tensor y = at::relu(bn1_(conv1_(x)));
+    y = bn2_(conv2_(y));
+    return at::relu(y + shortcut_.forward(x));
+  }
+
+ private:
+  nn::Conv2d conv1_{nullptr};
+  nn::Conv2d conv2_{nullptr};
+  nn::BatchNorm2d bn1_{nullptr};
+  nn::BatchNorm2d bn2_{nullptr};
+  Shortcut shortcut_;
+};
+
+/// How much wider a bottleneck's end is than its middle.
+constexpr int64_t expansion = 4;
+
+class Bottleneck : public nn::Module {
+ public:
+  Bottleneck(int64_t in, int64_t width, int64_t stride) {
+    conv1_ = register_module("conv1", convolution(in, width, 1, 1));
+    bn1_ = register_module("bn1", nn::BatchNorm2d(width));
+    conv2_ = register_module("conv2", convolution(width, width, 3, stride));
+    bn2_ = register_module("bn2", nn::BatchNorm2d(width));
+    conv3_ = register_module("conv3", convolution(width, width * expansion, 1, 1));
+    bn3_ = register_module("bn3", nn::BatchNorm2d(width * expansion));
+    shortcut_.build(*this, in, width * expansion, stride);
+  }
+
+  at::Tensor forward(const at::Tensor& x) {
+    at::Tensor y = at::relu(bn1_(conv1_(x)));
+    y = at::relu(bn2_(conv2_(y)));
+    y = bn3_(conv3_(y));
+    return at::relu(y + shortcut_.forward(x));
+  }
+
+ private:
+  nn::Conv2d conv1_{nullptr};
+  nn::Conv2d conv2_{nullptr};
+  nn::Conv2d conv3_{nullptr};
+  nn::BatchNorm2d bn1_{nullptr};
+  nn::BatchNorm2d bn2_{nullptr};
+  nn::BatchNorm2d bn3_{nullptr};
+  Shortcut shortcut_;
+};
+
+}  // namespace
+
+ResNetModule::ResNetModule(const Architecture& architecture, int64_t channels, int64_t width,
+                           bool small_stem)
+    : small_stem_(small_stem), features_(width) {
+  conv1_ = small_stem
+               ? convolution(channels, width, 3, 1)
+               : nn::Conv2d(nn::Conv2dOptions(channels, width, 7).stride(2).padding(3).bias(false));
+  register_module("conv1", conv1_);
+  bn1_ = register_module("bn1", nn::BatchNorm2d(width));
+  for (size_t i = 0; i < architecture.blocks.size(); ++i) {
+    const auto layer_width = width << i;
+    layers_.push_back(
+        make_layer(architecture, layer_width, architecture.blocks[i], i == 0 ? 1 : 2));
+    register_module("layer" + std::to_string(i + 1), layers_.back());
+  }
+  // He et al., "Delving deep into rectifiers", as torchvision initialises its ResNets.
+  for (const auto& module : modules(/*include_self=*/false)) {
+    if (auto* convolution = module->as<nn::Conv2dImpl>()) {
+      nn::init::kaiming_normal_(convolution->weight, 0.0, torch::kFanOut, torch::kReLU);
+    }
+  }
+}
+
+nn::Sequential ResNetModule::make_layer(const Architecture& architecture, int64_t width,
+                                        int64_t blocks, int64_t stride) {
+  nn::Sequential layer;
+  for (int64_t i = 0; i < blocks; ++i) {
+    const int64_t block_stride = i == 0 ? stride : 1;
+    if (architecture.bottleneck) {
+      layer->push_back(Bottleneck(features_, width, block_stride));
+      features_ = width * expansion;
+    } else {
+      layer->push_back(BasicBlock(features_, width, block_stride));
+      features_ = width;
+    }
+  }
+  return layer;
+}
+
+at::Tensor ResNetModule::forward(const at::Tensor& images) {
+  at::Tensor x = at::relu(bn1_(conv1_(images)));
+  if (!small_stem_) {
+    x = at::max_pool2d(x, {3, 3}, {2, 2}, {1, 1});
+  }
+  for (auto& layer : layers_) {
+    x = layer->forward(x);
+  }
+  return x.mean({2, 3});
+}
+
+}  // namespace bissl::resnet

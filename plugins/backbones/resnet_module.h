@@ -1,0 +1,45 @@
+#pragma once
+
+#include <torch/nn/module.h>
+#include <torch/nn/modules/batchnorm.h>
+#include <torch/nn/modules/container/sequential.h>
+#include <torch/nn/modules/conv.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace bissl::resnet {
+
+/// The shape of a residual network (He et al., "Deep residual learning for image recognition",
+/// arXiv 1512.03385, table 1).
+struct Architecture {
+  std::vector<int64_t> blocks;  ///< residual blocks in each of the four layers
+  bool bottleneck = false;      ///< 1x1-3x3-1x1 blocks with four times the width at their end
+};
+
+/// The residual network without its classifier. Names of parameters and buffers are those of
+/// torchvision.models.resnet.
+class ResNetModule : public torch::nn::Module {
+ public:
+  /// `channels` of the images, `width` of the first layer (64 in the paper). The small stem is a
+  /// 3x3 convolution with stride 1 and no pooling, as usual for images of about 32 pixels; the
+  /// other one is the paper's, 7x7 with stride 2 and a maximum over 3x3.
+  ResNetModule(const Architecture& architecture, int64_t channels, int64_t width, bool small_stem);
+
+  /// (N, C, H, W) → (N, features()): the last layer's mean over all positions.
+  at::Tensor forward(const at::Tensor& images);
+
+  int64_t features() const { return features_; }
+
+ private:
+  torch::nn::Sequential make_layer(const Architecture& architecture, int64_t width, int64_t blocks,
+                                   int64_t stride);
+
+  bool small_stem_;
+  int64_t features_;  ///< while building: the channels that the next block receives
+  torch::nn::Conv2d conv1_{nullptr};
+  torch::nn::BatchNorm2d bn1_{nullptr};
+  std::vector<torch::nn::Sequential> layers_;
+};
+
+}  // namespace bissl::resnet

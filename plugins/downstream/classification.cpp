@@ -1,0 +1,108 @@
+#include "bissl/downstream.h"
+#include "bissl/plugin.h"
+
+#include <ATen/ops/cross_entropy_loss.h>
+#include <torch/nn/modules/linear.h>
+
+namespace bissl {
+namespace {
+
+struct Options {
+  double label_smoothing = 0.0;
+};
+
+Schema<Options> schema() {
+  Schema<Options> schema;
+  schema
+      .add("label_smoothing", &Options::label_smoothing,
+           "share of the target probability that is spread over all classes")
+      .at_least(0)
+      .less_than(1);
+  return schema;
+}
+
+/// Top-1 and top-5 accuracy, and the mean cross entropy.
+class Accuracy : public MetricAccumulator {
+ public:
+  explicit Accuracy(int64_t classes) : classes_(classes) {}
+
+  void add(const at::Tensor& outputs, const at::Tensor& targets) override {
+    const at::Tensor expected = targets.unsqueeze(1);
+    // The rank of the true class. A class whose logit is not smaller counts as ranked before it:
+    // constant or NaN outputs score nothing rather than everything.
+    const at::Tensor truth = outputs.gather(1, expected);
+    const at::Tensor rank = outputs.lt(truth).logical_not().sum(1) - 1;
+    top1_ += rank.lt(1).sum().item<int64_t>();
+    top5_ += rank.lt(5).sum().item<int64_t>();
+    loss_ += at::cross_entropy_loss(outputs, targets).item<double>() *
+             static_cast<double>(targets.size(0));
+    count_ += targets.size(0);
+  }
+
+  Metrics result() const override {
+    const auto mean = [this](double sum) {
+      return count_ == 0 ? 0.0 : sum / static_cast<double>(count_);
+    };
+    Metrics metrics{{"top1", mean(static_cast<double>(top1_))}};
+    if (classes_ > 5) {
+      metrics.emplace_back("top5", mean(static_cast<double>(top5_)));
+    }
+    metrics.emplace_back("loss", mean(loss_));
+    return metrics;
+  }
+
+ private:
+  int64_t classes_;
+  int64_t top1_ = 0;
+  int64_t top5_ = 0;
+  int64_t count_ = 0;
+  double loss_ = 0.0;
+};
+
+/// A linear layer called "fc", as in torchvision's networks, with the cross entropy.
+class Classification : public Downstream {
+ public:
+  Classification(const Options& options, const DownstreamContext& context)
+      : options_(options),
+        classes_(context.classes),
+        module_(std::make_shared<torch::nn::Module>()) {
+    fc_ = module_->register_module("fc", torch::nn::Linear(context.features, context.classes));
+  }
+
+  at::Tensor forward(const at::Tensor& features) override { return fc_->forward(features); }
+
+  at::Tensor loss(const at::Tensor& outputs, const at::Tensor& targets) override {
+    return at::cross_entropy_loss(outputs, targets, /*weight=*/{}, at::Reduction::Mean,
+                                  /*ignore_index=*/-100, options_.label_smoothing);
+  }
+
+  std::unique_ptr<MetricAccumulator> metrics() const override {
+    return std::make_unique<Accuracy>(classes_);
+  }
+
+  torch::nn::Module& module() override { return *module_; }
+
+ private:
+  Options options_;
+  int64_t classes_;
+  std::shared_ptr<torch::nn::Module> module_;
+  torch::nn::Linear fc_{nullptr};
+};
+
+}  // namespace
+}  // namespace bissl
+
+BISSL_PLUGIN("classification", "1.0.0", "MIT", registrar) {
+  using namespace bissl;
+  registrar.add<Downstream>(
+      {.name = "classification",
+       .summary = "one class per image: linear head, cross entropy, top-1 and top-5 accuracy",
+       .source = ""},
+      schema(),
+      [](const Options& options, const DownstreamContext& context) -> std::shared_ptr<Downstream> {
+        if (context.classes < 2) {
+          fail_input("classification needs at least 2 classes; the data has {}", context.classes);
+        }
+        return std::make_shared<Classification>(options, context);
+      });
+}

@@ -1,0 +1,32 @@
+#include "bissl/hypergradient.h"
+#include "bissl/plugin.h"
+
+namespace bissl {
+namespace {
+
+/// v = u: the curvature of the lower level is ignored.
+class Identity : public Hypergradient {
+ public:
+  HypergradientSolution solve(const TensorList& u, LowerProblem& /*lower*/) override {
+    HypergradientSolution solution;
+    solution.v = copy(u);
+    return solution;
+  }
+
+  bool needs_hessian() const override { return false; }
+  int64_t products_per_solve() const override { return 0; }
+};
+
+}  // namespace
+}  // namespace bissl
+
+BISSL_PLUGIN("identity", "1.0.0", "MIT", registrar) {
+  using namespace bissl;
+  registrar.add<Hypergradient>(
+      {.name = "identity",
+       .summary = "v = u, as if the lower level had no curvature; no Hessian products",
+       .source = "Luketina et al. 2016, arXiv 1511.06727 (T1-T2)"},
+      Schema<NoOptions>(),
+      [](const NoOptions& /*options*/, const HypergradientContext& /*context*/)
+          -> std::shared_ptr<Hypergradient> { return std::make_shared<Identity>(); });
+}

@@ -1,0 +1,115 @@
+#include "bissl/optimizer.h"
+#include "optimizers.h"
+#include "state_buffers.h"
+
+#include <ATen/ops/tensor.h>
+#include <c10/core/GradMode.h>
+
+#include <cmath>
+
+namespace bissl::optimizers {
+namespace {
+
+struct Options {
+  double lr = 0.001;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+  double weight_decay = 0.01;
+  bool decay_1d = true;
+};
+
+Schema<Options> schema() {
+  Schema<Options> schema;
+  schema.add("lr", &Options::lr, "learning rate").required().at_least(0);
+  schema.add("beta1", &Options::beta1, "decay of the mean of gradients").at_least(0).less_than(1);
+  schema.add("beta2", &Options::beta2, "decay of the mean of squared gradients")
+      .at_least(0)
+      .less_than(1);
+  schema.add("epsilon", &Options::epsilon, "added to the root of the mean square").more_than(0);
+  schema
+      .add("weight_decay", &Options::weight_decay,
+           "share of the weights, times the learning rate, taken away in each step")
+      .at_least(0);
+  schema.add("decay_1d", &Options::decay_1d,
+             "whether weight decay reaches biases and normalisations (one-dimensional parameters)");
+  schema.rule([](const Options& options, std::vector<Finding>& findings) {
+    if (!options.decay_1d && options.weight_decay == 0) {
+      findings.push_back(
+          {Finding::Severity::warning, "decay_1d", "has no effect without weight decay"});
+    }
+  });
+  return schema;
+}
+
+/// Adam with decoupled weight decay.
+class AdamW : public Optimizer {
+ public:
+  AdamW(const Options& options, const OptimizerContext& context)
+      : options_(options),
+        parameters_(context.parameters),
+        mean_("mean", context.parameters),
+        mean_square_("mean_square", context.parameters) {}
+
+  void step(double rate) override {
+    const c10::NoGradGuard no_grad;
+    ++steps_;
+    const double lr = options_.lr * rate;
+    const auto steps = static_cast<double>(steps_);
+    const double correction1 = 1.0 - std::pow(options_.beta1, steps);
+    const double correction2 = 1.0 - std::pow(options_.beta2, steps);
+    for (size_t i = 0; i < parameters_.size(); ++i) {
+      at::Tensor& parameter = parameters_[i].second;
+      const at::Tensor& gradient = parameter.grad();
+      if (!gradient.defined()) {
+        continue;
+      }
+      if (applies_to(parameter, options_.decay_1d)) {
+        parameter.mul_(1.0 - lr * options_.weight_decay);
+      }
+      mean_[i].mul_(options_.beta1).add_(gradient, 1.0 - options_.beta1);
+      mean_square_[i].mul_(options_.beta2).addcmul_(gradient, gradient, 1.0 - options_.beta2);
+      const at::Tensor denominator =
+          mean_square_[i].sqrt().div_(std::sqrt(correction2)).add_(options_.epsilon);
+      parameter.addcdiv_(mean_[i], denominator, -lr / correction1);
+    }
+  }
+
+  double learning_rate() const override { return options_.lr; }
+  double momentum() const override { return options_.beta1; }
+
+  NamedTensors state() const override {
+    NamedTensors state{{"steps", at::tensor(steps_)}};
+    mean_.save(state);
+    mean_square_.save(state);
+    return state;
+  }
+
+  void load_state(const NamedTensors& state) override {
+    steps_ = find_state(state, "steps", at::tensor(steps_)).item<int64_t>();
+    mean_.load(state);
+    mean_square_.load(state);
+  }
+
+ private:
+  Options options_;
+  NamedTensors parameters_;
+  StateBuffers mean_;
+  StateBuffers mean_square_;
+  int64_t steps_ = 0;
+};
+
+}  // namespace
+
+void add_adamw(Registrar& registrar) {
+  registrar.add<Optimizer>(
+      {.name = "adamw",
+       .summary = "Adam with decoupled weight decay",
+       .source = "Loshchilov and Hutter 2019, arXiv 1711.05101, algorithm 2"},
+      schema(),
+      [](const Options& options, const OptimizerContext& context) -> std::shared_ptr<Optimizer> {
+        return std::make_shared<AdamW>(options, context);
+      });
+}
+
+}  // namespace bissl::optimizers

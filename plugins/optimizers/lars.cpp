@@ -1,0 +1,109 @@
+#include "bissl/optimizer.h"
+#include "optimizers.h"
+#include "state_buffers.h"
+
+#include <c10/core/GradMode.h>
+
+namespace bissl::optimizers {
+namespace {
+
+struct Options {
+  double lr = 0.1;
+  double momentum = 0.9;
+  double weight_decay = 0.0;
+  double trust = 0.001;
+  bool decay_1d = false;
+  bool scale_1d = false;
+};
+
+Schema<Options> schema() {
+  Schema<Options> schema;
+  schema.add("lr", &Options::lr, "learning rate").required().at_least(0);
+  schema.add("momentum", &Options::momentum, "share of the last update that is kept")
+      .at_least(0)
+      .less_than(1);
+  schema.add("weight_decay", &Options::weight_decay, "L2 penalty added to the gradient")
+      .at_least(0);
+  schema.add("trust", &Options::trust, "trust coefficient of the layer-wise scaling").more_than(0);
+  schema.add("decay_1d", &Options::decay_1d,
+             "whether weight decay reaches biases and normalisations (one-dimensional parameters)");
+  schema.add(
+      "scale_1d", &Options::scale_1d,
+      "whether biases and normalisations (one-dimensional parameters) are scaled layer-wise");
+  schema.rule([](const Options& options, std::vector<Finding>& findings) {
+    if (options.decay_1d && options.weight_decay == 0) {
+      findings.push_back(
+          {Finding::Severity::warning, "decay_1d", "has no effect without weight decay"});
+    }
+  });
+  return schema;
+}
+
+/// Layer-wise adaptive rate scaling: with g ← ∇ + wd·θ and q = trust·‖θ‖/‖g‖ for each tensor,
+/// m ← µ·m + q·g, θ ← θ − lr·m. q is 1 where either norm is 0 and for tensors without scaling.
+class Lars : public Optimizer {
+ public:
+  Lars(const Options& options, const OptimizerContext& context)
+      : options_(options),
+        parameters_(context.parameters),
+        momentum_("momentum", context.parameters) {}
+
+  void step(double rate) override {
+    const c10::NoGradGuard no_grad;
+    const double lr = options_.lr * rate;
+    for (size_t i = 0; i < parameters_.size(); ++i) {
+      at::Tensor& parameter = parameters_[i].second;
+      if (!parameter.grad().defined()) {
+        continue;
+      }
+      at::Tensor gradient = parameter.grad();
+      if (options_.weight_decay != 0 && applies_to(parameter, options_.decay_1d)) {
+        gradient = gradient.add(parameter, options_.weight_decay);
+      }
+      at::Tensor& momentum = momentum_[i];
+      momentum.mul_(options_.momentum).add_(gradient, scaling(parameter, gradient));
+      parameter.add_(momentum, -lr);
+    }
+  }
+
+  double learning_rate() const override { return options_.lr; }
+  double momentum() const override { return options_.momentum; }
+
+  NamedTensors state() const override {
+    NamedTensors state;
+    momentum_.save(state);
+    return state;
+  }
+
+  void load_state(const NamedTensors& state) override { momentum_.load(state); }
+
+ private:
+  double scaling(const at::Tensor& parameter, const at::Tensor& gradient) const {
+    if (!applies_to(parameter, options_.scale_1d)) {
+      return 1.0;
+    }
+    const double parameter_norm = parameter.norm().item<double>();
+    const double gradient_norm = gradient.norm().item<double>();
+    return parameter_norm > 0 && gradient_norm > 0 ? options_.trust * parameter_norm / gradient_norm
+                                                   : 1.0;
+  }
+
+  Options options_;
+  NamedTensors parameters_;
+  StateBuffers momentum_;
+};
+
+}  // namespace
+
+void add_lars(Registrar& registrar) {
+  registrar.add<Optimizer>(
+      {.name = "lars",
+       .summary = "momentum with a rate for each layer, for large batches",
+       .source = "You et al. 2017, arXiv 1708.03888, algorithm 1"},
+      schema(),
+      [](const Options& options, const OptimizerContext& context) -> std::shared_ptr<Optimizer> {
+        return std::make_shared<Lars>(options, context);
+      });
+}
+
+}  // namespace bissl::optimizers

@@ -1,0 +1,100 @@
+#include "bissl/plugin.h"
+#include "bissl/pretext.h"
+#include "nt_xent.h"
+
+#include <torch/nn/modules/activation.h>
+#include <torch/nn/modules/batchnorm.h>
+#include <torch/nn/modules/container/sequential.h>
+#include <torch/nn/modules/linear.h>
+
+namespace bissl {
+namespace {
+
+struct Options {
+  double temperature = 0.5;
+  std::vector<int64_t> projector = {256, 256, 256};
+  std::string forward = "joint";
+};
+
+Schema<Options> schema() {
+  Schema<Options> schema;
+  schema
+      .add("temperature", &Options::temperature,
+           "divides the cosine similarities: smaller weighs hard negatives more")
+      .more_than(0);
+  schema
+      .add("projector", &Options::projector,
+           "widths of the projector's layers; batch normalisation and ReLU follow all but the "
+           "last, which has neither bias nor normalisation")
+      .at_least(1);
+  schema
+      .add("forward", &Options::forward,
+           "\"joint\" sends both views through the network in one batch with common statistics "
+           "of batch normalisation, \"separate\" one after the other, as most published code does")
+      .choices({"joint", "separate"});
+  schema.rule([](const Options& options, std::vector<Finding>& findings) {
+    if (options.projector.empty()) {
+      findings.push_back({Finding::Severity::error, "projector", "needs at least one layer"});
+    }
+  });
+  return schema;
+}
+
+torch::nn::Sequential make_projector(int64_t features, const std::vector<int64_t>& widths) {
+  namespace nn = torch::nn;
+  nn::Sequential layers;
+  int64_t in = features;
+  for (size_t i = 0; i + 1 < widths.size(); ++i) {
+    layers->push_back(nn::Linear(in, widths[i]));
+    layers->push_back(nn::BatchNorm1d(widths[i]));
+    layers->push_back(nn::ReLU());
+    in = widths[i];
+  }
+  layers->push_back(nn::Linear(nn::LinearOptions(in, widths.back()).bias(false)));
+  return layers;
+}
+
+class SimClr : public Pretext {
+ public:
+  SimClr(const Options& options, const PretextContext& context)
+      : options_(options), projector_(make_projector(context.features, options.projector)) {}
+
+  int64_t views() const override { return 2; }
+  bool couples_samples() const override { return true; }
+
+  at::Tensor loss(Backbone& backbone, const at::Tensor& views) override {
+    if (views.size(1) < 2) {
+      fail_input("simclr compares the samples of a batch, so it needs at least 2; found {}",
+                 views.size(1));
+    }
+    if (options_.forward == "separate") {
+      const at::Tensor first = projector_->forward(backbone.forward(views[0]));
+      const at::Tensor second = projector_->forward(backbone.forward(views[1]));
+      return nt_xent(first, second, options_.temperature);
+    }
+    const at::Tensor embeddings = projector_->forward(backbone.forward(views.flatten(0, 1)));
+    const auto halves = embeddings.chunk(2);
+    return nt_xent(halves[0], halves[1], options_.temperature);
+  }
+
+  torch::nn::Module& module() override { return *projector_; }
+
+ private:
+  Options options_;
+  torch::nn::Sequential projector_;
+};
+
+}  // namespace
+}  // namespace bissl
+
+BISSL_PLUGIN("simclr", "1.0.0", "MIT", registrar) {
+  using namespace bissl;
+  registrar.add<Pretext>(
+      {.name = "simclr",
+       .summary = "contrasts two views of each image with all others of the batch (NT-Xent)",
+       .source = "Chen et al. 2020, arXiv 2002.05709, equation 1"},
+      schema(),
+      [](const Options& options, const PretextContext& context) -> std::shared_ptr<Pretext> {
+        return std::make_shared<SimClr>(options, context);
+      });
+}
