@@ -1,0 +1,98 @@
+#include "data/batches.h"
+
+#include "bissl/error.h"
+
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+
+namespace bissl {
+namespace {
+
+/// How many epochs' orders are kept: enough for the loader's threads around an epoch's end.
+constexpr size_t kept_orders = 4;
+
+}  // namespace
+
+BatchSource::BatchSource(std::shared_ptr<const DataView> data,
+                         std::shared_ptr<const Augmentation> augmentation, ComponentChoice choice,
+                         BatchOptions options)
+    : data_(std::move(data)),
+      augmentation_(std::move(augmentation)),
+      choice_(std::move(choice)),
+      options_(std::move(options)),
+      order_purpose_(options_.purpose + "/order"),
+      view_purpose_(options_.purpose + "/views") {
+  const Sample first = data_->get(0);
+  view_shape_ = call_component(choice_, "view_shape",
+                               [&] { return augmentation_->view_shape(first.image.shape); });
+}
+
+int64_t BatchSource::batches() const {
+  return (data_->size() + options_.batch - 1) / options_.batch;
+}
+
+BatchSource::Position BatchSource::position(int64_t place) const {
+  if (options_.order == Order::sequential) {
+    return {0, place};
+  }
+  const int64_t epoch = place / data_->size();
+  const int64_t within = place % data_->size();
+  const std::lock_guard lock(orders_mutex_);
+  auto found = std::find_if(orders_.begin(), orders_.end(),
+                            [&](const auto& entry) { return entry.first == epoch; });
+  if (found == orders_.end()) {
+    if (orders_.size() == kept_orders) {
+      orders_.erase(orders_.begin());
+    }
+    RandomStream stream(options_.seed, order_purpose_, static_cast<uint64_t>(epoch));
+    orders_.emplace_back(
+        epoch, std::make_shared<const std::vector<int64_t>>(permutation(stream, data_->size())));
+    found = orders_.end() - 1;
+  }
+  return {epoch, (*found->second)[within]};
+}
+
+void BatchSource::write_views(const Position& position, const Sample& sample, float* output,
+                              int64_t view_stride) const {
+  for (int64_t view = 0; view < options_.views; ++view) {
+    RandomStream stream(options_.seed, view_purpose_, static_cast<uint64_t>(position.epoch),
+                        static_cast<uint64_t>(position.sample), static_cast<uint64_t>(view));
+    augmentation_->apply(
+        sample.image, view, stream,
+        {output + view * view_stride, static_cast<size_t>(view_shape_.elements())});
+  }
+}
+
+Batch BatchSource::make(int64_t number) const {
+  const int64_t first = number * options_.batch;
+  const int64_t count = options_.order == Order::sequential
+                            ? std::min(options_.batch, data_->size() - first)
+                            : options_.batch;
+  Batch batch;
+  batch.views = at::empty(
+      {options_.views, count, view_shape_.channels, view_shape_.height, view_shape_.width},
+      at::kFloat);
+  if (data_->labelled()) {
+    batch.targets = at::empty({count}, at::kLong);
+  }
+  auto* views = batch.views.data_ptr<float>();
+  const int64_t elements = view_shape_.elements();
+  for (int64_t i = 0; i < count; ++i) {
+    const Position place = position(first + i);
+    const Sample sample = data_->get(place.sample);
+    call_component(choice_, "apply", [&] {
+      if (augmentation_->view_shape(sample.image.shape) != view_shape_) {
+        fail_input("sample {} of {}x{} pixels gives views of another shape than the first sample",
+                   place.sample, sample.image.shape.height, sample.image.shape.width);
+      }
+      write_views(place, sample, views + i * elements, count * elements);
+    });
+    if (data_->labelled()) {
+      batch.targets.data_ptr<int64_t>()[i] = sample.label;
+    }
+  }
+  return batch;
+}
+
+}  // namespace bissl

@@ -1,0 +1,79 @@
+#pragma once
+
+#include "bissl/augmentation.h"
+#include "data/selection.h"
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace bissl {
+
+/// Samples ready for a network.
+struct Batch {
+  at::Tensor views;    ///< (V, N, C, H, W), float32
+  at::Tensor targets;  ///< (N), int64; undefined for unlabelled data
+};
+
+/// In which order a BatchSource goes through its data.
+enum class Order {
+  shuffled,    ///< epoch after epoch, each in a new random order, without end
+  sequential,  ///< once, in the data's own order; the last batch may be smaller
+};
+
+struct BatchOptions {
+  int64_t batch = 1;  ///< samples in a batch
+  int64_t views = 1;  ///< views of each sample
+  Order order = Order::shuffled;
+  uint64_t seed = 0;
+  /// Keeps the random streams of different uses apart: "pretrain", "bissl/lower", …
+  std::string purpose;
+};
+
+/// Makes batches by number. Batch b of a shuffled source holds positions b·N … (b+1)·N − 1 of the
+/// endless sequence of shuffled epochs: every batch is full, each sample comes once an epoch, and
+/// where to continue after an interruption is told by the number alone. A batch's content is a
+/// function of the options and its number. Safe for use by several threads.
+class BatchSource {
+ public:
+  /// `augmentation` is named in errors by `choice`. Throws Error(ErrorKind::input) when the views
+  /// of the first sample cannot be made.
+  BatchSource(std::shared_ptr<const DataView> data,
+              std::shared_ptr<const Augmentation> augmentation, ComponentChoice choice,
+              BatchOptions options);
+
+  Batch make(int64_t number) const;
+
+  /// Batches of a sequential source.
+  int64_t batches() const;
+  /// Samples in the data.
+  int64_t samples() const { return data_->size(); }
+  const ImageShape& view_shape() const { return view_shape_; }
+  const DataView& data() const { return *data_; }
+
+ private:
+  struct Position {
+    int64_t epoch;
+    int64_t sample;
+  };
+  Position position(int64_t place) const;
+  void write_views(const Position& position, const Sample& sample, float* output,
+                   int64_t view_stride) const;
+
+  std::shared_ptr<const DataView> data_;
+  std::shared_ptr<const Augmentation> augmentation_;
+  ComponentChoice choice_;
+  BatchOptions options_;
+  ImageShape view_shape_;
+  std::string order_purpose_;
+  std::string view_purpose_;
+  // The orders of the epochs last asked for; a batch touches at most a few.
+  mutable std::mutex orders_mutex_;
+  mutable std::vector<std::pair<int64_t, std::shared_ptr<const std::vector<int64_t>>>> orders_;
+};
+
+}  // namespace bissl

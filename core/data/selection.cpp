@@ -1,0 +1,174 @@
+#include "data/selection.h"
+
+#include "bissl/error.h"
+#include "bissl/random.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+#include <numeric>
+
+namespace bissl {
+namespace {
+
+Schema<SelectionOptions> make_schema() {
+  Schema<SelectionOptions> schema;
+  schema.add("classes", &SelectionOptions::classes,
+             "classes to keep, by name or number, in the order of their new labels; empty keeps "
+             "all");
+  schema
+      .add("per_class", &SelectionOptions::per_class,
+           "samples to keep of each class, chosen at random; unset keeps all")
+      .at_least(1)
+      .unit("samples");
+  schema
+      .add("limit", &SelectionOptions::limit,
+           "samples to keep in all, chosen at random; unset keeps all")
+      .at_least(1)
+      .unit("samples");
+  schema
+      .add("subset_seed", &SelectionOptions::subset_seed,
+           "seed of the random choice, apart from the pipeline's")
+      .at_least(0);
+  schema.rule([](const SelectionOptions& options, std::vector<Finding>& findings) {
+    if (options.subset_seed != 0 && !options.per_class && !options.limit) {
+      findings.push_back(
+          {Finding::Severity::warning, "subset_seed", "has no effect without per_class or limit"});
+    }
+  });
+  return schema;
+}
+
+/// The label that `text` names, as a class name or a number, or −1.
+int64_t find_class(const std::vector<std::string>& names, const std::string& text) {
+  const auto found = std::find(names.begin(), names.end(), text);
+  if (found != names.end()) {
+    return found - names.begin();
+  }
+  int64_t number = -1;
+  const char* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, number);
+  const bool valid = error == std::errc() && rest == end && number >= 0 &&
+                     number < static_cast<int64_t>(names.size());
+  return valid ? number : -1;
+}
+
+/// `count` of the `candidates`, in ascending order.
+std::vector<int64_t> draw(RandomStream stream, const std::vector<int64_t>& candidates,
+                          int64_t count) {
+  std::vector<int64_t> drawn;
+  const std::vector<int64_t> order = permutation(stream, static_cast<int64_t>(candidates.size()));
+  for (int64_t i = 0; i < count; ++i) {
+    drawn.push_back(candidates[order[i]]);
+  }
+  std::sort(drawn.begin(), drawn.end());
+  return drawn;
+}
+
+}  // namespace
+
+const Schema<SelectionOptions>& selection_schema() {
+  static const Schema<SelectionOptions> schema = make_schema();
+  return schema;
+}
+
+TableSpec selection_spec() {
+  TableSpec spec;
+  spec.parameters = selection_schema().specs();
+  spec.check = [](const ParameterValues& values) { return selection_schema().check(values); };
+  return spec;
+}
+
+DataView::DataView(std::shared_ptr<const Dataset> dataset, const SelectionOptions& selection)
+    : dataset_(std::move(dataset)), class_names_(dataset_->class_names()) {
+  indices_.resize(static_cast<size_t>(dataset_->size()));
+  std::iota(indices_.begin(), indices_.end(), 0);
+  label_of_.resize(class_names_.size());
+  std::iota(label_of_.begin(), label_of_.end(), 0);
+  if (class_names_.empty() && (!selection.classes.empty() || selection.per_class)) {
+    fail_input("the data has no labels, so `classes` and `per_class` cannot choose among it");
+  }
+  for (const int64_t index : indices_) {
+    const int64_t label = labelled() ? dataset_->label(index) : 0;
+    if (labelled() && (label < 0 || label >= static_cast<int64_t>(class_names_.size()))) {
+      fail_input("sample {} has the label {}; expected 0 to {}", index, label,
+                 class_names_.size() - 1);
+    }
+  }
+  if (!selection.classes.empty()) {
+    choose_classes(selection.classes);
+  }
+  if (selection.per_class) {
+    choose_per_class(*selection.per_class, selection.subset_seed);
+  }
+  if (selection.limit) {
+    if (*selection.limit > size()) {
+      fail_input("limit = {}, but there are only {} samples", *selection.limit, size());
+    }
+    indices_ = draw(RandomStream(static_cast<uint64_t>(selection.subset_seed), "data/limit"),
+                    indices_, *selection.limit);
+  }
+  if (indices_.empty()) {
+    fail_input("no samples are left");
+  }
+}
+
+void DataView::choose_classes(const std::vector<std::string>& classes) {
+  std::vector<std::string> chosen_names;
+  std::fill(label_of_.begin(), label_of_.end(), -1);
+  for (const std::string& text : classes) {
+    const int64_t label = find_class(class_names_, text);
+    if (label < 0) {
+      fail_input("classes: there is no class \"{}\"; the classes are \"{}\", or 0 to {}", text,
+                 fmt::join(class_names_, "\", \""), class_names_.size() - 1);
+    }
+    if (label_of_[label] >= 0) {
+      fail_input("classes: \"{}\" is named twice", class_names_[label]);
+    }
+    label_of_[label] = static_cast<int64_t>(chosen_names.size());
+    chosen_names.push_back(class_names_[label]);
+  }
+  std::erase_if(indices_, [this](int64_t index) { return label_of_[dataset_->label(index)] < 0; });
+  class_names_ = std::move(chosen_names);
+}
+
+void DataView::choose_per_class(int64_t count, int64_t seed) {
+  std::vector<std::vector<int64_t>> by_class(class_names_.size());
+  for (const int64_t index : indices_) {
+    by_class[label_of_[dataset_->label(index)]].push_back(index);
+  }
+  indices_.clear();
+  for (size_t label = 0; label < by_class.size(); ++label) {
+    if (count > static_cast<int64_t>(by_class[label].size())) {
+      fail_input("per_class = {}, but class \"{}\" has only {} samples", count, class_names_[label],
+                 by_class[label].size());
+    }
+    const std::vector<int64_t> drawn =
+        draw(RandomStream(static_cast<uint64_t>(seed), "data/per_class", 0, label), by_class[label],
+             count);
+    indices_.insert(indices_.end(), drawn.begin(), drawn.end());
+  }
+  std::sort(indices_.begin(), indices_.end());
+}
+
+Sample DataView::get(int64_t index) const {
+  Sample sample = dataset_->get(indices_[index]);
+  sample.label = labelled() ? label_of_[sample.label] : -1;
+  return sample;
+}
+
+int64_t DataView::label(int64_t index) const {
+  return labelled() ? label_of_[dataset_->label(indices_[index])] : -1;
+}
+
+DataView open_data(const DataSource& source) {
+  try {
+    const auto dataset = source.dataset.create<Dataset>(DatasetContext{});
+    return DataView(dataset, selection_schema().parse(source.selection.values));
+  } catch (const Error& error) {
+    throw error.at(fmt::format("data.{} ({})", source.name, source.dataset.origin));
+  }
+}
+
+}  // namespace bissl
