@@ -1,0 +1,45 @@
+#pragma once
+
+#include "bissl/optimizer.h"
+#include "bissl/pretext.h"
+
+namespace bissl {
+
+/// What one step of the lower level, or of pretraining, came to.
+struct PretextStep {
+  double loss = 0;           ///< L_P on the batch, before the step
+  double proximity = 0;      ///< (λ/2)·‖θ_P − θ_D‖²
+  double gradient_norm = 0;  ///< before clipping
+};
+
+/// Training of backbone and pretext head on L_P(θ_P, φ_P) + (λ/2)·‖θ_P − θ_D‖² (method of
+/// arXiv 2410.02387, lower level). Without an anchor it is plain pretraining.
+class LowerLevel {
+ public:
+  /// `optimizer` holds the parameters of the backbone ("backbone." before their names) and then
+  /// those of the pretext task, as lower_parameters gives them.
+  LowerLevel(Backbone& backbone, Pretext& pretext, Optimizer& optimizer, double max_grad_norm);
+
+  /// Ties the backbone to `anchor`, another backbone of the same shapes that is only read.
+  void tie_to(Backbone& anchor, double lambda);
+
+  /// One optimizer step on (V, N, C, H, W) views at `rate` times the base rate. Throws
+  /// Error(ErrorKind::run) when the loss or the gradient is not finite; the weights are then those
+  /// before the step.
+  PretextStep step(const at::Tensor& views, double rate);
+
+ private:
+  Backbone& backbone_;
+  Pretext& pretext_;
+  Optimizer& optimizer_;
+  double max_grad_norm_;
+  NamedTensors parameters_;  ///< backbone first
+  size_t backbone_parameters_;
+  TensorList anchor_;
+  double lambda_ = 0;
+};
+
+/// The parameters that the lower level trains: the backbone's, then the pretext task's.
+NamedTensors lower_parameters(Backbone& backbone, Pretext& pretext);
+
+}  // namespace bissl

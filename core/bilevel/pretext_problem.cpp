@@ -1,0 +1,67 @@
+#include "bilevel/pretext_problem.h"
+
+#include "models/evaluation_guard.h"
+#include "models/gradients.h"
+#include "models/module_state.h"
+
+#include <torch/nn/module.h>
+
+namespace bissl {
+
+PretextProblem::PretextProblem(Backbone& backbone, Pretext& pretext, at::Tensor views,
+                               double lambda, uint64_t noise_seed)
+    : backbone_(backbone),
+      pretext_(pretext),
+      views_(std::move(views)),
+      lambda_(lambda),
+      noise_seed_(noise_seed) {
+  const NamedTensors parameters = trainable_parameters(backbone.module());
+  parameters_ = tensors_of(parameters);
+  for (const auto& entry : parameters) {
+    names_.push_back(entry.first);
+  }
+}
+
+at::Tensor PretextProblem::loss() {
+  const EvaluationGuard guard({&backbone_.module(), &pretext_.module()}, noise_seed_);
+  const at::AutoGradMode grad(true);
+  return pretext_.loss(backbone_, views_);
+}
+
+TensorList PretextProblem::hessian_product(const TensorList& x) {
+  if (!hessian_) {
+    hessian_.emplace(loss(), parameters_);
+  }
+  ++products_;
+  return hessian_->product(x);
+}
+
+TensorList PretextProblem::gradient(const TensorList& shift) {
+  if (shift.empty()) {
+    return gradients_of(loss(), parameters_);
+  }
+  // Through variable_data the weights move without their version counters, which a kept graph
+  // checks; copying the saved values back restores them to the bit.
+  const at::NoGradGuard no_grad;
+  const TensorList saved = copy(parameters_);
+  TensorList weights;
+  for (const at::Tensor& parameter : parameters_) {
+    weights.push_back(parameter.variable_data());
+  }
+  const auto restore = [&] {
+    for (size_t i = 0; i < weights.size(); ++i) {
+      weights[i].copy_(saved[i]);
+    }
+  };
+  add_scaled(weights, 1.0, shift);
+  try {
+    TensorList gradient = gradients_of(loss(), parameters_);
+    restore();
+    return gradient;
+  } catch (...) {
+    restore();
+    throw;
+  }
+}
+
+}  // namespace bissl

@@ -1,0 +1,44 @@
+#pragma once
+
+#include "bilevel/hessian.h"
+#include "bissl/hypergradient.h"
+#include "bissl/pretext.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+
+namespace bissl {
+
+/// The lower level of one round: θ_P, φ_P and one pretext batch, held still while the upper steps
+/// run. The gradient's graph is built when it is first asked for and serves all of them.
+class PretextProblem : public LowerProblem {
+ public:
+  /// `noise_seed` fixes what is random inside the loss, for all products and gradients alike.
+  PretextProblem(Backbone& backbone, Pretext& pretext, at::Tensor views, double lambda,
+                 uint64_t noise_seed);
+
+  TensorList hessian_product(const TensorList& x) override;
+  TensorList gradient(const TensorList& shift) override;
+  double lambda() const override { return lambda_; }
+  const std::vector<std::string>& parameter_names() const override { return names_; }
+
+  /// ∇_θ and products are counted for the reports.
+  int64_t products() const { return products_; }
+
+ private:
+  at::Tensor loss();
+
+  Backbone& backbone_;
+  Pretext& pretext_;
+  at::Tensor views_;
+  double lambda_;
+  uint64_t noise_seed_;
+  TensorList parameters_;
+  std::vector<std::string> names_;
+  std::optional<HessianOperator> hessian_;
+  int64_t products_ = 0;
+};
+
+}  // namespace bissl

@@ -1,0 +1,68 @@
+#include "models/module_state.h"
+
+#include "bissl/error.h"
+
+#include <fmt/ranges.h>
+#include <torch/nn/module.h>
+
+#include <map>
+
+namespace bissl {
+
+NamedTensors trainable_parameters(const torch::nn::Module& module) {
+  NamedTensors parameters;
+  for (const auto& entry : module.named_parameters()) {
+    if (entry.value().requires_grad()) {
+      parameters.emplace_back(entry.key(), entry.value());
+    }
+  }
+  return parameters;
+}
+
+TensorList tensors_of(const NamedTensors& named) {
+  TensorList tensors;
+  tensors.reserve(named.size());
+  for (const auto& entry : named) {
+    tensors.push_back(entry.second);
+  }
+  return tensors;
+}
+
+NamedTensors module_state(const torch::nn::Module& module) {
+  NamedTensors state;
+  for (const auto& entry : module.named_parameters()) {
+    state.emplace_back(entry.key(), entry.value().detach());
+  }
+  for (const auto& entry : module.named_buffers()) {
+    state.emplace_back(entry.key(), entry.value());
+  }
+  return state;
+}
+
+void load_module_state(torch::nn::Module& module, const NamedTensors& state,
+                       const std::string& what) {
+  const at::NoGradGuard no_grad;
+  std::map<std::string, at::Tensor> given(state.begin(), state.end());
+  NamedTensors own = module_state(module);
+  for (const auto& [name, tensor] : own) {
+    const auto found = given.find(name);
+    if (found == given.end()) {
+      fail_input("{}: there is no \"{}\", which the network has", what, name);
+    }
+    if (found->second.sizes() != tensor.sizes()) {
+      fail_input("{}: \"{}\" has shape [{}], the network's has [{}]", what, name,
+                 fmt::join(found->second.sizes(), ", "), fmt::join(tensor.sizes(), ", "));
+    }
+  }
+  if (given.size() != own.size()) {
+    for (const auto& [name, tensor] : own) {
+      given.erase(name);
+    }
+    fail_input("{}: \"{}\" is not part of the network", what, given.begin()->first);
+  }
+  for (auto& [name, tensor] : own) {
+    tensor.copy_(given.at(name));
+  }
+}
+
+}  // namespace bissl

@@ -1,0 +1,28 @@
+#pragma once
+
+#include "bissl/tensor_list.h"
+
+#include <string>
+
+namespace torch::nn {
+class Module;
+}
+
+namespace bissl {
+
+/// The parameters of a module that require gradients, with their names.
+NamedTensors trainable_parameters(const torch::nn::Module& module);
+
+/// The same without names, in the same order.
+TensorList tensors_of(const NamedTensors& named);
+
+/// All parameters and buffers of a module, by name: everything that it is. The tensors are the
+/// module's own, not copies.
+NamedTensors module_state(const torch::nn::Module& module);
+
+/// Copies `state` into the module. Throws Error(ErrorKind::input), with `what` in front, when a
+/// name is missing or unknown or a shape differs; the module is then unchanged.
+void load_module_state(torch::nn::Module& module, const NamedTensors& state,
+                       const std::string& what);
+
+}  // namespace bissl

@@ -1,0 +1,97 @@
+#pragma once
+
+#include "pipeline/pipeline.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace bissl {
+
+// The host's own settings, one aggregate per table of a stage. Their documentation is in the
+// schemas (options.cpp), from which `bissl describe` prints it.
+
+/// `schedule = { … }`
+struct ScheduleOptions {
+  std::string use = "constant";
+  double warmup_epochs = 0;
+  int64_t warmup_steps = 0;
+  double final = 0.001;
+};
+
+/// How long to train: exactly one of the two is set.
+struct LengthOptions {
+  std::optional<double> epochs;
+  std::optional<int64_t> steps;
+};
+
+struct PretrainOptions {
+  std::string data;
+  int64_t batch = 256;
+  LengthOptions length;
+  double max_grad_norm = 0;
+};
+
+struct FinetuneOptions {
+  std::string data;
+  int64_t batch = 256;
+  LengthOptions length;
+  double max_grad_norm = 0;
+  bool freeze_backbone = false;
+  int64_t repeats = 1;
+};
+
+/// `evaluate = { … }`
+struct EvaluateOptions {
+  std::string data;
+  int64_t batch = 250;
+};
+
+struct BisslOptions {
+  int64_t rounds = 500;
+  double lambda = 0.001;
+  double gamma = 0.01;
+  int64_t adaptation_every = 0;
+  double adaptation_strength = 0.1;
+};
+
+/// `warmup = { … }`
+struct WarmupOptions {
+  LengthOptions length;
+};
+
+/// `lower = { … }`
+struct LowerOptions {
+  std::string data;
+  int64_t batch = 256;
+  int64_t steps = 20;
+  int64_t hessian_batch = 0;
+  double max_grad_norm = 10;
+};
+
+/// `upper = { … }`
+struct UpperOptions {
+  std::string data;
+  int64_t batch = 256;
+  int64_t steps = 8;
+  double max_grad_norm = 10;
+};
+
+ScheduleOptions parse_schedule(const Table& stage);
+PretrainOptions parse_pretrain(const Table& table);
+FinetuneOptions parse_finetune(const Table& table);
+EvaluateOptions parse_evaluate(const Table& table);
+BisslOptions parse_bissl(const Table& table);
+WarmupOptions parse_warmup(const Table& table);
+LowerOptions parse_lower(const Table& table);
+UpperOptions parse_upper(const Table& table);
+
+/// Optimizer steps for a length, with `samples` in the data and `batch` of them a step; at least 1
+/// for a length of more than 0.
+int64_t steps_of(const LengthOptions& length, int64_t samples, int64_t batch);
+
+/// All kinds of stage, for the pipeline reader and for `bissl describe`.
+const std::vector<StageKindSpec>& stage_kinds();
+
+}  // namespace bissl

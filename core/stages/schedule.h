@@ -1,0 +1,26 @@
+#pragma once
+
+#include "stages/options.h"
+
+#include <cstdint>
+
+namespace bissl {
+
+/// The learning rate over time, as a factor on the optimizer's base rate.
+class Schedule {
+ public:
+  /// For `total` steps, of which `steps_per_epoch` (a fraction, if need be) make an epoch.
+  Schedule(const ScheduleOptions& options, int64_t total, double steps_per_epoch);
+
+  /// The factor for step `step` in 0 … total − 1. During a warm-up of w steps it is (step + 1)/w.
+  /// Then a cosine falls from 1 to `final`, which the last step reaches.
+  double rate(int64_t step) const;
+
+ private:
+  bool cosine_;
+  double final_;
+  int64_t warmup_;
+  int64_t total_;
+};
+
+}  // namespace bissl
