@@ -1,0 +1,35 @@
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace bissl {
+
+/// The folder of one run, for people: links to its stages in the store, what was run, what came
+/// out. Everything is replaced atomically when the run is repeated. What the program did not put
+/// there is left alone: if something other than a link has a stage's name, that is Error(run).
+class RunFolder {
+ public:
+  /// Makes <parent>/<name>. A name that is empty, hidden or holds a slash is Error(input).
+  RunFolder(const std::filesystem::path& parent, const std::string& name);
+
+  const std::filesystem::path& path() const { return path_; }
+
+  /// Makes or replaces the link <run>/<stage>, which leads to `target` by a relative path, so that
+  /// the two can be moved together. `target` need not exist yet. The name is checked like the
+  /// run's.
+  void link_stage(const std::string& stage, const std::filesystem::path& target) const;
+
+  /// pipeline.lock.toml: everything resolved.
+  void write_lock(std::string_view toml) const;
+  /// results.json, indented.
+  void write_results(const nlohmann::json& results) const;
+
+ private:
+  std::filesystem::path path_;
+};
+
+}  // namespace bissl

@@ -1,0 +1,104 @@
+#pragma once
+
+#include "store/posix_file.h"
+
+#include <nlohmann/json.hpp>
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+
+namespace bissl {
+
+/// What a store has to say while it works. Each may be empty.
+struct StoreListener {
+  /// A sentence about something that was put right, such as a damaged stage that was moved aside.
+  std::function<void(const std::string&)> warn;
+  /// A sentence, once for each wait for another process.
+  std::function<void(const std::string&)> waiting;
+  /// Called about ten times a second during a wait. May throw to give up waiting.
+  std::function<void()> while_waiting;
+};
+
+/// The right to compute one stage: while the object lives, other processes wait for it. The folder
+/// stays when it goes without publish(), with the checkpoint by which the next one goes on.
+class StageWork {
+ public:
+  StageWork(StageWork&&) = default;
+  StageWork& operator=(StageWork&& other) noexcept;
+  ~StageWork();
+
+  /// Whether there is nothing to do: another process finished the stage in the meantime.
+  bool finished() const { return finished_; }
+  /// Where to write the stage's files; the finished stage's folder when finished().
+  const std::filesystem::path& folder() const { return folder_; }
+
+  /// Declares the stage finished with the files that are in the folder: records their sizes and
+  /// checksums, makes all durable, removes the checkpoint, gives the folder its final name
+  /// (folder() from now on) and lets others at it. Error(run) when that fails; calling it again is
+  /// allowed.
+  void publish();
+
+ private:
+  friend class StageStore;
+  StageWork() = default;
+  void unlock();
+
+  std::string key_;
+  nlohmann::json description_;
+  std::filesystem::path folder_;
+  std::filesystem::path final_folder_;
+  std::filesystem::path lock_file_;
+  FileDescriptor lock_;  ///< valid while this object has the right
+  bool finished_ = false;
+};
+
+/// Finished stages, each in a folder that is named after its key (32 lower-case hexadecimal
+/// digits):
+///
+///     store.json        the layout's version
+///     <key>/            a finished stage: its files and stage.json with their checksums
+///     <key>.partial/    a stage that is being computed, or was interrupted
+///     <key>.lock        held by the process that computes it; gone when nobody does
+///     <key>.damaged/    a finished stage in which something was found wrong (-2, -3, …)
+///
+/// Several processes may use one store at a time, also over the network if flock(2) works there.
+/// What cannot be written is Error(run) with the file and the reason; a key of another form is
+/// Error(input).
+class StageStore {
+ public:
+  /// Makes the store if there is none. A store of another version is an Error(input) that names
+  /// both; a folder that cannot be written serves for find() as long as there is a store in it.
+  explicit StageStore(std::filesystem::path root, StoreListener listener = {});
+
+  const std::filesystem::path& root() const { return root_; }
+
+  /// The folder of a finished stage, if there is one and its files have the recorded sizes. A
+  /// damaged one counts as missing: it is reported and, where the store can be written and nobody
+  /// else is at it, moved aside.
+  std::optional<std::filesystem::path> find(const std::string& key);
+
+  /// What is wrong with a finished stage when all of its content is read; none if nothing.
+  std::optional<std::string> verify(const std::string& key) const;
+
+  /// Takes the right to compute a stage, waiting for whoever has it. To be asked for one key at a
+  /// time: a second call for a key that this process holds already waits for ever. The folder is
+  /// that of an earlier attempt if there was one, without the temporary files of a killed process.
+  StageWork begin(const std::string& key, const nlohmann::json& description);
+
+ private:
+  std::filesystem::path stage_folder(const std::string& key) const;
+  std::filesystem::path partial_folder(const std::string& key) const;
+  std::filesystem::path lock_file(const std::string& key) const;
+  void check_format();
+  FileDescriptor lock(const std::string& key);
+  bool is_finished(const std::string& key);
+  void set_aside(const std::string& key, const std::string& damage);
+  void warn(const std::string& text) const;
+
+  std::filesystem::path root_;
+  StoreListener listener_;
+};
+
+}  // namespace bissl

@@ -1,0 +1,39 @@
+#pragma once
+
+#include "store/posix_file.h"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <cstdint>
+#include <filesystem>
+
+namespace bissl {
+
+/// The measurements of a stage, one JSON object a line (`events.jsonl`). Lines go straight to the
+/// system, so another process can follow the file, and a killed one loses none.
+///
+/// Numbers that are not finite, which JSON lacks, become the texts "nan", "inf" and "-inf"; bytes
+/// that are not UTF-8 become U+FFFD.
+class EventLog {
+ public:
+  /// Opens or makes the file and cuts off what lies beyond `position`: 0 for a stage that starts,
+  /// the position() in the checkpoint for one that goes on, so that the steps that are done again
+  /// are not told twice. A file that is shorter is continued where it ends: the lines that a crash
+  /// of the machine took are measurements, not worth refusing to go on. Error(run) when the file
+  /// cannot be opened.
+  explicit EventLog(std::filesystem::path file, uint64_t position = 0);
+
+  /// Appends one line. Error(run) if `event` is no object or the line cannot be written; then
+  /// nothing of it stays in the file.
+  void write(const nlohmann::json& event);
+
+  /// The number of bytes so far, after making them durable.
+  uint64_t position();
+
+ private:
+  std::filesystem::path file_;
+  FileDescriptor open_;
+  uint64_t size_ = 0;
+};
+
+}  // namespace bissl
