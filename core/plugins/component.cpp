@@ -4,7 +4,17 @@
 
 #include <fmt/format.h>
 
+#include <string>
+
 namespace bissl {
+namespace {
+
+/// LibTorch's errors carry a trace of addresses from this line on, which helps nobody here.
+std::string without_trace(const std::string& text) {
+  return text.substr(0, text.find("\nException raised from "));
+}
+
+}  // namespace
 
 std::string ComponentChoice::describe() const {
   return fmt::format("{} {} (library {}, used at {})", to_string(component->info.kind),
@@ -18,7 +28,7 @@ void rethrow_as_component_error(const ComponentChoice& choice, const char* metho
   } catch (const Error& error) {
     throw error.at(place);
   } catch (const std::exception& exception) {
-    fail_run("{}: {}", place, exception.what());
+    fail_run("{}: {}", place, without_trace(exception.what()));
   } catch (...) {
     fail_run("{}: an exception that is not a std::exception", place);
   }

@@ -2,6 +2,7 @@
 
 #include "bissl/plugin.h"
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -14,6 +15,8 @@ struct LibraryIdentity {
   std::string name;     ///< the plugin's name from its stamp
   std::string version;  ///< the plugin's version from its stamp
   std::string license;
+  std::string compiler{};        ///< "gcc 12": recorded, not compared
+  uint32_t cxx_abi_version = 0;  ///< __GXX_ABI_VERSION: recorded, not compared
 };
 
 /// A registered component: what its library declared, and which library that was.

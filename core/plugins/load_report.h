@@ -6,6 +6,7 @@
 namespace bissl {
 
 /// What became of one plugin library: a report as data, printed, returned and available as JSON.
+/// docs/plugin-boundary.md lists the codes of each step.
 struct LoadProblem {
   std::string path;
   std::string step;      ///< "find", "open", "entry", "stamp", "vet", "register"
@@ -16,6 +17,8 @@ struct LoadProblem {
 
   /// One sentence with all of it.
   std::string message() const;
+
+  bool operator==(const LoadProblem&) const = default;
 };
 
 struct LoadReport {

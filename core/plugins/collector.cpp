@@ -1,0 +1,129 @@
+#include "plugins/collector.h"
+
+#include "bissl/error.h"
+#include "plugins/refusal.h"
+#include "plugins/stamp.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace bissl {
+namespace {
+
+bool is_kind(ComponentKind kind) {
+  return kind >= ComponentKind::dataset && kind <= ComponentKind::optimizer;
+}
+
+std::vector<std::string> faults_of(const ComponentInfo& info) {
+  std::vector<std::string> found;
+  if (!is_kind(info.kind)) {
+    found.push_back(fmt::format("kind {}: there is no such kind", static_cast<int>(info.kind)));
+  }
+  if (!is_name(info.text.name)) {
+    found.emplace_back("the name is not of lower-case letters, digits and hyphens");
+  }
+  if (info.text.summary.empty()) {
+    found.emplace_back("no summary");
+  }
+  if (!info.create) {
+    found.emplace_back("no factory");
+  }
+  const std::vector<std::string> of_parameters = faults(info.parameters);
+  found.insert(found.end(), of_parameters.begin(), of_parameters.end());
+  return found;
+}
+
+LoadProblem register_failed(std::string found) {
+  return {"",
+          "register",
+          "register_failed",
+          std::move(found),
+          "a registration without errors",
+          "mend the registration function of the library, or ask its author to"};
+}
+
+}  // namespace
+
+Collector::Collector(LibraryIdentity library, FindComponent find_registered)
+    : library_(std::move(library)), find_registered_(std::move(find_registered)) {}
+
+void Collector::refuse(LoadProblem problem) {
+  const std::string message = problem.message();
+  if (!first_problem_) {
+    first_problem_ = std::move(problem);
+    first_problem_->path.clear();
+  }
+  throw Error(ErrorKind::input, message);
+}
+
+void Collector::check_declaration(const ComponentInfo& info) {
+  const std::vector<std::string> found = faults_of(info);
+  if (!found.empty()) {
+    refuse({library_.path, "register", "bad_declaration",
+            fmt::format("{} \"{}\" declared with faults: {}", to_string(info.kind), info.text.name,
+                        fmt::join(found, "; ")),
+            "a sound declaration", "correct the declaration in the library's sources"});
+  }
+}
+
+void Collector::check_name_is_free(const ComponentInfo& info) {
+  const auto same = std::find_if(collected_.begin(), collected_.end(), [&](const auto& other) {
+    return other->info.kind == info.kind && other->info.text.name == info.text.name;
+  });
+  const auto taken = same != collected_.end() ? *same : find_registered_(info.kind, info.text.name);
+  if (taken) {
+    const bool own = same != collected_.end();
+    refuse({library_.path, "register", "duplicate_component",
+            fmt::format("a second {} \"{}\", in {}; the first is {}", to_string(info.kind),
+                        info.text.name, library_.path,
+                        own ? std::string("in the same library") : "in " + taken->library.path),
+            "names that are used once for each kind",
+            "rename one of the two, or load only one of the libraries"});
+  }
+}
+
+void Collector::add(ComponentInfo info) {
+  check_declaration(info);
+  check_name_is_free(info);
+  if (!info.check) {
+    info.check = [](const ParameterValues&) { return std::vector<Finding>{}; };
+  }
+  collected_.push_back(std::make_shared<const Component>(Component{std::move(info), library_}));
+}
+
+std::vector<std::shared_ptr<const Component>> Collector::collect(
+    BisslRegisterFunction register_components) {
+  std::array<char, 2048> text{};
+  std::optional<std::string> failure;
+  try {
+    Registrar* const registrar = this;
+    const int result = register_components(registrar, text.data(), text.size());
+    text.back() = '\0';
+    if (result != 0) {
+      failure = text.front() == '\0' ? fmt::format("the return value {} and no reason", result)
+                                     : fmt::format("the error \"{}\"", text.data());
+    }
+  } catch (const std::exception& exception) {
+    failure = fmt::format("an exception that left the library: {}", exception.what());
+  } catch (...) {
+    failure = "an exception that left the library and is not a std::exception";
+  }
+  if (first_problem_) {
+    throw Refusal(*first_problem_);
+  }
+  if (failure) {
+    throw Refusal(register_failed(*failure));
+  }
+  if (collected_.empty()) {
+    throw Refusal({"", "register", "no_components", "a registration of nothing",
+                   "at least one component",
+                   "call registrar.add in the body of BISSL_PLUGIN, or take the library away"});
+  }
+  return std::move(collected_);
+}
+
+}  // namespace bissl

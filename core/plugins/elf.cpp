@@ -1,0 +1,153 @@
+#include "plugins/elf.h"
+
+#include "plugins/refusal.h"
+
+#include <elf.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+namespace bissl {
+namespace {
+
+constexpr std::string_view magic = ELFMAG;
+
+[[noreturn]] void refuse(std::string found) {
+  throw Refusal({"", "open", "not_a_library", std::move(found),
+                 "a shared library (ELF) for this machine",
+                 "build the plugin on this system with bissl_add_plugin and give the path of the "
+                 ".so file that comes out"});
+}
+
+/// The first bytes of the file, at most `size`.
+std::string head_of(std::ifstream& stream, size_t size) {
+  std::string head(size, '\0');
+  stream.seekg(0);
+  stream.read(head.data(), static_cast<std::streamsize>(size));
+  head.resize(static_cast<size_t>(std::max<std::streamsize>(0, stream.gcount())));
+  stream.clear();
+  return head;
+}
+
+bool is_text(const std::string& head) {
+  return std::none_of(head.begin(), head.end(), [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return (byte < 0x20 && byte != '\n' && byte != '\r' && byte != '\t' && byte != '\f') ||
+           byte == 0x7f;
+  });
+}
+
+/// What a file that is not ELF is, in words.
+std::string other_kind(const std::string& head) {
+  if (head.empty()) {
+    return "an empty file";
+  }
+  if (head.rfind("!<arch>", 0) == 0) {
+    return "a static library";
+  }
+  if (magic.compare(0, head.size(), head) == 0) {
+    return fmt::format("a library cut short to {} bytes", head.size());
+  }
+  return is_text(head) ? "a text file" : "a file of another kind";
+}
+
+template <class T>
+bool read_at(std::ifstream& stream, uint64_t offset, T* into, size_t count) {
+  stream.seekg(static_cast<std::streamoff>(offset));
+  stream.read(reinterpret_cast<char*>(into), static_cast<std::streamsize>(count * sizeof(T)));
+  const bool complete = static_cast<bool>(stream);
+  stream.clear();
+  return complete;
+}
+
+/// The machine that this program itself was built for.
+Elf64_Ehdr own_header() {
+  Elf64_Ehdr header{};
+  std::ifstream self("/proc/self/exe", std::ios::binary);
+  if (!self || !read_at(self, 0, &header, 1)) {
+    throw std::system_error(errno, std::generic_category(), "cannot read /proc/self/exe");
+  }
+  return header;
+}
+
+std::string type_name(uint16_t type) {
+  switch (type) {
+    case ET_REL:
+      return "an object file";
+    case ET_EXEC:
+      return "a program";
+    case ET_CORE:
+      return "a core dump";
+    default:
+      return fmt::format("an ELF file of type {}", type);
+  }
+}
+
+/// Whether `size` bytes from `offset` on lie within the file; safe against numbers that wrap.
+bool within(uint64_t offset, uint64_t size, uint64_t file_size) {
+  return offset <= file_size && size <= file_size - offset;
+}
+
+/// Whether everything that the headers speak of is there.
+bool is_complete(std::ifstream& stream, const Elf64_Ehdr& header, uint64_t file_size) {
+  const uint64_t segments_size = uint64_t{header.e_phnum} * sizeof(Elf64_Phdr);
+  const uint64_t sections_size = uint64_t{header.e_shnum} * header.e_shentsize;
+  if (header.e_phentsize != sizeof(Elf64_Phdr) ||
+      !within(header.e_phoff, segments_size, file_size) ||
+      !within(header.e_shoff, sections_size, file_size)) {
+    return false;
+  }
+  std::vector<Elf64_Phdr> segments(header.e_phnum);
+  return read_at(stream, header.e_phoff, segments.data(), segments.size()) &&
+         std::all_of(segments.begin(), segments.end(), [&](const Elf64_Phdr& segment) {
+           return segment.p_type == PT_NULL ||
+                  within(segment.p_offset, segment.p_filesz, file_size);
+         });
+}
+
+}  // namespace
+
+void check_is_library(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  const uint64_t file_size = std::filesystem::file_size(file);
+  const std::string head = head_of(stream, 512);
+  if (head.size() < magic.size() || head.compare(0, magic.size(), magic) != 0) {
+    refuse(other_kind(head));
+  }
+  const Elf64_Ehdr own = own_header();
+  const auto byte = [&](size_t index) {
+    return index < head.size() ? static_cast<unsigned char>(head[index]) : own.e_ident[index];
+  };
+  if (byte(EI_CLASS) != own.e_ident[EI_CLASS]) {
+    refuse(byte(EI_CLASS) == ELFCLASS32 ? "a 32-bit library, for another machine"
+                                        : "an ELF file of an unknown class");
+  }
+  if (byte(EI_DATA) != own.e_ident[EI_DATA]) {
+    refuse("a library of the other byte order, for another machine");
+  }
+  Elf64_Ehdr header{};
+  if (head.size() < sizeof(header)) {
+    refuse(fmt::format("a library cut short to {} bytes", file_size));
+  }
+  std::memcpy(&header, head.data(), sizeof(header));
+  if (header.e_machine != own.e_machine) {
+    refuse(fmt::format("a library for another machine (ELF machine {}, here {})", header.e_machine,
+                       own.e_machine));
+  }
+  if (header.e_type != ET_DYN) {
+    refuse(type_name(header.e_type));
+  }
+  if (!is_complete(stream, header, file_size)) {
+    refuse(fmt::format("a library cut short to {} bytes", file_size));
+  }
+}
+
+}  // namespace bissl

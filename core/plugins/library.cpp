@@ -1,0 +1,79 @@
+#include "plugins/library.h"
+
+#include "plugins/refusal.h"
+
+// std::filesystem and std::error_code instead of Boost's: nothing of Boost is linked.
+#define BOOST_DLL_USE_STD_FS
+#include <fmt/format.h>
+#include <boost/dll/shared_library.hpp>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace bissl {
+namespace {
+
+/// Libraries for the life of the process; never destroyed, so that nothing is unloaded at exit
+/// either.
+std::vector<boost::dll::shared_library>& held_libraries() {
+  static auto* const libraries = new std::vector<boost::dll::shared_library>;
+  return *libraries;
+}
+
+/// The loader's own words out of Boost's "… failed (dlerror system message: TEXT): Bad file
+/// descriptor"; the whole text if it has another form.
+std::string loader_text(const std::string& text) {
+  const std::string before = "dlerror system message: ";
+  const size_t begin = text.find(before);
+  const size_t end = text.rfind("): ");
+  if (begin == std::string::npos || end == std::string::npos || end < begin + before.size()) {
+    return text;
+  }
+  return text.substr(begin + before.size(), end - begin - before.size());
+}
+
+std::string open_advice(const std::string& text) {
+  if (text.find("undefined symbol") != std::string::npos) {
+    return "link the library that defines the symbol (bissl_add_plugin finds such gaps when it "
+           "links), and build it with the sdk and LibTorch of this program";
+  }
+  if (text.find("cannot open shared object file") != std::string::npos) {
+    return "install the library that it needs, or add that library's folder to LD_LIBRARY_PATH or "
+           "to the plugin's run path; \"ldd\" lists what it needs";
+  }
+  return "build it again on this system with bissl_add_plugin";
+}
+
+[[noreturn]] void refuse_to_open(const std::string& text) {
+  throw Refusal({"", "open", "open_failed", fmt::format("\"{}\"", text),
+                 "a library that the system's loader takes, with all symbols bound",
+                 open_advice(text)});
+}
+
+}  // namespace
+
+BisslEntryFunction open_library(const std::filesystem::path& canonical) {
+  boost::dll::shared_library library;
+  try {
+    library.load(canonical, boost::dll::load_mode::rtld_now);
+  } catch (const boost::dll::fs::system_error& error) {
+    refuse_to_open(loader_text(error.what()));
+  } catch (const std::exception& exception) {
+    refuse_to_open(fmt::format("exception while static objects were made: {}", exception.what()));
+  } catch (...) {
+    refuse_to_open("exception that is not a std::exception while static objects were made");
+  }
+  auto& held = held_libraries();
+  held.push_back(std::move(library));
+  if (!held.back().has(BISSL_ENTRY_SYMBOL)) {
+    throw Refusal({"", "entry", "no_entry", "no symbol " BISSL_ENTRY_SYMBOL,
+                   "the symbol " BISSL_ENTRY_SYMBOL ", which the macro BISSL_PLUGIN defines",
+                   "if it is meant to be a plugin, put BISSL_PLUGIN into one of its sources; "
+                   "otherwise take it out of the folder"});
+  }
+  // get<> of a function's type gives a reference to the function.
+  return &held.back().get<const BisslPluginStamp*()>(BISSL_ENTRY_SYMBOL);
+}
+
+}  // namespace bissl

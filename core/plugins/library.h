@@ -1,0 +1,18 @@
+#pragma once
+
+#include "bissl/abi.h"
+
+#include <filesystem>
+
+namespace bissl {
+
+/// Opens the library with all symbols bound at once and local scope, and returns its entry
+/// function. The library then stays for the life of the process, whether it is accepted or not:
+/// LibTorch keeps pointers into code that registered types or operators, and static objects and
+/// thread-local destructors of the library may run until the very end.
+///
+/// Throws a Refusal: step "open", code "open_failed" with the loader's text, or step "entry", code
+/// "no_entry". Runs initialisers of static objects, and whatever those do.
+BisslEntryFunction open_library(const std::filesystem::path& canonical);
+
+}  // namespace bissl

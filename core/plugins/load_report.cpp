@@ -1,0 +1,12 @@
+#include "plugins/load_report.h"
+
+#include <fmt/format.h>
+
+namespace bissl {
+
+std::string LoadProblem::message() const {
+  return fmt::format("{}: refused ({}, {}): found {}, expected {}; {}", path, step, code, found,
+                     expected, advice);
+}
+
+}  // namespace bissl

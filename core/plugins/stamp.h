@@ -1,0 +1,25 @@
+#pragma once
+
+#include "bissl/abi.h"
+#include "plugins/component.h"
+
+namespace bissl {
+
+/// The stamp of this program.
+const BisslPluginStamp& host_stamp();
+
+/// Compares `stamp` with `host`, field by field, and checks what the library says of itself.
+/// Throws a Refusal of step "stamp" with code
+///   stamp      not a stamp of bissl, one cut short, or one with empty pointers
+///   mismatch   built in another way than the host: all differences together
+///   bad_name   a name not of the form [a-z0-9-]+
+/// `stamp` must point to memory that can be read as far as its struct_size says; never null.
+void check_stamp(const BisslPluginStamp* stamp, const BisslPluginStamp& host);
+
+/// Who the library is, from a stamp that check_stamp accepted.
+LibraryIdentity identity_of(const BisslPluginStamp& stamp, const std::string& path);
+
+/// Whether `name` has the form [a-z0-9-]+ of names of plugins and components.
+bool is_name(const std::string& name);
+
+}  // namespace bissl
