@@ -22,6 +22,8 @@ struct Stage {
   std::string kind;  ///< a name among stage_kinds()
   std::string from;  ///< the parent stage's name; empty when the stage starts from random weights
   Table table;       ///< without kind, from and like
+  /// The kind's StageKindSpec::data_keys: which of the table's texts name data sources.
+  std::vector<std::string> data_keys;
 };
 
 /// A pipeline that was read and checked; nothing of its data has been opened.
@@ -29,10 +31,13 @@ struct Pipeline {
   std::string name;
   uint64_t seed = 0;
   std::filesystem::path file;
+  /// The folders of plugins.path, absolute. Their libraries are loaded.
+  std::vector<std::filesystem::path> plugin_folders;
   std::vector<DataSource> data;
   ComponentChoice backbone;
   std::vector<Stage> stages;  ///< parents before children, otherwise in the order of the file
 
+  /// By name. A name that the pipeline does not have is a fault of the caller: Error of kind run.
   const DataSource& data_source(const std::string& name) const;
   const Stage& stage(const std::string& name) const;
 };

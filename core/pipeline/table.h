@@ -4,6 +4,7 @@
 #include "bissl/plugin.h"
 #include "plugins/component.h"
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>

@@ -1,0 +1,238 @@
+#include "pipeline/lock.h"
+
+#include "bissl/abi.h"
+#include "bissl/error.h"
+#include "pipeline/diagnostics.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+namespace bissl {
+namespace {
+
+using nlohmann::json;
+
+json canonical_scalar(double value) {
+  if (!std::isfinite(value)) {
+    return to_toml(Value(value));  // JSON has no such numbers
+  }
+  return value == 0.0 ? 0.0 : value;  // one zero
+}
+
+template <class T>
+json canonical_scalar(const T& value) {
+  return value;
+}
+
+struct CanonicalValue {
+  json operator()(std::monostate /*unset*/) const { return nullptr; }
+  template <class T>
+  json operator()(const T& value) const {
+    return canonical_scalar(value);
+  }
+  template <class T>
+  json operator()(const std::vector<T>& values) const {
+    json list = json::array();
+    for (const T& value : values) {
+      list.push_back(canonical_scalar(value));
+    }
+    return list;
+  }
+};
+
+json canonical_values(const ParameterValues& values) {
+  json result = json::object();
+  for (const auto& [name, value] : values) {
+    result[name] = std::visit(CanonicalValue{}, value);
+  }
+  return result;
+}
+
+std::string sdk_version() {
+  return fmt::format("{}.{}.{}", BISSL_SDK_VERSION_MAJOR, BISSL_SDK_VERSION_MINOR,
+                     BISSL_SDK_VERSION_PATCH);
+}
+
+/// Writes tables of TOML and notes the libraries of the components that it meets.
+class LockWriter {
+ public:
+  void line(const std::string& key, const Value& value) {
+    if (type_of(value) != ValueType::none) {
+      text_ += fmt::format("{} = {}\n", spelled_key(key), to_toml(value));
+    }
+  }
+
+  void header(const std::string& path) { text_ += fmt::format("\n[{}]\n", path); }
+
+  void values(const ParameterValues& values) {
+    for (const auto& [name, value] : values) {
+      line(name, value);
+    }
+  }
+
+  void component(const ComponentChoice& choice) {
+    libraries_[choice.component->library.name] = choice.component->library.version;
+    line("use", choice.component->qualified_name());
+    values(choice.values);
+  }
+
+  /// What a table holds besides its values, each under a header of its own.
+  void below(const Table& table, const std::string& path) {
+    for (const auto& [name, choice] : table.components) {
+      const std::string key = path + "." + spelled_key(name);
+      header(key);
+      component(choice);
+    }
+    for (const auto& [name, subtable] : table.tables) {
+      const std::string key = path + "." + spelled_key(name);
+      header(key);
+      values(subtable.values);
+      below(subtable, key);
+    }
+  }
+
+  const std::map<std::string, std::string>& libraries() const { return libraries_; }
+  std::string take() { return std::move(text_); }
+
+ private:
+  std::string text_;
+  std::map<std::string, std::string> libraries_;
+};
+
+/// Replaces the data source's name at a dotted key by what it stands for.
+void replace_data_name(json& table, const std::string& key,
+                       const std::function<json(const std::string&)>& stand_in) {
+  const size_t dot = key.find('.');
+  if (dot != std::string::npos) {
+    auto& tables = table["tables"];
+    const auto subtable = tables.find(key.substr(0, dot));
+    if (subtable != tables.end()) {
+      replace_data_name(*subtable, key.substr(dot + 1), stand_in);
+    }
+    return;
+  }
+  auto& values = table["values"];
+  const auto found = values.find(key);
+  if (found == values.end()) {
+    return;
+  }
+  if (found->is_string()) {
+    *found = stand_in(found->get<std::string>());
+  } else if (found->is_array()) {
+    for (json& item : *found) {
+      item = stand_in(item.get<std::string>());
+    }
+  }
+}
+
+}  // namespace
+
+json canonical(const ComponentChoice& choice) {
+  return {{"kind", to_string(choice.component->info.kind)},
+          {"name", choice.component->info.text.name},
+          {"library", choice.component->library.name},
+          {"version", choice.component->library.version},
+          {"values", canonical_values(choice.values)}};
+}
+
+json canonical(const Table& table) {
+  json components = json::object();
+  for (const auto& [name, choice] : table.components) {
+    components[name] = canonical(choice);
+  }
+  json tables = json::object();
+  for (const auto& [name, subtable] : table.tables) {
+    tables[name] = canonical(subtable);
+  }
+  return {
+      {"values", canonical_values(table.values)}, {"components", components}, {"tables", tables}};
+}
+
+json canonical(const DataSource& source) {
+  return {{"dataset", canonical(source.dataset)}, {"selection", canonical(source.selection)}};
+}
+
+json canonical(const Pipeline& pipeline) {
+  json data = json::object();
+  for (const DataSource& source : pipeline.data) {
+    data[source.name] = canonical(source);
+  }
+  json stages = json::object();
+  for (const Stage& stage : pipeline.stages) {
+    stages[stage.name] = {
+        {"kind", stage.kind}, {"from", stage.from}, {"table", canonical(stage.table)}};
+  }
+  return {{"name", pipeline.name},
+          {"seed", pipeline.seed},
+          {"data", data},
+          {"backbone", canonical(pipeline.backbone)},
+          {"stages", stages}};
+}
+
+std::string stage_description(const Pipeline& pipeline, const Stage& stage,
+                              const std::map<std::string, std::string>& data_fingerprints,
+                              const std::string& parent_key) {
+  const auto stand_in = [&](const std::string& name) {
+    const auto fingerprint = data_fingerprints.find(name);
+    if (fingerprint == data_fingerprints.end()) {
+      fail_run("stage \"{}\": no fingerprint of its data source \"{}\"", stage.name, name);
+    }
+    return json{{"source", canonical(pipeline.data_source(name))},
+                {"fingerprint", fingerprint->second}};
+  };
+  json table = canonical(stage.table);
+  for (const std::string& key : stage.data_keys) {
+    replace_data_name(table, key, stand_in);
+  }
+  return json{
+      {"kind", stage.kind},    {"table", table},       {"backbone", canonical(pipeline.backbone)},
+      {"seed", pipeline.seed}, {"parent", parent_key}, {"sdk", sdk_version()}}
+      .dump();
+}
+
+std::string to_lock_toml(const Pipeline& pipeline,
+                         const std::vector<std::pair<std::string, std::string>>& notes) {
+  LockWriter writer;
+  writer.line("name", pipeline.name);
+  writer.line("seed", static_cast<int64_t>(pipeline.seed));
+  if (!pipeline.plugin_folders.empty()) {
+    std::vector<std::string> folders;
+    for (const auto& folder : pipeline.plugin_folders) {
+      folders.push_back(folder.string());
+    }
+    writer.header("plugins");
+    writer.line("path", folders);
+  }
+  for (const DataSource& source : pipeline.data) {
+    const std::string path = "data." + spelled_key(source.name);
+    writer.header(path);
+    writer.component(source.dataset);
+    writer.values(source.selection.values);
+    writer.below(source.selection, path);
+  }
+  writer.header("model.backbone");
+  writer.component(pipeline.backbone);
+  for (const Stage& stage : pipeline.stages) {
+    const std::string path = "stage." + spelled_key(stage.name);
+    writer.header(path);
+    writer.line("kind", stage.kind);
+    writer.line("from", stage.from.empty() ? std::string("scratch") : stage.from);
+    writer.values(stage.table.values);
+    writer.below(stage.table, path);
+  }
+  writer.header("lock");
+  writer.line("sdk", sdk_version());
+  for (const auto& [key, text] : notes) {
+    writer.line(key, text);
+  }
+  writer.header("lock.libraries");
+  for (const auto& [library, version] : writer.libraries()) {
+    writer.line(library, version);
+  }
+  return writer.take();
+}
+
+}  // namespace bissl

@@ -1,0 +1,41 @@
+#pragma once
+
+#include "pipeline/pipeline.h"
+
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace bissl {
+
+/// The pipeline with everything resolved, as TOML: overrides, included files, `like`, inheritance
+/// and defaults are all written out, components by their qualified names, plugin folders as
+/// absolute paths. The reader makes an equal pipeline of it. The table `[lock]`, which the reader
+/// skips, records what was there at the time: the sdk's version, `notes` (such as the version of
+/// LibTorch and fingerprints of data) and the version of each library in `[lock.libraries]`.
+std::string to_lock_toml(const Pipeline& pipeline,
+                         const std::vector<std::pair<std::string, std::string>>& notes = {});
+
+/// Forms that are equal exactly if two things are the same: independent of the order and spelling
+/// of the TOML, of what was left to defaults, and of positions. dump() of them is deterministic.
+nlohmann::json canonical(const Table& table);
+/// Kind, name, library, the library's version, and all values.
+nlohmann::json canonical(const ComponentChoice& choice);
+/// Dataset and selection; the source's own name is not part of it.
+nlohmann::json canonical(const DataSource& source);
+/// Names included, plugin folders and the file's place not.
+nlohmann::json canonical(const Pipeline& pipeline);
+
+/// All that the result of a stage depends on, as JSON text; hash_hex of it is the stage's key, and
+/// the texts of two stages show in what they differ. Names of stages and of data sources are not
+/// in it, so renaming keeps the key: a data source stands for itself with its fingerprint, and the
+/// parent is represented by its own key (empty for a stage that starts from random weights).
+/// `data_fingerprints` has one for each data source that the stage names (Error of kind run if
+/// not).
+std::string stage_description(const Pipeline& pipeline, const Stage& stage,
+                              const std::map<std::string, std::string>& data_fingerprints,
+                              const std::string& parent_key);
+
+}  // namespace bissl

@@ -1,0 +1,290 @@
+#include "pipeline/reader.h"
+
+#include "pipeline/config_loader.h"
+#include "pipeline/stage_graph.h"
+#include "pipeline/table_reader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+namespace bissl {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t most_data_sources = 1000;
+
+class PipelineReader {
+ public:
+  explicit PipelineReader(const ReadRequest& request)
+      : request_(request), tables_(request.components, diagnostics_) {}
+
+  ReadResult read() {
+    const std::optional<ConfigNode> root = load_config(
+        request_.file, request_.overrides, {keys_of(request_.data_selection)}, diagnostics_);
+    if (root) {
+      load_plugins(*root);
+      tables_.refuse_unknown(
+          *root, "", {"name", "seed", "include", "plugins", "data", "model", "stage", "lock"});
+      read_name(*root);
+      read_seed(*root);
+      read_data(*root);
+      read_model(*root);
+      read_stages(*root);
+      if (diagnostics_.errors() == 0) {
+        warn_about_unused_data(*root);
+      }
+    }
+    ReadResult result;
+    result.diagnostics = diagnostics_.sorted(request_.file.string());
+    if (diagnostics_.errors() == 0) {
+      pipeline_.file = request_.file;
+      result.pipeline = std::move(pipeline_);
+    }
+    return result;
+  }
+
+ private:
+  /// The top-level table of that name; reports what is no table.
+  const ConfigNode* table(const ConfigNode& root, const std::string& key,
+                          const std::string& accepted) {
+    const ConfigEntry* entry = root.find(key);
+    if (entry == nullptr) {
+      return nullptr;
+    }
+    if (!entry->value.is_table()) {
+      diagnostics_.error(entry->value.at, key, describe_given(entry->value), accepted);
+      return nullptr;
+    }
+    return &entry->value;
+  }
+
+  void load_plugins(const ConfigNode& root) {
+    const std::string accepted = "a list of folders: path = [\"my-plugins\"]";
+    const ConfigNode* plugins = table(root, "plugins", "a table with " + accepted);
+    if (plugins == nullptr) {
+      return;
+    }
+    tables_.refuse_unknown(*plugins, "plugins", {"path"});
+    const ConfigEntry* path = plugins->find("path");
+    if (path == nullptr) {
+      return;
+    }
+    if (path->value.type != ConfigNode::Type::array) {
+      diagnostics_.error(path->value.at, "plugins.path", describe_given(path->value), accepted);
+      return;
+    }
+    for (const ConfigNode& item : path->value.items) {
+      if (const auto* folder = std::get_if<std::string>(&item.scalar)) {
+        load_folder(*folder, item.at);
+      } else {
+        diagnostics_.error(item.at, "plugins.path", describe_given(item), "the path of a folder");
+      }
+    }
+  }
+
+  void load_folder(const std::string& text, const Location& at) {
+    const fs::path base = at.line == 0 ? fs::path() : fs::path(at.file).parent_path();
+    std::error_code failed;
+    fs::path folder = fs::absolute(base / text, failed).lexically_normal();
+    if (failed) {
+      folder = base / text;
+    }
+    pipeline_.plugin_folders.push_back(folder);
+    const size_t before = request_.components.problems().size();
+    try {
+      request_.components.add_folder(folder);
+    } catch (const std::exception& exception) {
+      diagnostics_.error(at, "plugins.path", exception.what());
+    }
+    const std::vector<LoadProblem> problems = request_.components.problems();
+    for (size_t i = before; i < problems.size(); ++i) {
+      // A library that is refused matters only if the pipeline needs it, which shows later.
+      if (problems[i].step == "find") {
+        diagnostics_.error(at, "plugins.path", problems[i].message());
+      } else {
+        diagnostics_.warning(at, "plugins.path", problems[i].message());
+      }
+    }
+  }
+
+  void read_name(const ConfigNode& root) {
+    const ConfigEntry* entry = root.find("name");
+    if (entry == nullptr) {
+      diagnostics_.missing(root.at, "name", "this required key is missing", plain_name_rule());
+      return;
+    }
+    const std::string* name = root.text("name");
+    if (name == nullptr) {
+      diagnostics_.error(entry->value.at, "name", describe_given(entry->value), plain_name_rule());
+    } else if (!is_plain_name(*name)) {
+      diagnostics_.error(entry->value.at, "name",
+                         fmt::format("{} cannot name a pipeline", to_toml(Value(shortened(*name)))),
+                         plain_name_rule());
+    } else {
+      pipeline_.name = *name;
+    }
+  }
+
+  void read_seed(const ConfigNode& root) {
+    const ConfigEntry* entry = root.find("seed");
+    if (entry == nullptr) {
+      return;
+    }
+    const std::string accepted = "an integer of at least 0";
+    const auto* seed = std::get_if<int64_t>(&entry->value.scalar);
+    if (seed == nullptr) {
+      diagnostics_.error(entry->value.at, "seed", describe_given(entry->value), accepted);
+    } else if (*seed < 0) {
+      diagnostics_.error(entry->value.at, "seed", fmt::format("{} is out of bounds", *seed),
+                         accepted);
+    } else {
+      pipeline_.seed = static_cast<uint64_t>(*seed);
+    }
+  }
+
+  void read_data(const ConfigNode& root) {
+    const ConfigNode* data = table(root, "data", "a table [data.NAME] for each data source");
+    if (data == nullptr) {
+      return;
+    }
+    if (data->entries.size() > most_data_sources) {
+      diagnostics_.error(data->at, "data",
+                         fmt::format("there are {} data sources", data->entries.size()),
+                         fmt::format("at most {}", most_data_sources));
+      return;
+    }
+    for (const ConfigEntry& entry : data->entries) {
+      read_data_source(entry);
+    }
+  }
+
+  void read_data_source(const ConfigEntry& entry) {
+    const std::string path = joined_key("data", entry.key);
+    data_names_.push_back(entry.key);
+    if (!is_plain_name(entry.key)) {
+      diagnostics_.error(entry.key_at, path, "this cannot name a data source", plain_name_rule());
+    }
+    if (!entry.value.is_table()) {
+      diagnostics_.error(entry.value.at, path, describe_given(entry.value),
+                         "a table that names a dataset: { use = \"NAME\", … }");
+      return;
+    }
+    const TableSpec& selection = request_.data_selection;
+    DataSource source;
+    source.name = entry.key;
+    source.dataset =
+        tables_.read_component(entry.value, ComponentKind::dataset, path, keys_of(selection));
+    source.selection = tables_.read_entries(entry.value, selection, path);
+    pipeline_.data.push_back(std::move(source));
+  }
+
+  void read_model(const ConfigNode& root) {
+    const std::string accepted = "a table [model.backbone]: { use = \"NAME\", … }";
+    const ConfigEntry* present = root.find("model");
+    const ConfigNode* model = table(root, "model", "a table with " + accepted);
+    if (model == nullptr) {
+      if (present == nullptr) {
+        diagnostics_.missing(root.at, "model.backbone", "this required key is missing", accepted);
+      }
+      return;
+    }
+    tables_.refuse_unknown(*model, "model", {"backbone"});
+    const ConfigEntry* backbone = model->find("backbone");
+    if (backbone == nullptr) {
+      diagnostics_.missing(model->at, "model.backbone", "this required key is missing", accepted);
+    } else if (!backbone->value.is_table()) {
+      diagnostics_.error(backbone->value.at, "model.backbone", describe_given(backbone->value),
+                         accepted);
+    } else {
+      pipeline_.backbone =
+          tables_.read_component(backbone->value, ComponentKind::backbone, "model.backbone");
+    }
+  }
+
+  void read_stages(const ConfigNode& root) {
+    const std::string accepted = "a table [stage.NAME] for each stage, at least one";
+    const ConfigEntry* present = root.find("stage");
+    const ConfigNode* stages = table(root, "stage", accepted);
+    if (present == nullptr || (stages != nullptr && stages->entries.empty())) {
+      diagnostics_.missing(present == nullptr ? root.at : stages->at, "stage", "there is no stage",
+                           accepted);
+    }
+    if (stages == nullptr) {
+      return;
+    }
+    for (StageDraft& draft : StageGraph(request_.stage_kinds, diagnostics_).resolve(*stages)) {
+      read_stage(draft);
+    }
+  }
+
+  void read_stage(StageDraft& draft) {
+    if (draft.kind == nullptr) {
+      return;  // which keys belong in it is not known
+    }
+    const std::string path = joined_key("stage", draft.name);
+    Stage stage;
+    stage.name = draft.name;
+    stage.kind = draft.kind->name;
+    stage.from = draft.from;
+    stage.data_keys = draft.kind->data_keys;
+    tables_.report_missing(!draft.incomplete);
+    stage.table =
+        tables_.read_table(draft.table, draft.kind->table, path, {"kind", "from", "like"});
+    tables_.report_missing(true);
+    for (const std::string& key : stage.data_keys) {
+      check_data_key(draft.table, key, path);
+    }
+    pipeline_.stages.push_back(std::move(stage));
+  }
+
+  void check_data_key(const ConfigNode& table, const std::string& key, const std::string& path) {
+    const ConfigEntry* entry = table.find_path(key);
+    if (entry == nullptr) {
+      return;
+    }
+    const auto check = [&](const ConfigNode& node) {
+      if (const auto* name = std::get_if<std::string>(&node.scalar)) {
+        named_data_.insert(*name);
+        if (std::find(data_names_.begin(), data_names_.end(), *name) == data_names_.end()) {
+          diagnostics_.error(
+              node.at, fmt::format("{}.{}", path, key),
+              fmt::format("there is no data source {}", to_toml(Value(shortened(*name)))),
+              quoted_list(data_names_), nearest(*name, data_names_));
+        }
+      }
+    };
+    check(entry->value);
+    for (const ConfigNode& item : entry->value.items) {
+      check(item);
+    }
+  }
+
+  void warn_about_unused_data(const ConfigNode& root) {
+    const ConfigEntry* data = root.find("data");
+    if (data == nullptr) {
+      return;
+    }
+    for (const ConfigEntry& entry : data->value.entries) {
+      if (named_data_.count(entry.key) == 0) {
+        diagnostics_.warning(entry.key_at, joined_key("data", entry.key),
+                             "no stage uses this data source");
+      }
+    }
+  }
+
+  const ReadRequest& request_;
+  DiagnosticCollector diagnostics_;
+  TableReader tables_;
+  Pipeline pipeline_;
+  std::vector<std::string> data_names_;
+  std::set<std::string> named_data_;
+};
+
+}  // namespace
+
+ReadResult read_pipeline(const ReadRequest& request) { return PipelineReader(request).read(); }
+
+}  // namespace bissl

@@ -1,0 +1,340 @@
+#include "pipeline/stage_graph.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+namespace bissl {
+namespace {
+
+constexpr const char* scratch = "scratch";
+constexpr size_t longest_name = 100;
+
+std::string quoted(const std::string& text) { return to_toml(Value(shortened(text))); }
+
+/// Entries of `source` that the specification declares, laid under those of `table`.
+void fill_from(ConfigNode& table, const ConfigNode& source, const TableSpec& spec) {
+  ConfigNode merged;
+  merged.at = table.at;
+  const auto take = [&](const std::string& key) {
+    if (const ConfigEntry* entry = source.find(key)) {
+      merged.set(*entry);
+    }
+  };
+  for (const ParameterSpec& parameter : spec.parameters) {
+    take(parameter.name);
+  }
+  for (const ComponentSlot& slot : spec.components) {
+    take(slot.name);
+  }
+  for (const SubtableSpec& subtable : spec.tables) {
+    take(subtable.name);
+  }
+  merge(merged, std::move(table));
+  table = std::move(merged);
+}
+
+constexpr size_t no_stage = std::numeric_limits<size_t>::max();
+constexpr size_t most_stages = 1000;
+
+/// `links[i]` is the one stage that stage i depends on, or no_stage. Returns every circle, each
+/// beginning with its first stage of the file, and cuts it by taking that stage's link away.
+std::vector<std::vector<size_t>> cut_circles(std::vector<size_t>& links) {
+  enum : char { unseen, on_path, done };
+  std::vector<char> state(links.size(), unseen);
+  std::vector<std::vector<size_t>> circles;
+  for (size_t start = 0; start < links.size(); ++start) {
+    std::vector<size_t> walked;
+    size_t current = start;
+    while (current != no_stage && state[current] == unseen) {
+      state[current] = on_path;
+      walked.push_back(current);
+      current = links[current];
+    }
+    if (current != no_stage && state[current] == on_path) {
+      std::vector<size_t> circle(std::find(walked.begin(), walked.end(), current), walked.end());
+      std::rotate(circle.begin(), std::min_element(circle.begin(), circle.end()), circle.end());
+      links[circle.front()] = no_stage;
+      circles.push_back(std::move(circle));
+    }
+    for (const size_t stage : walked) {
+      state[stage] = done;
+    }
+  }
+  return circles;
+}
+
+/// All stages, each behind the one that it depends on, otherwise in their order. No circles.
+std::vector<size_t> ordered(const std::vector<size_t>& links) {
+  std::vector<size_t> order;
+  std::vector<char> placed(links.size(), 0);
+  for (size_t start = 0; start < links.size(); ++start) {
+    std::vector<size_t> chain;
+    for (size_t current = start; current != no_stage && placed[current] == 0;
+         current = links[current]) {
+      placed[current] = 1;
+      chain.push_back(current);
+    }
+    order.insert(order.end(), chain.rbegin(), chain.rend());
+  }
+  return order;
+}
+
+}  // namespace
+
+bool is_plain_name(const std::string& name) {
+  return !name.empty() && name.size() <= longest_name && name.front() != '.' &&
+         std::all_of(name.begin(), name.end(), [](unsigned char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  c == '.' || c == '_' || c == '-';
+         });
+}
+
+std::string plain_name_rule() {
+  return fmt::format("1 to {} letters, digits, '.', '_' and '-', not beginning with '.'",
+                     longest_name);
+}
+
+std::vector<StageDraft> StageGraph::resolve(const ConfigNode& stages) {
+  collect(stages);
+  resolve_like();
+  for (StageDraft& draft : drafts_) {
+    read_kind(draft);
+  }
+  for (StageDraft& draft : drafts_) {
+    read_from(draft);
+  }
+  const std::vector<size_t> order = parents_first();
+  for (const size_t stage : order) {
+    inherit(drafts_[stage]);
+  }
+  std::vector<StageDraft> result;
+  for (const size_t stage : order) {
+    result.push_back(std::move(drafts_[stage]));
+  }
+  return result;
+}
+
+void StageGraph::collect(const ConfigNode& stages) {
+  if (stages.entries.size() > most_stages) {
+    diagnostics_.error(stages.at, "stage",
+                       fmt::format("there are {} stages", stages.entries.size()),
+                       fmt::format("at most {}", most_stages));
+    return;
+  }
+  for (const ConfigEntry& entry : stages.entries) {
+    const std::string key = joined_key("stage", entry.key);
+    if (!is_plain_name(entry.key)) {
+      diagnostics_.error(entry.key_at, key, "this cannot name a stage", plain_name_rule());
+    } else if (entry.key == scratch) {
+      diagnostics_.error(entry.key_at, key,
+                         "no stage can have this name: from = \"scratch\" means random weights");
+    }
+    if (!entry.value.is_table()) {
+      diagnostics_.error(entry.value.at, key, describe_given(entry.value),
+                         "a table with the stage's settings");
+      continue;
+    }
+    index_[entry.key] = drafts_.size();
+    StageDraft draft;
+    draft.name = entry.key;
+    draft.at = entry.key_at;
+    draft.table = entry.value;
+    drafts_.push_back(std::move(draft));
+  }
+}
+
+const size_t* StageGraph::find_stage(const StageDraft& draft, const ConfigNode& name,
+                                     const std::string& key) {
+  const std::string* text = std::get_if<std::string>(&name.scalar);
+  if (text == nullptr) {
+    diagnostics_.error(name.at, joined_key(path(draft), key), describe_given(name),
+                       "the name of a stage");
+    return nullptr;
+  }
+  const auto found = index_.find(*text);
+  if (found != index_.end()) {
+    return &found->second;
+  }
+  std::vector<std::string> accepted;
+  if (key == "from") {
+    accepted = possible_parents();
+  } else {
+    for (const StageDraft& other : drafts_) {
+      if (other.name != draft.name) {
+        accepted.push_back(other.name);
+      }
+    }
+  }
+  diagnostics_.error(name.at, joined_key(path(draft), key),
+                     fmt::format("there is no stage {}", quoted(*text)), quoted_list(accepted),
+                     nearest(*text, accepted));
+  return nullptr;
+}
+
+std::vector<std::string> StageGraph::possible_parents() const {
+  std::vector<std::string> names;
+  for (const StageDraft& draft : drafts_) {
+    if (draft.kind != nullptr && draft.kind->may_be_parent) {
+      names.push_back(draft.name);
+    }
+  }
+  names.emplace_back(scratch);
+  return names;
+}
+
+void StageGraph::resolve_like() {
+  std::vector<size_t> links(drafts_.size(), no_stage);
+  for (size_t stage = 0; stage < drafts_.size(); ++stage) {
+    if (const ConfigEntry* like = drafts_[stage].table.find("like")) {
+      const size_t* found = find_stage(drafts_[stage], like->value, "like");
+      links[stage] = found == nullptr ? no_stage : *found;
+      drafts_[stage].incomplete = found == nullptr;
+    }
+  }
+  report_circles(cut_circles(links), "like", "stages are like each other in a circle");
+  for (const size_t stage : ordered(links)) {
+    StageDraft& draft = drafts_[stage];
+    if (links[stage] != no_stage) {
+      const StageDraft& base = drafts_[links[stage]];
+      draft.incomplete = draft.incomplete || base.incomplete;
+      ConfigNode merged = base.table;
+      merge(merged, std::move(draft.table));
+      draft.table = std::move(merged);
+    }
+    draft.table.erase("like");
+  }
+}
+
+void StageGraph::report_circles(const std::vector<std::vector<size_t>>& circles,
+                                const std::string& key, const std::string& message) {
+  for (const std::vector<size_t>& circle : circles) {
+    std::string names;
+    for (const size_t stage : circle) {
+      names += drafts_[stage].name + " → ";
+      drafts_[stage].incomplete = true;
+    }
+    const StageDraft& first = drafts_[circle.front()];
+    diagnostics_.error(first.table.find(key)->value.at, joined_key(path(first), key),
+                       fmt::format("{}: {}{}", message, names, first.name));
+  }
+}
+
+void StageGraph::read_kind(StageDraft& draft) {
+  std::vector<std::string> names;
+  for (const StageKindSpec& kind : kinds_) {
+    names.push_back(kind.name);
+  }
+  const ConfigEntry* entry = draft.table.find("kind");
+  const std::string key = joined_key(path(draft), "kind");
+  if (entry == nullptr) {
+    if (!draft.incomplete) {
+      diagnostics_.missing(draft.table.at, key, "this required key is missing", quoted_list(names));
+    }
+    return;
+  }
+  const std::string* name = draft.table.text("kind");
+  if (name == nullptr) {
+    diagnostics_.error(entry->value.at, key, describe_given(entry->value), quoted_list(names));
+    return;
+  }
+  for (const StageKindSpec& kind : kinds_) {
+    if (kind.name == *name) {
+      draft.kind = &kind;
+      return;
+    }
+  }
+  diagnostics_.error(entry->value.at, key,
+                     fmt::format("there is no kind of stage {}", quoted(*name)), quoted_list(names),
+                     nearest(*name, names));
+}
+
+void StageGraph::read_from(StageDraft& draft) {
+  const ConfigEntry* entry = draft.table.find("from");
+  if (entry != nullptr) {
+    check_parent(draft, entry->value);
+  } else if (draft.kind != nullptr && draft.kind->needs_parent && !draft.incomplete) {
+    diagnostics_.missing(draft.table.at, joined_key(path(draft), "from"),
+                         fmt::format("this required key is missing: a stage of kind \"{}\" "
+                                     "continues another",
+                                     draft.kind->name),
+                         quoted_list(possible_parents()));
+  }
+}
+
+void StageGraph::check_parent(StageDraft& draft, const ConfigNode& from) {
+  const std::string* name = std::get_if<std::string>(&from.scalar);
+  if (name != nullptr && *name == scratch) {
+    return;
+  }
+  const size_t* found = find_stage(draft, from, "from");
+  if (found == nullptr) {
+    draft.incomplete = true;
+    return;
+  }
+  const StageDraft& parent = drafts_[*found];
+  if (parent.name == draft.name) {
+    diagnostics_.error(from.at, joined_key(path(draft), "from"), "a stage cannot continue itself",
+                       quoted_list(possible_parents()));
+    draft.incomplete = true;
+    return;
+  }
+  if (parent.kind != nullptr && !parent.kind->may_be_parent) {
+    diagnostics_.error(from.at, joined_key(path(draft), "from"),
+                       fmt::format("stage {} is of kind \"{}\", which no stage can continue",
+                                   quoted(parent.name), parent.kind->name),
+                       quoted_list(possible_parents()));
+  }
+  draft.from = parent.name;
+}
+
+std::vector<size_t> StageGraph::parents_first() {
+  std::vector<size_t> links(drafts_.size(), no_stage);
+  for (size_t stage = 0; stage < drafts_.size(); ++stage) {
+    if (!drafts_[stage].from.empty()) {
+      links[stage] = index_.at(drafts_[stage].from);
+    }
+  }
+  const std::vector<std::vector<size_t>> circles = cut_circles(links);
+  report_circles(circles, "from", "stages continue each other in a circle");
+  for (const std::vector<size_t>& circle : circles) {
+    drafts_[circle.front()].from.clear();
+  }
+  return ordered(links);
+}
+
+void StageGraph::inherit(StageDraft& draft) {
+  if (draft.kind == nullptr || draft.kind->inherit_into.empty()) {
+    return;
+  }
+  const std::string& into = draft.kind->inherit_into;
+  const auto& subtables = draft.kind->table.tables;
+  const auto spec = std::find_if(subtables.begin(), subtables.end(),
+                                 [&](const SubtableSpec& table) { return table.name == into; });
+  if (spec == subtables.end()) {
+    return;
+  }
+  const StageDraft* ancestor = draft.from.empty() ? nullptr : &drafts_[index_.at(draft.from)];
+  while (ancestor != nullptr) {
+    draft.incomplete = draft.incomplete || ancestor->incomplete || ancestor->kind == nullptr;
+    if (ancestor->kind != nullptr && ancestor->kind->name == draft.kind->inherit_kind) {
+      break;
+    }
+    ancestor = ancestor->from.empty() ? nullptr : &drafts_[index_.at(ancestor->from)];
+  }
+  if (ancestor == nullptr) {
+    return;
+  }
+  ConfigEntry* entry = draft.table.find(into);
+  if (entry == nullptr && spec->required) {
+    ConfigNode empty;
+    empty.at = draft.table.at;
+    entry = &draft.table.set({into, draft.at, std::move(empty)});
+  }
+  if (entry != nullptr && entry->value.is_table()) {
+    fill_from(entry->value, ancestor->table, spec->table);
+  }
+}
+
+}  // namespace bissl

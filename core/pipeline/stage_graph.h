@@ -1,0 +1,61 @@
+#pragma once
+
+#include "pipeline/config_tree.h"
+#include "pipeline/pipeline.h"
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace bissl {
+
+/// A stage on its way from the file to the pipeline.
+struct StageDraft {
+  std::string name;
+  Location at;                          ///< of its key
+  ConfigNode table;                     ///< `like` is laid under it, what it inherits filled in
+  const StageKindSpec* kind = nullptr;  ///< null if it is not known
+  std::string from;                     ///< empty for none
+  /// Something that its table would get from elsewhere is not known.
+  bool incomplete = false;
+};
+
+/// Resolves what stages of a file have to do with each other: `like`, `kind`, `from`, the order,
+/// and inheritance. Knows the shape of tables, not what is in them.
+class StageGraph {
+ public:
+  /// The kinds must outlive the drafts.
+  StageGraph(const std::vector<StageKindSpec>& kinds, DiagnosticCollector& diagnostics)
+      : kinds_(kinds), diagnostics_(diagnostics) {}
+
+  /// The stages of the table `[stage]`, parents first and otherwise in the order of the file.
+  std::vector<StageDraft> resolve(const ConfigNode& stages);
+
+ private:
+  void collect(const ConfigNode& stages);
+  void resolve_like();
+  void report_circles(const std::vector<std::vector<size_t>>& circles, const std::string& key,
+                      const std::string& message);
+  void read_kind(StageDraft& draft);
+  void read_from(StageDraft& draft);
+  void check_parent(StageDraft& draft, const ConfigNode& from);
+  std::vector<size_t> parents_first();
+  void inherit(StageDraft& draft);
+  /// The stage that a key names; reports a name that is not one.
+  const size_t* find_stage(const StageDraft& draft, const ConfigNode& name, const std::string& key);
+  std::vector<std::string> possible_parents() const;
+  std::string path(const StageDraft& draft) const { return joined_key("stage", draft.name); }
+
+  const std::vector<StageKindSpec>& kinds_;
+  DiagnosticCollector& diagnostics_;
+  std::vector<StageDraft> drafts_;
+  std::map<std::string, size_t> index_;
+};
+
+/// Whether the text can name a stage, a data source or a pipeline: such names become names of
+/// folders and files.
+bool is_plain_name(const std::string& name);
+/// What is_plain_name accepts, in words.
+std::string plain_name_rule();
+
+}  // namespace bissl

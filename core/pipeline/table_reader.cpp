@@ -1,0 +1,273 @@
+#include "pipeline/table_reader.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+namespace bissl {
+namespace {
+
+std::string component_example(ComponentKind kind) {
+  return fmt::format(
+      "a table that names {} {}: {{ use = \"NAME\", … }}",
+      kind == ComponentKind::augmentation || kind == ComponentKind::optimizer ? "an" : "a",
+      to_string(kind));
+}
+
+}  // namespace
+
+std::vector<std::string> keys_of(const TableSpec& spec) {
+  std::vector<std::string> keys;
+  for (const ParameterSpec& parameter : spec.parameters) {
+    keys.push_back(parameter.name);
+  }
+  for (const ComponentSlot& slot : spec.components) {
+    keys.push_back(slot.name);
+  }
+  for (const SubtableSpec& subtable : spec.tables) {
+    keys.push_back(subtable.name);
+  }
+  return keys;
+}
+
+Table TableReader::read_table(const ConfigNode& node, const TableSpec& spec,
+                              const std::string& path, const std::vector<std::string>& host_keys) {
+  std::vector<std::string> accepted = host_keys;
+  const std::vector<std::string> declared = keys_of(spec);
+  accepted.insert(accepted.end(), declared.begin(), declared.end());
+  refuse_unknown(node, path, accepted);
+  return read_entries(node, spec, path);
+}
+
+Table TableReader::read_entries(const ConfigNode& node, const TableSpec& spec,
+                                const std::string& path) {
+  const size_t errors_before = diagnostics_.errors();
+  Table table;
+  table.origin = node.at.text();
+  table.values = read_values(node, spec.parameters, path);
+  const bool sound = diagnostics_.errors() == errors_before;
+  for (const ComponentSlot& slot : spec.components) {
+    const ConfigEntry* entry = node.find(slot.name);
+    const std::string slot_path = joined_key(path, slot.name);
+    if (entry == nullptr) {
+      if (slot.required) {
+        missing(node, path, slot.name, component_example(slot.kind));
+      }
+    } else if (is_table(*entry, slot_path, component_example(slot.kind))) {
+      table.components[slot.name] = read_component(entry->value, slot.kind, slot_path);
+    }
+  }
+  for (const SubtableSpec& subtable : spec.tables) {
+    const ConfigEntry* entry = node.find(subtable.name);
+    const std::string subtable_path = joined_key(path, subtable.name);
+    const std::string accepted =
+        fmt::format("a table with {}", quoted_list(keys_of(subtable.table)));
+    if (entry == nullptr) {
+      if (subtable.required) {
+        missing(node, path, subtable.name, accepted);
+      }
+    } else if (is_table(*entry, subtable_path, accepted)) {
+      table.tables[subtable.name] = read_table(entry->value, subtable.table, subtable_path);
+    }
+  }
+  if (sound) {
+    run_check(spec.check, table.values, node, path);
+  }
+  return table;
+}
+
+ComponentChoice TableReader::read_component(const ConfigNode& node, ComponentKind kind,
+                                            const std::string& path,
+                                            const std::vector<std::string>& host_keys) {
+  ComponentChoice choice;
+  const ConfigEntry* use = node.find("use");
+  if (use == nullptr) {
+    missing(node, path, "use", quoted_list(names_of(kind, false)));
+    return choice;
+  }
+  choice.origin = use->value.at.text();
+  choice.component = find_component(use->value, kind, joined_key(path, "use"));
+  if (!choice.component) {
+    return choice;  // which keys belong here is not known
+  }
+  const ComponentInfo& info = choice.component->info;
+  refuse_clashes(use->value, *choice.component, path, host_keys);
+  std::vector<std::string> accepted = {"use"};
+  for (const ParameterSpec& parameter : info.parameters) {
+    accepted.push_back(parameter.name);
+  }
+  accepted.insert(accepted.end(), host_keys.begin(), host_keys.end());
+  refuse_unknown(node, path, accepted);
+  const size_t errors_before = diagnostics_.errors();
+  choice.values = read_values(node, info.parameters, path);
+  if (diagnostics_.errors() == errors_before) {
+    run_check(info.check, choice.values, node, path);
+  }
+  return choice;
+}
+
+void TableReader::refuse_unknown(const ConfigNode& node, const std::string& path,
+                                 const std::vector<std::string>& accepted) {
+  for (const ConfigEntry& entry : node.entries) {
+    if (std::find(accepted.begin(), accepted.end(), entry.key) == accepted.end()) {
+      diagnostics_.error(entry.key_at, joined_key(path, entry.key), "unknown key",
+                         quoted_list(accepted), nearest(entry.key, accepted));
+    }
+  }
+}
+
+ParameterValues TableReader::read_values(const ConfigNode& node,
+                                         const std::vector<ParameterSpec>& specs,
+                                         const std::string& path) {
+  ParameterValues values = defaults(specs);
+  for (const ParameterSpec& spec : specs) {
+    if (const ConfigEntry* entry = node.find(spec.name)) {
+      values[spec.name] = read_value(entry->value, spec, joined_key(path, spec.name));
+    } else if (spec.required) {
+      missing(node, path, spec.name, spec.accepted());
+    }
+  }
+  return values;
+}
+
+Value TableReader::read_value(const ConfigNode& node, const ParameterSpec& spec,
+                              const std::string& path) {
+  std::optional<Value> value = to_value(node);
+  if (!value || !convert(*value, spec.type)) {
+    diagnostics_.error(node.at, path, describe_given(node), spec.accepted());
+    return spec.default_value;
+  }
+  if (const std::string reason = spec.refusal(*value); !reason.empty()) {
+    const std::string* text = std::get_if<std::string>(&*value);
+    diagnostics_.error(node.at, path, fmt::format("{} {}", shortened(to_toml(*value)), reason),
+                       spec.accepted(),
+                       text == nullptr ? std::vector<std::string>{} : nearest(*text, spec.choices));
+    return spec.default_value;
+  }
+  return *value;
+}
+
+void TableReader::run_check(const Check& check, const ParameterValues& values,
+                            const ConfigNode& node, const std::string& path) {
+  if (!check) {
+    return;
+  }
+  const bool complete = std::all_of(values.begin(), values.end(), [&](const auto& value) {
+    return type_of(value.second) != ValueType::none || report_missing_;
+  });
+  if (!complete) {
+    return;  // a required value may be the one that could not be inherited
+  }
+  std::vector<Finding> findings;
+  try {
+    findings = check(values);
+  } catch (const std::exception& exception) {
+    diagnostics_.error(node.at, path,
+                       fmt::format("the rules over its values failed: {}", exception.what()));
+  } catch (...) {
+    diagnostics_.error(node.at, path,
+                       "the rules over its values failed with an exception that is not a "
+                       "std::exception");
+  }
+  for (const Finding& finding : findings) {
+    const ConfigEntry* entry = node.find_path(finding.parameter);
+    const Location& at = entry == nullptr ? node.at : entry->value.at;
+    const std::string key =
+        finding.parameter.empty() ? path : fmt::format("{}.{}", path, finding.parameter);
+    if (finding.severity == Finding::Severity::error) {
+      diagnostics_.error(at, key, finding.message);
+    } else {
+      diagnostics_.warning(at, key, finding.message);
+    }
+  }
+}
+
+void TableReader::missing(const ConfigNode& table, const std::string& path, const std::string& key,
+                          const std::string& accepted) {
+  if (report_missing_) {
+    diagnostics_.missing(table.at, joined_key(path, key), "this required key is missing", accepted);
+  }
+}
+
+bool TableReader::is_table(const ConfigEntry& entry, const std::string& path,
+                           const std::string& accepted) {
+  if (!entry.value.is_table()) {
+    diagnostics_.error(entry.value.at, path, describe_given(entry.value), accepted);
+    return false;
+  }
+  return true;
+}
+
+std::shared_ptr<const Component> TableReader::find_component(const ConfigNode& use,
+                                                             ComponentKind kind,
+                                                             const std::string& path) {
+  const std::string* name = std::get_if<std::string>(&use.scalar);
+  if (name == nullptr) {
+    diagnostics_.error(use.at, path, describe_given(use), quoted_list(names_of(kind, false)));
+    return nullptr;
+  }
+  std::shared_ptr<const Component> component = components_.find(kind, *name);
+  if (!component) {
+    report_unknown_component(use, kind, *name, path);
+  }
+  return component;
+}
+
+void TableReader::report_unknown_component(const ConfigNode& use, ComponentKind kind,
+                                           const std::string& name, const std::string& path) {
+  const bool qualified = name.find('/') != std::string::npos;
+  std::string message =
+      fmt::format("there is no {} {}", to_string(kind), to_toml(Value(shortened(name))));
+  std::vector<std::string> kinds;
+  for (const auto& component : components_.components()) {
+    if (component->info.kind != kind &&
+        (component->info.text.name == name || component->qualified_name() == name)) {
+      kinds.push_back(to_string(component->info.kind));
+    }
+  }
+  if (!kinds.empty()) {
+    message += fmt::format(" (of that name there is: {})", fmt::join(kinds, ", "));
+  }
+  const std::vector<LoadProblem> problems = components_.problems();
+  if (!problems.empty()) {
+    std::vector<std::string> refused;
+    for (const LoadProblem& problem : problems) {
+      if (std::find(refused.begin(), refused.end(), problem.path) == refused.end()) {
+        refused.push_back(problem.path);
+      }
+    }
+    message += fmt::format(" (it may be in what could not be loaded: {}; `bissl plugins` says why)",
+                           fmt::join(refused, ", "));
+  }
+  const std::vector<std::string> available = names_of(kind, qualified);
+  diagnostics_.error(use.at, path, message, quoted_list(available), nearest(name, available));
+}
+
+void TableReader::refuse_clashes(const ConfigNode& use, const Component& component,
+                                 const std::string& path,
+                                 const std::vector<std::string>& host_keys) {
+  for (const ParameterSpec& parameter : component.info.parameters) {
+    if (std::find(host_keys.begin(), host_keys.end(), parameter.name) != host_keys.end()) {
+      diagnostics_.error(
+          use.at, joined_key(path, "use"),
+          fmt::format("{} {} of library {} declares the parameter \"{}\", a key that bissl "
+                      "itself reads here; the library has to rename it",
+                      to_string(component.info.kind), component.info.text.name,
+                      component.library.path, parameter.name));
+    }
+  }
+}
+
+std::vector<std::string> TableReader::names_of(ComponentKind kind, bool qualified) const {
+  std::vector<std::string> names;
+  for (const auto& component : components_.components()) {
+    if (component->info.kind == kind) {
+      names.push_back(qualified ? component->qualified_name() : component->info.text.name);
+    }
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+}  // namespace bissl

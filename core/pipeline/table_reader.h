@@ -1,0 +1,68 @@
+#pragma once
+
+#include "pipeline/component_source.h"
+#include "pipeline/config_tree.h"
+#include "pipeline/table.h"
+
+#include <string>
+#include <vector>
+
+namespace bissl {
+
+/// Checks parts of a configuration tree against what the host and the components declare. Every
+/// fault is reported; what is returned then has holes (unset values, missing components) and
+/// serves only for finding more faults.
+class TableReader {
+ public:
+  TableReader(const ComponentSource& components, DiagnosticCollector& diagnostics)
+      : components_(components), diagnostics_(diagnostics) {}
+
+  /// `node` is a table; `path` its dotted key. `host_keys` may stand in it too and are left alone.
+  Table read_table(const ConfigNode& node, const TableSpec& spec, const std::string& path,
+                   const std::vector<std::string>& host_keys = {});
+
+  /// What the specification declares, without asking whether there is more in the table.
+  Table read_entries(const ConfigNode& node, const TableSpec& spec, const std::string& path);
+
+  /// A component's table: `use` and the component's parameters. `host_keys` as for read_table.
+  /// A null component if it cannot be found.
+  ComponentChoice read_component(const ConfigNode& node, ComponentKind kind,
+                                 const std::string& path,
+                                 const std::vector<std::string>& host_keys = {});
+
+  /// Reports keys of the table that are not among `accepted`.
+  void refuse_unknown(const ConfigNode& node, const std::string& path,
+                      const std::vector<std::string>& accepted);
+
+  /// While false, required keys that are not there are no fault: for tables that would get some of
+  /// their entries from another table, which could not be found.
+  void report_missing(bool report) { report_missing_ = report; }
+
+ private:
+  using Check = std::function<std::vector<Finding>(const ParameterValues&)>;
+
+  ParameterValues read_values(const ConfigNode& node, const std::vector<ParameterSpec>& specs,
+                              const std::string& path);
+  Value read_value(const ConfigNode& node, const ParameterSpec& spec, const std::string& path);
+  void run_check(const Check& check, const ParameterValues& values, const ConfigNode& node,
+                 const std::string& path);
+  void missing(const ConfigNode& table, const std::string& path, const std::string& key,
+               const std::string& accepted);
+  bool is_table(const ConfigEntry& entry, const std::string& path, const std::string& accepted);
+  std::shared_ptr<const Component> find_component(const ConfigNode& use, ComponentKind kind,
+                                                  const std::string& path);
+  void report_unknown_component(const ConfigNode& use, ComponentKind kind, const std::string& name,
+                                const std::string& path);
+  void refuse_clashes(const ConfigNode& node, const Component& component, const std::string& path,
+                      const std::vector<std::string>& host_keys);
+  std::vector<std::string> names_of(ComponentKind kind, bool qualified) const;
+
+  const ComponentSource& components_;
+  DiagnosticCollector& diagnostics_;
+  bool report_missing_ = true;
+};
+
+/// All keys that may stand in a table of the specification.
+std::vector<std::string> keys_of(const TableSpec& spec);
+
+}  // namespace bissl
