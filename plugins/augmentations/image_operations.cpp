@@ -17,6 +17,13 @@ float luminance(float red, float green, float blue) {
 
 float clamp_unit(float value) { return std::min(std::max(value, 0.0F), 1.0F); }
 
+/// The part of the chroma that a channel lacks: max(0, min(k, 4 − k, 1)) with k = position mod 6,
+/// for a position of 0 … 12 sixths of the colour circle.
+float missing_chroma(float position) {
+  const float k = position >= 6.0F ? position - 6.0F : position;
+  return clamp_unit(std::min(k, 4.0F - k));
+}
+
 /// Eight sums side by side, so that the additions need not wait for each other.
 template <class ValueAt>
 double sum(int64_t count, ValueAt value_at) {
@@ -141,9 +148,8 @@ void adjust_saturation(Planes image, double factor) {
   }
 }
 
-// Through hue, saturation and value and back, step by step as torchvision's _rgb2hsv and _hsv2rgb.
-// Selections instead of branches, and a conversion to int instead of floor (hues are not negative):
-// so the loop becomes vector code.
+// Through hue, saturation and value as torchvision's _rgb2hsv does it, and back by the closed form
+// of the six cases of its _hsv2rgb. Selections instead of branches make the loop vector code.
 void adjust_hue(Planes image, double shift) {
   if (image.shape.channels == 1) {
     return;
@@ -174,15 +180,10 @@ void adjust_hue(Planes image, double shift) {
     hue = hue < 0.0F ? hue + 1.0F : hue;
     hue = hue >= 1.0F ? hue - 1.0F : hue;
     const float sextant = hue * 6.0F;
-    const int index = static_cast<int>(sextant);
-    const float fraction = sextant - static_cast<float>(index);
-    const float p = clamp_unit(value * (1.0F - saturation));
-    const float q = clamp_unit(value * (1.0F - saturation * fraction));
-    const float t = clamp_unit(value * (1.0F - saturation * (1.0F - fraction)));
-    // Sextants 0 … 5 have (r, g, b) = vtp, qvp, pvt, pqv, tpv, vpq.
-    red[i] = index == 1 ? q : (index == 2 || index == 3) ? p : index == 4 ? t : value;
-    green[i] = index == 0 ? t : index == 3 ? q : (index == 4 || index == 5) ? p : value;
-    blue[i] = (index == 0 || index == 1) ? p : index == 2 ? t : index == 5 ? q : value;
+    const float chroma = value * saturation;
+    red[i] = clamp_unit(value - chroma * missing_chroma(sextant + 5.0F));
+    green[i] = clamp_unit(value - chroma * missing_chroma(sextant + 3.0F));
+    blue[i] = clamp_unit(value - chroma * missing_chroma(sextant + 1.0F));
   }
 }
 
