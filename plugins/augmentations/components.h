@@ -1,0 +1,11 @@
+#pragma once
+
+#include "bissl/plugin.h"
+
+namespace bissl {
+
+void register_simclr(Registrar& registrar);
+void register_supervised(Registrar& registrar);
+void register_evaluation(Registrar& registrar);
+
+}  // namespace bissl

@@ -1,0 +1,56 @@
+#include "components.h"
+#include "image_operations.h"
+#include "resampling.h"
+#include "view_format.h"
+
+#include "bissl/augmentation.h"
+
+#include <memory>
+
+namespace bissl {
+namespace {
+
+struct EvaluationOptions {
+  int64_t size = 0;
+  std::vector<double> mean{0.5};
+  std::vector<double> std{0.5};
+};
+
+/// The image as it is, scaled and cut to the size of the views. Nothing is random.
+class Evaluation : public Augmentation {
+ public:
+  explicit Evaluation(const EvaluationOptions& options)
+      : resize_(options.size > 0), format_(options.size, options.mean, options.std) {}
+
+  ImageShape view_shape(const ImageShape& input) const override { return format_.shape(input); }
+
+  void apply(const Image& image, int64_t /*view*/, RandomStream& /*stream*/,
+             std::span<float> output) const override {
+    const Planes view = format_.planes(image.shape, output);
+    if (resize_) {
+      resize_and_center_crop(image, view);
+    } else {
+      resized_crop(image, {0, 0, image.shape.height, image.shape.width}, view);
+    }
+    format_.normalize(view);
+  }
+
+ private:
+  bool resize_;
+  ViewFormat format_;
+};
+
+}  // namespace
+
+void register_evaluation(Registrar& registrar) {
+  Schema<EvaluationOptions> schema;
+  add_view_format(schema);
+  registrar.add<Augmentation, EvaluationOptions>(
+      {"evaluation", "scales the shorter side to the size and takes the middle; nothing random",
+       ""},
+      schema, [](const EvaluationOptions& options, const AugmentationContext&) {
+        return std::make_shared<Evaluation>(options);
+      });
+}
+
+}  // namespace bissl

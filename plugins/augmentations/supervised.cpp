@@ -1,0 +1,111 @@
+#include "components.h"
+#include "crop.h"
+#include "image_operations.h"
+#include "resampling.h"
+#include "view_format.h"
+
+#include "bissl/augmentation.h"
+
+#include <memory>
+
+namespace bissl {
+namespace {
+
+struct SupervisedOptions {
+  int64_t size = 0;
+  std::string crop = "resized";
+  std::vector<double> crop_scale{0.5, 1.0};
+  std::vector<double> crop_ratio{3.0 / 4.0, 4.0 / 3.0};
+  int64_t padding = 4;
+  double flip_probability = 0.5;
+  std::vector<double> mean{0.5};
+  std::vector<double> std{0.5};
+};
+
+/// A random crop and a random flip.
+class Supervised : public Augmentation {
+ public:
+  explicit Supervised(const SupervisedOptions& options)
+      : options_(options),
+        range_(crop_range(options.crop_scale, options.crop_ratio)),
+        format_(options.size, options.mean, options.std) {}
+
+  ImageShape view_shape(const ImageShape& input) const override { return format_.shape(input); }
+
+  // Draws: flip, then the crop.
+  void apply(const Image& image, int64_t /*view*/, RandomStream& stream,
+             std::span<float> output) const override {
+    const Planes view = format_.planes(image.shape, output);
+    const bool flip = stream.chance(options_.flip_probability);
+    if (options_.crop == "padded") {
+      padded_crop(image, stream, view);
+    } else {
+      resized_crop(image, random_box(image.shape, range_, stream), view);
+    }
+    if (flip) {
+      flip_horizontal(view);
+    }
+    format_.normalize(view);
+  }
+
+ private:
+  // Cutting a view out of the image with a black frame is moving it by up to the frame's width.
+  void padded_crop(const Image& image, RandomStream& stream, Planes view) const {
+    const auto positions = static_cast<uint64_t>(2 * options_.padding + 1);
+    const int64_t down = static_cast<int64_t>(stream.below(positions)) - options_.padding;
+    const int64_t right = static_cast<int64_t>(stream.below(positions)) - options_.padding;
+    resized_crop(image, centered_box(image.shape, view.shape), view);
+    shift(view, down, right);
+  }
+
+  SupervisedOptions options_;
+  CropRange range_;
+  ViewFormat format_;
+};
+
+void warn(const SupervisedOptions& options, std::vector<Finding>& findings) {
+  const SupervisedOptions standard;
+  if (options.crop == "padded") {
+    const std::string reason = "crop = \"padded\" cuts out no boxes of varying size";
+    if (options.crop_scale != standard.crop_scale) {
+      warn_without_effect("crop_scale", reason, findings);
+    }
+    if (options.crop_ratio != standard.crop_ratio) {
+      warn_without_effect("crop_ratio", reason, findings);
+    }
+  } else if (options.padding != standard.padding) {
+    warn_without_effect("padding", "crop = \"resized\" adds no frame", findings);
+  }
+}
+
+Schema<SupervisedOptions> supervised_schema() {
+  using Options = SupervisedOptions;
+  Schema<Options> schema;
+  schema
+      .add("crop", &Options::crop,
+           "a part of random size scaled to the view, or the view moved over a black frame")
+      .choices({"resized", "padded"});
+  add_crop_range(schema);
+  schema.add("padding", &Options::padding, "width of the black frame of crop = \"padded\"")
+      .at_least(0)
+      .at_most(4096)
+      .unit("pixels");
+  schema.add("flip_probability", &Options::flip_probability, "probability of a left-right flip")
+      .at_least(0)
+      .at_most(1);
+  add_view_format(schema);
+  schema.rule(warn);
+  return schema;
+}
+
+}  // namespace
+
+void register_supervised(Registrar& registrar) {
+  registrar.add<Augmentation, SupervisedOptions>(
+      {"supervised", "random crop and left-right flip for training with labels", ""},
+      supervised_schema(), [](const SupervisedOptions& options, const AugmentationContext&) {
+        return std::make_shared<Supervised>(options);
+      });
+}
+
+}  // namespace bissl
