@@ -166,6 +166,10 @@ void resize_and_center_crop(const Image& image, Planes output) {
   const int64_t height = image.shape.height;
   const int64_t width = image.shape.width;
   const int64_t size = output.shape.height;
+  if (height == size && width == size) {
+    resized_crop(image, {0, 0, height, width}, output);
+    return;
+  }
   const auto axis = [&](int64_t length, int64_t other) {
     const int64_t resized = length <= other ? size : size * length / other;
     // As Python rounds: halves to the even neighbour.

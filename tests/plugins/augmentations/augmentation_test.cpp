@@ -171,6 +171,12 @@ TEST(Evaluation, NormalizesWithHalfByDefault) {
   EXPECT_EQ(view_of(*make("evaluation"), image), (Floats{-1.0F, 1.0F}));
 }
 
+TEST(Evaluation, OfASquareImageOfTheSizeIsTheImage) {
+  const TestImage source({3, 10, 10});
+  EXPECT_EQ(view_of(*make("evaluation", unit({{"size", int64_t{10}}})), source.image),
+            plain(source.image));
+}
+
 TEST(Evaluation, IgnoresTheStream) {
   const TestImage source({3, 20, 30});
   const auto augmentation = make("evaluation", {{"size", int64_t{16}}});

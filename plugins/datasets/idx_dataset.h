@@ -1,0 +1,34 @@
+#pragma once
+
+#include "idx_files.h"
+
+#include "bissl/dataset.h"
+
+#include <string>
+#include <vector>
+
+namespace bissl {
+
+/// The images and labels of one split, held in memory as bytes and handed out without copying.
+class IdxDataset : public Dataset {
+ public:
+  /// Reads both files: gray images of 28 × 28 and a label for each, below the number of class
+  /// names. Throws Error(ErrorKind::input) for anything else.
+  IdxDataset(const IdxFiles& files, std::vector<std::string> class_names);
+
+  int64_t size() const override { return static_cast<int64_t>(labels_.size()); }
+  Sample get(int64_t index) const override;
+  int64_t label(int64_t index) const override;
+  std::vector<std::string> class_names() const override { return class_names_; }
+  std::string fingerprint() const override { return fingerprint_; }
+
+ private:
+  void check_index(int64_t index) const;
+
+  std::vector<uint8_t> pixels_;
+  std::vector<uint8_t> labels_;
+  std::vector<std::string> class_names_;
+  std::string fingerprint_;
+};
+
+}  // namespace bissl
