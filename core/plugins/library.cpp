@@ -59,10 +59,6 @@ BisslEntryFunction open_library(const std::filesystem::path& canonical) {
     library.load(canonical, boost::dll::load_mode::rtld_now);
   } catch (const boost::dll::fs::system_error& error) {
     refuse_to_open(loader_text(error.what()));
-  } catch (const std::exception& exception) {
-    refuse_to_open(fmt::format("exception while static objects were made: {}", exception.what()));
-  } catch (...) {
-    refuse_to_open("exception that is not a std::exception while static objects were made");
   }
   auto& held = held_libraries();
   held.push_back(std::move(library));

@@ -135,11 +135,6 @@ TEST_F(PluginFile, MissingSymbol) {
                         "program"});
 }
 
-TEST_F(PluginFile, ThrowsWhileTheLoaderRunsItsInitialisers) {
-  EXPECT_EQ(refusal_of(fixture("throws_initialiser"), false).at(0).found,
-            "\"exception while static objects were made: no licence server\"");
-}
-
 TEST_F(PluginFile, StrippedLibraryIsTaken) {
   const fs::path file = folder_.path() / "stripped.so";
   const std::string command =

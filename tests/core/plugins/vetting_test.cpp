@@ -41,6 +41,15 @@ TEST(PluginVetting, CrashesWhileItIsOpened) {
   expect_vetted("segfaults", "crashed", "signal 11 (Segmentation fault) while opening");
 }
 
+TEST(PluginVetting, ThrowsWhileItIsOpened) {
+  // The loader lets no exception through: std::terminate.
+  const auto problems = refusal_of(fixture("throws_initialiser"), false);
+  ASSERT_EQ(problems.size(), 1U);
+  EXPECT_EQ(problems[0].code, "crashed");
+  EXPECT_EQ(problems[0].found.rfind("signal 6 (Aborted) while opening; its last words: \"", 0), 0U);
+  EXPECT_NE(problems[0].found.find("no licence server"), std::string::npos);
+}
+
 TEST(PluginVetting, Exits) {
   expect_vetted("exits", "exited", "an exit with status 3 while registering");
 }
