@@ -37,9 +37,11 @@ Named everything_called(const std::string& name, const Registry& registry,
   return named;
 }
 
+bool is_qualified(const std::string& name) { return name.find('/') != std::string::npos; }
+
 std::string unknown_text(const std::string& name, const Registry& registry,
                          const std::vector<StageKindSpec>& kinds) {
-  const bool qualified = name.find('/') != std::string::npos;
+  const bool qualified = is_qualified(name);
   std::vector<std::string> candidates;
   for (const auto& component : registry.components()) {
     candidates.push_back(qualified ? component->qualified_name() : component->info.text.name);
@@ -48,17 +50,14 @@ std::string unknown_text(const std::string& name, const Registry& registry,
     candidates.push_back(kind.name);
   }
   std::string text = fmt::format("there is no component and no kind of stage called \"{}\"", name);
-  if (const std::string near = nearest(name, candidates); !near.empty()) {
-    text += fmt::format("; did you mean \"{}\"?", near);
-  }
-  text += "; \"bissl plugins\" lists what is loaded";
+  const std::string near = nearest(name, candidates);
+  text += near.empty() ? "; " : fmt::format("; did you mean \"{}\"? ", near);
+  text += "\"bissl plugins\" lists what is loaded";
   if (!registry.report().problems.empty()) {
     text += " and what was refused";
   }
   return text;
 }
-
-bool is_qualified(const std::string& name) { return name.find('/') != std::string::npos; }
 
 nlohmann::json as_json(const Named& named, const std::string& name, const Registry& registry) {
   nlohmann::json components = nlohmann::json::array();

@@ -259,11 +259,11 @@ TEST_F(Describe, UnknownName) {
     return err.str();
   };
   EXPECT_EQ(failure("havle"),
-            "there is no component and no kind of stage called \"havle\"; did you mean \"halve\"?; "
+            "there is no component and no kind of stage called \"havle\"; did you mean \"halve\"? "
             "\"bissl plugins\" lists what is loaded\n");
   EXPECT_EQ(failure("good/stil"),
             "there is no component and no kind of stage called \"good/stil\"; did you mean "
-            "\"good/still\"?; \"bissl plugins\" lists what is loaded\n");
+            "\"good/still\"? \"bissl plugins\" lists what is loaded\n");
   EXPECT_EQ(failure("alternat").find("did you mean \"alternate\"?") != std::string::npos, true);
   EXPECT_FALSE(registry_.load_library("/nowhere.so", true));
   EXPECT_EQ(failure("temperature"),

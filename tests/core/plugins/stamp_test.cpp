@@ -31,6 +31,15 @@ TEST(PluginEntry, NoSymbol) {
                   "otherwise take it out of the folder"});
 }
 
+TEST(PluginEntry, SymbolOfALibraryThatItNeeds) {
+  const std::string path = fixture("borrowed_entry").string();
+  const auto problems = refusal_of(path, false);
+  ASSERT_EQ(problems.size(), 1U);
+  EXPECT_EQ(problems[0].code, "no_entry");
+  EXPECT_EQ(problems[0].found, "the symbol bissl_plugin_entry only in " + fixture("good").string() +
+                                   ", which it needs");
+}
+
 TEST(PluginEntry, NullStamp) {
   expect_refusal(
       fixture("null_entry"),
