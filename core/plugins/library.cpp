@@ -51,6 +51,25 @@ std::string open_advice(const std::string& text) {
                  open_advice(text)});
 }
 
+[[noreturn]] void refuse_without_entry(std::string found) {
+  throw Refusal({"", "entry", "no_entry", std::move(found),
+                 "the symbol " BISSL_ENTRY_SYMBOL ", which the macro BISSL_PLUGIN defines",
+                 "if it is meant to be a plugin, put BISSL_PLUGIN into one of its sources; "
+                 "otherwise take it out of the folder"});
+}
+
+/// The loader also looks for the symbol in the libraries that this one needs: a library that links
+/// a plugin must not be taken for that plugin.
+void check_origin(BisslEntryFunction entry, const std::filesystem::path& canonical) {
+  Dl_info place{};
+  std::error_code error;
+  if (dladdr(reinterpret_cast<const void*>(entry), &place) != 0 &&
+      !std::filesystem::equivalent(place.dli_fname, canonical, error) && !error) {
+    refuse_without_entry(fmt::format("the symbol " BISSL_ENTRY_SYMBOL " only in {}, which it needs",
+                                     place.dli_fname));
+  }
+}
+
 }  // namespace
 
 BisslEntryFunction open_library(const std::filesystem::path& canonical) {
@@ -59,21 +78,16 @@ BisslEntryFunction open_library(const std::filesystem::path& canonical) {
     library.load(canonical, boost::dll::load_mode::rtld_now);
   } catch (const boost::dll::fs::system_error& error) {
     refuse_to_open(loader_text(error.what()));
-  } catch (const std::exception& exception) {
-    refuse_to_open(fmt::format("exception while static objects were made: {}", exception.what()));
-  } catch (...) {
-    refuse_to_open("exception that is not a std::exception while static objects were made");
   }
   auto& held = held_libraries();
   held.push_back(std::move(library));
   if (!held.back().has(BISSL_ENTRY_SYMBOL)) {
-    throw Refusal({"", "entry", "no_entry", "no symbol " BISSL_ENTRY_SYMBOL,
-                   "the symbol " BISSL_ENTRY_SYMBOL ", which the macro BISSL_PLUGIN defines",
-                   "if it is meant to be a plugin, put BISSL_PLUGIN into one of its sources; "
-                   "otherwise take it out of the folder"});
+    refuse_without_entry("no symbol " BISSL_ENTRY_SYMBOL);
   }
   // get<> of a function's type gives a reference to the function.
-  return &held.back().get<const BisslPluginStamp*()>(BISSL_ENTRY_SYMBOL);
+  const BisslEntryFunction entry = &held.back().get<const BisslPluginStamp*()>(BISSL_ENTRY_SYMBOL);
+  check_origin(entry, canonical);
+  return entry;
 }
 
 }  // namespace bissl

@@ -12,7 +12,8 @@ namespace bissl {
 /// thread-local destructors of the library may run until the very end.
 ///
 /// Throws a Refusal: step "open", code "open_failed" with the loader's text, or step "entry", code
-/// "no_entry". Runs initialisers of static objects, and whatever those do.
+/// "no_entry". Runs initialisers of static objects, and whatever those do; an exception of theirs
+/// ends the process, since it cannot pass through the loader.
 BisslEntryFunction open_library(const std::filesystem::path& canonical);
 
 }  // namespace bissl

@@ -28,8 +28,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// The child answers in lines: what it is about to do ("registering"), again and again, and at the
-// end one JSON array of problems.
+// The child answers in lines: what it is about to do ("starting", …, "registering"), and at the end
+// one JSON array of problems.
 constexpr size_t answer_limit = size_t{1} << 20;
 constexpr size_t words_limit = 300;
 
@@ -106,8 +106,11 @@ void isolate(pid_t parent, int output) {
 [[noreturn]] void run_child(int answer,
                             const std::function<std::vector<LoadProblem>(const Progress&)>& trial) {
   try {
-    const auto problems =
-        trial([answer](const char* doing) { write_all(answer, std::string(doing) + "\n"); });
+    const Progress progress = [answer](const char* doing) {
+      write_all(answer, std::string(doing) + "\n");
+    };
+    progress("starting");
+    const auto problems = trial(progress);
     if (write_all(answer, dump(nlohmann::json(problems), -1) + "\n")) {
       _exit(EXIT_SUCCESS);
     }

@@ -1,0 +1,116 @@
+#include "cli/describe_command.h"
+
+#include "cli/description.h"
+#include "cli/snippet.h"
+#include "plugins/load_report_json.h"
+#include "plugins/spelling.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <memory>
+
+namespace bissl {
+namespace {
+
+constexpr int exit_input = 2;
+
+/// What goes by the name that was asked for.
+struct Named {
+  std::vector<std::shared_ptr<const Component>> components;
+  std::vector<StageKindSpec> kinds;
+};
+
+Named everything_called(const std::string& name, const Registry& registry,
+                        const std::vector<StageKindSpec>& kinds) {
+  Named named;
+  for (const auto& component : registry.components()) {
+    if (component->info.text.name == name || component->qualified_name() == name) {
+      named.components.push_back(component);
+    }
+  }
+  for (const StageKindSpec& kind : kinds) {
+    if (kind.name == name) {
+      named.kinds.push_back(kind);
+    }
+  }
+  return named;
+}
+
+bool is_qualified(const std::string& name) { return name.find('/') != std::string::npos; }
+
+std::string unknown_text(const std::string& name, const Registry& registry,
+                         const std::vector<StageKindSpec>& kinds) {
+  const bool qualified = is_qualified(name);
+  std::vector<std::string> candidates;
+  for (const auto& component : registry.components()) {
+    candidates.push_back(qualified ? component->qualified_name() : component->info.text.name);
+  }
+  for (const StageKindSpec& kind : kinds) {
+    candidates.push_back(kind.name);
+  }
+  std::string text = fmt::format("there is no component and no kind of stage called \"{}\"", name);
+  const std::string near = nearest(name, candidates);
+  text += near.empty() ? "; " : fmt::format("; did you mean \"{}\"? ", near);
+  text += "\"bissl plugins\" lists what is loaded";
+  if (!registry.report().problems.empty()) {
+    text += " and what was refused";
+  }
+  return text;
+}
+
+nlohmann::json as_json(const Named& named, const std::string& name, const Registry& registry) {
+  nlohmann::json components = nlohmann::json::array();
+  for (const auto& component : named.components) {
+    components.push_back(component_json(*component));
+    components.back()["toml"] = toml_snippet(*component, is_qualified(name));
+  }
+  nlohmann::json kinds = nlohmann::json::array();
+  for (const StageKindSpec& kind : named.kinds) {
+    kinds.push_back(stage_kind_json(kind));
+    kinds.back()["toml"] = toml_snippet(kind, registry);
+  }
+  return {{"components", std::move(components)}, {"stage_kinds", std::move(kinds)}};
+}
+
+std::string indented(const std::string& text) {
+  std::string result;
+  bool line_begins = true;
+  for (const char c : text) {
+    if (line_begins && c != '\n') {
+      result += "  ";
+    }
+    result += c;
+    line_begins = c == '\n';
+  }
+  return result;
+}
+
+}  // namespace
+
+int run_describe(const Registry& registry, const std::vector<StageKindSpec>& kinds,
+                 const std::string& name, bool json, std::ostream& out, std::ostream& err) {
+  const Named named = everything_called(name, registry, kinds);
+  if (named.components.empty() && named.kinds.empty()) {
+    err << unknown_text(name, registry, kinds) << '\n';
+    return exit_input;
+  }
+  if (json) {
+    out << dump(as_json(named, name, registry), 2) << '\n';
+    return 0;
+  }
+  const char* between = "";
+  const auto print = [&](const std::string& description, const std::string& snippet) {
+    out << between << description << "\nTOML\n" << indented(snippet);
+    between = "\n";
+  };
+  for (const auto& component : named.components) {
+    print(describe_component(*component), toml_snippet(*component, is_qualified(name)));
+  }
+  for (const StageKindSpec& kind : named.kinds) {
+    print(describe_stage_kind(kind), toml_snippet(kind, registry));
+  }
+  return 0;
+}
+
+}  // namespace bissl

@@ -1,0 +1,21 @@
+#pragma once
+
+#include "pipeline/pipeline.h"
+#include "plugins/registry.h"
+
+#include <ostream>
+#include <string>
+#include <vector>
+
+namespace bissl {
+
+/// `bissl describe NAME`: everything that is declared of the component (plain or qualified name) or
+/// kind of stage called `name`, and TOML to start from. All of them if several share the name. As
+/// JSON: {"components": […], "stage_kinds": […]}, each with "parameters" and "toml".
+///
+/// Returns the program's exit code: 0, or 2 for an unknown name, with the nearest known one on
+/// `err`.
+int run_describe(const Registry& registry, const std::vector<StageKindSpec>& kinds,
+                 const std::string& name, bool json, std::ostream& out, std::ostream& err);
+
+}  // namespace bissl

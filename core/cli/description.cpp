@@ -1,0 +1,239 @@
+#include "cli/description.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <variant>
+
+namespace bissl {
+namespace {
+
+/// One entry of a list: its name, what it accepts, what it is.
+struct Entry {
+  std::string name;
+  std::string facts;
+  std::string doc;
+};
+
+std::string print(const std::string& heading, const std::vector<Entry>& entries) {
+  size_t width = 0;
+  for (const Entry& entry : entries) {
+    width = std::max(width, entry.name.size());
+  }
+  std::string text = entries.empty() ? "" : fmt::format("\n{}\n", heading);
+  for (const Entry& entry : entries) {
+    text += fmt::format("  {:<{}}  {}\n", entry.name, width, entry.facts);
+    if (!entry.doc.empty()) {
+      text += fmt::format("  {:<{}}  {}\n", "", width, entry.doc);
+    }
+  }
+  return text;
+}
+
+std::string default_words(const ParameterSpec& spec) {
+  if (spec.required) {
+    return "required";
+  }
+  return type_of(spec.default_value) == ValueType::none ? "may be left out"
+                                                        : "default " + to_toml(spec.default_value);
+}
+
+Entry parameter_entry(const ParameterSpec& spec, bool names_data) {
+  std::string facts = fmt::format("{}; {}", spec.accepted(), default_words(spec));
+  if (!spec.unit.empty()) {
+    facts += "; unit: " + spec.unit;
+  }
+  if (names_data) {
+    facts += "; names a [data.NAME]";
+  }
+  return {spec.name, facts, spec.doc};
+}
+
+std::string joined(const std::string& path, const std::string& name) {
+  return path.empty() ? name : path + "." + name;
+}
+
+/// The table at `path` (empty for the stage's own table) and all below it.
+std::string describe_table(const StageKindSpec& kind, const TableSpec& table,
+                           const std::string& path) {
+  const std::string in = path.empty() ? "" : fmt::format(" of the table \"{}\"", path);
+  std::vector<Entry> parameters;
+  for (const ParameterSpec& spec : table.parameters) {
+    const auto& keys = kind.data_keys;
+    const bool names_data =
+        std::find(keys.begin(), keys.end(), joined(path, spec.name)) != keys.end();
+    parameters.push_back(parameter_entry(spec, names_data));
+  }
+  std::string text = print("Parameters" + in, parameters);
+  std::vector<Entry> components;
+  for (const ComponentSlot& slot : table.components) {
+    components.push_back({slot.name,
+                          fmt::format("a component of kind {}; {}", to_string(slot.kind),
+                                      slot.required ? "required" : "may be left out"),
+                          slot.doc});
+  }
+  text += print("Components" + in, components);
+  std::vector<Entry> tables;
+  for (const SubtableSpec& subtable : table.tables) {
+    tables.push_back(
+        {subtable.name,
+         fmt::format("a table; {}", subtable.required ? "required" : "may be left out"),
+         subtable.doc});
+  }
+  text += print("Tables" + in, tables);
+  for (const SubtableSpec& subtable : table.tables) {
+    text += describe_table(kind, subtable.table, joined(path, subtable.name));
+  }
+  return text;
+}
+
+struct JsonOf {
+  nlohmann::json operator()(std::monostate /*unset*/) const { return nullptr; }
+  template <class T>
+  nlohmann::json operator()(const T& value) const {
+    return value;
+  }
+};
+
+std::string type_word(ValueType type) {
+  switch (type) {
+    case ValueType::none:
+      return "none";
+    case ValueType::boolean:
+      return "boolean";
+    case ValueType::integer:
+      return "integer";
+    case ValueType::real:
+      return "real";
+    case ValueType::text:
+      return "text";
+    case ValueType::integers:
+      return "integers";
+    case ValueType::reals:
+      return "reals";
+    case ValueType::texts:
+      return "texts";
+  }
+  return "unknown";
+}
+
+nlohmann::json parameter_json(const ParameterSpec& spec) {
+  nlohmann::json json = {{"name", spec.name},
+                         {"type", type_word(spec.type)},
+                         {"accepted", spec.accepted()},
+                         {"required", spec.required},
+                         {"default", std::visit(JsonOf{}, spec.default_value)},
+                         {"unit", spec.unit},
+                         {"doc", spec.doc}};
+  if (std::isfinite(spec.minimum)) {
+    json[spec.minimum_excluded ? "more_than" : "at_least"] = spec.minimum;
+  }
+  if (std::isfinite(spec.maximum)) {
+    json[spec.maximum_excluded ? "less_than" : "at_most"] = spec.maximum;
+  }
+  if (!spec.choices.empty()) {
+    json["choices"] = spec.choices;
+  }
+  if (spec.length) {
+    json["length"] = *spec.length;
+  }
+  return json;
+}
+
+nlohmann::json parameters_json(const std::vector<ParameterSpec>& specs) {
+  nlohmann::json json = nlohmann::json::array();
+  for (const ParameterSpec& spec : specs) {
+    json.push_back(parameter_json(spec));
+  }
+  return json;
+}
+
+nlohmann::json table_json(const TableSpec& table) {
+  nlohmann::json components = nlohmann::json::array();
+  for (const ComponentSlot& slot : table.components) {
+    components.push_back({{"name", slot.name},
+                          {"kind", to_string(slot.kind)},
+                          {"required", slot.required},
+                          {"doc", slot.doc}});
+  }
+  nlohmann::json tables = nlohmann::json::array();
+  for (const SubtableSpec& subtable : table.tables) {
+    nlohmann::json json = table_json(subtable.table);
+    json["name"] = subtable.name;
+    json["required"] = subtable.required;
+    json["doc"] = subtable.doc;
+    tables.push_back(std::move(json));
+  }
+  return {{"parameters", parameters_json(table.parameters)},
+          {"components", std::move(components)},
+          {"tables", std::move(tables)}};
+}
+
+}  // namespace
+
+std::string describe_component(const Component& component) {
+  const ComponentText& text = component.info.text;
+  const LibraryIdentity& library = component.library;
+  std::string result =
+      fmt::format("{} {}: {}\n", to_string(component.info.kind), text.name, text.summary);
+  if (!text.source.empty()) {
+    result += fmt::format("Source: {}\n", text.source);
+  }
+  result += fmt::format("Library: {} {} ({}), {}\n", library.name, library.version, library.license,
+                        library.path);
+  std::vector<Entry> parameters;
+  for (const ParameterSpec& spec : component.info.parameters) {
+    parameters.push_back(parameter_entry(spec, false));
+  }
+  return result + (parameters.empty() ? "\nNo parameters\n" : print("Parameters", parameters));
+}
+
+std::string describe_stage_kind(const StageKindSpec& kind) {
+  std::string text = fmt::format("stage kind {}: {}\n", kind.name, kind.summary);
+  text += kind.needs_parent
+              ? "Continues from another stage (from = \"NAME\") or starts anew (from = "
+                "\"scratch\").\n"
+              : "Starts from random weights.\n";
+  text += kind.may_be_parent ? "Other stages may continue from it.\n"
+                             : "No other stage continues from it.\n";
+  if (!kind.inherit_into.empty()) {
+    text += fmt::format(
+        "What its table \"{}\" leaves out is taken from the nearest {} stage that "
+        "it continues from.\n",
+        kind.inherit_into, kind.inherit_kind);
+  }
+  return text + describe_table(kind, kind.table, "");
+}
+
+nlohmann::json library_json(const LibraryIdentity& library) {
+  return {{"name", library.name},         {"version", library.version},
+          {"license", library.license},   {"path", library.path},
+          {"compiler", library.compiler}, {"cxx_abi_version", library.cxx_abi_version}};
+}
+
+nlohmann::json component_json(const Component& component) {
+  return {{"kind", to_string(component.info.kind)},
+          {"name", component.info.text.name},
+          {"qualified_name", component.qualified_name()},
+          {"summary", component.info.text.summary},
+          {"source", component.info.text.source},
+          {"library", library_json(component.library)},
+          {"parameters", parameters_json(component.info.parameters)}};
+}
+
+nlohmann::json stage_kind_json(const StageKindSpec& kind) {
+  nlohmann::json json = table_json(kind.table);
+  json["name"] = kind.name;
+  json["summary"] = kind.summary;
+  json["needs_parent"] = kind.needs_parent;
+  json["may_be_parent"] = kind.may_be_parent;
+  json["data_keys"] = kind.data_keys;
+  json["inherit_into"] = kind.inherit_into;
+  json["inherit_kind"] = kind.inherit_kind;
+  return json;
+}
+
+}  // namespace bissl

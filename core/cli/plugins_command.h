@@ -1,0 +1,15 @@
+#pragma once
+
+#include "plugins/registry.h"
+
+#include <ostream>
+
+namespace bissl {
+
+/// `bissl plugins`: the folders that were searched, the libraries and components that are loaded,
+/// and what was refused and why. As JSON: {"searched", "libraries", "components", "problems"}.
+/// Returns the program's exit code: 0, also when something was refused, which is what the list is
+/// there to tell.
+int run_plugins(const Registry& registry, bool json, std::ostream& out);
+
+}  // namespace bissl

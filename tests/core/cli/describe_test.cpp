@@ -1,0 +1,312 @@
+#include "cli/describe_command.h"
+#include "cli/snippet.h"
+
+#include "support/paths.h"
+
+#include <gtest/gtest.h>
+#include <toml++/toml.h>
+#include <nlohmann/json.hpp>
+
+#include <sstream>
+
+namespace bissl::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct StageOptions {
+  std::string data;
+  int64_t epochs = 10;
+};
+
+struct LowerOptions {
+  std::string data;
+  std::optional<double> clip;
+};
+
+struct WarmupOptions {
+  int64_t epochs = 0;
+};
+
+/// A kind of stage with all that a table can hold.
+StageKindSpec alternate() {
+  Schema<StageOptions> own;
+  own.add("data", &StageOptions::data, "what it trains on").required();
+  own.add("epochs", &StageOptions::epochs, "how long").at_least(1).unit("epochs");
+  Schema<LowerOptions> lower;
+  lower.add("data", &LowerOptions::data, "what the lower level trains on").required();
+  lower.add("clip", &LowerOptions::clip, "the largest norm of a gradient").more_than(0.0);
+  Schema<WarmupOptions> warmup;
+  warmup.add("epochs", &WarmupOptions::epochs, "how long the head is warmed up").at_least(0);
+
+  StageKindSpec kind;
+  kind.name = "alternate";
+  kind.summary = "two levels in turn";
+  kind.needs_parent = true;
+  kind.data_keys = {"data", "lower.data"};
+  kind.inherit_into = "lower";
+  kind.inherit_kind = "pretrain";
+  kind.table.parameters = own.specs();
+  kind.table.components = {
+      {"hypergradient", ComponentKind::hypergradient, true, "how the levels are joined"},
+      {"backbone", ComponentKind::backbone, false, "another network"}};
+  SubtableSpec lower_table{"lower", {}, true, "the lower level"};
+  lower_table.table.parameters = lower.specs();
+  lower_table.table.components = {
+      {"optimizer", ComponentKind::optimizer, true, "what makes its steps"}};
+  SubtableSpec warmup_table{"warmup", {}, false, "the head first"};
+  warmup_table.table.parameters = warmup.specs();
+  kind.table.tables = {lower_table, warmup_table};
+  return kind;
+}
+
+class Describe : public testing::Test {
+ protected:
+  Describe() {
+    EXPECT_TRUE(registry_.load_library(library_, true));
+    StageKindSpec still;
+    still.name = "still";
+    still.summary = "a stage that does nothing";
+    still.may_be_parent = true;
+    kinds_ = {alternate(), still};
+  }
+
+  std::string describe(const std::string& name, bool json = false) {
+    std::ostringstream out;
+    std::ostringstream err;
+    EXPECT_EQ(run_describe(registry_, kinds_, name, json, out, err), 0);
+    EXPECT_EQ(err.str(), "");
+    return out.str();
+  }
+
+  const std::string library_ = std::string(fixture_plugin_folder) + "/good.so";
+  Registry registry_;
+  std::vector<StageKindSpec> kinds_;
+};
+
+TEST_F(Describe, Component) {
+  EXPECT_EQ(describe("halve"),
+            "hypergradient halve: half of the upper gradient\n"
+            "Source: Doe 2020, eq. 1\n"
+            "Library: good 1.2.3 (MIT), " +
+                library_ +
+                "\n"
+                R"(
+Parameters
+  iterations  an integer of at least 1; default 3; unit: steps
+              how often nothing is done
+  damping     a number more than 0; default 10.0
+              has no effect
+  scope       one of "global", "layer"; default "global"
+              over which parameters
+  tolerance   a number at least 0; may be left out
+              where to stop early
+
+TOML
+  # half of the upper gradient
+  [stage.NAME.hypergradient]
+  use = "halve"
+  # how often nothing is done (an integer of at least 1; unit: steps)
+  iterations = 3
+  # has no effect (a number more than 0)
+  damping = 10.0
+  # over which parameters (one of "global", "layer")
+  scope = "global"
+  # where to stop early (a number at least 0; may be left out)
+  # tolerance = 1.0
+)");
+}
+
+TEST_F(Describe, QualifiedNameGivesAQualifiedUse) {
+  const std::string text = describe("good/halve");
+  EXPECT_EQ(text.rfind("hypergradient halve: ", 0), 0U);
+  EXPECT_NE(text.find("use = \"good/halve\"\n"), std::string::npos);
+}
+
+TEST_F(Describe, AllThatShareTheName) {
+  const std::string text = describe("still");
+  EXPECT_EQ(text.rfind("optimizer still: leaves parameters alone\n", 0), 0U);
+  EXPECT_NE(text.find("\nstage kind still: a stage that does nothing\n"
+                      "Starts from random weights.\nOther stages may continue from it.\n"),
+            std::string::npos);
+  const auto json = nlohmann::json::parse(describe("still", true));
+  EXPECT_EQ(json.at("components").size(), 1U);
+  EXPECT_EQ(json.at("stage_kinds").size(), 1U);
+}
+
+TEST_F(Describe, StageKind) {
+  EXPECT_EQ(describe("alternate"),
+            R"(stage kind alternate: two levels in turn
+Continues from another stage (from = "NAME") or starts anew (from = "scratch").
+No other stage continues from it.
+What its table "lower" leaves out is taken from the nearest pretrain stage that it continues from.
+
+Parameters
+  data    a text; required; names a [data.NAME]
+          what it trains on
+  epochs  an integer of at least 1; default 10; unit: epochs
+          how long
+
+Components
+  hypergradient  a component of kind hypergradient; required
+                 how the levels are joined
+  backbone       a component of kind backbone; may be left out
+                 another network
+
+Tables
+  lower   a table; required
+          the lower level
+  warmup  a table; may be left out
+          the head first
+
+Parameters of the table "lower"
+  data  a text; required; names a [data.NAME]
+        what the lower level trains on
+  clip  a number more than 0; may be left out
+        the largest norm of a gradient
+
+Components of the table "lower"
+  optimizer  a component of kind optimizer; required
+             what makes its steps
+
+Parameters of the table "warmup"
+  epochs  an integer of at least 0; default 0
+          how long the head is warmed up
+
+TOML
+  # two levels in turn
+  [stage.NAME]
+  kind = "alternate"
+  # the stage that it continues from, or "scratch"
+  from = "PARENT"
+  # what it trains on (a text; required)
+  data = "…"
+  # how long (an integer of at least 1; unit: epochs)
+  epochs = 10
+  # how the levels are joined (hypergradient: halve)
+  hypergradient = { use = "halve" }
+  # another network (backbone: none is loaded; may be left out)
+  # backbone = { use = "NAME" }
+
+  # the lower level
+  [stage.NAME.lower]
+  # what the lower level trains on (a text; required)
+  data = "…"
+  # the largest norm of a gradient (a number more than 0; may be left out)
+  # clip = 1.0
+  # what makes its steps (optimizer: still)
+  optimizer = { use = "still" }
+
+  # the head first (may be left out)
+  # [stage.NAME.warmup]
+  # how long the head is warmed up (an integer of at least 0)
+  # epochs = 0
+)");
+}
+
+TEST_F(Describe, SnippetsAreToml) {
+  const auto json = nlohmann::json::parse(describe("alternate", true));
+  const toml::table stage = toml::parse(json.at("stage_kinds").at(0).at("toml").get<std::string>());
+  EXPECT_EQ(stage.at_path("stage.NAME.kind").value<std::string>(), "alternate");
+  EXPECT_EQ(stage.at_path("stage.NAME.epochs").value<int64_t>(), 10);
+  EXPECT_EQ(stage.at_path("stage.NAME.lower.optimizer.use").value<std::string>(), "still");
+  EXPECT_FALSE(stage.at_path("stage.NAME.warmup"));
+
+  const auto still = nlohmann::json::parse(describe("still", true));
+  const toml::table optimizer =
+      toml::parse(still.at("components").at(0).at("toml").get<std::string>());
+  EXPECT_EQ(optimizer.at_path("stage.NAME.optimizer.lr").value<double>(), 1.0);
+  EXPECT_EQ(optimizer.at_path("stage.NAME.optimizer.verbose").value<bool>(), false);
+}
+
+TEST_F(Describe, LineBreaksInADeclarationStayInTheComment) {
+  Component component;
+  component.info.text = {"x", "two\nlines = 1", ""};
+  const toml::table table = toml::parse(toml_snippet(component, false));
+  EXPECT_EQ(table.at_path("data.NAME").as_table()->size(), 1U);
+}
+
+TEST_F(Describe, Json) {
+  const auto json = nlohmann::json::parse(describe("halve", true)).at("components").at(0);
+  EXPECT_EQ(json.at("kind"), "hypergradient");
+  EXPECT_EQ(json.at("qualified_name"), "good/halve");
+  EXPECT_EQ(json.at("source"), "Doe 2020, eq. 1");
+  EXPECT_EQ(json.at("library").at("path"), library_);
+  EXPECT_EQ(json.at("parameters").at(0), nlohmann::json({{"name", "iterations"},
+                                                         {"type", "integer"},
+                                                         {"accepted", "an integer of at least 1"},
+                                                         {"required", false},
+                                                         {"default", 3},
+                                                         {"unit", "steps"},
+                                                         {"doc", "how often nothing is done"},
+                                                         {"at_least", 1.0}}));
+  EXPECT_EQ(json.at("parameters").at(1).at("more_than"), 0.0);
+  EXPECT_EQ(json.at("parameters").at(2).at("choices"), nlohmann::json::array({"global", "layer"}));
+  EXPECT_TRUE(json.at("parameters").at(3).at("default").is_null());
+
+  const auto kind = nlohmann::json::parse(describe("alternate", true)).at("stage_kinds").at(0);
+  EXPECT_EQ(kind.at("tables").at(0).at("name"), "lower");
+  EXPECT_EQ(kind.at("tables").at(0).at("components").at(0).at("kind"), "optimizer");
+  EXPECT_EQ(kind.at("components").at(1).at("required"), false);
+}
+
+TEST_F(Describe, UnknownName) {
+  const auto failure = [&](const std::string& name) {
+    std::ostringstream out;
+    std::ostringstream err;
+    EXPECT_EQ(run_describe(registry_, kinds_, name, false, out, err), 2);
+    EXPECT_EQ(out.str(), "");
+    return err.str();
+  };
+  EXPECT_EQ(failure("havle"),
+            "there is no component and no kind of stage called \"havle\"; did you mean \"halve\"? "
+            "\"bissl plugins\" lists what is loaded\n");
+  EXPECT_EQ(failure("good/stil"),
+            "there is no component and no kind of stage called \"good/stil\"; did you mean "
+            "\"good/still\"? \"bissl plugins\" lists what is loaded\n");
+  EXPECT_EQ(failure("alternat").find("did you mean \"alternate\"?") != std::string::npos, true);
+  EXPECT_FALSE(registry_.load_library("/nowhere.so", true));
+  EXPECT_EQ(failure("temperature"),
+            "there is no component and no kind of stage called \"temperature\"; \"bissl plugins\" "
+            "lists what is loaded and what was refused\n");
+}
+
+TEST(ExampleValue, IsAccepted) {
+  ParameterSpec spec;
+  spec.type = ValueType::real;
+  spec.required = true;
+  const auto expect_accepted = [](const ParameterSpec& given) {
+    const Value value = example_value(given);
+    EXPECT_EQ(type_of(value), given.type) << given.accepted();
+    EXPECT_EQ(given.refusal(value), "") << given.accepted() << ": " << to_toml(value);
+  };
+  const double infinity = std::numeric_limits<double>::infinity();
+  const std::vector<std::pair<double, double>> bounds = {
+      {-infinity, infinity}, {0, 1}, {2, 3}, {5, infinity}, {-infinity, -5}, {-3, -1}, {100, 102}};
+  for (const auto& [minimum, maximum] : bounds) {
+    for (const ValueType type : {ValueType::integer, ValueType::real, ValueType::reals}) {
+      for (const bool low_excluded : {false, true}) {
+        spec.type = type;
+        spec.minimum = minimum;
+        spec.maximum = maximum;
+        spec.minimum_excluded = low_excluded;
+        expect_accepted(spec);
+      }
+    }
+  }
+  spec = {};
+  spec.type = ValueType::texts;
+  spec.choices = {"a", "b"};
+  spec.length = 3;
+  expect_accepted(spec);
+  spec = {};
+  spec.type = ValueType::integers;
+  spec.length = 0;
+  expect_accepted(spec);
+  spec.type = ValueType::boolean;
+  spec.length.reset();
+  expect_accepted(spec);
+}
+
+}  // namespace
+}  // namespace bissl::test

@@ -1,0 +1,150 @@
+// What can be wrong with a file before anything in it is run.
+
+#include "fixtures.h"
+#include "plugins/elf.h"
+#include "support/temporary_folder.h"
+
+#include <elf.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+
+namespace bissl::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+LoadProblem not_a_library(const std::string& found) {
+  return {"",
+          "open",
+          "not_a_library",
+          found,
+          "a shared library (ELF) for this machine",
+          "build the plugin on this system with bissl_add_plugin and give the path of the .so file "
+          "that comes out"};
+}
+
+class PluginFile : public testing::Test {
+ protected:
+  fs::path write(const std::string& content) {
+    const fs::path file = folder_.path() / "x.so";
+    write_file(file, content);
+    return file;
+  }
+
+  /// A copy of the good library whose header was changed.
+  fs::path with_header(void (*change)(Elf64_Ehdr&)) {
+    std::string content = read_file(fixture("good"));
+    Elf64_Ehdr header{};
+    std::memcpy(&header, content.data(), sizeof(header));
+    change(header);
+    std::memcpy(content.data(), &header, sizeof(header));
+    return write(content);
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(PluginFile, Missing) {
+  expect_refusal(folder_.path() / "nowhere.so",
+                 {"", "find", "missing", "nothing", "a plugin library", "correct the path"});
+  expect_refusal(fixture("good") / "nowhere.so",
+                 {"", "find", "missing", "nothing", "a plugin library", "correct the path"});
+}
+
+TEST_F(PluginFile, LinkThatLeadsNowhere) {
+  fs::create_symlink("nowhere", folder_.path() / "x.so");
+  expect_refusal(folder_.path() / "x.so", {"", "find", "missing", "a link that leads nowhere",
+                                           "a plugin library", "correct the path"});
+}
+
+TEST_F(PluginFile, Folder) {
+  fs::create_directory(folder_.path() / "x.so");
+  expect_refusal(folder_.path() / "x.so", {"", "find", "not_a_file", "a folder", "a plugin library",
+                                           "give the path of a .so file, or take this away"});
+}
+
+TEST_F(PluginFile, Unreadable) {
+  if (geteuid() == 0) {
+    GTEST_SKIP() << "root can read everything";
+  }
+  const fs::path file = write(read_file(fixture("good")));
+  fs::permissions(file, fs::perms::none);
+  expect_refusal(file, {"", "find", "unreadable", "Permission denied",
+                        "a plugin library that can be read", "correct its permissions"});
+}
+
+TEST_F(PluginFile, Text) { expect_refusal(write("no library\n"), not_a_library("a text file")); }
+
+TEST_F(PluginFile, Empty) { expect_refusal(write(""), not_a_library("an empty file")); }
+
+TEST_F(PluginFile, OtherContent) {
+  expect_refusal(write(std::string("\x89PNG\0\1\2", 7)), not_a_library("a file of another kind"));
+  expect_refusal(write("!<arch>\nx.o/"), not_a_library("a static library"));
+}
+
+TEST_F(PluginFile, CutShort) {
+  const std::string whole = read_file(fixture("good"));
+  // Within the magic number, the header, the table of segments, the code, and at the last byte.
+  for (const size_t size :
+       {size_t{2}, size_t{40}, size_t{100}, whole.size() / 2, whole.size() - 1}) {
+    SCOPED_TRACE(size);
+    expect_refusal(write(whole.substr(0, size)),
+                   not_a_library(fmt::format("a library cut short to {} bytes", size)));
+  }
+}
+
+TEST_F(PluginFile, HeaderOfNonsense) {
+  const fs::path file = with_header([](Elf64_Ehdr& header) { header.e_phoff = ~uint64_t{0} - 8; });
+  EXPECT_EQ(refusal_of(file, true).at(0).code, "not_a_library");
+}
+
+TEST_F(PluginFile, OtherMachine) {
+  const fs::path file = with_header([](Elf64_Ehdr& header) { header.e_machine = EM_S390; });
+  EXPECT_EQ(refusal_of(file, true)
+                .at(0)
+                .found.rfind("a library for another machine (ELF machine 22, here ", 0),
+            0U);
+  expect_refusal(with_header([](Elf64_Ehdr& header) { header.e_ident[EI_CLASS] = ELFCLASS32; }),
+                 not_a_library("a 32-bit library, for another machine"));
+  expect_refusal(with_header([](Elf64_Ehdr& header) {
+                   header.e_ident[EI_DATA] =
+                       header.e_ident[EI_DATA] == ELFDATA2LSB ? ELFDATA2MSB : ELFDATA2LSB;
+                 }),
+                 not_a_library("a library of the other byte order, for another machine"));
+}
+
+TEST_F(PluginFile, NotShared) {
+  expect_refusal(with_header([](Elf64_Ehdr& header) { header.e_type = ET_REL; }),
+                 not_a_library("an object file"));
+  expect_refusal(with_header([](Elf64_Ehdr& header) { header.e_type = ET_EXEC; }),
+                 not_a_library("a program"));
+}
+
+TEST_F(PluginFile, MissingSymbol) {
+  const fs::path file = fixture("missing_symbol");
+  expect_refusal(file, {"", "open", "open_failed",
+                        fmt::format("\"{}: undefined symbol: "
+                                    "bissl_fixture_function_that_is_nowhere\"",
+                                    fs::canonical(file).string()),
+                        "a library that the system's loader takes, with all symbols bound",
+                        "link the library that defines the symbol (bissl_add_plugin finds such "
+                        "gaps when it links), and build it with the sdk and LibTorch of this "
+                        "program"});
+}
+
+TEST_F(PluginFile, StrippedLibraryIsTaken) {
+  const fs::path file = folder_.path() / "stripped.so";
+  const std::string command =
+      fmt::format("strip -s -o '{}' '{}'", file.string(), fixture("good").string());
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  ASSERT_LT(fs::file_size(file), fs::file_size(fixture("good")));
+  Registry registry;
+  EXPECT_TRUE(registry.load_library(file, false));
+  EXPECT_NE(registry.find(ComponentKind::optimizer, "still"), nullptr);
+}
+
+}  // namespace
+}  // namespace bissl::test
