@@ -74,8 +74,8 @@ at::Tensor empty_tensor(const SafetensorsEntry& entry) {
   try {
     return at::empty(entry.shape, at::TensorOptions().dtype(entry.type));
   } catch (const c10::Error&) {
-    fail_run("there is no memory for the {} bytes of tensor \"{}\"", entry.end - entry.begin,
-             entry.name);
+    fail_run("there is no memory for the {} bytes of tensor {}", entry.end - entry.begin,
+             shown_name(entry.name));
   }
 }
 
@@ -83,7 +83,7 @@ void check_booleans(const at::Tensor& tensor, const std::string& name) {
   const auto* bytes = static_cast<const uint8_t*>(tensor.data_ptr());
   const auto* end = bytes + tensor.numel();
   if (std::any_of(bytes, end, [](uint8_t byte) { return byte > 1; })) {
-    fail_input("tensor \"{}\" is BOOL but holds bytes other than 0 and 1", name);
+    fail_input("tensor {} is BOOL but holds bytes other than 0 and 1", shown_name(name));
   }
 }
 

@@ -31,12 +31,6 @@ constexpr const char* metadata_key = "__metadata__";
 /// LibTorch's own limit for most operations.
 constexpr size_t max_dimensions = 64;
 
-/// A name out of the file, fit for an error text: control characters escaped, not too long.
-std::string shown(const std::string& name) {
-  return nlohmann::json(name.substr(0, 200))
-      .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
 /// Takes the header's JSON event by event. The format is two levels deep and each place allows one
 /// kind of value, so a hostile text costs no more memory than the header that it claims to be, and
 /// names that occur twice, which a parsed document would hide, are seen.
@@ -65,7 +59,7 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
     key_ = name;
     if (depth_ == 1) {
       if (!names_.insert(name).second) {
-        fail_input("the name {} occurs twice in the header", shown(name));
+        fail_input("the name {} occurs twice in the header", shown_name(name));
       }
       in_metadata_ = name == metadata_key;
       if (!in_metadata_) {
@@ -75,13 +69,13 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
       }
     } else if (in_metadata_) {
       if (header_.metadata.count(name) != 0) {
-        fail_input("the name {} occurs twice in the metadata", shown(name));
+        fail_input("the name {} occurs twice in the metadata", shown_name(name));
       }
     } else if (name != "dtype" && name != "shape" && name != "data_offsets") {
       fail_input("tensor {} has a field {}; known are dtype, shape and data_offsets",
-                 shown(entry_.name), shown(name));
+                 shown_name(entry_.name), shown_name(name));
     } else if (!seen_.insert(name).second) {
-      fail_input("tensor {} has its {} twice", shown(entry_.name), shown(name));
+      fail_input("tensor {} has its {} twice", shown_name(entry_.name), name);
     }
     return true;
   }
@@ -99,7 +93,7 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
     list_ = false;
     if (key_ == "data_offsets") {
       if (offsets_.size() != 2) {
-        fail_input("tensor {} has {} data_offsets instead of 2", shown(entry_.name),
+        fail_input("tensor {} has {} data_offsets instead of 2", shown_name(entry_.name),
                    offsets_.size());
       }
       entry_.begin = offsets_[0];
@@ -125,11 +119,13 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
       unexpected("a number");
     }
     if (value > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {
-      fail_input("tensor {}: {} holds {}, which is out of range", shown(entry_.name), key_, value);
+      fail_input("tensor {}: {} holds {}, which is out of range", shown_name(entry_.name), key_,
+                 value);
     }
     if (key_ == "shape") {
       if (entry_.shape.size() == max_dimensions) {
-        fail_input("tensor {} has more than {} dimensions", shown(entry_.name), max_dimensions);
+        fail_input("tensor {} has more than {} dimensions", shown_name(entry_.name),
+                   max_dimensions);
       }
       entry_.shape.push_back(static_cast<int64_t>(value));
     } else if (offsets_.size() < 3) {  // the third is there to be counted
@@ -142,7 +138,7 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
     if (!list_) {
       unexpected("a number");
     }
-    fail_input("tensor {}: {} holds {}, which is negative", shown(entry_.name), key_, value);
+    fail_input("tensor {}: {} holds {}, which is negative", shown_name(entry_.name), key_, value);
   }
 
   bool number_float(number_float_t, const string_t& text) override {
@@ -150,7 +146,7 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
       unexpected("a number");
     }
     fail_input("tensor {}: {} holds {}, which is out of range or not an integer",
-               shown(entry_.name), key_, text.substr(0, 40));
+               shown_name(entry_.name), key_, text.substr(0, 40));
   }
 
   bool null() override { unexpected("null"); }
@@ -173,13 +169,14 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
     for (const TypeName& known : type_names) {
       names += names.empty() ? known.name : std::string(", ") + known.name;
     }
-    fail_input("tensor {} has the dtype {}; known are {}", shown(entry_.name), shown(name), names);
+    fail_input("tensor {} has the dtype {}; known are {}", shown_name(entry_.name),
+               shown_name(name), names);
   }
 
   void finish_entry() {
     for (const char* field : {"dtype", "shape", "data_offsets"}) {
       if (seen_.count(field) == 0) {
-        fail_input("tensor {} has no {}", shown(entry_.name), field);
+        fail_input("tensor {} has no {}", shown_name(entry_.name), field);
       }
     }
     header_.entries.push_back(std::move(entry_));
@@ -193,9 +190,9 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
       fail_input("{} has {} where only texts may be", metadata_key, what);
     }
     if (depth_ == 1) {
-      fail_input("tensor {} is {}, not an object", shown(entry_.name), what);
+      fail_input("tensor {} is {}, not an object", shown_name(entry_.name), what);
     }
-    fail_input("tensor {}: {} is or holds {}", shown(entry_.name), key_, what);
+    fail_input("tensor {}: {} is or holds {}", shown_name(entry_.name), key_, what);
   }
 
   SafetensorsHeader header_;
@@ -229,23 +226,23 @@ std::optional<uint64_t> bytes_of(const SafetensorsEntry& entry) {
 void check_range(const SafetensorsEntry& entry, uint64_t data_size) {
   const std::optional<uint64_t> bytes = bytes_of(entry);
   if (!bytes) {
-    fail_input("tensor {} of shape [{}] is larger than any memory", shown(entry.name),
+    fail_input("tensor {} of shape [{}] is larger than any memory", shown_name(entry.name),
                fmt::join(entry.shape, ", "));
   }
   if (entry.begin > entry.end) {
-    fail_input("tensor {} starts at byte {} and ends before, at {}", shown(entry.name), entry.begin,
-               entry.end);
+    fail_input("tensor {} starts at byte {} and ends before, at {}", shown_name(entry.name),
+               entry.begin, entry.end);
   }
   if (entry.end - entry.begin != *bytes) {
-    fail_input("tensor {} has {} bytes, but its shape [{}] and dtype {} make {}", shown(entry.name),
-               entry.end - entry.begin, fmt::join(entry.shape, ", "), safetensors_name(entry.type),
-               *bytes);
+    fail_input("tensor {} has {} bytes, but its shape [{}] and dtype {} make {}",
+               shown_name(entry.name), entry.end - entry.begin, fmt::join(entry.shape, ", "),
+               safetensors_name(entry.type), *bytes);
   }
   if (entry.end > data_size) {
     fail_input(
         "tensor {} ends at byte {} of the data, but the file has only {}; it has been cut "
         "short",
-        shown(entry.name), entry.end, data_size);
+        shown_name(entry.name), entry.end, data_size);
   }
 }
 
@@ -262,7 +259,7 @@ void check_cover(const std::vector<SafetensorsEntry>& entries, uint64_t data_siz
   const SafetensorsEntry* before = nullptr;
   for (const SafetensorsEntry* entry : by_place) {
     if (entry->begin < covered) {
-      fail_input("tensors {} and {} overlap", shown(before->name), shown(entry->name));
+      fail_input("tensors {} and {} overlap", shown_name(before->name), shown_name(entry->name));
     }
     if (entry->begin > covered) {
       fail_input("bytes {} to {} of the data belong to no tensor", covered, entry->begin);
@@ -276,6 +273,11 @@ void check_cover(const std::vector<SafetensorsEntry>& entries, uint64_t data_siz
 }
 
 }  // namespace
+
+std::string shown_name(const std::string& name) {
+  return nlohmann::json(name.substr(0, 200))
+      .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
 
 const char* safetensors_name(c10::ScalarType type) {
   for (const TypeName& known : type_names) {

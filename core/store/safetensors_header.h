@@ -30,6 +30,10 @@ inline constexpr uint64_t max_safetensors_header = 100'000'000;
 /// The format's name of an element type ("F32"); nullptr for those that it lacks.
 const char* safetensors_name(c10::ScalarType type);
 
+/// A name out of a file, quoted and fit for an error text: control characters escaped, not too
+/// long.
+std::string shown_name(const std::string& name);
+
 /// The header as JSON, padded with spaces so that with the 8 bytes of its length before it the data
 /// starts at a multiple of 8. Throws Error(run) for text that is not UTF-8.
 std::string format_safetensors_header(const SafetensorsHeader& header);

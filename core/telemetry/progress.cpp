@@ -26,10 +26,11 @@ double steady_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+/// Three digits that count; the bounds are where rounding would make it four.
 std::string format_rate(double rate) {
-  return rate >= 100.0  ? fmt::format("{:.0f}", rate)
-         : rate >= 10.0 ? fmt::format("{:.1f}", rate)
-                        : fmt::format("{:.2f}", rate);
+  return rate >= 99.95   ? fmt::format("{:.0f}", rate)
+         : rate >= 9.995 ? fmt::format("{:.1f}", rate)
+                         : fmt::format("{:.2f}", rate);
 }
 
 std::string environment(const char* name) {
@@ -131,7 +132,7 @@ void Progress::finish(const std::string& summary) {
   if (!summary.empty()) {
     line += "  " + summary;
   }
-  show(line);
+  show(line, /*cut=*/false);
   if (line_open_) {
     out_ << '\n' << std::flush;
     line_open_ = false;
@@ -170,13 +171,14 @@ std::string Progress::state_line() const {
   return line;
 }
 
-void Progress::show(const std::string& line) {
+void Progress::show(const std::string& line, bool cut) {
   if (!style_.terminal) {
     out_ << line << '\n' << std::flush;
     return;
   }
   // The last column stays free: some terminals wrap as soon as it is filled.
-  std::string text = truncate_to_width(line, static_cast<size_t>(std::max(style_.width() - 1, 0)));
+  const auto width = static_cast<size_t>(std::max(style_.width() - 1, 0));
+  std::string text = cut ? truncate_to_width(line, width) : line;
   if (style_.colour && text.starts_with(plan_.stage)) {
     text = "\x1b[1m" + plan_.stage + "\x1b[0m" + text.substr(plan_.stage.size());
   }
@@ -186,7 +188,7 @@ void Progress::show(const std::string& line) {
 
 void Progress::redraw(double now) {
   sample_rate(now);
-  show(state_line());
+  show(state_line(), /*cut=*/true);
   last_drawn_ = now;
   up_to_date_ = true;
 }

@@ -59,13 +59,13 @@ class Progress {
   /// Prints a line of its own, above the progress.
   void note(const std::string& text);
 
-  /// The last line: "pretrain  done in 2m10s  1234 images/s  SUMMARY".
+  /// The last line, however long: "pretrain  done in 2m10s  1234 images/s  SUMMARY".
   void finish(const std::string& summary = "");
 
  private:
   void sample_rate(double now);
   std::string state_line() const;
-  void show(const std::string& line);
+  void show(const std::string& line, bool cut);
   void redraw(double now);
 
   std::ostream& out_;
