@@ -1,18 +1,18 @@
 #include "plugins/elf.h"
 
+#include "bissl/error.h"
 #include "plugins/refusal.h"
 
 #include <elf.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdint>
 #include <cstring>
 #include <fstream>
 #include <string>
 #include <string_view>
-#include <system_error>
+#include <utility>
 #include <vector>
 
 namespace bissl {
@@ -73,7 +73,7 @@ Elf64_Ehdr own_header() {
   Elf64_Ehdr header{};
   std::ifstream self("/proc/self/exe", std::ios::binary);
   if (!self || !read_at(self, 0, &header, 1)) {
-    throw std::system_error(errno, std::generic_category(), "cannot read /proc/self/exe");
+    fail_run("cannot read the header of this program (/proc/self/exe); is /proc mounted?");
   }
   return header;
 }
@@ -117,7 +117,8 @@ bool is_complete(std::ifstream& stream, const Elf64_Ehdr& header, uint64_t file_
 
 void check_is_library(const std::filesystem::path& file) {
   std::ifstream stream(file, std::ios::binary);
-  const uint64_t file_size = std::filesystem::file_size(file);
+  stream.seekg(0, std::ios::end);
+  const auto file_size = static_cast<uint64_t>(std::max<std::streamoff>(0, stream.tellg()));
   const std::string head = head_of(stream, 512);
   if (head.size() < magic.size() || head.compare(0, magic.size(), magic) != 0) {
     refuse(other_kind(head));

@@ -42,6 +42,13 @@ std::string type_name(fs::file_type type) {
   }
 }
 
+/// For reports; as given where the current folder has been removed.
+fs::path absolute_path(const fs::path& path) {
+  std::error_code error;
+  const fs::path result = fs::absolute(path, error);
+  return (error ? path : result).lexically_normal();
+}
+
 /// The canonical path of something that is there; throws a Refusal otherwise.
 fs::path resolve(const fs::path& path, const char* expected) {
   std::error_code error;
@@ -122,7 +129,7 @@ LoadProblem at_path(LoadProblem problem, const std::string& path) {
 }  // namespace
 
 void Registry::load_folder(const fs::path& folder, bool trusted, bool must_exist) {
-  const fs::path path = fs::absolute(folder).lexically_normal();
+  const fs::path path = absolute_path(folder);
   if (std::find(report_.searched.begin(), report_.searched.end(), path.string()) ==
       report_.searched.end()) {
     report_.searched.push_back(path.string());
@@ -141,7 +148,7 @@ void Registry::load_folder(const fs::path& folder, bool trusted, bool must_exist
 }
 
 bool Registry::load_library(const fs::path& library, bool trusted) {
-  const fs::path path = fs::absolute(library).lexically_normal();
+  const fs::path path = absolute_path(library);
   try {
     const fs::path canonical = find_library(path);
     if (const auto known = seen_.find(canonical); known != seen_.end()) {

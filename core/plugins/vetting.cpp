@@ -66,8 +66,13 @@ std::optional<Pipe> make_pipe() {
   if (pipe2(ends.data(), O_CLOEXEC) != 0) {
     return std::nullopt;
   }
+  Pipe pipe{Descriptor(ends[0]), Descriptor(ends[1])};
   fcntl(ends[0], F_SETFL, O_NONBLOCK);
-  return Pipe{Descriptor(ends[0]), Descriptor(ends[1])};
+  if (ends[1] <= STDERR_FILENO) {
+    // The host runs with a standard stream closed, whose number the child is about to use.
+    pipe.write = Descriptor(fcntl(ends[1], F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+  }
+  return pipe.write.get() < 0 ? std::nullopt : std::optional(std::move(pipe));
 }
 
 bool write_all(int descriptor, std::string_view text) {

@@ -7,6 +7,8 @@
 #include <toml++/toml.h>
 #include <nlohmann/json.hpp>
 
+#include <limits>
+#include <optional>
 #include <sstream>
 
 namespace bissl::test {

@@ -6,8 +6,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include <fstream>
-
 namespace bissl::test {
 namespace {
 

@@ -5,8 +5,11 @@
 #include "fixtures.h"
 
 #include <unistd.h>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <iostream>
+#include <stdexcept>
 #include <thread>
 
 namespace bissl::test {
@@ -127,6 +130,22 @@ TEST(Vet, SignalHandlersOfTheHostDoNotRunInTheChild) {
   ASSERT_EQ(problems.size(), 1U);
   EXPECT_EQ(problems[0].found, "signal 15 (Terminated) while starting");
   EXPECT_EQ(handled, 0);
+}
+
+TEST(Vet, WorksWithClosedStandardStreams) {
+  std::cout.flush();
+  const int output = dup(STDOUT_FILENO);
+  const int errors = dup(STDERR_FILENO);
+  close(STDOUT_FILENO);
+  close(STDERR_FILENO);
+  const LoadProblem problem{"p", "s", "c", "f", "e", "a"};
+  const auto problems =
+      vet("p", seconds(10), [&](const Progress&) { return std::vector{problem}; });
+  dup2(output, STDOUT_FILENO);
+  dup2(errors, STDERR_FILENO);
+  close(output);
+  close(errors);
+  EXPECT_EQ(problems, std::vector{problem});
 }
 
 TEST(Vet, WorksWhereChildrenAreReapedByTheSystem) {
