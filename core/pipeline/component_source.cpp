@@ -2,6 +2,8 @@
 
 #include "plugins/registry.h"
 
+#include <algorithm>
+
 namespace bissl {
 
 std::shared_ptr<const Component> RegistrySource::find(ComponentKind kind,
@@ -13,10 +15,25 @@ std::vector<std::shared_ptr<const Component>> RegistrySource::components() const
   return registry_.components();
 }
 
-void RegistrySource::add_folder(const std::filesystem::path& folder) {
+std::vector<FolderProblem> RegistrySource::add_folder(const std::filesystem::path& folder) {
+  const size_t before = registry_.report().problems.size();
   registry_.load_folder(folder, /*trusted=*/false, /*must_exist=*/true);
+  const std::vector<LoadProblem>& problems = registry_.report().problems;
+  std::vector<FolderProblem> result;
+  for (size_t i = before; i < problems.size(); ++i) {
+    result.push_back({problems[i].step == "find", problems[i].message()});
+  }
+  return result;
 }
 
-std::vector<LoadProblem> RegistrySource::problems() const { return registry_.report().problems; }
+std::vector<std::string> RegistrySource::refused() const {
+  std::vector<std::string> paths;
+  for (const LoadProblem& problem : registry_.report().problems) {
+    if (std::find(paths.begin(), paths.end(), problem.path) == paths.end()) {
+      paths.push_back(problem.path);
+    }
+  }
+  return paths;
+}
 
 }  // namespace bissl

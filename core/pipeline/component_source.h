@@ -1,7 +1,6 @@
 #pragma once
 
 #include "plugins/component.h"
-#include "plugins/load_report.h"
 
 #include <filesystem>
 #include <memory>
@@ -11,6 +10,12 @@
 namespace bissl {
 
 class Registry;
+
+/// Something in a folder of plugins, or the folder itself, that could not be loaded.
+struct FolderProblem {
+  bool is_folder = false;  ///< there is no such folder; otherwise one of its libraries was refused
+  std::string message;
+};
 
 /// What the pipeline reader needs to know of the loaded components.
 class ComponentSource {
@@ -22,10 +27,10 @@ class ComponentSource {
                                                 const std::string& name) const = 0;
   virtual std::vector<std::shared_ptr<const Component>> components() const = 0;
   /// Loads the libraries of a folder that a pipeline names; it is not trusted and has to exist.
-  /// What goes wrong is in problems().
-  virtual void add_folder(const std::filesystem::path& folder) = 0;
-  /// All problems so far, oldest first.
-  virtual std::vector<LoadProblem> problems() const = 0;
+  /// Returns what went wrong with it.
+  virtual std::vector<FolderProblem> add_folder(const std::filesystem::path& folder) = 0;
+  /// The paths of everything that could not be loaded so far, each once.
+  virtual std::vector<std::string> refused() const = 0;
 };
 
 /// The process's registry as a source. The registry must outlive it.
@@ -35,8 +40,8 @@ class RegistrySource : public ComponentSource {
 
   std::shared_ptr<const Component> find(ComponentKind kind, const std::string& name) const override;
   std::vector<std::shared_ptr<const Component>> components() const override;
-  void add_folder(const std::filesystem::path& folder) override;
-  std::vector<LoadProblem> problems() const override;
+  std::vector<FolderProblem> add_folder(const std::filesystem::path& folder) override;
+  std::vector<std::string> refused() const override;
 
  private:
   Registry& registry_;

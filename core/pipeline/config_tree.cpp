@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <unordered_map>
 #include <utility>
 
 namespace bissl {
@@ -95,8 +96,14 @@ void merge_tables(ConfigNode& base, ConfigNode over, const MergeRules& rules, Pl
     base.entries = std::move(over.entries);
     return;
   }
+  // Found by an index: looking through absurdly large tables entry by entry would take minutes.
+  std::unordered_map<std::string, size_t> index;
+  for (size_t i = 0; i < base.entries.size(); ++i) {
+    index.emplace(base.entries[i].key, i);
+  }
   for (ConfigEntry& entry : over.entries) {
-    ConfigEntry* present = base.find(entry.key);
+    const auto found = index.find(entry.key);
+    ConfigEntry* present = found == index.end() ? nullptr : &base.entries[found->second];
     if (present == nullptr) {
       base.entries.push_back(std::move(entry));
     } else if (present->value.is_table() && entry.value.is_table()) {
@@ -148,6 +155,17 @@ ConfigEntry& ConfigNode::set(ConfigEntry entry) {
 void ConfigNode::erase(const std::string& key) {
   const auto same = [&](const ConfigEntry& entry) { return entry.key == key; };
   entries.erase(std::remove_if(entries.begin(), entries.end(), same), entries.end());
+}
+
+size_t node_count(const ConfigNode& node) {
+  size_t count = 1;
+  for (const ConfigNode& item : node.items) {
+    count += node_count(item);
+  }
+  for (const ConfigEntry& entry : node.entries) {
+    count += node_count(entry.value);
+  }
+  return count;
 }
 
 std::optional<Value> to_value(const ConfigNode& node) {

@@ -41,6 +41,9 @@ struct ConfigEntry {
   ConfigNode value;
 };
 
+/// The node and all below it.
+size_t node_count(const ConfigNode& node);
+
 /// The node as a parameter's value: a scalar, or a list of scalars of one kind (integers among
 /// reals become reals; an empty list is one of integers). Nothing for anything else.
 std::optional<Value> to_value(const ConfigNode& node);

@@ -119,7 +119,7 @@ void replace_data_name(json& table, const std::string& key,
   if (found == values.end()) {
     return;
   }
-  if (found->is_string()) {
+  if (found->is_string() && *found != "") {
     *found = stand_in(found->get<std::string>());
   } else if (found->is_array()) {
     for (json& item : *found) {

@@ -51,7 +51,7 @@ struct StageKindSpec {
   bool needs_parent = false;   ///< `from` must name a stage or be "scratch"
   bool may_be_parent = false;  ///< others may continue from it
   /// Names of the table's parameters, and of parameters of its subtables ("lower.data"), that name
-  /// a data source.
+  /// a data source. A text or a list of texts; where the default is "", that stands for none.
   std::vector<std::string> data_keys;
   /// The subtable whose missing entries (parameters, components) are taken from the table of the
   /// nearest ancestor of kind `inherit_kind`; empty for none.

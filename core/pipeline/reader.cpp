@@ -16,6 +16,26 @@ namespace fs = std::filesystem;
 
 constexpr size_t most_data_sources = 1000;
 
+/// The parameter at a dotted key of the specification, or null.
+const ParameterSpec* find_parameter(const TableSpec& spec, const std::string& dotted) {
+  const size_t dot = dotted.find('.');
+  const std::string name = dotted.substr(0, dot);
+  if (dot != std::string::npos) {
+    for (const SubtableSpec& subtable : spec.tables) {
+      if (subtable.name == name) {
+        return find_parameter(subtable.table, dotted.substr(dot + 1));
+      }
+    }
+    return nullptr;
+  }
+  for (const ParameterSpec& parameter : spec.parameters) {
+    if (parameter.name == name) {
+      return &parameter;
+    }
+  }
+  return nullptr;
+}
+
 class PipelineReader {
  public:
   explicit PipelineReader(const ReadRequest& request)
@@ -93,20 +113,17 @@ class PipelineReader {
       folder = base / text;
     }
     pipeline_.plugin_folders.push_back(folder);
-    const size_t before = request_.components.problems().size();
     try {
-      request_.components.add_folder(folder);
+      for (const FolderProblem& problem : request_.components.add_folder(folder)) {
+        // A library that is refused matters only if the pipeline needs it, which shows later.
+        if (problem.is_folder) {
+          diagnostics_.error(at, "plugins.path", problem.message);
+        } else {
+          diagnostics_.warning(at, "plugins.path", problem.message);
+        }
+      }
     } catch (const std::exception& exception) {
       diagnostics_.error(at, "plugins.path", exception.what());
-    }
-    const std::vector<LoadProblem> problems = request_.components.problems();
-    for (size_t i = before; i < problems.size(); ++i) {
-      // A library that is refused matters only if the pipeline needs it, which shows later.
-      if (problems[i].step == "find") {
-        diagnostics_.error(at, "plugins.path", problems[i].message());
-      } else {
-        diagnostics_.warning(at, "plugins.path", problems[i].message());
-      }
     }
   }
 
@@ -235,15 +252,18 @@ class PipelineReader {
         tables_.read_table(draft.table, draft.kind->table, path, {"kind", "from", "like"});
     tables_.report_missing(true);
     for (const std::string& key : stage.data_keys) {
-      check_data_key(draft.table, key, path);
+      check_data_key(draft, key, path);
     }
     pipeline_.stages.push_back(std::move(stage));
   }
 
-  void check_data_key(const ConfigNode& table, const std::string& key, const std::string& path) {
-    const ConfigEntry* entry = table.find_path(key);
-    if (entry == nullptr) {
-      return;
+  void check_data_key(const StageDraft& draft, const std::string& key, const std::string& path) {
+    const ConfigEntry* entry = draft.table.find_path(key);
+    const ParameterSpec* spec = find_parameter(draft.kind->table, key);
+    if (entry == nullptr || spec == nullptr ||
+        (spec->default_value == Value(std::string()) &&
+         entry->value.scalar == spec->default_value)) {
+      return;  // an empty text names none, where that is the default
     }
     const auto check = [&](const ConfigNode& node) {
       if (const auto* name = std::get_if<std::string>(&node.scalar)) {

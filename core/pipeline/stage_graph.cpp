@@ -37,6 +37,8 @@ void fill_from(ConfigNode& table, const ConfigNode& source, const TableSpec& spe
 
 constexpr size_t no_stage = std::numeric_limits<size_t>::max();
 constexpr size_t most_stages = 1000;
+/// Some hundred megabytes. A hostile file could otherwise have a huge table copied many times.
+constexpr size_t most_copied_nodes = 1000000;
 
 /// `links[i]` is the one stage that stage i depends on, or no_stage. Returns every circle, each
 /// beginning with its first stage of the file, and cuts it by taking that stage's link away.
@@ -196,7 +198,7 @@ void StageGraph::resolve_like() {
   report_circles(cut_circles(links), "like", "stages are like each other in a circle");
   for (const size_t stage : ordered(links)) {
     StageDraft& draft = drafts_[stage];
-    if (links[stage] != no_stage) {
+    if (links[stage] != no_stage && afford_copy(drafts_[links[stage]].table, draft)) {
       const StageDraft& base = drafts_[links[stage]];
       draft.incomplete = draft.incomplete || base.incomplete;
       ConfigNode merged = base.table;
@@ -205,6 +207,18 @@ void StageGraph::resolve_like() {
     }
     draft.table.erase("like");
   }
+}
+
+bool StageGraph::afford_copy(const ConfigNode& table, StageDraft& draft) {
+  copied_nodes_ += node_count(table);
+  if (copied_nodes_ <= most_copied_nodes) {
+    return true;
+  }
+  draft.incomplete = true;
+  diagnostics_.error(draft.at, path(draft),
+                     fmt::format("what stages take over from others makes more than {} values",
+                                 most_copied_nodes));
+  return false;
 }
 
 void StageGraph::report_circles(const std::vector<std::vector<size_t>>& circles,
@@ -332,7 +346,7 @@ void StageGraph::inherit(StageDraft& draft) {
     empty.at = draft.table.at;
     entry = &draft.table.set({into, draft.at, std::move(empty)});
   }
-  if (entry != nullptr && entry->value.is_table()) {
+  if (entry != nullptr && entry->value.is_table() && afford_copy(ancestor->table, draft)) {
     fill_from(entry->value, ancestor->table, spec->table);
   }
 }

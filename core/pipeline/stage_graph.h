@@ -41,6 +41,8 @@ class StageGraph {
   void check_parent(StageDraft& draft, const ConfigNode& from);
   std::vector<size_t> parents_first();
   void inherit(StageDraft& draft);
+  /// Counts a copy of `table` for the draft; false, with a report, if the copies get out of hand.
+  bool afford_copy(const ConfigNode& table, StageDraft& draft);
   /// The stage that a key names; reports a name that is not one.
   const size_t* find_stage(const StageDraft& draft, const ConfigNode& name, const std::string& key);
   std::vector<std::string> possible_parents() const;
@@ -50,6 +52,7 @@ class StageGraph {
   DiagnosticCollector& diagnostics_;
   std::vector<StageDraft> drafts_;
   std::map<std::string, size_t> index_;
+  size_t copied_nodes_ = 0;
 };
 
 /// Whether the text can name a stage, a data source or a pipeline: such names become names of

@@ -8,11 +8,13 @@
 namespace bissl {
 namespace {
 
+std::string with_article(ComponentKind kind) {
+  const bool vowel = kind == ComponentKind::augmentation || kind == ComponentKind::optimizer;
+  return (vowel ? "an " : "a ") + to_string(kind);
+}
+
 std::string component_example(ComponentKind kind) {
-  return fmt::format(
-      "a table that names {} {}: {{ use = \"NAME\", … }}",
-      kind == ComponentKind::augmentation || kind == ComponentKind::optimizer ? "an" : "a",
-      to_string(kind));
+  return fmt::format("a table that names {}: {{ use = \"NAME\", … }}", with_article(kind));
 }
 
 }  // namespace
@@ -223,20 +225,13 @@ void TableReader::report_unknown_component(const ConfigNode& use, ComponentKind 
   for (const auto& component : components_.components()) {
     if (component->info.kind != kind &&
         (component->info.text.name == name || component->qualified_name() == name)) {
-      kinds.push_back(to_string(component->info.kind));
+      kinds.push_back(with_article(component->info.kind));
     }
   }
   if (!kinds.empty()) {
-    message += fmt::format(" (of that name there is: {})", fmt::join(kinds, ", "));
+    message += fmt::format(" (the name belongs to {})", fmt::join(kinds, " and to "));
   }
-  const std::vector<LoadProblem> problems = components_.problems();
-  if (!problems.empty()) {
-    std::vector<std::string> refused;
-    for (const LoadProblem& problem : problems) {
-      if (std::find(refused.begin(), refused.end(), problem.path) == refused.end()) {
-        refused.push_back(problem.path);
-      }
-    }
+  if (const std::vector<std::string> refused = components_.refused(); !refused.empty()) {
     message += fmt::format(" (it may be in what could not be loaded: {}; `bissl plugins` says why)",
                            fmt::join(refused, ", "));
   }

@@ -179,14 +179,21 @@ std::shared_ptr<const Component> FakeComponents::find(ComponentKind kind,
   return nullptr;
 }
 
-void FakeComponents::add_folder(const std::filesystem::path& folder) {
+std::vector<FolderProblem> FakeComponents::add_folder(const std::filesystem::path& folder) {
   asked_folders.push_back(folder);
-  const auto offer = offers_.find(folder);
-  if (offer == offers_.end()) {
-    problems_.push_back({folder.string(), "find", "missing", "nothing", "a folder", "make it"});
-  } else {
+  if (const auto offer = offers_.find(folder); offer != offers_.end()) {
     add(offer->second.first, "offered", offer->second.second);
+    return {};
   }
+  if (const auto spoilt = spoilt_.find(folder); spoilt != spoilt_.end()) {
+    refused_.push_back(spoilt->second);
+    return {{false, spoilt->second + " is not a library"}};
+  }
+  return {{true, "no such folder"}};
+}
+
+void FakeComponents::spoil(const std::filesystem::path& folder, const std::string& library) {
+  spoilt_[folder] = library;
 }
 
 void FakeComponents::add(ComponentKind kind, const std::string& library, const std::string& name,

@@ -19,8 +19,8 @@ class FakeComponents : public ComponentSource {
 
   std::shared_ptr<const Component> find(ComponentKind kind, const std::string& name) const override;
   std::vector<std::shared_ptr<const Component>> components() const override { return components_; }
-  void add_folder(const std::filesystem::path& folder) override;
-  std::vector<LoadProblem> problems() const override { return problems_; }
+  std::vector<FolderProblem> add_folder(const std::filesystem::path& folder) override;
+  std::vector<std::string> refused() const override { return refused_; }
 
   void add(ComponentKind kind, const std::string& library, const std::string& name,
            std::vector<ParameterSpec> parameters = {},
@@ -28,14 +28,16 @@ class FakeComponents : public ComponentSource {
   /// What a later add_folder of this path makes available.
   void offer(const std::filesystem::path& folder, ComponentKind kind, const std::string& name);
   void set_version(const std::string& library, const std::string& version);
-  void add_problem(LoadProblem problem) { problems_.push_back(std::move(problem)); }
+  /// Makes add_folder of this path report a refused library.
+  void spoil(const std::filesystem::path& folder, const std::string& library);
 
   std::vector<std::filesystem::path> asked_folders;
 
  private:
   std::vector<std::shared_ptr<const Component>> components_;
   std::map<std::filesystem::path, std::pair<ComponentKind, std::string>> offers_;
-  std::vector<LoadProblem> problems_;
+  std::map<std::filesystem::path, std::string> spoilt_;
+  std::vector<std::string> refused_;
 };
 
 /// Kinds like the real ones: pretrain, bissl (inherits `lower` from pretrain), finetune, knn.

@@ -1,0 +1,218 @@
+#include "fixture.h"
+
+#include "bissl/hash.h"
+
+#include <nlohmann/json.hpp>
+
+namespace bissl::test {
+namespace {
+
+class LockTest : public PipelineTest {
+ protected:
+  const std::string text_ =
+      std::string(head) + pretrain +
+      "[data.\"test.1\"]\nuse = \"clothes\"\nfolder = \"/a \\\"b\\\"\\n\"\nper_class = 3\n"
+      "classes = [\"x\", \"y\"]\n"
+      "[stage.bissl]\nkind = \"bissl\"\nfrom = \"pretrain\"\nlambda = 1e-5\n"
+      "upper = { data = \"test.1\" }\n"
+      "lower = { augment = { use = \"flip\", scale = [0.1, 1e300] } }\n"
+      "hypergradient = { use = \"cg\", damping = 0.1 }\n"
+      "[stage.again]\nlike = \"bissl\"\nfrom = \"scratch\"\n"
+      "lower = { data = \"train\", optimizer = { use = \"sgd\", lr = 1, clip = 0.5 } }\n";
+
+  std::map<std::string, std::string> fingerprints_ = {{"train", "f1"}, {"test.1", "f2"}};
+
+  std::string key(const Pipeline& pipeline, const std::string& stage,
+                  const std::string& parent = "p") {
+    return hash_hex(stage_description(pipeline, pipeline.stage(stage), fingerprints_, parent));
+  }
+};
+
+TEST_F(LockTest, ReadsBackAsAnEqualPipeline) {
+  const Pipeline original = sound(text_);
+  const std::string lock = to_lock_toml(original, {{"torch", "1.13.1"}, {"data \"x\"", "abc"}});
+  const Pipeline again = sound(lock);
+  EXPECT_EQ(canonical(again), canonical(original)) << lock;
+  ASSERT_EQ(again.stages.size(), original.stages.size());
+  for (size_t i = 0; i < again.stages.size(); ++i) {
+    EXPECT_EQ(again.stages[i].name, original.stages[i].name);
+    EXPECT_EQ(key(again, again.stages[i].name), key(original, again.stages[i].name));
+  }
+  EXPECT_EQ(to_lock_toml(again, {{"torch", "1.13.1"}, {"data \"x\"", "abc"}}), lock);
+}
+
+TEST_F(LockTest, AComponentThatStartedAfreshStaysSo) {
+  // clip is unset in the stage that took another optimizer, though its ancestor sets one.
+  const std::string text = std::string(head) + pretrain +
+                           "[stage.bissl]\nkind = \"bissl\"\nfrom = \"pretrain\"\n"
+                           "upper = { data = \"train\" }\nhypergradient = { use = \"cg\" }\n"
+                           "lower = { optimizer = { use = \"adamw\", lr = 1 } }\n";
+  const Pipeline original = sound(text, {"stage.pretrain.optimizer.clip=1"});
+  EXPECT_EQ(canonical(sound(to_lock_toml(original))), canonical(original));
+}
+
+TEST_F(LockTest, IsWrittenOutInFull) {
+  const Pipeline pipeline = sound(std::string(head) + pretrain, {"seed=3"});
+  EXPECT_EQ(to_lock_toml(pipeline, {{"torch", "1.13.1"}}),
+            "name = \"test\"\n"
+            "seed = 3\n"
+            "\n[data.train]\n"
+            "use = \"digits-lib/digits\"\n"
+            "noise = 0.0\n"
+            "split = \"train\"\n"
+            "classes = []\n"
+            "per_class = 0\n"
+            "\n[model.backbone]\n"
+            "use = \"nets/tiny\"\n"
+            "width = 8\n"
+            "\n[stage.pretrain]\n"
+            "kind = \"pretrain\"\n"
+            "from = \"scratch\"\n"
+            "batch = 64\n"
+            "data = \"train\"\n"
+            "epochs = 3\n"
+            "\n[stage.pretrain.augment]\n"
+            "use = \"views/crop\"\n"
+            "size = 24\n"
+            "\n[stage.pretrain.optimizer]\n"
+            "use = \"descent/sgd\"\n"
+            "lr = 0.5\n"
+            "momentum = 0.8\n"
+            "nesterov = false\n"
+            "\n[stage.pretrain.schedule]\n"
+            "use = \"cosine\"\n"
+            "warmup_epochs = 2\n"
+            "\n[lock]\n"
+            "sdk = \"1.0.0\"\n"
+            "torch = \"1.13.1\"\n"
+            "\n[lock.libraries]\n"
+            "descent = \"1.2.3\"\n"
+            "digits-lib = \"1.2.3\"\n"
+            "nets = \"1.2.3\"\n"
+            "views = \"1.2.3\"\n");
+}
+
+TEST_F(LockTest, KeepsPluginFolders) {
+  components_.offer(folder_.path() / "mine", ComponentKind::backbone, "novel");
+  const Pipeline original = sound(
+      "[plugins]\npath = [\"mine\"]\n[stage.x]\nlike = \"pretrain\"\n" + std::string(pretrain),
+      {"name=t", "model.backbone.use=novel", "data.train.use=digits"});
+  std::filesystem::create_directory(folder_.path() / "run");
+  write("run/lock.toml", to_lock_toml(original));
+  const ReadResult again = read({}, "run/lock.toml");
+  ASSERT_TRUE(again.pipeline) << to_text(again.diagnostics);
+  EXPECT_EQ(again.pipeline->plugin_folders, original.plugin_folders);
+}
+
+TEST_F(LockTest, SpellingAndOrderDoNotChangeTheKey) {
+  const std::string key_of_one = key(sound(std::string(head) + pretrain), "pretrain");
+  const std::string other =
+      "stage.pretrain.epochs = 0x3\n"
+      "seed = 0\n"
+      "name = 'other'\n"
+      "model = { backbone = { width = 8, use = 'nets/tiny' } }\n"
+      "data.train = { noise = 0, split = \"\"\"train\"\"\", use = 'digits' }\n"
+      "[stage.pretrain.schedule]\nwarmup_epochs = 2\n"
+      "[stage.pretrain.optimizer]\nmomentum = 8e-1\nlr = 0.50\nuse = 'sgd'\nnesterov = false\n"
+      "[stage.pretrain.augment]\nsize = 24\nuse = 'crop'\n";
+  write("base.toml", other);
+  EXPECT_EQ(key(sound("include = [\"base.toml\"]\n[stage.pretrain]\nkind = \"pretrain\"\n",
+                      {"stage.pretrain.batch=64", "stage.pretrain.data=train"}),
+                "pretrain"),
+            key_of_one);
+  EXPECT_EQ(key(sound(std::string(head) + pretrain, {"data.train.noise=-0.0"}), "pretrain"),
+            key_of_one);
+}
+
+TEST_F(LockTest, NamesOfStagesAndDataDoNotChangeTheKey) {
+  const std::string before = key(sound(text_), "bissl");
+  std::string renamed = text_;
+  const auto replace = [&](const std::string& from, const std::string& to) {
+    for (size_t at = renamed.find(from); at != std::string::npos; at = renamed.find(from, at)) {
+      renamed.replace(at, from.size(), to);
+      at += to.size();
+    }
+  };
+  replace("data.train", "data.unlabeled");
+  replace("\"train\"", "\"unlabeled\"");
+  replace("stage.pretrain", "stage.first");
+  replace("from = \"pretrain\"", "from = \"first\"");
+  replace("stage.bissl", "stage.second");
+  replace("\"test.1\"", "\"few\"");
+  replace("like = \"bissl\"", "like = \"second\"");
+  fingerprints_ = {{"unlabeled", "f1"}, {"few", "f2"}};
+  EXPECT_EQ(key(sound(renamed), "second"), before);
+}
+
+TEST_F(LockTest, EveryRealChangeChangesTheKey) {
+  const Pipeline original = sound(text_);
+  std::set<std::string> keys = {key(original, "bissl")};
+  const Lines changes = {"seed=1",
+                         "model.backbone.width=9",
+                         "data.train.noise=0.1",
+                         "data.train.per_class=1",
+                         "data.train.use=clothes",
+                         "stage.bissl.rounds=99",
+                         "stage.bissl.lambda=0.002",
+                         "stage.bissl.lower.steps=21",
+                         "stage.bissl.lower.batch=65",
+                         "stage.bissl.lower.augment.scale=[0.1]",
+                         "stage.bissl.lower.optimizer.clip=1",
+                         "stage.bissl.lower.schedule.use=constant",
+                         "stage.bissl.upper.data=train",
+                         "stage.bissl.hypergradient.iterations=6",
+                         "stage.bissl.hypergradient.use=neumann"};
+  for (const std::string& change : changes) {
+    EXPECT_TRUE(keys.insert(key(sound(text_, {change}), "bissl")).second) << change;
+  }
+  EXPECT_TRUE(keys.insert(key(original, "bissl", "other parent")).second);
+  fingerprints_["train"] = "f3";
+  EXPECT_TRUE(keys.insert(key(original, "bissl")).second);
+  components_.set_version("solvers", "1.2.4");
+  EXPECT_TRUE(keys.insert(key(sound(text_), "bissl")).second);
+}
+
+TEST_F(LockTest, ChangesElsewhereKeepTheKey) {
+  const std::string before = key(sound(text_), "pretrain");
+  for (const char* change :
+       {"name=x", "stage.bissl.rounds=99", "data.\"test.1\".per_class=9", "stage.again.lambda=3"}) {
+    EXPECT_EQ(key(sound(text_, {change}), "pretrain"), before) << change;
+  }
+}
+
+TEST_F(LockTest, DataSourcesWithTheSameContentAreTold) {
+  // Two sources that are told apart only by their fingerprints.
+  const std::string text = std::string(head) + pretrain + "[data.twin]\nuse = \"digits\"\n";
+  fingerprints_ = {{"train", "f1"}, {"twin", "f1"}};
+  EXPECT_EQ(key(sound(text), "pretrain"),
+            key(sound(text, {"stage.pretrain.data=twin"}), "pretrain"));
+  fingerprints_["twin"] = "f2";
+  EXPECT_NE(key(sound(text), "pretrain"),
+            key(sound(text, {"stage.pretrain.data=twin"}), "pretrain"));
+}
+
+TEST_F(LockTest, DescriptionsReplaceDataNamesInListsToo) {
+  const Pipeline pipeline =
+      sound(std::string(head) + pretrain +
+            "[stage.k]\nkind = \"knn\"\nfrom = \"pretrain\"\ndata = [\"train\"]\n");
+  const auto description = nlohmann::json::parse(
+      stage_description(pipeline, pipeline.stage("k"), fingerprints_, "parent"));
+  EXPECT_EQ(description.at("table").at("values").at("data")[0].at("fingerprint"), "f1");
+  EXPECT_EQ(description.at("parent"), "parent");
+  EXPECT_EQ(description.dump().find("pretrain"), std::string::npos);
+}
+
+TEST_F(LockTest, AMissingFingerprintIsAnError) {
+  const Pipeline pipeline = sound(std::string(head) + pretrain);
+  EXPECT_THROW(stage_description(pipeline, pipeline.stage("pretrain"), {}, ""), Error);
+}
+
+TEST_F(LockTest, CanonicalComponents) {
+  const Pipeline pipeline = sound(std::string(head) + pretrain, {"stage.pretrain.optimizer.lr=1"});
+  EXPECT_EQ(canonical(pipeline.stage("pretrain").table.component("optimizer")).dump(),
+            R"({"kind":"optimizer","library":"descent","name":"sgd","values":{"clip":null,)"
+            R"("lr":1.0,"momentum":0.8,"nesterov":false},"version":"1.2.3"})");
+}
+
+}  // namespace
+}  // namespace bissl::test
