@@ -50,8 +50,8 @@ std::string unknown_text(const std::string& name, const Registry& registry,
     candidates.push_back(kind.name);
   }
   std::string text = fmt::format("there is no component and no kind of stage called \"{}\"", name);
-  const std::string near = nearest(name, candidates);
-  text += near.empty() ? "; " : fmt::format("; did you mean \"{}\"? ", near);
+  const std::vector<std::string> near = nearest(name, candidates);
+  text += near.empty() ? "; " : fmt::format("; did you mean \"{}\"? ", near.front());
   text += "\"bissl plugins\" lists what is loaded";
   if (!registry.report().problems.empty()) {
     text += " and what was refused";

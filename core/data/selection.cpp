@@ -162,13 +162,4 @@ int64_t DataView::label(int64_t index) const {
   return labelled() ? label_of_[dataset_->label(indices_[index])] : -1;
 }
 
-DataView open_data(const DataSource& source) {
-  try {
-    const auto dataset = source.dataset.create<Dataset>(DatasetContext{});
-    return DataView(dataset, selection_schema().parse(source.selection.values));
-  } catch (const Error& error) {
-    throw error.at(fmt::format("data.{} ({})", source.name, source.dataset.origin));
-  }
-}
-
 }  // namespace bissl

@@ -51,7 +51,4 @@ class DataView {
   std::vector<int64_t> label_of_;  ///< by the dataset's label; −1 for classes not chosen
 };
 
-/// Opens the dataset of a data source. Errors name the source, the component and the TOML line.
-DataView open_data(const DataSource& source);
-
 }  // namespace bissl

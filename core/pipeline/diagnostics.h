@@ -73,11 +73,6 @@ class DiagnosticCollector {
   size_t errors_ = 0;
 };
 
-/// At most three of `names` that `wrong` may be a misspelling of, nearest first: those within a
-/// third of its length in insertions, deletions, replacements and swaps of neighbours
-/// (Damerau–Levenshtein), upper and lower case counting as equal.
-std::vector<std::string> nearest(const std::string& wrong, const std::vector<std::string>& names);
-
 /// "\"a\", \"b\"", in the spelling of TOML; "none" if there are none.
 std::string quoted_list(const std::vector<std::string>& names);
 

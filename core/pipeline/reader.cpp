@@ -3,6 +3,7 @@
 #include "pipeline/config_loader.h"
 #include "pipeline/stage_graph.h"
 #include "pipeline/table_reader.h"
+#include "plugins/spelling.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,5 @@
 #include "pipeline/stage_graph.h"
+#include "plugins/spelling.h"
 
 #include <fmt/format.h>
 

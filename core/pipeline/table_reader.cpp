@@ -1,4 +1,5 @@
 #include "pipeline/table_reader.h"
+#include "plugins/spelling.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

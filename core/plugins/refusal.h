@@ -24,6 +24,6 @@ class Refusal : public std::exception {
 
 /// Told what is about to be done to a library ("opening", "registering", …), so that a crash can
 /// say where it happened.
-using Progress = std::function<void(const char* doing)>;
+using StepObserver = std::function<void(const char* doing)>;
 
 }  // namespace bissl

@@ -157,7 +157,7 @@ bool Registry::load_library(const fs::path& library, bool trusted) {
     bool& accepted = seen_[canonical];
     check_is_library(canonical);
     if (!trusted) {
-      auto problems = vet(path.string(), vetting_limit_, [&](const Progress& progress) {
+      auto problems = vet(path.string(), vetting_limit_, [&](const StepObserver& progress) {
         std::vector<LoadProblem> found;
         try {
           admit(path.string(), canonical, progress);
@@ -181,7 +181,8 @@ bool Registry::load_library(const fs::path& library, bool trusted) {
 }
 
 /// Opens, checks and registers: all of the library's components or, with a Refusal, none.
-void Registry::admit(const std::string& path, const fs::path& canonical, const Progress& progress) {
+void Registry::admit(const std::string& path, const fs::path& canonical,
+                     const StepObserver& progress) {
   progress("opening");
   const BisslEntryFunction entry = open_library(canonical);
   progress("reading its stamp");

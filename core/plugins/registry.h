@@ -48,7 +48,7 @@ class Registry {
 
  private:
   void admit(const std::string& path, const std::filesystem::path& canonical,
-             const Progress& progress);
+             const StepObserver& progress);
   void check_plugin_name(const LibraryIdentity& library) const;
 
   std::chrono::milliseconds vetting_limit_;

@@ -1,63 +1,67 @@
 #include "plugins/spelling.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace bissl {
 namespace {
 
-std::string lower(const std::string& text) {
-  std::string result = text;
-  for (char& c : result) {
-    if (c >= 'A' && c <= 'Z') {
-      c = static_cast<char>(c - 'A' + 'a');
-    }
+constexpr size_t most_suggestions = 3;
+
+std::string lower_case(std::string text) {
+  for (char& c : text) {
+    c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   }
-  return result;
+  return text;
 }
 
-/// Damerau–Levenshtein distance in its optimal string alignment form: no letter is edited twice.
-size_t distance(const std::string& a, const std::string& b) {
-  std::vector<size_t> before_previous(b.size() + 1);
-  std::vector<size_t> previous(b.size() + 1);
-  std::vector<size_t> current(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) {
-    previous[j] = j;
+/// The restricted Damerau–Levenshtein distance (optimal string alignment).
+size_t distance(const std::string& left, const std::string& right) {
+  std::vector<size_t> before_last(right.size() + 1);
+  std::vector<size_t> last(right.size() + 1);
+  std::vector<size_t> current(right.size() + 1);
+  for (size_t j = 0; j <= right.size(); ++j) {
+    last[j] = j;
   }
-  for (size_t i = 1; i <= a.size(); ++i) {
+  for (size_t i = 1; i <= left.size(); ++i) {
     current[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replaced = previous[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
-      current[j] = std::min({previous[j] + 1, current[j - 1] + 1, replaced});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
-        current[j] = std::min(current[j], before_previous[j - 2] + 1);
+    for (size_t j = 1; j <= right.size(); ++j) {
+      const size_t replaced = last[j - 1] + (left[i - 1] == right[j - 1] ? 0 : 1);
+      current[j] = std::min({last[j] + 1, current[j - 1] + 1, replaced});
+      if (i > 1 && j > 1 && left[i - 1] == right[j - 2] && left[i - 2] == right[j - 1]) {
+        current[j] = std::min(current[j], before_last[j - 2] + 1);
       }
     }
-    before_previous.swap(previous);
-    previous.swap(current);
+    std::swap(before_last, last);
+    std::swap(last, current);
   }
-  return previous[b.size()];
+  return last[right.size()];
 }
 
 }  // namespace
 
-std::string nearest(const std::string& given, const std::vector<std::string>& candidates) {
-  // The words come from a person's file; a length far beyond any name is not worth the time.
-  constexpr size_t longest_name = 200;
-  if (given.empty() || given.size() > longest_name) {
-    return "";
-  }
-  std::string best;
-  size_t best_distance = 0;
-  for (const std::string& candidate : candidates) {
-    const size_t length = std::max(given.size(), candidate.size());
-    const size_t slips = distance(lower(given), lower(candidate));
-    const bool near = slips <= std::max<size_t>(1, length / 3) && slips < length;
-    if (near && (best.empty() || slips < best_distance)) {
-      best = candidate;
-      best_distance = slips;
+std::vector<std::string> nearest(const std::string& wrong, const std::vector<std::string>& names) {
+  const size_t cut_off = std::max<size_t>(1, wrong.size() / 3);
+  const std::string wrong_lower = lower_case(wrong);
+  std::vector<std::pair<size_t, std::string>> found;
+  for (const std::string& name : names) {
+    // Far enough apart in length alone: keeps absurdly long keys from costing anything.
+    if (name == wrong || name.size() > wrong.size() + cut_off ||
+        wrong.size() > name.size() + cut_off) {
+      continue;
+    }
+    const size_t steps = distance(wrong_lower, lower_case(name));
+    if (steps <= cut_off && steps < wrong.size()) {
+      found.emplace_back(steps, name);
     }
   }
-  return best;
+  std::stable_sort(found.begin(), found.end(),
+                   [](const auto& left, const auto& right) { return left.first < right.first; });
+  std::vector<std::string> result;
+  for (size_t i = 0; i < std::min(found.size(), most_suggestions); ++i) {
+    result.push_back(found[i].second);
+  }
+  return result;
 }
 
 }  // namespace bissl

@@ -5,10 +5,9 @@
 
 namespace bissl {
 
-/// The candidate that `given` was most likely meant to be, by the number of letters inserted, left
-/// out, replaced or swapped with a neighbour. Candidates are compared without regard to case, and
-/// the first of several equally near ones wins. Empty when none is within a third of the length of
-/// the longer word (at least one slip is always allowed), or when nothing would be left in common.
-std::string nearest(const std::string& given, const std::vector<std::string>& candidates);
+/// At most three of `names` that `wrong` may be a misspelling of, nearest first: those within a
+/// third of its length in insertions, deletions, replacements and swaps of neighbours
+/// (Damerau–Levenshtein), upper and lower case counting as equal.
+std::vector<std::string> nearest(const std::string& wrong, const std::vector<std::string>& names);
 
 }  // namespace bissl

@@ -108,10 +108,10 @@ void isolate(pid_t parent, int output) {
   dup2(output, STDERR_FILENO);
 }
 
-[[noreturn]] void run_child(int answer,
-                            const std::function<std::vector<LoadProblem>(const Progress&)>& trial) {
+[[noreturn]] void run_child(
+    int answer, const std::function<std::vector<LoadProblem>(const StepObserver&)>& trial) {
   try {
-    const Progress progress = [answer](const char* doing) {
+    const StepObserver progress = [answer](const char* doing) {
       write_all(answer, std::string(doing) + "\n");
     };
     progress("starting");
@@ -282,7 +282,7 @@ std::vector<LoadProblem> judge(const std::string& path, std::chrono::millisecond
 
 std::vector<LoadProblem> vet(
     const std::string& path, std::chrono::milliseconds limit,
-    const std::function<std::vector<LoadProblem>(const Progress&)>& trial) {
+    const std::function<std::vector<LoadProblem>(const StepObserver&)>& trial) {
   auto answer = make_pipe();
   auto words = make_pipe();
   if (!answer || !words) {

@@ -22,7 +22,8 @@ namespace bissl {
 /// Threads: forks without exec, so call it before this process starts threads that take locks; a
 /// lock that another thread holds at that moment stays closed in the child, which then hangs until
 /// the limit.
-std::vector<LoadProblem> vet(const std::string& path, std::chrono::milliseconds limit,
-                             const std::function<std::vector<LoadProblem>(const Progress&)>& trial);
+std::vector<LoadProblem> vet(
+    const std::string& path, std::chrono::milliseconds limit,
+    const std::function<std::vector<LoadProblem>(const StepObserver&)>& trial);
 
 }  // namespace bissl

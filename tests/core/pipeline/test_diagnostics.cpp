@@ -1,4 +1,5 @@
 #include "pipeline/diagnostics.h"
+#include "plugins/spelling.h"
 
 #include <gtest/gtest.h>
 

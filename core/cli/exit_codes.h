@@ -1,0 +1,11 @@
+#pragma once
+
+namespace bissl {
+
+// What the program's calls end with.
+inline constexpr int exit_done = 0;
+inline constexpr int exit_run_failed = 1;
+inline constexpr int exit_wrong_input = 2;
+inline constexpr int exit_interrupted = 130;
+
+}  // namespace bissl

@@ -1,0 +1,135 @@
+#include "bissl/error.h"
+#include "cli/describe_command.h"
+#include "cli/exit_codes.h"
+#include "cli/plugins_command.h"
+#include "cli/run_command.h"
+#include "stages/options.h"
+#include "telemetry/interrupt.h"
+
+#include <torch/version.h>
+#include <unistd.h>
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+
+#include <cstdlib>
+#include <iostream>
+
+namespace {
+
+using namespace bissl;
+
+/// Everything that the command line can say.
+struct CommandLine {
+  PipelineArguments pipeline;
+  std::vector<std::string> plugin_paths;
+  std::string name;
+  bool no_third_party = false;
+};
+
+/// GNU OpenMP's threads wait by spinning, which starves the loader's threads and every neighbour on
+/// a machine whose cores are all in use. libgomp reads its settings when it is loaded, so the
+/// program starts itself once more with a short spin, unless the user has chosen.
+void limit_spinning(char** arguments) {
+  constexpr const char* spin = "GOMP_SPINCOUNT";
+  if (std::getenv(spin) == nullptr && std::getenv("OMP_WAIT_POLICY") == nullptr) {
+    setenv(spin, "20000", /*overwrite=*/0);
+    execv("/proc/self/exe", arguments);
+  }
+}
+
+void add_pipeline_arguments(CLI::App& command, CommandLine& line) {
+  command.add_option("pipeline", line.pipeline.file, "the pipeline's TOML file")->required();
+  command.add_option("--set", line.pipeline.overrides, "KEY=VALUE: override a key of the file")
+      ->take_all()
+      ->allow_extra_args(false);
+  command.add_option("--out", line.pipeline.out, "folder for run folders and the store")
+      ->capture_default_str();
+  command
+      .add_option("--threads", line.pipeline.threads,
+                  "threads for computing; 0: as many as the process may use")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  command.add_option("--device", line.pipeline.device, "cpu, cuda or cuda:N")
+      ->capture_default_str();
+}
+
+/// Folders in the order of their search: --plugin-path, BISSL_PLUGIN_PATH, then what ships.
+void load_plugins(Registry& registry, const CommandLine& line) {
+  if (!line.no_third_party) {
+    for (const std::string& folder : line.plugin_paths) {
+      registry.load_folder(folder, /*trusted=*/false, /*must_exist=*/true);
+    }
+    if (const char* path = std::getenv("BISSL_PLUGIN_PATH")) {
+      std::string rest = path;
+      while (!rest.empty()) {
+        const size_t colon = rest.find(':');
+        const std::string folder = rest.substr(0, colon);
+        if (!folder.empty()) {
+          registry.load_folder(folder, /*trusted=*/false, /*must_exist=*/true);
+        }
+        rest = colon == std::string::npos ? "" : rest.substr(colon + 1);
+      }
+    }
+  }
+  registry.load_folder(installed_plugin_folder(), /*trusted=*/true, /*must_exist=*/true);
+}
+
+int run_program(int count, char** arguments) {
+  CLI::App app("Self-supervised learning with bilevel optimisation", "bissl");
+  app.set_version_flag("--version",
+                       std::string("bissl " BISSL_VERSION ", sdk 1.0, LibTorch ") + TORCH_VERSION);
+  app.require_subcommand(1);
+  CommandLine line;
+  app.add_option("--plugin-path", line.plugin_paths, "another folder with plugin libraries")
+      ->allow_extra_args(false);
+  app.add_flag("--no-third-party", line.no_third_party,
+               "load no plugins but those that ship with the program");
+  app.add_flag("--json", line.pipeline.json, "print what a program would read");
+  app.fallthrough();
+  CLI::App* run = app.add_subcommand("run", "run a pipeline");
+  add_pipeline_arguments(*run, line);
+  CLI::App* check = app.add_subcommand("check", "check a pipeline without training");
+  add_pipeline_arguments(*check, line);
+  CLI::App* plugins = app.add_subcommand("plugins", "list what is loaded, and what was refused");
+  CLI::App* describe =
+      app.add_subcommand("describe", "the parameters of a component or a kind of stage");
+  describe->add_option("name", line.name, "a component or a kind of stage")->required();
+  try {
+    app.parse(count, arguments);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? exit_done : exit_wrong_input;
+  }
+  Registry registry;
+  load_plugins(registry, line);
+  if (plugins->parsed()) {
+    return run_plugins(registry, line.pipeline.json, std::cout);
+  }
+  if (describe->parsed()) {
+    return run_describe(registry, stage_kinds(), line.name, line.pipeline.json, std::cout,
+                        std::cerr);
+  }
+  for (const LoadProblem& problem : registry.report().problems) {
+    std::cerr << "warning: " << problem.message() << '\n';
+  }
+  return check->parsed() ? run_check(line.pipeline, registry, std::cout, std::cerr)
+                         : run_run(line.pipeline, registry, std::cout, std::cerr);
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  limit_spinning(arguments);
+  try {
+    return run_program(count, arguments);
+  } catch (const Interrupted&) {
+    std::cerr << "interrupted; a checkpoint is written, and the same call goes on from it\n";
+    return exit_interrupted;
+  } catch (const Error& error) {
+    std::cerr << "error: " << error.what() << '\n';
+    return error.kind() == ErrorKind::input ? exit_wrong_input : exit_run_failed;
+  } catch (const std::exception& exception) {
+    std::cerr << "error: " << exception.what() << '\n';
+    return exit_run_failed;
+  }
+}

@@ -1,0 +1,53 @@
+#include "cli/pipeline_arguments.h"
+
+#include "data/selection.h"
+#include "pipeline/reader.h"
+#include "stages/options.h"
+
+#include <ATen/Parallel.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <ostream>
+
+namespace bissl {
+namespace {
+
+/// The processors that the process may run on.
+int available_processors() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  return sched_getaffinity(0, sizeof(set), &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
+}
+
+}  // namespace
+
+std::optional<Pipeline> read_or_report(const PipelineArguments& arguments, Registry& registry,
+                                       std::ostream& out, std::ostream& err) {
+  RegistrySource components(registry);
+  const TableSpec selection = selection_spec();
+  ReadResult read = read_pipeline({.file = arguments.file,
+                                   .overrides = arguments.overrides,
+                                   .components = components,
+                                   .stage_kinds = stage_kinds(),
+                                   .data_selection = selection});
+  if (arguments.json && !read.pipeline) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const Diagnostic& diagnostic : read.diagnostics) {
+      list.push_back(to_json(diagnostic));
+    }
+    out << nlohmann::json({{"ok", false}, {"diagnostics", list}}).dump(2) << '\n';
+  } else {
+    err << to_text(read.diagnostics);
+  }
+  return std::move(read.pipeline);
+}
+
+int set_threads(int wanted) {
+  const int threads = wanted > 0 ? wanted : available_processors();
+  at::set_num_threads(threads);
+  return threads;
+}
+
+}  // namespace bissl

@@ -1,0 +1,32 @@
+#pragma once
+
+#include "pipeline/pipeline.h"
+#include "plugins/registry.h"
+
+#include <filesystem>
+#include <iosfwd>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace bissl {
+
+/// What the calls that take a pipeline have in common.
+struct PipelineArguments {
+  std::filesystem::path file;
+  std::vector<std::string> overrides;
+  std::filesystem::path out = "runs";
+  int threads = 0;  ///< 0: as many as the process may use
+  std::string device = "cpu";
+  bool json = false;
+};
+
+/// Reads the pipeline and prints what is wrong or doubtful to `err` (as JSON to `out` if asked
+/// for). None if anything is wrong.
+std::optional<Pipeline> read_or_report(const PipelineArguments& arguments, Registry& registry,
+                                       std::ostream& out, std::ostream& err);
+
+/// Sets the number of LibTorch's threads and returns how many there are.
+int set_threads(int wanted);
+
+}  // namespace bissl

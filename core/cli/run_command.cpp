@@ -1,0 +1,128 @@
+#include "cli/run_command.h"
+
+#include "cli/exit_codes.h"
+#include "cli/run_settings.h"
+#include "stages/runner.h"
+#include "telemetry/interrupt.h"
+#include "telemetry/table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ostream>
+
+namespace bissl {
+namespace {
+
+std::string metric_text(const nlohmann::json& metric, bool repeated) {
+  const auto mean = metric.at("mean").get<double>();
+  return repeated ? fmt::format("{:.4f} ± {:.4f}", mean, metric.at("std").get<double>())
+                  : fmt::format("{:.4f}", mean);
+}
+
+/// "DATA.METRIC" of all stages that were scored, in the order of their first appearance.
+std::vector<std::pair<std::string, std::string>> metric_columns(const RunOutcome& outcome) {
+  std::vector<std::pair<std::string, std::string>> columns;
+  for (const StageOutcome& stage : outcome.stages) {
+    const nlohmann::json scored = stage.results.value("metrics", nlohmann::json::object());
+    for (const auto& [data, metrics] : scored.items()) {
+      for (const auto& [metric, ignored] : metrics.items()) {
+        const std::pair column(data, metric);
+        if (std::find(columns.begin(), columns.end(), column) == columns.end()) {
+          columns.push_back(column);
+        }
+      }
+    }
+  }
+  return columns;
+}
+
+/// One row for each stage: what it continued, its metrics, its time.
+std::string results_table(const RunOutcome& outcome) {
+  using Align = TextTable::Align;
+  const auto metrics = metric_columns(outcome);
+  std::vector<TextTable::Column> columns = {{"stage"}, {"from"}, {"runs", Align::right}};
+  for (const auto& [data, metric] : metrics) {
+    columns.push_back({data + "." + metric, Align::right});
+  }
+  columns.push_back({"seconds", Align::right});
+  TextTable table(columns);
+  for (const StageOutcome& stage : outcome.stages) {
+    const auto runs = stage.results.value("repeats", int64_t{0});
+    const auto from = stage.results.at("from").get<std::string>();
+    std::vector<std::string> row = {stage.name, from.empty() ? "scratch" : from,
+                                    runs > 0 ? fmt::format("{}", runs) : ""};
+    const nlohmann::json scored = stage.results.value("metrics", nlohmann::json::object());
+    for (const auto& [data, metric] : metrics) {
+      const bool has = scored.contains(data) && scored[data].contains(metric);
+      row.push_back(has ? metric_text(scored[data][metric], runs > 1) : "");
+    }
+    row.push_back(fmt::format("{:.0f}{}", stage.results.at("seconds").get<double>(),
+                              stage.reused ? " (kept)" : ""));
+    table.add_row(std::move(row));
+  }
+  return table.text();
+}
+
+/// How the solves of the bilevel stages went: what would otherwise stay hidden behind clipping.
+std::string solve_lines(const RunOutcome& outcome) {
+  std::string text;
+  for (const StageOutcome& stage : outcome.stages) {
+    if (!stage.results.contains("solves")) {
+      continue;
+    }
+    const nlohmann::json& solves = stage.results["solves"];
+    text += fmt::format("{}: {} upper steps, {} Hessian products; solves ended", stage.name,
+                        solves.at("upper_steps").get<int64_t>(),
+                        solves.at("hessian_products").get<int64_t>());
+    for (const auto& [state, count] : solves.at("ended").items()) {
+      text += fmt::format(" {}: {}", state, count.get<int64_t>());
+    }
+    if (solves.contains("mean_relative_residual")) {
+      text += fmt::format("; mean relative residual {:.3g}",
+                          solves["mean_relative_residual"].get<double>());
+    }
+    text += fmt::format("; mean cosine(u, v) {:.4f}\n", solves.at("mean_cosine_u_v").get<double>());
+  }
+  return text;
+}
+
+}  // namespace
+
+int run_run(const PipelineArguments& arguments, Registry& registry, std::ostream& out,
+            std::ostream& err) {
+  const auto pipeline = read_or_report(arguments, registry, out, err);
+  if (!pipeline) {
+    return exit_wrong_input;
+  }
+  RunOptions options;
+  options.out = arguments.out;
+  options.settings = make_settings(arguments, &err);
+  const auto say = [&err](const std::string& text) { err << text << std::endl; };
+  options.say = say;
+  options.listener.warn = say;
+  options.listener.waiting = say;
+  options.listener.while_waiting = [] {
+    if (interrupted()) {
+      throw Interrupted();
+    }
+  };
+  install_interrupt_handlers();
+  const RunOutcome outcome = run_pipeline(*pipeline, options);
+  if (arguments.json) {
+    nlohmann::json stages = nlohmann::json::object();
+    for (const StageOutcome& stage : outcome.stages) {
+      stages[stage.name] = stage.results;
+      stages[stage.name]["reused"] = stage.reused;
+    }
+    out << nlohmann::json({{"folder", outcome.folder.string()}, {"stages", stages}}).dump(2)
+        << '\n';
+  } else {
+    out << '\n'
+        << results_table(outcome) << '\n'
+        << solve_lines(outcome) << "run folder: " << outcome.folder.string() << '\n';
+  }
+  return exit_done;
+}
+
+}  // namespace bissl

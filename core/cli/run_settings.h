@@ -1,0 +1,12 @@
+#pragma once
+
+#include "cli/pipeline_arguments.h"
+#include "stages/context.h"
+
+namespace bissl {
+
+/// Device, threads and progress display as the arguments ask for; sets LibTorch's threads. Without
+/// `progress` nothing is displayed. Throws Error(ErrorKind::input) for a device that is none.
+RunSettings make_settings(const PipelineArguments& arguments, std::ostream* progress);
+
+}  // namespace bissl

@@ -1,0 +1,33 @@
+#include "data/catalog.h"
+
+#include "bissl/error.h"
+
+namespace bissl {
+
+std::shared_ptr<const Dataset> DataCatalog::dataset(const ComponentChoice& choice) {
+  std::string identity = choice.component->qualified_name();
+  for (const auto& [name, value] : choice.values) {
+    identity += fmt::format(" {}={}", name, to_toml(value));
+  }
+  auto& opened = datasets_[identity];
+  if (!opened) {
+    opened = choice.create<Dataset>(DatasetContext{});
+  }
+  return opened;
+}
+
+std::shared_ptr<const DataView> DataCatalog::open(const std::string& name) {
+  auto& view = views_[name];
+  if (!view) {
+    const DataSource& source = pipeline_.data_source(name);
+    try {
+      view = std::make_shared<const DataView>(dataset(source.dataset),
+                                              selection_schema().parse(source.selection.values));
+    } catch (const Error& error) {
+      throw error.at(fmt::format("data.{} ({})", name, source.dataset.origin));
+    }
+  }
+  return view;
+}
+
+}  // namespace bissl

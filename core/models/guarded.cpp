@@ -1,0 +1,170 @@
+#include "models/guarded.h"
+
+namespace bissl {
+namespace {
+
+/// What all of them have: the instance and where it comes from.
+template <class Interface>
+class Guarded : public Interface {
+ public:
+  Guarded(ComponentChoice choice, std::shared_ptr<Interface> inner)
+      : choice_(std::move(choice)), inner_(std::move(inner)) {}
+
+ protected:
+  template <class Function>
+  decltype(auto) call(const char* method, Function&& function) const {
+    return call_component(choice_, method, [&]() -> decltype(auto) { return function(*inner_); });
+  }
+
+ private:
+  ComponentChoice choice_;
+  std::shared_ptr<Interface> inner_;
+};
+
+class GuardedBackbone : public Guarded<Backbone> {
+ public:
+  using Guarded::Guarded;
+  at::Tensor forward(const at::Tensor& images) override {
+    return call("forward", [&](Backbone& inner) { return inner.forward(images); });
+  }
+  int64_t features() const override {
+    return call("features", [](Backbone& inner) { return inner.features(); });
+  }
+  torch::nn::Module& module() override {
+    return call("module", [](Backbone& inner) -> torch::nn::Module& { return inner.module(); });
+  }
+};
+
+class GuardedPretext : public Guarded<Pretext> {
+ public:
+  using Guarded::Guarded;
+  int64_t views() const override {
+    return call("views", [](Pretext& inner) { return inner.views(); });
+  }
+  bool couples_samples() const override {
+    return call("couples_samples", [](Pretext& inner) { return inner.couples_samples(); });
+  }
+  at::Tensor loss(Backbone& backbone, const at::Tensor& views) override {
+    return call("loss", [&](Pretext& inner) { return inner.loss(backbone, views); });
+  }
+  void after_step(Backbone& backbone) override {
+    call("after_step", [&](Pretext& inner) { inner.after_step(backbone); });
+  }
+  torch::nn::Module& module() override {
+    return call("module", [](Pretext& inner) -> torch::nn::Module& { return inner.module(); });
+  }
+};
+
+class GuardedMetrics : public MetricAccumulator {
+ public:
+  GuardedMetrics(ComponentChoice choice, std::unique_ptr<MetricAccumulator> inner)
+      : choice_(std::move(choice)), inner_(std::move(inner)) {}
+  void add(const at::Tensor& outputs, const at::Tensor& targets) override {
+    call_component(choice_, "metrics (add)", [&] { inner_->add(outputs, targets); });
+  }
+  Metrics result() const override {
+    return call_component(choice_, "metrics (result)", [&] { return inner_->result(); });
+  }
+
+ private:
+  ComponentChoice choice_;
+  std::unique_ptr<MetricAccumulator> inner_;
+};
+
+class GuardedDownstream : public Guarded<Downstream> {
+ public:
+  GuardedDownstream(ComponentChoice choice, std::shared_ptr<Downstream> inner)
+      : Guarded(choice, std::move(inner)), choice_(std::move(choice)) {}
+  at::Tensor forward(const at::Tensor& features) override {
+    return call("forward", [&](Downstream& inner) { return inner.forward(features); });
+  }
+  at::Tensor loss(const at::Tensor& outputs, const at::Tensor& targets) override {
+    return call("loss", [&](Downstream& inner) { return inner.loss(outputs, targets); });
+  }
+  std::unique_ptr<MetricAccumulator> metrics() const override {
+    return std::make_unique<GuardedMetrics>(
+        choice_, call("metrics", [](Downstream& inner) { return inner.metrics(); }));
+  }
+  torch::nn::Module& module() override {
+    return call("module", [](Downstream& inner) -> torch::nn::Module& { return inner.module(); });
+  }
+
+ private:
+  ComponentChoice choice_;
+};
+
+class GuardedHypergradient : public Guarded<Hypergradient> {
+ public:
+  using Guarded::Guarded;
+  HypergradientSolution solve(const TensorList& u, LowerProblem& lower) override {
+    return call("solve", [&](Hypergradient& inner) { return inner.solve(u, lower); });
+  }
+  bool needs_hessian() const override {
+    return call("needs_hessian", [](Hypergradient& inner) { return inner.needs_hessian(); });
+  }
+  int64_t products_per_solve() const override {
+    return call("products_per_solve",
+                [](Hypergradient& inner) { return inner.products_per_solve(); });
+  }
+  NamedTensors state() const override {
+    return call("state", [](Hypergradient& inner) { return inner.state(); });
+  }
+  void load_state(const NamedTensors& state) override {
+    call("load_state", [&](Hypergradient& inner) { inner.load_state(state); });
+  }
+};
+
+class GuardedOptimizer : public Guarded<Optimizer> {
+ public:
+  using Guarded::Guarded;
+  void step(double rate) override {
+    call("step", [&](Optimizer& inner) { inner.step(rate); });
+  }
+  double learning_rate() const override {
+    return call("learning_rate", [](Optimizer& inner) { return inner.learning_rate(); });
+  }
+  double momentum() const override {
+    return call("momentum", [](Optimizer& inner) { return inner.momentum(); });
+  }
+  NamedTensors state() const override {
+    return call("state", [](Optimizer& inner) { return inner.state(); });
+  }
+  void load_state(const NamedTensors& state) override {
+    call("load_state", [&](Optimizer& inner) { inner.load_state(state); });
+  }
+};
+
+template <class Wrapper, class Interface>
+std::shared_ptr<Interface> wrap(const ComponentChoice& choice,
+                                const typename KindOf<Interface>::Context& context) {
+  return std::make_shared<Wrapper>(choice, choice.create<Interface>(context));
+}
+
+}  // namespace
+
+std::shared_ptr<Backbone> create_guarded(const ComponentChoice& choice,
+                                         const BackboneContext& context) {
+  return wrap<GuardedBackbone, Backbone>(choice, context);
+}
+
+std::shared_ptr<Pretext> create_guarded(const ComponentChoice& choice,
+                                        const PretextContext& context) {
+  return wrap<GuardedPretext, Pretext>(choice, context);
+}
+
+std::shared_ptr<Downstream> create_guarded(const ComponentChoice& choice,
+                                           const DownstreamContext& context) {
+  return wrap<GuardedDownstream, Downstream>(choice, context);
+}
+
+std::shared_ptr<Hypergradient> create_guarded(const ComponentChoice& choice,
+                                              const HypergradientContext& context) {
+  return wrap<GuardedHypergradient, Hypergradient>(choice, context);
+}
+
+std::shared_ptr<Optimizer> create_guarded(const ComponentChoice& choice,
+                                          const OptimizerContext& context) {
+  return wrap<GuardedOptimizer, Optimizer>(choice, context);
+}
+
+}  // namespace bissl

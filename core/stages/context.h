@@ -1,0 +1,44 @@
+#pragma once
+
+#include "data/catalog.h"
+#include "pipeline/pipeline.h"
+#include "telemetry/progress.h"
+
+#include <c10/core/Device.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace bissl {
+
+/// How to run, as against what: none of it changes results.
+struct RunSettings {
+  c10::Device device = c10::kCPU;
+  int loader_threads = 1;
+  double checkpoint_seconds = 60;  ///< between checkpoints; 0: after every step
+  /// Makes the display of a stage's progress; unset: none.
+  std::function<std::unique_ptr<Progress>(Progress::Plan plan)> progress;
+};
+
+/// Everything that a stage is given.
+struct StageContext {
+  const Pipeline& pipeline;
+  const Stage& stage;
+  DataCatalog& data;
+  std::filesystem::path folder;  ///< where its files go
+  /// The folder of the finished parent stage; unset for a start from random weights.
+  std::optional<std::filesystem::path> parent;
+  /// How many ancestors are of the same kind: keeps their random streams apart.
+  int64_t generation = 0;
+  const RunSettings& settings;
+
+  /// The seed of a use within the stage. Stages of one kind and generation share it whatever their
+  /// names, so that arms of a comparison see the same random numbers.
+  uint64_t seed_for(const std::string& use) const;
+};
+
+}  // namespace bissl

@@ -1,0 +1,69 @@
+#include "stages/evaluate.h"
+
+#include "bissl/error.h"
+#include "stages/networks.h"
+#include "stages/options.h"
+
+#include <fmt/ranges.h>
+#include <torch/nn/module.h>
+
+namespace bissl {
+namespace {
+
+/// Puts modules into evaluation mode while it lives.
+class EvaluationMode {
+ public:
+  EvaluationMode(torch::nn::Module& first, torch::nn::Module& second)
+      : first_(first), second_(second), training_(first.is_training()) {
+    first_.eval();
+    second_.eval();
+  }
+  ~EvaluationMode() {
+    first_.train(training_);
+    second_.train(training_);
+  }
+  EvaluationMode(const EvaluationMode&) = delete;
+  EvaluationMode& operator=(const EvaluationMode&) = delete;
+
+ private:
+  torch::nn::Module& first_;
+  torch::nn::Module& second_;
+  bool training_;
+};
+
+}  // namespace
+
+Metrics evaluate(const StageContext& context, const Table& table, Backbone& backbone,
+                 Downstream& downstream, const std::vector<std::string>& classes,
+                 const ImageShape& shape) {
+  const EvaluateOptions options = parse_evaluate(table);
+  const auto source = make_batches(context, options.data, table.component("augment"),
+                                   {options.batch, 1, Order::sequential, 0, "evaluate"});
+  if (source->data().class_names() != classes) {
+    fail_input(
+        "stage.{}.evaluate: data.{} has the classes \"{}\", but the head was trained on \"{}\"",
+        context.stage.name, options.data, fmt::join(source->data().class_names(), "\", \""),
+        fmt::join(classes, "\", \""));
+  }
+  const ImageShape& found = source->view_shape();
+  if (found != shape) {
+    fail_input(
+        "stage.{}.evaluate: its augmentation gives views of {}x{}x{} (channels, height, width), "
+        "training used {}x{}x{}",
+        context.stage.name, found.channels, found.height, found.width, shape.channels, shape.height,
+        shape.width);
+  }
+  const at::NoGradGuard no_grad;
+  const EvaluationMode mode(backbone.module(), downstream.module());
+  const std::unique_ptr<MetricAccumulator> metrics = downstream.metrics();
+  Prefetcher batches(source, 0, source->batches(), context.settings.loader_threads);
+  for (int64_t i = 0; i < source->batches(); ++i) {
+    const Batch batch = batches.next();
+    const at::Tensor images = batch.views[0].to(context.settings.device);
+    metrics->add(downstream.forward(backbone.forward(images)),
+                 batch.targets.to(context.settings.device));
+  }
+  return metrics->result();
+}
+
+}  // namespace bissl

@@ -1,0 +1,69 @@
+#include "stages/networks.h"
+
+#include "bissl/error.h"
+#include "bissl/hash.h"
+#include "models/evaluation_guard.h"
+#include "models/guarded.h"
+#include "models/module_state.h"
+#include "store/safetensors.h"
+
+#include <torch/nn/module.h>
+
+namespace bissl {
+
+uint64_t StageContext::seed_for(const std::string& use) const {
+  return hash64(fmt::format("{}#{}/{}", stage.kind, generation, use), pipeline.seed);
+}
+
+std::shared_ptr<Backbone> make_backbone(const StageContext& context, const ImageShape& input,
+                                        uint64_t seed) {
+  seed_generator(seed);
+  auto backbone = create_guarded(context.pipeline.backbone, BackboneContext{input});
+  backbone->module().to(context.settings.device);
+  backbone->module().train();
+  return backbone;
+}
+
+std::shared_ptr<Pretext> make_pretext(const StageContext& context, const ComponentChoice& choice,
+                                      const Backbone& backbone, uint64_t seed) {
+  seed_generator(seed);
+  auto pretext = create_guarded(choice, PretextContext{backbone.features()});
+  pretext->module().to(context.settings.device);
+  pretext->module().train();
+  return pretext;
+}
+
+std::shared_ptr<Downstream> make_downstream(const StageContext& context,
+                                            const ComponentChoice& choice, const Backbone& backbone,
+                                            int64_t classes, uint64_t seed) {
+  seed_generator(seed);
+  auto downstream = create_guarded(choice, DownstreamContext{backbone.features(), classes});
+  downstream->module().to(context.settings.device);
+  downstream->module().train();
+  return downstream;
+}
+
+std::shared_ptr<Optimizer> make_optimizer(const ComponentChoice& choice, NamedTensors parameters) {
+  return create_guarded(choice, OptimizerContext{std::move(parameters)});
+}
+
+void load_weights(const std::filesystem::path& folder, const char* file,
+                  torch::nn::Module& module) {
+  const std::filesystem::path path = folder / file;
+  load_module_state(module, read_safetensors(path).tensors, path.string());
+}
+
+void save_weights(const std::filesystem::path& folder, const char* file,
+                  const torch::nn::Module& module) {
+  write_safetensors(folder / file, module_state(module));
+}
+
+std::shared_ptr<BatchSource> make_batches(const StageContext& context, const std::string& data,
+                                          const ComponentChoice& augment,
+                                          const BatchOptions& options) {
+  return std::make_shared<BatchSource>(context.data.open(data),
+                                       augment.create<Augmentation>(AugmentationContext{}), augment,
+                                       options);
+}
+
+}  // namespace bissl

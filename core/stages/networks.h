@@ -1,0 +1,50 @@
+#pragma once
+
+#include "bissl/backbone.h"
+#include "bissl/downstream.h"
+#include "bissl/hypergradient.h"
+#include "bissl/optimizer.h"
+#include "bissl/pretext.h"
+#include "data/prefetcher.h"
+#include "stages/context.h"
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+namespace bissl {
+
+// What stages are made of, built from the pipeline's choices, on the run's device. Errors name the
+// component, its library and its TOML line.
+
+/// Weights of a stage's folder, by their role.
+inline constexpr const char* backbone_file = "backbone.safetensors";
+inline constexpr const char* pretext_file = "pretext.safetensors";
+inline constexpr const char* head_file = "head.safetensors";
+
+/// A backbone in training mode with random weights drawn from `seed`.
+std::shared_ptr<Backbone> make_backbone(const StageContext& context, const ImageShape& input,
+                                        uint64_t seed);
+
+std::shared_ptr<Pretext> make_pretext(const StageContext& context, const ComponentChoice& choice,
+                                      const Backbone& backbone, uint64_t seed);
+
+std::shared_ptr<Downstream> make_downstream(const StageContext& context,
+                                            const ComponentChoice& choice, const Backbone& backbone,
+                                            int64_t classes, uint64_t seed);
+
+std::shared_ptr<Optimizer> make_optimizer(const ComponentChoice& choice, NamedTensors parameters);
+
+/// Reads weights that an earlier stage wrote into a module.
+void load_weights(const std::filesystem::path& folder, const char* file, torch::nn::Module& module);
+
+/// Writes a module's weights to the stage's folder.
+void save_weights(const std::filesystem::path& folder, const char* file,
+                  const torch::nn::Module& module);
+
+/// A source of training batches for a table with `data`, `augment` and `batch`.
+std::shared_ptr<BatchSource> make_batches(const StageContext& context, const std::string& data,
+                                          const ComponentChoice& augment,
+                                          const BatchOptions& options);
+
+}  // namespace bissl

@@ -1,0 +1,138 @@
+#include "stages/session.h"
+
+#include "bissl/error.h"
+#include "bissl/hypergradient.h"
+#include "bissl/optimizer.h"
+#include "models/evaluation_guard.h"
+#include "models/module_state.h"
+#include "store/checkpoint.h"
+#include "telemetry/interrupt.h"
+
+#include <torch/nn/module.h>
+
+namespace bissl {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// The tensors of a checkpoint whose names begin with `prefix`, without it.
+NamedTensors with_prefix(const NamedTensors& all, const std::string& prefix) {
+  NamedTensors chosen;
+  for (const auto& [name, tensor] : all) {
+    if (name.starts_with(prefix)) {
+      chosen.emplace_back(name.substr(prefix.size()), tensor);
+    }
+  }
+  return chosen;
+}
+
+constexpr const char* generator_name = "generator";
+
+}  // namespace
+
+Session::Session(const StageContext& context, std::filesystem::path folder, std::string label,
+                 int64_t steps, int64_t images_per_step)
+    : folder_(std::move(folder)),
+      steps_(steps),
+      label_(std::move(label)),
+      settings_(context.settings),
+      images_per_step_(images_per_step) {}
+
+Session::~Session() = default;
+
+void Session::keep(const std::string& name, torch::nn::Module& module) {
+  parts_.push_back({name, [&module] { return module_state(module); },
+                    [&module, name](const NamedTensors& state) {
+                      load_module_state(module, state, "checkpoint of " + name);
+                    }});
+}
+
+void Session::keep(const std::string& name, Optimizer& optimizer) {
+  parts_.push_back({name, [&optimizer] { return optimizer.state(); },
+                    [&optimizer](const NamedTensors& state) { optimizer.load_state(state); }});
+}
+
+void Session::keep(const std::string& name, Hypergradient& hypergradient) {
+  parts_.push_back(
+      {name, [&hypergradient] { return hypergradient.state(); },
+       [&hypergradient](const NamedTensors& state) { hypergradient.load_state(state); }});
+}
+
+void Session::keep(const std::string& name, std::function<nlohmann::json()> save,
+                   std::function<void(const nlohmann::json&)> load) {
+  extras_.push_back({name, std::move(save), std::move(load)});
+}
+
+int64_t Session::start() {
+  int64_t first = 0;
+  uint64_t event_position = 0;
+  if (const auto checkpoint = load_checkpoint(folder_)) {
+    const nlohmann::json& state = checkpoint->state;
+    first = state.at("next_step").get<int64_t>();
+    event_position = state.at("events").get<uint64_t>();
+    for (const Part& part : parts_) {
+      part.load(with_prefix(checkpoint->tensors, part.name + "/"));
+    }
+    for (const Extra& extra : extras_) {
+      extra.load(state.at("extra").at(extra.name));
+    }
+    set_generator_state(with_prefix(checkpoint->tensors, generator_name).at(0).second);
+  }
+  events_ = std::make_unique<EventLog>(folder_ / "events.jsonl", event_position);
+  if (settings_.progress) {
+    progress_ = settings_.progress({.stage = label_,
+                                    .total = steps_,
+                                    .items_per_step = images_per_step_,
+                                    .first_step = first});
+  }
+  last_checkpoint_ = Clock::now();
+  return first;
+}
+
+void Session::save_checkpoint(int64_t next_step) {
+  Checkpoint checkpoint;
+  for (const Part& part : parts_) {
+    for (const auto& [name, tensor] : part.save()) {
+      checkpoint.tensors.emplace_back(part.name + "/" + name, tensor);
+    }
+  }
+  checkpoint.tensors.emplace_back(generator_name, generator_state());
+  checkpoint.state = {{"next_step", next_step}, {"events", events_->position()}};
+  checkpoint.state["extra"] = nlohmann::json::object();
+  for (const Extra& extra : extras_) {
+    checkpoint.state["extra"][extra.name] = extra.save();
+  }
+  bissl::save_checkpoint(folder_, checkpoint);
+  last_checkpoint_ = Clock::now();
+}
+
+void Session::done(int64_t step, const Values& values, const nlohmann::json& event) {
+  nlohmann::json line = {{"step", step}};
+  for (const auto& [name, value] : values) {
+    line[name] = value;
+  }
+  if (event.is_object()) {
+    line.update(event);
+  }
+  events_->write(line);
+  if (progress_) {
+    progress_->update(step + 1, values);
+  }
+  const bool stop = interrupted();
+  const std::chrono::duration<double> since = Clock::now() - last_checkpoint_;
+  if (stop || since.count() >= settings_.checkpoint_seconds) {
+    save_checkpoint(step + 1);
+  }
+  if (stop) {
+    throw Interrupted();
+  }
+}
+
+void Session::finish() {
+  if (progress_) {
+    progress_->finish();
+    progress_.reset();
+  }
+}
+
+}  // namespace bissl

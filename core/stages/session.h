@@ -1,0 +1,90 @@
+#pragma once
+
+#include "bissl/tensor_list.h"
+#include "stages/context.h"
+#include "telemetry/events.h"
+
+#include <nlohmann/json.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace torch::nn {
+class Module;
+}
+
+namespace bissl {
+
+class Optimizer;
+class Hypergradient;
+
+/// The loop around the steps of a stage: resuming, events, progress, checkpoints, interruption.
+///
+///     Session session(context, folder, "pretrain", steps, images);
+///     session.keep("backbone", module); …
+///     for (int64_t step = session.start(); step < steps; ++step) { …; session.done(step, {…}); }
+///     session.finish();
+///
+/// A checkpoint holds everything that was named with keep(), LibTorch's random generator and the
+/// number of the next step, so that a stage that goes on from it ends with the same bits.
+class Session {
+ public:
+  /// Values of a step, shown and logged under their names.
+  using Values = std::vector<std::pair<std::string, double>>;
+
+  Session(const StageContext& context, std::filesystem::path folder, std::string label,
+          int64_t steps, int64_t images_per_step);
+  ~Session();
+
+  /// Names parts of the state before start(). They must outlive the session.
+  void keep(const std::string& name, torch::nn::Module& module);
+  void keep(const std::string& name, Optimizer& optimizer);
+  void keep(const std::string& name, Hypergradient& hypergradient);
+  /// Any other state: `save` gives it, `load` takes it back.
+  void keep(const std::string& name, std::function<nlohmann::json()> save,
+            std::function<void(const nlohmann::json&)> load);
+
+  /// The step to begin with: 0, or where a checkpoint left off.
+  int64_t start();
+
+  /// To be called after step number `step`. `values` are shown; `event` is added to the log beside
+  /// them. Writes a checkpoint when it is time; throws Interrupted, after writing one, when the
+  /// user asked to stop.
+  void done(int64_t step, const Values& values, const nlohmann::json& event = {});
+
+  /// The stage is through: ends the progress display. The checkpoint stays until the store
+  /// publishes the stage.
+  void finish();
+
+ private:
+  struct Part {
+    std::string name;
+    std::function<NamedTensors()> save;
+    std::function<void(const NamedTensors&)> load;
+  };
+  struct Extra {
+    std::string name;
+    std::function<nlohmann::json()> save;
+    std::function<void(const nlohmann::json&)> load;
+  };
+
+  void save_checkpoint(int64_t next_step);
+
+  std::filesystem::path folder_;
+  int64_t steps_;
+  std::string label_;
+  const RunSettings& settings_;
+  std::vector<Part> parts_;
+  std::vector<Extra> extras_;
+  std::unique_ptr<EventLog> events_;
+  std::unique_ptr<Progress> progress_;
+  int64_t images_per_step_;
+  std::chrono::steady_clock::time_point last_checkpoint_;
+};
+
+}  // namespace bissl
