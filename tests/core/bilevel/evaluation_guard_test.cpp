@@ -1,0 +1,50 @@
+#include "models/evaluation_guard.h"
+#include "small_models.h"
+
+#include <gtest/gtest.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
+
+namespace bissl {
+namespace {
+
+TEST(EvaluationGuard, RestoresRunningStatisticsAndGenerator) {
+  test::SmallBackbone backbone;
+  const at::Tensor mean = backbone.normalisation()->running_mean.clone();
+  const at::Tensor batches = backbone.normalisation()->num_batches_tracked.clone();
+  torch::manual_seed(7);
+  const at::Tensor expected = torch::rand({3});
+  torch::manual_seed(7);
+  {
+    const EvaluationGuard guard({&backbone.module()}, 1);
+    torch::rand({5});
+    backbone.forward(test::small_views(1, 6)[0]);
+    EXPECT_FALSE(torch::equal(mean, backbone.normalisation()->running_mean));
+  }
+  EXPECT_TRUE(torch::equal(mean, backbone.normalisation()->running_mean));
+  EXPECT_TRUE(torch::equal(batches, backbone.normalisation()->num_batches_tracked));
+  EXPECT_TRUE(torch::equal(expected, torch::rand({3})));
+}
+
+TEST(EvaluationGuard, SameSeedSameNoise) {
+  test::SmallBackbone backbone;
+  const auto draw = [&](uint64_t seed) {
+    const EvaluationGuard guard({&backbone.module()}, seed);
+    return torch::rand({4});
+  };
+  EXPECT_TRUE(torch::equal(draw(3), draw(3)));
+  EXPECT_FALSE(torch::equal(draw(3), draw(4)));
+}
+
+TEST(EvaluationGuard, GraphsBuiltUnderItStayUsable) {
+  test::SmallBackbone backbone;
+  at::Tensor loss;
+  {
+    const EvaluationGuard guard({&backbone.module()}, 1);
+    loss = backbone.forward(test::small_views(1, 6)[0]).pow(2).sum();
+  }
+  EXPECT_NO_THROW(torch::autograd::grad({loss}, backbone.module().parameters(), {}, true, true));
+}
+
+}  // namespace
+}  // namespace bissl

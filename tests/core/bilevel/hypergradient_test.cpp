@@ -1,0 +1,193 @@
+// The hypergradient on a small model in double precision, held against dense algebra.
+
+#include "bilevel/pretext_problem.h"
+#include "bilevel/upper_level.h"
+#include "models/gradients.h"
+#include "models/module_state.h"
+#include "plugins/registry.h"
+#include "small_models.h"
+#include "support/paths.h"
+
+#include <gtest/gtest.h>
+#include <torch/types.h>
+
+namespace bissl {
+namespace {
+
+using test::flatten;
+using test::unflatten;
+
+/// The approximator as the host gets it: from its library.
+std::shared_ptr<Hypergradient> make_cg(int64_t iterations, double damping, double tolerance = 0) {
+  static Registry* registry = [] {
+    auto* made = new Registry;
+    made->load_library(std::string(test::plugin_folder) + "/cg.so", true);
+    return made;
+  }();
+  const auto component = registry->find(ComponentKind::hypergradient, "cg");
+  ComponentChoice choice{component, defaults(component->info.parameters), "test"};
+  choice.values["iterations"] = iterations;
+  choice.values["damping"] = damping;
+  choice.values["tolerance"] = tolerance;
+  return choice.create<Hypergradient>({});
+}
+
+class HypergradientTest : public ::testing::Test {
+ protected:
+  HypergradientTest() {
+    torch::manual_seed(11);
+    backbone_ = std::make_unique<test::SmallBackbone>();
+    pretext_ = std::make_unique<test::SmallPretext>();
+    parameters_ = tensors_of(trainable_parameters(backbone_->module()));
+    views_ = test::small_views(2, 8);
+  }
+
+  PretextProblem problem(double lambda = 0.5, uint64_t noise = 5) {
+    return PretextProblem(*backbone_, *pretext_, views_, lambda, noise);
+  }
+
+  /// The Hessian, a column for each product with a unit vector.
+  at::Tensor dense_hessian() {
+    PretextProblem lower = problem();
+    const int64_t size = flatten(parameters_).numel();
+    std::vector<at::Tensor> columns;
+    for (int64_t i = 0; i < size; ++i) {
+      at::Tensor unit = torch::zeros({size}, torch::kDouble);
+      unit[i] = 1.0;
+      columns.push_back(flatten(lower.hessian_product(unflatten(unit, parameters_))));
+    }
+    return torch::stack(columns, 1);
+  }
+
+  TensorList random_list() {
+    TensorList list;
+    for (const at::Tensor& parameter : parameters_) {
+      list.push_back(torch::randn_like(parameter));
+    }
+    return list;
+  }
+
+  std::unique_ptr<test::SmallBackbone> backbone_;
+  std::unique_ptr<test::SmallPretext> pretext_;
+  TensorList parameters_;
+  at::Tensor views_;
+};
+
+TEST_F(HypergradientTest, ProductEqualsCentralDifferenceOfGradients) {
+  PretextProblem lower = problem();
+  const TensorList x = random_list();
+  const at::Tensor product = flatten(lower.hessian_product(x));
+  constexpr double step = 1e-5;
+  TensorList forward = copy(x);
+  scale(forward, step);
+  TensorList backward = copy(x);
+  scale(backward, -step);
+  const at::Tensor difference =
+      (flatten(lower.gradient(forward)) - flatten(lower.gradient(backward))) / (2 * step);
+  const double error = (product - difference).norm().item<double>();
+  EXPECT_LT(error, 1e-7 * product.norm().item<double>());
+}
+
+TEST_F(HypergradientTest, HessianIsSymmetric) {
+  const at::Tensor hessian = dense_hessian();
+  EXPECT_GT(hessian.norm().item<double>(), 1e-3);
+  EXPECT_LT((hessian - hessian.t()).abs().max().item<double>(), 1e-12);
+}
+
+TEST_F(HypergradientTest, ConjugateGradientEqualsTheDenseSolve) {
+  constexpr double lambda = 0.5;
+  constexpr double damping = 4.5;
+  const at::Tensor hessian = dense_hessian();
+  const int64_t size = hessian.size(0);
+  const at::Tensor system = torch::eye(size, torch::kDouble) + hessian / (lambda + damping);
+  ASSERT_GT(std::get<0>(torch::linalg_eigh(system)).min().item<double>(), 0.0)
+      << "the example must be positive definite";
+  const TensorList u = random_list();
+  const at::Tensor expected = torch::linalg_solve(system, flatten(u).unsqueeze(1)).squeeze(1);
+
+  PretextProblem lower = problem(lambda);
+  const HypergradientSolution solution = make_cg(4 * size, damping, 1e-13)->solve(u, lower);
+  EXPECT_EQ(solution.status, SolveStatus::converged);
+  const double error = (flatten(solution.v) - expected).norm().item<double>();
+  EXPECT_LE(error, 1e-8 * expected.norm().item<double>());
+}
+
+TEST_F(HypergradientTest, SolveLeavesModelsAndGeneratorAlone) {
+  const NamedTensors before_backbone = module_state(backbone_->module());
+  TensorList saved;
+  for (const auto& entry : before_backbone) {
+    saved.push_back(entry.second.clone());
+  }
+  const TensorList u = random_list();
+  torch::manual_seed(3);
+  const at::Tensor expected = torch::rand({3});
+  torch::manual_seed(3);
+  PretextProblem lower = problem();
+  make_cg(5, 10.0)->solve(u, lower);
+  lower.gradient(copy(parameters_));
+  for (size_t i = 0; i < saved.size(); ++i) {
+    EXPECT_TRUE(torch::equal(saved[i], before_backbone[i].second)) << before_backbone[i].first;
+  }
+  EXPECT_TRUE(torch::equal(expected, torch::rand({3})));
+}
+
+TEST_F(HypergradientTest, NoiseInTheLossIsTheSameForAllProducts) {
+  test::SmallPretext noisy(/*noise=*/0.5);
+  PretextProblem lower(*backbone_, noisy, views_, 0.5, 9);
+  const TensorList x = random_list();
+  const at::Tensor first = flatten(lower.hessian_product(x));
+  torch::rand({10});
+  EXPECT_TRUE(torch::equal(first, flatten(lower.hessian_product(x))));
+  PretextProblem same_seed(*backbone_, noisy, views_, 0.5, 9);
+  EXPECT_TRUE(torch::equal(first, flatten(same_seed.hessian_product(x))));
+  PretextProblem other_seed(*backbone_, noisy, views_, 0.5, 10);
+  EXPECT_FALSE(torch::equal(first, flatten(other_seed.hessian_product(x))));
+}
+
+TEST_F(HypergradientTest, UpperGradientPutsItsPartsTogether) {
+  constexpr double gamma = 0.3;
+  constexpr double damping = 4.5;
+  test::SmallBackbone upper;
+  test::SmallDownstream downstream;
+  const at::Tensor images = test::small_views(1, 6)[0];
+  const at::Tensor targets = test::small_targets(6);
+  const auto gradient_at = [&](test::SmallBackbone& backbone, torch::nn::Module& of) {
+    return flatten(
+        gradients_of(downstream.loss(downstream.forward(backbone.forward(images)), targets),
+                     tensors_of(trainable_parameters(of))));
+  };
+  const at::Tensor u = gradient_at(*backbone_, backbone_->module());
+  const at::Tensor plain = gradient_at(upper, upper.module());
+  const at::Tensor head = gradient_at(*backbone_, downstream.module());
+  const at::Tensor plain_head = gradient_at(upper, downstream.module());
+  PretextProblem lower = problem(0.5);
+  const auto cg = make_cg(200, damping, 1e-13);
+  const at::Tensor v = flatten(cg->solve(unflatten(u, parameters_), lower).v);
+
+  test::PlainDescent unused({}, 0.1);
+  UpperLevel level({*backbone_, upper, downstream}, *cg, unused, gamma, 0);
+  const UpperGradient gradient = level.gradient(images, targets, lower, 1);
+  EXPECT_LT((flatten(gradient.backbone) - (v + gamma * plain)).abs().max().item<double>(), 1e-10);
+  EXPECT_LT((flatten(gradient.head) - (head + gamma * plain_head)).abs().max().item<double>(),
+            1e-10);
+  EXPECT_NEAR(gradient.report.u_norm, u.norm().item<double>(), 1e-10);
+}
+
+TEST_F(HypergradientTest, UpperStepLeavesTheLowerModelAlone) {
+  test::SmallBackbone upper;
+  test::SmallDownstream downstream;
+  const at::Tensor lower_mean = backbone_->normalisation()->running_mean.clone();
+  const at::Tensor lower_weights = flatten(parameters_).clone();
+  const at::Tensor upper_mean = upper.normalisation()->running_mean.clone();
+  test::PlainDescent descent(upper_parameters(upper, downstream), 0.1);
+  PretextProblem lower = problem();
+  const auto cg = make_cg(3, 1.5);
+  UpperLevel level({*backbone_, upper, downstream}, *cg, descent, 0.3, 10);
+  level.step(test::small_views(1, 6)[0], test::small_targets(6), lower, 1, 1.0);
+  EXPECT_TRUE(torch::equal(lower_mean, backbone_->normalisation()->running_mean));
+  EXPECT_TRUE(torch::equal(lower_weights, flatten(parameters_)));
+  EXPECT_FALSE(torch::equal(upper_mean, upper.normalisation()->running_mean));
+}
+
+}  // namespace
+}  // namespace bissl

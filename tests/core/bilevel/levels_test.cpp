@@ -1,0 +1,119 @@
+#include "bilevel/lower_level.h"
+#include "bilevel/upper_level.h"
+#include "bissl/error.h"
+#include "models/gradients.h"
+#include "models/module_state.h"
+#include "small_models.h"
+
+#include <gtest/gtest.h>
+#include <torch/types.h>
+
+namespace bissl {
+namespace {
+
+using test::flatten;
+
+TEST(LowerLevel, ProximityGradientIsAddedToTheBackboneOnly) {
+  torch::manual_seed(1);
+  test::SmallBackbone backbone;
+  test::SmallBackbone anchor;
+  test::SmallPretext pretext;
+  constexpr double lambda = 0.9;
+  constexpr double lr = 0.05;
+  const at::Tensor views = test::small_views(2, 8);
+  const NamedTensors all = lower_parameters(backbone, pretext);
+  const at::Tensor before = flatten(tensors_of(all)).clone();
+  const at::Tensor plain = flatten(gradients_of(pretext.loss(backbone, views), tensors_of(all)));
+  const TensorList theta = tensors_of(trainable_parameters(backbone.module()));
+  const at::Tensor difference =
+      flatten(theta) - flatten(tensors_of(trainable_parameters(anchor.module())));
+
+  test::PlainDescent descent(all, lr);
+  LowerLevel level(backbone, pretext, descent, 0);
+  level.tie_to(anchor, lambda);
+  const PretextStep step = level.step(views, 0.5);
+  at::Tensor expected = plain.clone();
+  expected.narrow(0, 0, difference.numel()).add_(difference, lambda);
+  EXPECT_LT((flatten(tensors_of(all)) - (before - 0.5 * lr * expected)).abs().max().item<double>(),
+            1e-13);
+  EXPECT_NEAR(step.proximity, 0.5 * lambda * difference.pow(2).sum().item<double>(), 1e-12);
+  EXPECT_NEAR(step.gradient_norm, expected.norm().item<double>(), 1e-12);
+}
+
+TEST(LowerLevel, ClipsTheWholeGradient) {
+  test::SmallBackbone backbone;
+  test::SmallPretext pretext;
+  const NamedTensors all = lower_parameters(backbone, pretext);
+  const at::Tensor before = flatten(tensors_of(all)).clone();
+  test::PlainDescent descent(all, 1.0);
+  constexpr double limit = 1e-3;
+  LowerLevel level(backbone, pretext, descent, limit);
+  const PretextStep step = level.step(test::small_views(2, 8), 1.0);
+  ASSERT_GT(step.gradient_norm, limit);
+  EXPECT_NEAR((flatten(tensors_of(all)) - before).norm().item<double>(), limit, 1e-12);
+}
+
+TEST(LowerLevel, DivergenceIsAnErrorBeforeTheWeightsChange) {
+  test::SmallBackbone backbone;
+  test::SmallPretext pretext;
+  const NamedTensors all = lower_parameters(backbone, pretext);
+  const at::Tensor before = flatten(tensors_of(all)).clone();
+  test::PlainDescent descent(all, 1.0);
+  LowerLevel level(backbone, pretext, descent, 10);
+  const at::Tensor views = torch::full({2, 8, 4}, std::nan(""), torch::kDouble);
+  try {
+    level.step(views, 1.0);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::run);
+    EXPECT_NE(std::string(error.what()).find("diverged: loss"), std::string::npos) << error.what();
+  }
+  EXPECT_TRUE(torch::equal(before, flatten(tensors_of(all))));
+}
+
+TEST(UpperLevel, AdaptationMovesParametersNotStatistics) {
+  test::SmallBackbone upper;
+  test::SmallBackbone lower;
+  lower.forward(test::small_views(1, 6)[0]);
+  const at::Tensor upper_before = flatten(tensors_of(trainable_parameters(upper.module()))).clone();
+  const at::Tensor lower_weights = flatten(tensors_of(trainable_parameters(lower.module())));
+  const at::Tensor mean = upper.normalisation()->running_mean.clone();
+  adapt_upper_backbone(upper, lower, 0.25);
+  const at::Tensor expected = 0.75 * upper_before + 0.25 * lower_weights;
+  EXPECT_LT((flatten(tensors_of(trainable_parameters(upper.module()))) - expected)
+                .abs()
+                .max()
+                .item<double>(),
+            1e-15);
+  EXPECT_TRUE(torch::equal(mean, upper.normalisation()->running_mean));
+}
+
+TEST(ModuleState, RefusesWhatDoesNotFitAndChangesNothing) {
+  test::SmallBackbone backbone;
+  NamedTensors state;
+  for (const auto& [name, tensor] : module_state(backbone.module())) {
+    state.emplace_back(name, tensor.clone());
+  }
+  const auto message = [&](const NamedTensors& given) -> std::string {
+    try {
+      load_module_state(backbone.module(), given, "weights.safetensors");
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(message(state), "");
+  NamedTensors missing(state.begin() + 1, state.end());
+  EXPECT_EQ(message(missing),
+            "weights.safetensors: there is no \"first.weight\", which the network has");
+  NamedTensors reshaped = state;
+  reshaped[0].second = torch::zeros({2, 4}, torch::kDouble);
+  EXPECT_EQ(message(reshaped),
+            "weights.safetensors: \"first.weight\" has shape [2, 4], the network's has [4, 4]");
+  NamedTensors extra = state;
+  extra.emplace_back("third", torch::zeros({1}));
+  EXPECT_EQ(message(extra), "weights.safetensors: \"third\" is not part of the network");
+}
+
+}  // namespace
+}  // namespace bissl

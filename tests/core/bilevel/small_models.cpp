@@ -1,0 +1,77 @@
+#include "small_models.h"
+
+#include <torch/nn/functional/activation.h>
+#include <torch/types.h>
+
+namespace bissl::test {
+
+SmallBackbone::SmallBackbone() : module_(std::make_shared<torch::nn::Module>()) {
+  first_ = module_->register_module("first", torch::nn::Linear(4, 4));
+  normalisation_ = module_->register_module("normalisation", torch::nn::BatchNorm1d(4));
+  second_ = module_->register_module("second", torch::nn::Linear(4, 3));
+  module_->to(torch::kDouble);
+}
+
+at::Tensor SmallBackbone::forward(const at::Tensor& images) {
+  return torch::tanh(second_(torch::tanh(normalisation_(first_(images)))));
+}
+
+SmallPretext::SmallPretext(double noise)
+    : noise_(noise), module_(std::make_shared<torch::nn::Module>()) {
+  head_ = module_->register_module("head", torch::nn::Linear(3, 2));
+  module_->to(torch::kDouble);
+}
+
+at::Tensor SmallPretext::loss(Backbone& backbone, const at::Tensor& views) {
+  at::Tensor first = head_(backbone.forward(views[0]));
+  const at::Tensor second = head_(backbone.forward(views[1]));
+  if (noise_ != 0) {
+    first = first + noise_ * torch::randn_like(first) * first;
+  }
+  return -(torch::log_softmax(torch::mm(first, second.t()), 1).diagonal()).mean() +
+         0.1 * (first - second).pow(2).mean();
+}
+
+SmallDownstream::SmallDownstream() : module_(std::make_shared<torch::nn::Module>()) {
+  head_ = module_->register_module("head", torch::nn::Linear(3, 2));
+  module_->to(torch::kDouble);
+}
+
+at::Tensor SmallDownstream::loss(const at::Tensor& outputs, const at::Tensor& targets) {
+  return torch::nll_loss(torch::log_softmax(outputs, 1), targets);
+}
+
+void PlainDescent::step(double rate) {
+  const torch::NoGradGuard no_grad;
+  for (auto& [name, parameter] : parameters_) {
+    parameter.add_(parameter.grad(), -lr_ * rate);
+  }
+}
+
+at::Tensor small_views(int64_t views, int64_t samples) {
+  const at::Tensor places =
+      torch::arange(views * samples * 4, torch::kDouble).view({views, samples, 4});
+  return torch::sin(places * 1.7) + 0.3 * torch::cos(places * places * 0.05);
+}
+
+at::Tensor small_targets(int64_t samples) { return torch::arange(samples, torch::kLong) % 2; }
+
+at::Tensor flatten(const TensorList& list) {
+  std::vector<at::Tensor> parts;
+  for (const at::Tensor& tensor : list) {
+    parts.push_back(tensor.detach().reshape(-1));
+  }
+  return torch::cat(parts);
+}
+
+TensorList unflatten(const at::Tensor& vector, const TensorList& like) {
+  TensorList list;
+  int64_t begin = 0;
+  for (const at::Tensor& tensor : like) {
+    list.push_back(vector.narrow(0, begin, tensor.numel()).view(tensor.sizes()).clone());
+    begin += tensor.numel();
+  }
+  return list;
+}
+
+}  // namespace bissl::test

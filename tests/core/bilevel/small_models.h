@@ -1,0 +1,84 @@
+#pragma once
+
+#include "bissl/backbone.h"
+#include "bissl/downstream.h"
+#include "bissl/optimizer.h"
+#include "bissl/pretext.h"
+
+#include <torch/nn/module.h>
+#include <torch/nn/modules/batchnorm.h>
+#include <torch/nn/modules/linear.h>
+
+#include <memory>
+
+// Small models in double precision, for numbers that can be checked against dense algebra.
+namespace bissl::test {
+
+/// Two tanh layers with batch normalisation between: 4 inputs, 3 features, 35 parameters.
+class SmallBackbone : public Backbone {
+ public:
+  SmallBackbone();
+  at::Tensor forward(const at::Tensor& images) override;
+  int64_t features() const override { return 3; }
+  torch::nn::Module& module() override { return *module_; }
+  torch::nn::BatchNorm1d& normalisation() { return normalisation_; }
+
+ private:
+  std::shared_ptr<torch::nn::Module> module_;
+  torch::nn::Linear first_{nullptr};
+  torch::nn::BatchNorm1d normalisation_{nullptr};
+  torch::nn::Linear second_{nullptr};
+};
+
+/// A loss that couples the samples, has a head of its own, and draws noise (if asked to).
+class SmallPretext : public Pretext {
+ public:
+  explicit SmallPretext(double noise = 0.0);
+  int64_t views() const override { return 2; }
+  bool couples_samples() const override { return true; }
+  at::Tensor loss(Backbone& backbone, const at::Tensor& views) override;
+  torch::nn::Module& module() override { return *module_; }
+
+ private:
+  double noise_;
+  std::shared_ptr<torch::nn::Module> module_;
+  torch::nn::Linear head_{nullptr};
+};
+
+/// A linear classifier of two classes.
+class SmallDownstream : public Downstream {
+ public:
+  SmallDownstream();
+  at::Tensor forward(const at::Tensor& features) override { return head_->forward(features); }
+  at::Tensor loss(const at::Tensor& outputs, const at::Tensor& targets) override;
+  std::unique_ptr<MetricAccumulator> metrics() const override { return nullptr; }
+  torch::nn::Module& module() override { return *module_; }
+
+ private:
+  std::shared_ptr<torch::nn::Module> module_;
+  torch::nn::Linear head_{nullptr};
+};
+
+/// θ ← θ − lr·rate·g.
+class PlainDescent : public Optimizer {
+ public:
+  PlainDescent(NamedTensors parameters, double lr) : parameters_(std::move(parameters)), lr_(lr) {}
+  void step(double rate) override;
+  double learning_rate() const override { return lr_; }
+  NamedTensors state() const override { return {}; }
+  void load_state(const NamedTensors& /*state*/) override {}
+
+ private:
+  NamedTensors parameters_;
+  double lr_;
+};
+
+/// (V, N, 4) views and (N) targets that are the same in every run.
+at::Tensor small_views(int64_t views, int64_t samples);
+at::Tensor small_targets(int64_t samples);
+
+/// The list as one vector, and back into the shapes of `like`.
+at::Tensor flatten(const TensorList& list);
+TensorList unflatten(const at::Tensor& vector, const TensorList& like);
+
+}  // namespace bissl::test

@@ -1,0 +1,160 @@
+#include "program.h"
+
+#include "support/paths.h"
+#include "support/temporary_folder.h"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <stdexcept>
+#include <thread>
+
+namespace bissl::test {
+namespace {
+
+pid_t start(const std::vector<std::string>& arguments,
+            const std::map<std::string, std::string>& environment,
+            const std::filesystem::path& folder) {
+  std::vector<std::string> words = {program};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  std::vector<char*> pointers;
+  for (std::string& word : words) {
+    pointers.push_back(word.data());
+  }
+  pointers.push_back(nullptr);
+  const pid_t child = fork();
+  if (child == 0) {
+    const int out = open((folder / "out").c_str(), O_WRONLY | O_CREAT, 0600);
+    const int err = open((folder / "err").c_str(), O_WRONLY | O_CREAT, 0600);
+    dup2(out, STDOUT_FILENO);
+    dup2(err, STDERR_FILENO);
+    for (const auto& [name, value] : environment) {
+      setenv(name.c_str(), value.c_str(), 1);
+    }
+    execv(program, pointers.data());
+    _exit(127);
+  }
+  if (child < 0) {
+    throw std::runtime_error("fork failed");
+  }
+  return child;
+}
+
+Outcome outcome_of(int status, const std::filesystem::path& folder) {
+  Outcome outcome;
+  outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  outcome.out = read_file(folder / "out");
+  outcome.err = read_file(folder / "err");
+  return outcome;
+}
+
+}  // namespace
+
+Outcome run_bissl(const std::vector<std::string>& arguments,
+                  const std::map<std::string, std::string>& environment) {
+  const TemporaryFolder folder;
+  const pid_t child = start(arguments, environment, folder.path());
+  int status = 0;
+  waitpid(child, &status, 0);
+  return outcome_of(status, folder.path());
+}
+
+Outcome run_bissl_until(const std::vector<std::string>& arguments,
+                        const std::filesystem::path& file, size_t bytes, int signal) {
+  const TemporaryFolder folder;
+  const pid_t child = start(arguments, {}, folder.path());
+  int status = 0;
+  while (waitpid(child, &status, WNOHANG) == 0) {
+    std::error_code missing;
+    const auto size = std::filesystem::file_size(file, missing);
+    if (!missing && size >= bytes) {
+      kill(child, signal);
+      waitpid(child, &status, 0);
+      break;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return outcome_of(status, folder.path());
+}
+
+std::string small_pipeline() {
+  return R"(name = "small"
+seed = 3
+
+[data.images]
+use     = "synthetic"
+samples = 96
+size    = 8
+
+[data.labelled]
+use       = "synthetic"
+samples   = 96
+size      = 8
+per_class = 12
+
+[data.test]
+use     = "synthetic"
+samples = 64
+size    = 8
+split   = "test"
+
+[model.backbone]
+use   = "resnet18"
+stem  = "small"
+width = 2
+
+[stage.pretrain]
+kind      = "pretrain"
+data      = "images"
+augment   = { use = "simclr", size = 8 }
+pretext   = { use = "simclr", projector = [8, 8] }
+optimizer = { use = "lars", lr = 0.5 }
+schedule  = { use = "cosine", warmup_steps = 2 }
+batch     = 16
+steps     = 8
+
+[stage.bissl]
+kind   = "bissl"
+from   = "pretrain"
+rounds = 3
+lambda = 0.1
+adaptation_every = 2
+hypergradient = { use = "cg", iterations = 2 }
+
+[stage.bissl.warmup]
+steps     = 3
+optimizer = { use = "sgd", lr = 0.1 }
+
+[stage.bissl.lower]
+steps = 3
+
+[stage.bissl.upper]
+data       = "labelled"
+steps      = 2
+batch      = 8
+augment    = { use = "supervised", size = 8 }
+downstream = { use = "classification" }
+optimizer  = { use = "adamw", lr = 0.01 }
+
+[stage.finetune]
+kind       = "finetune"
+from       = "bissl"
+data       = "labelled"
+augment    = { use = "supervised", size = 8 }
+downstream = { use = "classification" }
+optimizer  = { use = "sgd", lr = 0.05 }
+schedule   = { use = "cosine" }
+batch      = 8
+steps      = 6
+repeats    = 2
+evaluate   = { data = "test", augment = { use = "evaluation", size = 8 } }
+
+[stage.baseline]
+like = "finetune"
+from = "pretrain"
+)";
+}
+
+}  // namespace bissl::test

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <csignal>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace bissl::test {
+
+/// What a call of the program came to.
+struct Outcome {
+  int code = -1;  ///< exit code; 128 + signal when a signal ended it
+  std::string out;
+  std::string err;
+};
+
+/// Calls the built program with these arguments in a child process, and waits.
+Outcome run_bissl(const std::vector<std::string>& arguments,
+                  const std::map<std::string, std::string>& environment = {});
+
+/// The same, but sends `signal` once `file` exists and has at least `bytes` bytes.
+Outcome run_bissl_until(const std::vector<std::string>& arguments,
+                        const std::filesystem::path& file, size_t bytes, int signal = SIGTERM);
+
+/// A pipeline of seconds on synthetic images: pretrain, bissl, two fine-tunings.
+std::string small_pipeline();
+
+}  // namespace bissl::test

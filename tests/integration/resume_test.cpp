@@ -1,0 +1,91 @@
+// A run that was interrupted and continued ends with the same bits as one that was not.
+
+#include "program.h"
+#include "support/temporary_folder.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace bissl::test {
+namespace {
+
+class ResumeTest : public ::testing::Test {
+ protected:
+  ResumeTest() { write_file(file_, small_pipeline()); }
+
+  std::vector<std::string> call(const std::filesystem::path& out) const {
+    return {"run", file_.string(), "--out", out.string(), "--threads", "1"};
+  }
+
+  TemporaryFolder folder_;
+  std::filesystem::path file_ = folder_.path() / "small.toml";
+};
+
+class ResumeStageTest : public ResumeTest, public ::testing::WithParamInterface<std::string> {};
+
+void expect_same_weights(const std::filesystem::path& a, const std::filesystem::path& b) {
+  for (const char* name : {"pretrain/backbone.safetensors", "pretrain/pretext.safetensors",
+                           "bissl/backbone.safetensors", "bissl/head.safetensors",
+                           "finetune/run-0/head.safetensors", "finetune/run-1/backbone.safetensors",
+                           "baseline/run-1/backbone.safetensors", "bissl/events.jsonl"}) {
+    EXPECT_TRUE(read_file(a / "small" / name) == read_file(b / "small" / name)) << name;
+  }
+}
+
+/// Stops the stage twice, at places that the size of its event log tells, then lets it finish.
+TEST_P(ResumeStageTest, EndsWithTheSameBits) {
+  const std::filesystem::path whole = folder_.path() / "whole";
+  const std::filesystem::path broken = folder_.path() / "broken";
+  ASSERT_EQ(run_bissl(call(whole)).code, 0);
+  const std::filesystem::path log = std::filesystem::path("small") / GetParam() / "events.jsonl";
+  const auto size = read_file(whole / log).size();
+  int interrupted = 0;
+  for (const size_t part : {size / 4, size / 2}) {
+    const Outcome outcome = run_bissl_until(call(broken), broken / log, part);
+    ASSERT_TRUE(outcome.code == 130 || outcome.code == 0) << outcome.err;
+    if (outcome.code == 130) {
+      ++interrupted;
+      EXPECT_NE(outcome.err.find("goes on from it"), std::string::npos);
+    }
+  }
+  EXPECT_GE(interrupted, 1) << "the run was too fast to be interrupted";
+  const Outcome last = run_bissl(call(broken));
+  ASSERT_EQ(last.code, 0) << last.err;
+  expect_same_weights(whole, broken);
+}
+
+INSTANTIATE_TEST_SUITE_P(Stages, ResumeStageTest,
+                         ::testing::Values("pretrain", "bissl", "finetune/run-1"),
+                         [](const auto& info) {
+                           return info.param.substr(0, info.param.find('/'));
+                         });
+
+TEST_F(ResumeTest, AKilledRunContinues) {
+  const std::filesystem::path whole = folder_.path() / "whole";
+  const std::filesystem::path broken = folder_.path() / "broken";
+  ASSERT_EQ(run_bissl(call(whole)).code, 0);
+  const std::filesystem::path log = "small/bissl/events.jsonl";
+  const auto size = read_file(whole / log).size();
+  const Outcome killed = run_bissl_until(call(broken), broken / log, size / 2, SIGKILL);
+  EXPECT_TRUE(killed.code == 128 + SIGKILL || killed.code == 0);
+  ASSERT_EQ(run_bissl(call(broken)).code, 0);
+  expect_same_weights(whole, broken);
+}
+
+TEST_F(ResumeTest, ACheckpointCutShortIsNamed) {
+  const std::filesystem::path out = folder_.path() / "out";
+  const std::filesystem::path log = out / "small/bissl/events.jsonl";
+  const Outcome stopped = run_bissl_until(call(out), log, 300);
+  ASSERT_EQ(stopped.code, 130) << stopped.err;
+  const std::filesystem::path checkpoint = out / "small/bissl/checkpoint.safetensors";
+  ASSERT_TRUE(std::filesystem::exists(checkpoint));
+  std::filesystem::resize_file(checkpoint, std::filesystem::file_size(checkpoint) / 2);
+  const Outcome outcome = run_bissl(call(out));
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_NE(outcome.err.find("checkpoint.safetensors"), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find("stage.bissl"), std::string::npos) << outcome.err;
+}
+
+}  // namespace
+}  // namespace bissl::test
