@@ -196,7 +196,7 @@ std::string describe_stage_kind(const StageKindSpec& kind) {
   text += kind.needs_parent
               ? "Continues from another stage (from = \"NAME\") or starts anew (from = "
                 "\"scratch\").\n"
-              : "Starts from random weights.\n";
+              : "Starts from random weights, or continues from another stage of its kind.\n";
   text += kind.may_be_parent ? "Other stages may continue from it.\n"
                              : "No other stage continues from it.\n";
   if (!kind.inherit_into.empty()) {

@@ -1,5 +1,7 @@
 #include "models/guarded.h"
 
+#include <c10/core/GradMode.h>
+
 namespace bissl {
 namespace {
 
@@ -48,6 +50,7 @@ class GuardedPretext : public Guarded<Pretext> {
     return call("loss", [&](Pretext& inner) { return inner.loss(backbone, views); });
   }
   void after_step(Backbone& backbone) override {
+    const c10::NoGradGuard no_grad;
     call("after_step", [&](Pretext& inner) { inner.after_step(backbone); });
   }
   torch::nn::Module& module() override {
@@ -60,6 +63,7 @@ class GuardedMetrics : public MetricAccumulator {
   GuardedMetrics(ComponentChoice choice, std::unique_ptr<MetricAccumulator> inner)
       : choice_(std::move(choice)), inner_(std::move(inner)) {}
   void add(const at::Tensor& outputs, const at::Tensor& targets) override {
+    const c10::NoGradGuard no_grad;
     call_component(choice_, "metrics (add)", [&] { inner_->add(outputs, targets); });
   }
   Metrics result() const override {
@@ -97,6 +101,7 @@ class GuardedHypergradient : public Guarded<Hypergradient> {
  public:
   using Guarded::Guarded;
   HypergradientSolution solve(const TensorList& u, LowerProblem& lower) override {
+    const c10::NoGradGuard no_grad;
     return call("solve", [&](Hypergradient& inner) { return inner.solve(u, lower); });
   }
   bool needs_hessian() const override {
@@ -118,6 +123,7 @@ class GuardedOptimizer : public Guarded<Optimizer> {
  public:
   using Guarded::Guarded;
   void step(double rate) override {
+    const c10::NoGradGuard no_grad;
     call("step", [&](Optimizer& inner) { inner.step(rate); });
   }
   double learning_rate() const override {

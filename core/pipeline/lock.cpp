@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <torch/version.h>
+
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -188,8 +190,9 @@ std::string stage_description(const Pipeline& pipeline, const Stage& stage,
     replace_data_name(table, key, stand_in);
   }
   return json{
-      {"kind", stage.kind},    {"table", table},       {"backbone", canonical(pipeline.backbone)},
-      {"seed", pipeline.seed}, {"parent", parent_key}, {"sdk", sdk_version()}}
+      {"kind", stage.kind},     {"table", table},        {"backbone", canonical(pipeline.backbone)},
+      {"seed", pipeline.seed},  {"parent", parent_key},  {"sdk", sdk_version()},
+      {"bissl", BISSL_VERSION}, {"torch", TORCH_VERSION}}
       .dump();
 }
 

@@ -57,6 +57,8 @@ struct StageKindSpec {
   /// nearest ancestor of kind `inherit_kind`; empty for none.
   std::string inherit_into;
   std::string inherit_kind;
+  /// Parameters of that subtable that share a name with one of the ancestor's but not its meaning.
+  std::vector<std::string> not_inherited;
 };
 
 }  // namespace bissl

@@ -348,7 +348,12 @@ void StageGraph::inherit(StageDraft& draft) {
     entry = &draft.table.set({into, draft.at, std::move(empty)});
   }
   if (entry != nullptr && entry->value.is_table() && afford_copy(ancestor->table, draft)) {
-    fill_from(entry->value, ancestor->table, spec->table);
+    TableSpec inheritable = spec->table;
+    std::erase_if(inheritable.parameters, [&](const ParameterSpec& parameter) {
+      const auto& own = draft.kind->not_inherited;
+      return std::find(own.begin(), own.end(), parameter.name) != own.end();
+    });
+    fill_from(entry->value, ancestor->table, inheritable);
   }
 }
 

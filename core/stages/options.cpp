@@ -276,6 +276,7 @@ StageKindSpec bissl_kind() {
   kind.data_keys = {"lower.data", "upper.data"};
   kind.inherit_into = "lower";
   kind.inherit_kind = "pretrain";
+  kind.not_inherited = {"steps"};  // there the length of the stage, here that of a round
   return kind;
 }
 

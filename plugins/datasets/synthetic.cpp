@@ -14,7 +14,7 @@ namespace {
 
 struct SyntheticOptions {
   int64_t samples = 256;
-  int64_t classes = 4;
+  int64_t patterns = 4;
   int64_t size = 16;
   int64_t channels = 1;
   double noise = 0.1;
@@ -39,8 +39,8 @@ struct Grating {
 /// mirror image of another and flips do no harm.
 Grating grating_of(int64_t label, const SyntheticOptions& options) {
   const auto angles =
-      static_cast<int64_t>(std::ceil(std::sqrt(static_cast<double>(options.classes))));
-  const int64_t frequencies = (options.classes + angles - 1) / angles;
+      static_cast<int64_t>(std::ceil(std::sqrt(static_cast<double>(options.patterns))));
+  const int64_t frequencies = (options.patterns + angles - 1) / angles;
   const auto fraction = [](int64_t index, int64_t count) {
     return count == 1 ? 0.0 : static_cast<double>(index) / static_cast<double>(count - 1);
   };
@@ -67,7 +67,7 @@ class Synthetic : public Dataset {
     Hasher hasher;
     hasher.update(fmt::format("{} of {} x {} x {}, {} classes\n", options.samples, shape_.height,
                               shape_.width, shape_.channels,
-                              options.labelled ? options.classes : 0));
+                              options.labelled ? options.patterns : 0));
     fingerprint_ = hasher.update(pixels_.data(), pixels_.size()).hex();
   }
 
@@ -82,12 +82,12 @@ class Synthetic : public Dataset {
     if (index < 0 || index >= size()) {
       fail_run("sample {} asked for, but there are only 0 to {}", index, size() - 1);
     }
-    return options_.labelled ? index % options_.classes : -1;
+    return options_.labelled ? index % options_.patterns : -1;
   }
 
   std::vector<std::string> class_names() const override {
     std::vector<std::string> names;
-    for (int64_t label = 0; options_.labelled && label < options_.classes; ++label) {
+    for (int64_t label = 0; options_.labelled && label < options_.patterns; ++label) {
       const Grating grating = grating_of(label, options_);
       names.push_back(fmt::format("{:.0f} degrees, {:.2f} cycles", grating.angle * 180.0 / M_PI,
                                   grating.cycles));
@@ -101,7 +101,7 @@ class Synthetic : public Dataset {
   void draw(int64_t index) {
     RandomStream stream(static_cast<uint64_t>(options_.seed), "synthetic/" + options_.split, 0,
                         static_cast<uint64_t>(index));
-    const Grating grating = grating_of(index % options_.classes, options_);
+    const Grating grating = grating_of(index % options_.patterns, options_);
     const double wave = 2.0 * M_PI * grating.cycles / static_cast<double>(options_.size);
     const double across = wave * std::cos(grating.angle);
     const double down = wave * std::sin(grating.angle);
@@ -138,10 +138,10 @@ void check(const SyntheticOptions& options, std::vector<Finding>& findings) {
                                     "accepted: take fewer or smaller ones",
                                     options.samples, bytes >> 20, largest_set >> 20)});
   }
-  if (options.labelled && options.samples < options.classes) {
+  if (options.labelled && options.samples < options.patterns) {
     findings.push_back(
         {Finding::Severity::error, "samples",
-         fmt::format("{} samples cannot cover {} classes", options.samples, options.classes)});
+         fmt::format("{} samples cannot cover {} classes", options.samples, options.patterns)});
   }
 }
 
@@ -152,7 +152,7 @@ Schema<SyntheticOptions> synthetic_schema() {
       .at_least(1)
       .at_most(10'000'000)
       .unit("images");
-  schema.add("classes", &Options::classes, "number of classes, which take turns")
+  schema.add("patterns", &Options::patterns, "number of classes, which take turns")
       .at_least(2)
       .at_most(64);
   schema.add("size", &Options::size, "height and width of the images")

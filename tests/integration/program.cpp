@@ -64,12 +64,17 @@ Outcome run_bissl(const std::vector<std::string>& arguments,
 Outcome run_bissl_until(const std::vector<std::string>& arguments,
                         const std::filesystem::path& file, size_t bytes, int signal) {
   const TemporaryFolder folder;
+  // A file of an earlier call says nothing: only one that this call has touched does.
+  std::error_code missing;
+  const auto before = std::filesystem::last_write_time(file, missing);
+  const bool existed = !missing;
   const pid_t child = start(arguments, {}, folder.path());
   int status = 0;
   while (waitpid(child, &status, WNOHANG) == 0) {
-    std::error_code missing;
     const auto size = std::filesystem::file_size(file, missing);
-    if (!missing && size >= bytes) {
+    const bool touched =
+        !missing && (!existed || std::filesystem::last_write_time(file, missing) != before);
+    if (touched && !missing && size >= bytes) {
       kill(child, signal);
       waitpid(child, &status, 0);
       break;

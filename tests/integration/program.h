@@ -19,7 +19,8 @@ struct Outcome {
 Outcome run_bissl(const std::vector<std::string>& arguments,
                   const std::map<std::string, std::string>& environment = {});
 
-/// The same, but sends `signal` once `file` exists and has at least `bytes` bytes.
+/// The same, but sends `signal` once the program has written to `file` and it has at least `bytes`
+/// bytes.
 Outcome run_bissl_until(const std::vector<std::string>& arguments,
                         const std::filesystem::path& file, size_t bytes, int signal = SIGTERM);
 

@@ -29,7 +29,7 @@ std::vector<uint8_t> pixels(const Dataset& dataset, int64_t index) {
 
 TEST(Synthetic, HasTheShapeAndTheClassesAskedFor) {
   const auto dataset = make({{"samples", int64_t{10}},
-                             {"classes", int64_t{3}},
+                             {"patterns", int64_t{3}},
                              {"size", int64_t{12}},
                              {"channels", int64_t{3}}});
   EXPECT_EQ(dataset->size(), 10);
@@ -85,7 +85,7 @@ double power(const std::vector<uint8_t>& image, int64_t size, double across, dou
 TEST(Synthetic, ImagesShowTheGratingOfTheirClass) {
   // Nine classes at size 24: angles 0, 45 and 90 degrees, frequencies 1.5, 3 and 6 cycles.
   constexpr int64_t size = 24;
-  const auto dataset = make({{"classes", int64_t{9}}, {"size", size}, {"samples", int64_t{180}}});
+  const auto dataset = make({{"patterns", int64_t{9}}, {"size", size}, {"samples", int64_t{180}}});
   int right = 0;
   for (int64_t i = 0; i < dataset->size(); ++i) {
     const std::vector<uint8_t> image = pixels(*dataset, i);
@@ -123,7 +123,7 @@ TEST(Synthetic, NoiseHasTheGivenStrength) {
 
 TEST(Synthetic, ClassNamesAreDistinct) {
   for (const int64_t classes : {2, 5, 64}) {
-    const auto names = make({{"classes", classes}})->class_names();
+    const auto names = make({{"patterns", classes}})->class_names();
     EXPECT_EQ(std::set<std::string>(names.begin(), names.end()).size(),
               static_cast<size_t>(classes));
   }
@@ -139,7 +139,7 @@ TEST(Synthetic, RulesRefuseWhatCannotWork) {
                                "1024 MiB are accepted: take fewer or smaller ones"});
   EXPECT_EQ(library().findings("synthetic", {{"samples", int64_t{3}}}),
             std::vector<std::string>{"samples: 3 samples cannot cover 4 classes"});
-  EXPECT_THROW(library().values("synthetic", {{"classes", int64_t{65}}}), std::invalid_argument);
+  EXPECT_THROW(library().values("synthetic", {{"patterns", int64_t{65}}}), std::invalid_argument);
 }
 
 }  // namespace
