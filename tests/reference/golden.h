@@ -3,6 +3,7 @@
 #include "support/paths.h"
 #include "support/temporary_folder.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/arange.h>
 #include <gtest/gtest.h>
