@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 
 namespace bissl {
@@ -20,7 +21,17 @@ std::shared_ptr<FakeDataset> insects() {
   return std::make_shared<FakeDataset>(labels, Names{"ant", "bee", "2"});
 }
 
-DataView choose(const SelectionOptions& selection) { return DataView(insects(), selection); }
+/// SelectionOptions that can be written by name with parts left out.
+struct Choice {
+  Names classes{};
+  std::optional<int64_t> per_class{};
+  std::optional<int64_t> limit{};
+  int64_t subset_seed = 0;
+
+  operator SelectionOptions() const { return {classes, per_class, limit, subset_seed}; }
+};
+
+DataView choose(const Choice& choice) { return DataView(insects(), choice); }
 
 /// The chosen samples' indices in the dataset.
 std::vector<int64_t> indices(const DataView& view) {
@@ -72,7 +83,7 @@ TEST(DataView, ClassesMayBeNumbersButNamesComeFirst) {
   EXPECT_EQ(choose({.classes = {"2"}}).class_names(), Names{"2"});
   // Digits named by other digits: the name counts.
   const DataView view(std::make_shared<FakeDataset>(std::vector<int64_t>{0, 1}, Names{"1", "0"}),
-                      {.classes = {"1"}});
+                      Choice{.classes = {"1"}});
   EXPECT_EQ(view.class_names(), Names{"1"});
   EXPECT_EQ(indices(view), std::vector<int64_t>{0});
 }
@@ -148,7 +159,7 @@ TEST(DataView, RefusesToTakeMoreThanThereIs) {
 }
 
 TEST(DataView, TakesUnlabelledData) {
-  const DataView view(test::unlabelled(5), {.limit = 3});
+  const DataView view(test::unlabelled(5), Choice{.limit = 3});
   EXPECT_FALSE(view.labelled());
   EXPECT_EQ(view.size(), 3);
   EXPECT_EQ(view.get(0).label, -1);
@@ -158,8 +169,8 @@ TEST(DataView, TakesUnlabelledData) {
 TEST(DataView, CannotChooseByClassWithoutLabels) {
   const std::string text =
       "the data has no labels, so `classes` and `per_class` cannot choose among it";
-  EXPECT_EQ(error_of([] { DataView(test::unlabelled(5), {.classes = {"0"}}); }), text);
-  EXPECT_EQ(error_of([] { DataView(test::unlabelled(5), {.per_class = 1}); }), text);
+  EXPECT_EQ(error_of([] { DataView(test::unlabelled(5), Choice{.classes = {"0"}}); }), text);
+  EXPECT_EQ(error_of([] { DataView(test::unlabelled(5), Choice{.per_class = 1}); }), text);
 }
 
 TEST(DataView, RefusesLabelsOutOfRangeAndEmptyData) {
@@ -175,7 +186,7 @@ TEST(DataView, RefusesLabelsOutOfRangeAndEmptyData) {
   // A class that the dataset names but has no sample of.
   EXPECT_EQ(error_of([] {
               DataView(std::make_shared<FakeDataset>(std::vector<int64_t>{0}, Names{"a", "b"}),
-                       {.classes = {"b"}});
+                       Choice{.classes = {"b"}});
             }),
             "no samples are left");
 }

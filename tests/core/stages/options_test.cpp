@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <optional>
 
 namespace bissl {
 namespace {
@@ -40,23 +41,26 @@ Texts findings(const TableSpec& spec, const ParameterValues& changes) {
   return texts;
 }
 
+LengthOptions epochs(double count) { return {count, std::nullopt}; }
+LengthOptions steps(int64_t count) { return {std::nullopt, count}; }
+
 TEST(StageLength, StepsAreTakenAsTheyAre) {
-  EXPECT_EQ(steps_of({.steps = 17}, 1000, 7), 17);
-  EXPECT_EQ(steps_of({.steps = 1}, 1, 1000), 1);
+  EXPECT_EQ(steps_of(steps(17), 1000, 7), 17);
+  EXPECT_EQ(steps_of(steps(1), 1, 1000), 1);
 }
 
 TEST(StageLength, EpochsAreRoundedToSteps) {
-  EXPECT_EQ(steps_of({.epochs = 1.0}, 100, 10), 10);
-  EXPECT_EQ(steps_of({.epochs = 3.0}, 100, 30), 10);
-  EXPECT_EQ(steps_of({.epochs = 1.0}, 104, 10), 10);
-  EXPECT_EQ(steps_of({.epochs = 1.0}, 105, 10), 11);
-  EXPECT_EQ(steps_of({.epochs = 0.5}, 100, 10), 5);
-  EXPECT_EQ(steps_of({.epochs = 200.0}, 100000, 256), 78125);
+  EXPECT_EQ(steps_of(epochs(1.0), 100, 10), 10);
+  EXPECT_EQ(steps_of(epochs(3.0), 100, 30), 10);
+  EXPECT_EQ(steps_of(epochs(1.0), 104, 10), 10);
+  EXPECT_EQ(steps_of(epochs(1.0), 105, 10), 11);
+  EXPECT_EQ(steps_of(epochs(0.5), 100, 10), 5);
+  EXPECT_EQ(steps_of(epochs(200.0), 100000, 256), 78125);
 }
 
 TEST(StageLength, AnyLengthIsAtLeastOneStep) {
-  EXPECT_EQ(steps_of({.epochs = 0.001}, 100, 10), 1);
-  EXPECT_EQ(steps_of({.epochs = 1.0}, 10, 256), 1);
+  EXPECT_EQ(steps_of(epochs(0.001), 100, 10), 1);
+  EXPECT_EQ(steps_of(epochs(1.0), 10, 256), 1);
 }
 
 TEST(StageLength, EitherEpochsOrStepsMustBeGiven) {

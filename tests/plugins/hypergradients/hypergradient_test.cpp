@@ -209,6 +209,19 @@ TEST_P(BothForms, AnIterateIsThrownAwayWhenTheSolveDivergesLater) {
   EXPECT_EQ(solution.hessian_products, 2);
 }
 
+TEST_P(BothForms, AreIndifferentToTheScaleOfTheGradient) {
+  const at::Tensor hessian = positive_matrix(7, 10);
+  DenseProblem problem(hessian, 1.0);
+  const at::Tensor expected =
+      DenseProblem::flat(cg(GetParam(), 3, 1.0)->solve(three_tensors(), problem).v);
+  for (const double factor : {1e-12, 1e-6, 1e6}) {
+    TensorList u = three_tensors();
+    scale(u, factor);
+    const HypergradientSolution solution = cg(GetParam(), 3, 1.0)->solve(u, problem);
+    EXPECT_LT(distance(solution.v, expected * factor), 1e-12) << factor;
+  }
+}
+
 TEST_P(BothForms, WorkInSinglePrecision) {
   const at::Tensor hessian = positive_matrix(5, 6);
   DenseProblem problem(hessian.to(at::kFloat), 1.0);
