@@ -138,6 +138,13 @@ void DataView::choose_per_class(int64_t count, int64_t seed) {
   for (const int64_t index : indices_) {
     by_class[label_of_[dataset_->label(index)]].push_back(index);
   }
+  // Drawn by the dataset's own labels: what is kept of a class does not depend on the others.
+  std::vector<uint64_t> own_label(by_class.size());
+  for (size_t own = 0; own < label_of_.size(); ++own) {
+    if (label_of_[own] >= 0) {
+      own_label[label_of_[own]] = own;
+    }
+  }
   indices_.clear();
   for (size_t label = 0; label < by_class.size(); ++label) {
     if (count > static_cast<int64_t>(by_class[label].size())) {
@@ -145,8 +152,8 @@ void DataView::choose_per_class(int64_t count, int64_t seed) {
                  by_class[label].size());
     }
     const std::vector<int64_t> drawn =
-        draw(RandomStream(static_cast<uint64_t>(seed), "data/per_class", 0, label), by_class[label],
-             count);
+        draw(RandomStream(static_cast<uint64_t>(seed), "data/per_class", 0, own_label[label]),
+             by_class[label], count);
     indices_.insert(indices_.end(), drawn.begin(), drawn.end());
   }
   std::sort(indices_.begin(), indices_.end());

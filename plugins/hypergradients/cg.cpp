@@ -117,7 +117,6 @@ HypergradientSolution solve_global(const TensorList& u, Operator& apply, const O
 /// The authors' default: one α and β for each parameter tensor, while the operator couples them.
 HypergradientSolution solve_layerwise(const TensorList& u, Operator& apply,
                                       const Options& options) {
-  constexpr double guard = 1e-12;  // as in the reference: keeps a vanished tensor from dividing 0/0
   HypergradientSolution solution;
   solution.v = zeros_like(u);
   solution.status = SolveStatus::iteration_limit;
@@ -131,11 +130,14 @@ HypergradientSolution solve_layerwise(const TensorList& u, Operator& apply,
   while (solution.iterations < options.iterations) {
     const TensorList image = apply(direction);
     for (size_t i = 0; i < u.size(); ++i) {
-      const double alpha = squared[i] / (dot({direction[i]}, {image[i]}) + guard);
+      // A tensor whose residual has vanished stays as it is. The reference adds 1e-12 to both
+      // denominators instead, which shortens the steps of tensors with small gradients.
+      const bool solved = squared[i] == 0;
+      const double alpha = solved ? 0.0 : squared[i] / dot({direction[i]}, {image[i]});
       solution.v[i].add_(direction[i], alpha);
       residual[i].add_(image[i], -alpha);
       const double next = dot({residual[i]}, {residual[i]});
-      direction[i].mul_(next / (squared[i] + guard)).add_(residual[i]);
+      direction[i].mul_(solved ? 0.0 : next / squared[i]).add_(residual[i]);
       squared[i] = next;
     }
     ++solution.iterations;
@@ -175,6 +177,7 @@ class ConjugateGradient : public Hypergradient {
     if (solution.status == SolveStatus::diverged || !all_finite(solution.v)) {
       solution.status = SolveStatus::diverged;
       solution.v = copy(u);
+      solution.relative_residual = -1.0;  // the iterate's, not that of u
     }
     return solution;
   }

@@ -86,9 +86,11 @@ class AdamW : public Optimizer {
   }
 
   void load_state(const NamedTensors& state) override {
-    steps_ = find_state(state, "steps", at::tensor(steps_)).item<int64_t>();
+    const auto steps = find_state(state, "steps", at::tensor(steps_)).item<int64_t>();
+    mean_square_.check(state);
     mean_.load(state);
     mean_square_.load(state);
+    steps_ = steps;
   }
 
  private:

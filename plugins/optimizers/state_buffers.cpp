@@ -22,7 +22,14 @@ void StateBuffers::save(NamedTensors& state) const {
   state.insert(state.end(), tensors_.begin(), tensors_.end());
 }
 
+void StateBuffers::check(const NamedTensors& state) const {
+  for (const auto& [name, tensor] : tensors_) {
+    find_state(state, name, tensor);
+  }
+}
+
 void StateBuffers::load(const NamedTensors& state) {
+  check(state);
   const c10::NoGradGuard no_grad;
   for (auto& [name, tensor] : tensors_) {
     tensor.copy_(find_state(state, name, tensor));

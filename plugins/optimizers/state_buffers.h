@@ -17,7 +17,9 @@ class StateBuffers {
 
   /// Appends the tensors to `state`.
   void save(NamedTensors& state) const;
-  /// Copies the tensors from `state`. Throws Error when one is missing or has another shape.
+  /// Throws Error when a tensor is missing in `state` or has another shape.
+  void check(const NamedTensors& state) const;
+  /// Copies the tensors from `state`, or nothing where check() throws.
   void load(const NamedTensors& state);
 
  private:

@@ -28,9 +28,8 @@ class PluginLibrary : private Registrar {
   std::vector<std::string> findings(const std::string& name, const ParameterValues& changes) const;
 
   template <class Interface>
-  std::shared_ptr<Interface> make(const std::string& name,
-                                  const ParameterValues& changes = {}) const {
-    const typename KindOf<Interface>::Context context;
+  std::shared_ptr<Interface> make(const std::string& name, const ParameterValues& changes = {},
+                                  const typename KindOf<Interface>::Context& context = {}) const {
     return std::static_pointer_cast<Interface>(
         component(name).create(values(name, changes), &context));
   }

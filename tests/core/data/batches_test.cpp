@@ -1,0 +1,207 @@
+#include "core/data/fake_data.h"
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+#include <thread>
+
+namespace bissl {
+namespace {
+
+using test::error_of;
+using test::FakeDataset;
+using test::samples;
+using test::source_of;
+using test::unlabelled;
+using Indices = std::vector<int64_t>;
+
+/// The samples of batches first … last.
+Indices sequence(const BatchSource& source, int64_t first, int64_t last) {
+  Indices all;
+  for (int64_t number = first; number <= last; ++number) {
+    const Indices batch = samples(source.make(number));
+    all.insert(all.end(), batch.begin(), batch.end());
+  }
+  return all;
+}
+
+Indices all_of(int64_t count) {
+  Indices indices(static_cast<size_t>(count));
+  std::iota(indices.begin(), indices.end(), 0);
+  return indices;
+}
+
+bool equal(const Batch& x, const Batch& y) {
+  return x.views.equal(y.views) && x.targets.defined() == y.targets.defined() &&
+         (!x.targets.defined() || x.targets.equal(y.targets));
+}
+
+TEST(BatchSource, ShuffledTakesEachSampleOnceAnEpoch) {
+  // Batches of 3, 5 and 25 go across the ends of epochs of 10 samples.
+  for (const int64_t batch : {1, 2, 3, 5, 10, 25}) {
+    const auto source = source_of(unlabelled(10), {.batch = batch, .purpose = "test"});
+    const Indices all = sequence(*source, 0, 60 / batch - 1);
+    Indices last;
+    for (size_t epoch = 0; epoch + 1 <= all.size() / 10; ++epoch) {
+      const auto begin = all.begin() + static_cast<std::ptrdiff_t>(10 * epoch);
+      const Indices order(begin, begin + 10);
+      Indices sorted = order;
+      std::sort(sorted.begin(), sorted.end());
+      EXPECT_EQ(sorted, all_of(10)) << "batches of " << batch << ", epoch " << epoch;
+      EXPECT_NE(order, last) << "every epoch has an order of its own";
+      last = order;
+    }
+  }
+}
+
+TEST(BatchSource, TheOrderOfSamplesDoesNotDependOnTheBatchSize) {
+  const auto small = source_of(unlabelled(10), {.batch = 2, .purpose = "test"});
+  const auto large = source_of(unlabelled(10), {.batch = 20, .purpose = "test"});
+  EXPECT_EQ(sequence(*small, 0, 9), sequence(*large, 0, 0));
+  EXPECT_EQ(samples(large->make(0)).size(), 20U);
+}
+
+TEST(BatchSource, ABatchLargerThanManyEpochsIsFull) {
+  const auto source = source_of(unlabelled(3), {.batch = 50, .purpose = "test"});
+  const Batch batch = source->make(7);
+  EXPECT_EQ(batch.views.size(1), 50);
+  EXPECT_TRUE(equal(batch, source->make(7)));
+}
+
+TEST(BatchSource, SequentialGoesThroughTheDataOnce) {
+  const auto source =
+      source_of(unlabelled(10), {.batch = 4, .order = Order::sequential, .purpose = "test"});
+  EXPECT_EQ(source->batches(), 3);
+  EXPECT_EQ(source->samples(), 10);
+  EXPECT_EQ(sequence(*source, 0, 2), all_of(10));
+  EXPECT_EQ(source->make(2).views.size(1), 2);
+  const auto larger =
+      source_of(unlabelled(10), {.batch = 64, .order = Order::sequential, .purpose = "test"});
+  EXPECT_EQ(larger->batches(), 1);
+  EXPECT_EQ(samples(larger->make(0)), all_of(10));
+}
+
+TEST(BatchSource, HasTheShapesPromised) {
+  const auto source = source_of(
+      std::make_shared<FakeDataset>(Indices{1, 0, 2, 1}, std::vector<std::string>{"a", "b", "c"}),
+      {.batch = 3, .views = 2, .order = Order::sequential, .purpose = "test"});
+  EXPECT_EQ(source->view_shape(), (ImageShape{1, 1, 2}));
+  const Batch batch = source->make(0);
+  EXPECT_EQ(batch.views.sizes(), (Indices{2, 3, 1, 1, 2}));
+  EXPECT_EQ(batch.views.scalar_type(), at::kFloat);
+  EXPECT_EQ(batch.targets.scalar_type(), at::kLong);
+  EXPECT_EQ(batch.targets[0].item<int64_t>(), 1);
+  EXPECT_EQ(batch.targets[2].item<int64_t>(), 2);
+  // Views are numbered: the second one's random number has 1 added.
+  for (int64_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(batch.views[0][i].flatten()[0].item<float>(), static_cast<float>(i));
+    EXPECT_EQ(batch.views[1][i].flatten()[0].item<float>(), static_cast<float>(i));
+    const float first = batch.views[0][i].flatten()[1].item<float>();
+    const float second = batch.views[1][i].flatten()[1].item<float>();
+    EXPECT_TRUE(first >= 0 && first < 1 && second >= 1 && second < 2);
+    EXPECT_NE(first, second - 1) << "each view has a stream of its own";
+  }
+  EXPECT_FALSE(source_of(unlabelled(3), {.purpose = "test"})->make(0).targets.defined());
+}
+
+TEST(BatchSource, LabelsStayWithTheirSamples) {
+  Indices labels;
+  for (int64_t i = 0; i < 20; ++i) {
+    labels.push_back(i * i % 3);
+  }
+  const auto source =
+      source_of(std::make_shared<FakeDataset>(labels, std::vector<std::string>{"a", "b", "c"}),
+                {.batch = 7, .purpose = "test"});
+  for (int64_t number = 0; number < 6; ++number) {
+    const Batch batch = source->make(number);
+    const Indices found = samples(batch);
+    for (size_t i = 0; i < found.size(); ++i) {
+      EXPECT_EQ(batch.targets[static_cast<int64_t>(i)].item<int64_t>(),
+                labels[static_cast<size_t>(found[i])]);
+    }
+  }
+}
+
+TEST(BatchSource, ABatchDependsOnItsNumberNotOnWhatWasMadeBefore) {
+  const auto source = source_of(unlabelled(10), {.batch = 4, .views = 2, .purpose = "test"});
+  const auto fresh = source_of(unlabelled(10), {.batch = 4, .views = 2, .purpose = "test"});
+  std::vector<Batch> forwards;
+  for (int64_t number = 0; number < 30; ++number) {
+    forwards.push_back(source->make(number));
+  }
+  for (int64_t number = 29; number >= 0; --number) {
+    EXPECT_TRUE(equal(fresh->make(number), forwards[static_cast<size_t>(number)])) << number;
+  }
+}
+
+TEST(BatchSource, ThreadsGetTheSameBatches) {
+  const auto source = source_of(unlabelled(10), {.batch = 3, .views = 2, .purpose = "test"});
+  std::array<std::vector<Batch>, 4> made;
+  std::vector<std::thread> threads;
+  for (std::vector<Batch>& batches : made) {
+    threads.emplace_back([&batches, &source] {
+      for (int64_t number = 0; number < 100; ++number) {
+        batches.push_back(source->make(number));
+      }
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  for (size_t number = 0; number < 100; ++number) {
+    EXPECT_TRUE(equal(made[0][number], source->make(static_cast<int64_t>(number))));
+    for (const std::vector<Batch>& batches : made) {
+      EXPECT_TRUE(equal(batches[number], made[0][number]));
+    }
+  }
+}
+
+TEST(BatchSource, SeedsAndPurposesKeepStreamsApart) {
+  const auto first = source_of(unlabelled(50), {.batch = 50, .seed = 1, .purpose = "a"})->make(0);
+  const auto seed = source_of(unlabelled(50), {.batch = 50, .seed = 2, .purpose = "a"})->make(0);
+  const auto purpose = source_of(unlabelled(50), {.batch = 50, .seed = 1, .purpose = "b"})->make(0);
+  EXPECT_NE(samples(first), samples(seed));
+  EXPECT_NE(samples(first), samples(purpose));
+  EXPECT_NE(samples(seed), samples(purpose));
+}
+
+TEST(BatchSource, ViewsAreNewInEveryEpoch) {
+  const auto source = source_of(unlabelled(1), {.batch = 1, .purpose = "test"});
+  std::vector<float> seen;
+  for (int64_t epoch = 0; epoch < 20; ++epoch) {
+    seen.push_back(source->make(epoch).views.flatten()[1].item<float>());
+  }
+  std::sort(seen.begin(), seen.end());
+  EXPECT_EQ(std::adjacent_find(seen.begin(), seen.end()), seen.end());
+}
+
+TEST(BatchSource, RefusesSamplesOfAnotherShape) {
+  const auto dataset = unlabelled(4);
+  dataset->odd_sample = 2;
+  const auto source =
+      source_of(dataset, {.batch = 2, .order = Order::sequential, .purpose = "test"});
+  EXPECT_EQ(samples(source->make(0)), (Indices{0, 1}));
+  EXPECT_EQ(error_of([&] { source->make(1); }),
+            "augmentation blur (library /lib/blurs.so, used at p.toml:3:1), in apply: sample 2 of "
+            "2x5 pixels gives views of another shape than the first sample");
+}
+
+/// Cannot make views of anything.
+class Refusing : public test::FakeAugmentation {
+ public:
+  ImageShape view_shape(const ImageShape& input) const override {
+    fail_input("images of {} pixels are too small", input.elements());
+  }
+};
+
+TEST(BatchSource, NamesTheAugmentationThatCannotStart) {
+  EXPECT_EQ(error_of([] {
+              BatchSource(std::make_shared<const DataView>(unlabelled(3), SelectionOptions{}),
+                          std::make_shared<Refusing>(), test::fake_choice(), {.purpose = "test"});
+            }),
+            "augmentation blur (library /lib/blurs.so, used at p.toml:3:1), in view_shape: images "
+            "of 1 pixels are too small");
+}
+
+}  // namespace
+}  // namespace bissl

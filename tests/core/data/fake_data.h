@@ -1,0 +1,106 @@
+#pragma once
+
+#include "data/batches.h"
+
+#include "bissl/error.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace bissl::test {
+
+/// Images of one pixel, whose value is the sample's index. At most 256 samples.
+class FakeDataset : public Dataset {
+ public:
+  FakeDataset(std::vector<int64_t> labels, std::vector<std::string> classes)
+      : labels_(std::move(labels)), classes_(std::move(classes)) {}
+
+  int64_t size() const override { return static_cast<int64_t>(labels_.size()); }
+  Sample get(int64_t index) const override {
+    if (index == broken_sample) {
+      fail_input("sample {} is damaged", index);
+    }
+    auto pixel = std::make_shared<uint8_t>(static_cast<uint8_t>(index));
+    Sample sample;
+    sample.image.shape = index == odd_sample ? ImageShape{1, 2, 5} : ImageShape{1, 1, 1};
+    sample.image.pixels = pixel.get();
+    sample.image.owner = std::move(pixel);
+    sample.label = label(index);
+    return sample;
+  }
+  int64_t label(int64_t index) const override { return labels_.at(static_cast<size_t>(index)); }
+  std::vector<std::string> class_names() const override { return classes_; }
+  std::string fingerprint() const override { return "fake"; }
+
+  int64_t broken_sample = -1;  ///< cannot be read
+  int64_t odd_sample = -1;     ///< has another shape
+
+ private:
+  std::vector<int64_t> labels_;
+  std::vector<std::string> classes_;
+};
+
+/// `count` samples without labels.
+inline std::shared_ptr<FakeDataset> unlabelled(size_t count) {
+  return std::make_shared<FakeDataset>(std::vector<int64_t>(count, -1), std::vector<std::string>{});
+}
+
+/// Views of two numbers: the image's pixel, and what the random stream gives plus the view's
+/// number.
+class FakeAugmentation : public Augmentation {
+ public:
+  ImageShape view_shape(const ImageShape& input) const override {
+    return {1, input.height, input.width + 1};
+  }
+  void apply(const Image& image, int64_t view, RandomStream& stream,
+             std::span<float> output) const override {
+    ++calls;
+    output[0] = image.pixels[0];
+    output[1] = static_cast<float>(stream.uniform()) + static_cast<float>(view);
+  }
+  mutable std::atomic<int64_t> calls = 0;
+};
+
+/// Names the augmentation in errors.
+inline ComponentChoice fake_choice() {
+  auto component = std::make_shared<Component>();
+  component->info.kind = ComponentKind::augmentation;
+  component->info.text.name = "blur";
+  component->library.path = "/lib/blurs.so";
+  return {std::move(component), {}, "p.toml:3:1"};
+}
+
+inline std::shared_ptr<const BatchSource> source_of(std::shared_ptr<const Dataset> dataset,
+                                                    BatchOptions options) {
+  return std::make_shared<const BatchSource>(
+      std::make_shared<const DataView>(std::move(dataset), SelectionOptions{}),
+      std::make_shared<FakeAugmentation>(), fake_choice(), std::move(options));
+}
+
+/// The samples in a batch, by their pixel in the first view.
+inline std::vector<int64_t> samples(const Batch& batch) {
+  std::vector<int64_t> found;
+  for (int64_t i = 0; i < batch.views.size(1); ++i) {
+    found.push_back(static_cast<int64_t>(batch.views[0][i].flatten()[0].item<float>()));
+  }
+  return found;
+}
+
+/// The text of the Error that `function` throws.
+template <class Function>
+std::string error_of(Function&& function) {
+  try {
+    function();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::input);
+    return error.what();
+  }
+  return "no error";
+}
+
+}  // namespace bissl::test

@@ -1,0 +1,178 @@
+#include "stages/options.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <optional>
+
+namespace bissl {
+namespace {
+
+using Texts = std::vector<std::string>;
+
+const StageKindSpec& kind(const std::string& name) {
+  const auto& kinds = stage_kinds();
+  return *std::find_if(kinds.begin(), kinds.end(),
+                       [&](const StageKindSpec& spec) { return spec.name == name; });
+}
+
+const TableSpec& subtable(const TableSpec& table, const std::string& name) {
+  return std::find_if(table.tables.begin(), table.tables.end(),
+                      [&](const SubtableSpec& spec) { return spec.name == name; })
+      ->table;
+}
+
+Table table_of(const TableSpec& spec, const ParameterValues& changes) {
+  Table table;
+  table.values = defaults(spec.parameters);
+  for (const auto& [name, value] : changes) {
+    table.values.at(name) = value;
+  }
+  return table;
+}
+
+/// What the table's rules say: "parameter: message", warnings with "warning " before.
+Texts findings(const TableSpec& spec, const ParameterValues& changes) {
+  Texts texts;
+  for (const Finding& finding : spec.check(table_of(spec, changes).values)) {
+    const bool warning = finding.severity == Finding::Severity::warning;
+    texts.push_back((warning ? "warning " : "") + finding.parameter + ": " + finding.message);
+  }
+  return texts;
+}
+
+LengthOptions epochs(double count) { return {count, std::nullopt}; }
+LengthOptions steps(int64_t count) { return {std::nullopt, count}; }
+
+TEST(StageLength, StepsAreTakenAsTheyAre) {
+  EXPECT_EQ(steps_of(steps(17), 1000, 7), 17);
+  EXPECT_EQ(steps_of(steps(1), 1, 1000), 1);
+}
+
+TEST(StageLength, EpochsAreRoundedToSteps) {
+  EXPECT_EQ(steps_of(epochs(1.0), 100, 10), 10);
+  EXPECT_EQ(steps_of(epochs(3.0), 100, 30), 10);
+  EXPECT_EQ(steps_of(epochs(1.0), 104, 10), 10);
+  EXPECT_EQ(steps_of(epochs(1.0), 105, 10), 11);
+  EXPECT_EQ(steps_of(epochs(0.5), 100, 10), 5);
+  EXPECT_EQ(steps_of(epochs(200.0), 100000, 256), 78125);
+}
+
+TEST(StageLength, AnyLengthIsAtLeastOneStep) {
+  EXPECT_EQ(steps_of(epochs(0.001), 100, 10), 1);
+  EXPECT_EQ(steps_of(epochs(1.0), 10, 256), 1);
+}
+
+TEST(StageLength, EitherEpochsOrStepsMustBeGiven) {
+  const TableSpec& bissl = kind("bissl").table;
+  for (const TableSpec* spec :
+       {&kind("pretrain").table, &kind("finetune").table, &subtable(bissl, "warmup")}) {
+    EXPECT_EQ(findings(*spec, {{"epochs", 2.0}}), Texts{});
+    EXPECT_EQ(findings(*spec, {{"steps", int64_t{2}}}), Texts{});
+    EXPECT_EQ(findings(*spec, {}), Texts{"epochs: give either epochs or steps"});
+    EXPECT_EQ(findings(*spec, {{"epochs", 2.0}, {"steps", int64_t{2}}}),
+              Texts{"epochs: epochs and steps are both given; give one of them"});
+  }
+}
+
+TEST(StageOptions, ArriveInTheirAggregates) {
+  const PretrainOptions pretrain = parse_pretrain(table_of(
+      kind("pretrain").table, {{"data", "images"}, {"batch", int64_t{32}}, {"epochs", 2.5}}));
+  EXPECT_EQ(pretrain.data, "images");
+  EXPECT_EQ(pretrain.batch, 32);
+  EXPECT_EQ(pretrain.length.epochs, 2.5);
+  EXPECT_FALSE(pretrain.length.steps);
+  EXPECT_EQ(pretrain.max_grad_norm, 0);
+
+  const FinetuneOptions finetune =
+      parse_finetune(table_of(kind("finetune").table, {{"data", "few"},
+                                                       {"steps", int64_t{9}},
+                                                       {"freeze_backbone", true},
+                                                       {"repeats", int64_t{3}}}));
+  EXPECT_EQ(finetune.data, "few");
+  EXPECT_EQ(finetune.length.steps, 9);
+  EXPECT_FALSE(finetune.length.epochs);
+  EXPECT_TRUE(finetune.freeze_backbone);
+  EXPECT_EQ(finetune.repeats, 3);
+
+  const TableSpec& bissl = kind("bissl").table;
+  const BisslOptions options = parse_bissl(
+      table_of(bissl, {{"rounds", int64_t{7}}, {"lambda", 0.5}, {"adaptation_every", int64_t{4}}}));
+  EXPECT_EQ(options.rounds, 7);
+  EXPECT_EQ(options.lambda, 0.5);
+  EXPECT_EQ(options.gamma, 0.01);
+  EXPECT_EQ(options.adaptation_every, 4);
+  EXPECT_EQ(parse_warmup(table_of(subtable(bissl, "warmup"), {{"epochs", 3.0}})).length.epochs,
+            3.0);
+  const LowerOptions lower = parse_lower(
+      table_of(subtable(bissl, "lower"), {{"data", "a"}, {"hessian_batch", int64_t{64}}}));
+  EXPECT_EQ(lower.data, "a");
+  EXPECT_EQ(lower.steps, 20);
+  EXPECT_EQ(lower.hessian_batch, 64);
+  const UpperOptions upper =
+      parse_upper(table_of(subtable(bissl, "upper"), {{"data", "b"}, {"steps", int64_t{2}}}));
+  EXPECT_EQ(upper.data, "b");
+  EXPECT_EQ(upper.steps, 2);
+  EXPECT_EQ(upper.max_grad_norm, 10);
+  EXPECT_EQ(
+      parse_evaluate(table_of(subtable(kind("finetune").table, "evaluate"), {{"data", "t"}})).data,
+      "t");
+}
+
+TEST(StageOptions, ASchedulesAbsenceIsConstant) {
+  Table stage;
+  EXPECT_EQ(parse_schedule(stage).use, "constant");
+  stage.tables["schedule"] = table_of(subtable(kind("pretrain").table, "schedule"),
+                                      {{"use", "cosine"}, {"warmup_epochs", 2.0}, {"final", 0.25}});
+  const ScheduleOptions options = parse_schedule(stage);
+  EXPECT_EQ(options.use, "cosine");
+  EXPECT_EQ(options.warmup_epochs, 2.0);
+  EXPECT_EQ(options.warmup_steps, 0);
+  EXPECT_EQ(options.final, 0.25);
+}
+
+TEST(StageOptions, RulesSpeakOnCombinations) {
+  const TableSpec& schedule = subtable(kind("pretrain").table, "schedule");
+  EXPECT_EQ(findings(schedule, {}), Texts{});
+  EXPECT_EQ(findings(schedule, {{"warmup_epochs", 1.0}, {"warmup_steps", int64_t{5}}}),
+            Texts{"warmup_steps: warmup_epochs and warmup_steps are both given; give one of them"});
+  EXPECT_EQ(findings(schedule, {{"final", 0.5}}),
+            Texts{"warning final: has no effect with use = \"constant\""});
+  EXPECT_EQ(findings(schedule, {{"final", 0.5}, {"use", "cosine"}}), Texts{});
+  const TableSpec& bissl = kind("bissl").table;
+  EXPECT_EQ(findings(bissl, {{"adaptation_strength", 0.5}}),
+            Texts{"warning adaptation_strength: has no effect with adaptation_every = 0"});
+  EXPECT_EQ(findings(bissl, {{"adaptation_strength", 0.5}, {"adaptation_every", int64_t{1}}}),
+            Texts{});
+}
+
+void expect_sound(const TableSpec& table, const std::string& name) {
+  EXPECT_EQ(faults(table.parameters), Texts{}) << name;
+  for (const SubtableSpec& sub : table.tables) {
+    expect_sound(sub.table, name + "." + sub.name);
+  }
+}
+
+TEST(StageKinds, AreDeclaredSoundly) {
+  Texts names;
+  for (const StageKindSpec& spec : stage_kinds()) {
+    names.push_back(spec.name);
+    EXPECT_FALSE(spec.summary.empty());
+    expect_sound(spec.table, spec.name);
+  }
+  EXPECT_EQ(names, (Texts{"pretrain", "bissl", "finetune"}));
+}
+
+TEST(StageKinds, KnowTheirParentsAndData) {
+  EXPECT_FALSE(kind("pretrain").needs_parent);
+  EXPECT_TRUE(kind("bissl").needs_parent);
+  EXPECT_TRUE(kind("finetune").needs_parent);
+  EXPECT_FALSE(kind("finetune").may_be_parent);
+  EXPECT_EQ(kind("bissl").data_keys, (Texts{"lower.data", "upper.data"}));
+  EXPECT_EQ(kind("finetune").data_keys, (Texts{"data", "evaluate.data"}));
+  EXPECT_EQ(kind("bissl").inherit_into, "lower");
+  EXPECT_EQ(kind("bissl").inherit_kind, "pretrain");
+}
+
+}  // namespace
+}  // namespace bissl

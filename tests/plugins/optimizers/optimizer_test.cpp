@@ -1,0 +1,278 @@
+#include "bissl/optimizer.h"
+#include "bissl/error.h"
+#include "reference/golden.h"
+#include "sdk/plugin_library.h"
+
+#include <ATen/ops/full.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+
+#include <cmath>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace bissl {
+namespace {
+
+using nlohmann::json;
+using test::close;
+using test::pattern;
+
+const test::PluginLibrary& library() {
+  static const test::PluginLibrary loaded("optimizers");
+  return loaded;
+}
+
+/// An optimizer over a weight (3, 4) and a bias (4), started and driven as in
+/// tests/reference/training.py.
+class Training {
+ public:
+  Training(const std::string& name, const ParameterValues& values)
+      : parameters_{{"weight", pattern(20, {3, 4}).requires_grad_()},
+                    {"bias", pattern(21, {4}).requires_grad_()}},
+        optimizer_(library().make<Optimizer>(name, values, {.parameters = parameters_})) {}
+
+  void set_gradients(int64_t step, bool zero = false) {
+    for (size_t k = 0; k < parameters_.size(); ++k) {
+      const at::Tensor value = parameter(k).detach();
+      const at::Tensor slope =
+          pattern(30 + 2 * step + static_cast<int64_t>(k), value.sizes()) + 0.3 * value;
+      parameters_[k].second.mutable_grad() = zero ? slope * 0 : slope;
+    }
+  }
+
+  void step(int64_t step, double rate) {
+    set_gradients(step);
+    optimizer_->step(rate);
+  }
+
+  at::Tensor& parameter(size_t k) { return parameters_[k].second; }
+  Optimizer& optimizer() { return *optimizer_; }
+
+ private:
+  NamedTensors parameters_;
+  std::shared_ptr<Optimizer> optimizer_;
+};
+
+ParameterValues values_of(const json& options) {
+  ParameterValues values;
+  for (const auto& [name, value] : options.items()) {
+    if (value.is_boolean()) {
+      values[name] = value.get<bool>();
+    } else {
+      values[name] = value.get<double>();
+    }
+  }
+  return values;
+}
+
+TEST(Optimizers, FollowTheReferencesStepByStep) {
+  const json golden = test::golden("optimizers.json");
+  const auto rates = golden["rates"].get<std::vector<double>>();
+  ASSERT_EQ(golden["cases"].size(), 13U);
+  for (const json& expected : golden["cases"]) {
+    SCOPED_TRACE(expected["name"].get<std::string>() + expected["options"].dump());
+    Training training(expected["name"], values_of(expected["options"]));
+    EXPECT_EQ(training.optimizer().learning_rate(), expected["options"]["lr"]);
+    for (size_t step = 0; step < rates.size(); ++step) {
+      const bool zero = step == 0 && expected.value("zero_first_gradient", false);
+      training.set_gradients(static_cast<int64_t>(step), zero);
+      training.optimizer().step(rates[step]);
+      for (size_t k = 0; k < 2; ++k) {
+        ASSERT_TRUE(close(training.parameter(k), expected["trace"][step][k], 1e-12))
+            << "step " << step << ", parameter " << k;
+      }
+    }
+  }
+}
+
+const std::vector<std::pair<std::string, ParameterValues>>& all() {
+  static const std::vector<std::pair<std::string, ParameterValues>> optimizers{
+      {"sgd", {{"lr", 0.1}, {"momentum", 0.9}, {"nesterov", true}, {"weight_decay", 0.01}}},
+      {"lars", {{"lr", 0.5}, {"weight_decay", 0.01}, {"trust", 0.1}}},
+      {"adamw", {{"lr", 0.01}, {"weight_decay", 0.1}}}};
+  return optimizers;
+}
+
+TEST(Optimizers, GoOnFromASavedStateBitByBit) {
+  for (const auto& [name, values] : all()) {
+    SCOPED_TRACE(name);
+    Training whole(name, values);
+    Training resumed(name, values);
+    for (int64_t step = 0; step < 3; ++step) {
+      whole.step(step, 1.0 / static_cast<double>(step + 1));
+    }
+    NamedTensors saved;
+    for (const auto& [key, tensor] : whole.optimizer().state()) {
+      saved.emplace_back(key, tensor.clone());
+    }
+    resumed.optimizer().load_state(saved);
+    const c10::NoGradGuard no_grad;
+    for (size_t k = 0; k < 2; ++k) {
+      resumed.parameter(k).copy_(whole.parameter(k));
+    }
+    for (int64_t step = 3; step < 6; ++step) {
+      whole.step(step, 0.7);
+      resumed.step(step, 0.7);
+      for (size_t k = 0; k < 2; ++k) {
+        EXPECT_TRUE(whole.parameter(k).equal(resumed.parameter(k))) << "step " << step;
+      }
+    }
+    // What was saved is the optimizer's own copy no longer.
+    for (size_t i = 0; i < saved.size(); ++i) {
+      EXPECT_FALSE(saved[i].second.equal(resumed.optimizer().state()[i].second)) << saved[i].first;
+    }
+  }
+}
+
+TEST(Optimizers, AStateMatters) {
+  for (const auto& [name, values] : all()) {
+    Training first(name, values);
+    Training second(name, values);
+    first.step(0, 1);
+    const c10::NoGradGuard no_grad;
+    for (size_t k = 0; k < 2; ++k) {
+      second.parameter(k).copy_(first.parameter(k));
+    }
+    first.step(1, 1);
+    second.step(1, 1);
+    EXPECT_FALSE(first.parameter(0).equal(second.parameter(0))) << name;
+  }
+}
+
+std::string refusal(Optimizer& optimizer, const NamedTensors& state) {
+  try {
+    optimizer.load_state(state);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::input);
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(Optimizers, RefuseAStateThatDoesNotFit) {
+  Training sgd("sgd", {{"lr", 0.1}});
+  EXPECT_EQ(refusal(sgd.optimizer(), {}), "the optimizer's saved state has no \"momentum/weight\"");
+  EXPECT_EQ(refusal(sgd.optimizer(),
+                    {{"momentum/weight", at::zeros({3, 4})}, {"momentum/bias", at::zeros({2, 2})}}),
+            "the optimizer's saved state \"momentum/bias\" has shape [2, 2], expected [4]");
+  Training adamw("adamw", {{"lr", 0.1}});
+  EXPECT_EQ(refusal(adamw.optimizer(), {}), "the optimizer's saved state has no \"steps\"");
+  EXPECT_EQ(refusal(adamw.optimizer(), {{"steps", at::zeros({2}, at::kLong)}}),
+            "the optimizer's saved state \"steps\" has shape [2], expected [1]");
+}
+
+TEST(Optimizers, ARefusedStateChangesNothing) {
+  for (const auto& [name, values] : all()) {
+    SCOPED_TRACE(name);
+    Training touched(name, values);
+    Training untouched(name, values);
+    touched.step(0, 1);
+    untouched.step(0, 1);
+    NamedTensors state;
+    for (const auto& [key, tensor] : touched.optimizer().state()) {
+      state.emplace_back(key, at::full(tensor.sizes(), 7, tensor.options()));
+    }
+    state.pop_back();
+    EXPECT_NE(refusal(touched.optimizer(), state), "no error");
+    touched.step(1, 1);
+    untouched.step(1, 1);
+    EXPECT_TRUE(touched.parameter(0).equal(untouched.parameter(0)));
+    EXPECT_TRUE(touched.parameter(1).equal(untouched.parameter(1)));
+  }
+}
+
+TEST(Optimizers, LeaveAParameterWithoutGradientAlone) {
+  for (const auto& [name, values] : all()) {
+    SCOPED_TRACE(name);
+    Training training(name, values);
+    for (int64_t step = 0; step < 2; ++step) {
+      // From the second step on there is momentum, which must not move it either.
+      training.set_gradients(step);
+      if (step == 1) {
+        training.parameter(0).mutable_grad() = at::Tensor();
+      }
+      const at::Tensor weight = training.parameter(0).detach().clone();
+      const at::Tensor bias = training.parameter(1).detach().clone();
+      training.optimizer().step(1);
+      EXPECT_EQ(training.parameter(0).equal(weight), step == 1);
+      EXPECT_FALSE(training.parameter(1).equal(bias));
+    }
+  }
+}
+
+TEST(Optimizers, ARateOfZeroMovesNothing) {
+  for (const auto& [name, values] : all()) {
+    Training training(name, values);
+    const at::Tensor weight = training.parameter(0).detach().clone();
+    training.step(0, 0);
+    EXPECT_TRUE(training.parameter(0).equal(weight)) << name;
+  }
+}
+
+TEST(Optimizers, TheRateIsAFactorOnTheLearningRate) {
+  for (const auto& [name, values] : all()) {
+    SCOPED_TRACE(name);
+    ParameterValues halved = values;
+    halved["lr"] = std::get<double>(values.at("lr")) / 2;
+    Training half_rate(name, values);
+    Training half_lr(name, halved);
+    for (int64_t step = 0; step < 3; ++step) {
+      half_rate.step(step, 0.5);
+      half_lr.step(step, 1);
+    }
+    EXPECT_TRUE(half_rate.parameter(0).equal(half_lr.parameter(0)));
+    EXPECT_TRUE(half_rate.parameter(1).equal(half_lr.parameter(1)));
+  }
+}
+
+TEST(Optimizers, LeaveGradientsAsTheyAre) {
+  for (const auto& [name, values] : all()) {
+    Training training(name, values);
+    training.set_gradients(0);
+    const at::Tensor before = training.parameter(0).grad().clone();
+    training.optimizer().step(1);
+    EXPECT_TRUE(training.parameter(0).grad().equal(before)) << name;
+  }
+}
+
+TEST(Optimizers, TellTheirMomentum) {
+  EXPECT_EQ(library().make<Optimizer>("sgd", {{"lr", 0.1}, {"momentum", 0.7}})->momentum(), 0.7);
+  EXPECT_EQ(library().make<Optimizer>("lars", {{"lr", 0.1}, {"momentum", 0.6}})->momentum(), 0.6);
+  EXPECT_EQ(library().make<Optimizer>("adamw", {{"lr", 0.1}, {"beta1", 0.8}})->momentum(), 0.8);
+}
+
+TEST(Lars, AVanishedWeightStepsAtTheFullRate) {
+  // A weight of zero has no norm to scale by, so q = 1 and the step is that of plain descent.
+  at::Tensor weight = at::zeros({2, 2}, at::kDouble).requires_grad_();
+  const auto lars = library().make<Optimizer>(
+      "lars", {{"lr", 0.5}, {"momentum", 0.0}, {"trust", 0.001}}, {.parameters = {{"w", weight}}});
+  weight.mutable_grad() = at::full({2, 2}, 2.0, at::kDouble);
+  lars->step(1);
+  EXPECT_TRUE(close(weight, {-1.0, -1.0, -1.0, -1.0}, 0));
+  // Now ‖w‖ = 2 and ‖g‖ = 4, so the step is lr·trust·(2/4)·g = 0.0005.
+  lars->step(1);
+  EXPECT_TRUE(close(weight, {-1.0005, -1.0005, -1.0005, -1.0005}, 1e-15));
+}
+
+TEST(Optimizers, RulesSpeakOnCombinations) {
+  using Texts = std::vector<std::string>;
+  EXPECT_EQ(library().findings("sgd", {{"lr", 0.1}}), Texts{});
+  EXPECT_EQ(library().findings("sgd", {{"lr", 0.1}, {"nesterov", true}, {"momentum", 0.0}}),
+            Texts{"nesterov: needs a momentum of more than 0"});
+  for (const std::string name : {"sgd", "adamw"}) {
+    EXPECT_EQ(library().findings(name, {{"lr", 0.1}, {"weight_decay", 0.0}, {"decay_1d", false}}),
+              Texts{"warning decay_1d: has no effect without weight decay"})
+        << name;
+  }
+  for (const std::string name : {"sgd", "lars", "adamw"}) {
+    EXPECT_THROW(library().values(name), std::invalid_argument) << "the rate must be given";
+    EXPECT_THROW(library().values(name, {{"lr", -0.1}}), std::invalid_argument);
+    EXPECT_THROW(library().values(name, {{"lr", NAN}}), std::invalid_argument);
+  }
+  EXPECT_THROW(library().values("lars", {{"lr", 0.1}, {"trust", 0.0}}), std::invalid_argument);
+}
+
+}  // namespace
+}  // namespace bissl
