@@ -28,7 +28,7 @@ inline void expect_hessian_products(TensorList parameters, const std::function<a
     along = along + first[i].mul(x[i]).sum();
   }
   TensorList product =
-      torch::autograd::grad({along}, parameters, {}, c10::nullopt, false, /*allow_unused=*/true);
+      torch::autograd::grad({along}, parameters, {}, {}, false, /*allow_unused=*/true);
   for (size_t i = 0; i < product.size(); ++i) {
     if (!product[i].defined()) {
       product[i] = parameters[i].detach().mul(0);

@@ -261,9 +261,9 @@ def adamw_case(betas, epsilon, decay, decay_1d):
 
 
 def lars_case(momentum, decay, trust, decay_1d, scale_1d, zero_first_gradient=False):
-    """You et al. 2017, equation 6: the local rate is trust·‖w‖/‖g‖, where g holds the weight decay
-    (their algorithm 1 writes its bound ‖∇‖ + β·‖w‖). The global rate stands outside the momentum,
-    as in every published implementation for self-supervised learning."""
+    """You et al. 2017 (arXiv 1708.03888): the local rate is trust·‖w‖/‖g‖, where g holds the weight
+    decay (their algorithm 1 has the bound ‖∇‖ + β·‖w‖ in its place). The global rate stands outside
+    the momentum, as it does in torch.optim.SGD."""
     lr = 0.3
     weights = {name: value.numpy() for name, value in start().items()}
     momenta = {name: numpy.zeros_like(value) for name, value in weights.items()}

@@ -154,7 +154,7 @@ TEST(ResNet, IsTwiceDifferentiableWhileTraining) {
 }
 
 TEST(ResNet, StartsAsTorchvisionDoes) {
-  // Normal with variance 2/(fan out), scale 1 and bias 0; both factories' calls differ.
+  // Normal with variance 2/(fan out), scale 1 and bias 0; another network gets other weights.
   const auto backbone = make("resnet18", 3, 64, "small");
   const auto tensors = state(backbone->module());
   const at::Tensor& convolution = tensors.at("layer4.1.conv2.weight");

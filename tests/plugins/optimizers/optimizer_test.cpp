@@ -119,7 +119,7 @@ TEST(Optimizers, GoOnFromASavedStateBitByBit) {
         EXPECT_TRUE(whole.parameter(k).equal(resumed.parameter(k))) << "step " << step;
       }
     }
-    // What was saved is the optimizer's own copy no longer.
+    // Loading copies: the steps since then left what was saved alone.
     for (size_t i = 0; i < saved.size(); ++i) {
       EXPECT_FALSE(saved[i].second.equal(resumed.optimizer().state()[i].second)) << saved[i].first;
     }
