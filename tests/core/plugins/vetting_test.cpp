@@ -82,16 +82,16 @@ TEST(PluginVetting, OtherLibrariesAreLoadedAfterACrash) {
 TEST(Vet, GivesTheProblemsOfTheTrial) {
   const LoadProblem problem{"p", "s", "c", "found \"ü\"\n", "expected", "advice"};
   EXPECT_EQ(vet("p", seconds(10),
-                [&](const Progress&) {
+                [&](const StepObserver&) {
                   return std::vector{problem, problem};
                 }),
             (std::vector{problem, problem}));
   EXPECT_TRUE(
-      vet("p", seconds(10), [](const Progress&) { return std::vector<LoadProblem>{}; }).empty());
+      vet("p", seconds(10), [](const StepObserver&) { return std::vector<LoadProblem>{}; }).empty());
 }
 
 TEST(Vet, BytesThatAreNotUtf8Survive) {
-  const auto problems = vet("p", seconds(10), [](const Progress&) {
+  const auto problems = vet("p", seconds(10), [](const StepObserver&) {
     return std::vector{LoadProblem{"p", "s", "c", "bad \xff byte", "e", "a"}};
   });
   ASSERT_EQ(problems.size(), 1U);
@@ -99,7 +99,7 @@ TEST(Vet, BytesThatAreNotUtf8Survive) {
 }
 
 TEST(Vet, ExceptionOfTheTrial) {
-  const auto problems = vet("p", seconds(10), [](const Progress&) -> std::vector<LoadProblem> {
+  const auto problems = vet("p", seconds(10), [](const StepObserver&) -> std::vector<LoadProblem> {
     throw std::runtime_error("no memory");
   });
   ASSERT_EQ(problems.size(), 1U);
@@ -109,7 +109,7 @@ TEST(Vet, ExceptionOfTheTrial) {
 }
 
 TEST(Vet, ExitWithoutAnswerIsNoSuccess) {
-  const auto problems = vet("p", seconds(10), [](const Progress& progress) {
+  const auto problems = vet("p", seconds(10), [](const StepObserver& progress) {
     progress("registering");
     _exit(0);
     return std::vector<LoadProblem>{};
@@ -122,7 +122,7 @@ TEST(Vet, ExitWithoutAnswerIsNoSuccess) {
 TEST(Vet, SignalHandlersOfTheHostDoNotRunInTheChild) {
   static volatile std::sig_atomic_t handled = 0;
   const auto previous = std::signal(SIGTERM, [](int) { handled = 1; });
-  const auto problems = vet("p", seconds(10), [](const Progress&) {
+  const auto problems = vet("p", seconds(10), [](const StepObserver&) {
     std::raise(SIGTERM);
     return std::vector<LoadProblem>{};
   });
@@ -140,7 +140,7 @@ TEST(Vet, WorksWithClosedStandardStreams) {
   close(STDERR_FILENO);
   const LoadProblem problem{"p", "s", "c", "f", "e", "a"};
   const auto problems =
-      vet("p", seconds(10), [&](const Progress&) { return std::vector{problem}; });
+      vet("p", seconds(10), [&](const StepObserver&) { return std::vector{problem}; });
   dup2(output, STDOUT_FILENO);
   dup2(errors, STDERR_FILENO);
   close(output);
@@ -151,9 +151,9 @@ TEST(Vet, WorksWithClosedStandardStreams) {
 TEST(Vet, WorksWhereChildrenAreReapedByTheSystem) {
   const auto previous = std::signal(SIGCHLD, SIG_IGN);
   EXPECT_TRUE(
-      vet("p", seconds(10), [](const Progress&) { return std::vector<LoadProblem>{}; }).empty());
+      vet("p", seconds(10), [](const StepObserver&) { return std::vector<LoadProblem>{}; }).empty());
   const auto problems =
-      vet("p", seconds(10), [](const Progress&) -> std::vector<LoadProblem> { std::abort(); });
+      vet("p", seconds(10), [](const StepObserver&) -> std::vector<LoadProblem> { std::abort(); });
   std::signal(SIGCHLD, previous);
   ASSERT_EQ(problems.size(), 1U);
   EXPECT_EQ(problems[0].code, "not_vetted");
@@ -161,7 +161,7 @@ TEST(Vet, WorksWhereChildrenAreReapedByTheSystem) {
 
 TEST(Vet, ProcessThatOutlivesTheTrialDoesNotHoldItUp) {
   const auto begin = std::chrono::steady_clock::now();
-  EXPECT_TRUE(vet("p", seconds(30), [](const Progress&) {
+  EXPECT_TRUE(vet("p", seconds(30), [](const StepObserver&) {
                 if (fork() == 0) {
                   std::this_thread::sleep_for(seconds(5));
                   _exit(0);
