@@ -4,7 +4,7 @@
 #include "models/gradients.h"
 #include "models/module_state.h"
 
-#include <torch/nn/module.h>
+#include <c10/core/GradMode.h>
 
 #include <cmath>
 
@@ -39,16 +39,16 @@ PretextStep LowerLevel::step(const at::Tensor& views, double rate) {
   PretextStep result;
   TensorList gradients;
   {
-    const at::AutoGradMode grad(true);
+    const c10::AutoGradMode grad(true);
     const at::Tensor loss = pretext_.loss(backbone_, views);
     result.loss = loss.item<double>();
     gradients = gradients_of(loss, tensors_of(parameters_));
   }
-  const at::NoGradGuard no_grad;
+  const c10::NoGradGuard no_grad;
   if (!anchor_.empty()) {
     double squared = 0;
     for (size_t i = 0; i < backbone_parameters_; ++i) {
-      const at::Tensor difference = parameters_[i].second - anchor_[i];
+      const at::Tensor difference = parameters_[i].second.sub(anchor_[i]);
       squared += dot({difference}, {difference});
       gradients[i] = gradients[i].add(difference, lambda_);
     }

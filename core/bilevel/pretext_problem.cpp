@@ -4,7 +4,7 @@
 #include "models/gradients.h"
 #include "models/module_state.h"
 
-#include <torch/nn/module.h>
+#include <c10/core/GradMode.h>
 
 namespace bissl {
 
@@ -24,7 +24,7 @@ PretextProblem::PretextProblem(Backbone& backbone, Pretext& pretext, at::Tensor 
 
 at::Tensor PretextProblem::loss() {
   const EvaluationGuard guard({&backbone_.module(), &pretext_.module()}, noise_seed_);
-  const at::AutoGradMode grad(true);
+  const c10::AutoGradMode grad(true);
   return pretext_.loss(backbone_, views_);
 }
 
@@ -42,7 +42,7 @@ TensorList PretextProblem::gradient(const TensorList& shift) {
   }
   // Through variable_data the weights move without their version counters, which a kept graph
   // checks; copying the saved values back restores them to the bit.
-  const at::NoGradGuard no_grad;
+  const c10::NoGradGuard no_grad;
   const TensorList saved = copy(parameters_);
   TensorList weights;
   for (const at::Tensor& parameter : parameters_) {

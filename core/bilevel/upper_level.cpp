@@ -5,7 +5,7 @@
 #include "models/gradients.h"
 #include "models/module_state.h"
 
-#include <torch/nn/module.h>
+#include <c10/core/GradMode.h>
 
 #include <cmath>
 
@@ -21,7 +21,7 @@ struct TwoPartGradient {
 
 TwoPartGradient downstream_gradient(Backbone& backbone, Downstream& downstream,
                                     const at::Tensor& images, const at::Tensor& targets) {
-  const at::AutoGradMode grad(true);
+  const c10::AutoGradMode grad(true);
   const TensorList backbone_parameters = tensors_of(trainable_parameters(backbone.module()));
   TensorList all = backbone_parameters;
   for (const auto& entry : trainable_parameters(downstream.module())) {
@@ -52,7 +52,7 @@ NamedTensors upper_parameters(Backbone& upper, Downstream& downstream) {
 
 void adapt_upper_backbone(Backbone& upper, Backbone& lower, double strength) {
   TensorList weights = tensors_of(trainable_parameters(upper.module()));
-  const at::NoGradGuard no_grad;
+  const c10::NoGradGuard no_grad;
   scale(weights, 1.0 - strength);
   add_scaled(weights, strength, tensors_of(trainable_parameters(lower.module())));
 }
@@ -73,7 +73,7 @@ UpperGradient UpperLevel::gradient(const at::Tensor& images, const at::Tensor& t
                                 noise_seed);
     through_lower = downstream_gradient(models_.lower, models_.downstream, images, targets);
   }
-  const at::NoGradGuard no_grad;
+  const c10::NoGradGuard no_grad;
   const TensorList& u = through_lower.backbone;
   HypergradientSolution solution = hypergradient_.solve(u, lower);
 
@@ -102,7 +102,7 @@ UpperGradient UpperLevel::gradient(const at::Tensor& images, const at::Tensor& t
 UpperStep UpperLevel::step(const at::Tensor& images, const at::Tensor& targets, LowerProblem& lower,
                            uint64_t noise_seed, double rate) {
   UpperGradient gradient = this->gradient(images, targets, lower, noise_seed);
-  const at::NoGradGuard no_grad;
+  const c10::NoGradGuard no_grad;
   TensorList all = std::move(gradient.backbone);
   all.insert(all.end(), gradient.head.begin(), gradient.head.end());
   UpperStep report = gradient.report;

@@ -65,4 +65,10 @@ void load_module_state(torch::nn::Module& module, const NamedTensors& state,
   }
 }
 
+void set_training(torch::nn::Module& module, bool training) { module.train(training); }
+
+bool is_training(const torch::nn::Module& module) { return module.is_training(); }
+
+void move_to(torch::nn::Module& module, c10::Device device) { module.to(device); }
+
 }  // namespace bissl

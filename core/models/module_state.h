@@ -2,6 +2,8 @@
 
 #include "bissl/tensor_list.h"
 
+#include <c10/core/Device.h>
+
 #include <string>
 
 namespace torch::nn {
@@ -24,5 +26,12 @@ NamedTensors module_state(const torch::nn::Module& module);
 /// name is missing or unknown or a shape differs; the module is then unchanged.
 void load_module_state(torch::nn::Module& module, const NamedTensors& state,
                        const std::string& what);
+
+/// Puts the module and its children into training or evaluation mode.
+void set_training(torch::nn::Module& module, bool training);
+bool is_training(const torch::nn::Module& module);
+
+/// Moves all parameters and buffers.
+void move_to(torch::nn::Module& module, c10::Device device);
 
 }  // namespace bissl

@@ -261,9 +261,12 @@ class PipelineReader {
   void check_data_key(const StageDraft& draft, const std::string& key, const std::string& path) {
     const ConfigEntry* entry = draft.table.find_path(key);
     const ParameterSpec* spec = find_parameter(draft.kind->table, key);
-    if (entry == nullptr || spec == nullptr ||
-        (spec->default_value == Value(std::string()) &&
-         entry->value.scalar == spec->default_value)) {
+    if (entry == nullptr || spec == nullptr) {
+      return;
+    }
+    const auto* default_name = std::get_if<std::string>(&spec->default_value);
+    if (default_name != nullptr && default_name->empty() &&
+        entry->value.scalar == spec->default_value) {
       return;  // an empty text names none, where that is the default
     }
     const auto check = [&](const ConfigNode& node) {

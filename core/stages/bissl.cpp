@@ -12,7 +12,7 @@
 #include "stages/session.h"
 #include "stages/stages.h"
 
-#include <torch/nn/module.h>
+#include <c10/core/GradMode.h>
 
 #include <cmath>
 #include <map>
@@ -204,12 +204,12 @@ void BisslStage::run_warmup(Session& session, int64_t& step) {
                           double(upper_source_->samples()) / double(upper_options_.batch));
   const NamedTensors parameters = trainable_parameters(downstream_->module());
   // The frozen backbone is in evaluation mode: its running statistics do not move.
-  upper_backbone_->module().eval();
+  set_training(upper_backbone_->module(), false);
   for (; step < steps; ++step) {
     const Batch batch = upper_batches_->next();
     at::Tensor features;
     {
-      const at::NoGradGuard no_grad;
+      const c10::NoGradGuard no_grad;
       features = upper_backbone_->forward(batch.views[0].to(context_.settings.device));
     }
     const at::Tensor loss = downstream_->loss(downstream_->forward(features),
@@ -223,7 +223,7 @@ void BisslStage::run_warmup(Session& session, int64_t& step) {
     warmup_optimizer_->step(schedule.rate(step));
     session.done(step, {{"loss", value}}, {{"phase", "warmup"}});
   }
-  upper_backbone_->module().train();
+  set_training(upper_backbone_->module(), true);
 }
 
 void BisslStage::lower_step(Session& session, int64_t step, int64_t round, int64_t within) {

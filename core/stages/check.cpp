@@ -12,8 +12,6 @@
 #include "stages/options.h"
 #include "stages/runner.h"
 
-#include <torch/nn/module.h>
-
 #include <chrono>
 #include <map>
 

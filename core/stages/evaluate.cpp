@@ -1,11 +1,13 @@
 #include "stages/evaluate.h"
 
 #include "bissl/error.h"
+#include "models/module_state.h"
 #include "stages/networks.h"
 #include "stages/options.h"
 
+#include <c10/core/GradMode.h>
+
 #include <fmt/ranges.h>
-#include <torch/nn/module.h>
 
 namespace bissl {
 namespace {
@@ -14,13 +16,13 @@ namespace {
 class EvaluationMode {
  public:
   EvaluationMode(torch::nn::Module& first, torch::nn::Module& second)
-      : first_(first), second_(second), training_(first.is_training()) {
-    first_.eval();
-    second_.eval();
+      : first_(first), second_(second), training_(is_training(first)) {
+    set_training(first_, false);
+    set_training(second_, false);
   }
   ~EvaluationMode() {
-    first_.train(training_);
-    second_.train(training_);
+    set_training(first_, training_);
+    set_training(second_, training_);
   }
   EvaluationMode(const EvaluationMode&) = delete;
   EvaluationMode& operator=(const EvaluationMode&) = delete;
@@ -53,7 +55,7 @@ Metrics evaluate(const StageContext& context, const Table& table, Backbone& back
         context.stage.name, found.channels, found.height, found.width, shape.channels, shape.height,
         shape.width);
   }
-  const at::NoGradGuard no_grad;
+  const c10::NoGradGuard no_grad;
   const EvaluationMode mode(backbone.module(), downstream.module());
   const std::unique_ptr<MetricAccumulator> metrics = downstream.metrics();
   Prefetcher batches(source, 0, source->batches(), context.settings.loader_threads);

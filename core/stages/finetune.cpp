@@ -12,7 +12,7 @@
 #include "store/checkpoint.h"
 #include "store/posix_file.h"
 
-#include <torch/nn/module.h>
+#include <c10/core/GradMode.h>
 
 #include <cmath>
 
@@ -67,7 +67,7 @@ void Repeat::build() {
     parameters_.emplace_back("head." + name, tensor);
   }
   if (options_.freeze_backbone) {
-    backbone_->module().eval();
+    set_training(backbone_->module(), false);
   } else {
     for (const auto& [name, tensor] : trainable_parameters(backbone_->module())) {
       parameters_.emplace_back("backbone." + name, tensor);
@@ -81,7 +81,7 @@ double Repeat::step(const Batch& batch, double rate) {
   const at::Tensor targets = batch.targets.to(context_.settings.device);
   at::Tensor features;
   {
-    const at::AutoGradMode grad(!options_.freeze_backbone);
+    const c10::AutoGradMode grad(!options_.freeze_backbone);
     features = backbone_->forward(images);
   }
   const at::Tensor loss = downstream_->loss(downstream_->forward(features), targets);

@@ -7,8 +7,6 @@
 #include "models/module_state.h"
 #include "store/safetensors.h"
 
-#include <torch/nn/module.h>
-
 namespace bissl {
 
 uint64_t StageContext::seed_for(const std::string& use) const {
@@ -19,8 +17,8 @@ std::shared_ptr<Backbone> make_backbone(const StageContext& context, const Image
                                         uint64_t seed) {
   seed_generator(seed);
   auto backbone = create_guarded(context.pipeline.backbone, BackboneContext{input});
-  backbone->module().to(context.settings.device);
-  backbone->module().train();
+  move_to(backbone->module(), context.settings.device);
+  set_training(backbone->module(), true);
   return backbone;
 }
 
@@ -28,8 +26,8 @@ std::shared_ptr<Pretext> make_pretext(const StageContext& context, const Compone
                                       const Backbone& backbone, uint64_t seed) {
   seed_generator(seed);
   auto pretext = create_guarded(choice, PretextContext{backbone.features()});
-  pretext->module().to(context.settings.device);
-  pretext->module().train();
+  move_to(pretext->module(), context.settings.device);
+  set_training(pretext->module(), true);
   return pretext;
 }
 
@@ -38,8 +36,8 @@ std::shared_ptr<Downstream> make_downstream(const StageContext& context,
                                             int64_t classes, uint64_t seed) {
   seed_generator(seed);
   auto downstream = create_guarded(choice, DownstreamContext{backbone.features(), classes});
-  downstream->module().to(context.settings.device);
-  downstream->module().train();
+  move_to(downstream->module(), context.settings.device);
+  set_training(downstream->module(), true);
   return downstream;
 }
 

@@ -6,8 +6,6 @@
 #include "stages/session.h"
 #include "stages/stages.h"
 
-#include <torch/nn/module.h>
-
 namespace bissl {
 
 nlohmann::json run_pretrain(const StageContext& context) {

@@ -8,8 +8,6 @@
 #include "store/checkpoint.h"
 #include "telemetry/interrupt.h"
 
-#include <torch/nn/module.h>
-
 namespace bissl {
 namespace {
 

@@ -152,13 +152,20 @@ TEST_F(RunTest, ADamagedStageIsComputedAgain) {
 }
 
 TEST_F(RunTest, PluginsAreFoundAndRefused) {
-  const Outcome plugins = run_bissl({"plugins", "--json", "--plugin-path", fixture_plugin_folder});
+  const std::filesystem::path bad = folder_.path() / "plugins";
+  std::filesystem::create_directory(bad);
+  for (const char* library : {"no_entry.so", "aborts.so"}) {
+    std::filesystem::copy(std::filesystem::path(fixture_plugin_folder) / library, bad / library);
+  }
+  const Outcome plugins = run_bissl({"plugins", "--json", "--plugin-path", bad.string()});
   ASSERT_EQ(plugins.code, 0) << plugins.err;
-  const auto list = nlohmann::json::parse(plugins.out);
   EXPECT_NE(plugins.out.find("resnet18"), std::string::npos);
-  EXPECT_FALSE(list.at("problems").empty());
+  const auto problems = nlohmann::json::parse(plugins.out).at("problems");
+  ASSERT_EQ(problems.size(), 2);
+  EXPECT_EQ(problems[0].at("code"), "crashed");
+  EXPECT_EQ(problems[1].at("code"), "no_entry");
   const Outcome without =
-      run_bissl({"plugins", "--json", "--no-third-party", "--plugin-path", fixture_plugin_folder});
+      run_bissl({"plugins", "--json", "--no-third-party", "--plugin-path", bad.string()});
   EXPECT_TRUE(nlohmann::json::parse(without.out).at("problems").empty());
   const Outcome described = run_bissl({"describe", "simclr"});
   EXPECT_EQ(described.code, 0);
