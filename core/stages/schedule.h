@@ -13,7 +13,8 @@ class Schedule {
   Schedule(const ScheduleOptions& options, int64_t total, double steps_per_epoch);
 
   /// The factor for step `step` in 0 … total − 1. During a warm-up of w steps it is (step + 1)/w.
-  /// Then a cosine falls from 1 to `final`, which the last step reaches.
+  /// Then a cosine falls from 1 to `final`, which the last step reaches (a single step after the
+  /// warm-up has 1).
   double rate(int64_t step) const;
 
  private:

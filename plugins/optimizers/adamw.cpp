@@ -76,7 +76,6 @@ class AdamW : public Optimizer {
   }
 
   double learning_rate() const override { return options_.lr; }
-  double momentum() const override { return options_.beta1; }
 
   NamedTensors state() const override {
     NamedTensors state{{"steps", at::tensor(steps_)}};

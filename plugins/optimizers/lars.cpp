@@ -99,7 +99,8 @@ void add_lars(Registrar& registrar) {
   registrar.add<Optimizer>(
       {.name = "lars",
        .summary = "momentum with a rate for each layer, for large batches",
-       .source = "You et al. 2017, arXiv 1708.03888, algorithm 1"},
+       .source =
+           "You et al. 2017, arXiv 1708.03888; the trust ratio is taken over gradient plus decay"},
       schema(),
       [](const Options& options, const OptimizerContext& context) -> std::shared_ptr<Optimizer> {
         return std::make_shared<Lars>(options, context);

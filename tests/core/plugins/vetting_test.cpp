@@ -86,8 +86,9 @@ TEST(Vet, GivesTheProblemsOfTheTrial) {
                   return std::vector{problem, problem};
                 }),
             (std::vector{problem, problem}));
-  EXPECT_TRUE(
-      vet("p", seconds(10), [](const StepObserver&) { return std::vector<LoadProblem>{}; }).empty());
+  EXPECT_TRUE(vet("p", seconds(10), [](const StepObserver&) {
+                return std::vector<LoadProblem>{};
+              }).empty());
 }
 
 TEST(Vet, BytesThatAreNotUtf8Survive) {
@@ -150,8 +151,9 @@ TEST(Vet, WorksWithClosedStandardStreams) {
 
 TEST(Vet, WorksWhereChildrenAreReapedByTheSystem) {
   const auto previous = std::signal(SIGCHLD, SIG_IGN);
-  EXPECT_TRUE(
-      vet("p", seconds(10), [](const StepObserver&) { return std::vector<LoadProblem>{}; }).empty());
+  EXPECT_TRUE(vet("p", seconds(10), [](const StepObserver&) {
+                return std::vector<LoadProblem>{};
+              }).empty());
   const auto problems =
       vet("p", seconds(10), [](const StepObserver&) -> std::vector<LoadProblem> { std::abort(); });
   std::signal(SIGCHLD, previous);

