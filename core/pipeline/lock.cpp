@@ -121,7 +121,7 @@ void replace_data_name(json& table, const std::string& key,
   if (found == values.end()) {
     return;
   }
-  if (found->is_string() && *found != "") {
+  if (found->is_string() && !found->get_ref<const std::string&>().empty()) {
     *found = stand_in(found->get<std::string>());
   } else if (found->is_array()) {
     for (json& item : *found) {

@@ -113,6 +113,7 @@ std::vector<StageDraft> StageGraph::resolve(const ConfigNode& stages) {
     inherit(drafts_[stage]);
   }
   std::vector<StageDraft> result;
+  result.reserve(drafts_.size());
   for (const size_t stage : order) {
     result.push_back(std::move(drafts_[stage]));
   }
