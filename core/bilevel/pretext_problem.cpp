@@ -6,7 +6,17 @@
 
 #include <c10/core/GradMode.h>
 
+#include <atomic>
+
 namespace bissl {
+namespace {
+
+uint64_t next_id() {
+  static std::atomic<uint64_t> last = 0;
+  return ++last;
+}
+
+}  // namespace
 
 PretextProblem::PretextProblem(Backbone& backbone, Pretext& pretext, at::Tensor views,
                                double lambda, uint64_t noise_seed)
@@ -14,7 +24,8 @@ PretextProblem::PretextProblem(Backbone& backbone, Pretext& pretext, at::Tensor 
       pretext_(pretext),
       views_(std::move(views)),
       lambda_(lambda),
-      noise_seed_(noise_seed) {
+      noise_seed_(noise_seed),
+      id_(next_id()) {
   const NamedTensors parameters = trainable_parameters(backbone.module());
   parameters_ = tensors_of(parameters);
   for (const auto& entry : parameters) {
@@ -38,7 +49,10 @@ TensorList PretextProblem::hessian_product(const TensorList& x) {
 
 TensorList PretextProblem::gradient(const TensorList& shift) {
   if (shift.empty()) {
-    return gradients_of(loss(), parameters_);
+    if (gradient_.empty()) {
+      gradient_ = hessian_ ? hessian_->gradient() : gradients_of(loss(), parameters_);
+    }
+    return copy(gradient_);
   }
   // Through variable_data the weights move without their version counters, which a kept graph
   // checks; copying the saved values back restores them to the bit.

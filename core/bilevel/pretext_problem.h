@@ -21,8 +21,10 @@ class PretextProblem : public LowerProblem {
 
   TensorList hessian_product(const TensorList& x) override;
   TensorList gradient(const TensorList& shift) override;
+  const TensorList& parameters() const override { return parameters_; }
   double lambda() const override { return lambda_; }
   const std::vector<std::string>& parameter_names() const override { return names_; }
+  uint64_t id() const override { return id_; }
 
   /// ∇_θ and products are counted for the reports.
   int64_t products() const { return products_; }
@@ -35,9 +37,11 @@ class PretextProblem : public LowerProblem {
   at::Tensor views_;
   double lambda_;
   uint64_t noise_seed_;
+  uint64_t id_;
   TensorList parameters_;
   std::vector<std::string> names_;
   std::optional<HessianOperator> hessian_;
+  TensorList gradient_;  ///< at θ_P, once asked for
   int64_t products_ = 0;
 };
 

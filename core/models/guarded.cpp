@@ -104,12 +104,8 @@ class GuardedHypergradient : public Guarded<Hypergradient> {
     const c10::NoGradGuard no_grad;
     return call("solve", [&](Hypergradient& inner) { return inner.solve(u, lower); });
   }
-  bool needs_hessian() const override {
-    return call("needs_hessian", [](Hypergradient& inner) { return inner.needs_hessian(); });
-  }
-  int64_t products_per_solve() const override {
-    return call("products_per_solve",
-                [](Hypergradient& inner) { return inner.products_per_solve(); });
+  HypergradientNeeds needs() const override {
+    return call("needs", [](Hypergradient& inner) { return inner.needs(); });
   }
   NamedTensors state() const override {
     return call("state", [](Hypergradient& inner) { return inner.state(); });
@@ -131,6 +127,10 @@ class GuardedOptimizer : public Guarded<Optimizer> {
   }
   double momentum() const override {
     return call("momentum", [](Optimizer& inner) { return inner.momentum(); });
+  }
+  TensorList preconditioner() const override {
+    const c10::NoGradGuard no_grad;
+    return call("preconditioner", [](Optimizer& inner) { return inner.preconditioner(); });
   }
   NamedTensors state() const override {
     return call("state", [](Optimizer& inner) { return inner.state(); });

@@ -196,7 +196,8 @@ void StageCheck::check_bissl() {
   const PretextNetworks networks = build_pretext(lower_table, lower.data);
   downstream_gradient(*networks.backbone, upper_table, upper.data, probe_samples, false);
   pretext_gradient(networks, lower_table, lower.data, probe_samples);
-  if (hypergradient->needs_hessian()) {
+  const HypergradientNeeds needs = hypergradient->needs();
+  if (needs.hessian_products > 0) {
     hessian_product(networks, lower_table, lower.data, probe_samples);
   }
   warn_about_pull(options, lower, networks);
@@ -208,9 +209,10 @@ void StageCheck::check_bissl() {
   }
   const int64_t upper_passes = options.gamma == 0 ? 1 : 2;
   plan_.steps = warmup + options.rounds * (lower.steps + upper.steps);
-  plan_.gradients = warmup + options.rounds * (lower.steps + upper.steps * upper_passes +
-                                               (hypergradient->needs_hessian() ? 1 : 0));
-  plan_.hessian_products = options.rounds * upper.steps * hypergradient->products_per_solve();
+  plan_.gradients =
+      warmup + options.rounds * (lower.steps + upper.steps * (upper_passes + needs.gradients) +
+                                 (needs.hessian_products > 0 ? 1 : 0));
+  plan_.hessian_products = options.rounds * upper.steps * needs.hessian_products;
   if (!measure_) {
     return;
   }

@@ -182,8 +182,7 @@ class ConjugateGradient : public Hypergradient {
     return solution;
   }
 
-  bool needs_hessian() const override { return true; }
-  int64_t products_per_solve() const override { return options_.iterations; }
+  HypergradientNeeds needs() const override { return {.hessian_products = options_.iterations}; }
 
  private:
   Options options_;

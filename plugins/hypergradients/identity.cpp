@@ -13,8 +13,7 @@ class Identity : public Hypergradient {
     return solution;
   }
 
-  bool needs_hessian() const override { return false; }
-  int64_t products_per_solve() const override { return 0; }
+  HypergradientNeeds needs() const override { return {}; }
 };
 
 }  // namespace

@@ -9,6 +9,8 @@
 #include "bissl/plugin.h"
 #include "bissl/pretext.h"
 
+#include <ATen/ops/ones_like.h>
+
 namespace bissl {
 
 Registrar::~Registrar() = default;
@@ -27,6 +29,31 @@ int64_t Dataset::label(int64_t index) const { return get(index).label; }
 void Pretext::after_step(Backbone& /*backbone*/) {}
 
 double Optimizer::momentum() const { return 0.0; }
+
+TensorList Optimizer::preconditioner() const { return {}; }
+
+int64_t LowerProblem::trajectory_size() const { return 0; }
+
+double LowerProblem::trajectory_rate(int64_t /*back*/) const {
+  fail_run("this lower problem has no recorded steps");
+}
+
+TensorList LowerProblem::trajectory_product(int64_t /*back*/, const TensorList& /*x*/) {
+  fail_run("this lower problem has no recorded steps");
+}
+
+TensorList LowerProblem::preconditioner() {
+  TensorList ones;
+  for (const at::Tensor& parameter : parameters()) {
+    ones.push_back(at::ones_like(parameter));
+  }
+  return ones;
+}
+
+const std::vector<KroneckerFactors>& LowerProblem::kronecker_factors() {
+  static const std::vector<KroneckerFactors> none;
+  return none;
+}
 
 NamedTensors Hypergradient::state() const { return {}; }
 

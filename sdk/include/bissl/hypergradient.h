@@ -9,6 +9,15 @@
 
 namespace bissl {
 
+/// The curvature of one layer as a Kronecker product (Martens and Grosse 2015, arXiv 1503.05671;
+/// convolutions as in Grosse and Martens 2016, arXiv 1602.01407): the block of H that belongs to
+/// its weight W, seen as a matrix (outputs, inputs), is about `output` ⊗ `input`.
+struct KroneckerFactors {
+  size_t weight = 0;  ///< index of the weight in the lists of parameters
+  at::Tensor input;   ///< A, (I, I): mean of a·aᵀ over samples, summed over positions
+  at::Tensor output;  ///< G, (O, O): mean of g·gᵀ over samples and positions, for a sum loss
+};
+
 /// The lower level as a hypergradient approximator sees it: θ_P, φ_P and the pretext batch are
 /// fixed while it exists, and H = ∇²_θ L_P(θ_P, φ_P) with φ_P held constant.
 ///
@@ -22,14 +31,39 @@ class BISSL_API LowerProblem {
   virtual TensorList hessian_product(const TensorList& x) = 0;
 
   /// ∇_θ L_P(θ_P + shift, φ_P) on the same batch with the same random numbers. An empty `shift`
-  /// stands for zero.
+  /// stands for zero; that gradient is computed once and kept.
   virtual TensorList gradient(const TensorList& shift) = 0;
+
+  /// θ_P itself, not a copy: to be read only.
+  virtual const TensorList& parameters() const = 0;
 
   /// λ, the weight of the proximity term (λ/2)·‖θ_P − θ_D‖².
   virtual double lambda() const = 0;
 
   /// The names of the backbone's parameters, in the order of all lists.
   virtual const std::vector<std::string>& parameter_names() const = 0;
+
+  /// A number that no other lower problem of this process has: what was derived from H (a
+  /// factorisation, say) holds as long as it stays the same. Never 0.
+  virtual uint64_t id() const = 0;
+
+  /// How many of the lower level's last optimizer steps were recorded: what the approximator asked
+  /// for (HypergradientNeeds::trajectory), fewer when there were not as many. 0 by default.
+  virtual int64_t trajectory_size() const;
+
+  /// The learning rate, schedule included, of recorded step `back`; 0 is the last step.
+  virtual double trajectory_rate(int64_t back) const;
+
+  /// H_t·x of recorded step `back`, at the weights from which it started and on its batch.
+  virtual TensorList trajectory_product(int64_t back, const TensorList& x);
+
+  /// How the lower level's optimizer scales gradients, per element: its step is about
+  /// −lr·(preconditioner ∘ gradient). Ones by default (plain gradient descent).
+  virtual TensorList preconditioner();
+
+  /// The factors of all layers that have some (convolutions and linear layers of bissl/layers.h);
+  /// none by default. Computed once and kept.
+  virtual const std::vector<KroneckerFactors>& kronecker_factors();
 };
 
 /// How a solve ended.
@@ -47,9 +81,20 @@ struct HypergradientSolution {
   TensorList v;  ///< finite, whatever the status
   SolveStatus status = SolveStatus::direct;
   int64_t iterations = 0;
-  int64_t hessian_products = 0;
+  int64_t hessian_products = 0;  ///< exact ones, trajectory products included
+  int64_t gradients = 0;         ///< shifted gradients, as finite differences take them
   /// ‖u − (I + H/(λ + δ))·v‖ / ‖u‖ as the solver knows it; negative where it does not.
   double relative_residual = -1.0;
+};
+
+/// What an approximator asks of the lower problem.
+struct HypergradientNeeds {
+  int64_t hessian_products =
+      0;                   ///< of one solve at most; above 0, all must be differentiable twice
+  int64_t gradients = 0;   ///< shifted gradients of one solve at most
+  int64_t trajectory = 0;  ///< recorded lower steps, each with one product in a solve
+  bool kronecker_factors = false;
+  bool preconditioner = false;
 };
 
 /// Approximates the hypergradient of the upper level by implicit differentiation. The damping δ is
@@ -65,12 +110,9 @@ class BISSL_API Hypergradient {
   /// changed.
   virtual HypergradientSolution solve(const TensorList& u, LowerProblem& lower) = 0;
 
-  /// Whether solve calls hessian_product: the loss and the backbone must then be twice
-  /// differentiable.
-  virtual bool needs_hessian() const = 0;
-
-  /// How many Hessian products one solve makes at most, for estimates of cost.
-  virtual int64_t products_per_solve() const = 0;
+  /// What solve asks of the lower problem: decides what the host records and checks beforehand,
+  /// and what it estimates.
+  virtual HypergradientNeeds needs() const = 0;
 
   /// State carried from one solve to the next (a warm start), for checkpoints. None by default.
   virtual NamedTensors state() const;

@@ -35,7 +35,9 @@ class DenseProblem : public LowerProblem {
     return like(x, hessian_.matmul(flat(x)));
   }
   TensorList gradient(const TensorList& shift) override { return hessian_product(shift); }
+  const TensorList& parameters() const override { return parameters_; }
   double lambda() const override { return lambda_; }
+  uint64_t id() const override { return 1; }
   const std::vector<std::string>& parameter_names() const override { return names_; }
 
   static at::Tensor flat(const TensorList& x) {
@@ -61,6 +63,7 @@ class DenseProblem : public LowerProblem {
  private:
   at::Tensor hessian_;
   double lambda_;
+  TensorList parameters_;
   std::vector<std::string> names_;
 };
 
@@ -147,8 +150,7 @@ TEST_P(BothForms, UseNoMoreThanTheirIterations) {
   EXPECT_EQ(solution.iterations, 3);
   EXPECT_EQ(problem.products, 3);
   EXPECT_NEAR(solution.relative_residual, true_residual(hessian, 1.0, u, solution.v), 1e-12);
-  EXPECT_TRUE(solver->needs_hessian());
-  EXPECT_EQ(solver->products_per_solve(), 3);
+  EXPECT_EQ(solver->needs().hessian_products, 3);
 }
 
 TEST_P(BothForms, ZeroHasTheSolutionZero) {
@@ -356,8 +358,7 @@ TEST(IdentityHypergradient, CopiesTheGradient) {
   EXPECT_TRUE(equal(solution.v, u));
   EXPECT_EQ(solution.status, SolveStatus::direct);
   EXPECT_EQ(problem.products, 0);
-  EXPECT_EQ(solver->products_per_solve(), 0);
-  EXPECT_FALSE(solver->needs_hessian());
+  EXPECT_EQ(solver->needs().hessian_products, 0);
   solution.v[0].zero_();
   EXPECT_TRUE(equal(u, three_tensors())) << "v shares no memory with u";
 }
