@@ -11,9 +11,8 @@ namespace {
 
 namespace nn = torch::nn;
 
-nn::Conv2d convolution(int64_t in, int64_t out, int64_t kernel, int64_t stride) {
-  return nn::Conv2d(
-      nn::Conv2dOptions(in, out, kernel).stride(stride).padding(kernel / 2).bias(false));
+Conv2d convolution(int64_t in, int64_t out, int64_t kernel, int64_t stride) {
+  return Conv2d(nn::Conv2dOptions(in, out, kernel).stride(stride).padding(kernel / 2).bias(false));
 }
 
 /// The path beside a block's convolutions: the identity, or a 1x1 convolution where shapes change.
@@ -21,7 +20,7 @@ class Shortcut {
  public:
   void build(nn::Module& parent, int64_t in, int64_t out, int64_t stride) {
     if (stride != 1 || in != out) {
-      downsample_ = nn::Sequential(convolution(in, out, 1, stride), nn::BatchNorm2d(out));
+      downsample_ = nn::Sequential(convolution(in, out, 1, stride), BatchNorm(out));
       parent.register_module("downsample", downsample_);
     }
   }
@@ -38,9 +37,9 @@ class BasicBlock : public nn::Module {
  public:
   BasicBlock(int64_t in, int64_t width, int64_t stride) {
     conv1_ = register_module("conv1", convolution(in, width, 3, stride));
-    bn1_ = register_module("bn1", nn::BatchNorm2d(width));
+    bn1_ = register_module("bn1", BatchNorm(width));
     conv2_ = register_module("conv2", convolution(width, width, 3, 1));
-    bn2_ = register_module("bn2", nn::BatchNorm2d(width));
+    bn2_ = register_module("bn2", BatchNorm(width));
     shortcut_.build(*this, in, width, stride);
   }
 
@@ -51,10 +50,10 @@ class BasicBlock : public nn::Module {
   }
 
  private:
-  nn::Conv2d conv1_{nullptr};
-  nn::Conv2d conv2_{nullptr};
-  nn::BatchNorm2d bn1_{nullptr};
-  nn::BatchNorm2d bn2_{nullptr};
+  Conv2d conv1_{nullptr};
+  Conv2d conv2_{nullptr};
+  BatchNorm bn1_{nullptr};
+  BatchNorm bn2_{nullptr};
   Shortcut shortcut_;
 };
 
@@ -65,11 +64,11 @@ class Bottleneck : public nn::Module {
  public:
   Bottleneck(int64_t in, int64_t width, int64_t stride) {
     conv1_ = register_module("conv1", convolution(in, width, 1, 1));
-    bn1_ = register_module("bn1", nn::BatchNorm2d(width));
+    bn1_ = register_module("bn1", BatchNorm(width));
     conv2_ = register_module("conv2", convolution(width, width, 3, stride));
-    bn2_ = register_module("bn2", nn::BatchNorm2d(width));
+    bn2_ = register_module("bn2", BatchNorm(width));
     conv3_ = register_module("conv3", convolution(width, width * expansion, 1, 1));
-    bn3_ = register_module("bn3", nn::BatchNorm2d(width * expansion));
+    bn3_ = register_module("bn3", BatchNorm(width * expansion));
     shortcut_.build(*this, in, width * expansion, stride);
   }
 
@@ -81,12 +80,12 @@ class Bottleneck : public nn::Module {
   }
 
  private:
-  nn::Conv2d conv1_{nullptr};
-  nn::Conv2d conv2_{nullptr};
-  nn::Conv2d conv3_{nullptr};
-  nn::BatchNorm2d bn1_{nullptr};
-  nn::BatchNorm2d bn2_{nullptr};
-  nn::BatchNorm2d bn3_{nullptr};
+  Conv2d conv1_{nullptr};
+  Conv2d conv2_{nullptr};
+  Conv2d conv3_{nullptr};
+  BatchNorm bn1_{nullptr};
+  BatchNorm bn2_{nullptr};
+  BatchNorm bn3_{nullptr};
   Shortcut shortcut_;
 };
 
@@ -97,9 +96,9 @@ ResNetModule::ResNetModule(const Architecture& architecture, int64_t channels, i
     : small_stem_(small_stem), features_(width) {
   conv1_ = small_stem
                ? convolution(channels, width, 3, 1)
-               : nn::Conv2d(nn::Conv2dOptions(channels, width, 7).stride(2).padding(3).bias(false));
+               : Conv2d(nn::Conv2dOptions(channels, width, 7).stride(2).padding(3).bias(false));
   register_module("conv1", conv1_);
-  bn1_ = register_module("bn1", nn::BatchNorm2d(width));
+  bn1_ = register_module("bn1", BatchNorm(width));
   for (size_t i = 0; i < architecture.blocks.size(); ++i) {
     const auto layer_width = width << i;
     layers_.push_back(

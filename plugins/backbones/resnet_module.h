@@ -1,9 +1,9 @@
 #pragma once
 
+#include "bissl/modules.h"
+
 #include <torch/nn/module.h>
-#include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/container/sequential.h>
-#include <torch/nn/modules/conv.h>
 
 #include <cstdint>
 #include <vector>
@@ -37,8 +37,8 @@ class ResNetModule : public torch::nn::Module {
 
   bool small_stem_;
   int64_t features_;  ///< while building: the channels that the next block receives
-  torch::nn::Conv2d conv1_{nullptr};
-  torch::nn::BatchNorm2d bn1_{nullptr};
+  Conv2d conv1_{nullptr};
+  BatchNorm bn1_{nullptr};
   std::vector<torch::nn::Sequential> layers_;
 };
 

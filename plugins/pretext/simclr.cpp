@@ -1,11 +1,10 @@
+#include "bissl/modules.h"
 #include "bissl/plugin.h"
 #include "bissl/pretext.h"
 #include "nt_xent.h"
 
 #include <torch/nn/modules/activation.h>
-#include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/container/sequential.h>
-#include <torch/nn/modules/linear.h>
 
 namespace bissl {
 namespace {
@@ -45,12 +44,12 @@ torch::nn::Sequential make_projector(int64_t features, const std::vector<int64_t
   nn::Sequential layers;
   int64_t in = features;
   for (size_t i = 0; i + 1 < widths.size(); ++i) {
-    layers->push_back(nn::Linear(in, widths[i]));
-    layers->push_back(nn::BatchNorm1d(widths[i]));
+    layers->push_back(Linear(in, widths[i]));
+    layers->push_back(BatchNorm(widths[i]));
     layers->push_back(nn::ReLU());
     in = widths[i];
   }
-  layers->push_back(nn::Linear(nn::LinearOptions(in, widths.back()).bias(false)));
+  layers->push_back(Linear(nn::LinearOptions(in, widths.back()).bias(false)));
   return layers;
 }
 

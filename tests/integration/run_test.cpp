@@ -32,8 +32,8 @@ class RunTest : public ::testing::Test {
 TEST_F(RunTest, RunsEveryStageAndKeepsThem) {
   const Outcome first = run_bissl(call("run"));
   ASSERT_EQ(first.code, 0) << first.err;
-  for (const char* word : {"pretrain", "bissl", "finetune", "baseline", "test.top1", "±",
-                           "6 upper steps, 12 Hessian products"}) {
+  for (const char* word :
+       {"pretrain", "bissl", "finetune", "baseline", "test.top1", "±", "6 upper steps, "}) {
     EXPECT_NE(first.out.find(word), std::string::npos) << word << "\n" << first.out;
   }
   const std::filesystem::path run = out_ / "small";
@@ -44,6 +44,11 @@ TEST_F(RunTest, RunsEveryStageAndKeepsThem) {
     EXPECT_TRUE(std::filesystem::exists(run / name)) << name;
   }
   const auto results = nlohmann::json::parse(read_file(run / "results.json"));
+  // A solve stops early at negative curvature, which hangs on the machine's rounding.
+  const auto& solves = results["stages"]["bissl"]["solves"];
+  EXPECT_EQ(solves["upper_steps"], 6);
+  EXPECT_GE(solves["hessian_products"], 6);
+  EXPECT_LE(solves["hessian_products"], 12);
   const double top1 =
       results["stages"]["finetune"]["metrics"]["test"]["top1"]["mean"].get<double>();
   EXPECT_GE(top1, 0.0);
