@@ -12,6 +12,7 @@
 #include "stages/options.h"
 #include "stages/runner.h"
 
+#include <algorithm>
 #include <chrono>
 #include <map>
 
@@ -197,7 +198,7 @@ void StageCheck::check_bissl() {
   downstream_gradient(*networks.backbone, upper_table, upper.data, probe_samples, false);
   pretext_gradient(networks, lower_table, lower.data, probe_samples);
   const HypergradientNeeds needs = hypergradient->needs();
-  if (needs.hessian_products > 0) {
+  if (needs.second_derivatives()) {
     hessian_product(networks, lower_table, lower.data, probe_samples);
   }
   warn_about_pull(options, lower, networks);
@@ -209,10 +210,13 @@ void StageCheck::check_bissl() {
   }
   const int64_t upper_passes = options.gamma == 0 ? 1 : 2;
   plan_.steps = warmup + options.rounds * (lower.steps + upper.steps);
+  const int64_t parameters = count_elements(trainable_parameters(networks.backbone->module()));
   plan_.gradients =
       warmup + options.rounds * (lower.steps + upper.steps * (upper_passes + needs.gradients) +
-                                 (needs.hessian_products > 0 ? 1 : 0));
-  plan_.hessian_products = options.rounds * upper.steps * needs.hessian_products;
+                                 needs.shared_gradients + (needs.second_derivatives() ? 1 : 0));
+  plan_.hessian_products =
+      options.rounds * (upper.steps * (needs.hessian_products + needs.trajectory) +
+                        std::min(needs.shared_products, parameters));
   if (!measure_) {
     return;
   }
@@ -223,7 +227,9 @@ void StageCheck::check_bissl() {
   const double product_seconds =
       plan_.hessian_products > 0 ? hessian_product(networks, lower_table, lower.data, hessian_batch)
                                  : 0.0;
+  const int64_t shifted = options.rounds * (upper.steps * needs.gradients + needs.shared_gradients);
   plan_.seconds = double(options.rounds * lower.steps) * lower_seconds +
+                  double(shifted) * lower_seconds * double(hessian_batch) / double(lower.batch) +
                   double(warmup + options.rounds * upper.steps * upper_passes) * upper_seconds +
                   double(plan_.hessian_products) * product_seconds;
 }

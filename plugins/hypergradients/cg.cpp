@@ -1,6 +1,10 @@
 #include "bissl/hypergradient.h"
 #include "bissl/plugin.h"
+#include "bissl/random.h"
+#include "operator.h"
+#include "warm_start.h"
 
+#include <ATen/ops/from_blob.h>
 #include <c10/core/GradMode.h>
 
 #include <cmath>
@@ -8,11 +12,13 @@
 namespace bissl {
 namespace {
 
-struct Options {
+struct Options : ProductOptions {
   int64_t iterations = 5;
-  double damping = 10.0;
   double tolerance = 0.0;
   std::string form = "global";
+  bool warm_start = false;
+  std::string preconditioner = "none";
+  int64_t probes = 5;
 };
 
 Schema<Options> schema() {
@@ -22,10 +28,6 @@ Schema<Options> schema() {
            "most steps of conjugate gradient; each makes one Hessian product")
       .at_least(1)
       .unit("iterations");
-  schema
-      .add("damping", &Options::damping,
-           "δ: the system solved is (I + H/(λ + δ))·v = u; large values draw v towards u")
-      .at_least(0);
   schema
       .add("tolerance", &Options::tolerance,
            "stop when the residual falls below this share of ‖u‖; 0 uses all iterations")
@@ -37,46 +39,97 @@ Schema<Options> schema() {
            "for each parameter tensor by itself, a heuristic of the method's authors that does not "
            "converge to the solution in general")
       .choices({"global", "layerwise"});
+  schema.add("warm_start", &Options::warm_start,
+             "begin at the last upper step's solution, for one product more");
+  schema
+      .add("preconditioner", &Options::preconditioner,
+           "\"diagonal\" estimates the diagonal of H from products with random signs, once a round")
+      .choices({"none", "diagonal"});
+  schema.add("probes", &Options::probes, "products for the estimate of the diagonal")
+      .at_least(1)
+      .unit("products");
+  add_product_options(schema);
+  schema.rule([](const Options& options, std::vector<Finding>& findings) {
+    const auto without_effect = [&](const char* name, const char* reason) {
+      findings.push_back({Finding::Severity::warning, name, reason});
+    };
+    if (options.form == "layerwise" && options.warm_start) {
+      without_effect("warm_start", "has no effect with form = \"layerwise\"");
+    }
+    if (options.form == "layerwise" && options.preconditioner != "none") {
+      without_effect("preconditioner", "has no effect with form = \"layerwise\"");
+    }
+    if (options.preconditioner == "none" && options.probes != Options{}.probes) {
+      without_effect("probes", "has no effect with preconditioner = \"none\"");
+    }
+  });
   return schema;
 }
 
-/// I + H/(λ + δ), counting its products.
-class Operator {
- public:
-  Operator(LowerProblem& lower, double damping)
-      : lower_(lower), scale_(1.0 / (lower.lambda() + damping)) {}
-
-  TensorList operator()(const TensorList& x) {
-    TensorList product = lower_.hessian_product(x);
-    bissl::scale(product, scale_);
-    add_scaled(product, 1.0, x);
-    ++products_;
-    return product;
+/// The elements of a diagonal matrix times those of `x`; an empty matrix is the identity.
+TensorList times(const TensorList& diagonal, const TensorList& x) {
+  TensorList result = copy(x);
+  for (size_t i = 0; i < diagonal.size(); ++i) {
+    result[i].mul_(diagonal[i]);
   }
+  return result;
+}
 
-  int64_t products() const { return products_; }
+/// The inverse of the diagonal of A = I + H/(λ + δ). That of H is the mean of z∘H·z over vectors of
+/// random signs (Hutchinson 1990; Bekas, Kokiopoulou and Saad 2007). The signs are the same in
+/// every round, so an interrupted round finds the same diagonal again. A preconditioner must be
+/// positive: elements are kept from getting small, and taken by their size.
+TensorList inverse_diagonal(const TensorList& like, SystemOperator& apply, int64_t probes) {
+  TensorList mean = zeros_like(like);
+  for (int64_t probe = 0; probe < probes; ++probe) {
+    TensorList signs = zeros_like(like);
+    RandomStream stream(0, "cg/probes", static_cast<uint64_t>(probe));
+    for (at::Tensor& tensor : signs) {
+      std::vector<float> values(static_cast<size_t>(tensor.numel()));
+      for (float& value : values) {
+        value = stream.chance(0.5) ? 1.0F : -1.0F;
+      }
+      tensor.copy_(at::from_blob(values.data(), tensor.sizes(), at::kFloat));
+    }
+    add_scaled(mean, 1.0 / static_cast<double>(probes), times(signs, apply.hessian_product(signs)));
+  }
+  constexpr double smallest = 0.1;
+  for (at::Tensor& tensor : mean) {
+    tensor.div_(apply.weight()).add_(1.0).abs_().clamp_min_(smallest).reciprocal_();
+  }
+  return mean;
+}
 
- private:
-  LowerProblem& lower_;
-  double scale_;
-  int64_t products_ = 0;
+/// Where a solve begins.
+struct Start {
+  TensorList v;         ///< empty: at zero
+  TensorList diagonal;  ///< the inverse preconditioner; empty: none
 };
 
-/// A residual that has grown to this multiple of ‖u‖ will not come back.
-constexpr double divergence_limit = 1e6;
-
-/// Conjugate gradient (Hestenes and Stiefel 1952) from v = 0, stopped at a direction of negative
-/// curvature as in truncated Newton methods (Steihaug 1983): v so far is kept, or u if there is
-/// none. The iterate is only replaced by a finite one.
-HypergradientSolution solve_global(const TensorList& u, Operator& apply, const Options& options) {
+/// Preconditioned conjugate gradient (Hestenes and Stiefel 1952), stopped at a direction of
+/// negative curvature as in truncated Newton methods (Steihaug 1983): v so far is kept, or u if
+/// there is none. The iterate is only replaced by a finite one.
+HypergradientSolution solve_global(const TensorList& u, SystemOperator& apply,
+                                   const Options& options, const Start& start) {
   HypergradientSolution solution;
-  solution.v = zeros_like(u);
   solution.status = SolveStatus::iteration_limit;
   const double u_squared = dot(u, u);
   const double target = options.tolerance * options.tolerance * u_squared;
   TensorList residual = copy(u);
-  TensorList direction = copy(u);
-  double squared = u_squared;
+  if (start.v.empty()) {
+    solution.v = zeros_like(u);
+  } else {
+    solution.v = copy(start.v);
+    add_scaled(residual, -1.0, apply(solution.v));
+  }
+  double length = dot(residual, residual);  // ‖r‖²
+  TensorList direction = times(start.diagonal, residual);
+  double squared = dot(residual, direction);  // rᵀM⁻¹r
+  if (!start.v.empty() && length <= target) {
+    solution.status = SolveStatus::converged;
+    solution.relative_residual = std::sqrt(length / u_squared);
+    return solution;
+  }
   while (solution.iterations < options.iterations) {
     const TensorList image = apply(direction);
     const double curvature = dot(direction, image);
@@ -92,30 +145,31 @@ HypergradientSolution solve_global(const TensorList& u, Operator& apply, const O
     add_scaled(solution.v, alpha, direction);
     add_scaled(residual, -alpha, image);
     ++solution.iterations;
-    const double next = dot(residual, residual);
-    if (!std::isfinite(next) || next > divergence_limit * divergence_limit * u_squared) {
+    length = dot(residual, residual);
+    if (!std::isfinite(length) || length > divergence_limit * divergence_limit * u_squared) {
       solution.status = SolveStatus::diverged;
       break;
     }
-    const double beta = next / squared;
-    squared = next;
-    if (squared <= target) {
+    if (length <= target) {
       solution.status = SolveStatus::converged;
       break;
     }
-    scale(direction, beta);
-    add_scaled(direction, 1.0, residual);
+    const TensorList scaled = times(start.diagonal, residual);
+    const double next = dot(residual, scaled);
+    scale(direction, next / squared);
+    add_scaled(direction, 1.0, scaled);
+    squared = next;
   }
-  if (solution.iterations == 0) {
+  if (solution.iterations == 0 && start.v.empty()) {
     solution.v = copy(u);
   } else {
-    solution.relative_residual = std::sqrt(squared / u_squared);
+    solution.relative_residual = std::sqrt(length / u_squared);
   }
   return solution;
 }
 
 /// The authors' default: one α and β for each parameter tensor, while the operator couples them.
-HypergradientSolution solve_layerwise(const TensorList& u, Operator& apply,
+HypergradientSolution solve_layerwise(const TensorList& u, SystemOperator& apply,
                                       const Options& options) {
   HypergradientSolution solution;
   solution.v = zeros_like(u);
@@ -162,40 +216,57 @@ class ConjugateGradient : public Hypergradient {
   HypergradientSolution solve(const TensorList& u, LowerProblem& lower) override {
     const c10::NoGradGuard no_grad;
     if (norm(u) == 0) {
-      HypergradientSolution zero;
-      zero.v = copy(u);
-      zero.status = SolveStatus::converged;
-      zero.relative_residual = 0;
-      return zero;
+      return zero_solution(u);
     }
-    Operator apply(lower, options_.damping);
-    HypergradientSolution solution = options_.form == "layerwise"
-                                         ? solve_layerwise(u, apply, options_)
-                                         : solve_global(u, apply, options_);
-    solution.hessian_products = apply.products();
-    // A diverged iterate is worse than none: the first-order gradient takes its place.
-    if (solution.status == SolveStatus::diverged || !all_finite(solution.v)) {
-      solution.status = SolveStatus::diverged;
-      solution.v = copy(u);
-      solution.relative_residual = -1.0;  // the iterate's, not that of u
+    SystemOperator apply(lower, options_);
+    HypergradientSolution solution;
+    if (options_.form == "layerwise") {
+      solution = solve_layerwise(u, apply, options_);
+    } else {
+      Start start;
+      if (options_.warm_start) {
+        start.v = warm_start_.begin(u);
+      }
+      if (options_.preconditioner == "diagonal") {
+        if (problem_ != lower.id()) {
+          diagonal_ = inverse_diagonal(u, apply, options_.probes);
+          problem_ = lower.id();
+        }
+        start.diagonal = diagonal_;
+      }
+      solution = solve_global(u, apply, options_, start);
+    }
+    apply.count_into(solution);
+    replace_if_diverged(solution, u);
+    if (options_.warm_start) {
+      warm_start_.keep(solution.v);
     }
     return solution;
   }
 
-  HypergradientNeeds needs() const override { return {.hessian_products = options_.iterations}; }
+  HypergradientNeeds needs() const override {
+    return product_needs(options_, options_.iterations + (options_.warm_start ? 1 : 0),
+                         options_.preconditioner == "none" ? 0 : options_.probes);
+  }
+
+  NamedTensors state() const override { return warm_start_.state(); }
+  void load_state(const NamedTensors& state) override { warm_start_.load_state(state); }
 
  private:
   Options options_;
+  WarmStart warm_start_;
+  TensorList diagonal_;
+  uint64_t problem_ = 0;  ///< the lower problem that the diagonal belongs to
 };
 
 }  // namespace
 }  // namespace bissl
 
-BISSL_PLUGIN("cg", "1.0.0", "MIT", registrar) {
+BISSL_PLUGIN("cg", "1.1.0", "MIT", registrar) {
   using namespace bissl;
   registrar.add<Hypergradient>(
       {.name = "cg",
-       .summary = "conjugate gradient on (I + H/(λ + δ))·v = u with exact Hessian products",
+       .summary = "conjugate gradient on (I + H/(λ + δ))·v = u with Hessian products",
        .source = "Zakarias et al. 2024, arXiv 2410.02387, algorithm 1; Hestenes and Stiefel 1952"},
       schema(),
       [](const Options& options,

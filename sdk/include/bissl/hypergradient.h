@@ -87,14 +87,19 @@ struct HypergradientSolution {
   double relative_residual = -1.0;
 };
 
-/// What an approximator asks of the lower problem.
+/// What an approximator asks of the lower problem. A solve is one upper step's; a lower problem
+/// serves all upper steps of a round.
 struct HypergradientNeeds {
-  int64_t hessian_products =
-      0;                   ///< of one solve at most; above 0, all must be differentiable twice
-  int64_t gradients = 0;   ///< shifted gradients of one solve at most
-  int64_t trajectory = 0;  ///< recorded lower steps, each with one product in a solve
+  int64_t hessian_products = 0;  ///< of one solve at most
+  int64_t shared_products = 0;   ///< made once for a lower problem; at most one a parameter counts
+  int64_t gradients = 0;         ///< shifted gradients of one solve at most
+  int64_t shared_gradients = 0;  ///< the same, made once for a lower problem
+  int64_t trajectory = 0;        ///< recorded lower steps, each with one product in a solve
   bool kronecker_factors = false;
   bool preconditioner = false;
+
+  /// Whether backbone and loss must be twice differentiable.
+  bool second_derivatives() const { return hessian_products + shared_products + trajectory > 0; }
 };
 
 /// Approximates the hypergradient of the upper level by implicit differentiation. The damping δ is

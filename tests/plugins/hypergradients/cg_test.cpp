@@ -1,15 +1,6 @@
-#include "bissl/hypergradient.h"
-#include "reference/golden.h"
+#include "dense_problem.h"
 #include "sdk/plugin_library.h"
 
-#include <ATen/ops/block_diag.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/eye.h>
-#include <ATen/ops/linalg_solve.h>
-#include <ATen/ops/tensor.h>
-#include <ATen/ops/zeros.h>
-
-#include <cmath>
 #include <limits>
 #include <memory>
 #include <string>
@@ -18,84 +9,18 @@
 namespace bissl {
 namespace {
 
+using test::dense_solution;
+using test::DenseProblem;
+using test::distance;
+using test::equal;
 using test::pattern;
+using test::positive_matrix;
+using test::three_tensors;
+using test::true_residual;
 
 const test::PluginLibrary& library() {
   static const test::PluginLibrary loaded("cg");
   return loaded;
-}
-
-/// A lower level whose Hessian is a given matrix over all parameters in a row.
-class DenseProblem : public LowerProblem {
- public:
-  DenseProblem(at::Tensor hessian, double lambda) : hessian_(std::move(hessian)), lambda_(lambda) {}
-
-  TensorList hessian_product(const TensorList& x) override {
-    ++products;
-    return like(x, hessian_.matmul(flat(x)));
-  }
-  TensorList gradient(const TensorList& shift) override { return hessian_product(shift); }
-  const TensorList& parameters() const override { return parameters_; }
-  double lambda() const override { return lambda_; }
-  uint64_t id() const override { return 1; }
-  const std::vector<std::string>& parameter_names() const override { return names_; }
-
-  static at::Tensor flat(const TensorList& x) {
-    TensorList rows;
-    for (const at::Tensor& tensor : x) {
-      rows.push_back(tensor.reshape(-1));
-    }
-    return at::cat(rows);
-  }
-
-  static TensorList like(const TensorList& shapes, const at::Tensor& flat) {
-    TensorList list;
-    int64_t start = 0;
-    for (const at::Tensor& tensor : shapes) {
-      list.push_back(flat.narrow(0, start, tensor.numel()).reshape(tensor.sizes()).clone());
-      start += tensor.numel();
-    }
-    return list;
-  }
-
-  int64_t products = 0;
-
- private:
-  at::Tensor hessian_;
-  double lambda_;
-  TensorList parameters_;
-  std::vector<std::string> names_;
-};
-
-/// Symmetric, with eigenvalues of at least 0 and a condition that CG copes with.
-at::Tensor positive_matrix(int64_t k, int64_t size) {
-  const at::Tensor root = pattern(k, {size, size}) * 4;
-  return root.matmul(root.t());
-}
-
-/// Three tensors with ten elements in all.
-TensorList three_tensors() { return {pattern(1, {2, 3}), pattern(2, {3}), pattern(3, {1})}; }
-
-/// The solution of (I + H/(λ + δ))·v = u by elimination.
-at::Tensor dense_solution(const at::Tensor& hessian, double weight, const TensorList& u) {
-  const at::Tensor matrix = at::eye(hessian.size(0), at::kDouble) + hessian / weight;
-  return at::linalg_solve(matrix, DenseProblem::flat(u));
-}
-
-double true_residual(const at::Tensor& hessian, double weight, const TensorList& u,
-                     const TensorList& v) {
-  const at::Tensor right = DenseProblem::flat(u);
-  const at::Tensor left = DenseProblem::flat(v);
-  const at::Tensor residual = right - left - hessian.matmul(left) / weight;
-  return (residual.norm() / right.norm()).item<double>();
-}
-
-double distance(const TensorList& x, const at::Tensor& y) {
-  return ((DenseProblem::flat(x) - y).norm() / y.norm()).item<double>();
-}
-
-bool equal(const TensorList& x, const TensorList& y) {
-  return DenseProblem::flat(x).equal(DenseProblem::flat(y));
 }
 
 std::shared_ptr<Hypergradient> cg(const std::string& form, int64_t iterations, double damping,
@@ -342,7 +267,12 @@ TEST(Cg, DeclaresTheMethodsDefaults) {
   EXPECT_EQ(library().values("cg"), (ParameterValues{{"iterations", int64_t{5}},
                                                      {"damping", 10.0},
                                                      {"tolerance", 0.0},
-                                                     {"form", std::string("global")}}));
+                                                     {"form", std::string("global")},
+                                                     {"warm_start", false},
+                                                     {"preconditioner", std::string("none")},
+                                                     {"probes", int64_t{5}},
+                                                     {"products", std::string("exact")},
+                                                     {"difference_step", 1e-4}}));
   EXPECT_THROW(library().values("cg", {{"form", "blockwise"}}), std::invalid_argument);
   EXPECT_THROW(library().values("cg", {{"iterations", int64_t{0}}}), std::invalid_argument);
   EXPECT_THROW(library().values("cg", {{"damping", -1.0}}), std::invalid_argument);

@@ -1,0 +1,84 @@
+#include "bissl/hypergradient.h"
+#include "bissl/plugin.h"
+#include "operator.h"
+
+#include <c10/core/GradMode.h>
+
+#include <cmath>
+
+namespace bissl {
+namespace {
+
+struct Options : ProductOptions {
+  int64_t terms = 5;
+  double step = 1.0;
+};
+
+Schema<Options> schema() {
+  Schema<Options> schema;
+  schema.add("terms", &Options::terms, "terms after the first; each makes one Hessian product")
+      .at_least(1)
+      .unit("terms");
+  schema
+      .add("step", &Options::step,
+           "s in v = s·Σ (I − s·(I + H/(λ + δ)))ᵏ·u; the series converges if s is below 2 over the "
+           "largest eigenvalue of I + H/(λ + δ), and all eigenvalues are positive")
+      .more_than(0);
+  add_product_options(schema);
+  return schema;
+}
+
+/// v = s·Σ tₖ with t₀ = u and tₖ₊₁ = (I − s·A)·tₖ, A = I + H/(λ + δ). The residual u − A·v of the
+/// sum up to tₖ is tₖ₊₁ itself, so a term longer than the one before it says that the series does
+/// not converge: the solve then counts as diverged. Of the whole sum the residual is not known.
+class Neumann : public Hypergradient {
+ public:
+  explicit Neumann(Options options) : options_(std::move(options)) {}
+
+  HypergradientSolution solve(const TensorList& u, LowerProblem& lower) override {
+    const c10::NoGradGuard no_grad;
+    double length = norm(u);
+    if (length == 0) {
+      return zero_solution(u);
+    }
+    SystemOperator apply(lower, options_);
+    HypergradientSolution solution;
+    solution.status = SolveStatus::iteration_limit;
+    solution.v = copy(u);
+    scale(solution.v, options_.step);
+    TensorList term = copy(u);
+    for (int64_t k = 0; k < options_.terms; ++k) {
+      add_scaled(term, -options_.step, apply(term));
+      const double next = norm(term);
+      if (!std::isfinite(next) || next > length) {
+        solution.status = SolveStatus::diverged;
+        break;
+      }
+      length = next;
+      add_scaled(solution.v, options_.step, term);
+      ++solution.iterations;
+    }
+    apply.count_into(solution);
+    replace_if_diverged(solution, u);
+    return solution;
+  }
+
+  HypergradientNeeds needs() const override { return product_needs(options_, options_.terms, 0); }
+
+ private:
+  Options options_;
+};
+
+}  // namespace
+}  // namespace bissl
+
+BISSL_PLUGIN("neumann", "1.0.0", "MIT", registrar) {
+  using namespace bissl;
+  registrar.add<Hypergradient>(
+      {.name = "neumann",
+       .summary = "truncated Neumann series of (I + H/(λ + δ))⁻¹·u",
+       .source = "Lorraine et al. 2020, arXiv 1911.02590, equation 9"},
+      schema(),
+      [](const Options& options, const HypergradientContext& /*context*/)
+          -> std::shared_ptr<Hypergradient> { return std::make_shared<Neumann>(options); });
+}
