@@ -78,4 +78,19 @@ TensorList PretextProblem::gradient(const TensorList& shift) {
   }
 }
 
+TensorList PretextProblem::preconditioner() {
+  if (optimizer_ == nullptr) {
+    return LowerProblem::preconditioner();
+  }
+  TensorList gradients = gradient({});
+  const size_t own = gradients.size();
+  gradients.resize(own + trainable_parameters(pretext_.module()).size());
+  TensorList factors = optimizer_->preconditioner(gradients);
+  if (factors.empty()) {
+    return LowerProblem::preconditioner();
+  }
+  factors.resize(own);
+  return factors;
+}
+
 }  // namespace bissl

@@ -2,6 +2,7 @@
 
 #include "bilevel/hessian.h"
 #include "bissl/hypergradient.h"
+#include "bissl/optimizer.h"
 #include "bissl/pretext.h"
 
 #include <cstdint>
@@ -26,6 +27,11 @@ class PretextProblem : public LowerProblem {
   const std::vector<std::string>& parameter_names() const override { return names_; }
   uint64_t id() const override { return id_; }
 
+  TensorList preconditioner() override;
+
+  /// The lower level's optimizer, whose first parameters are the backbone's; for preconditioner().
+  void use_optimizer(const Optimizer& optimizer) { optimizer_ = &optimizer; }
+
   /// ∇_θ and products are counted for the reports.
   int64_t products() const { return products_; }
 
@@ -42,6 +48,7 @@ class PretextProblem : public LowerProblem {
   std::vector<std::string> names_;
   std::optional<HessianOperator> hessian_;
   TensorList gradient_;  ///< at θ_P, once asked for
+  const Optimizer* optimizer_ = nullptr;
   int64_t products_ = 0;
 };
 

@@ -128,9 +128,10 @@ class GuardedOptimizer : public Guarded<Optimizer> {
   double momentum() const override {
     return call("momentum", [](Optimizer& inner) { return inner.momentum(); });
   }
-  TensorList preconditioner() const override {
+  TensorList preconditioner(const TensorList& gradients) const override {
     const c10::NoGradGuard no_grad;
-    return call("preconditioner", [](Optimizer& inner) { return inner.preconditioner(); });
+    return call("preconditioner",
+                [&](Optimizer& inner) { return inner.preconditioner(gradients); });
   }
   NamedTensors state() const override {
     return call("state", [](Optimizer& inner) { return inner.state(); });

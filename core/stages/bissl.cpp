@@ -246,6 +246,7 @@ void BisslStage::upper_step(Session& session, int64_t step, int64_t round, int64
     at::Tensor views = hessian_source_->make(round).views.to(context_.settings.device);
     problem_ = std::make_unique<PretextProblem>(*lower_backbone_, *pretext_, std::move(views),
                                                 options_.lambda, noise);
+    problem_->use_optimizer(*lower_optimizer_);
   }
   const double rate = upper_schedule_->rate(round * upper_options_.steps + within);
   const Batch batch = upper_batches_->next();

@@ -77,6 +77,41 @@ class AdamW : public Optimizer {
 
   double learning_rate() const override { return options_.lr; }
 
+  /// With m' = β₁·m + (1 − β₁)·g, v' = β₂·v + (1 − β₂)·g², both corrected for their bias, and
+  /// s = √v̂', the derivative of m̂'/(s + ε) in g is
+  ///   (1 − β₁)/c₁/(s + ε) − m̂'·(1 − β₂)·g/(c₂·s·(s + ε)²)
+  /// (Choe et al. 2023, arXiv 2310.05674, appendix on Adam). Where v' is 0 it counts as 0.
+  TensorList preconditioner(const TensorList& gradients) const override {
+    const c10::NoGradGuard no_grad;
+    const auto steps = static_cast<double>(steps_ + 1);
+    const double correction1 = 1.0 - std::pow(options_.beta1, steps);
+    const double correction2 = 1.0 - std::pow(options_.beta2, steps);
+    TensorList factors;
+    for (size_t i = 0; i < parameters_.size(); ++i) {
+      const at::Tensor& g = gradients[i];
+      if (!g.defined()) {
+        factors.emplace_back();
+        continue;
+      }
+      const at::Tensor mean =
+          mean_[i].mul(options_.beta1).add_(g, 1.0 - options_.beta1).div_(correction1);
+      const at::Tensor root = mean_square_[i]
+                                  .mul(options_.beta2)
+                                  .addcmul_(g, g, 1.0 - options_.beta2)
+                                  .div_(correction2)
+                                  .sqrt_();
+      const at::Tensor denominator = root.add(options_.epsilon);
+      const at::Tensor through_mean =
+          denominator.reciprocal().mul_((1.0 - options_.beta1) / correction1);
+      const at::Tensor through_root = mean.mul(g)
+                                          .mul_((1.0 - options_.beta2) / correction2)
+                                          .div_(root)
+                                          .div_(denominator.square());
+      factors.push_back(through_mean.sub(through_root).masked_fill_(root.eq(0), 0));
+    }
+    return factors;
+  }
+
   NamedTensors state() const override {
     NamedTensors state{{"steps", at::tensor(steps_)}};
     mean_.save(state);

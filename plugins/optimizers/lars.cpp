@@ -2,6 +2,7 @@
 #include "optimizers.h"
 #include "state_buffers.h"
 
+#include <ATen/ops/full_like.h>
 #include <c10/core/GradMode.h>
 
 namespace bissl::optimizers {
@@ -56,10 +57,7 @@ class Lars : public Optimizer {
       if (!parameter.grad().defined()) {
         continue;
       }
-      at::Tensor gradient = parameter.grad();
-      if (options_.weight_decay != 0 && applies_to(parameter, options_.decay_1d)) {
-        gradient = gradient.add(parameter, options_.weight_decay);
-      }
+      const at::Tensor gradient = decayed(parameter, parameter.grad());
       at::Tensor& momentum = momentum_[i];
       momentum.mul_(options_.momentum).add_(gradient, scaling(parameter, gradient));
       parameter.add_(momentum, -lr);
@@ -68,6 +66,19 @@ class Lars : public Optimizer {
 
   double learning_rate() const override { return options_.lr; }
   double momentum() const override { return options_.momentum; }
+
+  /// The layers' ratios, taken as constants; the momentum's memory is left out.
+  TensorList preconditioner(const TensorList& gradients) const override {
+    const c10::NoGradGuard no_grad;
+    TensorList factors;
+    for (size_t i = 0; i < parameters_.size(); ++i) {
+      factors.push_back(
+          gradients[i].defined()
+              ? at::full_like(gradients[i], ratio(parameters_[i].second, gradients[i]))
+              : at::Tensor());
+    }
+    return factors;
+  }
 
   NamedTensors state() const override {
     NamedTensors state;
@@ -78,6 +89,17 @@ class Lars : public Optimizer {
   void load_state(const NamedTensors& state) override { momentum_.load(state); }
 
  private:
+  /// The gradient with that of the L2 penalty.
+  at::Tensor decayed(const at::Tensor& parameter, const at::Tensor& gradient) const {
+    return options_.weight_decay != 0 && applies_to(parameter, options_.decay_1d)
+               ? gradient.add(parameter, options_.weight_decay)
+               : gradient;
+  }
+
+  double ratio(const at::Tensor& parameter, const at::Tensor& gradient) const {
+    return scaling(parameter, decayed(parameter, gradient));
+  }
+
   double scaling(const at::Tensor& parameter, const at::Tensor& gradient) const {
     if (!applies_to(parameter, options_.scale_1d)) {
       return 1.0;

@@ -14,6 +14,7 @@ class StateBuffers {
   StateBuffers(std::string name, const NamedTensors& parameters);
 
   at::Tensor& operator[](size_t parameter) { return tensors_[parameter].second; }
+  const at::Tensor& operator[](size_t parameter) const { return tensors_[parameter].second; }
 
   /// Appends the tensors to `state`.
   void save(NamedTensors& state) const;

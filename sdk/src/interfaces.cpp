@@ -30,7 +30,7 @@ void Pretext::after_step(Backbone& /*backbone*/) {}
 
 double Optimizer::momentum() const { return 0.0; }
 
-TensorList Optimizer::preconditioner() const { return {}; }
+TensorList Optimizer::preconditioner(const TensorList& /*gradients*/) const { return {}; }
 
 int64_t LowerProblem::trajectory_size() const { return 0; }
 

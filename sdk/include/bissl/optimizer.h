@@ -21,10 +21,10 @@ class BISSL_API Optimizer {
   /// such as the effective learning rate lr/(1 − momentum).
   virtual double momentum() const;
 
-  /// How a step scales gradients, per element and parameter: near the parameters' present grad(),
-  /// an update changes by about −lr·(preconditioner ∘ change of the gradient). An empty list, the
-  /// default, stands for ones.
-  virtual TensorList preconditioner() const;
+  /// How the next step scales gradients: with `gradients` (one for each parameter; undefined where
+  /// none is asked for) it changes by −lr·(result ∘ change of the gradients). Changes nothing. An
+  /// empty list, the default, stands for ones.
+  virtual TensorList preconditioner(const TensorList& gradients) const;
 
   /// Everything that the next step depends on besides parameters and gradients. Names are unique.
   virtual NamedTensors state() const = 0;

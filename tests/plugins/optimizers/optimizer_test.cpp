@@ -274,5 +274,62 @@ TEST(Optimizers, RulesSpeakOnCombinations) {
   EXPECT_THROW(library().values("lars", {{"lr", 0.1}, {"trust", 0.0}}), std::invalid_argument);
 }
 
+/// What one more step with a gradient shifted by ±h in all elements changes, for each h of
+/// gradient.
+at::Tensor step_slope(const std::string& name, const ParameterValues& values, int64_t steps,
+                      size_t k) {
+  constexpr double h = 1e-6;
+  const auto after = [&](double shift) {
+    Training training(name, values);
+    for (int64_t step = 0; step < steps; ++step) {
+      training.step(step, 1.0);
+    }
+    training.set_gradients(steps);
+    training.parameter(k).mutable_grad().add_(shift);
+    training.optimizer().step(1.0);
+    return training.parameter(k).detach().clone();
+  };
+  return (after(h) - after(-h)) / (2 * h);
+}
+
+TEST(Preconditioner, OfAdamWIsTheSlopeOfItsStep) {
+  constexpr double lr = 0.02;
+  const ParameterValues values = {{"lr", lr}, {"beta2", 0.9}, {"weight_decay", 0.1}};
+  for (const int64_t steps : {0, 1, 4}) {
+    Training training("adamw", values);
+    for (int64_t step = 0; step < steps; ++step) {
+      training.step(step, 1.0);
+    }
+    training.set_gradients(steps);
+    const NamedTensors before = training.optimizer().state();
+    const TensorList factors = training.optimizer().preconditioner(
+        {training.parameter(0).grad(), training.parameter(1).grad()});
+    for (const size_t k : {0U, 1U}) {
+      const at::Tensor expected = step_slope("adamw", values, steps, k) / -lr;
+      // The very first step has the length lr whatever the gradient, so its slope is about 0.
+      const double scale = steps == 0 ? 1.0 : expected.norm().item<double>();
+      EXPECT_LT((factors[k] - expected).norm().item<double>(), 1e-5 * scale) << steps;
+    }
+    const NamedTensors after = training.optimizer().state();
+    for (size_t i = 0; i < before.size(); ++i) {
+      EXPECT_TRUE(before[i].second.equal(after[i].second)) << "it only looks";
+    }
+  }
+}
+
+TEST(Preconditioner, IsOneForASgdAndTheLayersRatioForLars) {
+  Training sgd("sgd", {{"lr", 0.1}});
+  sgd.set_gradients(0);
+  EXPECT_TRUE(
+      sgd.optimizer().preconditioner({sgd.parameter(0).grad(), sgd.parameter(1).grad()}).empty());
+  Training lars("lars", {{"lr", 0.1}, {"trust", 0.02}});
+  lars.set_gradients(0);
+  const TensorList factors = lars.optimizer().preconditioner({lars.parameter(0).grad(), {}});
+  const double ratio = 0.02 * lars.parameter(0).norm().item<double>() /
+                       lars.parameter(0).grad().norm().item<double>();
+  EXPECT_TRUE(factors[0].allclose(at::full({3, 4}, ratio, at::kDouble), 1e-14, 0));
+  EXPECT_FALSE(factors[1].defined()) << "none was asked for";
+}
+
 }  // namespace
 }  // namespace bissl
