@@ -3,9 +3,28 @@
 #include "bissl/error.h"
 
 #include <ATen/ops/zeros_like.h>
+#include <fmt/format.h>
 #include <torch/autograd.h>
 
+#include <regex>
+#include <string>
+
 namespace bissl {
+namespace {
+
+/// The operation that LibTorch names in "the derivative for 'x' is not implemented", in quotation
+/// marks; for other messages all of it.
+std::string operation_in(const std::string& message) {
+  static const std::regex pattern("derivative for '?([A-Za-z0-9_:]+)'? is not implemented");
+  std::smatch match;
+  if (std::regex_search(message, match, pattern)) {
+    return fmt::format("the operation \"{}\", which cannot be differentiated again",
+                       match[1].str());
+  }
+  return message.substr(0, message.find('\n'));
+}
+
+}  // namespace
 
 HessianOperator::HessianOperator(const at::Tensor& loss, TensorList parameters)
     : parameters_(std::move(parameters)) {
@@ -33,9 +52,9 @@ TensorList HessianOperator::product(const TensorList& x) const {
                                      /*create_graph=*/false, /*allow_unused=*/true);
     } catch (const c10::Error& error) {
       fail_input(
-          "the pretext loss has no second derivative: {}. Choose a backbone and a loss that are "
-          "twice differentiable, or a hypergradient approximator that needs no Hessian",
-          error.what_without_backtrace());
+          "the pretext loss has no second derivative, because of {}. Choose a backbone and a loss "
+          "that are twice differentiable, or a hypergradient approximator that needs no Hessian",
+          operation_in(error.what_without_backtrace()));
     }
   }
   result.resize(parameters_.size());

@@ -18,13 +18,12 @@ uint64_t next_id() {
 
 }  // namespace
 
-PretextProblem::PretextProblem(Backbone& backbone, Pretext& pretext, at::Tensor views,
-                               double lambda, uint64_t noise_seed)
+PretextProblem::PretextProblem(Backbone& backbone, Pretext& pretext, TensorList batches,
+                               const Setting& setting)
     : backbone_(backbone),
       pretext_(pretext),
-      views_(std::move(views)),
-      lambda_(lambda),
-      noise_seed_(noise_seed),
+      batches_(std::move(batches)),
+      setting_(setting),
       id_(next_id()) {
   const NamedTensors parameters = trainable_parameters(backbone.module());
   parameters_ = tensors_of(parameters);
@@ -34,16 +33,23 @@ PretextProblem::PretextProblem(Backbone& backbone, Pretext& pretext, at::Tensor 
 }
 
 at::Tensor PretextProblem::loss() {
-  const EvaluationGuard guard({&backbone_.module(), &pretext_.module()}, noise_seed_);
+  const EvaluationGuard guard({&backbone_.module(), &pretext_.module()}, setting_.noise_seed);
   const c10::AutoGradMode grad(true);
-  return pretext_.loss(backbone_, views_);
+  at::Tensor sum = pretext_.loss(backbone_, batches_[0]);
+  for (size_t i = 1; i < batches_.size(); ++i) {
+    sum = sum.add(pretext_.loss(backbone_, batches_[i]));
+  }
+  return batches_.size() > 1 ? sum.div(static_cast<double>(batches_.size())) : sum;
 }
 
 TensorList PretextProblem::hessian_product(const TensorList& x) {
+  ++products_;
+  if (setting_.recompute_graph) {
+    return HessianOperator(loss(), parameters_).product(x);
+  }
   if (!hessian_) {
     hessian_.emplace(loss(), parameters_);
   }
-  ++products_;
   return hessian_->product(x);
 }
 

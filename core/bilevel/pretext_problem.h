@@ -12,18 +12,25 @@
 
 namespace bissl {
 
-/// The lower level of one round: θ_P, φ_P and one pretext batch, held still while the upper steps
-/// run. The gradient's graph is built when it is first asked for and serves all of them.
+/// The lower level of one round: θ_P, φ_P and one pretext batch, or the mean over several, held
+/// still while the upper steps run. The gradient's graph is built when it is first asked for and
+/// serves all of them.
 class PretextProblem : public LowerProblem {
  public:
-  /// `noise_seed` fixes what is random inside the loss, for all products and gradients alike.
-  PretextProblem(Backbone& backbone, Pretext& pretext, at::Tensor views, double lambda,
-                 uint64_t noise_seed);
+  struct Setting {
+    double lambda = 0;
+    uint64_t noise_seed = 0;  ///< fixes what is random inside the loss, for all evaluations
+    bool recompute_graph =
+        false;  ///< build the graph for each product anew: less memory, more time
+  };
+
+  /// `batches` are (V, N, C, H, W) each; the loss is the mean of theirs.
+  PretextProblem(Backbone& backbone, Pretext& pretext, TensorList batches, const Setting& setting);
 
   TensorList hessian_product(const TensorList& x) override;
   TensorList gradient(const TensorList& shift) override;
   const TensorList& parameters() const override { return parameters_; }
-  double lambda() const override { return lambda_; }
+  double lambda() const override { return setting_.lambda; }
   const std::vector<std::string>& parameter_names() const override { return names_; }
   uint64_t id() const override { return id_; }
 
@@ -40,9 +47,8 @@ class PretextProblem : public LowerProblem {
 
   Backbone& backbone_;
   Pretext& pretext_;
-  at::Tensor views_;
-  double lambda_;
-  uint64_t noise_seed_;
+  TensorList batches_;
+  Setting setting_;
   uint64_t id_;
   TensorList parameters_;
   std::vector<std::string> names_;

@@ -1,6 +1,7 @@
 #include "cli/exit_codes.h"
 #include "cli/run_command.h"
 #include "cli/run_settings.h"
+#include "models/guarded.h"
 #include "stages/check.h"
 #include "telemetry/progress.h"
 #include "telemetry/table.h"
@@ -52,6 +53,43 @@ std::string plan_table(const std::vector<StagePlan>& plans) {
   return table.text();
 }
 
+/// What can be chosen where there are no second derivatives: `use = "darts"`, or an approximator
+/// with its products by finite differences.
+std::string approximators_without_second_derivatives(const Registry& registry) {
+  std::vector<std::string> names;
+  for (const auto& component : registry.components()) {
+    if (component->info.kind != ComponentKind::hypergradient) {
+      continue;
+    }
+    ComponentChoice choice{component, defaults(component->info.parameters), "defaults"};
+    const auto does_without = [&] {
+      return !create_guarded(choice, HypergradientContext{})->needs().second_derivatives();
+    };
+    try {
+      if (does_without()) {
+        names.push_back(fmt::format("use = \"{}\"", component->info.text.name));
+        continue;
+      }
+      const std::string by_difference = "finite-difference";
+      const auto& specs = component->info.parameters;
+      const bool has_choice =
+          std::any_of(specs.begin(), specs.end(), [&](const ParameterSpec& spec) {
+            return spec.name == "products" && spec.refusal(by_difference).empty();
+          });
+      if (has_choice) {
+        choice.values["products"] = by_difference;
+        if (does_without()) {
+          names.push_back(fmt::format("use = \"{}\", products = \"{}\"", component->info.text.name,
+                                      by_difference));
+        }
+      }
+    } catch (const Error&) {
+      // It cannot be made with its defaults: no advice.
+    }
+  }
+  return fmt::format("{}", fmt::join(names, "; "));
+}
+
 }  // namespace
 
 int run_check(const PipelineArguments& arguments, Registry& registry, std::ostream& out,
@@ -61,8 +99,15 @@ int run_check(const PipelineArguments& arguments, Registry& registry, std::ostre
     return exit_wrong_input;
   }
   const RunSettings settings = make_settings(arguments, nullptr);
-  const std::vector<StagePlan> plans =
+  std::vector<StagePlan> plans =
       check_pipeline(*pipeline, settings, arguments.out, /*measure=*/true);
+  for (StagePlan& plan : plans) {
+    if (plan.lacks_second_derivatives) {
+      plan.errors.push_back(fmt::format("stage.{}.hypergradient: these work without it: {}",
+                                        plan.name,
+                                        approximators_without_second_derivatives(registry)));
+    }
+  }
   const bool ok = std::all_of(plans.begin(), plans.end(),
                               [](const StagePlan& plan) { return plan.errors.empty(); });
   if (arguments.json) {

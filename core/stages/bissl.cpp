@@ -242,10 +242,17 @@ void BisslStage::lower_step(Session& session, int64_t step, int64_t round, int64
 void BisslStage::upper_step(Session& session, int64_t step, int64_t round, int64_t within) {
   const uint64_t noise = context_.seed_for(fmt::format("hessian-noise#{}", round));
   if (!problem_) {
-    // The batch of a round is a function of its number, so a resumed round finds the same one.
-    at::Tensor views = hessian_source_->make(round).views.to(context_.settings.device);
-    problem_ = std::make_unique<PretextProblem>(*lower_backbone_, *pretext_, std::move(views),
-                                                options_.lambda, noise);
+    // The batches of a round are functions of its number, so a resumed round finds the same ones.
+    TensorList batches;
+    for (int64_t i = 0; i < lower_options_.hessian_batches; ++i) {
+      const int64_t number = round * lower_options_.hessian_batches + i;
+      batches.push_back(hessian_source_->make(number).views.to(context_.settings.device));
+    }
+    problem_ = std::make_unique<PretextProblem>(
+        *lower_backbone_, *pretext_, std::move(batches),
+        PretextProblem::Setting{.lambda = options_.lambda,
+                                .noise_seed = noise,
+                                .recompute_graph = lower_options_.hessian_graph == "recomputed"});
     problem_->use_optimizer(*lower_optimizer_);
   }
   const double rate = upper_schedule_->rate(round * upper_options_.steps + within);

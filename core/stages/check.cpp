@@ -111,14 +111,14 @@ at::Tensor StageCheck::pretext_views(const PretextNetworks& networks, const Tabl
 double StageCheck::pretext_gradient(const PretextNetworks& networks, const Table& table,
                                     const std::string& data, int64_t batch) {
   PretextProblem problem(*networks.backbone, *networks.pretext,
-                         pretext_views(networks, table, data, batch), 1.0, 0);
+                         {pretext_views(networks, table, data, batch)}, {.lambda = 1.0});
   return seconds_of([&] { problem.gradient({}); });
 }
 
 double StageCheck::hessian_product(const PretextNetworks& networks, const Table& table,
                                    const std::string& data, int64_t batch) {
   PretextProblem problem(*networks.backbone, *networks.pretext,
-                         pretext_views(networks, table, data, batch), 1.0, 0);
+                         {pretext_views(networks, table, data, batch)}, {.lambda = 1.0});
   const TensorList direction = copy(tensors_of(trainable_parameters(networks.backbone->module())));
   problem.hessian_product(direction);  // builds the graph
   return measure_ ? seconds_of([&] { problem.hessian_product(direction); }) : 0.0;
@@ -199,7 +199,12 @@ void StageCheck::check_bissl() {
   pretext_gradient(networks, lower_table, lower.data, probe_samples);
   const HypergradientNeeds needs = hypergradient->needs();
   if (needs.second_derivatives()) {
-    hessian_product(networks, lower_table, lower.data, probe_samples);
+    try {
+      hessian_product(networks, lower_table, lower.data, probe_samples);
+    } catch (const Error&) {
+      plan_.lacks_second_derivatives = true;
+      throw;
+    }
   }
   warn_about_pull(options, lower, networks);
 
@@ -211,12 +216,15 @@ void StageCheck::check_bissl() {
   const int64_t upper_passes = options.gamma == 0 ? 1 : 2;
   plan_.steps = warmup + options.rounds * (lower.steps + upper.steps);
   const int64_t parameters = count_elements(trainable_parameters(networks.backbone->module()));
-  plan_.gradients =
-      warmup + options.rounds * (lower.steps + upper.steps * (upper_passes + needs.gradients) +
-                                 needs.shared_gradients + (needs.second_derivatives() ? 1 : 0));
-  plan_.hessian_products =
-      options.rounds * (upper.steps * (needs.hessian_products + needs.trajectory) +
-                        std::min(needs.shared_products, parameters));
+  const int64_t products = upper.steps * (needs.hessian_products + needs.trajectory) +
+                           std::min(needs.shared_products, parameters);
+  const int64_t graphs = !needs.second_derivatives()           ? 0
+                         : lower.hessian_graph == "recomputed" ? products
+                                                               : 1;
+  const int64_t shifted = upper.steps * needs.gradients + needs.shared_gradients;
+  plan_.gradients = warmup + options.rounds * (lower.steps + upper.steps * upper_passes +
+                                               (shifted + graphs) * lower.hessian_batches);
+  plan_.hessian_products = options.rounds * products * lower.hessian_batches;
   if (!measure_) {
     return;
   }
@@ -227,9 +235,9 @@ void StageCheck::check_bissl() {
   const double product_seconds =
       plan_.hessian_products > 0 ? hessian_product(networks, lower_table, lower.data, hessian_batch)
                                  : 0.0;
-  const int64_t shifted = options.rounds * (upper.steps * needs.gradients + needs.shared_gradients);
   plan_.seconds = double(options.rounds * lower.steps) * lower_seconds +
-                  double(shifted) * lower_seconds * double(hessian_batch) / double(lower.batch) +
+                  double(options.rounds * (shifted + graphs) * lower.hessian_batches) *
+                      lower_seconds * double(hessian_batch) / double(lower.batch) +
                   double(warmup + options.rounds * upper.steps * upper_passes) * upper_seconds +
                   double(plan_.hessian_products) * product_seconds;
 }

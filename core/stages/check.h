@@ -25,7 +25,9 @@ struct StagePlan {
   double seconds = 0;  ///< estimated from one gradient and one product on a full batch, each timed
   std::string networks;               ///< shapes, in words
   std::vector<std::string> warnings;  ///< settings that will hardly do what is wanted
-  std::vector<std::string> errors;    ///< what made the pass through the stage fail
+  /// A product was needed and could not be made: another approximator may do without.
+  bool lacks_second_derivatives = false;
+  std::vector<std::string> errors;  ///< what made the pass through the stage fail
 };
 
 /// Passes two samples through every stage of a pipeline without training: opens the data, builds

@@ -208,6 +208,14 @@ const Schema<LowerOptions>& lower_schema() {
           "samples of the batch on which the Hessian is taken; 0: as in a step")
         .at_least(0)
         .unit("samples");
+    s.add("hessian_batches", &LowerOptions::hessian_batches,
+          "how many such batches the Hessian is the mean of")
+        .at_least(1)
+        .unit("batches");
+    s.add("hessian_graph", &LowerOptions::hessian_graph,
+          "\"kept\" builds the gradient's graph once a round and keeps it in memory, "
+          "\"recomputed\" builds it for each product")
+        .choices({"kept", "recomputed"});
     add_clipping(s, &LowerOptions::max_grad_norm);
     return s;
   }();

@@ -67,6 +67,8 @@ struct LowerOptions {
   int64_t batch = 256;
   int64_t steps = 20;
   int64_t hessian_batch = 0;
+  int64_t hessian_batches = 1;
+  std::string hessian_graph = "kept";
   double max_grad_norm = 10;
 };
 

@@ -104,7 +104,7 @@ class Bench {
   }
 
   double gradient() const {
-    PretextProblem problem(*lower_, *pretext_, views_, 0.001, 0);
+    PretextProblem problem(*lower_, *pretext_, {views_}, {.lambda = 0.001});
     TensorList shift = tensors_of(trainable_parameters(lower_->module()));
     for (at::Tensor& tensor : shift) {
       tensor = at::zeros_like(tensor.detach());
@@ -114,7 +114,7 @@ class Bench {
 
   /// A product with the graph kept, and what the graph takes in memory.
   std::pair<double, double> product() const {
-    PretextProblem problem(*lower_, *pretext_, views_, 0.001, 0);
+    PretextProblem problem(*lower_, *pretext_, {views_}, {.lambda = 0.001});
     TensorList direction;
     for (const at::Tensor& tensor : problem.parameters()) {
       direction.push_back(at::randn_like(tensor.detach()));
@@ -132,7 +132,7 @@ class Bench {
     const auto hypergradient = library.make<Hypergradient>("cg", cg);
     UpperLevel level({*lower_, *upper_, *downstream_}, *hypergradient, *optimizer_, 0.01, 10.0);
     const double round = median_seconds(std::max(1, shape_.repeats / 2), [&] {
-      PretextProblem problem(*lower_, *pretext_, views_, 0.001, 0);
+      PretextProblem problem(*lower_, *pretext_, {views_}, {.lambda = 0.001});
       for (int i = 0; i < steps; ++i) {
         level.step(images_, targets_, problem, 0, 1.0);
       }

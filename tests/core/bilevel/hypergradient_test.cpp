@@ -2,6 +2,7 @@
 
 #include "bilevel/pretext_problem.h"
 #include "bilevel/upper_level.h"
+#include "bissl/error.h"
 #include "models/gradients.h"
 #include "models/module_state.h"
 #include "plugins/registry.h"
@@ -43,7 +44,7 @@ class HypergradientTest : public ::testing::Test {
   }
 
   PretextProblem problem(double lambda = 0.5, uint64_t noise = 5) {
-    return PretextProblem(*backbone_, *pretext_, views_, lambda, noise);
+    return PretextProblem(*backbone_, *pretext_, {views_}, {.lambda = lambda, .noise_seed = noise});
   }
 
   /// The Hessian, a column for each product with a unit vector.
@@ -133,14 +134,14 @@ TEST_F(HypergradientTest, SolveLeavesModelsAndGeneratorAlone) {
 
 TEST_F(HypergradientTest, NoiseInTheLossIsTheSameForAllProducts) {
   test::SmallPretext noisy(/*noise=*/0.5);
-  PretextProblem lower(*backbone_, noisy, views_, 0.5, 9);
+  PretextProblem lower(*backbone_, noisy, {views_}, {.lambda = 0.5, .noise_seed = 9});
   const TensorList x = random_list();
   const at::Tensor first = flatten(lower.hessian_product(x));
   torch::rand({10});
   EXPECT_TRUE(torch::equal(first, flatten(lower.hessian_product(x))));
-  PretextProblem same_seed(*backbone_, noisy, views_, 0.5, 9);
+  PretextProblem same_seed(*backbone_, noisy, {views_}, {.lambda = 0.5, .noise_seed = 9});
   EXPECT_TRUE(torch::equal(first, flatten(same_seed.hessian_product(x))));
-  PretextProblem other_seed(*backbone_, noisy, views_, 0.5, 10);
+  PretextProblem other_seed(*backbone_, noisy, {views_}, {.lambda = 0.5, .noise_seed = 10});
   EXPECT_FALSE(torch::equal(first, flatten(other_seed.hessian_product(x))));
 }
 
@@ -187,6 +188,54 @@ TEST_F(HypergradientTest, UpperStepLeavesTheLowerModelAlone) {
   EXPECT_TRUE(torch::equal(lower_mean, backbone_->normalisation()->running_mean));
   EXPECT_TRUE(torch::equal(lower_weights, flatten(parameters_)));
   EXPECT_FALSE(torch::equal(upper_mean, upper.normalisation()->running_mean));
+}
+
+TEST_F(HypergradientTest, SeveralBatchesGiveTheMeanOfTheirHessians) {
+  const TensorList x = random_list();
+  const at::Tensor other = test::small_views(2, 12);
+  PretextProblem both(*backbone_, *pretext_, {views_, other}, {.lambda = 0.5});
+  PretextProblem first(*backbone_, *pretext_, {views_}, {.lambda = 0.5});
+  PretextProblem second(*backbone_, *pretext_, {other}, {.lambda = 0.5});
+  const at::Tensor mean =
+      (flatten(first.hessian_product(x)) + flatten(second.hessian_product(x))) / 2;
+  EXPECT_LT((flatten(both.hessian_product(x)) - mean).norm().item<double>(), 1e-12);
+  const at::Tensor gradient = (flatten(first.gradient({})) + flatten(second.gradient({}))) / 2;
+  EXPECT_LT((flatten(both.gradient({})) - gradient).norm().item<double>(), 1e-12);
+}
+
+TEST_F(HypergradientTest, ARecomputedGraphGivesTheSameProducts) {
+  test::SmallPretext noisy(0.3);
+  const TensorList x = random_list();
+  PretextProblem kept(*backbone_, noisy, {views_}, {.lambda = 0.5, .noise_seed = 4});
+  PretextProblem recomputed(*backbone_, noisy, {views_},
+                            {.lambda = 0.5, .noise_seed = 4, .recompute_graph = true});
+  const at::Tensor buffers = flatten(backbone_->module().buffers()).clone();
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_TRUE(flatten(kept.hessian_product(x)).equal(flatten(recomputed.hessian_product(x))));
+  }
+  EXPECT_TRUE(flatten(backbone_->module().buffers()).equal(buffers));
+}
+
+/// A loss over distances, whose gradient LibTorch cannot differentiate again.
+class DistancePretext : public test::SmallPretext {
+ public:
+  at::Tensor loss(Backbone& backbone, const at::Tensor& views) override {
+    return torch::cdist(backbone.forward(views[0]), backbone.forward(views[1]), 3.0).mean();
+  }
+};
+
+TEST_F(HypergradientTest, AMissingSecondDerivativeNamesTheOperation) {
+  DistancePretext pretext;
+  PretextProblem lower(*backbone_, pretext, {views_}, {.lambda = 0.5});
+  EXPECT_TRUE(all_finite(lower.gradient({}))) << "a first derivative it has";
+  try {
+    lower.hessian_product(random_list());
+    FAIL() << "there is no such derivative";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::input);
+    EXPECT_NE(std::string(error.what()).find("\"_cdist_backward\""), std::string::npos)
+        << error.what();
+  }
 }
 
 }  // namespace

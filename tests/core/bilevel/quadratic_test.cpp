@@ -136,7 +136,7 @@ TEST_F(QuadraticTest, UpperGradientIsTheDerivativeThroughTheMinimiser) {
   choice.values["tolerance"] = 1e-14;
   const auto cg = choice.create<Hypergradient>({});
   const at::Tensor nothing = torch::zeros({1, 1}, torch::kDouble);
-  PretextProblem problem(lower, pretext, nothing.unsqueeze(0), lambda, 0);
+  PretextProblem problem(lower, pretext, {nothing.unsqueeze(0)}, {.lambda = lambda});
   test::PlainDescent unused({}, 0.1);
   UpperLevel level({lower, upper, downstream}, *cg, unused, gamma, 0);
   const UpperGradient gradient = level.gradient(nothing, nothing, problem, 0);
