@@ -86,7 +86,11 @@ UpperGradient UpperLevel::gradient(const at::Tensor& images, const at::Tensor& t
   report.status = solution.status;
   report.iterations = solution.iterations;
   report.hessian_products = solution.hessian_products;
+  report.gradients = solution.gradients;
   report.relative_residual = solution.relative_residual;
+  if (observer_) {
+    observer_(u, solution.v);
+  }
   result.backbone = std::move(solution.v);
   result.head = std::move(through_lower.head);
   if (gamma_ != 0) {

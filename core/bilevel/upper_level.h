@@ -5,6 +5,8 @@
 #include "bissl/optimizer.h"
 
 #include <cstdint>
+#include <functional>
+#include <utility>
 
 namespace bissl {
 
@@ -19,6 +21,7 @@ struct UpperStep {
   SolveStatus status = SolveStatus::direct;
   int64_t iterations = 0;
   int64_t hessian_products = 0;
+  int64_t gradients = 0;  ///< at shifted points
   double relative_residual = -1;
 };
 
@@ -54,8 +57,13 @@ class UpperLevel {
   UpperStep step(const at::Tensor& images, const at::Tensor& targets, LowerProblem& lower,
                  uint64_t noise_seed, double rate);
 
+  /// Called with u and v of each step before the weights change; for audits.
+  using Observer = std::function<void(const TensorList& u, const TensorList& v)>;
+  void observe(Observer observer) { observer_ = std::move(observer); }
+
  private:
   Models models_;
+  Observer observer_;
   Hypergradient& hypergradient_;
   Optimizer& optimizer_;
   double gamma_;

@@ -64,6 +64,19 @@ std::string results_table(const RunOutcome& outcome) {
   return table.text();
 }
 
+/// What the audits of a stage came to, beside what v := u would have got.
+std::string audit_line(const std::string& stage, const nlohmann::json& audit) {
+  const auto mean = [&](const char* name) {
+    return audit.at(std::string("mean_") + name).get<double>();
+  };
+  return fmt::format(
+      "{}: {} audits; cosine(v, v*) {:.4f}, norm ratio {:.3g}, residual {:.3g}; of v = u: cosine "
+      "{:.4f}, residual {:.3g}; residual of the reference v* {:.1g}\n",
+      stage, audit.at("audits").get<int64_t>(), mean("cosine"), mean("norm_ratio"),
+      mean("residual"), mean("identity_cosine"), mean("identity_residual"),
+      mean("reference_residual"));
+}
+
 /// How the solves of the bilevel stages went: what would otherwise stay hidden behind clipping.
 std::string solve_lines(const RunOutcome& outcome) {
   std::string text;
@@ -83,6 +96,9 @@ std::string solve_lines(const RunOutcome& outcome) {
                           solves["mean_relative_residual"].get<double>());
     }
     text += fmt::format("; mean cosine(u, v) {:.4f}\n", solves.at("mean_cosine_u_v").get<double>());
+    if (solves.contains("audit")) {
+      text += audit_line(stage.name, solves["audit"]);
+    }
   }
   return text;
 }

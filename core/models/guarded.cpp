@@ -107,6 +107,9 @@ class GuardedHypergradient : public Guarded<Hypergradient> {
   HypergradientNeeds needs() const override {
     return call("needs", [](Hypergradient& inner) { return inner.needs(); });
   }
+  std::optional<double> damping() const override {
+    return call("damping", [](Hypergradient& inner) { return inner.damping(); });
+  }
   NamedTensors state() const override {
     return call("state", [](Hypergradient& inner) { return inner.state(); });
   }

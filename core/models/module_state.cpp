@@ -71,4 +71,15 @@ bool is_training(const torch::nn::Module& module) { return module.is_training();
 
 void move_to(torch::nn::Module& module, c10::Device device) { module.to(device); }
 
+void convert_to_double(torch::nn::Module& module) { module.to(at::kDouble); }
+
+void copy_state(const torch::nn::Module& from, torch::nn::Module& to) {
+  const at::NoGradGuard no_grad;
+  const NamedTensors source = module_state(from);
+  NamedTensors target = module_state(to);
+  for (size_t i = 0; i < source.size(); ++i) {
+    target[i].second.copy_(source[i].second);
+  }
+}
+
 }  // namespace bissl

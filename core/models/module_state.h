@@ -31,6 +31,13 @@ void load_module_state(torch::nn::Module& module, const NamedTensors& state,
 void set_training(torch::nn::Module& module, bool training);
 bool is_training(const torch::nn::Module& module);
 
+/// Puts all parameters and buffers into double precision.
+void convert_to_double(torch::nn::Module& module);
+
+/// Copies parameters and buffers from one module into another of the same structure, converting
+/// them to its precision.
+void copy_state(const torch::nn::Module& from, torch::nn::Module& to);
+
 /// Moves all parameters and buffers.
 void move_to(torch::nn::Module& module, c10::Device device);
 

@@ -6,65 +6,20 @@
 #include "models/gradients.h"
 #include "models/guarded.h"
 #include "models/module_state.h"
+#include "stages/auditor.h"
 #include "stages/networks.h"
 #include "stages/options.h"
 #include "stages/schedule.h"
 #include "stages/session.h"
+#include "stages/solve_summary.h"
 #include "stages/stages.h"
 
 #include <c10/core/GradMode.h>
 
 #include <cmath>
-#include <map>
 
 namespace bissl {
 namespace {
-
-/// Sums over the upper steps for the stage's results.
-struct SolveSummary {
-  int64_t steps = 0;
-  int64_t products = 0;
-  double cosine = 0;
-  double residual = 0;
-  int64_t residuals = 0;
-  std::map<std::string, int64_t> ended;
-
-  void add(const UpperStep& step) {
-    ++steps;
-    products += step.hessian_products;
-    cosine += step.cosine;
-    if (step.relative_residual >= 0) {
-      residual += step.relative_residual;
-      ++residuals;
-    }
-    ++ended[to_string(step.status)];
-  }
-
-  nlohmann::json save() const {
-    return {{"steps", steps},       {"products", products},   {"cosine", cosine},
-            {"residual", residual}, {"residuals", residuals}, {"ended", ended}};
-  }
-
-  void load(const nlohmann::json& saved) {
-    steps = saved.at("steps");
-    products = saved.at("products");
-    cosine = saved.at("cosine");
-    residual = saved.at("residual");
-    residuals = saved.at("residuals");
-    ended = saved.at("ended").get<std::map<std::string, int64_t>>();
-  }
-
-  nlohmann::json report() const {
-    nlohmann::json result = {{"upper_steps", steps},
-                             {"hessian_products", products},
-                             {"ended", ended},
-                             {"mean_cosine_u_v", steps > 0 ? cosine / double(steps) : 0.0}};
-    if (residuals > 0) {
-      result["mean_relative_residual"] = residual / double(residuals);
-    }
-    return result;
-  }
-};
 
 /// The whole stage. Its steps are numbered: first those of the head's warm-up, then, round by
 /// round, the lower and the upper ones. Each can be the last before an interruption.
@@ -82,6 +37,8 @@ class BisslStage {
   void run_rounds(Session& session, int64_t& step);
   void lower_step(Session& session, int64_t step, int64_t round, int64_t within);
   void upper_step(Session& session, int64_t step, int64_t round, int64_t within);
+  PretextProblem::Setting problem_setting(int64_t round) const;
+  void build_problem(int64_t round);
 
   const StageContext& context_;
   const Table& lower_table_;
@@ -109,6 +66,8 @@ class BisslStage {
   std::unique_ptr<Prefetcher> upper_batches_;
   std::unique_ptr<Schedule> lower_schedule_;
   std::unique_ptr<Schedule> upper_schedule_;
+  std::unique_ptr<Auditor> auditor_;
+  TensorList hessian_batches_;               ///< of the round
   std::unique_ptr<PretextProblem> problem_;  ///< of the round whose upper steps are running
   SolveSummary solves_;
 };
@@ -180,6 +139,11 @@ void BisslStage::build_models() {
                                     upper_parameters(*upper_backbone_, *downstream_));
   hypergradient_ =
       create_guarded(context_.stage.table.component("hypergradient"), HypergradientContext{});
+  if (context_.stage.table.has_table("audit")) {
+    auditor_ = std::make_unique<Auditor>(
+        context_, lower_table_.component("pretext"), probe->view_shape(),
+        parse_audit(context_.stage.table.table("audit")), *hypergradient_);
+  }
   lower_level_ = std::make_unique<LowerLevel>(*lower_backbone_, *pretext_, *lower_optimizer_,
                                               lower_options_.max_grad_norm);
   lower_level_->tie_to(*upper_backbone_, options_.lambda);
@@ -239,27 +203,44 @@ void BisslStage::lower_step(Session& session, int64_t step, int64_t round, int64
                 {"gradient_norm", result.gradient_norm}});
 }
 
+PretextProblem::Setting BisslStage::problem_setting(int64_t round) const {
+  return {.lambda = options_.lambda,
+          .noise_seed = context_.seed_for(fmt::format("hessian-noise#{}", round)),
+          .recompute_graph = lower_options_.hessian_graph == "recomputed"};
+}
+
+void BisslStage::build_problem(int64_t round) {
+  // The batches of a round are functions of its number, so a resumed round finds the same ones.
+  hessian_batches_.clear();
+  for (int64_t i = 0; i < lower_options_.hessian_batches; ++i) {
+    const int64_t number = round * lower_options_.hessian_batches + i;
+    hessian_batches_.push_back(hessian_source_->make(number).views.to(context_.settings.device));
+  }
+  problem_ = std::make_unique<PretextProblem>(*lower_backbone_, *pretext_, hessian_batches_,
+                                              problem_setting(round));
+  problem_->use_optimizer(*lower_optimizer_);
+}
+
 void BisslStage::upper_step(Session& session, int64_t step, int64_t round, int64_t within) {
-  const uint64_t noise = context_.seed_for(fmt::format("hessian-noise#{}", round));
   if (!problem_) {
-    // The batches of a round are functions of its number, so a resumed round finds the same ones.
-    TensorList batches;
-    for (int64_t i = 0; i < lower_options_.hessian_batches; ++i) {
-      const int64_t number = round * lower_options_.hessian_batches + i;
-      batches.push_back(hessian_source_->make(number).views.to(context_.settings.device));
-    }
-    problem_ = std::make_unique<PretextProblem>(
-        *lower_backbone_, *pretext_, std::move(batches),
-        PretextProblem::Setting{.lambda = options_.lambda,
-                                .noise_seed = noise,
-                                .recompute_graph = lower_options_.hessian_graph == "recomputed"});
-    problem_->use_optimizer(*lower_optimizer_);
+    build_problem(round);
+  }
+  nlohmann::json audited;
+  if (auditor_) {
+    const bool due = auditor_->due(round * upper_options_.steps + within);
+    upper_level_->observe(
+        !due ? UpperLevel::Observer() : [&](const TensorList& u, const TensorList& v) {
+          const AuditReport report = auditor_->audit(*lower_backbone_, *pretext_, hessian_batches_,
+                                                     problem_setting(round), u, v);
+          solves_.add(report);
+          audited = to_json(report);
+        });
   }
   const double rate = upper_schedule_->rate(round * upper_options_.steps + within);
   const Batch batch = upper_batches_->next();
-  const UpperStep result =
-      upper_level_->step(batch.views[0].to(context_.settings.device),
-                         batch.targets.to(context_.settings.device), *problem_, noise, rate);
+  const UpperStep result = upper_level_->step(batch.views[0].to(context_.settings.device),
+                                              batch.targets.to(context_.settings.device), *problem_,
+                                              problem_setting(round).noise_seed, rate);
   solves_.add(result);
   const bool round_ends = within + 1 == upper_options_.steps;
   if (round_ends) {
@@ -268,18 +249,21 @@ void BisslStage::upper_step(Session& session, int64_t step, int64_t round, int64
       adapt_upper_backbone(*upper_backbone_, *lower_backbone_, options_.adaptation_strength);
     }
   }
-  session.done(step, {{"upper", result.loss}},
-               {{"phase", "upper"},
-                {"round", round},
-                {"rate", rate},
-                {"plain_loss", result.plain_loss},
-                {"u_norm", result.u_norm},
-                {"v_norm", result.v_norm},
-                {"cosine_u_v", result.cosine},
-                {"gradient_norm", result.gradient_norm},
-                {"solve", to_string(result.status)},
-                {"iterations", result.iterations},
-                {"relative_residual", result.relative_residual}});
+  nlohmann::json event = {{"phase", "upper"},
+                          {"round", round},
+                          {"rate", rate},
+                          {"plain_loss", result.plain_loss},
+                          {"u_norm", result.u_norm},
+                          {"v_norm", result.v_norm},
+                          {"cosine_u_v", result.cosine},
+                          {"gradient_norm", result.gradient_norm},
+                          {"solve", to_string(result.status)},
+                          {"iterations", result.iterations},
+                          {"relative_residual", result.relative_residual}};
+  if (!audited.is_null()) {
+    event["audit"] = std::move(audited);
+  }
+  session.done(step, {{"upper", result.loss}}, event);
 }
 
 void BisslStage::run_rounds(Session& session, int64_t& step) {

@@ -187,6 +187,32 @@ const Schema<BisslOptions>& bissl_schema() {
   return schema;
 }
 
+const Schema<AuditOptions>& audit_schema() {
+  static const Schema<AuditOptions> schema = [] {
+    Schema<AuditOptions> s;
+    s.add("every", &AuditOptions::every, "audit the first upper step and then every so many")
+        .at_least(1)
+        .unit("upper steps");
+    s.add("damping", &AuditOptions::damping,
+          "δ of the reference; the approximator's own if absent, 10 if it has none")
+        .at_least(0);
+    s.add("dense_below", &AuditOptions::dense_below,
+          "solve densely for at most so many backbone parameters, by MINRES for more")
+        .at_least(0)
+        .at_most(20000)
+        .unit("parameters");
+    s.add("iterations", &AuditOptions::iterations, "of the reference's MINRES at most")
+        .at_least(1)
+        .unit("iterations");
+    s.add("tolerance", &AuditOptions::tolerance,
+          "the reference's MINRES stops at this share of ‖u‖")
+        .at_least(0)
+        .less_than(1);
+    return s;
+  }();
+  return schema;
+}
+
 using FlatWarmup = WithLength<WarmupOptions>;
 
 const Schema<FlatWarmup>& warmup_schema() {
@@ -278,7 +304,9 @@ StageKindSpec bissl_kind() {
       {"warmup", warmup, false, "trains the head on the frozen backbone first, on the upper data"},
       {"lower", lower, true,
        "the pretext level; what is not given is taken from the pretrain stage before it"},
-      {"upper", upper, true, "the downstream level"}};
+      {"upper", upper, true, "the downstream level"},
+      {"audit", table_of(audit_schema()), false,
+       "holds the hypergradient against a reference solution now and then, in double precision"}};
   kind.needs_parent = true;
   kind.may_be_parent = true;
   kind.data_keys = {"lower.data", "upper.data"};
@@ -325,6 +353,8 @@ FinetuneOptions parse_finetune(const Table& table) {
 EvaluateOptions parse_evaluate(const Table& table) { return evaluate_schema().parse(table.values); }
 
 BisslOptions parse_bissl(const Table& table) { return bissl_schema().parse(table.values); }
+
+AuditOptions parse_audit(const Table& table) { return audit_schema().parse(table.values); }
 
 WarmupOptions parse_warmup(const Table& table) {
   return with_length(warmup_schema().parse(table.values));

@@ -56,6 +56,15 @@ struct BisslOptions {
   double adaptation_strength = 0.1;
 };
 
+/// `audit = { … }`
+struct AuditOptions {
+  int64_t every = 100;
+  std::optional<double> damping;
+  int64_t dense_below = 1000;
+  int64_t iterations = 200;
+  double tolerance = 1e-8;
+};
+
 /// `warmup = { … }`
 struct WarmupOptions {
   LengthOptions length;
@@ -85,6 +94,7 @@ PretrainOptions parse_pretrain(const Table& table);
 FinetuneOptions parse_finetune(const Table& table);
 EvaluateOptions parse_evaluate(const Table& table);
 BisslOptions parse_bissl(const Table& table);
+AuditOptions parse_audit(const Table& table);
 WarmupOptions parse_warmup(const Table& table);
 LowerOptions parse_lower(const Table& table);
 UpperOptions parse_upper(const Table& table);

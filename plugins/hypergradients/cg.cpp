@@ -244,6 +244,8 @@ class ConjugateGradient : public Hypergradient {
     return solution;
   }
 
+  std::optional<double> damping() const override { return options_.damping; }
+
   HypergradientNeeds needs() const override {
     return product_needs(options_, options_.iterations + (options_.warm_start ? 1 : 0),
                          options_.preconditioner == "none" ? 0 : options_.probes);

@@ -65,6 +65,10 @@ class Darts : public Hypergradient {
     return solution;
   }
 
+  std::optional<double> damping() const override {
+    return options_.step ? std::nullopt : std::optional<double>(options_.damping);
+  }
+
   HypergradientNeeds needs() const override { return {.gradients = 2}; }
 
  private:

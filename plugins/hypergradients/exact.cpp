@@ -63,6 +63,8 @@ class Exact : public Hypergradient {
     return solution;
   }
 
+  std::optional<double> damping() const override { return options_.damping; }
+
   HypergradientNeeds needs() const override { return {.shared_products = options_.max_parameters}; }
 
  private:

@@ -63,6 +63,8 @@ class Neumann : public Hypergradient {
     return solution;
   }
 
+  std::optional<double> damping() const override { return options_.damping; }
+
   HypergradientNeeds needs() const override { return product_needs(options_, options_.terms, 0); }
 
  private:

@@ -84,6 +84,8 @@ class Nystrom : public Hypergradient {
     return solution;
   }
 
+  std::optional<double> damping() const override { return options_.damping; }
+
   HypergradientNeeds needs() const override { return product_needs(options_, 0, options_.rank); }
 
  private:

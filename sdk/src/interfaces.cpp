@@ -55,6 +55,8 @@ const std::vector<KroneckerFactors>& LowerProblem::kronecker_factors() {
   return none;
 }
 
+std::optional<double> Hypergradient::damping() const { return std::nullopt; }
+
 NamedTensors Hypergradient::state() const { return {}; }
 
 void Hypergradient::load_state(const NamedTensors& state) {

@@ -2,7 +2,9 @@
 // against a PyTorch script that does the work as the method's published code does (upper_step.py),
 // in one run. Prints both times and their ratio.
 //
-//     hypergradient_bench [imagenet|small] [SIZE] [BATCH] [THREADS] [REPEATS]
+//     hypergradient_bench [imagenet|small] [SIZE] [BATCH] [THREADS] [REPEATS] [products|steps]
+//
+// With "products" it leaves out the upper steps and the script.
 
 #include "bilevel/pretext_problem.h"
 #include "bilevel/upper_level.h"
@@ -38,6 +40,7 @@ struct Shape {
   int64_t batch = 64;
   int threads = 2;
   int repeats = 5;
+  bool steps = true;
 };
 
 double seconds_of(const std::function<void()>& work) {
@@ -131,7 +134,7 @@ class Bench {
     const test::PluginLibrary library("cg");
     const auto hypergradient = library.make<Hypergradient>("cg", cg);
     UpperLevel level({*lower_, *upper_, *downstream_}, *hypergradient, *optimizer_, 0.01, 10.0);
-    const double round = median_seconds(std::max(1, shape_.repeats / 2), [&] {
+    const double round = seconds_of([&] {
       PretextProblem problem(*lower_, *pretext_, {views_}, {.lambda = 0.001});
       for (int i = 0; i < steps; ++i) {
         level.step(images_, targets_, problem, 0, 1.0);
@@ -168,16 +171,22 @@ void run(const Shape& shape) {
   line("product H·x, graph kept", product, product / gradient, "a gradient");
   fmt::print("memory that the graph took: {:.0f} MB\n", megabytes);
 
+  if (!shape.steps) {
+    return;
+  }
   const auto [script_gradient, script_step] = run_script(shape);
   line("PyTorch script: gradient", script_gradient, script_gradient / gradient, "our gradient");
   line("PyTorch script: upper step", script_step, script_step / script_gradient, "its gradient");
   // A negative curvature would end a solve early; layerwise CG always makes its five products, as
   // the script does.
-  const ParameterValues exact = {{"iterations", int64_t{5}}, {"form", std::string("layerwise")}};
-  for (const int steps : {8, 1}) {
-    const double step = bench.upper_step(exact, steps);
-    line(fmt::format("upper step, exact, {} of a round", steps), step, script_step / step,
-         "faster than the script");
+  ParameterValues cg = {{"iterations", int64_t{5}}, {"form", std::string("layerwise")}};
+  for (const std::string products : {"exact", "finite-difference"}) {
+    cg["products"] = products;
+    for (const int steps : {1, 8}) {
+      const double step = bench.upper_step(cg, steps);
+      line(fmt::format("upper step, {}, {} in a round", products, steps), step, script_step / step,
+           "faster than the script");
+    }
   }
 }
 
@@ -192,5 +201,6 @@ int main(int argc, char** argv) {
   if (arguments.size() > 2) shape.batch = std::stoll(arguments[2]);
   if (arguments.size() > 3) shape.threads = std::stoi(arguments[3]);
   if (arguments.size() > 4) shape.repeats = std::stoi(arguments[4]);
+  if (arguments.size() > 5) shape.steps = arguments[5] == "steps";
   bissl::run(shape);
 }

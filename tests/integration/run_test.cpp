@@ -8,6 +8,7 @@
 
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 namespace bissl::test {
 namespace {
@@ -59,6 +60,29 @@ TEST_F(RunTest, RunsEveryStageAndKeepsThem) {
   EXPECT_NE(second.err.find("pretrain: already in the store, not run again"), std::string::npos);
   const auto again = nlohmann::json::parse(read_file(run / "results.json"));
   EXPECT_EQ(results, again);
+}
+
+TEST_F(RunTest, AnAuditReportsAndChangesNoWeight) {
+  const Outcome plain = run_bissl(call("run"));
+  ASSERT_EQ(plain.code, 0) << plain.err;
+  const std::filesystem::path weights = out_ / "small" / "bissl" / "backbone.safetensors";
+  const std::string before = read_file(weights);
+  const Outcome audited = run_bissl(call(
+      "run", {"--set", "stage.bissl.audit.every=2", "--set", "stage.bissl.audit.iterations=20"}));
+  ASSERT_EQ(audited.code, 0) << audited.err;
+  EXPECT_NE(audited.out.find("3 audits; cosine(v, v*)"), std::string::npos) << audited.out;
+  EXPECT_TRUE(read_file(weights) == before) << "the weights differ";
+  int64_t lines = 0;
+  std::istringstream events(read_file(out_ / "small" / "bissl" / "events.jsonl"));
+  for (std::string line; std::getline(events, line);) {
+    const auto event = nlohmann::json::parse(line);
+    if (event.contains("audit")) {
+      ++lines;
+      EXPECT_EQ(event["audit"]["reference"], "minres");
+      EXPECT_TRUE(event["audit"]["groups"].contains("layer1.0"));
+    }
+  }
+  EXPECT_EQ(lines, 3);
 }
 
 TEST_F(RunTest, AChangedStageRunsAgainAndItsParentDoesNot) {

@@ -4,6 +4,7 @@
 #include "bissl/tensor_list.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -118,6 +119,10 @@ class BISSL_API Hypergradient {
   /// What solve asks of the lower problem: decides what the host records and checks beforehand,
   /// and what it estimates.
   virtual HypergradientNeeds needs() const = 0;
+
+  /// δ of the system that solve approximates the solution of; none where it is not known. For
+  /// audits.
+  virtual std::optional<double> damping() const;
 
   /// State carried from one solve to the next (a warm start), for checkpoints. None by default.
   virtual NamedTensors state() const;

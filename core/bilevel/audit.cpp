@@ -1,0 +1,149 @@
+#include "bilevel/audit.h"
+
+#include "bissl/minres.h"
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/eye.h>
+#include <ATen/ops/linalg_solve.h>
+#include <ATen/ops/stack.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <map>
+
+namespace bissl {
+namespace {
+
+TensorList like(const TensorList& values, const TensorList& shapes) {
+  TensorList converted;
+  for (size_t i = 0; i < values.size(); ++i) {
+    converted.push_back(values[i].detach().to(shapes[i].options()).clone());
+  }
+  return converted;
+}
+
+at::Tensor flatten(const TensorList& list) {
+  TensorList rows;
+  for (const at::Tensor& tensor : list) {
+    rows.push_back(tensor.reshape(-1));
+  }
+  return at::cat(rows);
+}
+
+TensorList unflatten(const at::Tensor& flat, const TensorList& shapes) {
+  TensorList list;
+  int64_t start = 0;
+  for (const at::Tensor& tensor : shapes) {
+    list.push_back(flat.narrow(0, start, tensor.numel()).reshape(tensor.sizes()).clone());
+    start += tensor.numel();
+  }
+  return list;
+}
+
+/// The system (I + H/(λ + δ)) of a problem.
+class System {
+ public:
+  System(LowerProblem& problem, double damping)
+      : problem_(problem), weight_(problem.lambda() + damping) {}
+
+  TensorList apply(const TensorList& x) const {
+    TensorList product = problem_.hessian_product(x);
+    scale(product, 1.0 / weight_);
+    add_scaled(product, 1.0, x);
+    return product;
+  }
+
+  TensorList residual(const TensorList& u, const TensorList& v) const {
+    TensorList rest = copy(u);
+    add_scaled(rest, -1.0, apply(v));
+    return rest;
+  }
+
+  TensorList dense_solution(const TensorList& u) const {
+    const at::Tensor right = flatten(u);
+    const at::Tensor units = at::eye(right.size(0), right.options());
+    TensorList columns;
+    for (int64_t i = 0; i < right.size(0); ++i) {
+      columns.push_back(flatten(apply(unflatten(units[i], u))));
+    }
+    return unflatten(at::linalg_solve(at::stack(columns, 1), right), u);
+  }
+
+ private:
+  LowerProblem& problem_;
+  double weight_;
+};
+
+double ratio(double a, double b) { return b > 0 ? a / b : 0.0; }
+
+AuditScore score(const TensorList& u, const TensorList& v, const TensorList& reference,
+                 const TensorList& residual) {
+  const double v_norm = norm(v);
+  const double reference_norm = norm(reference);
+  return {.cosine = ratio(dot(v, reference), v_norm * reference_norm),
+          .norm_ratio = ratio(v_norm, reference_norm),
+          .residual = ratio(norm(residual), norm(u))};
+}
+
+TensorList chosen(const TensorList& list, const std::vector<size_t>& indices) {
+  TensorList some;
+  for (const size_t i : indices) {
+    some.push_back(list[i]);
+  }
+  return some;
+}
+
+}  // namespace
+
+std::string audit_group(const std::string& parameter) {
+  const std::string module = parameter.substr(0, parameter.rfind('.'));
+  const size_t first = module.find('.');
+  return first == std::string::npos ? module : module.substr(0, module.find('.', first + 1));
+}
+
+AuditReport audit(const TensorList& u, const TensorList& v, LowerProblem& problem,
+                  const AuditSetting& setting) {
+  const c10::NoGradGuard no_grad;
+  const TensorList right = like(u, problem.parameters());
+  const TensorList left = like(v, problem.parameters());
+  const System system(problem, setting.damping);
+
+  AuditReport report;
+  TensorList reference;
+  int64_t size = 0;
+  for (const at::Tensor& tensor : right) {
+    size += tensor.numel();
+  }
+  if (norm(right) == 0 || size <= setting.dense_below) {
+    report.reference = "dense";
+    reference = norm(right) == 0 ? right : system.dense_solution(right);
+  } else {
+    report.reference = "minres";
+    MinresResult result = minres([&](const TensorList& x) { return system.apply(x); }, right,
+                                 setting.iterations, setting.tolerance);
+    report.reference_iterations = result.iterations;
+    reference = std::move(result.x);
+  }
+  report.reference_residual = ratio(norm(system.residual(right, reference)), norm(right));
+
+  const TensorList rest = system.residual(right, left);
+  report.approximation = score(right, left, reference, rest);
+  report.identity = score(right, right, reference, system.residual(right, right));
+  std::map<std::string, std::vector<size_t>> groups;
+  std::vector<std::string> order;
+  for (size_t i = 0; i < problem.parameter_names().size(); ++i) {
+    const std::string group = audit_group(problem.parameter_names()[i]);
+    if (groups.find(group) == groups.end()) {
+      order.push_back(group);
+    }
+    groups[group].push_back(i);
+  }
+  for (const std::string& group : order) {
+    const std::vector<size_t>& indices = groups[group];
+    report.groups.emplace_back(group, score(chosen(right, indices), chosen(left, indices),
+                                            chosen(reference, indices), chosen(rest, indices)));
+  }
+  return report;
+}
+
+}  // namespace bissl

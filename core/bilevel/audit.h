@@ -1,0 +1,47 @@
+#pragma once
+
+#include "bissl/hypergradient.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace bissl {
+
+/// How a reference solution is got.
+struct AuditSetting {
+  double damping = 10.0;       ///< δ of the system
+  int64_t dense_below = 1000;  ///< up to so many parameters: a dense solve
+  int64_t iterations = 200;    ///< of MINRES, for more parameters
+  double tolerance = 1e-8;     ///< of MINRES, as a share of ‖u‖
+};
+
+/// An approximation v of v* = (I + H/(λ + δ))⁻¹·u over some of the parameters.
+struct AuditScore {
+  double cosine = 0;      ///< between v and v*
+  double norm_ratio = 0;  ///< ‖v‖/‖v*‖
+  double residual = 0;  ///< ‖u − (I + H/(λ + δ))·v‖/‖u‖, all norms over these parameters
+};
+
+/// What an audit found out.
+struct AuditReport {
+  AuditScore approximation;
+  /// The same for v := u. Its residual is ‖H·u‖/((λ + δ)·‖u‖): near 0 the operator does next to
+  /// nothing, and every approximator looks good.
+  AuditScore identity;
+  /// For each group of parameters: a top-level module or a block of one ("conv1", "layer1.0").
+  std::vector<std::pair<std::string, AuditScore>> groups;
+  std::string reference;  ///< "dense" or "minres"
+  int64_t reference_iterations = 0;
+  double reference_residual = 0;  ///< the true one of v*: how far to trust the rest
+};
+
+/// Holds `v` against a reference solution on `problem`, in that problem's precision: for a
+/// trustworthy one its models are in double precision. `u` and `v` may be in single precision.
+AuditReport audit(const TensorList& u, const TensorList& v, LowerProblem& problem,
+                  const AuditSetting& setting);
+
+/// The group that a parameter's name belongs to: its module, at most two names deep.
+std::string audit_group(const std::string& parameter);
+
+}  // namespace bissl

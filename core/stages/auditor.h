@@ -1,0 +1,39 @@
+#pragma once
+
+#include "bilevel/audit.h"
+#include "bilevel/pretext_problem.h"
+#include "stages/context.h"
+
+#include <cstdint>
+#include <memory>
+
+namespace bissl {
+
+struct AuditOptions;
+
+/// Audits the solves of a bissl stage with copies of the lower level's models in double precision.
+/// Leaves the models and LibTorch's random generator as they were, so training with and without it
+/// ends with the same bits.
+class Auditor {
+ public:
+  /// `input` is the shape of the lower level's views.
+  Auditor(const StageContext& context, const ComponentChoice& pretext, const ImageShape& input,
+          const AuditOptions& options, const Hypergradient& hypergradient);
+
+  /// Whether upper step number `step` of the stage is to be audited.
+  bool due(int64_t step) const { return step % every_ == 0; }
+
+  /// Holds v against a reference on the given Hessian batches. What is random inside the loss is
+  /// drawn in double precision and so differs from what the solve saw.
+  AuditReport audit(Backbone& backbone, Pretext& pretext, const TensorList& batches,
+                    const PretextProblem::Setting& setting, const TensorList& u,
+                    const TensorList& v);
+
+ private:
+  int64_t every_;
+  AuditSetting setting_;
+  std::shared_ptr<Backbone> backbone_;
+  std::shared_ptr<Pretext> pretext_;
+};
+
+}  // namespace bissl

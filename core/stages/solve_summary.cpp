@@ -1,0 +1,88 @@
+#include "stages/solve_summary.h"
+
+namespace bissl {
+namespace {
+
+nlohmann::json to_json(const AuditScore& score) {
+  return {{"cosine", score.cosine}, {"norm_ratio", score.norm_ratio}, {"residual", score.residual}};
+}
+
+}  // namespace
+
+nlohmann::json to_json(const AuditReport& report) {
+  nlohmann::json groups = nlohmann::json::object();
+  for (const auto& [name, score] : report.groups) {
+    groups[name] = to_json(score);
+  }
+  return {{"approximation", to_json(report.approximation)},
+          {"identity", to_json(report.identity)},
+          {"groups", groups},
+          {"reference", report.reference},
+          {"reference_iterations", report.reference_iterations},
+          {"reference_residual", report.reference_residual}};
+}
+
+void SolveSummary::add(const UpperStep& step) {
+  ++steps_;
+  products_ += step.hessian_products;
+  gradients_ += step.gradients;
+  cosine_ += step.cosine;
+  if (step.relative_residual >= 0) {
+    residual_ += step.relative_residual;
+    ++residuals_;
+  }
+  ++ended_[to_string(step.status)];
+}
+
+void SolveSummary::add(const AuditReport& report) {
+  ++audits_;
+  audited_["cosine"] += report.approximation.cosine;
+  audited_["norm_ratio"] += report.approximation.norm_ratio;
+  audited_["residual"] += report.approximation.residual;
+  audited_["identity_cosine"] += report.identity.cosine;
+  audited_["identity_residual"] += report.identity.residual;
+  audited_["reference_residual"] += report.reference_residual;
+}
+
+nlohmann::json SolveSummary::save() const {
+  return {{"steps", steps_},   {"products", products_}, {"gradients", gradients_},
+          {"cosine", cosine_}, {"residual", residual_}, {"residuals", residuals_},
+          {"ended", ended_},   {"audits", audits_},     {"audited", audited_}};
+}
+
+void SolveSummary::load(const nlohmann::json& saved) {
+  steps_ = saved.at("steps");
+  products_ = saved.at("products");
+  gradients_ = saved.at("gradients");
+  cosine_ = saved.at("cosine");
+  residual_ = saved.at("residual");
+  residuals_ = saved.at("residuals");
+  ended_ = saved.at("ended").get<std::map<std::string, int64_t>>();
+  audits_ = saved.at("audits");
+  audited_ = saved.at("audited").get<std::map<std::string, double>>();
+}
+
+nlohmann::json SolveSummary::report() const {
+  nlohmann::json result = {{"upper_steps", steps_},
+                           {"hessian_products", products_},
+                           {"shifted_gradients", gradients_},
+                           {"ended", ended_},
+                           {"mean_cosine_u_v", steps_ > 0 ? cosine_ / double(steps_) : 0.0}};
+  if (residuals_ > 0) {
+    result["mean_relative_residual"] = residual_ / double(residuals_);
+  }
+  if (audits_ > 0) {
+    result["audit"] = audit_report();
+  }
+  return result;
+}
+
+nlohmann::json SolveSummary::audit_report() const {
+  nlohmann::json means = {{"audits", audits_}};
+  for (const auto& [name, sum] : audited_) {
+    means["mean_" + name] = sum / double(audits_);
+  }
+  return means;
+}
+
+}  // namespace bissl

@@ -1,0 +1,44 @@
+#pragma once
+
+#include "bilevel/audit.h"
+#include "bilevel/upper_level.h"
+
+#include <nlohmann/json.hpp>
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+namespace bissl {
+
+/// Sums over the upper steps of a stage and its audits, for results and checkpoints.
+class SolveSummary {
+ public:
+  void add(const UpperStep& step);
+  void add(const AuditReport& report);
+
+  /// Everything, for a checkpoint, and back.
+  nlohmann::json save() const;
+  void load(const nlohmann::json& saved);
+
+  /// What stands in the stage's results.json under "solves".
+  nlohmann::json report() const;
+
+ private:
+  nlohmann::json audit_report() const;
+
+  int64_t steps_ = 0;
+  int64_t products_ = 0;
+  int64_t gradients_ = 0;
+  double cosine_ = 0;
+  double residual_ = 0;
+  int64_t residuals_ = 0;
+  std::map<std::string, int64_t> ended_;
+  int64_t audits_ = 0;
+  std::map<std::string, double> audited_;  ///< sums
+};
+
+/// An audit for the event log.
+nlohmann::json to_json(const AuditReport& report);
+
+}  // namespace bissl
