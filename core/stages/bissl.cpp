@@ -39,6 +39,8 @@ class BisslStage {
   void upper_step(Session& session, int64_t step, int64_t round, int64_t within);
   PretextProblem::Setting problem_setting(int64_t round) const;
   void build_problem(int64_t round);
+  /// Has the coming upper step audited if that is due; the report is in audited_ after it.
+  void watch(int64_t round, int64_t within);
 
   const StageContext& context_;
   const Table& lower_table_;
@@ -67,6 +69,7 @@ class BisslStage {
   std::unique_ptr<Schedule> lower_schedule_;
   std::unique_ptr<Schedule> upper_schedule_;
   std::unique_ptr<Auditor> auditor_;
+  nlohmann::json audited_;                   ///< of the step under way; null without an audit
   TensorList hessian_batches_;               ///< of the round
   std::unique_ptr<PretextProblem> problem_;  ///< of the round whose upper steps are running
   SolveSummary solves_;
@@ -221,21 +224,25 @@ void BisslStage::build_problem(int64_t round) {
   problem_->use_optimizer(*lower_optimizer_);
 }
 
+void BisslStage::watch(int64_t round, int64_t within) {
+  audited_ = nullptr;
+  if (!auditor_ || !auditor_->due(round * upper_options_.steps + within)) {
+    upper_level_->observe({});
+    return;
+  }
+  upper_level_->observe([this, round](const TensorList& u, const TensorList& v) {
+    const AuditReport report = auditor_->audit(*lower_backbone_, *pretext_, hessian_batches_,
+                                               problem_setting(round), u, v);
+    solves_.add(report);
+    audited_ = to_json(report);
+  });
+}
+
 void BisslStage::upper_step(Session& session, int64_t step, int64_t round, int64_t within) {
   if (!problem_) {
     build_problem(round);
   }
-  nlohmann::json audited;
-  if (auditor_) {
-    const bool due = auditor_->due(round * upper_options_.steps + within);
-    upper_level_->observe(
-        !due ? UpperLevel::Observer() : [&](const TensorList& u, const TensorList& v) {
-          const AuditReport report = auditor_->audit(*lower_backbone_, *pretext_, hessian_batches_,
-                                                     problem_setting(round), u, v);
-          solves_.add(report);
-          audited = to_json(report);
-        });
-  }
+  watch(round, within);
   const double rate = upper_schedule_->rate(round * upper_options_.steps + within);
   const Batch batch = upper_batches_->next();
   const UpperStep result = upper_level_->step(batch.views[0].to(context_.settings.device),
@@ -260,8 +267,8 @@ void BisslStage::upper_step(Session& session, int64_t step, int64_t round, int64
                           {"solve", to_string(result.status)},
                           {"iterations", result.iterations},
                           {"relative_residual", result.relative_residual}};
-  if (!audited.is_null()) {
-    event["audit"] = std::move(audited);
+  if (!audited_.is_null()) {
+    event["audit"] = std::move(audited_);
   }
   session.done(step, {{"upper", result.loss}}, event);
 }

@@ -216,8 +216,8 @@ void StageCheck::check_bissl() {
   const int64_t upper_passes = options.gamma == 0 ? 1 : 2;
   plan_.steps = warmup + options.rounds * (lower.steps + upper.steps);
   const int64_t parameters = count_elements(trainable_parameters(networks.backbone->module()));
-  const int64_t products = upper.steps * (needs.hessian_products + needs.trajectory) +
-                           std::min(needs.shared_products, parameters);
+  const int64_t products =
+      upper.steps * needs.hessian_products + std::min(needs.shared_products, parameters);
   const int64_t graphs = !needs.second_derivatives()           ? 0
                          : lower.hessian_graph == "recomputed" ? products
                                                                : 1;

@@ -32,27 +32,12 @@ double Optimizer::momentum() const { return 0.0; }
 
 TensorList Optimizer::preconditioner(const TensorList& /*gradients*/) const { return {}; }
 
-int64_t LowerProblem::trajectory_size() const { return 0; }
-
-double LowerProblem::trajectory_rate(int64_t /*back*/) const {
-  fail_run("this lower problem has no recorded steps");
-}
-
-TensorList LowerProblem::trajectory_product(int64_t /*back*/, const TensorList& /*x*/) {
-  fail_run("this lower problem has no recorded steps");
-}
-
 TensorList LowerProblem::preconditioner() {
   TensorList ones;
   for (const at::Tensor& parameter : parameters()) {
     ones.push_back(at::ones_like(parameter));
   }
   return ones;
-}
-
-const std::vector<KroneckerFactors>& LowerProblem::kronecker_factors() {
-  static const std::vector<KroneckerFactors> none;
-  return none;
 }
 
 std::optional<double> Hypergradient::damping() const { return std::nullopt; }

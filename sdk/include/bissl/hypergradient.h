@@ -10,15 +10,6 @@
 
 namespace bissl {
 
-/// The curvature of one layer as a Kronecker product (Martens and Grosse 2015, arXiv 1503.05671;
-/// convolutions as in Grosse and Martens 2016, arXiv 1602.01407): the block of H that belongs to
-/// its weight W, seen as a matrix (outputs, inputs), is about `output` ⊗ `input`.
-struct KroneckerFactors {
-  size_t weight = 0;  ///< index of the weight in the lists of parameters
-  at::Tensor input;   ///< A, (I, I): mean of a·aᵀ over samples, summed over positions
-  at::Tensor output;  ///< G, (O, O): mean of g·gᵀ over samples and positions, for a sum loss
-};
-
 /// The lower level as a hypergradient approximator sees it: θ_P, φ_P and the pretext batch are
 /// fixed while it exists, and H = ∇²_θ L_P(θ_P, φ_P) with φ_P held constant.
 ///
@@ -48,23 +39,9 @@ class BISSL_API LowerProblem {
   /// factorisation, say) holds as long as it stays the same. Never 0.
   virtual uint64_t id() const = 0;
 
-  /// How many of the lower level's last optimizer steps were recorded: what the approximator asked
-  /// for (HypergradientNeeds::trajectory), fewer when there were not as many. 0 by default.
-  virtual int64_t trajectory_size() const;
-
-  /// The learning rate, schedule included, of recorded step `back`; 0 is the last step.
-  virtual double trajectory_rate(int64_t back) const;
-
-  /// H_t·x of recorded step `back`, at the weights from which it started and on its batch.
-  virtual TensorList trajectory_product(int64_t back, const TensorList& x);
-
   /// How the lower level's optimizer scales gradients, per element: its step is about
   /// −lr·(preconditioner ∘ gradient). Ones by default (plain gradient descent).
   virtual TensorList preconditioner();
-
-  /// The factors of all layers that have some (convolutions and linear layers of bissl/layers.h);
-  /// none by default. Computed once and kept.
-  virtual const std::vector<KroneckerFactors>& kronecker_factors();
 };
 
 /// How a solve ended.
@@ -82,7 +59,7 @@ struct HypergradientSolution {
   TensorList v;  ///< finite, whatever the status
   SolveStatus status = SolveStatus::direct;
   int64_t iterations = 0;
-  int64_t hessian_products = 0;  ///< exact ones, trajectory products included
+  int64_t hessian_products = 0;  ///< exact ones
   int64_t gradients = 0;         ///< shifted gradients, as finite differences take them
   /// ‖u − (I + H/(λ + δ))·v‖ / ‖u‖ as the solver knows it; negative where it does not.
   double relative_residual = -1.0;
@@ -95,12 +72,10 @@ struct HypergradientNeeds {
   int64_t shared_products = 0;   ///< made once for a lower problem; at most one a parameter counts
   int64_t gradients = 0;         ///< shifted gradients of one solve at most
   int64_t shared_gradients = 0;  ///< the same, made once for a lower problem
-  int64_t trajectory = 0;        ///< recorded lower steps, each with one product in a solve
-  bool kronecker_factors = false;
   bool preconditioner = false;
 
   /// Whether backbone and loss must be twice differentiable.
-  bool second_derivatives() const { return hessian_products + shared_products + trajectory > 0; }
+  bool second_derivatives() const { return hessian_products + shared_products > 0; }
 };
 
 /// Approximates the hypergradient of the upper level by implicit differentiation. The damping δ is
