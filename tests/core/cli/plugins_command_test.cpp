@@ -1,5 +1,6 @@
 #include "cli/plugins_command.h"
 
+#include "bissl/abi.h"
 #include "support/paths.h"
 #include "support/temporary_folder.h"
 
@@ -36,6 +37,7 @@ class PluginsCommand : public testing::Test {
 TEST_F(PluginsCommand, Text) {
   const std::string folder = folder_.path().string();
   const std::string compiler = registry_.libraries().at(0).compiler;
+  const std::string sdk = fmt::format("{}.{}", BISSL_SDK_VERSION_MAJOR, BISSL_SDK_VERSION_MINOR);
   EXPECT_EQ(output(registry_, false),
             "Searched\n"
             "  " +
@@ -62,7 +64,9 @@ TEST_F(PluginsCommand, Text) {
                 "/other_sdk.so\n"
                 "    step stamp, code mismatch\n"
                 "    found     a library built with bissl sdk 99.3\n"
-                "    expected  one built with bissl sdk 1.0\n"
+                "    expected  one built with bissl sdk " +
+                sdk +
+                "\n"
                 "    to do     build it again with this program's sdk "
                 "headers\n");
 }

@@ -1,7 +1,9 @@
 #include "fixture.h"
 
+#include "bissl/abi.h"
 #include "bissl/hash.h"
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 namespace bissl::test {
@@ -83,13 +85,16 @@ TEST_F(LockTest, IsWrittenOutInFull) {
             "use = \"cosine\"\n"
             "warmup_epochs = 2\n"
             "\n[lock]\n"
-            "sdk = \"1.0.0\"\n"
-            "torch = \"1.13.1\"\n"
-            "\n[lock.libraries]\n"
-            "descent = \"1.2.3\"\n"
-            "digits-lib = \"1.2.3\"\n"
-            "nets = \"1.2.3\"\n"
-            "views = \"1.2.3\"\n");
+            "sdk = \"" +
+                fmt::format("{}.{}.{}", BISSL_SDK_VERSION_MAJOR, BISSL_SDK_VERSION_MINOR,
+                            BISSL_SDK_VERSION_PATCH) +
+                "\"\n"
+                "torch = \"1.13.1\"\n"
+                "\n[lock.libraries]\n"
+                "descent = \"1.2.3\"\n"
+                "digits-lib = \"1.2.3\"\n"
+                "nets = \"1.2.3\"\n"
+                "views = \"1.2.3\"\n");
 }
 
 TEST_F(LockTest, KeepsPluginFolders) {

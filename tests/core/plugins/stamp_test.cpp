@@ -11,6 +11,8 @@
 namespace bissl::test {
 namespace {
 
+const std::string host_sdk =
+    fmt::format("bissl sdk {}.{}", BISSL_SDK_VERSION_MAJOR, BISSL_SDK_VERSION_MINOR);
 const std::string host_torch = fmt::format("{}.{}", TORCH_VERSION_MAJOR, TORCH_VERSION_MINOR);
 
 LoadProblem mismatch(const std::string& found, const std::string& expected,
@@ -76,7 +78,7 @@ TEST(PluginStamp, BadName) {
 
 TEST(PluginStamp, OtherSdk) {
   expect_refusal(fixture("other_sdk"),
-                 mismatch("bissl sdk 99.3", "bissl sdk 1.0", "with this program's sdk headers"));
+                 mismatch("bissl sdk 99.3", host_sdk, "with this program's sdk headers"));
 }
 
 TEST(PluginStamp, OtherTorch) {
@@ -109,7 +111,7 @@ TEST(PluginStamp, AllDifferencesInOneReport) {
       fixture("several_differences"),
       mismatch(fmt::format("bissl sdk 99.3, LibTorch 9.8, libother, {}, unknown build flags 0x100",
                            threads ? without : with),
-               fmt::format("bissl sdk 1.0, LibTorch {}, {}, {}, no others", host_torch,
+               fmt::format("{}, LibTorch {}, {}, {}, no others", host_sdk, host_torch,
                            host_stamp().stdlib, threads ? with : without),
                fmt::format("with this program's sdk headers, with LibTorch {}, with {}, {} "
                            "-fsanitize=thread, with the flags of this program",
