@@ -2,8 +2,6 @@
 
 #include "bissl/minres.h"
 
-#include <ATen/ops/cat.h>
-#include <ATen/ops/eye.h>
 #include <ATen/ops/linalg_solve.h>
 #include <ATen/ops/stack.h>
 #include <c10/core/GradMode.h>
@@ -20,24 +18,6 @@ TensorList like(const TensorList& values, const TensorList& shapes) {
     converted.push_back(values[i].detach().to(shapes[i].options()).clone());
   }
   return converted;
-}
-
-at::Tensor flatten(const TensorList& list) {
-  TensorList rows;
-  for (const at::Tensor& tensor : list) {
-    rows.push_back(tensor.reshape(-1));
-  }
-  return at::cat(rows);
-}
-
-TensorList unflatten(const at::Tensor& flat, const TensorList& shapes) {
-  TensorList list;
-  int64_t start = 0;
-  for (const at::Tensor& tensor : shapes) {
-    list.push_back(flat.narrow(0, start, tensor.numel()).reshape(tensor.sizes()).clone());
-    start += tensor.numel();
-  }
-  return list;
 }
 
 /// The system (I + H/(λ + δ)) of a problem.
@@ -61,10 +41,9 @@ class System {
 
   TensorList dense_solution(const TensorList& u) const {
     const at::Tensor right = flatten(u);
-    const at::Tensor units = at::eye(right.size(0), right.options());
     TensorList columns;
     for (int64_t i = 0; i < right.size(0); ++i) {
-      columns.push_back(flatten(apply(unflatten(units[i], u))));
+      columns.push_back(flatten(apply(unit_vector(i, u))));
     }
     return unflatten(at::linalg_solve(at::stack(columns, 1), right), u);
   }
@@ -110,11 +89,7 @@ AuditReport audit(const TensorList& u, const TensorList& v, LowerProblem& proble
 
   AuditReport report;
   TensorList reference;
-  int64_t size = 0;
-  for (const at::Tensor& tensor : right) {
-    size += tensor.numel();
-  }
-  if (norm(right) == 0 || size <= setting.dense_below) {
+  if (norm(right) == 0 || count(right) <= setting.dense_below) {
     report.reference = "dense";
     reference = norm(right) == 0 ? right : system.dense_solution(right);
   } else {

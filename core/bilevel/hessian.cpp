@@ -1,7 +1,5 @@
 #include "bilevel/hessian.h"
 
-#include "bissl/error.h"
-
 #include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
 #include <torch/autograd.h>
@@ -51,10 +49,12 @@ TensorList HessianOperator::product(const TensorList& x) const {
       result = torch::autograd::grad(outputs, parameters_, cotangents, /*retain_graph=*/true,
                                      /*create_graph=*/false, /*allow_unused=*/true);
     } catch (const c10::Error& error) {
-      fail_input(
-          "the pretext loss has no second derivative, because of {}. Choose a backbone and a loss "
-          "that are twice differentiable, or a hypergradient approximator that needs no Hessian",
-          operation_in(error.what_without_backtrace()));
+      throw MissingDerivative(
+          ErrorKind::input,
+          fmt::format("the pretext loss has no second derivative, because of {}. Choose a backbone "
+                      "and a loss that are twice differentiable, or a hypergradient approximator "
+                      "that needs no Hessian",
+                      operation_in(error.what_without_backtrace())));
     }
   }
   result.resize(parameters_.size());

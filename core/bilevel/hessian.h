@@ -1,10 +1,17 @@
 #pragma once
 
+#include "bissl/error.h"
 #include "bissl/tensor_list.h"
 
 #include <ATen/core/Tensor.h>
 
 namespace bissl {
+
+/// What is thrown where a gradient cannot be differentiated again.
+class MissingDerivative : public Error {
+ public:
+  using Error::Error;
+};
 
 /// The map x ↦ H·x for H = ∂²loss/∂parameters², exact, by a second backward pass (Pearlmutter,
 /// "Fast exact multiplication by the Hessian", 1994).
@@ -15,11 +22,11 @@ namespace bissl {
 class HessianOperator {
  public:
   /// `loss` is a scalar with a graph; `parameters` are leaves. A parameter that the loss does not
-  /// reach has a zero row and column. Throws Error(ErrorKind::input) naming the operation when the
-  /// gradient has no derivative.
+  /// reach has a zero row and column.
   HessianOperator(const at::Tensor& loss, TensorList parameters);
 
-  /// H·x, detached. `x` has the shapes of the parameters.
+  /// H·x, detached. `x` has the shapes of the parameters. Throws MissingDerivative, of kind input
+  /// and naming the operation, when the gradient has no derivative.
   TensorList product(const TensorList& x) const;
 
   /// ∇loss, detached.

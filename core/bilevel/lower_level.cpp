@@ -61,6 +61,10 @@ PretextStep LowerLevel::step(const at::Tensor& views, double rate) {
         "a longer warm-up",
         result.loss, result.gradient_norm);
   }
+  if (observer_) {
+    const bool clipped = max_grad_norm_ > 0 && result.gradient_norm > max_grad_norm_;
+    observer_(gradients, clipped ? max_grad_norm_ / result.gradient_norm : 1.0);
+  }
   assign_gradients(parameters_, gradients);
   optimizer_.step(rate);
   pretext_.after_step(backbone_);

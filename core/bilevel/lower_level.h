@@ -3,6 +3,9 @@
 #include "bissl/optimizer.h"
 #include "bissl/pretext.h"
 
+#include <functional>
+#include <utility>
+
 namespace bissl {
 
 /// What one step of the lower level, or of pretraining, came to.
@@ -28,6 +31,11 @@ class LowerLevel {
   /// before the step.
   PretextStep step(const at::Tensor& views, double rate);
 
+  /// Called in each step when all is known but the optimizer has not moved the weights: with the
+  /// gradients that it gets, the backbone's first, and the factor that clipping has put on them.
+  using Observer = std::function<void(const TensorList& gradients, double clip)>;
+  void observe(Observer observer) { observer_ = std::move(observer); }
+
  private:
   Backbone& backbone_;
   Pretext& pretext_;
@@ -37,6 +45,7 @@ class LowerLevel {
   size_t backbone_parameters_;
   TensorList anchor_;
   double lambda_ = 0;
+  Observer observer_;
 };
 
 /// The parameters that the lower level trains: the backbone's, then the pretext task's.

@@ -1,7 +1,9 @@
 #include "bilevel/pretext_problem.h"
 
+#include "bilevel/lower_trajectory.h"
 #include "models/evaluation_guard.h"
 #include "models/gradients.h"
+#include "models/memory_meter.h"
 #include "models/module_state.h"
 
 #include <c10/core/GradMode.h>
@@ -9,11 +11,22 @@
 #include <atomic>
 
 namespace bissl {
-namespace {
 
-uint64_t next_id() {
+uint64_t next_problem_id() {
   static std::atomic<uint64_t> last = 0;
   return ++last;
+}
+
+namespace {
+
+/// Where a tensor is in a list, by identity.
+std::optional<size_t> place_in(const TensorList& list, const at::Tensor& tensor) {
+  for (size_t i = 0; i < list.size(); ++i) {
+    if (tensor.defined() && list[i].is_same(tensor)) {
+      return i;
+    }
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -24,7 +37,7 @@ PretextProblem::PretextProblem(Backbone& backbone, Pretext& pretext, TensorList 
       pretext_(pretext),
       batches_(std::move(batches)),
       setting_(setting),
-      id_(next_id()) {
+      id_(next_problem_id()) {
   const NamedTensors parameters = trainable_parameters(backbone.module());
   parameters_ = tensors_of(parameters);
   for (const auto& entry : parameters) {
@@ -48,7 +61,9 @@ TensorList PretextProblem::hessian_product(const TensorList& x) {
     return HessianOperator(loss(), parameters_).product(x);
   }
   if (!hessian_) {
+    const MemoryMeter meter;
     hessian_.emplace(loss(), parameters_);
+    graph_bytes_ = meter.bytes();
   }
   return hessian_->product(x);
 }
@@ -97,6 +112,36 @@ TensorList PretextProblem::preconditioner() {
   }
   factors.resize(own);
   return factors;
+}
+
+std::vector<LowerStep> PretextProblem::steps() {
+  return trajectory_ == nullptr ? std::vector<LowerStep>{} : trajectory_->steps();
+}
+
+std::vector<LayerGradient> PretextProblem::layer_gradients() {
+  const LayerRecorder recorder;
+  const at::Tensor loss = this->loss();
+  std::vector<LayerGradient> layers;
+  TensorList outputs;
+  for (const LayerCall& call : recorder.calls()) {
+    const auto weight = place_in(parameters_, call.weight);
+    if (weight && call.output.requires_grad()) {
+      layers.push_back({.weight = *weight,
+                        .bias = place_in(parameters_, call.bias),
+                        .input = call.input.detach(),
+                        .output_gradient = {},
+                        .convolution = call.convolution,
+                        .geometry = call.geometry});
+      outputs.push_back(call.output);
+    }
+  }
+  if (!outputs.empty()) {
+    const TensorList gradients = gradients_of(loss, outputs);
+    for (size_t i = 0; i < layers.size(); ++i) {
+      layers[i].output_gradient = gradients[i];
+    }
+  }
+  return layers;
 }
 
 }  // namespace bissl

@@ -12,6 +12,11 @@
 
 namespace bissl {
 
+class LowerTrajectory;
+
+/// A new number for LowerProblem::id().
+uint64_t next_problem_id();
+
 /// The lower level of one round: θ_P, φ_P and one pretext batch, or the mean over several, held
 /// still while the upper steps run. The gradient's graph is built when it is first asked for and
 /// serves all of them.
@@ -35,12 +40,21 @@ class PretextProblem : public LowerProblem {
   uint64_t id() const override { return id_; }
 
   TensorList preconditioner() override;
+  std::vector<LowerStep> steps() override;
+  std::vector<LayerGradient> layer_gradients() override;
 
   /// The lower level's optimizer, whose first parameters are the backbone's; for preconditioner().
   void use_optimizer(const Optimizer& optimizer) { optimizer_ = &optimizer; }
 
-  /// ∇_θ and products are counted for the reports.
+  /// The steps that led to θ_P; for steps().
+  void use_trajectory(const LowerTrajectory& trajectory) { trajectory_ = &trajectory; }
+
+  /// Products so far, for reports.
   int64_t products() const { return products_; }
+
+  /// Memory of the graph that is kept for products, with the activations that it holds; 0 before
+  /// the first product or where none is kept.
+  int64_t graph_bytes() const { return graph_bytes_; }
 
  private:
   at::Tensor loss();
@@ -55,7 +69,9 @@ class PretextProblem : public LowerProblem {
   std::optional<HessianOperator> hessian_;
   TensorList gradient_;  ///< at θ_P, once asked for
   const Optimizer* optimizer_ = nullptr;
+  const LowerTrajectory* trajectory_ = nullptr;
   int64_t products_ = 0;
+  int64_t graph_bytes_ = 0;
 };
 
 }  // namespace bissl

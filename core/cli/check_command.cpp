@@ -26,6 +26,7 @@ nlohmann::json to_json(const std::vector<StagePlan>& plans) {
                       {"steps", plan.steps},
                       {"gradients", plan.gradients},
                       {"hessian_products", plan.hessian_products},
+                      {"kept_graph_bytes", plan.graph_bytes},
                       {"estimated_seconds", plan.seconds},
                       {"networks", plan.networks},
                       {"warnings", plan.warnings},
@@ -51,6 +52,12 @@ std::string plan_table(const std::vector<StagePlan>& plans) {
                    plan.in_store ? "finished" : "to do"});
   }
   return table.text();
+}
+
+std::string graph_text(const StagePlan& plan) {
+  return plan.graph_bytes == 0
+             ? ""
+             : fmt::format("; the kept graph takes {:.0f} MB", double(plan.graph_bytes) / 1e6);
 }
 
 /// What can be chosen where there are no second derivatives: `use = "darts"`, or an approximator
@@ -125,7 +132,7 @@ int run_check(const PipelineArguments& arguments, Registry& registry, std::ostre
   if (ok) {
     double seconds = 0;
     for (const StagePlan& plan : plans) {
-      out << plan.name << ": " << plan.networks << '\n';
+      out << plan.name << ": " << plan.networks << graph_text(plan) << '\n';
       seconds += plan.in_store ? 0 : plan.seconds;
     }
     out << '\n'

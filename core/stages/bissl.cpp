@@ -1,4 +1,5 @@
 #include "bilevel/lower_level.h"
+#include "bilevel/lower_trajectory.h"
 #include "bilevel/pretext_problem.h"
 #include "bilevel/upper_level.h"
 #include "bissl/error.h"
@@ -31,6 +32,7 @@ class BisslStage {
  private:
   void build_models();
   void build_batches();
+  void build_trajectory();
   int64_t steps_per_round() const { return lower_options_.steps + upper_options_.steps; }
   int64_t warmup_steps() const;
   void run_warmup(Session& session, int64_t& step);
@@ -68,6 +70,7 @@ class BisslStage {
   std::unique_ptr<Prefetcher> upper_batches_;
   std::unique_ptr<Schedule> lower_schedule_;
   std::unique_ptr<Schedule> upper_schedule_;
+  std::unique_ptr<LowerTrajectory> trajectory_;  ///< where the approximator asks for one
   std::unique_ptr<Auditor> auditor_;
   nlohmann::json audited_;                   ///< of the step under way; null without an audit
   TensorList hessian_batches_;               ///< of the round
@@ -141,7 +144,7 @@ void BisslStage::build_models() {
   upper_optimizer_ = make_optimizer(upper_table_.component("optimizer"),
                                     upper_parameters(*upper_backbone_, *downstream_));
   hypergradient_ =
-      create_guarded(context_.stage.table.component("hypergradient"), HypergradientContext{});
+      make_hypergradient(context_.stage.table.component("hypergradient"), lower_options_.steps);
   if (context_.stage.table.has_table("audit")) {
     auditor_ = std::make_unique<Auditor>(
         context_, lower_table_.component("pretext"), probe->view_shape(),
@@ -150,9 +153,19 @@ void BisslStage::build_models() {
   lower_level_ = std::make_unique<LowerLevel>(*lower_backbone_, *pretext_, *lower_optimizer_,
                                               lower_options_.max_grad_norm);
   lower_level_->tie_to(*upper_backbone_, options_.lambda);
+  build_trajectory();
   upper_level_ = std::make_unique<UpperLevel>(
       UpperLevel::Models{*lower_backbone_, *upper_backbone_, *downstream_}, *hypergradient_,
       *upper_optimizer_, options_.gamma, upper_options_.max_grad_norm);
+}
+
+void BisslStage::build_trajectory() {
+  const int64_t length = hypergradient_->needs().lower_steps;
+  if (length == 0) {
+    return;
+  }
+  trajectory_ =
+      std::make_unique<LowerTrajectory>(*lower_backbone_, *pretext_, length, options_.lambda);
 }
 
 int64_t BisslStage::warmup_steps() const {
@@ -195,8 +208,18 @@ void BisslStage::run_warmup(Session& session, int64_t& step) {
 
 void BisslStage::lower_step(Session& session, int64_t step, int64_t round, int64_t within) {
   problem_.reset();
-  const double rate = lower_schedule_->rate(round * lower_options_.steps + within);
+  const int64_t number = round * lower_options_.steps + within;
+  const double rate = lower_schedule_->rate(number);
   const at::Tensor views = lower_batches_->next().views.to(context_.settings.device);
+  if (trajectory_) {
+    if (within == 0) {
+      trajectory_->clear();
+    }
+    trajectory_->before_step(views, number);
+    lower_level_->observe([this, rate](const TensorList& gradients, double clip) {
+      trajectory_->with_gradients(*lower_optimizer_, gradients, rate, clip);
+    });
+  }
   const PretextStep result = lower_level_->step(views, rate);
   session.done(step, {{"lower", result.loss}},
                {{"phase", "lower"},
@@ -222,6 +245,9 @@ void BisslStage::build_problem(int64_t round) {
   problem_ = std::make_unique<PretextProblem>(*lower_backbone_, *pretext_, hessian_batches_,
                                               problem_setting(round));
   problem_->use_optimizer(*lower_optimizer_);
+  if (trajectory_) {
+    problem_->use_trajectory(*trajectory_);
+  }
 }
 
 void BisslStage::watch(int64_t round, int64_t within) {
@@ -249,6 +275,7 @@ void BisslStage::upper_step(Session& session, int64_t step, int64_t round, int64
                                               batch.targets.to(context_.settings.device), *problem_,
                                               problem_setting(round).noise_seed, rate);
   solves_.add(result);
+  solves_.note_graph(problem_->graph_bytes());
   const bool round_ends = within + 1 == upper_options_.steps;
   if (round_ends) {
     problem_.reset();
@@ -303,6 +330,15 @@ nlohmann::json BisslStage::run() {
   session.keep("lower_optimizer", *lower_optimizer_);
   session.keep("upper_optimizer", *upper_optimizer_);
   session.keep("hypergradient", *hypergradient_);
+  if (trajectory_) {
+    session.keep_tensors(
+        "lower_steps", [this] { return trajectory_->state(); },
+        [this](const NamedTensors& state) {
+          trajectory_->load_state(state, [this](int64_t number) {
+            return lower_source_->make(number).views.to(context_.settings.device);
+          });
+        });
+  }
   session.keep(
       "solves", [this] { return solves_.save(); },
       [this](const nlohmann::json& saved) { solves_.load(saved); });

@@ -22,6 +22,7 @@ struct StagePlan {
   /// How often a gradient of a full batch is taken, counting lower, upper and head steps alike.
   int64_t gradients = 0;
   int64_t hessian_products = 0;
+  int64_t graph_bytes = 0;  ///< of the graph that is kept for Hessian products
   double seconds = 0;  ///< estimated from one gradient and one product on a full batch, each timed
   std::string networks;               ///< shapes, in words
   std::vector<std::string> warnings;  ///< settings that will hardly do what is wanted
@@ -29,6 +30,9 @@ struct StagePlan {
   bool lacks_second_derivatives = false;
   std::vector<std::string> errors;  ///< what made the pass through the stage fail
 };
+
+/// Samples of a trial pass.
+inline constexpr int64_t probe_samples = 2;
 
 /// Passes two samples through every stage of a pipeline without training: opens the data, builds
 /// the networks, makes losses and gradients, and one Hessian product where the hypergradient

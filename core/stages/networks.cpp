@@ -45,6 +45,17 @@ std::shared_ptr<Optimizer> make_optimizer(const ComponentChoice& choice, NamedTe
   return create_guarded(choice, OptimizerContext{std::move(parameters)});
 }
 
+std::shared_ptr<Hypergradient> make_hypergradient(const ComponentChoice& choice,
+                                                  int64_t lower_steps) {
+  auto hypergradient = create_guarded(choice, HypergradientContext{});
+  const int64_t wanted = hypergradient->needs().lower_steps;
+  if (wanted > lower_steps) {
+    fail_input("{} goes back through {} lower steps, but a round has {} (lower.steps)",
+               choice.describe(), wanted, lower_steps);
+  }
+  return hypergradient;
+}
+
 void load_weights(const std::filesystem::path& folder, const char* file,
                   torch::nn::Module& module) {
   const std::filesystem::path path = folder / file;

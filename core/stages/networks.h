@@ -35,6 +35,11 @@ std::shared_ptr<Downstream> make_downstream(const StageContext& context,
 
 std::shared_ptr<Optimizer> make_optimizer(const ComponentChoice& choice, NamedTensors parameters);
 
+/// The approximator of a stage whose rounds have `lower_steps` steps of the lower level. Refuses
+/// one that goes back through more.
+std::shared_ptr<Hypergradient> make_hypergradient(const ComponentChoice& choice,
+                                                  int64_t lower_steps);
+
 /// Reads weights that an earlier stage wrote into a module.
 void load_weights(const std::filesystem::path& folder, const char* file, torch::nn::Module& module);
 

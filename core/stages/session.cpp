@@ -56,6 +56,11 @@ void Session::keep(const std::string& name, Hypergradient& hypergradient) {
        [&hypergradient](const NamedTensors& state) { hypergradient.load_state(state); }});
 }
 
+void Session::keep_tensors(const std::string& name, std::function<NamedTensors()> save,
+                           std::function<void(const NamedTensors&)> load) {
+  parts_.push_back({name, std::move(save), std::move(load)});
+}
+
 void Session::keep(const std::string& name, std::function<nlohmann::json()> save,
                    std::function<void(const nlohmann::json&)> load) {
   extras_.push_back({name, std::move(save), std::move(load)});

@@ -45,9 +45,11 @@ void SolveSummary::add(const AuditReport& report) {
 }
 
 nlohmann::json SolveSummary::save() const {
-  return {{"steps", steps_},   {"products", products_}, {"gradients", gradients_},
-          {"cosine", cosine_}, {"residual", residual_}, {"residuals", residuals_},
-          {"ended", ended_},   {"audits", audits_},     {"audited", audited_}};
+  return {{"steps", steps_},         {"products", products_},
+          {"gradients", gradients_}, {"cosine", cosine_},
+          {"residual", residual_},   {"residuals", residuals_},
+          {"ended", ended_},         {"audits", audits_},
+          {"audited", audited_},     {"graph_bytes", graph_bytes_}};
 }
 
 void SolveSummary::load(const nlohmann::json& saved) {
@@ -58,6 +60,7 @@ void SolveSummary::load(const nlohmann::json& saved) {
   residual_ = saved.at("residual");
   residuals_ = saved.at("residuals");
   ended_ = saved.at("ended").get<std::map<std::string, int64_t>>();
+  graph_bytes_ = saved.at("graph_bytes");
   audits_ = saved.at("audits");
   audited_ = saved.at("audited").get<std::map<std::string, double>>();
 }
@@ -70,6 +73,9 @@ nlohmann::json SolveSummary::report() const {
                            {"mean_cosine_u_v", steps_ > 0 ? cosine_ / double(steps_) : 0.0}};
   if (residuals_ > 0) {
     result["mean_relative_residual"] = residual_ / double(residuals_);
+  }
+  if (graph_bytes_ > 0) {
+    result["kept_graph_bytes"] = graph_bytes_;
   }
   if (audits_ > 0) {
     result["audit"] = audit_report();

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -16,6 +17,8 @@ class SolveSummary {
  public:
   void add(const UpperStep& step);
   void add(const AuditReport& report);
+  /// The memory of a round's kept graph, in bytes; the largest one is reported.
+  void note_graph(int64_t bytes) { graph_bytes_ = std::max(graph_bytes_, bytes); }
 
   /// Everything, for a checkpoint, and back.
   nlohmann::json save() const;
@@ -34,6 +37,7 @@ class SolveSummary {
   double residual_ = 0;
   int64_t residuals_ = 0;
   std::map<std::string, int64_t> ended_;
+  int64_t graph_bytes_ = 0;
   int64_t audits_ = 0;
   std::map<std::string, double> audited_;  ///< sums
 };

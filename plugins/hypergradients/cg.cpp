@@ -12,7 +12,7 @@
 namespace bissl {
 namespace {
 
-struct Options : ProductOptions {
+struct Options : SystemOptions {
   int64_t iterations = 5;
   double tolerance = 0.0;
   std::string form = "global";
@@ -48,7 +48,7 @@ Schema<Options> schema() {
   schema.add("probes", &Options::probes, "products for the estimate of the diagonal")
       .at_least(1)
       .unit("products");
-  add_product_options(schema);
+  add_system_options(schema);
   schema.rule([](const Options& options, std::vector<Finding>& findings) {
     const auto without_effect = [&](const char* name, const char* reason) {
       findings.push_back({Finding::Severity::warning, name, reason});

@@ -1,7 +1,6 @@
 #include "bissl/error.h"
 #include "bissl/hypergradient.h"
 #include "bissl/plugin.h"
-#include "flat.h"
 #include "operator.h"
 
 #include <ATen/ops/empty.h>

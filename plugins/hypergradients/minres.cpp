@@ -8,7 +8,7 @@
 namespace bissl {
 namespace {
 
-struct Options : ProductOptions {
+struct Options : SystemOptions {
   int64_t iterations = 10;
   double tolerance = 0.0;
 };
@@ -23,7 +23,7 @@ Schema<Options> schema() {
            "stop when the residual falls below this share of ‖u‖; 0 uses all iterations")
       .at_least(0)
       .less_than(1);
-  add_product_options(schema);
+  add_system_options(schema);
   return schema;
 }
 

@@ -9,7 +9,7 @@
 namespace bissl {
 namespace {
 
-struct Options : ProductOptions {
+struct Options : SystemOptions {
   int64_t terms = 5;
   double step = 1.0;
 };
@@ -24,7 +24,7 @@ Schema<Options> schema() {
            "s in v = s·Σ (I − s·(I + H/(λ + δ)))ᵏ·u; the series converges if s is below 2 over the "
            "largest eigenvalue of I + H/(λ + δ), and all eigenvalues are positive")
       .more_than(0);
-  add_product_options(schema);
+  add_system_options(schema);
   return schema;
 }
 

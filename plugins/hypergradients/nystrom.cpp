@@ -1,7 +1,6 @@
 #include "bissl/hypergradient.h"
 #include "bissl/plugin.h"
 #include "bissl/random.h"
-#include "flat.h"
 #include "operator.h"
 
 #include <ATen/ops/linalg_eigh.h>
@@ -14,7 +13,7 @@
 namespace bissl {
 namespace {
 
-struct Options : ProductOptions {
+struct Options : SystemOptions {
   int64_t rank = 10;
   double cutoff = 1e-6;
   int64_t seed = 0;
@@ -34,7 +33,7 @@ Schema<Options> schema() {
       .more_than(0)
       .less_than(1);
   schema.add("seed", &Options::seed, "of the choice of columns").at_least(0);
-  add_product_options(schema);
+  add_system_options(schema);
   return schema;
 }
 

@@ -10,21 +10,23 @@
 // that choose how it is applied.
 namespace bissl {
 
-/// Options of everything that solves (I + H/(λ + δ))·v = u by products. Aggregates of options
-/// derive from it.
+/// How H·x is got. Aggregates of options derive from it.
 struct ProductOptions {
-  double damping = 10.0;
   std::string products = "exact";
   double difference_step = 1e-4;
+
+  /// Shifted gradients that a product takes: 0 for exact ones.
+  int64_t gradients_each() const;
 };
 
-/// Declares the options above for an aggregate that derives from them.
+/// Options of everything that solves (I + H/(λ + δ))·v = u by products.
+struct SystemOptions : ProductOptions {
+  double damping = 10.0;
+};
+
+/// Declares ProductOptions for an aggregate that derives from them.
 template <class Options>
 void add_product_options(Schema<Options>& schema) {
-  schema
-      .add("damping", static_cast<double Options::*>(&ProductOptions::damping),
-           "δ: the system solved is (I + H/(λ + δ))·v = u; large values draw v towards u")
-      .at_least(0);
   schema
       .add(
           "products", static_cast<std::string Options::*>(&ProductOptions::products),
@@ -44,39 +46,64 @@ void add_product_options(Schema<Options>& schema) {
   });
 }
 
+/// Declares SystemOptions.
+template <class Options>
+void add_system_options(Schema<Options>& schema) {
+  schema
+      .add("damping", static_cast<double Options::*>(&SystemOptions::damping),
+           "δ: the system solved is (I + H/(λ + δ))·v = u; large values draw v towards u")
+      .at_least(0);
+  add_product_options(schema);
+}
+
 /// What `products` products of one solve, and `shared` ones for a whole round, ask of the lower
 /// problem.
 HypergradientNeeds product_needs(const ProductOptions& options, int64_t products, int64_t shared);
 
-/// A = I + H/(λ + δ), counting what its products cost.
+/// Products with Hessians, counted.
 ///
 /// A finite difference is (∇L(θ + h·x) − ∇L(θ))/h with h = difference_step·(1 + ‖θ‖)/‖x‖, its
 /// central form (∇L(θ + h·x) − ∇L(θ − h·x))/(2h) (Pearlmutter 1994, equations 1 and 2). In single
 /// precision rounding of the gradients is amplified by about 1/difference_step.
-class SystemOperator {
+class HessianProducts {
  public:
-  SystemOperator(LowerProblem& lower, const ProductOptions& options);
+  explicit HessianProducts(const ProductOptions& options) : options_(options) {}
 
-  /// A·x.
-  TensorList operator()(const TensorList& x);
-
-  /// H·x.
-  TensorList hessian_product(const TensorList& x);
-
-  /// λ + δ.
-  double weight() const { return weight_; }
+  /// H·x of `lower`.
+  TensorList operator()(LowerProblem& lower, const TensorList& x);
 
   /// Notes in `solution` what was spent.
   void count_into(HypergradientSolution& solution) const;
 
  private:
-  TensorList difference(const TensorList& x);
+  TensorList difference(LowerProblem& lower, const TensorList& x);
 
-  LowerProblem& lower_;
   const ProductOptions& options_;
-  double weight_;
   int64_t products_ = 0;
   int64_t gradients_ = 0;
+};
+
+/// A = I + H/(λ + δ), counting what its products cost.
+class SystemOperator {
+ public:
+  SystemOperator(LowerProblem& lower, const SystemOptions& options)
+      : lower_(lower), products_(options), weight_(lower.lambda() + options.damping) {}
+
+  /// A·x.
+  TensorList operator()(const TensorList& x);
+
+  /// H·x.
+  TensorList hessian_product(const TensorList& x) { return products_(lower_, x); }
+
+  /// λ + δ.
+  double weight() const { return weight_; }
+
+  void count_into(HypergradientSolution& solution) const { products_.count_into(solution); }
+
+ private:
+  LowerProblem& lower_;
+  HessianProducts products_;
+  double weight_;
 };
 
 /// The solution v = 0 of u = 0.

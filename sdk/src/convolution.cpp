@@ -181,6 +181,7 @@ at::Tensor conv2d(const at::Tensor& input, const at::Tensor& weight, const at::T
   const at::Tensor output = Convolution::apply(input, weight, maybe(bias), pack(geometry));
   LayerRecorder::note({.input = input,
                        .weight = weight,
+                       .bias = bias,
                        .output = output,
                        .convolution = true,
                        .geometry = geometry});

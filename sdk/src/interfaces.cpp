@@ -40,6 +40,10 @@ TensorList LowerProblem::preconditioner() {
   return ones;
 }
 
+std::vector<LowerStep> LowerProblem::steps() { return {}; }
+
+std::vector<LayerGradient> LowerProblem::layer_gradients() { return {}; }
+
 std::optional<double> Hypergradient::damping() const { return std::nullopt; }
 
 NamedTensors Hypergradient::state() const { return {}; }

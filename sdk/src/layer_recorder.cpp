@@ -25,8 +25,12 @@ namespace layers {
 at::Tensor linear(const at::Tensor& input, const at::Tensor& weight, const at::Tensor& bias) {
   const at::Tensor output =
       at::linear(input, weight, bias.defined() ? c10::optional<at::Tensor>(bias) : c10::nullopt);
-  LayerRecorder::note(
-      {.input = input, .weight = weight, .output = output, .convolution = false, .geometry = {}});
+  LayerRecorder::note({.input = input,
+                       .weight = weight,
+                       .bias = bias,
+                       .output = output,
+                       .convolution = false,
+                       .geometry = {}});
   return output;
 }
 

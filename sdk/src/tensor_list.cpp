@@ -1,6 +1,7 @@
 #include "bissl/tensor_list.h"
 
 #include <ATen/ops/all.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/dot.h>
 #include <ATen/ops/isfinite.h>
 #include <c10/core/GradMode.h>
@@ -57,6 +58,45 @@ bool all_finite(const TensorList& x) {
   const c10::NoGradGuard no_grad;
   return std::all_of(x.begin(), x.end(),
                      [](const at::Tensor& t) { return at::isfinite(t).all().item<bool>(); });
+}
+
+int64_t count(const TensorList& x) {
+  int64_t elements = 0;
+  for (const at::Tensor& tensor : x) {
+    elements += tensor.numel();
+  }
+  return elements;
+}
+
+at::Tensor flatten(const TensorList& x) {
+  TensorList rows;
+  for (const at::Tensor& tensor : x) {
+    rows.push_back(tensor.detach().reshape(-1).to(at::kCPU, at::kDouble));
+  }
+  return at::cat(rows);
+}
+
+TensorList unflatten(const at::Tensor& flat, const TensorList& like) {
+  TensorList list;
+  int64_t start = 0;
+  for (const at::Tensor& tensor : like) {
+    list.push_back(
+        flat.narrow(0, start, tensor.numel()).reshape(tensor.sizes()).to(tensor.options()).clone());
+    start += tensor.numel();
+  }
+  return list;
+}
+
+TensorList unit_vector(int64_t index, const TensorList& like) {
+  TensorList unit = zeros_like(like);
+  for (at::Tensor& tensor : unit) {
+    if (index < tensor.numel()) {
+      tensor.view(-1)[index].fill_(1.0);
+      break;
+    }
+    index -= tensor.numel();
+  }
+  return unit;
 }
 
 }  // namespace bissl

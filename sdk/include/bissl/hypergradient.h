@@ -1,6 +1,7 @@
 #pragma once
 
 #include "bissl/export.h"
+#include "bissl/layers.h"
 #include "bissl/tensor_list.h"
 
 #include <cstdint>
@@ -9,6 +10,33 @@
 #include <vector>
 
 namespace bissl {
+
+class LowerProblem;
+
+/// A training step of the lower level as approximators that differentiate through it see it: with
+/// g = ∇_θ(L_P + (λ/2)·‖θ − θ_D‖²),
+///
+///     m ← momentum·m + preconditioner∘g,    θ ← θ − learning_rate·m
+///
+/// A step of another form, or with weight decay, is described by the nearest of this form.
+struct LowerStep {
+  double learning_rate = 0;  ///< the schedule's factor included
+  double momentum = 0;
+  TensorList preconditioner;  ///< with the factor of gradient clipping; empty stands for ones
+  /// L_P before the step, on the step's own batch. Nothing of it is kept from one call to the
+  /// next: a product costs a graph. Lives as long as the problem that gave it.
+  LowerProblem* problem = nullptr;
+};
+
+/// A layer of the backbone in one forward pass of L_P, for approximations by layers.
+struct LayerGradient {
+  size_t weight = 0;           ///< which of the parameters it is
+  std::optional<size_t> bias;  ///< likewise; none where there is none or it is not trained
+  at::Tensor input;            ///< (N, …, I), or (N, I, H, W) of a convolution
+  at::Tensor output_gradient;  ///< ∂L_P/∂output, (N, …, O) or (N, O, H', W')
+  bool convolution = false;
+  layers::Conv2dGeometry geometry;  ///< of a convolution
+};
 
 /// The lower level as a hypergradient approximator sees it: θ_P, φ_P and the pretext batch are
 /// fixed while it exists, and H = ∇²_θ L_P(θ_P, φ_P) with φ_P held constant.
@@ -42,6 +70,14 @@ class BISSL_API LowerProblem {
   /// How the lower level's optimizer scales gradients, per element: its step is about
   /// −lr·(preconditioner ∘ gradient). Ones by default (plain gradient descent).
   virtual TensorList preconditioner();
+
+  /// The last training steps of the round, oldest first: as many as HypergradientNeeds asks for,
+  /// or all if the round has fewer. None by default.
+  virtual std::vector<LowerStep> steps();
+
+  /// All calls of layers::conv2d and layers::linear with a weight of the backbone, from a forward
+  /// and a backward pass made for this call. Layers of other kinds are not in it. None by default.
+  virtual std::vector<LayerGradient> layer_gradients();
 };
 
 /// How a solve ended.
@@ -73,9 +109,13 @@ struct HypergradientNeeds {
   int64_t gradients = 0;         ///< shifted gradients of one solve at most
   int64_t shared_gradients = 0;  ///< the same, made once for a lower problem
   bool preconditioner = false;
+  int64_t lower_steps = 0;     ///< of the round that the host records: weights, buffers and batch
+  int64_t step_products = 0;   ///< of one solve at most, through recorded steps
+  int64_t step_gradients = 0;  ///< the same for shifted gradients
+  bool layers = false;         ///< layer_gradients(), once for a lower problem
 
   /// Whether backbone and loss must be twice differentiable.
-  bool second_derivatives() const { return hessian_products + shared_products > 0; }
+  bool second_derivatives() const { return hessian_products + shared_products + step_products > 0; }
 };
 
 /// Approximates the hypergradient of the upper level by implicit differentiation. The damping δ is

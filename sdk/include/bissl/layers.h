@@ -59,7 +59,8 @@ BISSL_API at::Tensor linear(const at::Tensor& input, const at::Tensor& weight,
 struct LayerCall {
   at::Tensor input;
   at::Tensor weight;
-  at::Tensor output;  ///< with its graph
+  at::Tensor bias;    ///< undefined where there is none
+  at::Tensor output;  ///< with its graph; not to be changed in place by the caller
   bool convolution = false;
   layers::Conv2dGeometry geometry;  ///< of a convolution
 };

@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,5 +34,14 @@ BISSL_API TensorList copy(const TensorList& x);
 BISSL_API TensorList zeros_like(const TensorList& x);
 /// Whether no element is NaN or infinite.
 BISSL_API bool all_finite(const TensorList& x);
+
+/// The number of elements of all tensors.
+BISSL_API int64_t count(const TensorList& x);
+/// The list as one vector in double precision on the CPU, for dense algebra.
+BISSL_API at::Tensor flatten(const TensorList& x);
+/// The opposite: `flat` in the shapes, types and on the devices of `like`.
+BISSL_API TensorList unflatten(const at::Tensor& flat, const TensorList& like);
+/// The unit vector of element `index` of all, in the shapes of `like`.
+BISSL_API TensorList unit_vector(int64_t index, const TensorList& like);
 
 }  // namespace bissl

@@ -13,9 +13,6 @@
 namespace bissl {
 namespace {
 
-using test::flatten;
-using test::unflatten;
-
 class AuditTest : public ::testing::Test {
  protected:
   AuditTest() : backbone_(seeded()), problem_(backbone_, pretext_, {views()}, {.lambda = 0.2}) {

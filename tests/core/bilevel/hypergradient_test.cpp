@@ -15,9 +15,6 @@
 namespace bissl {
 namespace {
 
-using test::flatten;
-using test::unflatten;
-
 /// The approximator as the host gets it: from its library.
 std::shared_ptr<Hypergradient> make_cg(int64_t iterations, double damping, double tolerance = 0) {
   static Registry* registry = [] {

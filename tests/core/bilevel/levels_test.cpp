@@ -11,8 +11,6 @@
 namespace bissl {
 namespace {
 
-using test::flatten;
-
 TEST(LowerLevel, ProximityGradientIsAddedToTheBackboneOnly) {
   torch::manual_seed(1);
   test::SmallBackbone backbone;

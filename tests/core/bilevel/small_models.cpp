@@ -56,22 +56,4 @@ at::Tensor small_views(int64_t views, int64_t samples) {
 
 at::Tensor small_targets(int64_t samples) { return torch::arange(samples, torch::kLong) % 2; }
 
-at::Tensor flatten(const TensorList& list) {
-  std::vector<at::Tensor> parts;
-  for (const at::Tensor& tensor : list) {
-    parts.push_back(tensor.detach().reshape(-1));
-  }
-  return torch::cat(parts);
-}
-
-TensorList unflatten(const at::Tensor& vector, const TensorList& like) {
-  TensorList list;
-  int64_t begin = 0;
-  for (const at::Tensor& tensor : like) {
-    list.push_back(vector.narrow(0, begin, tensor.numel()).view(tensor.sizes()).clone());
-    begin += tensor.numel();
-  }
-  return list;
-}
-
 }  // namespace bissl::test

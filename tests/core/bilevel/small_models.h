@@ -77,8 +77,4 @@ class PlainDescent : public Optimizer {
 at::Tensor small_views(int64_t views, int64_t samples);
 at::Tensor small_targets(int64_t samples);
 
-/// The list as one vector, and back into the shapes of `like`.
-at::Tensor flatten(const TensorList& list);
-TensorList unflatten(const at::Tensor& vector, const TensorList& like);
-
 }  // namespace bissl::test

@@ -1,0 +1,58 @@
+#pragma once
+
+#include "bissl/hypergradient.h"
+#include "bissl/optimizer.h"
+#include "bissl/pretext.h"
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+
+namespace bissl {
+
+class RecordedStep;
+
+/// The last training steps of the lower level in the round under way, with all that evaluates them
+/// again: weights and buffers of both models, the batch, and the state of LibTorch's random
+/// generator. For approximators that differentiate through training.
+///
+/// Memory: both models and a batch for each step. Threads: one at a time.
+class LowerTrajectory {
+ public:
+  /// Keeps up to `length` steps of these models, which must outlive it.
+  LowerTrajectory(Backbone& backbone, Pretext& pretext, int64_t length, double lambda);
+  ~LowerTrajectory();
+  LowerTrajectory(const LowerTrajectory&) = delete;
+  LowerTrajectory& operator=(const LowerTrajectory&) = delete;
+
+  /// Forgets all steps: a new round begins.
+  void clear();
+
+  /// To be called before a step on `views`, batch number `batch`, with models and generator as the
+  /// step's loss finds them.
+  void before_step(const at::Tensor& views, int64_t batch);
+
+  /// To be called in that step, before `optimizer` moves the weights at `rate` times its base rate.
+  /// `gradients` are those it gets, the backbone's first; `clip` is the factor that clipping has
+  /// put on them.
+  void with_gradients(const Optimizer& optimizer, const TensorList& gradients, double rate,
+                      double clip);
+
+  /// The steps, oldest first. Their problems live until steps are added or forgotten; to evaluate
+  /// one is without effect on the models, down to the bit.
+  std::vector<LowerStep> steps() const;
+
+  /// For checkpoints. Batches are not in it: `views` makes them again from their numbers.
+  NamedTensors state() const;
+  void load_state(const NamedTensors& state, const std::function<at::Tensor(int64_t)>& views);
+
+ private:
+  Backbone& backbone_;
+  Pretext& pretext_;
+  size_t length_;
+  double lambda_;
+  std::deque<std::unique_ptr<RecordedStep>> steps_;
+};
+
+}  // namespace bissl

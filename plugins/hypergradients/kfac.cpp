@@ -1,0 +1,260 @@
+#include "bissl/error.h"
+#include "bissl/hypergradient.h"
+#include "bissl/plugin.h"
+#include "bissl/random.h"
+#include "operator.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/im2col.h>
+#include <ATen/ops/linalg_eigh.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/tensor.h>
+#include <c10/core/GradMode.h>
+
+#include <map>
+#include <utility>
+
+namespace bissl {
+namespace {
+
+struct Options {
+  double damping = 10.0;
+  int64_t max_rows = 1024;
+};
+
+Schema<Options> schema() {
+  Schema<Options> schema;
+  schema
+      .add("damping", &Options::damping,
+           "δ: the system solved is (I + H/(λ + δ))·v = u; large values draw v towards u")
+      .at_least(0);
+  schema
+      .add("max_rows", &Options::max_rows,
+           "most rows (samples, or places in an image) that a factor is estimated from; bounds the "
+           "rank of factors and the time of their eigenvectors")
+      .at_least(1)
+      .unit("rows");
+  return schema;
+}
+
+/// Eigenvectors, as columns, and eigenvalues of a factor; of a wide one those with a value above 0.
+struct Eigen {
+  at::Tensor vectors;
+  at::Tensor values;
+};
+
+/// Of scale·XᵀX for rows X. The smaller of XᵀX and XXᵀ is decomposed: they share their values.
+Eigen eigen_of_gram(const at::Tensor& rows, double scale) {
+  const bool wide = rows.size(0) < rows.size(1);
+  const at::Tensor doubles = rows.to(at::kDouble);
+  const at::Tensor gram =
+      (wide ? doubles.matmul(doubles.t()) : doubles.t().matmul(doubles)).mul(scale);
+  auto [values, vectors] = at::linalg_eigh(gram);
+  if (!wide) {
+    return {vectors, values.clamp_min(0)};
+  }
+  constexpr double cutoff = 1e-10;
+  const at::Tensor kept = values.gt(values.max().mul(cutoff)).nonzero().view({-1});
+  values = values.index_select(0, kept);
+  vectors = doubles.t().matmul(vectors.index_select(1, kept)).mul(values.div(scale).rsqrt());
+  return {vectors, values};
+}
+
+/// Up to `most` of the rows, spread over all of them, and the factor that makes up for the rest.
+std::pair<at::Tensor, double> sample_rows(const at::Tensor& rows, int64_t most) {
+  const int64_t all = rows.size(0);
+  if (all <= most) {
+    return {rows, 1.0};
+  }
+  // One of each of `most` equal stretches: the same ones in every solve.
+  RandomStream stream(0, "kfac/rows");
+  std::vector<int64_t> chosen;
+  for (int64_t i = 0; i < most; ++i) {
+    const int64_t first = all * i / most;
+    const int64_t next = all * (i + 1) / most;
+    chosen.push_back(first + static_cast<int64_t>(stream.below(uint64_t(next - first))));
+  }
+  return {rows.index_select(0, at::tensor(chosen, at::kLong).to(rows.device())),
+          static_cast<double>(all) / static_cast<double>(most)};
+}
+
+/// What a layer's weight was multiplied with (rows, I), and the gradients of what came out
+/// (rows, O): a row for each sample and place.
+struct Rows {
+  at::Tensor inputs;
+  at::Tensor gradients;
+  int64_t samples = 0;
+};
+
+/// Those of one group of a layer's channels. A linear layer has one group.
+Rows rows_of(const LayerGradient& layer, const at::Tensor& weight, int64_t group) {
+  if (!layer.convolution) {
+    return {layer.input.reshape({-1, layer.input.size(-1)}),
+            layer.output_gradient.reshape({-1, layer.output_gradient.size(-1)}),
+            layer.input.size(0)};
+  }
+  const layers::Conv2dGeometry& g = layer.geometry;
+  const int64_t channels = layer.input.size(1) / g.groups;
+  const int64_t outputs = layer.output_gradient.size(1) / g.groups;
+  const at::Tensor patches =
+      at::im2col(layer.input.narrow(1, group * channels, channels).contiguous(),
+                 {weight.size(2), weight.size(3)}, g.dilation, g.padding, g.stride);
+  const at::Tensor gradients = layer.output_gradient.narrow(1, group * outputs, outputs);
+  return {patches.transpose(1, 2).reshape({-1, patches.size(1)}),
+          gradients.flatten(2).transpose(1, 2).reshape({-1, outputs}), layer.input.size(0)};
+}
+
+/// The curvature of some rows of a weight (and of a bias): A ⊗ G.
+struct Block {
+  size_t weight = 0;
+  std::optional<size_t> bias;
+  int64_t first_row = 0;
+  int64_t rows = 0;
+  Eigen inputs;     ///< of A
+  Eigen gradients;  ///< of G
+};
+
+/// v = (I + F/(λ + δ))⁻¹·u with the Kronecker-factored Fisher matrix F in the place of H: for a
+/// layer with inputs a (and 1 for its bias) and gradients g of a sample's loss in its outputs,
+/// F = A ⊗ G, A = E[Σ a·aᵀ], G = E[mean g·gᵀ], sum and mean over the places of a convolution
+/// (Martens and Grosse 2015, section 3; Grosse and Martens 2016, theorem 1). With eigenvectors
+/// Q_A, Q_G and values s_A, s_G the inverse is exact: in their coordinates each element is divided
+/// by 1 + s_G·s_A/(λ + δ) (George et al. 2018, section 3.1).
+///
+/// g are the gradients of the loss at hand (the empirical Fisher matrix), those of a mean times
+/// the number of rows of the batch. Different layers are taken as independent. Parameters of other
+/// layers (normalisations) have v = u. Factors are made once for a lower problem.
+class Kfac : public Hypergradient {
+ public:
+  explicit Kfac(Options options) : options_(options) {}
+
+  HypergradientSolution solve(const TensorList& u, LowerProblem& lower) override {
+    const c10::NoGradGuard no_grad;
+    HypergradientSolution solution;
+    if (problem_ != lower.id()) {
+      build(lower);
+      problem_ = lower.id();
+    }
+    solution.v = copy(u);
+    if (!finite_) {
+      solution.status = SolveStatus::diverged;
+      return solution;
+    }
+    for (const Block& block : blocks_) {
+      apply(block, lower.lambda() + options_.damping, u, solution.v);
+    }
+    replace_if_diverged(solution, u);
+    return solution;
+  }
+
+  std::optional<double> damping() const override { return options_.damping; }
+
+  HypergradientNeeds needs() const override { return {.layers = true}; }
+
+ private:
+  void build(LowerProblem& lower) {
+    // A weight that is used several times has the rows of all its uses.
+    std::map<size_t, std::vector<LayerGradient>> by_weight;
+    finite_ = true;
+    for (LayerGradient& layer : lower.layer_gradients()) {
+      finite_ = finite_ && all_finite({layer.input, layer.output_gradient});
+      by_weight[layer.weight].push_back(std::move(layer));
+    }
+    if (by_weight.empty()) {
+      fail_input(
+          "the backbone calls none of the sdk's layers (bissl/layers.h) with its weights, and "
+          "\"kfac\" knows no others");
+    }
+    blocks_.clear();
+    if (!finite_) {
+      return;
+    }
+    for (const auto& [weight, uses] : by_weight) {
+      const int64_t groups = uses.front().convolution ? uses.front().geometry.groups : 1;
+      for (int64_t group = 0; group < groups; ++group) {
+        blocks_.push_back(factors(lower.parameters()[weight].detach(), uses, group, groups));
+      }
+    }
+  }
+
+  Block factors(const at::Tensor& weight, const std::vector<LayerGradient>& uses, int64_t group,
+                int64_t groups) const {
+    TensorList inputs;
+    TensorList gradients;
+    int64_t samples = 0;
+    for (const LayerGradient& use : uses) {
+      Rows rows = rows_of(use, weight, group);
+      inputs.push_back(std::move(rows.inputs));
+      gradients.push_back(std::move(rows.gradients));
+      samples += rows.samples;
+    }
+    const auto all = static_cast<double>(samples);
+    const at::Tensor all_gradients = at::cat(gradients);
+    auto [chosen, weight_of_row] = sample_rows(at::cat(inputs), options_.max_rows);
+    if (uses.front().bias) {
+      chosen = at::cat({chosen, at::ones({chosen.size(0), 1}, chosen.options())}, 1);
+    }
+    const auto [some_gradients, weight_of_gradient] = sample_rows(all_gradients, options_.max_rows);
+    const int64_t rows = weight.size(0) / groups;
+    Block block{
+        .weight = uses.front().weight,
+        .bias = uses.front().bias,
+        .first_row = group * rows,
+        .rows = rows,
+        .inputs = eigen_of_gram(chosen, weight_of_row / all),
+        .gradients = eigen_of_gram(some_gradients, weight_of_gradient * all * all /
+                                                       static_cast<double>(all_gradients.size(0)))};
+    // What a solve multiplies with has the weights' precision.
+    block.inputs.vectors = block.inputs.vectors.to(weight.options());
+    block.gradients.vectors = block.gradients.vectors.to(weight.options());
+    return block;
+  }
+
+  /// v ← v − Q_G·(S/(1 + S) ∘ (Q_Gᵀ·U·Q_A))·Q_Aᵀ with S = s_G·s_Aᵀ/(λ + δ), which is the inverse
+  /// also where the bases lack directions of value 0.
+  static void apply(const Block& block, double weight, const TensorList& u, TensorList& v) {
+    const auto rows = [&](const at::Tensor& tensor) {
+      return tensor.narrow(0, block.first_row, block.rows).flatten(1);
+    };
+    at::Tensor right = rows(u[block.weight]);
+    if (block.bias) {
+      const at::Tensor bias = u[*block.bias].narrow(0, block.first_row, block.rows);
+      right = at::cat({right, bias.unsqueeze(1)}, 1);
+    }
+    const at::Tensor& left_basis = block.gradients.vectors;
+    const at::Tensor& right_basis = block.inputs.vectors;
+    const at::Tensor curvature =
+        block.gradients.values.unsqueeze(1).mul(block.inputs.values).div(weight);
+    const at::Tensor share = curvature.div(curvature.add(1)).to(right.options());
+    const at::Tensor change = left_basis.matmul(
+        left_basis.t().matmul(right).matmul(right_basis).mul(share).matmul(right_basis.t()));
+    const int64_t columns = u[block.weight][0].numel();
+    at::Tensor changed = v[block.weight].narrow(0, block.first_row, block.rows);
+    changed.sub_(change.narrow(1, 0, columns).reshape(changed.sizes()));
+    if (block.bias) {
+      v[*block.bias].narrow(0, block.first_row, block.rows).sub_(change.select(1, columns));
+    }
+  }
+
+  Options options_;
+  uint64_t problem_ = 0;
+  bool finite_ = true;
+  std::vector<Block> blocks_;
+};
+
+}  // namespace
+}  // namespace bissl
+
+BISSL_PLUGIN("kfac", "1.0.0", "MIT", registrar) {
+  using namespace bissl;
+  registrar.add<Hypergradient>(
+      {.name = "kfac",
+       .summary = "solves (I + F/(λ + δ))·v = u with Kronecker factors of the empirical Fisher "
+                  "matrix F instead of H; no products",
+       .source = "Martens and Grosse 2015, arXiv 1503.05671, section 3; Grosse and Martens 2016, "
+                 "arXiv 1602.01407, theorem 1; George et al. 2018, arXiv 1806.03884, section 3.1"},
+      schema(),
+      [](const Options& options, const HypergradientContext& /*context*/)
+          -> std::shared_ptr<Hypergradient> { return std::make_shared<Kfac>(options); });
+}

@@ -1,0 +1,159 @@
+// Reverse mode through training steps, against the product of their Jacobians.
+
+#include "dense_problem.h"
+#include "sdk/plugin_library.h"
+
+#include "bissl/error.h"
+
+#include <ATen/ops/full.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+
+namespace bissl {
+namespace {
+
+using test::DenseProblem;
+using test::distance;
+using test::equal;
+using test::pattern;
+using test::positive_matrix;
+using test::three_tensors;
+
+std::shared_ptr<Hypergradient> make(const ParameterValues& values) {
+  static const test::PluginLibrary library("unrolled");
+  return library.make<Hypergradient>("unrolled", values);
+}
+
+constexpr double pull = 0.5;  // λ
+
+/// A lower level that has been trained for some steps; each has a batch, and so a Hessian, of its
+/// own.
+class TrainedProblem : public DenseProblem {
+ public:
+  explicit TrainedProblem(int64_t steps) : DenseProblem(positive_matrix(9, 10), pull) {
+    for (int64_t t = 0; t < steps; ++t) {
+      hessians.push_back(positive_matrix(20 + t, 10));
+      problems.push_back(std::make_unique<DenseProblem>(hessians.back(), pull));
+      recorded.push_back({.learning_rate = 0.05 * double(t + 1),
+                          .momentum = 0.0,
+                          .preconditioner = {},
+                          .problem = problems.back().get()});
+    }
+  }
+  std::vector<LowerStep> steps() override { return recorded; }
+
+  /// (dθ_K/dθ_D)ᵀ·u by forward mode: the Jacobians of θ and of the momentum, step after step.
+  at::Tensor derivative(const TensorList& u, size_t last) const {
+    const at::Tensor one = at::eye(10, at::kDouble);
+    at::Tensor theta = at::zeros({10, 10}, at::kDouble);
+    at::Tensor momentum = at::zeros({10, 10}, at::kDouble);
+    for (size_t t = recorded.size() - last; t < recorded.size(); ++t) {
+      const at::Tensor gradient = (hessians[t] + one * pull).matmul(theta) - one * pull;
+      const TensorList& p = recorded[t].preconditioner;
+      momentum = momentum * recorded[t].momentum +
+                 (p.empty() ? gradient : gradient * flat(p).unsqueeze(1));
+      theta = theta - momentum * recorded[t].learning_rate;
+    }
+    return theta.t().matmul(flat(u));
+  }
+
+  std::vector<at::Tensor> hessians;
+  std::vector<std::unique_ptr<DenseProblem>> problems;
+  std::vector<LowerStep> recorded;
+};
+
+TEST(Unrolled, IsTheDerivativeThroughGradientDescent) {
+  TrainedProblem problem(4);
+  const TensorList u = three_tensors();
+  const HypergradientSolution solution =
+      make({{"steps", int64_t{4}}, {"keep_norm", false}})->solve(u, problem);
+  EXPECT_LT(distance(solution.v, problem.derivative(u, 4)), 1e-13);
+  EXPECT_EQ(solution.hessian_products, 3);
+  EXPECT_EQ(solution.iterations, 4);
+}
+
+TEST(Unrolled, GoesThroughMomentumPreconditionersAndClipping) {
+  TrainedProblem problem(5);
+  for (size_t t = 0; t < problem.recorded.size(); ++t) {
+    problem.recorded[t].momentum = 0.9 - 0.1 * double(t);
+    const auto k = int64_t(40 + 3 * t);
+    problem.recorded[t].preconditioner = {pattern(k, {2, 3}) + 1, pattern(k + 1, {3}) + 1,
+                                          pattern(k + 2, {1}) + 1};
+  }
+  const TensorList u = three_tensors();
+  const HypergradientSolution solution =
+      make({{"steps", int64_t{5}}, {"keep_norm", false}})->solve(u, problem);
+  EXPECT_LT(distance(solution.v, problem.derivative(u, 5)), 1e-13);
+}
+
+TEST(Unrolled, CutsOffAtItsNumberOfSteps) {
+  TrainedProblem problem(5);
+  problem.recorded[3].momentum = 0.7;
+  const TensorList u = three_tensors();
+  const HypergradientSolution solution =
+      make({{"steps", int64_t{2}}, {"keep_norm", false}})->solve(u, problem);
+  EXPECT_LT(distance(solution.v, problem.derivative(u, 2)), 1e-13);
+  EXPECT_EQ(solution.hessian_products, 1);
+}
+
+TEST(Unrolled, KeepsTheNormWhereThereIsNoCurvature) {
+  TrainedProblem problem(3);
+  for (auto& inner : problem.problems) {
+    inner = std::make_unique<DenseProblem>(at::zeros({10, 10}, at::kDouble), pull);
+  }
+  for (size_t t = 0; t < 3; ++t) {
+    problem.recorded[t].problem = problem.problems[t].get();
+  }
+  const TensorList u = three_tensors();
+  const HypergradientSolution solution = make({{"steps", int64_t{3}}})->solve(u, problem);
+  EXPECT_LT(distance(solution.v, DenseProblem::flat(u)), 1e-14);
+}
+
+TEST(Unrolled, TakesFiniteDifferences) {
+  TrainedProblem problem(4);
+  const TensorList parameters = three_tensors();
+  for (size_t t = 0; t < 4; ++t) {
+    problem.problems[t] = std::make_unique<DenseProblem>(problem.hessians[t], pull, parameters);
+    problem.recorded[t].problem = problem.problems[t].get();
+  }
+  const TensorList u = three_tensors();
+  const HypergradientSolution solution = make({{"steps", int64_t{4}},
+                                               {"keep_norm", false},
+                                               {"products", std::string("finite-difference")}})
+                                             ->solve(u, problem);
+  EXPECT_LT(distance(solution.v, problem.derivative(u, 4)), 1e-9);
+  EXPECT_EQ(solution.hessian_products, 0);
+  EXPECT_EQ(solution.gradients, 3);
+}
+
+TEST(Unrolled, AsksForWhatItUses) {
+  const HypergradientNeeds exact = make({{"steps", int64_t{4}}})->needs();
+  EXPECT_EQ(exact.lower_steps, 4);
+  EXPECT_EQ(exact.step_products, 3);
+  EXPECT_TRUE(exact.second_derivatives());
+  const HypergradientNeeds differences =
+      make({{"steps", int64_t{4}}, {"products", std::string("finite-difference")}})->needs();
+  EXPECT_FALSE(differences.second_derivatives());
+  // One step has nothing to go through: its weights do not depend on an earlier θ.
+  EXPECT_FALSE(make({{"steps", int64_t{1}}})->needs().second_derivatives());
+}
+
+TEST(Unrolled, RefusesAProblemWithoutSteps) {
+  DenseProblem problem(positive_matrix(9, 10), pull);
+  EXPECT_THROW(make({})->solve(three_tensors(), problem), Error);
+}
+
+TEST(Unrolled, ReplacesWhatIsNotFinite) {
+  TrainedProblem problem(2);
+  problem.problems[1] = std::make_unique<DenseProblem>(
+      at::full({10, 10}, std::numeric_limits<double>::infinity(), at::kDouble), pull);
+  problem.recorded[1].problem = problem.problems[1].get();
+  const TensorList u = three_tensors();
+  const HypergradientSolution solution = make({{"steps", int64_t{2}}})->solve(u, problem);
+  EXPECT_EQ(solution.status, SolveStatus::diverged);
+  EXPECT_TRUE(equal(solution.v, u));
+}
+
+}  // namespace
+}  // namespace bissl
