@@ -84,8 +84,8 @@ Outcome run_bissl_until(const std::vector<std::string>& arguments,
   return outcome_of(status, folder.path());
 }
 
-std::string small_pipeline() {
-  return R"(name = "small"
+std::string small_pipeline(const std::string& hypergradient) {
+  std::string text = R"(name = "small"
 seed = 3
 
 [data.images]
@@ -126,7 +126,7 @@ from   = "pretrain"
 rounds = 3
 lambda = 0.1
 adaptation_every = 2
-hypergradient = { use = "cg", iterations = 2 }
+hypergradient = { @ }
 
 [stage.bissl.warmup]
 steps     = 3
@@ -160,6 +160,7 @@ evaluate   = { data = "test", augment = { use = "evaluation", size = 8 } }
 like = "finetune"
 from = "pretrain"
 )";
+  return text.replace(text.find('@'), 1, hypergradient);
 }
 
 }  // namespace bissl::test

@@ -24,7 +24,8 @@ Outcome run_bissl(const std::vector<std::string>& arguments,
 Outcome run_bissl_until(const std::vector<std::string>& arguments,
                         const std::filesystem::path& file, size_t bytes, int signal = SIGTERM);
 
-/// A pipeline of seconds on synthetic images: pretrain, bissl, two fine-tunings.
-std::string small_pipeline();
+/// A pipeline of seconds on synthetic images: pretrain, bissl, two fine-tunings. `hypergradient` is
+/// the bissl stage's table.
+std::string small_pipeline(const std::string& hypergradient = "use = \"cg\", iterations = 2");
 
 }  // namespace bissl::test

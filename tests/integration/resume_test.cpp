@@ -73,6 +73,23 @@ TEST_F(ResumeTest, AKilledRunContinues) {
   expect_same_weights(whole, broken);
 }
 
+TEST_F(ResumeTest, StepsThatWereRecordedContinueToo) {
+  write_file(file_, small_pipeline(R"(use = "unrolled", steps = 3)"));
+  const std::filesystem::path whole = folder_.path() / "whole";
+  const std::filesystem::path broken = folder_.path() / "broken";
+  ASSERT_EQ(run_bissl(call(whole)).code, 0);
+  const std::filesystem::path log = "small/bissl/events.jsonl";
+  // Stopped after every line of the log, the stage begins anew between all of its steps.
+  const std::string lines = read_file(whole / log);
+  int interrupted = 0;
+  for (size_t end = lines.find('\n'); end != std::string::npos; end = lines.find('\n', end + 1)) {
+    interrupted += run_bissl_until(call(broken), broken / log, end + 1).code == 130 ? 1 : 0;
+  }
+  EXPECT_GE(interrupted, 3) << "the run was too fast to be interrupted";
+  ASSERT_EQ(run_bissl(call(broken)).code, 0);
+  expect_same_weights(whole, broken);
+}
+
 TEST_F(ResumeTest, ACheckpointCutShortIsNamed) {
   const std::filesystem::path out = folder_.path() / "out";
   const std::filesystem::path log = out / "small/bissl/events.jsonl";
