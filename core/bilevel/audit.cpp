@@ -80,27 +80,42 @@ std::string audit_group(const std::string& parameter) {
   return first == std::string::npos ? module : module.substr(0, module.find('.', first + 1));
 }
 
+ReferenceSolution reference_solution(const TensorList& u, LowerProblem& problem,
+                                     const AuditSetting& setting) {
+  const c10::NoGradGuard no_grad;
+  const TensorList right = like(u, problem.parameters());
+  const System system(problem, setting.damping);
+  ReferenceSolution reference;
+  if (norm(right) == 0 || count(right) <= setting.dense_below) {
+    reference.method = "dense";
+    reference.v = norm(right) == 0 ? copy(right) : system.dense_solution(right);
+  } else {
+    reference.method = "minres";
+    MinresResult result = minres([&](const TensorList& x) { return system.apply(x); }, right,
+                                 setting.iterations, setting.tolerance);
+    reference.iterations = result.iterations;
+    reference.v = std::move(result.x);
+  }
+  reference.residual = ratio(norm(system.residual(right, reference.v)), norm(right));
+  return reference;
+}
+
 AuditReport audit(const TensorList& u, const TensorList& v, LowerProblem& problem,
                   const AuditSetting& setting) {
+  return audit(u, v, reference_solution(u, problem, setting), problem, setting);
+}
+
+AuditReport audit(const TensorList& u, const TensorList& v, const ReferenceSolution& solution,
+                  LowerProblem& problem, const AuditSetting& setting) {
   const c10::NoGradGuard no_grad;
   const TensorList right = like(u, problem.parameters());
   const TensorList left = like(v, problem.parameters());
   const System system(problem, setting.damping);
-
+  const TensorList& reference = solution.v;
   AuditReport report;
-  TensorList reference;
-  if (norm(right) == 0 || count(right) <= setting.dense_below) {
-    report.reference = "dense";
-    reference = norm(right) == 0 ? right : system.dense_solution(right);
-  } else {
-    report.reference = "minres";
-    MinresResult result = minres([&](const TensorList& x) { return system.apply(x); }, right,
-                                 setting.iterations, setting.tolerance);
-    report.reference_iterations = result.iterations;
-    reference = std::move(result.x);
-  }
-  report.reference_residual = ratio(norm(system.residual(right, reference)), norm(right));
-
+  report.reference = solution.method;
+  report.reference_iterations = solution.iterations;
+  report.reference_residual = solution.residual;
   const TensorList rest = system.residual(right, left);
   report.approximation = score(right, left, reference, rest);
   report.identity = score(right, right, reference, system.residual(right, right));

@@ -36,8 +36,24 @@ struct AuditReport {
   double reference_residual = 0;  ///< the true one of v*: how far to trust the rest
 };
 
-/// Holds `v` against a reference solution on `problem`, in that problem's precision: for a
-/// trustworthy one its models are in double precision. `u` and `v` may be in single precision.
+/// v*, and how it was got.
+struct ReferenceSolution {
+  TensorList v;        ///< in the problem's precision
+  std::string method;  ///< "dense" or "minres"
+  int64_t iterations = 0;
+  double residual = 0;  ///< the true one
+};
+
+/// Solves (I + H/(λ + δ))·v = u in the precision of `problem`: for a trustworthy solution its
+/// models are in double precision. `u` may be in single precision.
+ReferenceSolution reference_solution(const TensorList& u, LowerProblem& problem,
+                                     const AuditSetting& setting);
+
+/// Holds `v` against `reference`, the solution for the same u and setting.
+AuditReport audit(const TensorList& u, const TensorList& v, const ReferenceSolution& reference,
+                  LowerProblem& problem, const AuditSetting& setting);
+
+/// Both at once.
 AuditReport audit(const TensorList& u, const TensorList& v, LowerProblem& problem,
                   const AuditSetting& setting);
 
