@@ -99,9 +99,9 @@ std::string approximators_without_second_derivatives(const Registry& registry) {
 
 }  // namespace
 
-int run_check(const PipelineArguments& arguments, Registry& registry, std::ostream& out,
+int run_check(const PipelineArguments& arguments, PluginSearch& plugins, std::ostream& out,
               std::ostream& err) {
-  const auto pipeline = read_or_report(arguments, registry, out, err);
+  const auto pipeline = read_or_report(arguments, plugins, out, err);
   if (!pipeline) {
     return exit_wrong_input;
   }
@@ -110,9 +110,9 @@ int run_check(const PipelineArguments& arguments, Registry& registry, std::ostre
       check_pipeline(*pipeline, settings, arguments.out, /*measure=*/true);
   for (StagePlan& plan : plans) {
     if (plan.lacks_second_derivatives) {
-      plan.errors.push_back(fmt::format("stage.{}.hypergradient: these work without it: {}",
-                                        plan.name,
-                                        approximators_without_second_derivatives(registry)));
+      plan.errors.push_back(
+          fmt::format("stage.{}.hypergradient: these work without it: {}", plan.name,
+                      approximators_without_second_derivatives(plugins.registry())));
     }
   }
   const bool ok = std::all_of(plans.begin(), plans.end(),

@@ -54,31 +54,11 @@ void add_pipeline_arguments(CLI::App& command, CommandLine& line) {
       ->capture_default_str();
 }
 
-/// Folders in the order of their search: --plugin-path, BISSL_PLUGIN_PATH, then what ships.
-void load_plugins(Registry& registry, const CommandLine& line) {
-  if (!line.no_third_party) {
-    for (const std::string& folder : line.plugin_paths) {
-      registry.load_folder(folder, /*trusted=*/false, /*must_exist=*/true);
-    }
-    if (const char* path = std::getenv("BISSL_PLUGIN_PATH")) {
-      std::string rest = path;
-      while (!rest.empty()) {
-        const size_t colon = rest.find(':');
-        const std::string folder = rest.substr(0, colon);
-        if (!folder.empty()) {
-          registry.load_folder(folder, /*trusted=*/false, /*must_exist=*/true);
-        }
-        rest = colon == std::string::npos ? "" : rest.substr(colon + 1);
-      }
-    }
-  }
-  registry.load_folder(installed_plugin_folder(), /*trusted=*/true, /*must_exist=*/true);
-}
-
 int run_program(int count, char** arguments) {
   CLI::App app("Self-supervised learning with bilevel optimisation", "bissl");
-  app.set_version_flag("--version",
-                       std::string("bissl " BISSL_VERSION ", sdk 1.0, LibTorch ") + TORCH_VERSION);
+  app.set_version_flag(
+      "--version", fmt::format("bissl {}, sdk {}.{}, LibTorch {}", BISSL_VERSION,
+                               BISSL_SDK_VERSION_MAJOR, BISSL_SDK_VERSION_MINOR, TORCH_VERSION));
   app.require_subcommand(1);
   CommandLine line;
   app.add_option("--plugin-path", line.plugin_paths, "another folder with plugin libraries")
@@ -101,19 +81,22 @@ int run_program(int count, char** arguments) {
     return app.exit(error) == 0 ? exit_done : exit_wrong_input;
   }
   Registry registry;
-  load_plugins(registry, line);
+  PluginSearch search(registry, line.plugin_paths, !line.no_third_party);
+  search.begin();
   if (plugins->parsed()) {
+    search.finish();
     return run_plugins(registry, line.pipeline.json, std::cout);
   }
   if (describe->parsed()) {
+    search.finish();
     return run_describe(registry, stage_kinds(), line.name, line.pipeline.json, std::cout,
                         std::cerr);
   }
   for (const LoadProblem& problem : registry.report().problems) {
     std::cerr << "warning: " << problem.message() << '\n';
   }
-  return check->parsed() ? run_check(line.pipeline, registry, std::cout, std::cerr)
-                         : run_run(line.pipeline, registry, std::cout, std::cerr);
+  return check->parsed() ? run_check(line.pipeline, search, std::cout, std::cerr)
+                         : run_run(line.pipeline, search, std::cout, std::cerr);
 }
 
 }  // namespace

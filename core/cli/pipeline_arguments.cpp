@@ -23,15 +23,18 @@ int available_processors() {
 
 }  // namespace
 
-std::optional<Pipeline> read_or_report(const PipelineArguments& arguments, Registry& registry,
+std::optional<Pipeline> read_or_report(const PipelineArguments& arguments, PluginSearch& plugins,
                                        std::ostream& out, std::ostream& err) {
-  RegistrySource components(registry);
+  RegistrySource components(plugins);
   const TableSpec selection = selection_spec();
   ReadResult read = read_pipeline({.file = arguments.file,
                                    .overrides = arguments.overrides,
                                    .components = components,
                                    .stage_kinds = stage_kinds(),
                                    .data_selection = selection});
+  for (const LoadProblem& problem : components.late_problems()) {
+    err << "warning: " << problem.message() << '\n';
+  }
   if (arguments.json && !read.pipeline) {
     nlohmann::json list = nlohmann::json::array();
     for (const Diagnostic& diagnostic : read.diagnostics) {

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "pipeline/pipeline.h"
-#include "plugins/registry.h"
+#include "plugins/search.h"
 
 #include <filesystem>
 #include <iosfwd>
@@ -23,7 +23,8 @@ struct PipelineArguments {
 
 /// Reads the pipeline and prints what is wrong or doubtful to `err` (as JSON to `out` if asked
 /// for). None if anything is wrong.
-std::optional<Pipeline> read_or_report(const PipelineArguments& arguments, Registry& registry,
+/// Loads the rest of the plugins on the way, and warns of what was refused.
+std::optional<Pipeline> read_or_report(const PipelineArguments& arguments, PluginSearch& plugins,
                                        std::ostream& out, std::ostream& err);
 
 /// Sets the number of LibTorch's threads and returns how many there are.

@@ -105,9 +105,9 @@ std::string solve_lines(const RunOutcome& outcome) {
 
 }  // namespace
 
-int run_run(const PipelineArguments& arguments, Registry& registry, std::ostream& out,
+int run_run(const PipelineArguments& arguments, PluginSearch& plugins, std::ostream& out,
             std::ostream& err) {
-  const auto pipeline = read_or_report(arguments, registry, out, err);
+  const auto pipeline = read_or_report(arguments, plugins, out, err);
   if (!pipeline) {
     return exit_wrong_input;
   }

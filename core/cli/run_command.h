@@ -6,11 +6,11 @@ namespace bissl {
 
 /// `bissl run`: runs the pipeline and prints the table of results. Returns the exit code; throws
 /// Error and Interrupted.
-int run_run(const PipelineArguments& arguments, Registry& registry, std::ostream& out,
+int run_run(const PipelineArguments& arguments, PluginSearch& plugins, std::ostream& out,
             std::ostream& err);
 
 /// `bissl check`: what can be found out without training. Returns the exit code.
-int run_check(const PipelineArguments& arguments, Registry& registry, std::ostream& out,
+int run_check(const PipelineArguments& arguments, PluginSearch& plugins, std::ostream& out,
               std::ostream& err);
 
 }  // namespace bissl

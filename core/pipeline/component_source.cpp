@@ -1,6 +1,6 @@
 #include "pipeline/component_source.h"
 
-#include "plugins/registry.h"
+#include "plugins/search.h"
 
 #include <algorithm>
 
@@ -8,17 +8,20 @@ namespace bissl {
 
 std::shared_ptr<const Component> RegistrySource::find(ComponentKind kind,
                                                       const std::string& name) const {
-  return registry_.find(kind, name);
+  return search_.registry().find(kind, name);
 }
 
 std::vector<std::shared_ptr<const Component>> RegistrySource::components() const {
-  return registry_.components();
+  return search_.registry().components();
 }
 
 std::vector<FolderProblem> RegistrySource::add_folder(const std::filesystem::path& folder) {
-  const size_t before = registry_.report().problems.size();
-  registry_.load_folder(folder, /*trusted=*/false, /*must_exist=*/true);
-  const std::vector<LoadProblem>& problems = registry_.report().problems;
+  if (!search_.third_party()) {
+    return {{false, folder.string() + " is left out, as --no-third-party asks for"}};
+  }
+  const size_t before = search_.registry().report().problems.size();
+  search_.add_pipeline_folder(folder);
+  const std::vector<LoadProblem>& problems = search_.registry().report().problems;
   std::vector<FolderProblem> result;
   for (size_t i = before; i < problems.size(); ++i) {
     result.push_back({problems[i].step == "find", problems[i].message()});
@@ -28,12 +31,18 @@ std::vector<FolderProblem> RegistrySource::add_folder(const std::filesystem::pat
 
 std::vector<std::string> RegistrySource::refused() const {
   std::vector<std::string> paths;
-  for (const LoadProblem& problem : registry_.report().problems) {
+  for (const LoadProblem& problem : search_.registry().report().problems) {
     if (std::find(paths.begin(), paths.end(), problem.path) == paths.end()) {
       paths.push_back(problem.path);
     }
   }
   return paths;
+}
+
+void RegistrySource::finish() { late_problems_ = search_.finish(); }
+
+std::vector<std::string> RegistrySource::searched() const {
+  return search_.registry().report().searched;
 }
 
 }  // namespace bissl

@@ -47,6 +47,7 @@ class PipelineReader {
         request_.file, request_.overrides, {keys_of(request_.data_selection)}, diagnostics_);
     if (root) {
       load_plugins(*root);
+      request_.components.finish();
       tables_.refuse_unknown(
           *root, "", {"name", "seed", "include", "plugins", "data", "model", "stage", "lock"});
       read_name(*root);

@@ -236,6 +236,9 @@ void TableReader::report_unknown_component(const ConfigNode& use, ComponentKind 
     message += fmt::format(" (it may be in what could not be loaded: {}; `bissl plugins` says why)",
                            fmt::join(refused, ", "));
   }
+  if (const std::vector<std::string> searched = components_.searched(); !searched.empty()) {
+    message += fmt::format(" (looked in {})", fmt::join(searched, ", "));
+  }
   const std::vector<std::string> available = names_of(kind, qualified);
   diagnostics_.error(use.at, path, message, quoted_list(available), nearest(name, available));
 }

@@ -13,10 +13,12 @@ namespace {
 
 std::vector<std::filesystem::path> shipped_pipelines() {
   std::vector<std::filesystem::path> files;
-  const std::filesystem::path folder = std::filesystem::path(source_folder) / "pipelines";
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
-    if (entry.path().extension() == ".toml") {
-      files.push_back(entry.path());
+  for (const char* folder : {"pipelines", "tests/bench"}) {
+    const std::filesystem::path path = std::filesystem::path(source_folder) / folder;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(path)) {
+      if (entry.path().extension() == ".toml") {
+        files.push_back(entry.path());
+      }
     }
   }
   return files;
