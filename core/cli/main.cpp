@@ -1,6 +1,8 @@
 #include "bissl/error.h"
+#include "cli/conform_command.h"
 #include "cli/describe_command.h"
 #include "cli/exit_codes.h"
+#include "cli/new_command.h"
 #include "cli/plugins_command.h"
 #include "cli/run_command.h"
 #include "stages/options.h"
@@ -24,6 +26,11 @@ struct CommandLine {
   PipelineArguments pipeline;
   std::vector<std::string> plugin_paths;
   std::string name;
+  std::string kind;  ///< of `new`
+  std::string folder = ".";
+  std::string library;  ///< of `conform` and `plugins --check`
+  ConformanceOptions conformance;
+  int conformance_seconds = 600;
   bool no_third_party = false;
 };
 
@@ -72,6 +79,26 @@ int run_program(int count, char** arguments) {
   CLI::App* check = app.add_subcommand("check", "check a pipeline without training");
   add_pipeline_arguments(*check, line);
   CLI::App* plugins = app.add_subcommand("plugins", "list what is loaded, and what was refused");
+  plugins->add_option("--check", line.library,
+                      "try to load this library, and say why if it is refused");
+  CLI::App* conform = app.add_subcommand(
+      "conform", "hold the components of a plugin library against what their kind promises");
+  conform->add_option("library", line.library, "the library")->required();
+  conform
+      ->add_option("--set", line.conformance.values,
+                   "[COMPONENT.]PARAMETER=VALUE: for parameters without a default")
+      ->take_all()
+      ->allow_extra_args(false);
+  conform->add_option("--limit", line.conformance_seconds, "seconds for the whole library")
+      ->check(CLI::Range(1, 86400))
+      ->capture_default_str();
+  CLI::App* make = app.add_subcommand("new", "write a plugin project to start from");
+  make->add_option(
+          "kind", line.kind,
+          "dataset, augmentation, backbone, pretext, downstream, hypergradient or optimizer")
+      ->required();
+  make->add_option("name", line.name, "the component's name, and the folder's")->required();
+  make->add_option("--in", line.folder, "where the folder goes")->capture_default_str();
   CLI::App* describe =
       app.add_subcommand("describe", "the parameters of a component or a kind of stage");
   describe->add_option("name", line.name, "a component or a kind of stage")->required();
@@ -80,12 +107,23 @@ int run_program(int count, char** arguments) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? exit_done : exit_wrong_input;
   }
+  if (conform->parsed()) {
+    line.conformance.limit = std::chrono::seconds(line.conformance_seconds);
+    return run_conform(line.library, line.conformance, line.pipeline.json, std::cout);
+  }
+  if (plugins->parsed() && !line.library.empty()) {
+    return run_plugin_check(line.library, line.pipeline.json, std::cout);
+  }
   Registry registry;
   PluginSearch search(registry, line.plugin_paths, !line.no_third_party);
   search.begin();
   if (plugins->parsed()) {
     search.finish();
     return run_plugins(registry, line.pipeline.json, std::cout);
+  }
+  if (make->parsed()) {
+    search.finish();
+    return run_new(line.kind, line.name, line.folder, registry, std::cout);
   }
   if (describe->parsed()) {
     search.finish();

@@ -1,6 +1,7 @@
 #include "cli/plugins_command.h"
 
 #include "cli/description.h"
+#include "cli/exit_codes.h"
 #include "plugins/load_report_json.h"
 
 #include <fmt/format.h>
@@ -65,6 +66,14 @@ void print_components(const Registry& registry, std::ostream& out) {
   }
 }
 
+void print_problems(const Registry& registry, std::ostream& out) {
+  for (const LoadProblem& problem : registry.report().problems) {
+    out << fmt::format(
+        "  {}\n    step {}, code {}\n    found     {}\n    expected  {}\n    to do     {}\n",
+        problem.path, problem.step, problem.code, problem.found, problem.expected, problem.advice);
+  }
+}
+
 }  // namespace
 
 int run_plugins(const Registry& registry, bool json, std::ostream& out) {
@@ -83,14 +92,24 @@ int run_plugins(const Registry& registry, bool json, std::ostream& out) {
   print_components(registry, out);
   if (!registry.report().problems.empty()) {
     out << "\nRefused\n";
-    for (const LoadProblem& problem : registry.report().problems) {
-      out << fmt::format(
-          "  {}\n    step {}, code {}\n    found     {}\n    expected  {}\n    to do     {}\n",
-          problem.path, problem.step, problem.code, problem.found, problem.expected,
-          problem.advice);
-    }
+    print_problems(registry, out);
   }
   return 0;
+}
+
+int run_plugin_check(const std::string& library, bool json, std::ostream& out) {
+  Registry registry;
+  const bool loaded = registry.load_library(library, /*trusted=*/false);
+  if (json) {
+    out << dump(as_json(registry), 2) << '\n';
+  } else if (!loaded) {
+    out << "Refused\n";
+    print_problems(registry, out);
+  } else {
+    print_libraries(registry, out);
+    print_components(registry, out);
+  }
+  return loaded ? exit_done : exit_wrong_input;
 }
 
 }  // namespace bissl

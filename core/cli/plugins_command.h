@@ -12,4 +12,8 @@ namespace bissl {
 /// there to tell.
 int run_plugins(const Registry& registry, bool json, std::ostream& out);
 
+/// `bissl plugins --check LIB.so`: the same for one library, loaded alone. Returns 0, or 2 when it
+/// is refused.
+int run_plugin_check(const std::string& library, bool json, std::ostream& out);
+
 }  // namespace bissl

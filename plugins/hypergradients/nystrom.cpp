@@ -15,7 +15,7 @@ namespace {
 
 struct Options : SystemOptions {
   int64_t rank = 10;
-  double cutoff = 1e-6;
+  double cutoff = 1e-2;
   int64_t seed = 0;
 };
 

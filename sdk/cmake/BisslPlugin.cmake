@@ -32,7 +32,8 @@ function(bissl_add_plugin name)
   endif()
 endfunction()
 
-# bissl_add_conformance_test(name): `ctest` runs `bissl conform` on the plugin.
+# bissl_add_conformance_test(name ARGUMENTS...): `ctest` runs `bissl conform` on the plugin, with
+# these arguments more (--set PARAMETER=VALUE where there is no default).
 function(bissl_add_conformance_test name)
-  add_test(NAME conform_${name} COMMAND bissl::bissl conform $<TARGET_FILE:${name}>)
+  add_test(NAME conform_${name} COMMAND bissl::bissl conform $<TARGET_FILE:${name}> ${ARGN})
 endfunction()

@@ -1,0 +1,74 @@
+#pragma once
+
+#include "bissl/plugin.h"
+#include "conformance/report.h"
+#include "plugins/component.h"
+
+#include <fmt/format.h>
+
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace bissl {
+
+/// A promise that a component does not keep; the text says what was found.
+class Violation : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// Throws a Violation unless `kept`.
+template <class... Arguments>
+void require(bool kept, fmt::format_string<Arguments...> format, Arguments&&... arguments) {
+  if (!kept) {
+    throw Violation(fmt::format(format, std::forward<Arguments>(arguments)...));
+  }
+}
+
+/// Makes the checks of one component and hands on what becomes of each.
+class Checker {
+ public:
+  /// Told before a check what it is, so that a crash has a name, and after it how it ended.
+  struct Listener {
+    std::function<void(const std::string& check)> begin;
+    std::function<void(const CheckResult& result)> end;
+  };
+
+  Checker(ComponentChoice choice, Listener listener)
+      : choice_(std::move(choice)), listener_(std::move(listener)) {}
+
+  /// Runs `body`; whatever it throws is a failure. Returns whether it passed, since what follows
+  /// may rest on it.
+  bool check(const std::string& name, const std::function<void()>& body);
+
+  void skip(const std::string& name, const std::string& reason);
+
+  /// A new instance with the values under test.
+  template <class Interface>
+  std::shared_ptr<Interface> make(const typename KindOf<Interface>::Context& context = {}) const {
+    return choice_.create<Interface>(context);
+  }
+
+  const ComponentChoice& choice() const { return choice_; }
+
+ private:
+  void report(const std::string& name, CheckStatus status, const std::string& detail);
+
+  ComponentChoice choice_;
+  Listener listener_;
+};
+
+// The checks of each kind. They call the component in this process.
+void check_declaration(Checker& checker);
+void check_dataset(Checker& checker);
+void check_augmentation(Checker& checker);
+void check_backbone(Checker& checker);
+void check_pretext(Checker& checker);
+void check_downstream(Checker& checker);
+void check_hypergradient(Checker& checker);
+void check_optimizer(Checker& checker);
+
+}  // namespace bissl

@@ -1,0 +1,23 @@
+#pragma once
+
+#include "bissl/tensor_list.h"
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+
+namespace bissl {
+
+/// A scalar loss with its graph, the same at each call but for the parameters.
+using LossFunction = std::function<at::Tensor()>;
+
+/// Holds the gradient of the loss along a direction against a central difference of the loss, in
+/// double precision. Throws Violation where they differ by more than 1e-4 of their size.
+void require_gradient(const LossFunction& loss, const TensorList& parameters);
+
+/// Holds H·x against a central difference of gradients along x. Throws Violation where they differ
+/// by more than 1e-3 of their size, or where an operation cannot be differentiated again. The step
+/// is so small that few kinks (of ReLUs, say) lie within it.
+void require_second_derivative(const LossFunction& loss, const TensorList& parameters);
+
+}  // namespace bissl

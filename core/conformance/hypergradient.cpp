@@ -1,0 +1,272 @@
+#include "bissl/hypergradient.h"
+
+#include "bilevel/lower_level.h"
+#include "bilevel/lower_trajectory.h"
+#include "bilevel/pretext_problem.h"
+#include "bissl/optimizer.h"
+#include "conformance/checker.h"
+#include "conformance/samples.h"
+#include "models/evaluation_guard.h"
+#include "models/module_state.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/eye.h>
+#include <ATen/ops/linalg_solve.h>
+#include <ATen/ops/stack.h>
+#include <c10/core/GradMode.h>
+
+#include <cmath>
+#include <limits>
+
+namespace bissl {
+namespace {
+
+constexpr double lambda = 0.5;
+constexpr int64_t samples = 8;
+
+/// Plain gradient descent, to train the lower level with.
+class Descent : public Optimizer {
+ public:
+  explicit Descent(NamedTensors parameters) : parameters_(std::move(parameters)) {}
+  void step(double rate) override {
+    for (auto& entry : parameters_) {
+      entry.second.add_(entry.second.grad(), -learning_rate() * rate);
+    }
+  }
+  double learning_rate() const override { return 0.05; }
+  NamedTensors state() const override { return {}; }
+  void load_state(const NamedTensors& /*state*/) override {}
+
+ private:
+  NamedTensors parameters_;
+};
+
+/// A lower level in double precision that has just made some training steps, and its Hessian.
+class Trial {
+ public:
+  explicit Trial(int64_t lower_steps)
+      : backbone_(sample_backbone()),
+        anchor_(sample_backbone()),
+        pretext_(sample_pretext()),
+        optimizer_(lower_parameters(*backbone_, *pretext_)),
+        trajectory_(*backbone_, *pretext_, std::max<int64_t>(1, lower_steps), lambda) {
+    LowerLevel level(*backbone_, *pretext_, optimizer_, 0);
+    level.tie_to(*anchor_, lambda);
+    level.observe([this](const TensorList& gradients, double clip) {
+      trajectory_.with_gradients(optimizer_, gradients, 1.0, clip);
+    });
+    for (int64_t step = 0; step < std::max<int64_t>(3, lower_steps); ++step) {
+      trajectory_.before_step(views(step), step);
+      level.step(views(step), 1.0);
+    }
+    const auto problem = this->problem();
+    u = normal_like(problem->parameters(), 61);
+    TensorList columns;
+    for (int64_t i = 0; i < count(u); ++i) {
+      columns.push_back(flatten(problem->hessian_product(unit_vector(i, u))));
+    }
+    hessian_ = at::stack(columns, 1);
+  }
+
+  std::unique_ptr<PretextProblem> problem() {
+    auto problem = std::make_unique<PretextProblem>(*backbone_, *pretext_, TensorList{views(99)},
+                                                    PretextProblem::Setting{.lambda = lambda});
+    problem->use_optimizer(optimizer_);
+    problem->use_trajectory(trajectory_);
+    return problem;
+  }
+
+  /// (I + H/(λ + δ))⁻¹·u.
+  at::Tensor solution(double damping) const {
+    const at::Tensor system =
+        at::eye(hessian_.size(0), at::kDouble) + hessian_ / (lambda + damping);
+    return at::linalg_solve(system, flatten(u));
+  }
+
+  /// Everything that a solve must leave alone.
+  TensorList state() const {
+    TensorList all = copy(tensors_of(module_state(backbone_->module())));
+    for (const at::Tensor& tensor : copy(tensors_of(module_state(pretext_->module())))) {
+      all.push_back(tensor);
+    }
+    all.push_back(generator_state());
+    return all;
+  }
+
+  TensorList u;
+
+ private:
+  static at::Tensor views(int64_t batch) {
+    return normal_numbers(
+        {2, samples, sample_input.channels, sample_input.height, sample_input.width},
+        700 + static_cast<uint64_t>(batch));
+  }
+
+  std::shared_ptr<Backbone> backbone_;
+  std::shared_ptr<Backbone> anchor_;
+  std::shared_ptr<Pretext> pretext_;
+  Descent optimizer_;
+  LowerTrajectory trajectory_;
+  at::Tensor hessian_;
+};
+
+/// A problem that answers with NaN, as one near divergence may.
+class BrokenProblem : public LowerProblem {
+ public:
+  explicit BrokenProblem(LowerProblem& whole) : whole_(whole), id_(next_problem_id()) {}
+  TensorList hessian_product(const TensorList& x) override { return broken(x); }
+  TensorList gradient(const TensorList& /*shift*/) override { return broken(parameters()); }
+  const TensorList& parameters() const override { return whole_.parameters(); }
+  double lambda() const override { return whole_.lambda(); }
+  const std::vector<std::string>& parameter_names() const override {
+    return whole_.parameter_names();
+  }
+  uint64_t id() const override { return id_; }
+  TensorList preconditioner() override { return broken(parameters()); }
+  std::vector<LowerStep> steps() override {
+    std::vector<LowerStep> steps = whole_.steps();
+    for (LowerStep& step : steps) {
+      step.problem = this;
+    }
+    return steps;
+  }
+  std::vector<LayerGradient> layer_gradients() override {
+    std::vector<LayerGradient> layers = whole_.layer_gradients();
+    for (LayerGradient& layer : layers) {
+      layer.output_gradient = broken({layer.output_gradient})[0];
+    }
+    return layers;
+  }
+
+ private:
+  static TensorList broken(const TensorList& like) {
+    TensorList values = zeros_like(like);
+    for (at::Tensor& value : values) {
+      value.fill_(std::numeric_limits<double>::quiet_NaN());
+    }
+    return values;
+  }
+  LowerProblem& whole_;
+  uint64_t id_;
+};
+
+double relative_distance(const at::Tensor& x, const at::Tensor& y) {
+  return norm({x - y}) / norm({y});
+}
+
+double cosine(const at::Tensor& x, const at::Tensor& y) {
+  return dot({x}, {y}) / (norm({x}) * norm({y}));
+}
+
+void check_accuracy(const Hypergradient& hypergradient, const Trial& trial, const TensorList& v) {
+  const at::Tensor right = flatten(trial.u);
+  const at::Tensor left = flatten(v);
+  if (const std::optional<double> damping = hypergradient.damping()) {
+    require(std::isfinite(*damping) && *damping >= 0, "damping() is {}", *damping);
+    const at::Tensor expected = trial.solution(*damping);
+    const double error = relative_distance(left, expected);
+    const double error_of_u = relative_distance(right, expected);
+    require(error <= 1.5 * error_of_u + 1e-6,
+            "with δ = {} the error is {:.3g}, that of v = u, which costs nothing, {:.3g}", *damping,
+            error, error_of_u);
+  } else {
+    const at::Tensor expected = trial.solution(10.0);
+    require(cosine(left, expected) >= cosine(right, expected) - 0.1,
+            "cosine {:.3g} to the solution with δ = 10, that of v = u is {:.3g}",
+            cosine(left, expected), cosine(right, expected));
+  }
+}
+
+void check_state(const Checker& checker, Trial& trial) {
+  const auto problem = trial.problem();
+  const auto first = checker.make<Hypergradient>();
+  first->solve(trial.u, *problem);
+  NamedTensors state;
+  for (const auto& [name, tensor] : first->state()) {
+    state.emplace_back(name, tensor.clone());
+  }
+  const auto second = checker.make<Hypergradient>();
+  second->load_state(state);
+  const TensorList next = normal_like(trial.u, 63);
+  const at::Tensor expected = flatten(first->solve(next, *problem).v);
+  require(relative_distance(flatten(second->solve(next, *problem).v), expected) <= 1e-12,
+          "an instance that was given the state of another goes on differently");
+}
+
+}  // namespace
+
+void check_hypergradient(Checker& checker) {
+  const c10::NoGradGuard no_grad;
+  HypergradientNeeds needs;
+  std::unique_ptr<Trial> trial;
+  if (!checker.check("tells what it needs", [&] {
+        needs = checker.make<Hypergradient>()->needs();
+        require(needs.hessian_products >= 0 && needs.shared_products >= 0 && needs.gradients >= 0 &&
+                    needs.shared_gradients >= 0 && needs.lower_steps >= 0 &&
+                    needs.step_products >= 0 && needs.step_gradients >= 0,
+                "some numbers are negative");
+        trial = std::make_unique<Trial>(needs.lower_steps);
+      })) {
+    return;
+  }
+  HypergradientSolution solution;
+  const auto problem = trial->problem();
+  const auto hypergradient = checker.make<Hypergradient>();
+  const TensorList before_u = copy(trial->u);
+  const TensorList before = trial->state();
+  if (!checker.check("solves, with a finite vector like u, and leaves u alone", [&] {
+        solution = hypergradient->solve(trial->u, *problem);
+        require(solution.v.size() == trial->u.size(), "v has {} tensors, u {}", solution.v.size(),
+                trial->u.size());
+        for (size_t i = 0; i < solution.v.size(); ++i) {
+          require(solution.v[i].sizes() == trial->u[i].sizes() &&
+                      solution.v[i].scalar_type() == trial->u[i].scalar_type(),
+                  "tensor {} of v has another shape or type than u's", i);
+          require(!solution.v[i].is_same(trial->u[i]), "v holds u's own tensors");
+          require(trial->u[i].equal(before_u[i]), "u changed");
+        }
+        require(all_finite(solution.v), "v is not finite");
+      })) {
+    return;
+  }
+  checker.check("leaves models, buffers and generator alone", [&] {
+    const TensorList after = trial->state();
+    for (size_t i = 0; i < after.size(); ++i) {
+      require(after[i].equal(before[i]), "tensor {} of the state differs", i);
+    }
+  });
+  checker.check("comes closer to the solution than u, or not much less close",
+                [&] { check_accuracy(*hypergradient, *trial, solution.v); });
+  checker.check("asks for what it uses", [&] {
+    const int64_t products = needs.hessian_products + needs.shared_products + needs.step_products;
+    require(solution.hessian_products <= products, "{} products were made, {} announced",
+            solution.hessian_products, products);
+    const int64_t gradients = needs.gradients + needs.shared_gradients + needs.step_gradients;
+    require(solution.gradients <= gradients, "{} shifted gradients were made, {} announced",
+            solution.gradients, gradients);
+    require(problem->products() <= products, "{} products of the lower problem, {} announced",
+            problem->products(), products);
+  });
+  checker.check("twice u has twice the solution", [&] {
+    TensorList twice = copy(trial->u);
+    scale(twice, 2.0);
+    const auto other = checker.make<Hypergradient>();
+    const at::Tensor expected = flatten(solution.v) * 2;
+    require(relative_distance(flatten(other->solve(twice, *trial->problem()).v), expected) <= 1e-3,
+            "v is not homogeneous in u");
+  });
+  checker.check("zero has a finite solution", [&] {
+    const auto other = checker.make<Hypergradient>();
+    const HypergradientSolution zero = other->solve(zeros_like(trial->u), *trial->problem());
+    require(all_finite(zero.v) && norm(zero.v) == 0, "v of u = 0 is not 0");
+  });
+  checker.check("a lower problem that answers with NaN gives a finite vector", [&] {
+    BrokenProblem broken(*problem);
+    const auto other = checker.make<Hypergradient>();
+    const HypergradientSolution rescue = other->solve(trial->u, broken);
+    require(all_finite(rescue.v), "v is not finite: it would end up in the weights");
+  });
+  checker.check("goes on from its state", [&] { check_state(checker, *trial); });
+}
+
+}  // namespace bissl

@@ -1,0 +1,170 @@
+#include "bissl/optimizer.h"
+
+#include "bissl/error.h"
+#include "conformance/checker.h"
+#include "conformance/samples.h"
+
+#include <ATen/TensorOperators.h>
+#include <c10/core/GradMode.h>
+
+#include <cmath>
+
+namespace bissl {
+namespace {
+
+/// ½·‖θ − target‖² over small_parameters, and an optimizer for it.
+class Quadratic {
+ public:
+  explicit Quadratic(const Checker& checker) : parameters(small_parameters()) {
+    for (const auto& entry : parameters) {
+      targets_.push_back(normal_numbers(entry.second.sizes(), 51).to(at::kFloat) * 0.1);
+    }
+    optimizer = checker.make<Optimizer>({parameters});
+  }
+
+  double loss() const {
+    const c10::NoGradGuard no_grad;
+    double sum = 0;
+    for (size_t i = 0; i < parameters.size(); ++i) {
+      sum += 0.5 * (parameters[i].second - targets_[i]).square().sum().item<double>();
+    }
+    return sum;
+  }
+
+  void step(double rate = 1.0) {
+    const c10::NoGradGuard no_grad;
+    for (size_t i = 0; i < parameters.size(); ++i) {
+      parameters[i].second.mutable_grad() = parameters[i].second.detach() - targets_[i];
+    }
+    optimizer->step(rate);
+  }
+
+  TensorList values() const {
+    TensorList values;
+    for (const auto& entry : parameters) {
+      values.push_back(entry.second.detach().clone());
+    }
+    return values;
+  }
+
+  void set(const TensorList& values) {
+    const c10::NoGradGuard no_grad;
+    for (size_t i = 0; i < values.size(); ++i) {
+      at::Tensor parameter = parameters[i].second;
+      parameter.copy_(values[i]);
+    }
+  }
+
+  NamedTensors parameters;
+  std::shared_ptr<Optimizer> optimizer;
+
+ private:
+  TensorList targets_;
+};
+
+bool same(const TensorList& a, const TensorList& b) {
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (!a[i].equal(b[i])) {
+      return false;
+    }
+  }
+  return true;
+}
+
+NamedTensors copy_of(const NamedTensors& state) {
+  NamedTensors copies;
+  for (const auto& [name, tensor] : state) {
+    copies.emplace_back(name, tensor.clone());
+  }
+  return copies;
+}
+
+}  // namespace
+
+void check_optimizer(Checker& checker) {
+  if (!checker.check("has a learning rate and a momentum within sense", [&] {
+        const Quadratic problem(checker);
+        const double lr = problem.optimizer->learning_rate();
+        const double momentum = problem.optimizer->momentum();
+        require(std::isfinite(lr) && lr >= 0, "learning_rate() is {}", lr);
+        require(momentum >= 0 && momentum < 1, "momentum() is {}", momentum);
+      })) {
+    return;
+  }
+  checker.check("descends on a quadratic", [&] {
+    Quadratic problem(checker);
+    const double before = problem.loss();
+    for (int i = 0; i < 100; ++i) {
+      problem.step();
+    }
+    const double after = problem.loss();
+    require(std::isfinite(after) && after < before, "from {} to {} in 100 steps", before, after);
+  });
+  checker.check("a rate of zero moves nothing", [&] {
+    Quadratic problem(checker);
+    const TensorList before = problem.values();
+    problem.step(0.0);
+    require(same(problem.values(), before), "parameters moved");
+  });
+  checker.check("a parameter without gradient stays", [&] {
+    Quadratic problem(checker);
+    problem.step();
+    const at::Tensor before = problem.parameters[1].second.detach().clone();
+    problem.parameters[1].second.mutable_grad() = at::Tensor();
+    const c10::NoGradGuard no_grad;
+    problem.optimizer->step(1.0);
+    require(problem.parameters[1].second.equal(before), "it moved");
+  });
+  checker.check("goes on from its state with the same bits", [&] {
+    Quadratic first(checker);
+    for (int i = 0; i < 5; ++i) {
+      first.step();
+    }
+    const NamedTensors state = copy_of(first.optimizer->state());
+    Quadratic second(checker);
+    second.set(first.values());
+    second.optimizer->load_state(state);
+    for (int i = 0; i < 5; ++i) {
+      first.step(0.5);
+      second.step(0.5);
+    }
+    require(same(first.values(), second.values()),
+            "a step depends on more than parameters, gradients and state()");
+  });
+  checker.check("a state that does not fit is refused as wrong input", [&] {
+    const Quadratic problem(checker);
+    NamedTensors state = copy_of(problem.optimizer->state());
+    state.emplace_back("conformance/unknown", normal_numbers({2}, 52));
+    if (state.size() > 1) {
+      state.erase(state.begin());
+    }
+    bool refused = false;
+    try {
+      problem.optimizer->load_state(state);
+    } catch (const Error& error) {
+      refused = error.kind() == ErrorKind::input;
+      require(refused, "the error is not one of wrong input: {}", error.what());
+    }
+    require(refused, "a state with a missing or unknown part was accepted");
+  });
+  checker.check("the preconditioner has the gradients' shapes and changes nothing", [&] {
+    Quadratic problem(checker);
+    problem.step();
+    const TensorList before = problem.values();
+    TensorList gradients;
+    for (const auto& entry : problem.parameters) {
+      gradients.push_back(normal_numbers(entry.second.sizes(), 53).to(at::kFloat));
+    }
+    const c10::NoGradGuard no_grad;
+    const TensorList factors = problem.optimizer->preconditioner(gradients);
+    require(factors.empty() || factors.size() == gradients.size(), "{} factors for {} gradients",
+            factors.size(), gradients.size());
+    for (size_t i = 0; i < factors.size(); ++i) {
+      require(factors[i].sizes() == gradients[i].sizes() && all_finite({factors[i]}),
+              "factor {} has another shape, or is not finite", i);
+    }
+    require(same(problem.values(), before), "parameters moved");
+  });
+}
+
+}  // namespace bissl

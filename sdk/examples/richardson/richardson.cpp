@@ -1,0 +1,98 @@
+// An approximator of the hypergradient: solves A·v = u, A = I + H/(λ + δ), by Richardson's
+// iteration with momentum, v ← v + s·(u − A·v) + m·(v − v_before) (Polyak 1964), and tells how it
+// ended.
+
+#include "bissl/hypergradient.h"
+#include "bissl/plugin.h"
+
+#include <cmath>
+#include <memory>
+
+namespace {
+
+using namespace bissl;
+
+struct Options {
+  int64_t iterations = 5;
+  double step = 0.9;
+  double momentum = 0.1;
+  double damping = 10.0;
+  double tolerance = 0.0;
+};
+
+Schema<Options> schema() {
+  Schema<Options> schema;
+  schema.add("iterations", &Options::iterations, "most iterations; each makes a Hessian product")
+      .at_least(1)
+      .unit("iterations");
+  schema.add("step", &Options::step, "s, below 2·(1 + m) over the largest eigenvalue of A")
+      .more_than(0);
+  schema.add("momentum", &Options::momentum, "m, share of the last change that is repeated")
+      .at_least(0)
+      .less_than(1);
+  schema.add("damping", &Options::damping, "δ: large values draw v towards u").at_least(0);
+  schema.add("tolerance", &Options::tolerance, "stop when ‖u − A·v‖ is below this share of ‖u‖")
+      .at_least(0)
+      .less_than(1);
+  return schema;
+}
+
+class Richardson : public Hypergradient {
+ public:
+  explicit Richardson(const Options& options) : options_(options) {}
+
+  HypergradientSolution solve(const TensorList& u, LowerProblem& lower) override {
+    const double length = norm(u);
+    const double weight = 1.0 / (lower.lambda() + options_.damping);
+    HypergradientSolution solution;
+    solution.v = copy(u);  // not zero: near the identity this is most of the way
+    solution.status = SolveStatus::iteration_limit;
+    TensorList change = zeros_like(u);
+    while (solution.iterations < options_.iterations && length > 0) {
+      TensorList residual = copy(u);
+      add_scaled(residual, -1.0, solution.v);
+      add_scaled(residual, -weight, lower.hessian_product(solution.v));
+      ++solution.hessian_products;
+      ++solution.iterations;
+      solution.relative_residual = norm(residual) / length;
+      if (!std::isfinite(solution.relative_residual) || solution.relative_residual > 1e3) {
+        solution.status = SolveStatus::diverged;
+        solution.relative_residual = -1;
+        solution.v = copy(u);  // the first-order gradient is better than such an iterate
+        break;
+      }
+      if (solution.relative_residual <= options_.tolerance) {
+        solution.status = SolveStatus::converged;
+        break;
+      }
+      scale(change, options_.momentum);
+      add_scaled(change, options_.step, residual);
+      add_scaled(solution.v, 1.0, change);
+    }
+    return solution;
+  }
+
+  HypergradientNeeds needs() const override {
+    HypergradientNeeds needs;
+    needs.hessian_products = options_.iterations;
+    return needs;
+  }
+
+  std::optional<double> damping() const override { return options_.damping; }
+
+ private:
+  Options options_;
+};
+
+}  // namespace
+
+BISSL_PLUGIN("richardson", "1.0.0", "MIT", registrar) {
+  registrar.add<Hypergradient>(
+      {.name = "richardson",
+       .summary = "Richardson's iteration with momentum on (I + H/(λ + δ))·v = u",
+       .source = "Polyak 1964, USSR Comput. Math. Math. Phys. 4(5), section 2"},
+      schema(),
+      [](const Options& options, const HypergradientContext&) -> std::shared_ptr<Hypergradient> {
+        return std::make_shared<Richardson>(options);
+      });
+}
