@@ -1,6 +1,7 @@
 #include "data/catalog.h"
 
 #include "bissl/error.h"
+#include "data/guarded_dataset.h"
 
 namespace bissl {
 
@@ -11,7 +12,7 @@ std::shared_ptr<const Dataset> DataCatalog::dataset(const ComponentChoice& choic
   }
   auto& opened = datasets_[identity];
   if (!opened) {
-    opened = choice.create<Dataset>(DatasetContext{});
+    opened = create_guarded_dataset(choice);
   }
   return opened;
 }

@@ -40,6 +40,9 @@ struct Pipeline {
   /// By name. A name that the pipeline does not have is a fault of the caller: Error of kind run.
   const DataSource& data_source(const std::string& name) const;
   const Stage& stage(const std::string& name) const;
+
+  /// The libraries of all components that are used, each once.
+  std::vector<LibraryIdentity> libraries() const;
 };
 
 /// The kinds of stage, and what each's table may hold. The pipeline reader knows kinds only by

@@ -3,6 +3,7 @@
 #include "bissl/error.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <string>
 
@@ -15,6 +16,29 @@ std::string without_trace(const std::string& text) {
 }
 
 }  // namespace
+
+std::optional<FileStamp> stamp_of_file(const std::string& path) {
+  struct stat status {};
+  if (stat(path.c_str(), &status) != 0) {
+    return std::nullopt;
+  }
+  return FileStamp{.device = status.st_dev,
+                   .inode = status.st_ino,
+                   .size = static_cast<uint64_t>(status.st_size),
+                   .changed_ns = status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec};
+}
+
+std::string replacement_of(const LibraryIdentity& library) {
+  const std::optional<FileStamp> now = stamp_of_file(library.path);
+  if (now == library.file) {
+    return "";
+  }
+  return fmt::format(
+      "{}: the library of plugin {} {} was {} while it is in use; the one that was loaded stays in "
+      "use until the program ends. {}",
+      library.path, library.name, library.version, now ? "replaced" : "removed",
+      now ? "Start again to use the new one" : "It cannot be loaded again");
+}
 
 std::string ComponentChoice::describe() const {
   return fmt::format("{} {} (library {}, used at {})", to_string(component->info.kind),

@@ -4,10 +4,20 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
 namespace bissl {
+
+/// What tells a file from another that takes its place.
+struct FileStamp {
+  uint64_t device = 0;
+  uint64_t inode = 0;
+  uint64_t size = 0;
+  int64_t changed_ns = 0;  ///< time of the last change of its content
+  bool operator==(const FileStamp&) const = default;
+};
 
 /// The library that a component came from. Once loaded it is never unloaded.
 struct LibraryIdentity {
@@ -17,7 +27,15 @@ struct LibraryIdentity {
   std::string license;
   std::string compiler{};        ///< "gcc 12": recorded, not compared
   uint32_t cxx_abi_version = 0;  ///< __GXX_ABI_VERSION: recorded, not compared
+  FileStamp file{};              ///< when it was loaded
 };
+
+/// Whether the file at the library's path is still the one that was loaded; otherwise what became
+/// of it, in a sentence that names both.
+std::string replacement_of(const LibraryIdentity& library);
+
+/// The stamp of a file now; none if there is no such file.
+std::optional<FileStamp> stamp_of_file(const std::string& path);
 
 /// A registered component: what its library declared, and which library that was.
 struct Component {

@@ -188,7 +188,8 @@ void Registry::admit(const std::string& path, const fs::path& canonical,
   progress("reading its stamp");
   const BisslPluginStamp* const stamp = call_entry(entry);
   check_stamp(stamp, host_stamp());
-  const LibraryIdentity library = identity_of(*stamp, path);
+  LibraryIdentity library = identity_of(*stamp, path);
+  library.file = stamp_of_file(path).value_or(FileStamp{});
   check_plugin_name(library);
   progress("registering");
   Collector collector(

@@ -12,6 +12,7 @@
 
 #include <chrono>
 #include <map>
+#include <set>
 
 namespace bissl {
 namespace {
@@ -32,6 +33,7 @@ class Runner {
 
  private:
   StageOutcome run_one(const Stage& stage);
+  void warn_about_replaced_plugins();
   void compute(const Stage& stage, StageWork& work);
   void write_lock();
   void write_results(const RunOutcome& outcome);
@@ -46,6 +48,7 @@ class Runner {
   DataCatalog data_;
   StageStore store_;
   RunFolder run_;
+  std::set<std::string> warned_;                  ///< of libraries, by path
   std::map<std::string, StageOutcome> finished_;  ///< by the stage's name
 };
 
@@ -112,12 +115,23 @@ StageOutcome Runner::run_one(const Stage& stage) {
   return outcome;
 }
 
+/// A plugin that is built again during a long run: the stages must not pass for the new one's.
+void Runner::warn_about_replaced_plugins() {
+  for (const LibraryIdentity& library : pipeline_.libraries()) {
+    const std::string text = replacement_of(library);
+    if (!text.empty() && warned_.insert(library.path).second) {
+      say("warning: " + text);
+    }
+  }
+}
+
 RunOutcome Runner::run() {
   RunOutcome outcome;
   outcome.folder = run_.path();
   write_lock();
   for (const Stage& stage : pipeline_.stages) {
     outcome.stages.push_back(run_one(stage));
+    warn_about_replaced_plugins();
     finished_[stage.name] = outcome.stages.back();
     write_results(outcome);
   }

@@ -1,0 +1,38 @@
+#include "data/guarded_dataset.h"
+
+namespace bissl {
+namespace {
+
+class GuardedDataset : public Dataset {
+ public:
+  explicit GuardedDataset(const ComponentChoice& choice)
+      : choice_(choice), inner_(choice.create<Dataset>(DatasetContext{})) {}
+
+  int64_t size() const override {
+    return call_component(choice_, "size", [&] { return inner_->size(); });
+  }
+  Sample get(int64_t index) const override {
+    return call_component(choice_, "get", [&] { return inner_->get(index); });
+  }
+  int64_t label(int64_t index) const override {
+    return call_component(choice_, "label", [&] { return inner_->label(index); });
+  }
+  std::vector<std::string> class_names() const override {
+    return call_component(choice_, "class_names", [&] { return inner_->class_names(); });
+  }
+  std::string fingerprint() const override {
+    return call_component(choice_, "fingerprint", [&] { return inner_->fingerprint(); });
+  }
+
+ private:
+  ComponentChoice choice_;
+  std::shared_ptr<Dataset> inner_;
+};
+
+}  // namespace
+
+std::shared_ptr<const Dataset> create_guarded_dataset(const ComponentChoice& choice) {
+  return std::make_shared<GuardedDataset>(choice);
+}
+
+}  // namespace bissl

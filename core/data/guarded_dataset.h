@@ -1,0 +1,14 @@
+#pragma once
+
+#include "bissl/dataset.h"
+#include "plugins/component.h"
+
+#include <memory>
+
+namespace bissl {
+
+/// An instance of a dataset whose methods, when they throw, name component, library, TOML position
+/// and method in the error. The host only ever holds these.
+std::shared_ptr<const Dataset> create_guarded_dataset(const ComponentChoice& choice);
+
+}  // namespace bissl

@@ -1,0 +1,116 @@
+// `bissl conform`: everything that ships passes, and what breaks a promise is told which.
+
+#include "program.h"
+#include "support/paths.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+
+namespace bissl::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* fashion_mnist = "/usr/share/datasets/fashion-mnist";
+
+std::vector<std::string> shipped_libraries() {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(plugin_folder)) {
+    if (entry.path().extension() == ".so") {
+      names.push_back(entry.path().stem().string());
+    }
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+class ShippedPlugin : public testing::TestWithParam<std::string> {};
+
+TEST_P(ShippedPlugin, Conforms) {
+  std::vector<std::string> call = {"conform",
+                                   (fs::path(plugin_folder) / (GetParam() + ".so")).string()};
+  if (GetParam() == "idx") {
+    if (!fs::exists(fashion_mnist)) {
+      GTEST_SKIP() << "Debian's package dataset-fashion-mnist is not installed";
+    }
+    call.insert(call.end(), {"--set", std::string("root=") + fashion_mnist});
+  }
+  const Outcome outcome = run_bissl(call);
+  EXPECT_EQ(outcome.code, 0) << outcome.out << outcome.err;
+  EXPECT_NE(outcome.out.find(" 0 failed, "), std::string::npos) << outcome.out;
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, ShippedPlugin, testing::ValuesIn(shipped_libraries()),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+TEST(Conform, NamesThePromiseThatIsBroken) {
+  const Outcome outcome = run_bissl(
+      {"conform", "--json", (fs::path(fixture_plugin_folder) / "misbehaves.so").string()});
+  EXPECT_EQ(outcome.code, 1) << outcome.err;
+  const auto report = nlohmann::json::parse(outcome.out);
+  EXPECT_FALSE(report.at("conforms").get<bool>());
+  std::map<std::string, std::vector<std::pair<std::string, std::string>>> failed;
+  std::map<std::string, int> passed;
+  for (const auto& check : report.at("checks")) {
+    if (check["status"] == "failed") {
+      failed[check["component"]].emplace_back(check["check"], check["detail"]);
+    }
+    passed[check["component"]] += check["status"] == "passed" ? 1 : 0;
+  }
+  const std::map<std::string, std::pair<std::string, std::string>> expected = {
+      {"restless",
+       {"a sample is the same each time, from each instance", "differs at a second call"}},
+      {"gap",
+       {"views have the shape that is announced, all of it written and finite", "was not written"}},
+      {"narrow", {"gives finite features of the width that it says", "features() is 5"}},
+      {"counting", {"a pass that is no training leaves no trace", "some state is elsewhere"}},
+      {"once", {"the second derivative is that of the gradient", "\"_cdist_backward\""}},
+      {"coupling", {"the batch couples as declared", "couples_samples() is false"}},
+      {"uneven", {"metrics do not depend on how the data is cut into batches", "mean is "}},
+      {"trusting", {"a lower problem that answers with NaN gives a finite vector", "not finite"}},
+      {"dying", {"solves, with a finite vector like u, and leaves u alone", "signal 11"}},
+      {"forgetful", {"goes on from its state with the same bits", "more than"}},
+  };
+  for (const auto& [component, what] : expected) {
+    bool found = false;
+    for (const auto& [check, detail] : failed[component]) {
+      found = found || (check == what.first && detail.find(what.second) != std::string::npos);
+    }
+    EXPECT_TRUE(found) << component << ": " << what.first << "\n" << report.dump(1);
+    EXPECT_GE(passed[component], 3) << component << " keeps its other promises";
+  }
+}
+
+TEST(Conform, TellsWhyALibraryIsNoPlugin) {
+  const std::string no_entry = (fs::path(fixture_plugin_folder) / "no_entry.so").string();
+  const Outcome refused = run_bissl({"conform", no_entry});
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_NE(refused.out.find("bissl_plugin_entry"), std::string::npos) << refused.out;
+  const Outcome crash =
+      run_bissl({"conform", (fs::path(fixture_plugin_folder) / "aborts.so").string()});
+  EXPECT_EQ(crash.code, 1);
+  EXPECT_NE(crash.out.find("crashed: signal 6"), std::string::npos) << crash.out;
+  EXPECT_EQ(run_bissl({"conform", "/nowhere.so"}).code, 2);
+  EXPECT_EQ(run_bissl({"conform", no_entry, "--set", "=3"}).code, 2);
+}
+
+TEST(PluginsCheck, LoadsOneLibraryOrSaysWhyNot) {
+  const fs::path fixtures(fixture_plugin_folder);
+  const Outcome good = run_bissl({"plugins", "--check", (fixtures / "good.so").string()});
+  EXPECT_EQ(good.code, 0);
+  EXPECT_NE(good.out.find("halve"), std::string::npos) << good.out;
+  const Outcome bad = run_bissl({"plugins", "--check", (fixtures / "segfaults.so").string()});
+  EXPECT_EQ(bad.code, 2);
+  EXPECT_NE(bad.out.find("step vet, code crashed"), std::string::npos) << bad.out;
+}
+
+}  // namespace
+}  // namespace bissl::test
