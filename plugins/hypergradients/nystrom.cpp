@@ -29,7 +29,8 @@ Schema<Options> schema() {
       .unit("columns");
   schema
       .add("cutoff", &Options::cutoff,
-           "eigenvalues of the sampled block below this share of its largest are left out")
+           "eigenvalues of the sampled block below this share of its largest are left out; where H "
+           "has both signs, small ones blow up")
       .more_than(0)
       .less_than(1);
   schema.add("seed", &Options::seed, "of the choice of columns").at_least(0);

@@ -13,7 +13,7 @@ namespace bissl {
 /// How H·x is got. Aggregates of options derive from it.
 struct ProductOptions {
   std::string products = "exact";
-  double difference_step = 1e-4;
+  double difference_step = 1e-2;
 
   /// Shifted gradients that a product takes: 0 for exact ones.
   int64_t gradients_each() const;
@@ -63,8 +63,9 @@ HypergradientNeeds product_needs(const ProductOptions& options, int64_t products
 /// Products with Hessians, counted.
 ///
 /// A finite difference is (∇L(θ + h·x) − ∇L(θ))/h with h = difference_step·(1 + ‖θ‖)/‖x‖, its
-/// central form (∇L(θ + h·x) − ∇L(θ − h·x))/(2h) (Pearlmutter 1994, equations 1 and 2). In single
-/// precision rounding of the gradients is amplified by about 1/difference_step.
+/// central form (∇L(θ + h·x) − ∇L(θ − h·x))/(2h) (Pearlmutter 1994, equations 1 and 2). Rounding
+/// of the gradients is amplified by about 1/difference_step, and so are their jumps at kinks of
+/// ReLUs that lie within the step, which is why the default is not smaller.
 class HessianProducts {
  public:
   explicit HessianProducts(const ProductOptions& options) : options_(options) {}

@@ -272,7 +272,7 @@ TEST(Cg, DeclaresTheMethodsDefaults) {
                                                      {"preconditioner", std::string("none")},
                                                      {"probes", int64_t{5}},
                                                      {"products", std::string("exact")},
-                                                     {"difference_step", 1e-4}}));
+                                                     {"difference_step", 1e-2}}));
   EXPECT_THROW(library().values("cg", {{"form", "blockwise"}}), std::invalid_argument);
   EXPECT_THROW(library().values("cg", {{"iterations", int64_t{0}}}), std::invalid_argument);
   EXPECT_THROW(library().values("cg", {{"damping", -1.0}}), std::invalid_argument);

@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# Installs the build to a temporary folder; against that, builds and tests every example of
+# sdk/examples and a new project of each kind, and tries what a user may get wrong.
+#
+#     installed_sdk.sh SOURCE BUILD
+set -euo pipefail
+source_folder=$1
+build_folder=$2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+fail() {
+  printf 'installed_sdk: %s\n' "$*" >&2
+  exit 1
+}
+
+cmake --install "$build_folder" --prefix "$work/installed" >"$work/install.log" ||
+  fail "the installation failed: $(cat "$work/install.log")"
+program=$work/installed/bin/bissl
+export CMAKE_PREFIX_PATH=$work/installed
+export XDG_DATA_HOME=$work/data
+# What is tested is that it builds, not how long that takes.
+if command -v ccache >/dev/null; then
+  export CMAKE_CXX_COMPILER_LAUNCHER=ccache
+fi
+
+# build NAME: configures, builds and tests the project in $work/NAME.
+build() {
+  local log=$work/$1.log
+  {
+    cmake -S "$work/$1" -B "$work/$1/build" -G Ninja &&
+      cmake --build "$work/$1/build" &&
+      ctest --test-dir "$work/$1/build" --output-on-failure
+  } >"$log" 2>&1 || fail "$1: $(tail -n 60 "$log")"
+  printf '%s: builds, conforms, runs\n' "$1"
+}
+
+"$program" --version
+[ "$("$program" plugins --json | grep -c "$work/installed/lib/bissl/plugins/")" -gt 10 ] ||
+  fail "the installed program does not find its own plugins"
+
+for example in "$source_folder"/sdk/examples/*/; do
+  name=$(basename "$example")
+  lines=$(cat "$example"*.cpp | wc -l)
+  [ "$lines" -le 120 ] || fail "example $name has $lines lines; it should stay within 120"
+  cp -r "$example" "$work/$name"
+  build "$name"
+done
+
+for kind in dataset augmentation backbone pretext downstream hypergradient optimizer; do
+  "$program" new "$kind" "my-$kind" --in "$work" >/dev/null
+  build "my-$kind"
+done
+
+# A second call must not touch what is there, and names are checked before anything is written.
+expect_refusal() {
+  local words=$1 message
+  shift
+  if message=$("$@" 2>&1); then fail "accepted: $*"; fi
+  case $message in *"$words"*) ;; *) fail "$*: expected \"$words\", found: $message" ;; esac
+}
+expect_refusal "exists already; nothing was written" "$program" new pretext my-pretext --in "$work"
+expect_refusal "there is no kind \"losses\"" "$program" new losses x --in "$work"
+expect_refusal "cannot be a component's name" "$program" new pretext My_Loss --in "$work"
+expect_refusal "the pretext \"simclr\" exists already" "$program" new pretext simclr --in "$work"
+
+# A plugin that the program would refuse fails its build, with the reason.
+mkdir "$work/refused"
+cat >"$work/refused/CMakeLists.txt" <<'END'
+cmake_minimum_required(VERSION 3.25)
+project(refused LANGUAGES CXX)
+find_package(bissl CONFIG REQUIRED)
+bissl_add_plugin(refused refused.cpp)
+END
+cat >"$work/refused/refused.cpp" <<'END'
+#include "bissl/plugin.h"
+BISSL_PLUGIN("refused", "1.0.0", "MIT", registrar) { static_cast<void>(registrar); }
+END
+cmake -S "$work/refused" -B "$work/refused/build" -G Ninja >"$work/refused.log" 2>&1
+expect_refusal "step register, code no_components" cmake --build "$work/refused/build"
+
+# Symbols: a plugin exports its entry and nothing else of its own.
+# Weak ones are templates of the standard library and LibTorch, B and D the linker's own marks.
+exported=$(nm -D --defined-only "$work/vicreg/build/plugins/vicreg.so" |
+  awk '$2 == "T" || $2 == "R" {print $3}')
+[ "$exported" = bissl_plugin_entry ] || fail "vicreg.so exports: $exported"
