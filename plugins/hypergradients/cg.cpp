@@ -264,7 +264,7 @@ class ConjugateGradient : public Hypergradient {
 }  // namespace
 }  // namespace bissl
 
-BISSL_PLUGIN("cg", "1.1.0", "MIT", registrar) {
+BISSL_PLUGIN("cg", "1.2.0", "MIT", registrar) {
   using namespace bissl;
   registrar.add<Hypergradient>(
       {.name = "cg",

@@ -64,7 +64,7 @@ class Minres : public Hypergradient {
 }  // namespace
 }  // namespace bissl
 
-BISSL_PLUGIN("minres", "1.0.0", "MIT", registrar) {
+BISSL_PLUGIN("minres", "1.1.0", "MIT", registrar) {
   using namespace bissl;
   registrar.add<Hypergradient>(
       {.name = "minres",

@@ -74,7 +74,7 @@ class Neumann : public Hypergradient {
 }  // namespace
 }  // namespace bissl
 
-BISSL_PLUGIN("neumann", "1.0.0", "MIT", registrar) {
+BISSL_PLUGIN("neumann", "1.1.0", "MIT", registrar) {
   using namespace bissl;
   registrar.add<Hypergradient>(
       {.name = "neumann",

@@ -11,8 +11,8 @@ namespace bissl {
 
 /// One sample: an image and its class, or −1 where the data has no labels.
 struct Sample {
-  Image image;
-  int64_t label = -1;
+  Image image;         ///< 8-bit, see there
+  int64_t label = -1;  ///< a place in class_names()
 };
 
 /// A source of images, labelled or not.
@@ -27,6 +27,7 @@ class BISSL_API Dataset {
  public:
   virtual ~Dataset();
 
+  /// The number of samples, the same as long as the object lives.
   virtual int64_t size() const = 0;
 
   /// Sample `index` in 0 … size() − 1; the same content each time.

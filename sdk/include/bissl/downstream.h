@@ -37,6 +37,7 @@ class BISSL_API Downstream {
   /// The loss of a batch, a scalar. `targets` is (N), int64, classes in 0 … K − 1.
   virtual at::Tensor loss(const at::Tensor& outputs, const at::Tensor& targets) = 0;
 
+  /// A fresh accumulator, for one pass over a data set.
   virtual std::unique_ptr<MetricAccumulator> metrics() const = 0;
 
   /// Holds φ_D.

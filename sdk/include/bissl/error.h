@@ -20,9 +20,11 @@ enum class ErrorKind {
 /// expected and what to do; each layer that it passes may put its own place in front.
 class BISSL_API Error : public std::runtime_error {
  public:
+  /// fail_input and fail_run format the message on the way.
   Error(ErrorKind kind, const std::string& message);
   ~Error() override;
 
+  /// Whose fault it is.
   ErrorKind kind() const { return kind_; }
 
   /// The same error with `place` and a colon before its text.

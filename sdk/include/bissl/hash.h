@@ -18,7 +18,9 @@ class BISSL_API Hasher {
   Hasher(const Hasher&) = delete;
   Hasher& operator=(const Hasher&) = delete;
 
+  /// Takes `size` bytes more.
   Hasher& update(const void* data, size_t size);
+  /// The text's bytes. Between texts of varying length put something that ends them.
   Hasher& update(std::string_view text);
   /// 32 lower-case hexadecimal digits of everything given so far.
   std::string hex() const;

@@ -20,8 +20,8 @@ class LowerProblem;
 ///
 /// A step of another form, or with weight decay, is described by the nearest of this form.
 struct LowerStep {
-  double learning_rate = 0;  ///< the schedule's factor included
-  double momentum = 0;
+  double learning_rate = 0;   ///< the schedule's factor included
+  double momentum = 0;        ///< share of the last m that is kept
   TensorList preconditioner;  ///< with the factor of gradient clipping; empty stands for ones
   /// L_P before the step, on the step's own batch. Nothing of it is kept from one call to the
   /// next: a product costs a graph. Lives as long as the problem that gave it.
@@ -30,11 +30,11 @@ struct LowerStep {
 
 /// A layer of the backbone in one forward pass of L_P, for approximations by layers.
 struct LayerGradient {
-  size_t weight = 0;           ///< which of the parameters it is
-  std::optional<size_t> bias;  ///< likewise; none where there is none or it is not trained
-  at::Tensor input;            ///< (N, …, I), or (N, I, H, W) of a convolution
-  at::Tensor output_gradient;  ///< ∂L_P/∂output, (N, …, O) or (N, O, H', W')
-  bool convolution = false;
+  size_t weight = 0;                ///< which of the parameters it is
+  std::optional<size_t> bias;       ///< likewise; none where there is none or it is not trained
+  at::Tensor input;                 ///< (N, …, I), or (N, I, H, W) of a convolution
+  at::Tensor output_gradient;       ///< ∂L_P/∂output, (N, …, O) or (N, O, H', W')
+  bool convolution = false;         ///< rather than linear
   layers::Conv2dGeometry geometry;  ///< of a convolution
 };
 
@@ -92,11 +92,11 @@ BISSL_API std::string to_string(SolveStatus status);
 
 /// An approximation of v = (I + H/(λ + δ))⁻¹·u, and how it came about. All of it is logged.
 struct HypergradientSolution {
-  TensorList v;  ///< finite, whatever the status
-  SolveStatus status = SolveStatus::direct;
-  int64_t iterations = 0;
-  int64_t hessian_products = 0;  ///< exact ones
-  int64_t gradients = 0;         ///< shifted gradients, as finite differences take them
+  TensorList v;                              ///< finite, whatever the status
+  SolveStatus status = SolveStatus::direct;  ///< how it ended
+  int64_t iterations = 0;                    ///< of the iterative ones
+  int64_t hessian_products = 0;              ///< exact ones
+  int64_t gradients = 0;                     ///< shifted gradients, as finite differences take them
   /// ‖u − (I + H/(λ + δ))·v‖ / ‖u‖ as the solver knows it; negative where it does not.
   double relative_residual = -1.0;
 };
@@ -108,11 +108,11 @@ struct HypergradientNeeds {
   int64_t shared_products = 0;   ///< made once for a lower problem; at most one a parameter counts
   int64_t gradients = 0;         ///< shifted gradients of one solve at most
   int64_t shared_gradients = 0;  ///< the same, made once for a lower problem
-  bool preconditioner = false;
-  int64_t lower_steps = 0;     ///< of the round that the host records: weights, buffers and batch
-  int64_t step_products = 0;   ///< of one solve at most, through recorded steps
-  int64_t step_gradients = 0;  ///< the same for shifted gradients
-  bool layers = false;         ///< layer_gradients(), once for a lower problem
+  bool preconditioner = false;   ///< LowerProblem::preconditioner()
+  int64_t lower_steps = 0;       ///< of the round that the host records: weights, buffers and batch
+  int64_t step_products = 0;     ///< of one solve at most, through recorded steps
+  int64_t step_gradients = 0;    ///< the same for shifted gradients
+  bool layers = false;           ///< layer_gradients(), once for a lower problem
 
   /// Whether backbone and loss must be twice differentiable.
   bool second_derivatives() const { return hessian_products + shared_products + step_products > 0; }
@@ -141,6 +141,7 @@ class BISSL_API Hypergradient {
 
   /// State carried from one solve to the next (a warm start), for checkpoints. None by default.
   virtual NamedTensors state() const;
+  /// Restores what state() gave. Throws Error of kind input when it does not fit.
   virtual void load_state(const NamedTensors& state);
 };
 

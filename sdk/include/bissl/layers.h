@@ -23,10 +23,10 @@ namespace layers {
 
 /// Where a convolution's kernel goes: (height, width) each.
 struct Conv2dGeometry {
-  std::array<int64_t, 2> stride{1, 1};
-  std::array<int64_t, 2> padding{0, 0};
-  std::array<int64_t, 2> dilation{1, 1};
-  int64_t groups = 1;
+  std::array<int64_t, 2> stride{1, 1};    ///< pixels from one place to the next
+  std::array<int64_t, 2> padding{0, 0};   ///< zeros around the image
+  std::array<int64_t, 2> dilation{1, 1};  ///< pixels between neighbours of the kernel
+  int64_t groups = 1;                     ///< of channels that do not mix
 };
 
 /// (N, I, H, W) and weight (O, I/groups, kh, kw) → (N, O, H', W'). `bias` is (O), or undefined.
@@ -40,7 +40,7 @@ struct BatchNormState {
   at::Tensor running_var;   ///< (C), or undefined; changed in place in training
   bool training = true;     ///< normalise by the batch's statistics rather than the running ones
   double momentum = 0.1;    ///< share of the batch in the running statistics
-  double epsilon = 1e-5;
+  double epsilon = 1e-5;    ///< added to the variance
 };
 
 /// Batch normalisation over all dimensions but the second (Ioffe and Szegedy 2015, algorithm 1).
@@ -57,11 +57,11 @@ BISSL_API at::Tensor linear(const at::Tensor& input, const at::Tensor& weight,
 
 /// A call of layers::conv2d or layers::linear, for approximations that work layer by layer.
 struct LayerCall {
-  at::Tensor input;
-  at::Tensor weight;
-  at::Tensor bias;    ///< undefined where there is none
-  at::Tensor output;  ///< with its graph; not to be changed in place by the caller
-  bool convolution = false;
+  at::Tensor input;                 ///< (N, …, I) or (N, I, H, W)
+  at::Tensor weight;                ///< as the function was given it
+  at::Tensor bias;                  ///< undefined where there is none
+  at::Tensor output;                ///< with its graph; not to be changed in place by the caller
+  bool convolution = false;         ///< conv2d rather than linear
   layers::Conv2dGeometry geometry;  ///< of a convolution
 };
 

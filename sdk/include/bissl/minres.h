@@ -10,8 +10,8 @@ namespace bissl {
 
 /// What a run of minres came to.
 struct MinresResult {
-  TensorList x;
-  int64_t iterations = 0;
+  TensorList x;                    ///< the solution so far
+  int64_t iterations = 0;          ///< and so products
   double relative_residual = 1.0;  ///< ‖b − A·x‖/‖b‖ by the method's recurrence
   bool converged = false;          ///< the residual fell below the tolerance
   bool finite = true;              ///< false: a product was not finite, and x is not to be used

@@ -42,6 +42,7 @@ class BatchNormImpl
  public:
   using NormImplBase::NormImplBase;
 
+  /// (N, C, …) → the same shape.
   at::Tensor forward(const at::Tensor& input) {
     double share = options.momentum().value_or(0.0);
     if (is_training() && num_batches_tracked.defined()) {
@@ -59,6 +60,7 @@ class BatchNormImpl
   }
 
  protected:
+  /// LibTorch's check of the number of dimensions: any will do.
   void _check_input_dim(const at::Tensor& /*input*/) override {}
 };
 TORCH_MODULE(BatchNorm);

@@ -16,16 +16,16 @@ namespace bissl {
 /// One parameter, declared once. Parsing, checking, help, the reference pages and the resolved
 /// configuration of a run all come from this.
 struct BISSL_API ParameterSpec {
-  std::string name;
-  ValueType type = ValueType::none;
-  Value default_value;    ///< unset for a required or an optional parameter
-  bool required = false;  ///< has no default and must be given
-  std::string doc;        ///< one line
-  std::string unit;       ///< "steps", "pixels", "degrees", … or empty
-  double minimum = -std::numeric_limits<double>::infinity();
-  double maximum = std::numeric_limits<double>::infinity();
-  bool minimum_excluded = false;
-  bool maximum_excluded = false;
+  std::string name;                  ///< the key in TOML, lower_case
+  ValueType type = ValueType::none;  ///< of its values
+  Value default_value;               ///< unset for a required or an optional parameter
+  bool required = false;             ///< has no default and must be given
+  std::string doc;                   ///< one line
+  std::string unit;                  ///< "steps", "pixels", "degrees", … or empty
+  double minimum = -std::numeric_limits<double>::infinity();  ///< of numbers
+  double maximum = std::numeric_limits<double>::infinity();   ///< of numbers
+  bool minimum_excluded = false;                              ///< the minimum itself is refused
+  bool maximum_excluded = false;                              ///< the maximum itself is refused
   std::vector<std::string> choices;  ///< for texts: the accepted values; empty accepts every text
   std::optional<int64_t> length;     ///< for lists: the exact number of elements
 
@@ -39,10 +39,11 @@ struct BISSL_API ParameterSpec {
 
 /// What a component's own rule has to say about a combination of valid parameters.
 struct BISSL_API Finding {
+  /// An error refuses the combination, a warning only speaks.
   enum class Severity { error, warning };
-  Severity severity = Severity::error;
-  std::string parameter;
-  std::string message;
+  Severity severity = Severity::error;  ///< how bad it is
+  std::string parameter;                ///< the name of the parameter that it is about
+  std::string message;  ///< what is wrong, as the rest of a sentence that begins with the name
 };
 
 namespace detail {
@@ -76,14 +77,22 @@ struct IsOptional<std::optional<T>> : std::true_type {};
 /// Refines the declaration that Schema::add has just made.
 class BISSL_API ParameterBuilder {
  public:
+  /// Refines `spec`, which must outlive it.
   explicit ParameterBuilder(ParameterSpec& spec) : spec_(spec) {}
 
+  /// A number, or each of a list, is not below the bound.
   ParameterBuilder& at_least(double bound);
+  /// Not above the bound.
   ParameterBuilder& at_most(double bound);
+  /// Above the bound.
   ParameterBuilder& more_than(double bound);
+  /// Below the bound.
   ParameterBuilder& less_than(double bound);
+  /// A text, or each of a list, is one of these.
   ParameterBuilder& choices(std::vector<std::string> accepted);
+  /// What a number counts: "steps", "pixels". For people.
   ParameterBuilder& unit(std::string name);
+  /// A list has exactly so many elements.
   ParameterBuilder& length(int64_t elements);
   /// Takes the default away: the parameter must be given.
   ParameterBuilder& required();
@@ -104,6 +113,7 @@ class BISSL_API ParameterBuilder {
 template <class Options>
 class Schema {
  public:
+  /// Declares a parameter that is kept in `member`. `doc` is one line.
   template <class T>
   ParameterBuilder add(std::string name, T Options::*member, std::string doc) {
     ParameterSpec spec;
@@ -135,6 +145,7 @@ class Schema {
     rules_.push_back(std::move(check));
   }
 
+  /// The declarations, in their order.
   const std::vector<ParameterSpec>& specs() const { return specs_; }
 
   /// Checked values (one for each declared parameter) as an aggregate.
@@ -146,6 +157,7 @@ class Schema {
     return options;
   }
 
+  /// What the rules say of valid values.
   std::vector<Finding> check(const ParameterValues& values) const {
     std::vector<Finding> findings;
     const Options options = parse(values);

@@ -93,8 +93,11 @@ struct ComponentText {
 
 /// A component as the host keeps it, its C++ types erased.
 struct ComponentInfo {
+  /// Which interface it implements.
   ComponentKind kind = ComponentKind::dataset;
+  /// What a person reads about it.
   ComponentText text;
+  /// The declaration of its options, in their order.
   std::vector<ParameterSpec> parameters;
   /// The component's own rules over valid values.
   std::function<std::vector<Finding>(const ParameterValues&)> check;

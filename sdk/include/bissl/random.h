@@ -21,7 +21,9 @@ class BISSL_API RandomStream {
   RandomStream(uint64_t seed, std::string_view purpose, uint64_t epoch = 0, uint64_t sample = 0,
                uint64_t view = 0);
 
+  /// The next 32 random bits.
   uint32_t bits32();
+  /// The next 64 random bits.
   uint64_t bits64();
   /// Uniform in [0, 1), a multiple of 2⁻⁵³.
   double uniform();

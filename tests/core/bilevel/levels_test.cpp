@@ -1,4 +1,5 @@
 #include "bilevel/lower_level.h"
+#include "bilevel/pretext_problem.h"
 #include "bilevel/upper_level.h"
 #include "bissl/error.h"
 #include "models/gradients.h"
@@ -67,6 +68,40 @@ TEST(LowerLevel, DivergenceIsAnErrorBeforeTheWeightsChange) {
     EXPECT_NE(std::string(error.what()).find("diverged: loss"), std::string::npos) << error.what();
   }
   EXPECT_TRUE(torch::equal(before, flatten(tensors_of(all))));
+}
+
+/// An approximator that breaks its promise of a finite vector.
+class Exploding : public Hypergradient {
+ public:
+  HypergradientSolution solve(const TensorList& u, LowerProblem& /*lower*/) override {
+    HypergradientSolution solution;
+    solution.v = copy(u);
+    solution.v[0].fill_(std::nan(""));
+    return solution;
+  }
+  HypergradientNeeds needs() const override { return {}; }
+};
+
+TEST(UpperLevel, AVectorThatIsNotFiniteNeverReachesTheWeights) {
+  test::SmallBackbone lower;
+  test::SmallBackbone upper;
+  test::SmallPretext pretext;
+  test::SmallDownstream downstream;
+  const NamedTensors all = upper_parameters(upper, downstream);
+  const at::Tensor before = flatten(tensors_of(all));
+  test::PlainDescent descent(all, 1.0);
+  Exploding exploding;
+  UpperLevel level({lower, upper, downstream}, exploding, descent, 0.1, 10);
+  PretextProblem problem(lower, pretext, {test::small_views(2, 8)}, {.lambda = 0.5});
+  try {
+    level.step(test::small_views(1, 6)[0], test::small_targets(6), problem, 0, 1.0);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::run);
+    EXPECT_NE(std::string(error.what()).find("the upper level diverged"), std::string::npos)
+        << error.what();
+  }
+  EXPECT_TRUE(flatten(tensors_of(all)).equal(before));
 }
 
 TEST(UpperLevel, AdaptationMovesParametersNotStatistics) {
