@@ -6,7 +6,6 @@
 
 #include <cmath>
 #include <limits>
-#include <thread>
 
 namespace bissl {
 namespace {
@@ -62,30 +61,15 @@ void check_threads(const Augmentation& augmentation, const Picture& picture) {
   for (uint64_t sample = 0; sample < repeats; ++sample) {
     expected.push_back(view_of(augmentation, picture, 0, sample));
   }
-  constexpr size_t count = 4;
-  std::vector<std::string> wrong(count);
-  std::vector<std::thread> threads;
-  for (size_t t = 0; t < count; ++t) {
-    threads.emplace_back([&, t] {
-      try {
-        for (uint64_t i = 0; i < repeats; ++i) {
-          const uint64_t sample = (i + t * 5) % repeats;
-          if (view_of(augmentation, picture, 0, sample) != expected[sample]) {
-            wrong[t] = fmt::format("a view of sample {} came out different", sample);
-            return;
-          }
-        }
-      } catch (const std::exception& exception) {
-        wrong[t] = exception.what();
+  require_in_threads([&](size_t thread) -> std::string {
+    for (uint64_t i = 0; i < repeats; ++i) {
+      const uint64_t sample = (i + thread * 5) % repeats;
+      if (view_of(augmentation, picture, 0, sample) != expected[sample]) {
+        return fmt::format("a view of sample {} came out different", sample);
       }
-    });
-  }
-  for (std::thread& thread : threads) {
-    thread.join();
-  }
-  for (const std::string& text : wrong) {
-    require(text.empty(), "with {} threads: {}", count, text);
-  }
+    }
+    return "";
+  });
 }
 
 }  // namespace

@@ -2,6 +2,9 @@
 
 #include "bissl/error.h"
 
+#include <thread>
+#include <vector>
+
 namespace bissl {
 namespace {
 
@@ -18,6 +21,29 @@ void Checker::report(const std::string& name, CheckStatus status, const std::str
                  .check = name,
                  .status = status,
                  .detail = detail});
+}
+
+void require_in_threads(const std::function<std::string(size_t thread)>& work) {
+  constexpr size_t count = 4;
+  std::vector<std::string> wrong(count);
+  std::vector<std::thread> threads;
+  for (size_t thread = 0; thread < count; ++thread) {
+    threads.emplace_back([&, thread] {
+      try {
+        wrong[thread] = work(thread);
+      } catch (const std::exception& exception) {
+        wrong[thread] = exception.what();
+      } catch (...) {
+        wrong[thread] = "an exception that is not a std::exception";
+      }
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  for (const std::string& text : wrong) {
+    require(text.empty(), "with {} threads: {}", count, text);
+  }
 }
 
 bool Checker::check(const std::string& name, const std::function<void()>& body) {

@@ -28,6 +28,10 @@ void require(bool kept, fmt::format_string<Arguments...> format, Arguments&&... 
   }
 }
 
+/// Calls `work` in four threads at once, each with its number. It returns what it found wrong, or
+/// an empty text; the first such text, or exception, is thrown as a Violation.
+void require_in_threads(const std::function<std::string(size_t thread)>& work);
+
 /// Makes the checks of one component and hands on what becomes of each.
 class Checker {
  public:

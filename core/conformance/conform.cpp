@@ -4,16 +4,15 @@
 #include "conformance/checker.h"
 #include "pipeline/toml_parser.h"
 #include "plugins/child_process.h"
+#include "plugins/elf.h"
 #include "plugins/load_report_json.h"
 #include "plugins/registry.h"
 
 #include <fmt/format.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cstring>
-#include <map>
-#include <optional>
-#include <set>
 
 namespace bissl {
 namespace {
@@ -131,7 +130,7 @@ class Child {
     tell({{"done", true}});
   }
 
-  static constexpr const char* loads = "loads: stamp, entry, exports, registration";
+  static constexpr const char* loads = "loads: file, stamp, entry, registration";
 
  private:
   void tell(const nlohmann::json& line) const { send_(dump(line, -1)); }
@@ -146,7 +145,25 @@ class Child {
     }
     if (loaded) {
       tell({{"result", result}});
+      report_exports();
     }
+  }
+
+  void report_exports() const {
+    CheckResult result{.kind = "",
+                       .component = "",
+                       .check = "exports its entry and nothing else",
+                       .status = CheckStatus::passed,
+                       .detail = ""};
+    std::vector<std::string> others = exported_symbols(library_);
+    others.erase(std::remove(others.begin(), others.end(), BISSL_ENTRY_SYMBOL), others.end());
+    if (!others.empty()) {
+      result.status = CheckStatus::failed;
+      result.detail =
+          fmt::format("{} more, such as {}; build it with bissl_add_plugin, which hides them",
+                      others.size(), others.front());
+    }
+    tell({{"result", result}});
   }
 
   void check(const std::shared_ptr<const Component>& component) const {

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstring>
 #include <set>
-#include <thread>
 
 namespace bissl {
 namespace {
@@ -43,30 +42,15 @@ void check_threads(const Dataset& dataset, const std::vector<int64_t>& indices) 
   for (const int64_t index : indices) {
     expected.push_back(copy_of(dataset, index));
   }
-  constexpr size_t count = 4;
-  std::vector<std::string> wrong(count);
-  std::vector<std::thread> threads;
-  for (size_t t = 0; t < count; ++t) {
-    threads.emplace_back([&, t] {
-      try {
-        for (size_t i = 0; i < 2 * indices.size(); ++i) {
-          const size_t place = (i * (t + 1) + t) % indices.size();
-          if (copy_of(dataset, indices[place]) != expected[place]) {
-            wrong[t] = fmt::format("sample {} came out different", indices[place]);
-            return;
-          }
-        }
-      } catch (const std::exception& exception) {
-        wrong[t] = exception.what();
+  require_in_threads([&](size_t thread) -> std::string {
+    for (size_t i = 0; i < 2 * indices.size(); ++i) {
+      const size_t place = (i * (thread + 1) + thread) % indices.size();
+      if (copy_of(dataset, indices[place]) != expected[place]) {
+        return fmt::format("sample {} came out different", indices[place]);
       }
-    });
-  }
-  for (std::thread& thread : threads) {
-    thread.join();
-  }
-  for (const std::string& text : wrong) {
-    require(text.empty(), "with {} threads: {}", count, text);
-  }
+    }
+    return "";
+  });
 }
 
 }  // namespace

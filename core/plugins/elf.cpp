@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -149,6 +150,47 @@ void check_is_library(const std::filesystem::path& file) {
   if (!is_complete(stream, header, file_size)) {
     refuse(fmt::format("a library cut short to {} bytes", file_size));
   }
+}
+
+std::vector<std::string> exported_symbols(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  const std::string content{std::istreambuf_iterator<char>(stream), {}};
+  // A record of the file by its offset; nothing beyond the end is looked at.
+  const auto record = [&](uint64_t offset, auto& into) {
+    const bool inside = offset <= content.size() && sizeof(into) <= content.size() - offset;
+    if (inside) {
+      std::memcpy(&into, content.data() + offset, sizeof(into));
+    }
+    return inside;
+  };
+  Elf64_Ehdr header{};
+  if (!stream || !record(0, header)) {
+    fail_input("{}: cannot be read", file.string());
+  }
+  std::vector<std::string> names;
+  for (uint64_t i = 0; i < header.e_shnum; ++i) {
+    Elf64_Shdr table{};
+    Elf64_Shdr texts{};
+    if (!record(header.e_shoff + i * header.e_shentsize, table) || table.sh_type != SHT_DYNSYM ||
+        !record(header.e_shoff + uint64_t{table.sh_link} * header.e_shentsize, texts)) {
+      continue;
+    }
+    for (uint64_t place = 0; place + sizeof(Elf64_Sym) <= table.sh_size;
+         place += sizeof(Elf64_Sym)) {
+      Elf64_Sym symbol{};
+      if (!record(table.sh_offset + place, symbol)) {
+        break;
+      }
+      const auto type = ELF64_ST_TYPE(symbol.st_info);
+      const uint64_t name = texts.sh_offset + symbol.st_name;
+      const bool code_or_data = type == STT_FUNC || type == STT_OBJECT;
+      if (symbol.st_shndx != SHN_UNDEF && ELF64_ST_BIND(symbol.st_info) == STB_GLOBAL &&
+          code_or_data && name < content.size()) {
+        names.emplace_back(content.c_str() + name);
+      }
+    }
+  }
+  return names;
 }
 
 }  // namespace bissl

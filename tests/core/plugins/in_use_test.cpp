@@ -1,6 +1,7 @@
 // Libraries that are stripped, and libraries whose file changes while they are in use.
 
 #include "fixtures.h"
+#include "plugins/elf.h"
 #include "support/temporary_folder.h"
 
 #include "bissl/hypergradient.h"
@@ -19,6 +20,13 @@ TEST(StrippedLibrary, LoadsLikeAnyOther) {
     EXPECT_TRUE(registry.report().problems.empty());
     EXPECT_NE(registry.find(ComponentKind::hypergradient, "halve"), nullptr);
   }
+}
+
+TEST(ExportedSymbols, AreThoseThatOthersSee) {
+  EXPECT_EQ(exported_symbols(fixture("good")), std::vector<std::string>{"bissl_plugin_entry"});
+  EXPECT_EQ(exported_symbols(fixture("stripped")), std::vector<std::string>{"bissl_plugin_entry"});
+  const fs::path sdk = fs::path(build_folder) / "lib/libbissl_sdk.so";
+  EXPECT_GT(exported_symbols(sdk).size(), 20U);
 }
 
 class LibraryInUse : public testing::Test {
