@@ -44,6 +44,7 @@ std::vector<LibraryIdentity> Pipeline::libraries() const {
     note(stage.table, by_path);
   }
   std::vector<LibraryIdentity> libraries;
+  libraries.reserve(by_path.size());
   for (const auto& [path, library] : by_path) {
     libraries.push_back(library);
   }
