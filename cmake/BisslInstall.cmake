@@ -57,7 +57,7 @@ set(CPACK_COMPONENT_PROGRAM_DESCRIPTION
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libbissl-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
-  "bissl (= ${PROJECT_VERSION}), libtorch-dev, libfmt-dev, cmake (>= 3.25), g++")
+  "bissl (= ${PROJECT_VERSION}), libtorch-dev, libfmt-dev, cmake (>= 3.25), make, g++")
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION
   "headers and CMake package for plugins of bissl
  With find_package(bissl) and bissl_add_plugin, a plugin is one file of CMake
