@@ -25,6 +25,7 @@
 
 #include <algorithm>
 #include <iostream>
+#include <map>
 #include <set>
 
 namespace bissl {
@@ -204,11 +205,33 @@ double median(std::vector<double> values) {
   return *middle;
 }
 
+/// Means of scores over the upper steps.
+class Means {
+ public:
+  void add(const AuditScore& score) {
+    sum_.cosine += score.cosine;
+    sum_.norm_ratio += score.norm_ratio;
+    sum_.residual += score.residual;
+    ++count_;
+  }
+  nlohmann::json result() const {
+    return {{"cosine", sum_.cosine / count_},
+            {"norm_ratio", sum_.norm_ratio / count_},
+            {"residual", sum_.residual / count_}};
+  }
+
+ private:
+  AuditScore sum_;
+  double count_ = 0;
+};
+
 /// All approximators at one damping.
 class Comparison {
  public:
-  Comparison(const Registry& registry, Round& round, double damping, int repeats)
-      : registry_(registry), round_(round), repeats_(repeats) {
+  /// `only`: names of approximators; empty for all.
+  Comparison(const Registry& registry, Round& round, double damping, int repeats,
+             std::vector<std::string> only)
+      : registry_(registry), round_(round), repeats_(repeats), only_(std::move(only)) {
     setting_ = {.damping = damping, .dense_below = 0, .iterations = 5000, .tolerance = 1e-10};
     for (const TensorList& u : round_.right_sides()) {
       references_.push_back(reference_solution(u, round_.double_problem(), setting_));
@@ -229,6 +252,9 @@ class Comparison {
       }
     }
     for (const Setting& setting : all) {
+      if (!only_.empty() && std::find(only_.begin(), only_.end(), setting.use) == only_.end()) {
+        continue;
+      }
       rows.push_back(row(setting, gradient_seconds));
       std::cerr << fmt::format("{} {}: {}\n", setting.use, text_of(setting.values),
                                rows.back()["error"].dump());
@@ -274,22 +300,33 @@ class Comparison {
       }));
     }
     nlohmann::json ended = nlohmann::json::object();
-    double cosine = 0;
     double error = 0;
+    Means means;
+    std::map<std::string, Means> groups;
     for (size_t i = 0; i < u.size(); ++i) {
-      const at::Tensor v = flatten(solutions[i].v);
+      const AuditReport report =
+          audit(u[i], solutions[i].v, references_[i], round_.double_problem(), setting_);
+      means.add(report.approximation);
+      for (const auto& [name, score] : report.groups) {
+        groups[name].add(score);
+      }
       const at::Tensor reference = flatten(references_[i].v);
-      const double length = norm({reference});
-      cosine += dot({v}, {reference}) / (norm({v}) * length) / double(u.size());
-      error += norm({v - reference}) / length / double(u.size());
+      error += norm({flatten(solutions[i].v) - reference}) / norm({reference}) / double(u.size());
       const std::string status = to_string(solutions[i].status);
       ended[status] = ended.value(status, 0) + 1;
+    }
+    nlohmann::json by_group = nlohmann::json::object();
+    for (const auto& [name, of_group] : groups) {
+      by_group[name] = of_group.result();
     }
     return {{"series", setting.series},
             {"use", setting.use},
             {"parameters", text_of(setting.values)},
             {"cost", median(times) / double(u.size()) / gradient_seconds},
-            {"cosine", cosine},
+            {"cosine", means.result()["cosine"]},
+            {"norm_ratio", means.result()["norm_ratio"]},
+            {"residual", means.result()["residual"]},
+            {"groups", by_group},
             {"error", error},
             {"ended", ended}};
   }
@@ -297,6 +334,7 @@ class Comparison {
   const Registry& registry_;
   Round& round_;
   int repeats_;
+  std::vector<std::string> only_;
   AuditSetting setting_;
   std::vector<ReferenceSolution> references_;
 };
@@ -307,6 +345,7 @@ struct Arguments {
   std::filesystem::path weights;
   std::filesystem::path results = "approximators.json";
   std::vector<std::string> plugin_folders;
+  std::vector<std::string> only;
   std::vector<double> dampings = {10.0, 0.1};
   int repeats = 3;
 };
@@ -351,7 +390,7 @@ void run(const Arguments& arguments) {
                             {"gradient_seconds", gradient_seconds},
                             {"comparisons", nlohmann::json::array()}};
   for (const double damping : arguments.dampings) {
-    Comparison comparison(registry, round, damping, arguments.repeats);
+    Comparison comparison(registry, round, damping, arguments.repeats, arguments.only);
     results["comparisons"].push_back(comparison.run(gradient_seconds));
   }
   write_file_atomically(arguments.results, results.dump(1) + "\n");
@@ -368,6 +407,7 @@ int main(int argc, char** argv) {
   app.add_option("--weights", arguments.weights, "folder of the finished parent stage")->required();
   app.add_option("--out", arguments.results, "where the results go, as JSON");
   app.add_option("--plugin-path", arguments.plugin_folders, "folders with more approximators");
+  app.add_option("--only", arguments.only, "approximators by name; without it all");
   app.add_option("--damping", arguments.dampings, "values of δ");
   app.add_option("--repeats", arguments.repeats, "of each measurement");
   app.add_option("--threads", arguments.pipeline.threads, "0: all");
