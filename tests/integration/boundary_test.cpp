@@ -51,7 +51,7 @@ struct Case {
   std::string in;  ///< how the error names the method; empty: as it is
 };
 
-class ThrowingMethod : public testing::TestWithParam<Case> {
+class ThrowingTest : public testing::Test {
  protected:
   /// A folder with the fixture's library alone.
   std::string plugins() const {
@@ -62,6 +62,8 @@ class ThrowingMethod : public testing::TestWithParam<Case> {
   }
   TemporaryFolder folder_;
 };
+
+class ThrowingMethod : public ThrowingTest, public testing::WithParamInterface<Case> {};
 
 TEST_P(ThrowingMethod, IsNamedWithComponentLibraryAndLine) {
   const auto& [kind, method, in] = GetParam();
@@ -113,6 +115,42 @@ INSTANTIATE_TEST_SUITE_P(
       }
       return name;
     });
+
+class ThrowingElsewhere : public ThrowingTest, public testing::WithParamInterface<Case> {};
+
+/// What is called when a checkpoint is written: a run that is told to stop writes one.
+TEST_P(ThrowingElsewhere, IsNamedToo) {
+  const auto& [kind, method, stage] = GetParam();
+  std::string text = throwing_pipeline(kind, method);
+  const std::string few = stage == "pretrain" ? "steps = 2\n" : "rounds = 1\n";
+  text.replace(text.find(few), few.size(), few.substr(0, few.find('=')) + "= 1000000\n");
+  const fs::path file = folder_.path() / "throwing.toml";
+  write_file(file, text);
+  const std::string folder = plugins();
+  const fs::path out = folder_.path() / "runs";
+  const Outcome outcome = run_bissl_until(
+      {"--plugin-path", folder, "run", file.string(), "--out", out.string(), "--threads", "1"},
+      out / "throwing" / stage / "events.jsonl", 200);
+  EXPECT_EQ(outcome.code, 1) << outcome.err;
+  EXPECT_NE(outcome.err.find(kind + " throwing-" + kind + " (library " + folder +
+                             "/throws_in_run.so, used at " + file.string() + ":"),
+            std::string::npos)
+      << outcome.err;
+  EXPECT_NE(outcome.err.find("in " + method + ": no more"), std::string::npos) << outcome.err;
+}
+
+INSTANTIATE_TEST_SUITE_P(AtACheckpoint, ThrowingElsewhere,
+                         testing::Values(Case{"optimizer", "state", "pretrain"},
+                                         Case{"hypergradient", "state", "bissl"}),
+                         [](const auto& info) { return info.param.kind; });
+
+TEST_F(ThrowingTest, OfACheckIsNamedToo) {
+  const fs::path file = folder_.path() / "throwing.toml";
+  write_file(file, throwing_pipeline("optimizer", "learning_rate"));
+  const Outcome outcome = run_bissl({"--plugin-path", plugins(), "check", file.string()});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_NE(outcome.err.find("in learning_rate: no more"), std::string::npos) << outcome.err;
+}
 
 class SearchTest : public testing::Test {
  protected:
