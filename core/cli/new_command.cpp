@@ -38,7 +38,7 @@ ComponentKind kind_of(const std::string& name) {
   return static_cast<ComponentKind>(found - names.begin());
 }
 
-/// "my-loss2" as a type: MyLoss2. One that would begin with a digit gets a word before it.
+/// "my-loss2" as a type: MyLoss2Plugin. Where that would begin with a digit, the word goes first.
 std::string class_name(const std::string& name) {
   std::string camel;
   bool begins = true;
@@ -50,7 +50,7 @@ std::string class_name(const std::string& name) {
     camel += static_cast<char>(begins ? std::toupper(c) : c);
     begins = false;
   }
-  // The sdk's own names of interfaces are taken inside namespace bissl's users.
+  // The word keeps it apart from the sdk's interfaces, whatever the component is called.
   const bool digit = camel.empty() || std::isdigit(static_cast<unsigned char>(camel[0])) != 0;
   return digit ? "Plugin" + camel : camel + "Plugin";
 }

@@ -20,10 +20,7 @@ struct Options {
 
 Schema<Options> schema() {
   Schema<Options> schema;
-  schema
-      .add("damping", &Options::damping,
-           "δ: the system solved is (I + H/(λ + δ))·v = u; large values draw v towards u")
-      .at_least(0);
+  add_damping(schema, &Options::damping);
   schema
       .add("max_parameters", &Options::max_parameters,
            "refuse a backbone with more: the matrix takes 8 bytes times its square, and a product "

@@ -25,10 +25,7 @@ struct Options {
 
 Schema<Options> schema() {
   Schema<Options> schema;
-  schema
-      .add("damping", &Options::damping,
-           "δ: the system solved is (I + H/(λ + δ))·v = u; large values draw v towards u")
-      .at_least(0);
+  add_damping(schema, &Options::damping);
   schema
       .add("max_rows", &Options::max_rows,
            "most rows (samples, or places in an image) that a factor is estimated from; bounds the "

@@ -46,13 +46,19 @@ void add_product_options(Schema<Options>& schema) {
   });
 }
 
+/// Declares the damping δ of everything that solves the system, by products or not.
+template <class Options>
+void add_damping(Schema<Options>& schema, double Options::*member) {
+  schema
+      .add("damping", member,
+           "δ: the system solved is (I + H/(λ + δ))·v = u; large values draw v towards u")
+      .at_least(0);
+}
+
 /// Declares SystemOptions.
 template <class Options>
 void add_system_options(Schema<Options>& schema) {
-  schema
-      .add("damping", static_cast<double Options::*>(&SystemOptions::damping),
-           "δ: the system solved is (I + H/(λ + δ))·v = u; large values draw v towards u")
-      .at_least(0);
+  add_damping(schema, static_cast<double Options::*>(&SystemOptions::damping));
   add_product_options(schema);
 }
 

@@ -5,6 +5,8 @@
 
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
+
 namespace bissl {
 namespace {
 
