@@ -5,7 +5,7 @@
 
 namespace bissl {
 
-std::shared_ptr<const Dataset> DataCatalog::dataset(const ComponentChoice& choice) {
+std::shared_ptr<const Dataset> DatasetCache::open(const ComponentChoice& choice) {
   std::string identity = choice.component->qualified_name();
   for (const auto& [name, value] : choice.values) {
     identity += fmt::format(" {}={}", name, to_toml(value));
@@ -22,7 +22,7 @@ std::shared_ptr<const DataView> DataCatalog::open(const std::string& name) {
   if (!view) {
     const DataSource& source = pipeline_.data_source(name);
     try {
-      view = std::make_shared<const DataView>(dataset(source.dataset),
+      view = std::make_shared<const DataView>(datasets_->open(source.dataset),
                                               selection_schema().parse(source.selection.values));
     } catch (const Error& error) {
       throw error.at(fmt::format("data.{} ({})", name, source.dataset.origin));

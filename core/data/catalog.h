@@ -8,20 +8,30 @@
 
 namespace bissl {
 
+/// Opened datasets, by component and parameters. For one thread.
+class DatasetCache {
+ public:
+  /// The dataset, opened if it is not. Throws Error(ErrorKind::input).
+  std::shared_ptr<const Dataset> open(const ComponentChoice& choice);
+
+ private:
+  std::map<std::string, std::shared_ptr<const Dataset>> datasets_;
+};
+
 /// The data sources of a pipeline, each opened when it is first asked for. Sources that name the
-/// same dataset with the same parameters share one instance. For one thread.
+/// same dataset with the same parameters share one instance, as do pipelines that share a cache. For one thread.
 class DataCatalog {
  public:
-  explicit DataCatalog(const Pipeline& pipeline) : pipeline_(pipeline) {}
+  explicit DataCatalog(const Pipeline& pipeline,
+                       std::shared_ptr<DatasetCache> datasets = std::make_shared<DatasetCache>())
+      : pipeline_(pipeline), datasets_(std::move(datasets)) {}
 
   /// Throws Error(ErrorKind::input) that names the source, the component and the TOML line.
   std::shared_ptr<const DataView> open(const std::string& name);
 
  private:
-  std::shared_ptr<const Dataset> dataset(const ComponentChoice& choice);
-
   const Pipeline& pipeline_;
-  std::map<std::string, std::shared_ptr<const Dataset>> datasets_;  ///< by component and values
+  std::shared_ptr<DatasetCache> datasets_;
   std::map<std::string, std::shared_ptr<const DataView>> views_;
 };
 

@@ -22,6 +22,11 @@ struct RunSettings {
   double checkpoint_seconds = 60;  ///< between checkpoints; 0: after every step
   /// Makes the display of a stage's progress; unset: none.
   std::function<std::unique_ptr<Progress>(Progress::Plan plan)> progress;
+  /// Called before anything is written for a step; throws when the stage is no longer this
+  /// process's to compute. Unset: nothing is asked.
+  std::function<void()> confirm;
+  /// Called after each checkpoint. Unset: nobody is told.
+  std::function<void()> checkpointed;
 };
 
 /// Everything that a stage is given.

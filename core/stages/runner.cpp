@@ -7,6 +7,7 @@
 #include "store/atomic_file.h"
 #include "store/posix_file.h"
 #include "store/run_folder.h"
+#include "telemetry/peak_memory.h"
 
 #include <torch/version.h>
 
@@ -18,6 +19,31 @@ namespace bissl {
 namespace {
 
 constexpr const char* results_file = "results.json";
+/// In the folder of a stage that is being computed: the seconds up to its last checkpoint.
+constexpr const char* seconds_file = "seconds.json";
+
+/// The time that goes into a stage, over all processes that work on it.
+class StageClock {
+ public:
+  explicit StageClock(std::filesystem::path folder) : file_(std::move(folder) / seconds_file) {
+    if (std::filesystem::exists(file_)) {
+      constexpr uint64_t limit = 1 << 10;
+      const auto json = nlohmann::json::parse(read_whole(file_, limit), nullptr, false);
+      before_ = json.is_number() ? json.get<double>() : 0.0;
+    }
+  }
+  double seconds() const {
+    return before_ +
+           std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
+  }
+  void save() const { write_file_atomically(file_, nlohmann::json(seconds()).dump() + "\n"); }
+  void remove() const { std::filesystem::remove(file_); }
+
+ private:
+  std::filesystem::path file_;
+  double before_ = 0;
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+};
 
 /// Runs the stages of one pipeline in order.
 class Runner {
@@ -34,7 +60,6 @@ class Runner {
  private:
   StageOutcome run_one(const Stage& stage);
   void warn_about_replaced_plugins();
-  void compute(const Stage& stage, StageWork& work);
   void write_lock();
   void write_results(const RunOutcome& outcome);
   void say(const std::string& text) const {
@@ -52,14 +77,7 @@ class Runner {
   std::map<std::string, StageOutcome> finished_;  ///< by the stage's name
 };
 
-void Runner::write_lock() {
-  std::vector<std::pair<std::string, std::string>> notes = {{"torch", TORCH_VERSION}};
-  for (const DataSource& source : pipeline_.data) {
-    notes.emplace_back("fingerprint of data." + source.name,
-                       data_.open(source.name)->fingerprint());
-  }
-  run_.write_lock(to_lock_toml(pipeline_, notes));
-}
+void Runner::write_lock() { run_.write_lock(lock_text(pipeline_, data_)); }
 
 void Runner::write_results(const RunOutcome& outcome) {
   nlohmann::json stages = nlohmann::json::object();
@@ -67,26 +85,7 @@ void Runner::write_results(const RunOutcome& outcome) {
     stages[stage.name] = stage.results;
     stages[stage.name]["key"] = stage.key;
   }
-  run_.write_results({{"pipeline", pipeline_.name}, {"seed", pipeline_.seed}, {"stages", stages}});
-}
-
-void Runner::compute(const Stage& stage, StageWork& work) {
-  const bool has_parent = !stage.from.empty();
-  const StageContext context{
-      .pipeline = pipeline_,
-      .stage = stage,
-      .data = data_,
-      .folder = work.folder(),
-      .parent = has_parent ? std::optional(finished_.at(stage.from).folder) : std::nullopt,
-      .generation = generation_of(pipeline_, stage),
-      .settings = options_.settings};
-  const auto begin = std::chrono::steady_clock::now();
-  nlohmann::json results = run_stage(context);
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
-  results["kind"] = stage.kind;
-  results["seconds"] = seconds.count();
-  write_file_atomically(work.folder() / results_file, results.dump(2) + "\n");
-  work.publish();
+  run_.write_results(run_results(pipeline_, stages));
 }
 
 StageOutcome Runner::run_one(const Stage& stage) {
@@ -101,7 +100,14 @@ StageOutcome Runner::run_one(const Stage& stage) {
     outcome.reused = work.finished();
     if (!work.finished()) {
       run_.link_stage(stage.name, work.folder());
-      compute(stage, work);
+      compute_stage({.pipeline = pipeline_,
+                     .stage = stage,
+                     .data = data_,
+                     .parent = stage.from.empty()
+                                   ? std::nullopt
+                                   : std::optional(finished_.at(stage.from).folder),
+                     .settings = options_.settings},
+                    work);
     }
     outcome.folder = work.folder();
   }
@@ -109,8 +115,7 @@ StageOutcome Runner::run_one(const Stage& stage) {
     say(fmt::format("{}: already in the store, not run again", stage.name));
   }
   run_.link_stage(stage.name, outcome.folder);
-  constexpr uint64_t limit = 1 << 24;
-  outcome.results = nlohmann::json::parse(read_whole(outcome.folder / results_file, limit));
+  outcome.results = read_stage_results(outcome.folder);
   outcome.results["from"] = stage.from;
   return outcome;
 }
@@ -152,6 +157,46 @@ nlohmann::json run_stage(const StageContext& context) {
   } catch (const Error& error) {
     throw error.at(fmt::format("stage.{} ({})", context.stage.name, context.stage.table.origin));
   }
+}
+
+void compute_stage(const StageTask& task, StageWork& work) {
+  const StageClock clock(work.folder());
+  RunSettings settings = task.settings;
+  settings.confirm = [&work] { work.confirm(); };
+  settings.checkpointed = [&clock] { clock.save(); };
+  const StageContext context{.pipeline = task.pipeline,
+                             .stage = task.stage,
+                             .data = task.data,
+                             .folder = work.folder(),
+                             .parent = task.parent,
+                             .generation = generation_of(task.pipeline, task.stage),
+                             .settings = settings};
+  reset_peak_memory();
+  nlohmann::json results = run_stage(context);
+  results["kind"] = task.stage.kind;
+  results["seconds"] = clock.seconds();
+  results["peak_memory_bytes"] = peak_memory();
+  write_file_atomically(work.folder() / results_file, results.dump(2) + "\n");
+  clock.remove();
+  work.publish();
+}
+
+nlohmann::json read_stage_results(const std::filesystem::path& folder) {
+  constexpr uint64_t limit = 1 << 24;
+  return nlohmann::json::parse(read_whole(folder / results_file, limit));
+}
+
+std::string lock_text(const Pipeline& pipeline, DataCatalog& data) {
+  std::vector<std::pair<std::string, std::string>> notes = {{"torch", TORCH_VERSION}};
+  for (const DataSource& source : pipeline.data) {
+    notes.emplace_back("fingerprint of data." + source.name,
+                       data.open(source.name)->fingerprint());
+  }
+  return to_lock_toml(pipeline, notes);
+}
+
+nlohmann::json run_results(const Pipeline& pipeline, const nlohmann::json& stages) {
+  return {{"pipeline", pipeline.name}, {"seed", pipeline.seed}, {"stages", stages}};
 }
 
 RunOutcome run_pipeline(const Pipeline& pipeline, const RunOptions& options) {

@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,28 @@ struct RunOutcome {
 /// its key is not run again. Writes the run folder: the lock file before the first stage, links to
 /// the stages, results.json after each. Throws Error, and Interrupted after a checkpoint.
 RunOutcome run_pipeline(const Pipeline& pipeline, const RunOptions& options);
+
+/// What the work on one stage needs besides its claim.
+struct StageTask {
+  const Pipeline& pipeline;
+  const Stage& stage;
+  DataCatalog& data;
+  std::optional<std::filesystem::path> parent;  ///< the finished parent's folder
+  const RunSettings& settings;
+};
+
+/// Computes a stage and publishes it. Its results tell the seconds that went into it, those before
+/// an interruption included, and the process's highest memory.
+void compute_stage(const StageTask& task, StageWork& work);
+
+/// The results of a finished stage in this folder of the store.
+nlohmann::json read_stage_results(const std::filesystem::path& folder);
+
+/// What pipeline.lock.toml says of a pipeline, its data opened.
+std::string lock_text(const Pipeline& pipeline, DataCatalog& data);
+
+/// results.json of a run; `stages` by name, each with its key.
+nlohmann::json run_results(const Pipeline& pipeline, const nlohmann::json& stages);
 
 /// Key and description of a stage; `parent_key` is empty for one without parent. Opens the data.
 struct StageIdentity {

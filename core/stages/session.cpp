@@ -107,9 +107,15 @@ void Session::save_checkpoint(int64_t next_step) {
   }
   bissl::save_checkpoint(folder_, checkpoint);
   last_checkpoint_ = Clock::now();
+  if (settings_.checkpointed) {
+    settings_.checkpointed();
+  }
 }
 
 void Session::done(int64_t step, const Values& values, const nlohmann::json& event) {
+  if (settings_.confirm) {
+    settings_.confirm();
+  }
   nlohmann::json line = {{"step", step}};
   for (const auto& [name, value] : values) {
     line[name] = value;

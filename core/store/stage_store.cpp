@@ -3,18 +3,15 @@
 #include "bissl/error.h"
 #include "store/atomic_file.h"
 #include "store/checkpoint.h"
+#include "store/posix_file.h"
 #include "store/stage_record.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <thread>
-#include <vector>
+#include <tuple>
 
 namespace bissl {
 namespace {
@@ -23,9 +20,13 @@ namespace fs = std::filesystem;
 
 constexpr const char* store_file = "store.json";
 
-void check_key(const std::string& key) {
+bool is_key(const std::string& text) {
   const auto is_digit = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
-  if (key.size() != 32 || !std::all_of(key.begin(), key.end(), is_digit)) {
+  return text.size() == 32 && std::all_of(text.begin(), text.end(), is_digit);
+}
+
+void check_key(const std::string& key) {
+  if (!is_key(key)) {
     fail_input("\"{}\" is not the key of a stage: that has 32 lower-case hexadecimal digits", key);
   }
 }
@@ -33,47 +34,6 @@ void check_key(const std::string& key) {
 bool is_there(const fs::path& path) {
   std::error_code ignored;
   return fs::exists(fs::symlink_status(path, ignored));
-}
-
-/// One attempt at the lock: taken; not taken because another has it (errno EWOULDBLOCK); or failed
-/// (another errno). The file is removed by whoever held it, so after locking it must still be the
-/// one with that name: otherwise somebody else may hold its successor.
-FileDescriptor try_lock(const fs::path& file) {
-  for (;;) {
-    FileDescriptor open(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
-    if (!open.valid()) {
-      return open;
-    }
-    if (flock(open.get(), LOCK_EX | LOCK_NB) != 0) {
-      const int error = errno;
-      open.close();
-      errno = error;
-      return open;
-    }
-    struct stat locked {};
-    struct stat named {};
-    if (fstat(open.get(), &locked) == 0 && stat(file.c_str(), &named) == 0 &&
-        locked.st_ino == named.st_ino && locked.st_dev == named.st_dev) {
-      return open;
-    }
-  }
-}
-
-/// For the text that those who wait show; nothing depends on it.
-void write_owner(const FileDescriptor& lock) {
-  const std::string owner = fmt::format("process {}", getpid());
-  if (ftruncate(lock.get(), 0) == 0) {
-    [[maybe_unused]] const ssize_t count = pwrite(lock.get(), owner.data(), owner.size(), 0);
-  }
-}
-
-std::string read_owner(const fs::path& lock_file) {
-  try {
-    const std::string owner = read_whole(lock_file, 100);
-    return owner.empty() ? "another process" : owner;
-  } catch (const Error&) {
-    return "another process";
-  }
 }
 
 void remove_temporary_files(const fs::path& folder) {
@@ -88,6 +48,40 @@ void remove_temporary_files(const fs::path& folder) {
   }
 }
 
+/// The entry of something in the store's folder; none for what is no stage.
+std::optional<StoreEntry> entry_of(const fs::directory_entry& item) {
+  const std::string name = item.path().filename().string();
+  const std::string key = name.substr(0, name.find('.'));
+  const std::string rest = name.substr(key.size());
+  if (!is_key(key) || !item.is_directory()) {
+    return std::nullopt;
+  }
+  StoreEntry entry;
+  entry.key = key;
+  entry.folder = item.path();
+  if (rest == ".partial") {
+    entry.state = StoreEntry::State::stale;
+  } else if (rest.starts_with(".damaged")) {
+    entry.state = StoreEntry::State::damaged;
+  } else if (!rest.empty()) {
+    return std::nullopt;
+  }
+  std::error_code ignored;  // of what another process removes at this moment
+  entry.changed = fs::last_write_time(item.path(), ignored);
+  for (fs::recursive_directory_iterator walk(item.path(), ignored), end; walk != end;
+       walk.increment(ignored)) {
+    if (walk->is_regular_file(ignored)) {
+      entry.bytes += walk->file_size(ignored);
+    }
+  }
+  try {
+    entry.description = read_stage_record(item.path()).description;
+  } catch (const Error&) {
+    // Not finished, or damaged.
+  }
+  return entry;
+}
+
 /// The last steps of publishing, once the record is in place. Can be repeated from any point.
 void finish_publishing(const fs::path& partial, const fs::path& finished) {
   remove_checkpoint(partial);
@@ -98,26 +92,9 @@ void finish_publishing(const fs::path& partial, const fs::path& finished) {
 
 }  // namespace
 
-StageWork& StageWork::operator=(StageWork&& other) noexcept {
-  if (this != &other) {
-    unlock();
-    key_ = std::move(other.key_);
-    description_ = std::move(other.description_);
-    folder_ = std::move(other.folder_);
-    final_folder_ = std::move(other.final_folder_);
-    lock_file_ = std::move(other.lock_file_);
-    lock_ = std::move(other.lock_);
-    finished_ = other.finished_;
-  }
-  return *this;
-}
-
-StageWork::~StageWork() { unlock(); }
-
-void StageWork::unlock() {
-  if (lock_.valid()) {
-    ::unlink(lock_file_.c_str());  // before the lock goes: see try_lock
-    lock_.close();
+void StageWork::confirm() const {
+  if (claim_) {
+    claim_->confirm();
   }
 }
 
@@ -125,6 +102,7 @@ void StageWork::publish() {
   if (finished_) {
     return;
   }
+  confirm();
   try {
     remove_temporary_files(folder_);
     write_stage_record(folder_, {key_, description_, take_inventory(folder_)});
@@ -134,11 +112,25 @@ void StageWork::publish() {
   }
   folder_ = final_folder_;
   finished_ = true;
-  unlock();
+  claim_.reset();
 }
 
-StageStore::StageStore(fs::path root, StoreListener listener)
-    : root_(std::move(root)), listener_(std::move(listener)) {
+const char* to_string(StoreEntry::State state) {
+  switch (state) {
+    case StoreEntry::State::finished:
+      return "finished";
+    case StoreEntry::State::running:
+      return "running";
+    case StoreEntry::State::stale:
+      return "stale";
+    case StoreEntry::State::damaged:
+      return "damaged";
+  }
+  return "";
+}
+
+StageStore::StageStore(fs::path root, StoreListener listener, ClaimPolicy policy)
+    : root_(std::move(root)), listener_(std::move(listener)), policy_(std::move(policy)) {
   make_folder(root_);
   if (!is_there(root_ / store_file)) {
     write_file_atomically(root_ / store_file, fmt::format("{{\"format\": {}}}\n", store_format));
@@ -176,20 +168,39 @@ void StageStore::warn(const std::string& text) const {
   }
 }
 
+std::optional<Claim> StageStore::try_claim(const std::string& key) {
+  return Claim::try_take(lock_file(key), watches_[key], policy_);
+}
+
+/// What is wrong with the finished stage; reads its contents the first time.
+std::optional<std::string> StageStore::damage_of(const std::string& key) {
+  if (verified_.count(key) != 0) {
+    return damage_at_a_glance(stage_folder(key), key);
+  }
+  std::optional<std::string> damage = damage_in_depth(stage_folder(key), key);
+  if (!damage) {
+    verified_.insert(key);
+  }
+  return damage;
+}
+
 std::optional<fs::path> StageStore::find(const std::string& key) {
   check_key(key);
   if (!is_there(stage_folder(key))) {
     return std::nullopt;
   }
-  const std::optional<std::string> damage = damage_at_a_glance(stage_folder(key), key);
+  const std::optional<std::string> damage = damage_of(key);
   if (!damage) {
     return stage_folder(key);
   }
-  // Under the lock, so as not to move away what another process has just put in its place.
-  StageWork lock;
-  lock.lock_file_ = lock_file(key);
-  lock.lock_ = try_lock(lock.lock_file_);
-  if (!lock.lock_.valid()) {
+  // Under the claim, so as not to move away what another process has just put in its place.
+  std::optional<Claim> claim;
+  try {
+    claim = try_claim(key);
+  } catch (const Error&) {
+    // The store cannot be written.
+  }
+  if (!claim) {
     warn(fmt::format("the finished stage {} is damaged ({}) and will not be used",
                      stage_folder(key).string(), *damage));
     return std::nullopt;
@@ -200,17 +211,32 @@ std::optional<fs::path> StageStore::find(const std::string& key) {
   return std::nullopt;
 }
 
+bool StageStore::contains(const std::string& key) const {
+  check_key(key);
+  return is_there(stage_folder(key)) && !damage_at_a_glance(stage_folder(key), key);
+}
+
+bool StageStore::is_running(const std::string& key) const {
+  check_key(key);
+  return is_claimed(lock_file(key), policy_);
+}
+
+bool StageStore::is_begun(const std::string& key) const {
+  check_key(key);
+  return is_there(partial_folder(key));
+}
+
 std::optional<std::string> StageStore::verify(const std::string& key) const {
   check_key(key);
   return damage_in_depth(stage_folder(key), key);
 }
 
-/// Whether the stage is there and whole; moves it aside if it is not whole. Under the lock.
+/// Whether the stage is there and whole; moves it aside if it is not whole. Under the claim.
 bool StageStore::is_finished(const std::string& key) {
   if (!is_there(stage_folder(key))) {
     return false;
   }
-  const std::optional<std::string> damage = damage_at_a_glance(stage_folder(key), key);
+  const std::optional<std::string> damage = damage_of(key);
   if (damage) {
     set_aside(key, *damage);
   }
@@ -223,26 +249,23 @@ void StageStore::set_aside(const std::string& key, const std::string& damage) {
     aside = root_ / fmt::format("{}.damaged-{}", key, number);
   }
   rename_path(stage_folder(key), aside);
+  verified_.erase(key);
   warn(
       fmt::format("the finished stage {} is damaged ({}). It will be computed again; what was "
                   "found is now {}",
                   stage_folder(key).string(), damage, aside.string()));
 }
 
-FileDescriptor StageStore::lock(const std::string& key) {
+StageWork StageStore::begin(const std::string& key, const nlohmann::json& description) {
+  check_key(key);
   bool announced = false;
   for (;;) {
-    FileDescriptor taken = try_lock(lock_file(key));
-    if (taken.valid()) {
-      write_owner(taken);
-      return taken;
-    }
-    if (errno != EWOULDBLOCK && errno != EINTR) {
-      fail_write(lock_file(key), errno);
+    if (std::optional<Claim> claim = try_claim(key)) {
+      return begin_claimed(key, description, std::move(*claim));
     }
     if (!announced && listener_.waiting) {
       listener_.waiting(fmt::format("waiting for the stage {}, which {} is computing", key,
-                                    read_owner(lock_file(key))));
+                                    claim_owner(lock_file(key), policy_)));
     }
     announced = true;
     if (listener_.while_waiting) {
@@ -252,15 +275,24 @@ FileDescriptor StageStore::lock(const std::string& key) {
   }
 }
 
-StageWork StageStore::begin(const std::string& key, const nlohmann::json& description) {
+std::optional<StageWork> StageStore::try_begin(const std::string& key,
+                                               const nlohmann::json& description) {
   check_key(key);
+  std::optional<Claim> claim = try_claim(key);
+  if (!claim) {
+    return std::nullopt;
+  }
+  return begin_claimed(key, description, std::move(*claim));
+}
+
+StageWork StageStore::begin_claimed(const std::string& key, const nlohmann::json& description,
+                                    Claim claim) {
   StageWork work;
   work.key_ = key;
   work.description_ = description;
   work.final_folder_ = stage_folder(key);
   work.folder_ = partial_folder(key);
-  work.lock_file_ = lock_file(key);
-  work.lock_ = lock(key);
+  work.claim_ = std::move(claim);
 
   bool finished = is_finished(key);
   if (!finished) {
@@ -283,9 +315,49 @@ StageWork StageStore::begin(const std::string& key, const nlohmann::json& descri
   if (finished) {
     work.folder_ = work.final_folder_;
     work.finished_ = true;
-    work.unlock();
+    work.claim_.reset();
   }
   return work;
+}
+
+std::vector<StoreEntry> StageStore::entries() const {
+  std::vector<StoreEntry> found;
+  try {
+    for (const fs::directory_entry& item : fs::directory_iterator(root_)) {
+      if (std::optional<StoreEntry> entry = entry_of(item)) {
+        found.push_back(std::move(*entry));
+      }
+    }
+  } catch (const fs::filesystem_error& error) {
+    fail_run("cannot list the store {}: {}", root_.string(), error.what());
+  }
+  for (StoreEntry& entry : found) {
+    if (entry.state == StoreEntry::State::stale && is_running(entry.key)) {
+      entry.state = StoreEntry::State::running;
+    }
+  }
+  std::sort(found.begin(), found.end(), [](const StoreEntry& left, const StoreEntry& right) {
+    return std::tie(left.key, left.folder) < std::tie(right.key, right.folder);
+  });
+  return found;
+}
+
+bool StageStore::remove(const StoreEntry& entry) {
+  check_key(entry.key);
+  const std::optional<Claim> claim = try_claim(entry.key);
+  if (!claim || !is_there(entry.folder)) {
+    return false;
+  }
+  // Renamed first: what is half removed must not pass for a stage.
+  const fs::path doomed = temporary_path(root_);
+  rename_path(entry.folder, doomed);
+  verified_.erase(entry.key);
+  try {
+    fs::remove_all(doomed);
+  } catch (const fs::filesystem_error& error) {
+    fail_run("cannot remove {}: {}", doomed.string(), error.what());
+  }
+  return true;
 }
 
 }  // namespace bissl

@@ -2,6 +2,7 @@
 
 #include "core/store/failing_disk.h"
 #include "store/checkpoint.h"
+#include "store/posix_file.h"
 #include "store/stage_record.h"
 #include "support/temporary_folder.h"
 
@@ -41,6 +42,58 @@ class Store : public testing::Test {
   fs::path root_ = folder_.path() / "store";
   std::vector<std::string> warnings_;
   std::vector<std::string> waits_;
+};
+
+/// A child process that begins the stage, says so, and publishes once it is told to.
+class OtherProcess {
+ public:
+  OtherProcess(const fs::path& root, bool publishes) {
+    int said[2];
+    int told[2];
+    if (pipe(said) != 0 || pipe(told) != 0) {
+      throw std::runtime_error("cannot make a pipe");
+    }
+    child_ = fork();
+    if (child_ == 0) {
+      close(told[1]);
+      try {
+        StageStore store(root);
+        StageWork work = store.begin(key, "from the child");
+        write_file(work.folder() / "result", "from the child");
+        char byte = 'x';
+        if (write(said[1], &byte, 1) != 1 || read(told[0], &byte, 1) < 0) {
+          _exit(1);
+        }
+        if (publishes) {
+          work.publish();
+        }
+        _exit(0);  // without unlocking: as if killed
+      } catch (...) {
+        _exit(1);
+      }
+    }
+    close(told[0]);
+    close(said[1]);
+    char byte = 0;
+    ready_ = read(said[0], &byte, 1) == 1;
+    close(said[0]);
+    go_ = FileDescriptor(told[1]);
+  }
+  ~OtherProcess() {
+    go_.close();
+    if (child_ > 0) {
+      waitpid(child_, nullptr, 0);
+    }
+  }
+
+  pid_t id() const { return child_; }
+  bool ready() const { return ready_; }
+  void go_on() { go_.close(); }
+
+ private:
+  pid_t child_ = -1;
+  bool ready_ = false;
+  FileDescriptor go_;
 };
 
 TEST_F(Store, KeepsAFinishedStage) {
@@ -159,15 +212,63 @@ TEST_F(Store, EveryDefectOfTheRecordIsDamage) {
             "stage.json: cannot read " + file.string() + ": No such file or directory");
 }
 
-TEST_F(Store, VerifyReadsTheContents) {
+TEST_F(Store, ChangedContentOfTheSameSizeIsFoundAndNotUsed) {
   StageStore store(root_, listener());
   publish_example(store);
+  EXPECT_EQ(store.verify(key), std::nullopt);
   write_file(root_ / key / "weights.safetensors", "Weights");
-  EXPECT_TRUE(store.find(key));
+  EXPECT_TRUE(store.contains(key));  // a glance sees no contents
   const std::optional<std::string> damage = store.verify(key);
   ASSERT_TRUE(damage);
   EXPECT_TRUE(damage->starts_with("weights.safetensors has the checksum ")) << *damage;
   EXPECT_TRUE(store.verify("ffffffffffffffffffffffffffffffff"));
+  EXPECT_FALSE(StageStore(root_, listener()).find(key));
+  ASSERT_EQ(warnings_.size(), 1u);
+  EXPECT_NE(warnings_[0].find("It will be computed again"), std::string::npos) << warnings_[0];
+  EXPECT_EQ(listing(root_), key + ".damaged store.json");
+}
+
+TEST_F(Store, ListsWhatIsInIt) {
+  StageStore store(root_, listener());
+  publish_example(store);
+  const std::string running = "00000000000000000000000000000001";
+  const std::string stale = "00000000000000000000000000000002";
+  const StageWork work = store.begin(running, {});
+  { const StageWork left = store.begin(stale, {}); }
+  fs::copy(root_ / key, root_ / (key + ".damaged-2"), fs::copy_options::recursive);
+  write_file(root_ / "notes.txt", "of somebody");
+  const std::vector<StoreEntry> entries = store.entries();
+  ASSERT_EQ(entries.size(), 4u);
+  EXPECT_EQ(entries[0].key, running);
+  EXPECT_STREQ(to_string(entries[0].state), "running");
+  EXPECT_STREQ(to_string(entries[1].state), "stale");
+  EXPECT_EQ(entries[2].key, key);
+  EXPECT_STREQ(to_string(entries[2].state), "finished");
+  EXPECT_EQ(entries[2].description["kind"], "pretrain");
+  EXPECT_GT(entries[2].bytes, 10u);
+  EXPECT_STREQ(to_string(entries[3].state), "damaged");
+
+  EXPECT_FALSE(store.remove(entries[0]));  // somebody computes it
+  EXPECT_TRUE(store.remove(entries[1]));
+  EXPECT_TRUE(store.remove(entries[2]));
+  EXPECT_FALSE(store.remove(entries[2]));
+  EXPECT_TRUE(store.remove(entries[3]));
+  EXPECT_EQ(listing(root_), running + ".lock " + running + ".partial notes.txt store.json");
+}
+
+TEST_F(Store, TryBeginDoesNotWait) {
+  StageStore(root_, {});
+  OtherProcess other(root_, true);
+  ASSERT_TRUE(other.ready());
+  StageStore store(root_, listener());
+  EXPECT_FALSE(store.try_begin(key, {}));
+  EXPECT_TRUE(store.is_running(key));
+  EXPECT_TRUE(store.is_begun(key));
+  other.go_on();
+  StageWork work = store.begin(key, {});
+  EXPECT_TRUE(work.finished());
+  EXPECT_FALSE(store.is_running(key));
+  EXPECT_TRUE(store.try_begin(key, {})->finished());
 }
 
 TEST_F(Store, OtherVersionOrOtherFolderIsRefused) {
@@ -272,58 +373,6 @@ TEST_F(Store, LinksAreNotPublished) {
   work.publish();
   EXPECT_TRUE(store.find(key));
 }
-
-/// A child process that begins the stage, says so, and publishes once it is told to.
-class OtherProcess {
- public:
-  OtherProcess(const fs::path& root, bool publishes) {
-    int said[2];
-    int told[2];
-    if (pipe(said) != 0 || pipe(told) != 0) {
-      throw std::runtime_error("cannot make a pipe");
-    }
-    child_ = fork();
-    if (child_ == 0) {
-      close(told[1]);
-      try {
-        StageStore store(root);
-        StageWork work = store.begin(key, "from the child");
-        write_file(work.folder() / "result", "from the child");
-        char byte = 'x';
-        if (write(said[1], &byte, 1) != 1 || read(told[0], &byte, 1) < 0) {
-          _exit(1);
-        }
-        if (publishes) {
-          work.publish();
-        }
-        _exit(0);  // without unlocking: as if killed
-      } catch (...) {
-        _exit(1);
-      }
-    }
-    close(told[0]);
-    close(said[1]);
-    char byte = 0;
-    ready_ = read(said[0], &byte, 1) == 1;
-    close(said[0]);
-    go_ = FileDescriptor(told[1]);
-  }
-  ~OtherProcess() {
-    go_.close();
-    if (child_ > 0) {
-      waitpid(child_, nullptr, 0);
-    }
-  }
-
-  pid_t id() const { return child_; }
-  bool ready() const { return ready_; }
-  void go_on() { go_.close(); }
-
- private:
-  pid_t child_ = -1;
-  bool ready_ = false;
-  FileDescriptor go_;
-};
 
 TEST_F(Store, SecondProcessWaitsAndFindsTheFinishedStage) {
   StageStore(root_, {});
