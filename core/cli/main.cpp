@@ -5,6 +5,7 @@
 #include "cli/new_command.h"
 #include "cli/plugins_command.h"
 #include "cli/run_command.h"
+#include "cli/sweep_command.h"
 #include "stages/options.h"
 #include "telemetry/interrupt.h"
 
@@ -32,6 +33,7 @@ struct CommandLine {
   ConformanceOptions conformance;
   int conformance_seconds = 600;
   bool no_third_party = false;
+  SweepArguments sweep;
 };
 
 /// GNU OpenMP's threads wait by spinning, which starves the loader's threads and every neighbour on
@@ -45,8 +47,7 @@ void limit_spinning(char** arguments) {
   }
 }
 
-void add_pipeline_arguments(CLI::App& command, CommandLine& line) {
-  command.add_option("pipeline", line.pipeline.file, "the pipeline's TOML file")->required();
+void add_run_arguments(CLI::App& command, CommandLine& line) {
   command.add_option("--set", line.pipeline.overrides, "KEY=VALUE: override a key of the file")
       ->take_all()
       ->allow_extra_args(false);
@@ -59,6 +60,58 @@ void add_pipeline_arguments(CLI::App& command, CommandLine& line) {
       ->capture_default_str();
   command.add_option("--device", line.pipeline.device, "cpu, cuda or cuda:N")
       ->capture_default_str();
+}
+
+void add_pipeline_arguments(CLI::App& command, CommandLine& line) {
+  command.add_option("pipeline", line.pipeline.file, "the pipeline's TOML file")->required();
+  add_run_arguments(command, line);
+}
+
+void add_sweep_arguments(CLI::App& command, CommandLine& line) {
+  SweepArguments& sweep = line.sweep;
+  CLI::Option* file =
+      command.add_option("ablation", line.pipeline.file, "the ablation's TOML file");
+  add_run_arguments(command, line);
+  command.add_flag("--plan", sweep.plan,
+                   "print the graph of stages, what is in the store and what the rest would cost");
+  command.add_flag("--check", sweep.check, "check all cells and stop");
+  command.add_flag("--status", sweep.status, "print the state of each cell and stop");
+  command.add_option("--jobs", sweep.jobs, "worker processes, which share the threads")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  command
+      .add_option("--attempts", sweep.attempts,
+                  "a stage whose process vanished so often without getting further has failed")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  command.add_flag("--stop-on-failure", sweep.stop_on_failure,
+                   "stop at the first stage that fails instead of going on with the rest");
+  command.add_flag("--slurm", sweep.slurm, "submit the workers as a Slurm job array and return");
+  command
+      .add_option("--slurm-option", sweep.slurm_options,
+                  "a further option of sbatch, such as --partition=gpu")
+      ->allow_extra_args(false);
+  CLI::Option* worker = command.add_option("--worker", sweep.worker,
+                                           "work on the sweep in this folder (used by --jobs and "
+                                           "--slurm)");
+  file->excludes(worker);
+  command.callback([file, worker] {
+    if (file->count() == 0 && worker->count() == 0) {
+      throw CLI::RequiredError("ablation");
+    }
+  });
+}
+
+/// The options before a command that its worker processes need as well.
+std::vector<std::string> common_options(const CommandLine& line) {
+  std::vector<std::string> options;
+  for (const std::string& path : line.plugin_paths) {
+    options.insert(options.end(), {"--plugin-path", path});
+  }
+  if (line.no_third_party) {
+    options.emplace_back("--no-third-party");
+  }
+  return options;
 }
 
 int run_program(int count, char** arguments) {
@@ -78,6 +131,8 @@ int run_program(int count, char** arguments) {
   add_pipeline_arguments(*run, line);
   CLI::App* check = app.add_subcommand("check", "check a pipeline without training");
   add_pipeline_arguments(*check, line);
+  CLI::App* sweep = app.add_subcommand("sweep", "run an ablation: a grid of pipelines that share stages");
+  add_sweep_arguments(*sweep, line);
   CLI::App* plugins = app.add_subcommand("plugins", "list what is loaded, and what was refused");
   plugins->add_option("--check", line.library,
                       "try to load this library, and say why if it is refused");
@@ -132,6 +187,10 @@ int run_program(int count, char** arguments) {
   }
   for (const LoadProblem& problem : registry.report().problems) {
     std::cerr << "warning: " << problem.message() << '\n';
+  }
+  if (sweep->parsed()) {
+    line.sweep.common = common_options(line);
+    return run_sweep(line.pipeline, line.sweep, search, std::cout, std::cerr);
   }
   return check->parsed() ? run_check(line.pipeline, search, std::cout, std::cerr)
                          : run_run(line.pipeline, search, std::cout, std::cerr);

@@ -43,8 +43,10 @@ class PipelineReader {
       : request_(request), tables_(request.components, diagnostics_) {}
 
   ReadResult read() {
-    const std::optional<ConfigNode> root = load_config(
-        request_.file, request_.overrides, {keys_of(request_.data_selection)}, diagnostics_);
+    const std::optional<ConfigNode> root =
+        request_.root ? request_.root
+                      : load_config(request_.file, request_.overrides,
+                                    {keys_of(request_.data_selection)}, diagnostics_);
     if (root) {
       load_plugins(*root);
       request_.components.finish();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "pipeline/component_source.h"
+#include "pipeline/config_tree.h"
 #include "pipeline/diagnostics.h"
 #include "pipeline/pipeline.h"
 
@@ -18,6 +19,9 @@ struct ReadRequest {
   const std::vector<StageKindSpec>& stage_kinds;
   /// The host's own keys of `[data.NAME]`, beside those of the dataset component.
   const TableSpec& data_selection;
+  /// What the file says, where that is known already: then nothing is read from `file`, which
+  /// serves for messages, and overrides must be empty.
+  std::optional<ConfigNode> root = std::nullopt;
 };
 
 struct ReadResult {

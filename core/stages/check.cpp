@@ -53,9 +53,12 @@ void check_finetune(const StageContext& context, bool measure, StagePlan& plan) 
   plan.steps = options.repeats * steps_of(options.length, source->samples(), options.batch);
   plan.gradients = plan.steps;
   if (measure) {
-    plan.seconds = static_cast<double>(plan.steps) *
-                   probe.downstream_gradient(*backbone, table, options.data, options.batch,
-                                             options.freeze_backbone);
+    const double gradient = probe.downstream_gradient(*backbone, table, options.data,
+                                                      options.batch, options.freeze_backbone);
+    // Scoring is a forward pass, about a third of a gradient.
+    const double scored = static_cast<double>(options.repeats * test->size()) /
+                          static_cast<double>(3 * options.batch);
+    plan.seconds = (static_cast<double>(plan.steps) + scored) * gradient;
   }
 }
 
@@ -75,6 +78,27 @@ double proximity_pull(double lambda, double learning_rate, double momentum, int6
   return lambda * learning_rate / (1.0 - momentum) * static_cast<double>(lower_steps);
 }
 
+StagePlan probe_stage(const Pipeline& pipeline, const Stage& stage, DataCatalog& data,
+                      const RunSettings& settings, bool measure) {
+  StagePlan plan;
+  plan.name = stage.name;
+  plan.kind = stage.kind;
+  plan.from = stage.from;
+  const StageContext context{.pipeline = pipeline,
+                             .stage = stage,
+                             .data = data,
+                             .folder = {},
+                             .parent = std::nullopt,
+                             .generation = generation_of(pipeline, stage),
+                             .settings = settings};
+  try {
+    check_stage(context, measure, plan);
+  } catch (const Error& error) {
+    plan.errors.push_back(error.at(fmt::format("stage.{}", stage.name)).what());
+  }
+  return plan;
+}
+
 std::vector<StagePlan> check_pipeline(const Pipeline& pipeline, const RunSettings& settings,
                                       const std::filesystem::path& out, bool measure) {
   DataCatalog data(pipeline);
@@ -82,26 +106,14 @@ std::vector<StagePlan> check_pipeline(const Pipeline& pipeline, const RunSetting
   std::vector<StagePlan> plans;
   std::map<std::string, std::string> keys;
   for (const Stage& stage : pipeline.stages) {
-    StagePlan plan;
-    plan.name = stage.name;
-    plan.kind = stage.kind;
-    plan.from = stage.from;
-    const StageContext context{.pipeline = pipeline,
-                               .stage = stage,
-                               .data = data,
-                               .folder = {},
-                               .parent = std::nullopt,
-                               .generation = generation_of(pipeline, stage),
-                               .settings = settings};
+    StagePlan plan = probe_stage(pipeline, stage, data, settings, measure);
     try {
       plan.key = identify(pipeline, stage, data, stage.from.empty() ? "" : keys.at(stage.from)).key;
-      keys[stage.name] = plan.key;
       plan.in_store = std::filesystem::exists(root) && StageStore(root).find(plan.key).has_value();
-      check_stage(context, measure, plan);
-    } catch (const Error& error) {
-      keys.emplace(stage.name, "");
-      plan.errors.push_back(error.at(fmt::format("stage.{}", stage.name)).what());
+    } catch (const Error&) {
+      // The data cannot be opened, as the errors tell.
     }
+    keys[stage.name] = plan.key;
     plans.push_back(std::move(plan));
   }
   return plans;

@@ -40,6 +40,10 @@ inline constexpr int64_t probe_samples = 2;
 std::vector<StagePlan> check_pipeline(const Pipeline& pipeline, const RunSettings& settings,
                                       const std::filesystem::path& out, bool measure);
 
+/// The same for one stage. Key and store are left open; what does not fit is in `errors`.
+StagePlan probe_stage(const Pipeline& pipeline, const Stage& stage, DataCatalog& data,
+                      const RunSettings& settings, bool measure);
+
 /// λ · lr/(1 − momentum) · (number of lower steps): how far the proximity term draws the lower
 /// backbone to the upper one over the stage. Far below 1 it stays where it is. The rate is the
 /// optimizer's base rate; layer-wise scaling and schedules are not in it.

@@ -1,0 +1,293 @@
+#include "cli/sweep_command.h"
+
+#include "bissl/error.h"
+#include "cli/exit_codes.h"
+#include "cli/run_settings.h"
+#include "cli/sweep_text.h"
+#include "data/selection.h"
+#include "stages/options.h"
+#include "stages/runner.h"
+#include "store/atomic_file.h"
+#include "store/posix_file.h"
+#include "sweep/coordinator.h"
+#include "sweep/estimate.h"
+#include "sweep/slurm.h"
+#include "sweep/worker.h"
+#include "telemetry/interrupt.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ostream>
+
+namespace bissl {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr uint64_t most_plan_bytes = uint64_t{1} << 30;
+
+/// One call of `bissl sweep`.
+class SweepCommand {
+ public:
+  SweepCommand(const PipelineArguments& arguments, const SweepArguments& sweep,
+               PluginSearch& plugins, std::ostream& out, std::ostream& err)
+      : arguments_(arguments),
+        sweep_(sweep),
+        selection_(selection_spec()),
+        components_(plugins),
+        sources_{components_, stage_kinds(), selection_},
+        out_(out),
+        err_(err) {}
+
+  int run();
+
+ private:
+  int work();
+  bool make();
+  int threads_per_job() const;
+  bool check(SweepState& state);
+  int print_plan(SweepState& state);
+  std::optional<Claim> begin(SweepState& state);
+  int finish(SweepState& state);
+  void compute(SweepState& state);
+  int submit(SweepState& state);
+  std::vector<std::string> worker_command() const;
+  StoreListener listener() const {
+    return {.warn = [this](const std::string& text) { err_ << text << std::endl; },
+            .waiting = {},
+            .while_waiting = {}};
+  }
+
+  const PipelineArguments& arguments_;
+  const SweepArguments& sweep_;
+  TableSpec selection_;
+  RegistrySource components_;
+  PipelineSources sources_;
+  std::ostream& out_;
+  std::ostream& err_;
+  std::shared_ptr<DatasetCache> datasets_ = std::make_shared<DatasetCache>();
+  PlanResult planned_;
+  fs::path folder_;
+};
+
+SweepPlan load_plan(const fs::path& folder) {
+  try {
+    return SweepPlan::from_json(nlohmann::json::parse(
+        read_whole(folder / plan_file, most_plan_bytes), nullptr, /*allow_exceptions=*/false));
+  } catch (const Error& error) {
+    throw error.at((folder / plan_file).string());
+  }
+}
+
+/// A worker process: everything it has to know is in the sweep's folder.
+int SweepCommand::work() {
+  const SweepPlan plan = load_plan(sweep_.worker);
+  install_interrupt_handlers();
+  StageStore store(store_folder(arguments_.out), listener());
+  SweepState state(plan, store, sweep_.worker);
+  const auto say = [this](const std::string& text) { err_ << text << std::endl; };
+  const WorkerOptions options{.settings = make_settings(arguments_, nullptr),
+                              .attempts = sweep_.attempts,
+                              .stop_on_failure = sweep_.stop_on_failure,
+                              .say = say,
+                              .while_waiting = {}};
+  work_on(state, store, sources_, options);
+  return exit_done;
+}
+
+/// Reads the file and all cells; what is wrong is printed.
+bool SweepCommand::make() {
+  planned_ = make_plan(arguments_.file, arguments_.overrides, sources_, datasets_);
+  for (const LoadProblem& problem : components_.late_problems()) {
+    err_ << "warning: " << problem.message() << '\n';
+  }
+  if (arguments_.json && !planned_.plan) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const Diagnostic& diagnostic : planned_.diagnostics) {
+      list.push_back(to_json(diagnostic));
+    }
+    out_ << nlohmann::json({{"ok", false}, {"diagnostics", list}}).dump(2) << '\n';
+  } else {
+    err_ << to_text(planned_.diagnostics);
+  }
+  if (!planned_.plan) {
+    return false;
+  }
+  folder_ = arguments_.out / planned_.plan->name;
+  if (fs::exists(folder_ / "pipeline.lock.toml")) {
+    fail_input("{} is the folder of a run, not of a sweep: give the sweep another name, by name = "
+               "\"…\" in {}",
+               folder_.string(), arguments_.file.string());
+  }
+  return true;
+}
+
+int SweepCommand::threads_per_job() const {
+  return std::max(1, set_threads(arguments_.threads) / std::max(1, sweep_.jobs));
+}
+
+/// Passes two samples through everything that is still to be run.
+bool SweepCommand::check(SweepState& state) {
+  const SweepEstimate estimate =
+      probe_sweep(state, planned_.pipelines, make_settings(arguments_, nullptr), datasets_,
+                  /*measure=*/false, sweep_.jobs);
+  for (const std::string& warning : estimate.warnings) {
+    err_ << "warning: " << warning << '\n';
+  }
+  for (const std::string& error : estimate.errors) {
+    err_ << "error: " << error << '\n';
+  }
+  if (arguments_.json && !estimate.errors.empty()) {
+    out_ << nlohmann::json({{"ok", false}, {"errors", estimate.errors}}).dump(2) << '\n';
+  }
+  return estimate.errors.empty();
+}
+
+int SweepCommand::print_plan(SweepState& state) {
+  RunSettings settings = make_settings(arguments_, nullptr);
+  set_threads(threads_per_job());
+  const SweepEstimate estimate = probe_sweep(state, planned_.pipelines, settings, datasets_,
+                                             /*measure=*/true, sweep_.jobs);
+  for (const std::string& error : estimate.errors) {
+    err_ << "error: " << error << '\n';
+  }
+  if (arguments_.json) {
+    out_ << plan_json(state, estimate, sweep_.jobs).dump(2) << '\n';
+  } else {
+    out_ << plan_text(state, estimate, sweep_.jobs);
+  }
+  return estimate.errors.empty() ? exit_done : exit_wrong_input;
+}
+
+/// Takes the sweep, or joins the process that runs it with the same plan.
+std::optional<Claim> SweepCommand::begin(SweepState& state) {
+  ClaimWatch watch;
+  std::optional<Claim> claim = Claim::try_take(folder_ / "sweep.lock", watch, {});
+  const std::string plan = planned_.plan->to_json().dump();
+  if (claim) {
+    write_file_atomically(folder_ / plan_file, plan);
+    state.forget_failures();
+    return claim;
+  }
+  if (load_plan(folder_).to_json().dump() != plan) {
+    fail_input("{} runs the sweep {} with another plan. Wait for it, or give this one another "
+               "name",
+               claim_owner(folder_ / "sweep.lock", {}), folder_.string());
+  }
+  err_ << fmt::format("{} runs this sweep already: helping it\n",
+                      claim_owner(folder_ / "sweep.lock", {}));
+  return std::nullopt;
+}
+
+std::vector<std::string> SweepCommand::worker_command() const {
+  std::vector<std::string> command = {fs::read_symlink("/proc/self/exe").string()};
+  command.insert(command.end(), sweep_.common.begin(), sweep_.common.end());
+  const std::vector<std::string> own = {
+      "sweep", "--worker", folder_.string(), "--out", arguments_.out.string(), "--device",
+      arguments_.device, "--threads", fmt::format("{}", threads_per_job()), "--attempts",
+      fmt::format("{}", sweep_.attempts)};
+  command.insert(command.end(), own.begin(), own.end());
+  if (sweep_.stop_on_failure) {
+    command.emplace_back("--stop-on-failure");
+  }
+  return command;
+}
+
+void SweepCommand::compute(SweepState& state) {
+  coordinate(state, {.jobs = sweep_.jobs,
+                     .stop_on_failure = sweep_.stop_on_failure,
+                     .worker = worker_command(),
+                     .say = [this](const std::string& text) { err_ << text << std::endl; }});
+}
+
+int SweepCommand::submit(SweepState& state) {
+  {
+    const std::optional<Claim> claim = begin(state);
+  }
+  const std::string job = submit_slurm({.name = planned_.plan->name,
+                                        .tasks = sweep_.jobs,
+                                        .threads = std::max(1, arguments_.threads),
+                                        .options = sweep_.slurm_options,
+                                        .worker = worker_command()},
+                                       fs::absolute(folder_));
+  if (arguments_.json) {
+    out_ << nlohmann::json({{"folder", folder_.string()}, {"job", job}}).dump(2) << '\n';
+  } else {
+    out_ << fmt::format(
+        "submitted job {} with {} workers; `squeue --job {}` shows them, `bissl sweep {} --status` "
+        "the cells\n",
+        job, sweep_.jobs, job, arguments_.file.string());
+  }
+  return exit_done;
+}
+
+/// Writes what is left to write of cells that are done, and prints them all.
+int SweepCommand::finish(SweepState& state) {
+  bool done = true;
+  for (const PlanCell& cell : planned_.plan->cells) {
+    const bool finished = state.cell(cell) == WorkState::done && state.write_cell(cell);
+    done = done && finished;
+  }
+  if (arguments_.json) {
+    out_ << cells_json(state).dump(2) << '\n';
+  } else {
+    out_ << cells_text(state);
+  }
+  return done ? exit_done : exit_run_failed;
+}
+
+int SweepCommand::run() {
+  if (!sweep_.worker.empty()) {
+    return work();
+  }
+  if (!make()) {
+    return exit_wrong_input;
+  }
+  StageStore store(store_folder(arguments_.out), listener());
+  SweepState state(*planned_.plan, store, folder_);
+  if (sweep_.status) {
+    finish(state);
+    return exit_done;
+  }
+  if (sweep_.plan) {
+    return print_plan(state);
+  }
+  if (!check(state)) {
+    return exit_wrong_input;
+  }
+  if (sweep_.check) {
+    out_ << summary_text(state);
+    return exit_done;
+  }
+  install_interrupt_handlers();
+  if (sweep_.slurm) {
+    return submit(state);
+  }
+  const std::optional<Claim> claim = begin(state);
+  // A stage that is found damaged when its cell is written is computed again.
+  for (int round = 0; round < 3; ++round) {
+    const std::vector<const PlanNode*> wanted = state.wanted();
+    const bool all_done = std::all_of(wanted.begin(), wanted.end(), [&](const PlanNode* node) {
+      return state.node(node->key) == WorkState::done;
+    });
+    bool written = all_done;
+    for (const PlanCell& cell : planned_.plan->cells) {
+      written = written && state.cell(cell) == WorkState::done && state.write_cell(cell);
+    }
+    if (written || (round > 0 && !state.failures().empty())) {
+      break;
+    }
+    compute(state);
+  }
+  return finish(state);
+}
+
+}  // namespace
+
+int run_sweep(const PipelineArguments& arguments, const SweepArguments& sweep,
+              PluginSearch& plugins, std::ostream& out, std::ostream& err) {
+  return SweepCommand(arguments, sweep, plugins, out, err).run();
+}
+
+}  // namespace bissl

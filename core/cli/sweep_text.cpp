@@ -1,0 +1,241 @@
+#include "cli/sweep_text.h"
+
+#include "store/posix_file.h"
+#include "telemetry/progress.h"
+#include "telemetry/table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+
+namespace bissl {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// What a stage of a given name and place in the graph comes to over all cells.
+struct Level {
+  std::string stage;
+  std::string parent;  ///< the stage's name; empty for none
+  std::string kind;
+  std::vector<std::string> keys;  ///< each once
+  size_t uses = 0;                ///< how often units ask for it
+};
+
+std::vector<Level> levels(SweepState& state) {
+  const SweepPlan& plan = state.plan();
+  std::vector<Level> found;
+  for (const PlanCell& cell : plan.cells) {
+    for (const size_t unit : state.units(cell)) {
+      std::map<std::string, std::string> names;
+      for (const auto& [stage, key] : plan.units[unit].stages) {
+        names[key] = stage;
+        const PlanNode& node = plan.node(key);
+        const std::string parent = node.parent.empty() ? "" : names.at(node.parent);
+        auto level = std::find_if(found.begin(), found.end(), [&, name = stage](const Level& one) {
+          return one.stage == name && one.parent == parent;
+        });
+        if (level == found.end()) {
+          found.push_back({stage, parent, node.kind, {}, 0});
+          level = found.end() - 1;
+        }
+        ++level->uses;
+        if (std::find(level->keys.begin(), level->keys.end(), key) == level->keys.end()) {
+          level->keys.push_back(key);
+        }
+      }
+    }
+  }
+  return found;
+}
+
+size_t count_done(SweepState& state, const std::vector<std::string>& keys) {
+  return static_cast<size_t>(std::count_if(keys.begin(), keys.end(), [&](const std::string& key) {
+    return state.node(key) == WorkState::done;
+  }));
+}
+
+double seconds_of(const SweepEstimate& estimate, const std::vector<std::string>& keys) {
+  double seconds = 0;
+  for (const std::string& key : keys) {
+    const auto found = estimate.seconds.find(key);
+    seconds += found == estimate.seconds.end() ? 0 : found->second;
+  }
+  return seconds;
+}
+
+/// Rows of the graph, children below their parents and further in.
+void add_levels(TextTable& table, SweepState& state, const std::vector<Level>& all,
+                const SweepEstimate& estimate, const std::string& parent, size_t depth) {
+  for (const Level& level : all) {
+    if (level.parent != parent) {
+      continue;
+    }
+    const size_t done = count_done(state, level.keys);
+    const double seconds = seconds_of(estimate, level.keys);
+    table.add_row({std::string(2 * depth, ' ') + level.stage, level.kind,
+                   fmt::format("{}", level.uses), fmt::format("{}", level.keys.size()),
+                   fmt::format("{}", done), fmt::format("{}", level.keys.size() - done),
+                   format_duration(seconds)});
+    add_levels(table, state, all, estimate, level.stage, depth + 1);
+  }
+}
+
+std::string metric_text(const std::optional<double>& value) {
+  return value ? fmt::format("{:.4f}", *value) : "";
+}
+
+/// The stages of a cell's results; empty if it is not done.
+nlohmann::json results_of(SweepState& state, const PlanCell& cell) {
+  const fs::path file = state.cell_folder(cell) / "results.json";
+  if (!fs::exists(file)) {
+    return nlohmann::json::object();
+  }
+  constexpr uint64_t limit = 1 << 26;
+  return nlohmann::json::parse(read_whole(file, limit)).at("stages");
+}
+
+std::string axes_text(const SweepPlan& plan) {
+  std::string text;
+  for (const SweepPlan::AxisText& axis : plan.axes) {
+    text += fmt::format("  {}: {}\n", axis.name, fmt::join(axis.labels, " | "));
+  }
+  if (!plan.select.empty()) {
+    text += fmt::format("  search: {} draws in each cell, chosen by {}\n", plan.draws.size(),
+                        plan.select);
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string summary_text(SweepState& state) {
+  size_t uses = 0;
+  const std::vector<const PlanNode*> wanted = state.wanted();
+  for (const PlanCell& cell : state.plan().cells) {
+    for (const size_t unit : state.units(cell)) {
+      uses += state.plan().units[unit].stages.size();
+    }
+  }
+  std::vector<std::string> keys;
+  keys.reserve(wanted.size());
+  for (const PlanNode* node : wanted) {
+    keys.push_back(node->key);
+  }
+  const size_t excluded = state.plan().excluded;
+  return fmt::format("{}: {} cells{}; {} stages instead of {} without sharing; {} in the store\n",
+                     state.plan().name, state.plan().cells.size(),
+                     excluded > 0 ? fmt::format(" ({} excluded)", excluded) : "", keys.size(),
+                     uses, count_done(state, keys));
+}
+
+std::string plan_text(SweepState& state, const SweepEstimate& estimate, int jobs) {
+  using Align = TextTable::Align;
+  TextTable table({{"stage"},
+                   {"kind"},
+                   {"asked for", Align::right},
+                   {"different", Align::right},
+                   {"in store", Align::right},
+                   {"to do", Align::right},
+                   {"estimate", Align::right}});
+  add_levels(table, state, levels(state), estimate, "", 0);
+  return fmt::format(
+      "{}{}\n{}\nleft to do: about {} of work, about {} with {} at a time. Each cell on its own, "
+      "one at a time: about {}\n(from the time of one gradient and one Hessian product of each "
+      "kind of stage)\n",
+      summary_text(state), axes_text(state.plan()), table.text(), format_duration(estimate.work),
+      format_duration(estimate.wall), jobs, format_duration(estimate.without_sharing));
+}
+
+nlohmann::json plan_json(SweepState& state, const SweepEstimate& estimate, int jobs) {
+  nlohmann::json stages = nlohmann::json::array();
+  for (const PlanNode* node : state.wanted()) {
+    const auto seconds = estimate.seconds.find(node->key);
+    stages.push_back(
+        {{"key", node->key},
+         {"stage", node->stage},
+         {"kind", node->kind},
+         {"parent", node->parent},
+         {"state", to_string(state.node(node->key))},
+         {"estimated_seconds", seconds == estimate.seconds.end() ? 0.0 : seconds->second}});
+  }
+  nlohmann::json cells = nlohmann::json::array();
+  for (const PlanCell& cell : state.plan().cells) {
+    cells.push_back({{"id", cell.id}, {"axes", state.plan().labels(cell)}});
+  }
+  return {{"name", state.plan().name},
+          {"cells", cells},
+          {"stages", stages},
+          {"jobs", jobs},
+          {"estimated_work_seconds", estimate.work},
+          {"estimated_wall_seconds", estimate.wall},
+          {"estimated_seconds_without_sharing", estimate.without_sharing},
+          {"errors", estimate.errors}};
+}
+
+std::string cells_text(SweepState& state) {
+  using Align = TextTable::Align;
+  const SweepPlan& plan = state.plan();
+  std::vector<TextTable::Column> columns;
+  for (const SweepPlan::AxisText& axis : plan.axes) {
+    columns.push_back({axis.name});
+  }
+  columns.push_back({"state"});
+  for (const std::string& metric : plan.metrics) {
+    columns.push_back({metric, Align::right});
+  }
+  TextTable table(columns);
+  std::map<WorkState, size_t> counts;
+  for (const PlanCell& cell : plan.cells) {
+    const WorkState cell_state = state.cell(cell);
+    ++counts[cell_state];
+    std::vector<std::string> row;
+    for (size_t i = 0; i < plan.axes.size(); ++i) {
+      row.push_back(plan.axes[i].labels[cell.choices[i]]);
+    }
+    row.emplace_back(to_string(cell_state));
+    const nlohmann::json results = results_of(state, cell);
+    for (const std::string& metric : plan.metrics) {
+      row.push_back(cell_state == WorkState::done ? metric_text(metric_of(results, metric)) : "");
+    }
+    table.add_row(std::move(row));
+  }
+  std::string text = "\n" + table.text() + "\n";
+  for (const Failure& failure : state.failures()) {
+    text += fmt::format("failed: {} of {}: {}\n", failure.stage, failure.cell, failure.cause);
+  }
+  std::string summary;
+  for (const auto& [one, count] : counts) {
+    summary += fmt::format("{}{} {}", summary.empty() ? "" : ", ", count, to_string(one));
+  }
+  return text + fmt::format("{} cells: {}. Sweep folder: {}\n", plan.cells.size(), summary,
+                            state.folder().string());
+}
+
+nlohmann::json cells_json(SweepState& state) {
+  nlohmann::json cells = nlohmann::json::array();
+  for (const PlanCell& cell : state.plan().cells) {
+    nlohmann::json metrics = nlohmann::json::object();
+    const nlohmann::json results = results_of(state, cell);
+    for (const std::string& metric : state.plan().metrics) {
+      const std::optional<double> value = metric_of(results, metric);
+      metrics[metric] = value ? nlohmann::json(*value) : nlohmann::json(nullptr);
+    }
+    cells.push_back({{"id", cell.id},
+                     {"axes", state.plan().labels(cell)},
+                     {"state", to_string(state.cell(cell))},
+                     {"folder", state.cell_folder(cell).string()},
+                     {"metrics", metrics}});
+  }
+  nlohmann::json failures = nlohmann::json::array();
+  for (const Failure& failure : state.failures()) {
+    failures.push_back({{"stage", failure.stage},
+                        {"cell", failure.cell},
+                        {"key", failure.key},
+                        {"cause", failure.cause}});
+  }
+  return {{"folder", state.folder().string()}, {"cells", cells}, {"failures", failures}};
+}
+
+}  // namespace bissl

@@ -1,0 +1,223 @@
+#include "sweep/coordinator.h"
+
+#include "bissl/error.h"
+#include "store/posix_file.h"
+#include "telemetry/interrupt.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <fstream>
+#include <thread>
+
+namespace bissl {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct WorkerProcess {
+  int number = 0;
+  pid_t process = -1;
+  fs::path log;
+};
+
+/// Replaces this (child) process by the worker; only returns if that fails.
+void become(const std::vector<std::string>& command, const fs::path& log, pid_t parent) {
+  // To be told when the parent is gone, which may have happened before this line.
+  prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (getppid() != parent) {
+    return;
+  }
+  setpgid(0, 0);  // Ctrl-C goes to the coordinator, which passes it on once
+  const int words = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  const int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (words < 0 || nothing < 0) {
+    return;
+  }
+  dup2(nothing, STDIN_FILENO);
+  dup2(words, STDOUT_FILENO);
+  dup2(words, STDERR_FILENO);
+  std::vector<char*> arguments;
+  arguments.reserve(command.size() + 1);
+  for (const std::string& argument : command) {
+    arguments.push_back(const_cast<char*>(argument.c_str()));
+  }
+  arguments.push_back(nullptr);
+  execv(arguments[0], arguments.data());
+}
+
+/// The last line of a file that is not empty.
+std::string last_line(const fs::path& file) {
+  std::ifstream stream(file);
+  std::string last;
+  for (std::string line; std::getline(stream, line);) {
+    if (!line.empty()) {
+      last = line;
+    }
+  }
+  return last;
+}
+
+/// How a process ended, for people; empty if as it should.
+std::string describe_end(int status) {
+  if (WIFSIGNALED(status)) {
+    return fmt::format("was killed by signal {} ({})", WTERMSIG(status),
+                       strsignal(WTERMSIG(status)));
+  }
+  if (WIFEXITED(status) && WEXITSTATUS(status) != 0 &&
+      WEXITSTATUS(status) != interrupted_exit_code) {
+    return fmt::format("ended with exit code {}", WEXITSTATUS(status));
+  }
+  return "";
+}
+
+class Coordinator {
+ public:
+  Coordinator(SweepState& state, const CoordinatorOptions& options)
+      : state_(state), options_(options) {}
+  ~Coordinator() { stop(SIGTERM); }
+  Coordinator(const Coordinator&) = delete;
+  Coordinator& operator=(const Coordinator&) = delete;
+
+  void run();
+
+ private:
+  void start(int number);
+  void collect();
+  void ended(const WorkerProcess& worker, int status);
+  void tell_changes();
+  void stop(int signal);
+  void say(const std::string& text) const {
+    if (options_.say) {
+      options_.say(text);
+    }
+  }
+
+  SweepState& state_;
+  const CoordinatorOptions& options_;
+  std::vector<WorkerProcess> workers_;
+  std::map<std::string, WorkState> seen_;  ///< stages, by key
+  int refusals_ = 0;                       ///< workers that ended with an error, one after another
+};
+
+void Coordinator::start(int number) {
+  const fs::path log = state_.folder() / "logs" / fmt::format("worker-{}.log", number);
+  const pid_t parent = getpid();
+  const pid_t child = fork();
+  if (child == 0) {
+    become(options_.worker, log, parent);
+    _exit(127);
+  }
+  if (child < 0) {
+    fail_run("cannot start a worker: {}", std::strerror(errno));
+  }
+  workers_.push_back({number, child, log});
+}
+
+/// What became of workers that have ended; others are started where that helps.
+void Coordinator::collect() {
+  for (size_t i = workers_.size(); i-- > 0;) {
+    int status = 0;
+    if (waitpid(workers_[i].process, &status, WNOHANG) == workers_[i].process) {
+      const WorkerProcess worker = workers_[i];
+      workers_.erase(workers_.begin() + static_cast<long>(i));
+      ended(worker, status);
+    }
+  }
+}
+
+void Coordinator::ended(const WorkerProcess& worker, int status) {
+  const std::string how = describe_end(status);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+    return;  // nothing was left for it
+  }
+  if (!how.empty()) {
+    state_.note_end(worker.process, how);
+    say(fmt::format("worker {} {}; its log is {}", worker.number, how, worker.log.string()));
+  }
+  // One that could not work at all would not fare better a second time.
+  refusals_ = WIFEXITED(status) && WEXITSTATUS(status) != interrupted_exit_code ? refusals_ + 1 : 0;
+  if (refusals_ > options_.jobs) {
+    fail_run("the workers give up, one after the other; the last words of worker {}: {}",
+             worker.number, last_line(worker.log));
+  }
+  if (!interrupted()) {
+    start(worker.number);
+  }
+}
+
+/// Says what became of stages since the last look.
+void Coordinator::tell_changes() {
+  const std::vector<const PlanNode*> wanted = state_.wanted();
+  size_t settled = 0;
+  std::vector<std::pair<const PlanNode*, WorkState>> changed;
+  for (const PlanNode* node : wanted) {
+    const WorkState state = state_.node(node->key);
+    settled += state == WorkState::done || state == WorkState::failed ? 1 : 0;
+    const auto [entry, added] = seen_.try_emplace(node->key, state);
+    if (!added && entry->second != state) {
+      changed.emplace_back(node, state);
+      entry->second = state;
+    }
+  }
+  for (const auto& [node, state] : changed) {
+    if (state == WorkState::done) {
+      refusals_ = 0;
+      say(fmt::format("[{}/{}] {} {} done", settled, wanted.size(), node->stage,
+                      node->key.substr(0, 8)));
+    } else if (state == WorkState::failed) {
+      if (const auto failure = state_.failure(node->key)) {
+        say(fmt::format("[{}/{}] {} of {} failed: {}", settled, wanted.size(), node->stage,
+                        failure->cell, failure->cause));
+      }
+    }
+  }
+}
+
+void Coordinator::stop(int signal) {
+  for (const WorkerProcess& worker : workers_) {
+    kill(worker.process, signal);
+  }
+  for (const WorkerProcess& worker : workers_) {
+    int status = 0;
+    waitpid(worker.process, &status, 0);
+  }
+  workers_.clear();
+}
+
+void Coordinator::run() {
+  make_folder(state_.folder() / "logs");
+  tell_changes();
+  for (int number = 0; number < options_.jobs; ++number) {
+    start(number);
+  }
+  while (!workers_.empty()) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    tell_changes();
+    if (interrupted()) {
+      say("stopping: each worker writes a checkpoint first");
+      stop(SIGTERM);
+      throw Interrupted();
+    }
+    if (options_.stop_on_failure && !state_.failures().empty()) {
+      stop(SIGTERM);
+      break;
+    }
+    collect();
+  }
+  tell_changes();
+}
+
+}  // namespace
+
+void coordinate(SweepState& state, const CoordinatorOptions& options) {
+  Coordinator(state, options).run();
+}
+
+}  // namespace bissl

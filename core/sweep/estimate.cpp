@@ -1,0 +1,226 @@
+#include "sweep/estimate.h"
+
+#include "bissl/error.h"
+#include "stages/check.h"
+#include "stages/runner.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+namespace bissl {
+namespace {
+
+/// Takes out real numbers, which change neither shapes nor cost, but for lengths.
+void strip_reals(nlohmann::json& json) {
+  for (auto& [key, value] : json.items()) {
+    if (value.is_structured()) {
+      strip_reals(value);
+    } else if (value.is_number_float() && key.find("epochs") == std::string::npos) {
+      value = nullptr;
+    }
+  }
+}
+
+/// What stages have in common that behave alike in a trial pass.
+std::string signature(const StageIdentity& identity, bool reals_matter) {
+  nlohmann::json json = nlohmann::json::parse(identity.description);
+  json.erase("seed");
+  json.erase("parent");
+  if (!reals_matter) {
+    strip_reals(json);
+  }
+  return json.dump();
+}
+
+/// The cells that need each stage.
+std::map<std::string, std::set<std::string>> cells_by_stage(const SweepPlan& plan) {
+  std::map<std::string, std::set<std::string>> cells;
+  const auto add = [&](size_t unit, const std::string& cell) {
+    for (const auto& [stage, key] : plan.units[unit].stages) {
+      cells[key].insert(cell);
+    }
+  };
+  for (const PlanCell& cell : plan.cells) {
+    if (cell.unit) {
+      add(*cell.unit, cell.id);
+    }
+    for (const size_t unit : cell.trials) {
+      add(unit, cell.id);
+    }
+    for (const size_t unit : cell.finals) {
+      add(unit, cell.id);
+    }
+  }
+  return cells;
+}
+
+/// Messages that several stages share, each once, with the cells they are about.
+class Messages {
+ public:
+  void add(const std::string& text, const std::set<std::string>& cells) {
+    auto [entry, added] = about_.try_emplace(text);
+    if (added) {
+      order_.push_back(text);
+    }
+    entry->second.insert(cells.begin(), cells.end());
+  }
+  std::vector<std::string> texts(size_t cells) const {
+    std::vector<std::string> result;
+    for (const std::string& text : order_) {
+      const std::set<std::string>& about = about_.at(text);
+      result.push_back(about.size() == cells
+                           ? text
+                           : fmt::format("{} (in {} of {} cells: {}{})", text, about.size(), cells,
+                                         *about.begin(), about.size() > 1 ? ", …" : ""));
+    }
+    return result;
+  }
+
+ private:
+  std::vector<std::string> order_;
+  std::map<std::string, std::set<std::string>> about_;
+};
+
+/// What is to be run as if each search chose its first draw.
+std::vector<std::pair<size_t, const PlanCell*>> expected_units(const SweepPlan& plan) {
+  std::vector<std::pair<size_t, const PlanCell*>> units;
+  for (const PlanCell& cell : plan.cells) {
+    if (cell.unit) {
+      units.emplace_back(*cell.unit, &cell);
+      continue;
+    }
+    for (const size_t unit : cell.trials) {
+      units.emplace_back(unit, &cell);
+    }
+    units.emplace_back(cell.finals.front(), &cell);
+  }
+  return units;
+}
+
+/// The time until all is done when each job takes the first stage whose parent is finished.
+double wall_time(const std::vector<const PlanNode*>& nodes,
+                 const std::map<std::string, double>& seconds, int jobs) {
+  std::map<std::string, double> finished;
+  std::set<std::string> known;
+  for (const PlanNode* node : nodes) {
+    known.insert(node->key);
+  }
+  std::vector<double> free_at(static_cast<size_t>(std::max(1, jobs)), 0.0);
+  std::vector<const PlanNode*> left = nodes;
+  while (!left.empty()) {
+    const auto job = std::min_element(free_at.begin(), free_at.end());
+    const auto ready_at = [&](const PlanNode* node) {
+      if (node->parent.empty() || known.count(node->parent) == 0) {
+        return 0.0;
+      }
+      const auto parent = finished.find(node->parent);
+      return parent == finished.end() ? 1e300 : parent->second;
+    };
+    const auto next = std::min_element(
+        left.begin(), left.end(), [&](const PlanNode* a, const PlanNode* b) {
+          return std::max(*job, ready_at(a)) < std::max(*job, ready_at(b));
+        });
+    const double end = std::max(*job, ready_at(*next)) + seconds.at((*next)->key);
+    finished[(*next)->key] = end;
+    *job = end;
+    left.erase(next);
+  }
+  return *std::max_element(free_at.begin(), free_at.end());
+}
+
+class Probe {
+ public:
+  Probe(SweepState& state, const std::vector<Pipeline>& pipelines, const RunSettings& settings,
+        std::shared_ptr<DatasetCache> datasets, bool measure)
+      : state_(state),
+        pipelines_(pipelines),
+        settings_(settings),
+        datasets_(std::move(datasets)),
+        measure_(measure),
+        cells_(cells_by_stage(state.plan())) {}
+
+  SweepEstimate run(int jobs);
+
+ private:
+  StagePlan try_stage(const PlanNode& node);
+
+  SweepState& state_;
+  const std::vector<Pipeline>& pipelines_;
+  const RunSettings& settings_;
+  std::shared_ptr<DatasetCache> datasets_;
+  bool measure_;
+  std::map<std::string, std::set<std::string>> cells_;
+  std::map<std::string, StagePlan> tried_;  ///< by signature
+};
+
+StagePlan Probe::try_stage(const PlanNode& node) {
+  const Pipeline& pipeline = pipelines_.at(node.unit);
+  DataCatalog data(pipeline, datasets_);
+  const Stage& stage = pipeline.stage(node.stage);
+  const bool reals_matter = !measure_ && state_.plan().select.empty();
+  const std::string kind =
+      signature(identify(pipeline, stage, data, node.parent), reals_matter);
+  const auto found = tried_.find(kind);
+  if (found != tried_.end()) {
+    return found->second;
+  }
+  return tried_[kind] = probe_stage(pipeline, stage, data, settings_, measure_);
+}
+
+SweepEstimate Probe::run(int jobs) {
+  const SweepPlan& plan = state_.plan();
+  SweepEstimate estimate;
+  Messages errors;
+  Messages warnings;
+  std::map<std::string, double> of_all;
+  std::vector<const PlanNode*> to_do;
+  std::set<std::string> counted;
+  for (const auto& [unit, cell] : expected_units(plan)) {
+    for (const auto& [stage, key] : plan.units[unit].stages) {
+      if (!counted.insert(key).second) {
+        continue;
+      }
+      const PlanNode& node = plan.node(key);
+      const bool done = state_.node(key) == WorkState::done;
+      if (done && !measure_) {
+        continue;
+      }
+      const StagePlan tried = try_stage(node);
+      for (const std::string& text : tried.errors) {
+        errors.add(text, cells_[key]);
+      }
+      for (const std::string& text : tried.warnings) {
+        warnings.add("stage." + node.stage + ": " + text, cells_[key]);
+      }
+      of_all[key] = tried.seconds;
+      if (!done) {
+        estimate.seconds[key] = tried.seconds;
+        estimate.work += tried.seconds;
+        to_do.push_back(&node);
+      }
+    }
+  }
+  if (measure_) {
+    for (const auto& [unit, cell] : expected_units(plan)) {
+      for (const auto& [stage, key] : plan.units[unit].stages) {
+        estimate.without_sharing += of_all.at(key);
+      }
+    }
+    estimate.wall = wall_time(to_do, estimate.seconds, jobs);
+  }
+  estimate.errors = errors.texts(plan.cells.size());
+  estimate.warnings = warnings.texts(plan.cells.size());
+  return estimate;
+}
+
+}  // namespace
+
+SweepEstimate probe_sweep(SweepState& state, const std::vector<Pipeline>& pipelines,
+                          const RunSettings& settings, std::shared_ptr<DatasetCache> datasets,
+                          bool measure, int jobs) {
+  return Probe(state, pipelines, settings, std::move(datasets), measure).run(jobs);
+}
+
+}  // namespace bissl

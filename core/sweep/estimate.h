@@ -1,0 +1,32 @@
+#pragma once
+
+#include "stages/context.h"
+#include "sweep/plan.h"
+#include "sweep/state.h"
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace bissl {
+
+/// What trial passes through a sweep's stages came to.
+struct SweepEstimate {
+  /// Seconds of each stage that is still to be computed, by key; 0 where nothing was measured.
+  std::map<std::string, double> seconds;
+  double work = 0;             ///< of all of these stages
+  double wall = 0;             ///< the same, shared among the jobs as far as stages allow
+  double without_sharing = 0;  ///< if each cell ran all of its stages on its own, one at a time
+  std::vector<std::string> errors;    ///< what will not run, each once, with the cells it is about
+  std::vector<std::string> warnings;  ///< likewise
+};
+
+/// Passes two samples through one stage of each kind that is still to be computed: stages that
+/// differ only in their seed, or in numbers that cannot matter, are tried once. With `measure`,
+/// times a full batch as well, with the threads that are set.
+SweepEstimate probe_sweep(SweepState& state, const std::vector<Pipeline>& pipelines,
+                          const RunSettings& settings, std::shared_ptr<DatasetCache> datasets,
+                          bool measure, int jobs);
+
+}  // namespace bissl

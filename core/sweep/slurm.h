@@ -1,0 +1,26 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace bissl {
+
+struct SlurmJob {
+  std::string name;
+  int tasks = 1;                     ///< of the array; each is one worker
+  int threads = 1;                   ///< processors for each
+  std::vector<std::string> options;  ///< further options of sbatch, such as "--partition=gpu"
+  std::vector<std::string> worker;   ///< the program and arguments of a worker
+};
+
+/// The script of a job array whose tasks are a sweep's workers. Slurm runs them again after a
+/// node's failure or a preemption, and tells them two minutes before their time is over, so that
+/// they write a checkpoint.
+std::string slurm_script(const SlurmJob& job, const std::filesystem::path& folder);
+
+/// Writes the script to <folder>/slurm.sh and hands it to sbatch. Returns the job's number. Throws
+/// Error(input) if there is no sbatch or it refuses the job, with its words.
+std::string submit_slurm(const SlurmJob& job, const std::filesystem::path& folder);
+
+}  // namespace bissl

@@ -1,0 +1,112 @@
+#pragma once
+
+#include "store/stage_store.h"
+#include "sweep/plan.h"
+
+#include <nlohmann/json.hpp>
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace bissl {
+
+enum class WorkState {
+  waiting,
+  running,
+  stale,  ///< begun, and whoever worked on it is gone
+  done,
+  failed
+};
+
+const char* to_string(WorkState state);
+
+/// Why a stage of a sweep failed.
+struct Failure {
+  std::string key;
+  std::string stage;
+  std::string cell;   ///< a cell that needs it
+  std::string cause;
+  bool input = false;  ///< the cause is in the input, not in the run
+};
+
+/// Which draw of a cell's search was chosen.
+struct Selection {
+  size_t draw = 0;
+  std::vector<std::optional<double>> scores;  ///< by draw; none where it failed
+};
+
+/// A sweep's folder, seen by one process: what is done, what is left, what failed. Everything is
+/// read from files that others write at the same time, so nothing here can be lost with a process:
+///
+///     <folder>/plan.json               what to do
+///     <folder>/state/<key>.failed      why a stage failed
+///     <folder>/state/<key>.attempts    how often a stage was begun and nobody came back
+///     <folder>/cells/<id>/             a run folder for each cell whose stages are done
+///
+/// For one thread.
+class SweepState {
+ public:
+  SweepState(const SweepPlan& plan, StageStore& store, std::filesystem::path folder);
+
+  const std::filesystem::path& folder() const { return folder_; }
+  const SweepPlan& plan() const { return plan_; }
+
+  WorkState node(const std::string& key);
+  WorkState cell(const PlanCell& cell);
+  /// The stages that are to be run as far as is known now: a search's final ones come in when its
+  /// draw is chosen. In the plan's order.
+  std::vector<const PlanNode*> wanted();
+  /// The units of a cell that are known to be needed.
+  std::vector<size_t> units(const PlanCell& cell);
+  /// The draw of a cell's search, once all of its trials are done or have failed. None before, and
+  /// if all failed.
+  std::optional<Selection> selection(const PlanCell& cell);
+
+  void record_failure(const Failure& failure);
+  std::optional<Failure> failure(const std::string& key) const;
+  /// The failure of the stage or of one that it continues.
+  std::optional<Failure> failure_above(const std::string& key) const;
+  std::vector<Failure> failures() const;
+  /// For a new start: what failed is tried again.
+  void forget_failures();
+
+  /// Counts an attempt at a stage, under its claim. The count starts again whenever the stage got
+  /// further than at the attempt before. Returns the attempts before this one.
+  int64_t begin_attempt(const std::string& key, const std::filesystem::path& stage_folder);
+  void end_attempt(const std::string& key);
+  /// What is known of how the last attempt's process ended, for the report of a failure.
+  void note_end(int64_t process, const std::string& how);
+  std::string last_end(const std::string& key) const;
+
+  /// Forgets that a stage was seen finished: it was found damaged.
+  void forget_done(const std::string& key) { done_.erase(key); }
+
+  /// Writes the run folder of a cell whose stages are done, if it is not there. Whether all is
+  /// there now: a stage that turns out damaged is forgotten and has to be computed again.
+  bool write_cell(const PlanCell& cell);
+  /// Whether this object has written the cell's run folder or found it as it should be.
+  bool is_written(const PlanCell& cell) const { return written_.count(cell.id) != 0; }
+  std::filesystem::path cell_folder(const PlanCell& cell) const;
+
+ private:
+  std::filesystem::path state_file(const std::string& key, const char* what) const;
+  std::optional<double> trial_score(size_t unit);
+  bool is_settled(size_t unit);
+
+  const SweepPlan& plan_;
+  StageStore& store_;
+  std::filesystem::path folder_;
+  std::set<std::string> done_;
+  std::map<std::string, std::optional<Selection>> selections_;  ///< by cell; settled ones only
+  std::set<std::string> written_;                               ///< cells
+};
+
+/// The metric "stage.data.name" of a run's results, or of one unit's; none if it is not there.
+std::optional<double> metric_of(const nlohmann::json& stages, const std::string& metric);
+
+}  // namespace bissl

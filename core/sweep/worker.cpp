@@ -1,0 +1,216 @@
+#include "sweep/worker.h"
+
+#include "bissl/error.h"
+#include "stages/runner.h"
+#include "telemetry/interrupt.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <thread>
+
+namespace bissl {
+namespace {
+
+class Worker {
+ public:
+  Worker(SweepState& state, StageStore& store, const PipelineSources& sources,
+         const WorkerOptions& options)
+      : state_(state),
+        plan_(state.plan()),
+        store_(store),
+        sources_(sources),
+        options_(options),
+        datasets_(std::make_shared<DatasetCache>()) {}
+
+  void run();
+
+ private:
+  enum class Step { nothing_left, waiting, worked };
+
+  Step step();
+  bool try_node(const PlanNode& node);
+  bool begin(const PlanNode& node, StageWork& work);
+  bool is_ready(const PlanNode& node);
+  void compute(const PlanNode& node, const Pipeline& pipeline, DataCatalog& data,
+               StageWork& work);
+  void fail(const PlanNode& node, const std::string& cause, bool input);
+  void write_finished_cells();
+  std::string cell_of(const PlanNode& node) const;
+  void say(const std::string& text) const {
+    if (options_.say) {
+      options_.say(text);
+    }
+  }
+
+  SweepState& state_;
+  const SweepPlan& plan_;
+  StageStore& store_;
+  const PipelineSources& sources_;
+  const WorkerOptions& options_;
+  std::shared_ptr<DatasetCache> datasets_;
+};
+
+/// A cell that needs the stage, for messages.
+std::string Worker::cell_of(const PlanNode& node) const {
+  for (const PlanCell& cell : plan_.cells) {
+    const auto needs = [&](size_t unit) {
+      const auto& stages = plan_.units[unit].stages;
+      return std::any_of(stages.begin(), stages.end(),
+                         [&](const auto& stage) { return stage.second == node.key; });
+    };
+    if ((cell.unit && needs(*cell.unit)) ||
+        std::any_of(cell.trials.begin(), cell.trials.end(), needs) ||
+        std::any_of(cell.finals.begin(), cell.finals.end(), needs)) {
+      return cell.id;
+    }
+  }
+  return "";
+}
+
+/// Whether the stage may be computed: the attempts at it before did not all vanish.
+bool Worker::begin(const PlanNode& node, StageWork& work) {
+  const int64_t before = state_.begin_attempt(node.key, work.folder());
+  if (before < options_.attempts) {
+    return true;
+  }
+  const std::string end = state_.last_end(node.key);
+  fail(node,
+       fmt::format("it was begun {} times, and each time the process that computed it ended "
+                   "without a word before it got any further{}",
+                   before, end.empty() ? "" : "; the last one " + end),
+       false);
+  return false;
+}
+
+void Worker::compute(const PlanNode& node, const Pipeline& pipeline, DataCatalog& data,
+                     StageWork& work) {
+  std::optional<std::filesystem::path> parent;
+  if (!node.parent.empty()) {
+    parent = store_.find(node.parent);
+    if (!parent) {
+      state_.forget_done(node.parent);
+      return;  // it was damaged, and has to be computed again first
+    }
+  }
+  compute_stage({.pipeline = pipeline,
+                 .stage = pipeline.stage(node.stage),
+                 .data = data,
+                 .parent = parent,
+                 .settings = options_.settings},
+                work);
+  say(fmt::format("{} of {}: done", node.stage, cell_of(node)));
+}
+
+void Worker::fail(const PlanNode& node, const std::string& cause, bool input) {
+  say(fmt::format("{} of {}: failed: {}", node.stage, cell_of(node), cause));
+  state_.record_failure({.key = node.key,
+                         .stage = node.stage,
+                         .cell = cell_of(node),
+                         .cause = cause,
+                         .input = input});
+  state_.end_attempt(node.key);
+}
+
+/// Whether anything was done about the stage.
+bool Worker::try_node(const PlanNode& node) {
+  if (!is_ready(node)) {
+    return false;
+  }
+  const Pipeline pipeline = read_unit(plan_.units[node.unit], sources_);
+  DataCatalog data(pipeline, datasets_);
+  const StageIdentity identity =
+      identify(pipeline, pipeline.stage(node.stage), data, node.parent);
+  if (identity.key != node.key) {
+    fail_input(
+        "stage {} of {} is no longer what was planned: its data, a plugin or the program changed "
+        "since. Start the sweep again",
+        node.stage, cell_of(node));
+  }
+  std::optional<StageWork> work =
+      store_.try_begin(node.key, nlohmann::json::parse(identity.description));
+  if (!work) {
+    return false;
+  }
+  // Somebody may have finished it, or failed at it, since it was looked at.
+  if (work->finished() || state_.failure(node.key) || !begin(node, *work)) {
+    return true;
+  }
+  say(fmt::format("{} of {}: begins", node.stage, cell_of(node)));
+  try {
+    compute(node, pipeline, data, *work);
+    state_.end_attempt(node.key);
+  } catch (const Interrupted&) {
+    state_.end_attempt(node.key);
+    throw;
+  } catch (const Error& error) {
+    fail(node, error.what(), error.kind() == ErrorKind::input);
+  } catch (const std::exception& exception) {
+    fail(node, exception.what(), false);
+  }
+  return true;
+}
+
+bool Worker::is_ready(const PlanNode& node) {
+  const WorkState state = state_.node(node.key);
+  return (state == WorkState::waiting || state == WorkState::stale) &&
+         (node.parent.empty() || state_.node(node.parent) == WorkState::done);
+}
+
+void Worker::write_finished_cells() {
+  for (const PlanCell& cell : plan_.cells) {
+    if (!state_.is_written(cell) && state_.cell(cell) == WorkState::done) {
+      state_.write_cell(cell);
+    }
+  }
+}
+
+Worker::Step Worker::step() {
+  bool left = false;
+  for (const PlanNode* node : state_.wanted()) {
+    const bool settled =
+        state_.node(node->key) == WorkState::done || state_.failure_above(node->key).has_value();
+    left = left || !settled;
+    if (!settled && try_node(*node)) {
+      return Step::worked;
+    }
+    if (interrupted()) {
+      throw Interrupted();
+    }
+  }
+  return left ? Step::waiting : Step::nothing_left;
+}
+
+void Worker::run() {
+  for (;;) {
+    if (options_.stop_on_failure && !state_.failures().empty()) {
+      return;
+    }
+    const Step step = this->step();
+    if (step == Step::worked) {
+      write_finished_cells();
+    } else if (step == Step::waiting) {
+      if (options_.while_waiting) {
+        options_.while_waiting();
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    } else {
+      write_finished_cells();
+      // Writing a cell reads its stages: one that is damaged is to be done again.
+      if (this->step() == Step::nothing_left) {
+        return;
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void work_on(SweepState& state, StageStore& store, const PipelineSources& sources,
+             const WorkerOptions& options) {
+  Worker(state, store, sources, options).run();
+}
+
+}  // namespace bissl

@@ -1,0 +1,32 @@
+#pragma once
+
+#include "stages/context.h"
+#include "sweep/plan.h"
+#include "sweep/state.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace bissl {
+
+struct WorkerOptions {
+  RunSettings settings;
+  /// A stage that was begun so often without getting further, and whose process never came back,
+  /// counts as failed.
+  int64_t attempts = 3;
+  bool stop_on_failure = false;
+  std::function<void(const std::string&)> say;
+  /// Called while there is nothing to do but wait for others. May throw to give up.
+  std::function<void()> while_waiting;
+};
+
+/// Works on a sweep until nothing is left that could be done: takes one stage after another that
+/// nobody else computes and whose parent is finished. Any number of workers may do so at the same
+/// time, on any machines that share the store and the sweep's folder. What fails is recorded, and
+/// the work goes on with the rest. Throws Interrupted after a checkpoint, and Error if the sweep's
+/// folder or the store cannot be used.
+void work_on(SweepState& state, StageStore& store, const PipelineSources& sources,
+             const WorkerOptions& options);
+
+}  // namespace bissl
