@@ -23,6 +23,12 @@ Schema<SelectionOptions> make_schema() {
       .at_least(1)
       .unit("samples");
   schema
+      .add("skip_per_class", &SelectionOptions::skip_per_class,
+           "samples of each class to leave out first, in the order in which per_class takes them: "
+           "with the same subset_seed, what one source keeps and another skips are disjoint")
+      .at_least(0)
+      .unit("samples");
+  schema
       .add("limit", &SelectionOptions::limit,
            "samples to keep in all, chosen at random; unset keeps all")
       .at_least(1)
@@ -32,9 +38,10 @@ Schema<SelectionOptions> make_schema() {
            "seed of the random choice, apart from the pipeline's")
       .at_least(0);
   schema.rule([](const SelectionOptions& options, std::vector<Finding>& findings) {
-    if (options.subset_seed != 0 && !options.per_class && !options.limit) {
-      findings.push_back(
-          {Finding::Severity::warning, "subset_seed", "has no effect without per_class or limit"});
+    if (options.subset_seed != 0 && !options.per_class && options.skip_per_class == 0 &&
+        !options.limit) {
+      findings.push_back({Finding::Severity::warning, "subset_seed",
+                          "has no effect without per_class, skip_per_class or limit"});
     }
   });
   return schema;
@@ -54,12 +61,12 @@ int64_t find_class(const std::vector<std::string>& names, const std::string& tex
   return valid ? number : -1;
 }
 
-/// `count` of the `candidates`, in ascending order.
+/// `count` of the `candidates`, in ascending order; not the first `skip` that would be drawn.
 std::vector<int64_t> draw(RandomStream stream, const std::vector<int64_t>& candidates,
-                          int64_t count) {
+                          int64_t count, int64_t skip = 0) {
   std::vector<int64_t> drawn;
   const std::vector<int64_t> order = permutation(stream, static_cast<int64_t>(candidates.size()));
-  for (int64_t i = 0; i < count; ++i) {
+  for (int64_t i = skip; i < skip + count; ++i) {
     drawn.push_back(candidates[order[i]]);
   }
   std::sort(drawn.begin(), drawn.end());
@@ -86,7 +93,8 @@ DataView::DataView(std::shared_ptr<const Dataset> dataset, const SelectionOption
   std::iota(indices_.begin(), indices_.end(), 0);
   label_of_.resize(class_names_.size());
   std::iota(label_of_.begin(), label_of_.end(), 0);
-  if (class_names_.empty() && (!selection.classes.empty() || selection.per_class)) {
+  const bool by_class = selection.per_class.has_value() || selection.skip_per_class > 0;
+  if (class_names_.empty() && (!selection.classes.empty() || by_class)) {
     fail_input("the data has no labels, so `classes` and `per_class` cannot choose among it");
   }
   for (const int64_t index : indices_) {
@@ -99,8 +107,8 @@ DataView::DataView(std::shared_ptr<const Dataset> dataset, const SelectionOption
   if (!selection.classes.empty()) {
     choose_classes(selection.classes);
   }
-  if (selection.per_class) {
-    choose_per_class(*selection.per_class, selection.subset_seed);
+  if (by_class) {
+    choose_per_class(selection);
   }
   if (selection.limit) {
     if (*selection.limit > size()) {
@@ -133,7 +141,7 @@ void DataView::choose_classes(const std::vector<std::string>& classes) {
   class_names_ = std::move(chosen_names);
 }
 
-void DataView::choose_per_class(int64_t count, int64_t seed) {
+void DataView::choose_per_class(const SelectionOptions& selection) {
   std::vector<std::vector<int64_t>> by_class(class_names_.size());
   for (const int64_t index : indices_) {
     by_class[label_of_[dataset_->label(index)]].push_back(index);
@@ -147,13 +155,18 @@ void DataView::choose_per_class(int64_t count, int64_t seed) {
   }
   indices_.clear();
   for (size_t label = 0; label < by_class.size(); ++label) {
-    if (count > static_cast<int64_t>(by_class[label].size())) {
-      fail_input("per_class = {}, but class \"{}\" has only {} samples", count, class_names_[label],
-                 by_class[label].size());
+    const auto present = static_cast<int64_t>(by_class[label].size());
+    const int64_t skip = selection.skip_per_class;
+    const int64_t count = selection.per_class.value_or(std::max<int64_t>(0, present - skip));
+    if (count + skip > present) {
+      fail_input("per_class = {}{}, but class \"{}\" has only {} samples", count,
+                 skip > 0 ? fmt::format(" and skip_per_class = {}", skip) : "", class_names_[label],
+                 present);
     }
+    const auto seed = static_cast<uint64_t>(selection.subset_seed);
     const std::vector<int64_t> drawn =
-        draw(RandomStream(static_cast<uint64_t>(seed), "data/per_class", 0, own_label[label]),
-             by_class[label], count);
+        draw(RandomStream(seed, "data/per_class", 0, own_label[label]), by_class[label], count,
+             skip);
     indices_.insert(indices_.end(), drawn.begin(), drawn.end());
   }
   std::sort(indices_.begin(), indices_.end());

@@ -15,6 +15,7 @@ namespace bissl {
 struct SelectionOptions {
   std::vector<std::string> classes;
   std::optional<int64_t> per_class;
+  int64_t skip_per_class = 0;
   std::optional<int64_t> limit;
   int64_t subset_seed = 0;
 };
@@ -43,7 +44,7 @@ class DataView {
 
  private:
   void choose_classes(const std::vector<std::string>& classes);
-  void choose_per_class(int64_t count, int64_t seed);
+  void choose_per_class(const SelectionOptions& selection);
 
   std::shared_ptr<const Dataset> dataset_;
   std::vector<std::string> class_names_;

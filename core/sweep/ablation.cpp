@@ -38,7 +38,7 @@ class AblationReader {
       return std::nullopt;
     }
     refuse_unknown(*root, "",
-                   {"name", "pipeline", "metric", "goal", "stages", "set", "axes", "zip",
+                   {"name", "pipeline", "metric", "reference", "goal", "stages", "set", "axes", "zip",
                     "exclude", "baseline", "search"});
     read_name(*root);
     read_pipeline(*root);
@@ -164,6 +164,10 @@ class AblationReader {
     }
     for (const std::string& metric : ablation_.metrics) {
       check_metric(metric, entry->value.at, "metric");
+    }
+    if (const std::string* reference = text(root, "", "reference", "a metric")) {
+      ablation_.reference = *reference;
+      check_metric(*reference, root.find("reference")->value.at, "reference");
     }
     if (!ablation_.metrics.empty()) {
       ablation_.maximise = read_goal(root, "", ablation_.metrics.front());

@@ -50,6 +50,7 @@ struct Ablation {
   std::filesystem::path file;
   std::filesystem::path pipeline;    ///< relative to the file that names it, resolved
   std::vector<std::string> metrics;  ///< "stage.data.metric"; the first is the one to compare by
+  std::string reference;             ///< a metric that the first is held against; may be empty
   bool maximise = true;              ///< whether more of the first metric is better
   std::vector<std::string> stages;   ///< to be run, with those they continue; empty: all
   std::vector<KeyValue> set;         ///< for all cells
@@ -60,7 +61,7 @@ struct Ablation {
   std::optional<SearchSpec> search;
 };
 
-/// Reads an ablation file: `pipeline`, `name`, `metric`, `goal`, `stages`, `[set]`, `[axes]`,
+/// Reads an ablation file: `pipeline`, `name`, `metric`, `reference`, `goal`, `stages`, `[set]`, `[axes]`,
 /// `[[zip]]`, `[[exclude]]`, `[baseline]`, `[search]`, and `include` as in pipelines. All faults
 /// are reported together; nothing is returned if there is one.
 std::optional<Ablation> read_ablation(const std::filesystem::path& file,

@@ -58,6 +58,7 @@ SweepPlan plan_from(const json& json) {
   SweepPlan plan;
   plan.name = json.at("name");
   plan.metrics = json.at("metrics").get<std::vector<std::string>>();
+  plan.reference = json.at("reference");
   plan.maximise = json.at("maximise");
   plan.select = json.at("select");
   plan.select_maximise = json.at("select_maximise");
@@ -114,6 +115,7 @@ json SweepPlan::to_json() const {
   json result = {{"format", plan_format},
                  {"name", name},
                  {"metrics", metrics},
+                 {"reference", reference},
                  {"maximise", maximise},
                  {"select", select},
                  {"select_maximise", select_maximise},

@@ -97,7 +97,9 @@ class Planner {
   void add_cell(const std::vector<size_t>& choices, const ConfigNode& root);
   void add_search(PlanCell& cell, const ConfigNode& root);
   std::vector<KeyValue> drawn(int64_t draw) const;
-  size_t add_unit(const ConfigNode& root, const std::string& cell, const std::string& metric);
+  size_t add_unit(const ConfigNode& root, const std::string& cell,
+                  const std::vector<std::string>& metrics);
+  std::vector<std::string> final_metrics() const;
   void add_stages(PlanUnit& unit, const Pipeline& pipeline, const std::string& cell);
   std::set<std::string> wanted(const Pipeline& pipeline, const std::string& cell);
   void check_metric(const Pipeline& pipeline, const std::string& metric, const std::string& cell);
@@ -261,7 +263,7 @@ void Planner::add_cell(const std::vector<size_t>& choices, const ConfigNode& roo
   if (ablation_.search) {
     add_search(cell, root);
   } else {
-    cell.unit = add_unit(root, cell.id, ablation_.metrics.empty() ? "" : ablation_.metrics.front());
+    cell.unit = add_unit(root, cell.id, final_metrics());
   }
   const size_t unit = cell.unit ? *cell.unit : cell.finals.front();
   cell.seed = pipelines_[unit].seed;
@@ -292,17 +294,26 @@ void Planner::add_search(PlanCell& cell, const ConfigNode& root) {
     ConfigNode trial = root;
     lay(trial, drawn(draw));
     if (!tried_before) {
-      trials.push_back(add_unit(trial, cell.id, search.select));
+      trials.push_back(add_unit(trial, cell.id, {search.select}));
     }
     lay(trial, search.final);
-    cell.finals.push_back(add_unit(trial, cell.id, ablation_.metrics.front()));
+    cell.finals.push_back(add_unit(trial, cell.id, final_metrics()));
   }
   cell.trials = trials;
 }
 
+/// What the report is going to look for in a cell's results.
+std::vector<std::string> Planner::final_metrics() const {
+  std::vector<std::string> metrics = ablation_.metrics;
+  if (!ablation_.reference.empty()) {
+    metrics.push_back(ablation_.reference);
+  }
+  return metrics;
+}
+
 /// Reads the pipeline and finds its keys; what is wrong is noted for the cell.
 size_t Planner::add_unit(const ConfigNode& root, const std::string& cell,
-                         const std::string& metric) {
+                         const std::vector<std::string>& metrics) {
   ReadResult read = read_pipeline({.file = ablation_.pipeline,
                                    .overrides = {},
                                    .components = sources_.components,
@@ -314,7 +325,9 @@ size_t Planner::add_unit(const ConfigNode& root, const std::string& cell,
   }
   PlanUnit unit;
   if (read.pipeline) {
-    check_metric(*read.pipeline, metric, cell);
+    for (const std::string& metric : metrics) {
+      check_metric(*read.pipeline, metric, cell);
+    }
     add_stages(unit, *read.pipeline, cell);
   }
   plan_.units.push_back(std::move(unit));
@@ -410,6 +423,7 @@ PlanResult Planner::plan(const std::vector<std::string>& overrides) {
   }
   plan_.name = ablation_.name;
   plan_.metrics = ablation_.metrics;
+  plan_.reference = ablation_.reference;
   plan_.maximise = ablation_.maximise;
   for (size_t i = 0; i < ablation_.axes.size(); ++i) {
     const Axis& axis = ablation_.axes[i];

@@ -25,10 +25,11 @@ std::shared_ptr<FakeDataset> insects() {
 struct Choice {
   Names classes{};
   std::optional<int64_t> per_class{};
+  int64_t skip_per_class = 0;
   std::optional<int64_t> limit{};
   int64_t subset_seed = 0;
 
-  operator SelectionOptions() const { return {classes, per_class, limit, subset_seed}; }
+  operator SelectionOptions() const { return {classes, per_class, skip_per_class, limit, subset_seed}; }
 };
 
 DataView choose(const Choice& choice) { return DataView(insects(), choice); }
@@ -137,6 +138,30 @@ TEST(DataView, MoreSamplesPerClassContainTheFewer) {
       EXPECT_TRUE(three.at(name).contains(index)) << name;
     }
   }
+}
+
+TEST(DataView, WhatOneSourceKeepsAnotherCanSkip) {
+  const auto first = by_class(choose({.per_class = 3}));
+  const auto next = by_class(choose({.per_class = 1, .skip_per_class = 3}));
+  const auto rest = by_class(choose({.skip_per_class = 3}));
+  EXPECT_EQ(by_class(choose({.per_class = 4})).at("2").size(), 4U);
+  for (const auto& [name, chosen] : rest) {
+    EXPECT_EQ(first.at(name).size(), 3U);
+    EXPECT_EQ(next.at(name).size(), 1U);
+    for (const int64_t index : chosen) {
+      EXPECT_FALSE(first.at(name).contains(index)) << name;
+    }
+    EXPECT_TRUE(chosen.contains(*next.at(name).begin())) << name;
+  }
+  EXPECT_EQ(rest.at("ant").size(), 9U);
+  EXPECT_EQ(error_of([] {
+              choose({.per_class = 3, .skip_per_class = 2});
+            }),
+            "per_class = 3 and skip_per_class = 2, but class \"2\" has only 4 samples");
+  EXPECT_EQ(error_of([] {
+              choose({.classes = {"2"}, .skip_per_class = 4});
+            }),
+            "no samples are left");
 }
 
 TEST(DataView, LimitTakesThatManyAtRandom) {
