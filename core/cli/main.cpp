@@ -4,7 +4,9 @@
 #include "cli/exit_codes.h"
 #include "cli/new_command.h"
 #include "cli/plugins_command.h"
+#include "cli/report_command.h"
 #include "cli/run_command.h"
+#include "cli/store_command.h"
 #include "cli/sweep_command.h"
 #include "stages/options.h"
 #include "telemetry/interrupt.h"
@@ -34,6 +36,19 @@ struct CommandLine {
   int conformance_seconds = 600;
   bool no_third_party = false;
   SweepArguments sweep;
+  ReportArguments report;
+  std::filesystem::path left;  ///< of `diff`
+  std::filesystem::path right;
+  StoreArguments store;
+};
+
+/// The subcommands of `bissl store`.
+struct StoreCommands {
+  CLI::App* store = nullptr;
+  CLI::App* list = nullptr;
+  CLI::App* explain = nullptr;
+  CLI::App* verify = nullptr;
+  CLI::App* prune = nullptr;
 };
 
 /// GNU OpenMP's threads wait by spinning, which starves the loader's threads and every neighbour on
@@ -102,6 +117,52 @@ void add_sweep_arguments(CLI::App& command, CommandLine& line) {
   });
 }
 
+void add_report_arguments(CLI::App& command, CommandLine& line) {
+  ReportArguments& report = line.report;
+  command.add_option("folder", report.folders, "a sweep's folder, or folders of runs")->required();
+  command.add_option("--metric", report.metric,
+                     "what to compare by: STAGE.DATA.METRIC of a sweep, DATA.METRIC of runs");
+  command
+      .add_option("--baseline", report.baseline,
+                  "AXIS=LABEL: the choice that others are held against")
+      ->take_all()
+      ->allow_extra_args(false);
+  command.add_option("--to", report.to, "where report.html and its companions go");
+}
+
+StoreCommands add_store_commands(CLI::App& app, CommandLine& line) {
+  StoreCommands commands;
+  commands.store = app.add_subcommand("store", "look into the store of finished stages");
+  commands.store->require_subcommand(1);
+  const auto add = [&](const char* name, const char* text) {
+    CLI::App* command = commands.store->add_subcommand(name, text);
+    command->add_option("--out", line.pipeline.out, "folder that holds the store")
+        ->capture_default_str();
+    return command;
+  };
+  commands.list = add("list", "what is in it");
+  commands.explain = add("explain", "which stages of a pipeline are in it, and why others are not");
+  commands.explain->add_option("pipeline", line.pipeline.file, "the pipeline's TOML file")
+      ->required();
+  commands.explain
+      ->add_option("--set", line.pipeline.overrides, "KEY=VALUE: override a key of the file")
+      ->take_all()
+      ->allow_extra_args(false);
+  commands.verify = add("verify", "compare all contents with their checksums");
+  commands.prune = add("prune", "remove stages");
+  commands.prune->add_flag("--unused", line.store.unused,
+                           "finished stages that no run and no sweep refers to");
+  commands.prune->add_flag("--damaged", line.store.damaged, "damaged stages that were moved aside");
+  commands.prune->add_flag("--abandoned", line.store.abandoned,
+                           "stages that were begun and that nobody computes");
+  commands.prune
+      ->add_option("--older-than", line.store.older_than, "only what has not changed for so long")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("DAYS");
+  commands.prune->add_flag("--dry-run", line.store.dry_run, "only tell what would be removed");
+  return commands;
+}
+
 /// The options before a command that its worker processes need as well.
 std::vector<std::string> common_options(const CommandLine& line) {
   std::vector<std::string> options;
@@ -133,6 +194,12 @@ int run_program(int count, char** arguments) {
   add_pipeline_arguments(*check, line);
   CLI::App* sweep = app.add_subcommand("sweep", "run an ablation: a grid of pipelines that share stages");
   add_sweep_arguments(*sweep, line);
+  CLI::App* report = app.add_subcommand("report", "tables and plots of a sweep or of runs");
+  add_report_arguments(*report, line);
+  CLI::App* diff = app.add_subcommand("diff", "what differs between two runs or cells");
+  diff->add_option("left", line.left, "a run's or cell's folder")->required();
+  diff->add_option("right", line.right, "another one")->required();
+  const StoreCommands store = add_store_commands(app, line);
   CLI::App* plugins = app.add_subcommand("plugins", "list what is loaded, and what was refused");
   plugins->add_option("--check", line.library,
                       "try to load this library, and say why if it is refused");
@@ -162,6 +229,22 @@ int run_program(int count, char** arguments) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? exit_done : exit_wrong_input;
   }
+  if (report->parsed()) {
+    line.report.json = line.pipeline.json;
+    return run_report(line.report, std::cout, std::cerr);
+  }
+  if (diff->parsed()) {
+    return run_diff(line.left, line.right, line.pipeline.json, std::cout);
+  }
+  if (store.list->parsed()) {
+    return run_store_list(line.pipeline, std::cout);
+  }
+  if (store.verify->parsed()) {
+    return run_store_verify(line.pipeline, std::cout, std::cerr);
+  }
+  if (store.prune->parsed()) {
+    return run_store_prune(line.pipeline, line.store, std::cout);
+  }
   if (conform->parsed()) {
     line.conformance.limit = std::chrono::seconds(line.conformance_seconds);
     return run_conform(line.library, line.conformance, line.pipeline.json, std::cout);
@@ -187,6 +270,9 @@ int run_program(int count, char** arguments) {
   }
   for (const LoadProblem& problem : registry.report().problems) {
     std::cerr << "warning: " << problem.message() << '\n';
+  }
+  if (store.explain->parsed()) {
+    return run_store_explain(line.pipeline, search, std::cout, std::cerr);
   }
   if (sweep->parsed()) {
     line.sweep.common = common_options(line);

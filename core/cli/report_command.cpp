@@ -1,0 +1,88 @@
+#include "cli/report_command.h"
+
+#include "cli/exit_codes.h"
+#include "report/report.h"
+#include "report/run_difference.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <ostream>
+
+namespace bissl {
+namespace {
+
+nlohmann::json to_json(const std::vector<Difference>& differences) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const Difference& one : differences) {
+    list.push_back({{"key", one.path}, {"left", one.left}, {"right", one.right}});
+  }
+  return list;
+}
+
+/// The last parts of two paths in which they differ, so that columns stay narrow.
+std::pair<std::string, std::string> short_names(const std::filesystem::path& left,
+                                                const std::filesystem::path& right) {
+  const auto last = [](const std::filesystem::path& path) {
+    const std::filesystem::path plain = path.lexically_normal();
+    return (plain.has_filename() ? plain : plain.parent_path()).filename().string();
+  };
+  return last(left) == last(right) ? std::pair(left.string(), right.string())
+                                   : std::pair(last(left), last(right));
+}
+
+}  // namespace
+
+int run_report(const ReportArguments& arguments, std::ostream& out, std::ostream& err) {
+  ReportData data = gather(arguments.folders, arguments.metric);
+  set_baseline(data, arguments.baseline);
+  const Report report = build_report(data);
+  if (arguments.json) {
+    out << report_json(data).dump(2) << '\n';
+  } else {
+    out << to_terminal(report);
+  }
+  const std::filesystem::path folder =
+      !arguments.to.empty() || arguments.folders.size() > 1 ? arguments.to
+                                                            : arguments.folders.front();
+  if (folder.empty()) {
+    err << "no files are written for several runs unless --to names a folder\n";
+    return exit_done;
+  }
+  const auto written = write_report(report, data, folder);
+  err << fmt::format("\nwrote {} and {} files beside it\n", written.front().string(),
+                     written.size() - 1);
+  return exit_done;
+}
+
+int run_diff(const std::filesystem::path& left, const std::filesystem::path& right, bool json,
+             std::ostream& out) {
+  const RunDifference difference = compare_runs(left, right);
+  if (json) {
+    out << nlohmann::json({{"configuration", to_json(difference.configuration)},
+                           {"results", to_json(difference.results)},
+                           {"same_stages", difference.same_stages}})
+               .dump(2)
+        << '\n';
+    return exit_done;
+  }
+  const auto [left_name, right_name] = short_names(left, right);
+  Report report;
+  std::vector<ReportTable> tables = difference_tables(difference, left_name, right_name);
+  report.sections.push_back(
+      {"Configuration",
+       {difference.configuration.empty() ? "No difference." : "What differs:"},
+       {std::move(tables[0])},
+       {}});
+  report.sections.push_back(
+      {"Results",
+       {difference.same_stages.empty()
+            ? "No stage is shared."
+            : fmt::format("Shared stages: {}.", fmt::join(difference.same_stages, ", "))},
+       {std::move(tables[1])},
+       {}});
+  out << to_terminal(report);
+  return exit_done;
+}
+
+}  // namespace bissl

@@ -1,0 +1,177 @@
+#include "report/curves.h"
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <set>
+
+namespace bissl {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// (step, value) of each kind of loss in one event log.
+using Losses = std::map<std::string, std::vector<std::pair<double, double>>>;
+
+void read_log(const fs::path& file, Losses& losses) {
+  std::ifstream stream(file);
+  for (std::string line; std::getline(stream, line);) {
+    const nlohmann::json event = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (!event.is_object()) {
+      continue;  // cut off by a kill
+    }
+    const bool warmup = event.value("phase", "") == "warmup";
+    for (const char* loss : {"loss", "lower", "upper"}) {
+      if (!warmup && event.contains(loss) && event[loss].is_number()) {
+        auto& points = losses[loss];
+        points.emplace_back(static_cast<double>(points.size()), event[loss].get<double>());
+      }
+    }
+  }
+}
+
+/// The logs of a stage: its own, or those of its repeats.
+std::vector<fs::path> logs_of(const fs::path& folder) {
+  std::error_code ignored;
+  if (fs::exists(folder / "events.jsonl", ignored)) {
+    return {folder / "events.jsonl"};
+  }
+  std::vector<fs::path> logs;
+  for (int repeat = 0;; ++repeat) {
+    const fs::path file = folder / ("run-" + std::to_string(repeat)) / "events.jsonl";
+    if (!fs::exists(file, ignored)) {
+      return logs;
+    }
+    logs.push_back(file);
+  }
+}
+
+/// The mean over all logs in each bin of steps.
+Curve binned(const std::vector<std::vector<std::pair<double, double>>>& logs, size_t bins) {
+  double last = 0;
+  for (const auto& log : logs) {
+    last = std::max(last, log.empty() ? 0.0 : log.back().first);
+  }
+  const size_t count = std::min(bins, static_cast<size_t>(last) + 1);
+  std::vector<double> sums(count);
+  std::vector<double> numbers(count);
+  const double width = (last + 1) / static_cast<double>(count);
+  for (const auto& log : logs) {
+    for (const auto& [step, value] : log) {
+      const auto bin = std::min(count - 1, static_cast<size_t>(step / width));
+      sums[bin] += value;
+      numbers[bin] += 1;
+    }
+  }
+  Curve curve;
+  for (size_t bin = 0; bin < count; ++bin) {
+    if (numbers[bin] > 0) {
+      curve.steps.push_back((static_cast<double>(bin) + 0.5) * width);
+      curve.values.push_back(sums[bin] / numbers[bin]);
+    }
+  }
+  return curve;
+}
+
+/// Stages of one name that are shown as one curve.
+struct Bundle {
+  std::string label;
+  std::set<std::string> keys;
+  std::vector<const StageTiming*> stages;
+};
+
+std::vector<Bundle> bundles_by(const std::vector<const StageTiming*>& stages,
+                               const std::function<std::string(const StageTiming&)>& label) {
+  std::vector<Bundle> bundles;
+  for (const StageTiming* stage : stages) {
+    const std::string name = label(*stage);
+    auto bundle = std::find_if(bundles.begin(), bundles.end(),
+                               [&](const Bundle& one) { return one.label == name; });
+    if (bundle == bundles.end()) {
+      bundles.push_back({name, {}, {}});
+      bundle = bundles.end() - 1;
+    }
+    if (bundle->keys.insert(stage->key).second) {
+      bundle->stages.push_back(stage);
+    }
+  }
+  return bundles;
+}
+
+/// Bundles by cell, without repetitions of what cells share; by the first axis if they are many.
+std::vector<Bundle> bundle(const ReportData& data, const std::vector<const StageTiming*>& stages,
+                           size_t most) {
+  const auto join_shared = [](std::vector<Bundle> bundles) {
+    std::vector<Bundle> joined;
+    for (Bundle& one : bundles) {
+      const auto same = std::find_if(joined.begin(), joined.end(), [&](const Bundle& other) {
+        return other.keys == one.keys;
+      });
+      if (same == joined.end()) {
+        joined.push_back(std::move(one));
+      } else {
+        same->label += "; " + one.label;
+      }
+    }
+    if (joined.size() == 1 && bundles.size() > 1) {
+      joined.front().label = "all cells";
+    }
+    return joined;
+  };
+  std::vector<Bundle> bundles = join_shared(bundles_by(
+      stages, [&](const StageTiming& stage) { return data.label(stage.choices); }));
+  if (bundles.size() > most && !data.axes.empty()) {
+    bundles = join_shared(bundles_by(stages, [&](const StageTiming& stage) {
+      return data.axes.front().labels.at(stage.choices.front());
+    }));
+  }
+  if (bundles.size() > most) {
+    bundles = bundles_by(stages, [](const StageTiming&) { return std::string("all cells"); });
+  }
+  return bundles;
+}
+
+}  // namespace
+
+std::vector<CurveGroup> learning_curves(const ReportData& data, size_t most_curves, size_t bins) {
+  std::vector<std::string> names;
+  std::map<std::string, std::vector<const StageTiming*>> by_name;
+  for (const StageTiming& stage : data.stages) {
+    if (by_name[stage.stage].empty()) {
+      names.push_back(stage.stage);
+    }
+    by_name[stage.stage].push_back(&stage);
+  }
+  std::vector<CurveGroup> groups;
+  for (const std::string& name : names) {
+    std::map<std::string, CurveGroup> by_loss;
+    for (const Bundle& one : bundle(data, by_name[name], most_curves)) {
+      std::map<std::string, std::vector<std::vector<std::pair<double, double>>>> logs;
+      for (const StageTiming* stage : one.stages) {
+        for (const fs::path& file : logs_of(stage->folder)) {
+          Losses losses;
+          read_log(file, losses);
+          for (auto& [loss, points] : losses) {
+            logs[loss].push_back(std::move(points));
+          }
+        }
+      }
+      for (const auto& [loss, points] : logs) {
+        Curve curve = binned(points, bins);
+        curve.label = one.label;
+        CurveGroup& group = by_loss[loss];
+        group.stage = name;
+        group.loss = loss;
+        group.curves.push_back(std::move(curve));
+      }
+    }
+    for (auto& [loss, group] : by_loss) {
+      groups.push_back(std::move(group));
+    }
+  }
+  return groups;
+}
+
+}  // namespace bissl

@@ -1,0 +1,30 @@
+#pragma once
+
+#include "report/results.h"
+
+#include <string>
+#include <vector>
+
+namespace bissl {
+
+/// A loss over the steps of a stage, averaged over repetitions.
+struct Curve {
+  std::string label;
+  std::vector<double> steps;   ///< the middle of each bin
+  std::vector<double> values;
+};
+
+/// The curves of one kind of loss of one stage.
+struct CurveGroup {
+  std::string stage;
+  std::string loss;  ///< "loss", "lower", "upper"
+  std::vector<Curve> curves;
+};
+
+/// Reads the stages' events.jsonl. Cells that share a stage have one curve; where more than
+/// `most_curves` would come out, the cells with the same label of the first axis are averaged.
+/// Stages whose files are gone are left out.
+std::vector<CurveGroup> learning_curves(const ReportData& data, size_t most_curves = 12,
+                                        size_t bins = 60);
+
+}  // namespace bissl

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace bissl {
+
+/// A picture as SVG that stands in a page or alone. Marks carry what they show: as a <title>, which
+/// viewers show on hover, and as data-tip, for a page's own script. Colours come from the page's
+/// style sheet (plot_style), of which an SVG file holds a copy, in light and dark.
+struct Plot {
+  std::string name;   ///< for file names
+  std::string title;
+  std::string svg;
+};
+
+/// The rules for the classes that plots use.
+std::string plot_style();
+
+/// The plot as a file of its own.
+std::string standalone(const Plot& plot);
+
+/// A row of an interval plot: single values as dots, a mean with its interval over them.
+struct IntervalRow {
+  std::string label;
+  std::vector<double> points;
+  std::optional<double> mean;
+  std::optional<double> low;
+  std::optional<double> high;
+  std::string tip;       ///< for the mean
+  bool baseline = false;
+  bool heading = false;  ///< only a label
+};
+
+/// Rows one below the other over a common scale. `zero` draws a line at 0 and keeps it in view.
+Plot interval_plot(const std::string& name, const std::string& title, const std::string& scale,
+                   const std::vector<IntervalRow>& rows, bool zero);
+
+struct Line {
+  std::string label;
+  std::vector<double> x;
+  std::vector<double> y;
+};
+
+/// Lines over a common scale, with a legend if there are several.
+Plot line_plot(const std::string& name, const std::string& title, const std::string& x_label,
+               const std::string& y_label, const std::vector<Line>& lines);
+
+/// A row of stacked bars.
+struct BarRow {
+  std::string label;
+  std::vector<double> parts;  ///< one for each of the plot's series
+};
+
+Plot bar_plot(const std::string& name, const std::string& title, const std::string& scale,
+              const std::vector<std::string>& series, const std::vector<BarRow>& rows);
+
+/// Round values that divide the range, about `count` of them.
+std::vector<double> ticks(double low, double high, int count);
+
+/// Text for HTML and SVG.
+std::string escaped(const std::string& text);
+
+}  // namespace bissl

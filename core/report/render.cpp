@@ -1,0 +1,218 @@
+#include "bissl/error.h"
+#include "report/report.h"
+#include "store/atomic_file.h"
+#include "store/posix_file.h"
+#include "telemetry/table.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace bissl {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string terminal_table(const ReportTable& table) {
+  std::vector<TextTable::Column> columns;
+  columns.reserve(table.columns.size());
+  for (size_t i = 0; i < table.columns.size(); ++i) {
+    columns.push_back({table.columns[i], table.numbers[i] ? TextTable::Align::right
+                                                          : TextTable::Align::left});
+  }
+  TextTable text(columns);
+  for (const auto& row : table.rows) {
+    text.add_row(row);
+  }
+  return text.text();
+}
+
+std::string markdown_cell(const std::string& text) {
+  std::string cell;
+  for (const char c : text) {
+    cell += c == '|' ? std::string("\\|") : c == '\n' ? std::string(" ") : std::string(1, c);
+  }
+  return cell;
+}
+
+std::string markdown_table(const ReportTable& table) {
+  std::string text = "|";
+  for (const std::string& column : table.columns) {
+    text += " " + markdown_cell(column) + " |";
+  }
+  text += "\n|";
+  for (const bool is_number : table.numbers) {
+    text += is_number ? " ---: |" : " --- |";
+  }
+  for (const auto& row : table.rows) {
+    text += "\n|";
+    for (const std::string& cell : row) {
+      text += " " + markdown_cell(cell) + " |";
+    }
+  }
+  return text + "\n";
+}
+
+std::string html_table(const ReportTable& table) {
+  const auto cell = [&](const char* tag, size_t column, const std::string& text) {
+    return fmt::format("<{0}{1}>{2}</{0}>", tag,
+                       table.numbers[column] ? " class=\"number\"" : "", escaped(text));
+  };
+  std::string text = "<div class=\"scroll\"><table>\n<thead><tr>";
+  for (size_t i = 0; i < table.columns.size(); ++i) {
+    text += cell("th", i, table.columns[i]);
+  }
+  text += "</tr></thead>\n<tbody>\n";
+  for (const auto& row : table.rows) {
+    text += "<tr>";
+    for (size_t i = 0; i < row.size(); ++i) {
+      text += cell("td", i, row[i]);
+    }
+    text += "</tr>\n";
+  }
+  return text + "</tbody></table></div>\n";
+}
+
+std::string csv_cell(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == std::string::npos) {
+    return text;
+  }
+  std::string cell = "\"";
+  for (const char c : text) {
+    cell += c == '"' ? std::string("\"\"") : std::string(1, c);
+  }
+  return cell + "\"";
+}
+
+constexpr const char* page_style = R"(
+:root{color-scheme:light dark;--paper:#fff;--ink:#1f2328;--soft:#59636e;--line:#d1d9e0;--stripe:#f6f8fa}
+@media (prefers-color-scheme:dark){:root{--paper:#0d1117;--ink:#e6edf3;--soft:#9da7b1;--line:#30363d;--stripe:#151b23}}
+@media print{:root{color-scheme:light;--paper:#fff;--ink:#000;--soft:#444;--line:#bbb;--stripe:#fff}
+#tip{display:none}section,figure,tr{break-inside:avoid}h2{break-after:avoid}body{max-width:none;margin:0}}
+body{background:var(--paper);color:var(--ink);font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.6rem;margin:0 0 1rem}h2{font-size:1.15rem;margin:2.2rem 0 .4rem}
+p{max-width:48rem;margin:.4rem 0;color:var(--soft)}nav{margin:0 0 1rem}nav a{margin-right:1rem}
+a{color:inherit}.scroll{overflow-x:auto;margin:.8rem 0}
+table{border-collapse:collapse;font-size:.88rem;font-variant-numeric:tabular-nums}
+th,td{padding:.25rem .7rem;text-align:left;border-bottom:1px solid var(--line);white-space:nowrap}
+tbody tr:nth-child(even){background:var(--stripe)}.number{text-align:right}
+figure{margin:1rem 0}figcaption{font-weight:600;font-size:.92rem;margin-bottom:.2rem}
+#tip{position:fixed;pointer-events:none;background:var(--ink);color:var(--paper);padding:.3rem .5rem;border-radius:.25rem;
+font-size:.8rem;line-height:1.35;white-space:pre;opacity:0;z-index:1}
+)";
+
+/// Shows what a mark carries beside the pointer. Without it, <title> does.
+constexpr const char* page_script = R"(
+const tip=document.getElementById("tip");
+for(const title of document.querySelectorAll("svg [data-tip] title"))title.remove();
+document.addEventListener("pointermove",event=>{
+  const mark=event.target.closest?.("[data-tip]");
+  if(!mark){tip.style.opacity=0;return}
+  tip.textContent=mark.dataset.tip;tip.style.opacity=1;
+  const box=tip.getBoundingClientRect();
+  tip.style.left=Math.max(4,Math.min(event.clientX+14,innerWidth-box.width-8))+"px";
+  tip.style.top=Math.max(4,Math.min(event.clientY+14,innerHeight-box.height-8))+"px";
+});
+)";
+
+}  // namespace
+
+std::string to_terminal(const Report& report) {
+  std::string text;
+  for (const ReportSection& section : report.sections) {
+    if (section.tables.empty()) {
+      continue;
+    }
+    text += fmt::format("{}{}\n\n", text.empty() ? "" : "\n", section.title);
+    for (const std::string& paragraph : section.paragraphs) {
+      text += paragraph + "\n";
+    }
+    for (const ReportTable& table : section.tables) {
+      text += "\n" + terminal_table(table);
+    }
+  }
+  return text;
+}
+
+std::string to_markdown(const Report& report) {
+  std::string text = fmt::format("# {}\n", report.title);
+  for (const ReportSection& section : report.sections) {
+    text += fmt::format("\n## {}\n", section.title);
+    for (const std::string& paragraph : section.paragraphs) {
+      text += "\n" + paragraph + "\n";
+    }
+    for (const ReportTable& table : section.tables) {
+      text += "\n" + markdown_table(table);
+    }
+    for (const Plot& plot : section.plots) {
+      text += fmt::format("\n![{}](report.{}.svg)\n", plot.title, plot.name);
+    }
+  }
+  return text;
+}
+
+std::string to_html(const Report& report) {
+  std::string contents;
+  std::string body;
+  for (size_t i = 0; i < report.sections.size(); ++i) {
+    const ReportSection& section = report.sections[i];
+    contents += fmt::format("<a href=\"#s{}\">{}</a>", i, escaped(section.title));
+    body += fmt::format("<section id=\"s{}\">\n<h2>{}</h2>\n", i, escaped(section.title));
+    for (const std::string& paragraph : section.paragraphs) {
+      body += fmt::format("<p>{}</p>\n", escaped(paragraph));
+    }
+    for (const Plot& plot : section.plots) {
+      body += fmt::format("<figure><figcaption>{}</figcaption>\n{}</figure>\n",
+                          escaped(plot.title), plot.svg);
+    }
+    for (const ReportTable& table : section.tables) {
+      body += html_table(table);
+    }
+    body += "</section>\n";
+  }
+  return fmt::format(
+      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+      "<title>{0}</title>\n<style>{1}{2}</style>\n</head>\n<body>\n<h1>{0}</h1>\n"
+      "<nav>{3}</nav>\n{4}<div id=\"tip\"></div>\n<script>{5}</script>\n</body>\n</html>\n",
+      escaped(report.title), page_style, plot_style(), contents, body, page_script);
+}
+
+std::string to_csv(const ReportTable& table) {
+  std::string text;
+  const auto add = [&](const std::vector<std::string>& cells) {
+    for (size_t i = 0; i < cells.size(); ++i) {
+      text += (i == 0 ? "" : ",") + csv_cell(cells[i]);
+    }
+    text += "\r\n";
+  };
+  add(table.columns);
+  for (const auto& row : table.rows) {
+    add(row);
+  }
+  return text;
+}
+
+std::vector<fs::path> write_report(const Report& report, const ReportData& data,
+                                   const fs::path& folder) {
+  make_folder(folder);
+  std::vector<fs::path> written;
+  const auto write = [&](const std::string& name, const std::string& content) {
+    const fs::path file = folder / ("report." + name);
+    write_file_atomically(file, content);
+    written.push_back(file);
+  };
+  write("html", to_html(report));
+  write("md", to_markdown(report));
+  write("runs.csv", to_csv(observations_table(data)));
+  for (const ReportSection& section : report.sections) {
+    for (const ReportTable& table : section.tables) {
+      write(table.name + ".csv", to_csv(table));
+    }
+    for (const Plot& plot : section.plots) {
+      write(plot.name + ".svg", standalone(plot));
+    }
+  }
+  return written;
+}
+
+}  // namespace bissl

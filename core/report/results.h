@@ -1,0 +1,72 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace bissl {
+
+/// Something that distinguishes the cells of a report.
+struct ReportAxis {
+  std::string name;
+  std::vector<std::string> labels;
+  size_t baseline = 0;  ///< number of the label that others are held against
+};
+
+/// One result: a cell's choices, which repetition it is, what was measured.
+struct Observation {
+  std::vector<size_t> choices;           ///< by axis
+  std::string replicate;                 ///< "seed 0", "repeat 1"
+  std::map<std::string, double> metrics;
+  std::filesystem::path folder;          ///< the run folder it is from
+};
+
+/// One stage of one observation's run.
+struct StageTiming {
+  std::vector<size_t> choices;
+  std::string replicate;
+  std::string stage;
+  std::string kind;
+  std::string key;
+  std::filesystem::path folder;
+  double seconds = 0;
+  double peak_memory_bytes = 0;  ///< 0 if it was not recorded
+};
+
+/// A cell without a result.
+struct MissingCell {
+  std::string id;
+  std::string cause;
+};
+
+/// What a report is made of.
+struct ReportData {
+  std::string title;
+  std::vector<ReportAxis> axes;      ///< without the seed
+  std::vector<std::string> metrics;  ///< the first is the one that is compared by
+  std::string reference;             ///< a metric that the first is held against; may be empty
+  bool maximise = true;
+  std::string replicates;            ///< what the repetitions are, in words
+  std::vector<Observation> observations;
+  std::vector<StageTiming> stages;
+  std::vector<MissingCell> missing;
+
+  /// The labels of a cell: "cg, 0.1".
+  std::string label(const std::vector<size_t>& choices) const;
+};
+
+/// Reads the results of run folders and sweep folders. A sweep's axes are those of its plan and its
+/// repetitions the seeds (or the fine-tuning repeats, where there is one seed); of runs, the cells
+/// are their fine-tuning stages and the repetitions their repeats. `metric`, if not empty, is the
+/// one to compare by: "STAGE.DATA.METRIC" for a sweep, "DATA.METRIC" for runs. Throws Error(input)
+/// for a folder that is neither, or that has no results.
+ReportData gather(const std::vector<std::filesystem::path>& folders, const std::string& metric);
+
+/// Makes other labels the baseline: texts "AXIS=LABEL". Throws Error(input) for what is not there.
+void set_baseline(ReportData& data, const std::vector<std::string>& choices);
+
+}  // namespace bissl

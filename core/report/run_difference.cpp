@@ -1,0 +1,139 @@
+#include "report/run_difference.h"
+
+#include "bissl/error.h"
+#include "pipeline/toml_parser.h"
+#include "store/posix_file.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace bissl {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+json to_json(const ConfigNode& node);
+
+struct ScalarToJson {
+  json operator()(std::monostate /*unset*/) const { return nullptr; }
+  template <class T>
+  json operator()(const T& value) const {
+    return value;
+  }
+};
+
+json to_json(const ConfigNode& node) {
+  if (node.is_table()) {
+    json table = json::object();
+    for (const ConfigEntry& entry : node.entries) {
+      table[entry.key] = to_json(entry.value);
+    }
+    return table;
+  }
+  if (node.type == ConfigNode::Type::array) {
+    json list = json::array();
+    for (const ConfigNode& item : node.items) {
+      list.push_back(to_json(item));
+    }
+    return list;
+  }
+  return std::visit(ScalarToJson{}, node.scalar);
+}
+
+json read_lock(const fs::path& folder) {
+  constexpr uint64_t limit = 1 << 24;
+  const fs::path file = folder / "pipeline.lock.toml";
+  if (!fs::exists(file)) {
+    fail_input("{} is no run's folder: it has no pipeline.lock.toml. The cells of a sweep are in "
+               "its folder `cells`",
+               folder.string());
+  }
+  DiagnosticCollector diagnostics;
+  const std::optional<ConfigNode> root =
+      parse_toml(read_whole(file, limit), file.string(), diagnostics);
+  if (!root) {
+    fail_input("{}", to_text(diagnostics.sorted(file.string())));
+  }
+  return to_json(*root);
+}
+
+json read_stages(const fs::path& folder) {
+  constexpr uint64_t limit = 1 << 26;
+  const fs::path file = folder / "results.json";
+  if (!fs::exists(file)) {
+    return json::object();  // it has not finished a stage
+  }
+  const json results = json::parse(read_whole(file, limit), nullptr, /*allow_exceptions=*/false);
+  if (!results.is_object() || !results.value("stages", json()).is_object()) {
+    fail_input("{} is not what this program writes", file.string());
+  }
+  return results.at("stages");
+}
+
+/// "stage.data.metric" → mean.
+json means(const json& stages) {
+  json found = json::object();
+  for (const auto& [stage, results] : stages.items()) {
+    const json scored = results.value("metrics", json::object());
+    for (const auto& [data, metrics] : scored.items()) {
+      for (const auto& [metric, value] : metrics.items()) {
+        found[fmt::format("{}.{}.{}", stage, data, metric)] = value.value("mean", json());
+      }
+    }
+  }
+  return found;
+}
+
+std::string number_text(const json& value) {
+  return value.is_number() ? fmt::format("{:.4f}", value.get<double>()) : "–";
+}
+
+}  // namespace
+
+RunDifference compare_runs(const fs::path& left, const fs::path& right) {
+  RunDifference difference;
+  difference.configuration = differences(read_lock(left), read_lock(right));
+  const json left_stages = read_stages(left);
+  const json right_stages = read_stages(right);
+  for (const auto& [name, stage] : left_stages.items()) {
+    const std::string key = stage.value("key", "");
+    if (!key.empty() && right_stages.contains(name) &&
+        right_stages.at(name).value("key", "") == key) {
+      difference.same_stages.push_back(name);
+    }
+  }
+  // All metrics, also those that are equal: a reader wants to see that they are.
+  const json left_means = means(left_stages);
+  const json right_means = means(right_stages);
+  for (const auto& [name, value] : left_means.items()) {
+    difference.results.push_back({name, value, right_means.value(name, json())});
+  }
+  for (const auto& [name, value] : right_means.items()) {
+    if (!left_means.contains(name)) {
+      difference.results.push_back({name, nullptr, value});
+    }
+  }
+  return difference;
+}
+
+std::vector<ReportTable> difference_tables(const RunDifference& difference,
+                                           const std::string& left, const std::string& right) {
+  ReportTable configuration{"configuration", {"key", left, right}, {false, false, false}, {}};
+  for (const Difference& one : difference.configuration) {
+    configuration.rows.push_back({one.path, short_text(one.left), short_text(one.right)});
+  }
+  ReportTable results{
+      "results", {"metric", left, right, "difference"}, {false, true, true, true}, {}};
+  for (const Difference& one : difference.results) {
+    const bool both = one.left.is_number() && one.right.is_number();
+    results.rows.push_back(
+        {one.path, number_text(one.left), number_text(one.right),
+         both ? fmt::format("{:+.4f}", one.right.get<double>() - one.left.get<double>()) : "–"});
+  }
+  return {std::move(configuration), std::move(results)};
+}
+
+}  // namespace bissl

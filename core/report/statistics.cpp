@@ -1,0 +1,105 @@
+#include "report/statistics.h"
+
+#include "bissl/error.h"
+#include "bissl/random.h"
+
+#include <boost/math/distributions/students_t.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace bissl {
+namespace {
+
+constexpr size_t most_exact_pairs = 20;
+constexpr int64_t random_patterns = 100000;
+
+double mean_of(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+void refuse_none(const std::vector<double>& values) {
+  if (values.empty()) {
+    fail_run("statistics of no values were asked for");
+  }
+}
+
+/// Rounding must not decide whether a sum is as far from 0 as the observed one.
+constexpr double slack = 1e-12;
+
+}  // namespace
+
+Estimate estimate(const std::vector<double>& values) {
+  refuse_none(values);
+  Estimate result;
+  result.count = static_cast<int64_t>(values.size());
+  result.mean = mean_of(values);
+  if (values.size() > 1) {
+    double squares = 0;
+    for (const double value : values) {
+      squares += (value - result.mean) * (value - result.mean);
+    }
+    const auto count = static_cast<double>(values.size());
+    result.std = std::sqrt(squares / (count - 1));
+    const boost::math::students_t t(count - 1);
+    result.half = boost::math::quantile(t, 0.975) * *result.std / std::sqrt(count);
+  }
+  return result;
+}
+
+SignFlipTest sign_flip_test(const std::vector<double>& differences) {
+  refuse_none(differences);
+  double size = 0;
+  for (const double difference : differences) {
+    size += std::abs(difference);
+  }
+  const double observed = std::abs(std::accumulate(differences.begin(), differences.end(), 0.0));
+  const double bar = observed - slack * size;
+  const size_t count = differences.size();
+  SignFlipTest test;
+  if (count <= most_exact_pairs) {
+    const uint64_t patterns = uint64_t{1} << count;
+    uint64_t as_far = 0;
+    for (uint64_t pattern = 0; pattern < patterns; ++pattern) {
+      double sum = 0;
+      for (size_t i = 0; i < count; ++i) {
+        sum += (pattern >> i & 1) != 0 ? differences[i] : -differences[i];
+      }
+      as_far += std::abs(sum) >= bar ? 1 : 0;
+    }
+    test.p = static_cast<double>(as_far) / static_cast<double>(patterns);
+    test.least = 2.0 / static_cast<double>(patterns);
+    return test;
+  }
+  RandomStream stream(0, "report/sign-flips");
+  int64_t as_far = 1;
+  for (int64_t pattern = 0; pattern < random_patterns; ++pattern) {
+    double sum = 0;
+    for (const double difference : differences) {
+      sum += (stream.bits32() & 1) != 0 ? difference : -difference;
+    }
+    as_far += std::abs(sum) >= bar ? 1 : 0;
+  }
+  test.exact = false;
+  test.p = static_cast<double>(as_far) / static_cast<double>(random_patterns + 1);
+  test.least = 1.0 / static_cast<double>(random_patterns + 1);
+  return test;
+}
+
+std::vector<double> holm(const std::vector<double>& p_values) {
+  std::vector<size_t> order(p_values.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(),
+            [&](size_t left, size_t right) { return p_values[left] < p_values[right]; });
+  std::vector<double> adjusted(p_values.size());
+  double highest = 0;
+  for (size_t rank = 0; rank < order.size(); ++rank) {
+    const double factor = static_cast<double>(order.size() - rank);
+    highest = std::max(highest, std::min(1.0, factor * p_values[order[rank]]));
+    adjusted[order[rank]] = highest;
+  }
+  return adjusted;
+}
+
+}  // namespace bissl

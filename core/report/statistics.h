@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace bissl {
+
+/// A mean with what is known of it.
+struct Estimate {
+  int64_t count = 0;
+  double mean = 0;
+  std::optional<double> std;   ///< sample standard deviation; none for one value
+  std::optional<double> half;  ///< half of the 95 % interval of Student's t; none for one value
+
+  std::optional<double> low() const { return half ? std::optional(mean - *half) : std::nullopt; }
+  std::optional<double> high() const { return half ? std::optional(mean + *half) : std::nullopt; }
+};
+
+/// Mean, sample standard deviation and the interval mean ± t(0.975, n − 1)·s/√n. `values` must not
+/// be empty.
+Estimate estimate(const std::vector<double>& values);
+
+/// What differences of pairs say against the hypothesis that their signs are chance.
+struct SignFlipTest {
+  double p = 1;        ///< two-sided
+  bool exact = true;   ///< all 2ⁿ sign patterns were counted; otherwise 100 000 random ones
+  double least = 1;    ///< the smallest p that as many pairs can give
+};
+
+/// Fisher's permutation test for pairs (The Design of Experiments, 1935, section 21): the share of
+/// sign patterns under which the mean is at least as far from 0 as it is. Exact up to 20 pairs;
+/// beyond, random patterns from a fixed stream, with the observed one counted. `differences` must
+/// not be empty.
+SignFlipTest sign_flip_test(const std::vector<double>& differences);
+
+/// Holm's step-down adjustment for several tests (Scandinavian Journal of Statistics 6, 1979), in
+/// the order given.
+std::vector<double> holm(const std::vector<double>& p_values);
+
+}  // namespace bissl

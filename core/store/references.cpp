@@ -1,0 +1,105 @@
+#include "store/references.h"
+
+#include "bissl/error.h"
+#include "store/posix_file.h"
+
+#include <algorithm>
+
+namespace bissl {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Notes the stages that links in a run's folder lead to.
+void note_links(const fs::path& run, const std::string& name, References& references) {
+  std::error_code ignored;
+  for (fs::directory_iterator item(run, ignored), end; item != end; item.increment(ignored)) {
+    if (item->is_symlink(ignored)) {
+      const std::string target = fs::read_symlink(item->path(), ignored).filename().string();
+      references.users[target.substr(0, target.find('.'))].push_back(name);
+    }
+  }
+}
+
+/// All stages that a sweep plans: a search's draws have no run folders.
+void note_plan(const fs::path& sweep, const std::string& name, References& references) {
+  constexpr uint64_t limit = uint64_t{1} << 30;
+  std::error_code ignored;
+  if (!fs::exists(sweep / "plan.json", ignored)) {
+    return;
+  }
+  try {
+    const auto plan = nlohmann::json::parse(read_whole(sweep / "plan.json", limit), nullptr,
+                                            /*allow_exceptions=*/false);
+    for (const auto& node : plan.value("nodes", nlohmann::json::array())) {
+      references.users[node.value("key", "")].push_back(name);
+    }
+  } catch (const std::exception&) {
+    // Not readable: its cells' links still count.
+  }
+}
+
+}  // namespace
+
+const std::vector<std::string>& References::of(const std::string& key) const {
+  static const std::vector<std::string> nobody;
+  const auto found = users.find(key);
+  return found == users.end() ? nobody : found->second;
+}
+
+References find_references(const fs::path& out) {
+  References references;
+  std::error_code ignored;
+  for (fs::directory_iterator run(out, ignored), end; run != end; run.increment(ignored)) {
+    const std::string name = run->path().filename().string();
+    if (name.starts_with('.') || !run->is_directory(ignored)) {
+      continue;
+    }
+    note_links(run->path(), name, references);
+    note_plan(run->path(), name, references);
+    for (fs::directory_iterator cell(run->path() / "cells", ignored), last; cell != last;
+         cell.increment(ignored)) {
+      note_links(cell->path(), name + "/cells/" + cell->path().filename().string(), references);
+    }
+  }
+  return references;
+}
+
+std::optional<NearestEntry> nearest_entry(const nlohmann::json& description,
+                                          const std::vector<StoreEntry>& entries) {
+  std::optional<NearestEntry> nearest;
+  for (const StoreEntry& entry : entries) {
+    if (entry.state != StoreEntry::State::finished || !entry.description.is_object() ||
+        entry.description.value("kind", "") != description.value("kind", "")) {
+      continue;
+    }
+    std::vector<Difference> found = differences(description, entry.description);
+    if (!nearest || found.size() < nearest->differences.size()) {
+      nearest = NearestEntry{entry, std::move(found)};
+    }
+  }
+  return nearest;
+}
+
+std::string readable_path(const std::string& path) {
+  std::string result;
+  size_t begin = 0;
+  bool structure = true;  // the next part may be one of the description's own words
+  while (begin <= path.size()) {
+    const size_t dot = std::min(path.find('.', begin), path.size());
+    const std::string part = path.substr(begin, dot - begin);
+    const bool own = part == "table" || part == "values" || part == "components" ||
+                     part == "tables" || part == "dataset" || part == "selection" ||
+                     part == "source";
+    if (!own || !structure) {
+      result += (result.empty() ? "" : ".") + part;
+      structure = true;
+    } else if (part == "values") {
+      structure = false;  // what follows is a parameter's name, whatever it is
+    }
+    begin = dot + 1;
+  }
+  return result.empty() ? path : result;
+}
+
+}  // namespace bissl

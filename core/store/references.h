@@ -1,0 +1,38 @@
+#pragma once
+
+#include "store/difference.h"
+#include "store/stage_store.h"
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace bissl {
+
+/// Who refers to which stage of a store.
+struct References {
+  std::map<std::string, std::vector<std::string>> users;  ///< by key: runs, cells, sweeps
+
+  /// Nobody: an empty list.
+  const std::vector<std::string>& of(const std::string& key) const;
+};
+
+/// Looks through the run folders and sweep folders below `out`: links into the store, and the plans
+/// of sweeps.
+References find_references(const std::filesystem::path& out);
+
+/// The finished stage of the same kind whose description differs least from this one.
+struct NearestEntry {
+  StoreEntry entry;
+  std::vector<Difference> differences;  ///< left: the description given
+};
+std::optional<NearestEntry> nearest_entry(const nlohmann::json& description,
+                                          const std::vector<StoreEntry>& entries);
+
+/// A path of a stage's description as a user would write it: "hypergradient.damping" for
+/// "table.components.hypergradient.values.damping".
+std::string readable_path(const std::string& path);
+
+}  // namespace bissl
