@@ -192,7 +192,8 @@ int run_program(int count, char** arguments) {
   add_pipeline_arguments(*run, line);
   CLI::App* check = app.add_subcommand("check", "check a pipeline without training");
   add_pipeline_arguments(*check, line);
-  CLI::App* sweep = app.add_subcommand("sweep", "run an ablation: a grid of pipelines that share stages");
+  CLI::App* sweep =
+      app.add_subcommand("sweep", "run an ablation: a grid of pipelines that share stages");
   add_sweep_arguments(*sweep, line);
   CLI::App* report = app.add_subcommand("report", "tables and plots of a sweep or of runs");
   add_report_arguments(*report, line);

@@ -42,9 +42,9 @@ int run_report(const ReportArguments& arguments, std::ostream& out, std::ostream
   } else {
     out << to_terminal(report);
   }
-  const std::filesystem::path folder =
-      !arguments.to.empty() || arguments.folders.size() > 1 ? arguments.to
-                                                            : arguments.folders.front();
+  const std::filesystem::path folder = !arguments.to.empty() || arguments.folders.size() > 1
+                                           ? arguments.to
+                                           : arguments.folders.front();
   if (folder.empty()) {
     err << "no files are written for several runs unless --to names a folder\n";
     return exit_done;

@@ -45,9 +45,9 @@ double age_in_days(const StoreEntry& entry) {
 
 std::string age_text(const StoreEntry& entry) {
   const double days = age_in_days(entry);
-  return days >= 1      ? fmt::format("{:.0f} d", days)
+  return days >= 1         ? fmt::format("{:.0f} d", days)
          : days >= 1. / 24 ? fmt::format("{:.0f} h", days * 24)
-                        : fmt::format("{:.0f} min", days * 1440);
+                           : fmt::format("{:.0f} min", days * 1440);
 }
 
 nlohmann::json to_json(const StoreEntry& entry, const References& references) {
@@ -121,8 +121,9 @@ int run_store_list(const PipelineArguments& arguments, std::ostream& out) {
                                       : users[0]});
     bytes += entry.bytes;
   }
-  out << table.text() << fmt::format("\n{}: {} entries, {}\n", store.root().string(),
-                                     entries.size(), size_text(bytes));
+  out << table.text()
+      << fmt::format("\n{}: {} entries, {}\n", store.root().string(), entries.size(),
+                     size_text(bytes));
   return exit_done;
 }
 
@@ -145,10 +146,10 @@ int run_store_explain(const PipelineArguments& arguments, PluginSearch& plugins,
     nlohmann::json item = {{"stage", stage.name}, {"key", identity.key}, {"in_store", found}};
     if (!arguments.json) {
       out << fmt::format("{}: {} {}\n", stage.name, identity.key.substr(0, 8),
-                         found                          ? "is in the store"
+                         found                            ? "is in the store"
                          : store.is_running(identity.key) ? "is being computed"
-                         : store.is_begun(identity.key) ? "was begun and is not finished"
-                                                        : "is not in the store")
+                         : store.is_begun(identity.key)   ? "was begun and is not finished"
+                                                          : "is not in the store")
           << (found ? "" : explain(identity, entries, stage.from));
       continue;
     }
@@ -196,9 +197,10 @@ int run_store_verify(const PipelineArguments& arguments, std::ostream& out, std:
 int run_store_prune(const PipelineArguments& arguments, const StoreArguments& prune,
                     std::ostream& out) {
   if (!prune.unused && !prune.damaged && !prune.abandoned) {
-    fail_input("say what to remove: --unused (no run and no sweep below {} refers to it), "
-               "--damaged, --abandoned, or several of them",
-               arguments.out.string());
+    fail_input(
+        "say what to remove: --unused (no run and no sweep below {} refers to it), "
+        "--damaged, --abandoned, or several of them",
+        arguments.out.string());
   }
   StageStore store = open_store(arguments);
   const References references = find_references(arguments.out);

@@ -116,9 +116,10 @@ bool SweepCommand::make() {
   }
   folder_ = arguments_.out / planned_.plan->name;
   if (fs::exists(folder_ / "pipeline.lock.toml")) {
-    fail_input("{} is the folder of a run, not of a sweep: give the sweep another name, by name = "
-               "\"…\" in {}",
-               folder_.string(), arguments_.file.string());
+    fail_input(
+        "{} is the folder of a run, not of a sweep: give the sweep another name, by name = "
+        "\"…\" in {}",
+        folder_.string(), arguments_.file.string());
   }
   return true;
 }
@@ -171,9 +172,10 @@ std::optional<Claim> SweepCommand::begin(SweepState& state) {
     return claim;
   }
   if (load_plan(folder_).to_json().dump() != plan) {
-    fail_input("{} runs the sweep {} with another plan. Wait for it, or give this one another "
-               "name",
-               claim_owner(folder_ / "sweep.lock", {}), folder_.string());
+    fail_input(
+        "{} runs the sweep {} with another plan. Wait for it, or give this one another "
+        "name",
+        claim_owner(folder_ / "sweep.lock", {}), folder_.string());
   }
   err_ << fmt::format("{} runs this sweep already: helping it\n",
                       claim_owner(folder_ / "sweep.lock", {}));
@@ -183,10 +185,17 @@ std::optional<Claim> SweepCommand::begin(SweepState& state) {
 std::vector<std::string> SweepCommand::worker_command() const {
   std::vector<std::string> command = {fs::read_symlink("/proc/self/exe").string()};
   command.insert(command.end(), sweep_.common.begin(), sweep_.common.end());
-  const std::vector<std::string> own = {
-      "sweep", "--worker", folder_.string(), "--out", arguments_.out.string(), "--device",
-      arguments_.device, "--threads", fmt::format("{}", threads_per_job()), "--attempts",
-      fmt::format("{}", sweep_.attempts)};
+  const std::vector<std::string> own = {"sweep",
+                                        "--worker",
+                                        folder_.string(),
+                                        "--out",
+                                        arguments_.out.string(),
+                                        "--device",
+                                        arguments_.device,
+                                        "--threads",
+                                        fmt::format("{}", threads_per_job()),
+                                        "--attempts",
+                                        fmt::format("{}", sweep_.attempts)};
   command.insert(command.end(), own.begin(), own.end());
   if (sweep_.stop_on_failure) {
     command.emplace_back("--stop-on-failure");
@@ -202,9 +211,7 @@ void SweepCommand::compute(SweepState& state) {
 }
 
 int SweepCommand::submit(SweepState& state) {
-  {
-    const std::optional<Claim> claim = begin(state);
-  }
+  { const std::optional<Claim> claim = begin(state); }
   const std::string job = submit_slurm({.name = planned_.plan->name,
                                         .tasks = sweep_.jobs,
                                         .threads = std::max(1, arguments_.threads),

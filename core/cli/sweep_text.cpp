@@ -126,8 +126,8 @@ std::string summary_text(SweepState& state) {
   const size_t excluded = state.plan().excluded;
   return fmt::format("{}: {} cells{}; {} stages instead of {} without sharing; {} in the store\n",
                      state.plan().name, state.plan().cells.size(),
-                     excluded > 0 ? fmt::format(" ({} excluded)", excluded) : "", keys.size(),
-                     uses, count_done(state, keys));
+                     excluded > 0 ? fmt::format(" ({} excluded)", excluded) : "", keys.size(), uses,
+                     count_done(state, keys));
 }
 
 std::string plan_text(SweepState& state, const SweepEstimate& estimate, int jobs) {

@@ -19,7 +19,8 @@ class DatasetCache {
 };
 
 /// The data sources of a pipeline, each opened when it is first asked for. Sources that name the
-/// same dataset with the same parameters share one instance, as do pipelines that share a cache. For one thread.
+/// same dataset with the same parameters share one instance, as do pipelines that share a cache.
+/// For one thread.
 class DataCatalog {
  public:
   explicit DataCatalog(const Pipeline& pipeline,

@@ -164,9 +164,8 @@ void DataView::choose_per_class(const SelectionOptions& selection) {
                  present);
     }
     const auto seed = static_cast<uint64_t>(selection.subset_seed);
-    const std::vector<int64_t> drawn =
-        draw(RandomStream(seed, "data/per_class", 0, own_label[label]), by_class[label], count,
-             skip);
+    const std::vector<int64_t> drawn = draw(
+        RandomStream(seed, "data/per_class", 0, own_label[label]), by_class[label], count, skip);
     indices_.insert(indices_.end(), drawn.begin(), drawn.end());
   }
   std::sort(indices_.begin(), indices_.end());

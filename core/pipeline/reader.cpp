@@ -57,7 +57,7 @@ class PipelineReader {
       read_data(*root);
       read_model(*root);
       read_stages(*root);
-      if (diagnostics_.errors() == 0) {
+      if (diagnostics_.errors() == 0 && request_.warn_of_unused_data) {
         warn_about_unused_data(*root);
       }
     }

@@ -22,6 +22,8 @@ struct ReadRequest {
   /// What the file says, where that is known already: then nothing is read from `file`, which
   /// serves for messages, and overrides must be empty.
   std::optional<ConfigNode> root = std::nullopt;
+  /// Whether to warn of data sources that no stage uses.
+  bool warn_of_unused_data = true;
 };
 
 struct ReadResult {

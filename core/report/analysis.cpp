@@ -130,8 +130,7 @@ std::vector<CellSummary> summarise(const ReportData& data) {
     }
   }
   const Values values = values_of(data, first);
-  const Values reference =
-      data.reference.empty() ? Values{} : values_of(data, data.reference);
+  const Values reference = data.reference.empty() ? Values{} : values_of(data, data.reference);
   const auto baseline = values.find(baseline_of(data));
   std::vector<CellSummary> result;
   for (auto& [choices, cell] : cells) {

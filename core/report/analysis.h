@@ -22,7 +22,7 @@ struct Comparison {
 struct CellSummary {
   std::vector<size_t> choices;
   std::map<std::string, Estimate> metrics;
-  std::vector<double> values;           ///< of the first metric
+  std::vector<double> values;              ///< of the first metric
   std::optional<Comparison> to_baseline;   ///< none for the baseline itself, and without pairs
   std::optional<Comparison> to_reference;  ///< the first metric minus the reference
 };

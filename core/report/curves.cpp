@@ -106,9 +106,8 @@ std::vector<Bundle> bundle(const ReportData& data, const std::vector<const Stage
   const auto join_shared = [](std::vector<Bundle> bundles) {
     std::vector<Bundle> joined;
     for (Bundle& one : bundles) {
-      const auto same = std::find_if(joined.begin(), joined.end(), [&](const Bundle& other) {
-        return other.keys == one.keys;
-      });
+      const auto same = std::find_if(joined.begin(), joined.end(),
+                                     [&](const Bundle& other) { return other.keys == one.keys; });
       if (same == joined.end()) {
         joined.push_back(std::move(one));
       } else {
@@ -120,8 +119,8 @@ std::vector<Bundle> bundle(const ReportData& data, const std::vector<const Stage
     }
     return joined;
   };
-  std::vector<Bundle> bundles = join_shared(bundles_by(
-      stages, [&](const StageTiming& stage) { return data.label(stage.choices); }));
+  std::vector<Bundle> bundles = join_shared(
+      bundles_by(stages, [&](const StageTiming& stage) { return data.label(stage.choices); }));
   if (bundles.size() > most && !data.axes.empty()) {
     bundles = join_shared(bundles_by(stages, [&](const StageTiming& stage) {
       return data.axes.front().labels.at(stage.choices.front());

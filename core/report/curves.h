@@ -10,7 +10,7 @@ namespace bissl {
 /// A loss over the steps of a stage, averaged over repetitions.
 struct Curve {
   std::string label;
-  std::vector<double> steps;   ///< the middle of each bin
+  std::vector<double> steps;  ///< the middle of each bin
   std::vector<double> values;
 };
 

@@ -57,22 +57,19 @@ class Svg {
   explicit Svg(double height) : height_(height) {}
 
   void line(double x1, double y1, double x2, double y2, const std::string& style) {
-    body_ += fmt::format(
-        R"(<line class="{}" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>)"
-        "\n",
-        style, x1, y1, x2, y2);
+    body_ += fmt::format(R"(<line class="{}" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>)"
+                         "\n",
+                         style, x1, y1, x2, y2);
   }
   void text(double x, double y, const std::string& words, const std::string& style) {
     body_ += fmt::format(R"(<text class="{}" x="{:.1f}" y="{:.1f}">{}</text>)"
                          "\n",
                          style, x, y, escaped(words));
   }
-  void circle(double x, double y, double radius, const std::string& style,
-              const std::string& tip) {
-    body_ += fmt::format(
-        R"(<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="{:.1f}"{}>{}</circle>)"
-        "\n",
-        style, x, y, radius, tip_attribute(tip), tip_title(tip));
+  void circle(double x, double y, double radius, const std::string& style, const std::string& tip) {
+    body_ += fmt::format(R"(<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="{:.1f}"{}>{}</circle>)"
+                         "\n",
+                         style, x, y, radius, tip_attribute(tip), tip_title(tip));
   }
   void rectangle(double x, double y, double w, double h, const std::string& style,
                  const std::string& tip) {
@@ -162,8 +159,7 @@ double label_space(const std::vector<std::string>& labels) {
 
 void draw_interval(Svg& svg, const IntervalRow& row, const Scale& scale, double y) {
   for (const double point : row.points) {
-    svg.circle(scale(point), y, 3.5, "point",
-               fmt::format("{}: {:.5g}", row.label, point));
+    svg.circle(scale(point), y, 3.5, "point", fmt::format("{}: {:.5g}", row.label, point));
   }
   if (row.low && row.high) {
     svg.line(scale(*row.low), y, scale(*row.high), y, "interval");
@@ -171,8 +167,7 @@ void draw_interval(Svg& svg, const IntervalRow& row, const Scale& scale, double 
     svg.line(scale(*row.high), y - 4, scale(*row.high), y + 4, "interval");
   }
   if (row.mean) {
-    svg.rectangle(scale(*row.mean) - 4, y - 4, 8, 8, row.baseline ? "mean base" : "mean",
-                  row.tip);
+    svg.rectangle(scale(*row.mean) - 4, y - 4, 8, 8, row.baseline ? "mean base" : "mean", row.tip);
   }
 }
 
@@ -316,9 +311,9 @@ Plot line_plot(const std::string& name, const std::string& title, const std::str
     }
     svg.polyline(points, Svg::series_class(i) + " curve");
     for (size_t k = 0; k < points.size(); ++k) {
-      svg.circle(points[k].first, points[k].second, 4.5, Svg::series_class(i) + " dot",
-                 fmt::format("{}\nstep {:.0f}: {:.5g}", lines[i].label, lines[i].x[k],
-                             lines[i].y[k]));
+      svg.circle(
+          points[k].first, points[k].second, 4.5, Svg::series_class(i) + " dot",
+          fmt::format("{}\nstep {:.0f}: {:.5g}", lines[i].label, lines[i].x[k], lines[i].y[k]));
     }
   }
   if (lines.size() > 1) {

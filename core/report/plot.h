@@ -10,7 +10,7 @@ namespace bissl {
 /// viewers show on hover, and as data-tip, for a page's own script. Colours come from the page's
 /// style sheet (plot_style), of which an SVG file holds a copy, in light and dark.
 struct Plot {
-  std::string name;   ///< for file names
+  std::string name;  ///< for file names
   std::string title;
   std::string svg;
 };
@@ -28,7 +28,7 @@ struct IntervalRow {
   std::optional<double> mean;
   std::optional<double> low;
   std::optional<double> high;
-  std::string tip;       ///< for the mean
+  std::string tip;  ///< for the mean
   bool baseline = false;
   bool heading = false;  ///< only a label
 };

@@ -16,8 +16,8 @@ std::string terminal_table(const ReportTable& table) {
   std::vector<TextTable::Column> columns;
   columns.reserve(table.columns.size());
   for (size_t i = 0; i < table.columns.size(); ++i) {
-    columns.push_back({table.columns[i], table.numbers[i] ? TextTable::Align::right
-                                                          : TextTable::Align::left});
+    columns.push_back(
+        {table.columns[i], table.numbers[i] ? TextTable::Align::right : TextTable::Align::left});
   }
   TextTable text(columns);
   for (const auto& row : table.rows) {
@@ -54,8 +54,8 @@ std::string markdown_table(const ReportTable& table) {
 
 std::string html_table(const ReportTable& table) {
   const auto cell = [&](const char* tag, size_t column, const std::string& text) {
-    return fmt::format("<{0}{1}>{2}</{0}>", tag,
-                       table.numbers[column] ? " class=\"number\"" : "", escaped(text));
+    return fmt::format("<{0}{1}>{2}</{0}>", tag, table.numbers[column] ? " class=\"number\"" : "",
+                       escaped(text));
   };
   std::string text = "<div class=\"scroll\"><table>\n<thead><tr>";
   for (size_t i = 0; i < table.columns.size(); ++i) {
@@ -161,8 +161,8 @@ std::string to_html(const Report& report) {
       body += fmt::format("<p>{}</p>\n", escaped(paragraph));
     }
     for (const Plot& plot : section.plots) {
-      body += fmt::format("<figure><figcaption>{}</figcaption>\n{}</figure>\n",
-                          escaped(plot.title), plot.svg);
+      body += fmt::format("<figure><figcaption>{}</figcaption>\n{}</figure>\n", escaped(plot.title),
+                          plot.svg);
     }
     for (const ReportTable& table : section.tables) {
       body += html_table(table);

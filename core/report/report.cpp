@@ -15,7 +15,7 @@ namespace {
 
 std::string number(double value) {
   const double size = std::abs(value);
-  return size != 0 && (size < 1e-3 || size >= 1e5) ? fmt::format("{:.3g}", value)
+  return size != 0 && (size < 5e-5 || size >= 1e5) ? fmt::format("{:.3g}", value)
                                                    : fmt::format("{:.4f}", value);
 }
 
@@ -28,7 +28,9 @@ std::string interval(const Estimate& estimate) {
                        : "–";
 }
 
-std::string p_text(double p) { return p < 0.001 ? fmt::format("{:.1e}", p) : fmt::format("{:.3f}", p); }
+std::string p_text(double p) {
+  return p < 0.001 ? fmt::format("{:.1e}", p) : fmt::format("{:.3f}", p);
+}
 
 std::string tip_of(const std::string& label, const Estimate& estimate) {
   std::string text = fmt::format("{}\nmean {} of {}", label, number(estimate.mean), estimate.count);
@@ -85,9 +87,9 @@ void add_columns(ReportTable& table, const std::vector<std::string>& names) {
 ReportSection cells_section(const ReportData& data, const std::vector<CellSummary>& cells) {
   ReportSection section;
   section.title = "Cells";
-  section.paragraphs.push_back(fmt::format(
-      "Repetitions are {}. The interval is Student's, at 95 %, over the repetitions.",
-      data.replicates));
+  section.paragraphs.push_back(
+      fmt::format("Repetitions are {}. The interval is Student's, at 95 %, over the repetitions.",
+                  data.replicates));
   std::vector<IntervalRow> rows;
   for (const CellSummary& cell : cells) {
     const auto first = cell.metrics.find(data.metrics.front());
@@ -166,8 +168,8 @@ ReportSection comparison_section(const ReportData& data, const std::vector<CellS
     const std::vector<std::string> numbers = comparison_cells(*comparison);
     row.insert(row.end(), numbers.begin(), numbers.end());
     table.rows.push_back(std::move(row));
-    rows.push_back(row_of(data.label(cell.choices), comparison->difference,
-                          comparison->differences, false));
+    rows.push_back(
+        row_of(data.label(cell.choices), comparison->difference, comparison->differences, false));
   }
   if (all.empty()) {
     return section;
@@ -330,8 +332,8 @@ ReportSection cost_section(const ReportData& data) {
       "of its stages. Memory is the highest resident memory of the process during the stage, the "
       "program and the data included.",
       total, all_uses));
-  section.plots.push_back(bar_plot("seconds", "Seconds of each cell's stages", "seconds", names,
-                                   bars));
+  section.plots.push_back(
+      bar_plot("seconds", "Seconds of each cell's stages", "seconds", names, bars));
   section.tables = {std::move(stages), std::move(cells)};
   return section;
 }
@@ -392,10 +394,10 @@ Report build_report(const ReportData& data) {
   };
   add(cells_section(data, cells));
   if (!data.reference.empty()) {
-    add(comparison_section(
-        data, cells, &CellSummary::to_reference, "reference", "Against the reference",
-        fmt::format("{} minus {}, within each repetition of a cell.", data.metrics.front(),
-                    data.reference)));
+    add(comparison_section(data, cells, &CellSummary::to_reference, "reference",
+                           "Against the reference",
+                           fmt::format("{} minus {}, within each repetition of a cell.",
+                                       data.metrics.front(), data.reference)));
   }
   std::vector<std::string> baseline;
   for (const ReportAxis& axis : data.axes) {
@@ -441,8 +443,8 @@ nlohmann::json report_json(const ReportData& data) {
   for (const MissingCell& cell : data.missing) {
     missing.push_back({{"cell", cell.id}, {"cause", cell.cause}});
   }
-  return {{"title", data.title},     {"metrics", data.metrics}, {"reference", data.reference},
-          {"cells", cells},          {"effects", effects},      {"missing", missing}};
+  return {{"title", data.title}, {"metrics", data.metrics}, {"reference", data.reference},
+          {"cells", cells},      {"effects", effects},      {"missing", missing}};
 }
 
 ReportTable observations_table(const ReportData& data) {

@@ -1,7 +1,6 @@
 #include "report/results.h"
 
 #include "bissl/error.h"
-#include "plugins/spelling.h"
 #include "store/posix_file.h"
 
 #include <fmt/format.h>
@@ -53,26 +52,33 @@ MetricName split(const std::string& name) {
   const size_t last = name.rfind('.');
   const size_t middle = last == std::string::npos || last == 0 ? last : name.rfind('.', last - 1);
   if (last == std::string::npos || middle == std::string::npos) {
-    fail_input("\"{}\" is no metric of a sweep: \"STAGE.DATA.METRIC\" was expected, such as "
-               "\"finetune.test.top1\"",
-               name);
+    fail_input(
+        "\"{}\" is no metric of a sweep: \"STAGE.DATA.METRIC\" was expected, such as "
+        "\"finetune.test.top1\"",
+        name);
   }
   return {name.substr(0, middle), name.substr(middle + 1, last - middle - 1),
           name.substr(last + 1)};
 }
 
-void add_timings(ReportData& data, const json& stages, const fs::path& folder,
-                 const std::vector<size_t>& choices, const std::string& replicate) {
-  for (const auto& [name, stage] : stages.items()) {
-    data.stages.push_back({.choices = choices,
-                           .replicate = replicate,
-                           .stage = name,
-                           .kind = stage.value("kind", ""),
-                           .key = stage.value("key", ""),
-                           .folder = folder / name,
-                           .seconds = number_at(stage, {"seconds"}).value_or(0),
-                           .peak_memory_bytes =
-                               number_at(stage, {"peak_memory_bytes"}).value_or(0)});
+/// In the order of `names`; results.json has the stages in that of the alphabet.
+void add_timings(ReportData& data, const json& stages, const std::vector<std::string>& names,
+                 const fs::path& folder, const std::vector<size_t>& choices,
+                 const std::string& replicate) {
+  for (const std::string& name : names) {
+    if (!stages.contains(name)) {
+      continue;
+    }
+    const json& stage = stages.at(name);
+    data.stages.push_back(
+        {.choices = choices,
+         .replicate = replicate,
+         .stage = name,
+         .kind = stage.value("kind", ""),
+         .key = stage.value("key", ""),
+         .folder = folder / name,
+         .seconds = number_at(stage, {"seconds"}).value_or(0),
+         .peak_memory_bytes = number_at(stage, {"peak_memory_bytes"}).value_or(0)});
   }
 }
 
@@ -86,16 +92,23 @@ class SweepReader {
     try {
       read_axes();
       read_metrics();
+      for (const json& unit : plan_.at("units")) {
+        for (const json& stage : unit.at("stages")) {
+          const auto name = stage.at(0).get<std::string>();
+          if (std::find(stage_names_.begin(), stage_names_.end(), name) == stage_names_.end()) {
+            stage_names_.push_back(name);
+          }
+        }
+      }
       for (const json& cell : plan_.at("cells")) {
         read_cell(cell);
       }
     } catch (const json::exception& error) {
       fail_input("{} is not a sweep's plan: {}", (folder_ / "plan.json").string(), error.what());
     }
-    data_.replicates = seed_axis_ ? "seeds"
-                       : by_repeats_
-                           ? "fine-tuning repeats, which share what comes before them"
-                           : "single runs";
+    data_.replicates = seed_axis_    ? "seeds"
+                       : by_repeats_ ? "fine-tuning repeats, which share what comes before them"
+                                     : "single runs";
     return std::move(data_);
   }
 
@@ -139,12 +152,12 @@ class SweepReader {
     std::string replicate = "run";
     if (seed_axis_) {
       const size_t seed = choices.at(*seed_axis_);
-      replicate = fmt::format(
-          "seed {}", plan_.at("axes")[*seed_axis_].at("labels")[seed].get<std::string>());
+      replicate = fmt::format("seed {}",
+                              plan_.at("axes")[*seed_axis_].at("labels")[seed].get<std::string>());
       choices.erase(choices.begin() + static_cast<long>(*seed_axis_));
     }
     const json& stages = results.at("stages");
-    add_timings(data_, stages, folder, choices, replicate);
+    add_timings(data_, stages, stage_names_, folder, choices, replicate);
     add_observations(stages, choices, replicate, folder);
     if (data_.observations.empty() || data_.observations.back().folder != folder ||
         data_.observations.back().metrics.count(data_.metrics.front()) == 0) {
@@ -211,8 +224,7 @@ class SweepReader {
     }
     for (const size_t unit : units) {
       for (const json& stage : plan_.at("units").at(unit).at("stages")) {
-        const fs::path file =
-            folder_ / "state" / (stage.at(1).get<std::string>() + ".failed");
+        const fs::path file = folder_ / "state" / (stage.at(1).get<std::string>() + ".failed");
         if (fs::exists(file)) {
           return fmt::format("{} failed: {}", stage.at(0).get<std::string>(),
                              read_json(file).value("cause", ""));
@@ -226,6 +238,7 @@ class SweepReader {
   json plan_;
   std::string wanted_;
   ReportData data_;
+  std::vector<std::string> stage_names_;  ///< parents first
   std::optional<size_t> seed_axis_;
   bool by_repeats_ = false;
 };
@@ -303,15 +316,17 @@ class RunReader {
         }
         data_.observations.push_back(std::move(observation));
       }
-      add_timings(data_, {{names[i], stage}}, folder, choices, "run");
+      add_timings(data_, stages, {names[i]}, folder, choices, "run");
     }
-    json others = stages;
-    for (const std::string& name : names) {
-      others.erase(name);
+    std::vector<std::string> others;
+    for (const auto& [name, stage] : stages.items()) {
+      if (std::find(names.begin(), names.end(), name) == names.end()) {
+        others.push_back(name);
+      }
     }
     std::vector<size_t> none(data_.axes.size(), 0);
     none.front() = several() ? number : 0;
-    add_timings(data_, others, folder, none, "run");
+    add_timings(data_, stages, others, folder, none, "run");
   }
 
   void order_metrics() {
@@ -365,9 +380,10 @@ ReportData gather(const std::vector<fs::path>& folders, const std::string& metri
       fail_input("{} is a sweep: a sweep is reported on its own", folder.string());
     }
     if (!fs::exists(folder / "results.json")) {
-      fail_input("{} is neither a run's folder (it has no results.json) nor a sweep's (no "
-                 "plan.json)",
-                 folder.string());
+      fail_input(
+          "{} is neither a run's folder (it has no results.json) nor a sweep's (no "
+          "plan.json)",
+          folder.string());
     }
   }
   return RunReader(folders, metric).read();

@@ -19,10 +19,10 @@ struct ReportAxis {
 
 /// One result: a cell's choices, which repetition it is, what was measured.
 struct Observation {
-  std::vector<size_t> choices;           ///< by axis
-  std::string replicate;                 ///< "seed 0", "repeat 1"
+  std::vector<size_t> choices;  ///< by axis
+  std::string replicate;        ///< "seed 0", "repeat 1"
   std::map<std::string, double> metrics;
-  std::filesystem::path folder;          ///< the run folder it is from
+  std::filesystem::path folder;  ///< the run folder it is from
 };
 
 /// One stage of one observation's run.
@@ -50,7 +50,7 @@ struct ReportData {
   std::vector<std::string> metrics;  ///< the first is the one that is compared by
   std::string reference;             ///< a metric that the first is held against; may be empty
   bool maximise = true;
-  std::string replicates;            ///< what the repetitions are, in words
+  std::string replicates;  ///< what the repetitions are, in words
   std::vector<Observation> observations;
   std::vector<StageTiming> stages;
   std::vector<MissingCell> missing;

@@ -47,9 +47,10 @@ json read_lock(const fs::path& folder) {
   constexpr uint64_t limit = 1 << 24;
   const fs::path file = folder / "pipeline.lock.toml";
   if (!fs::exists(file)) {
-    fail_input("{} is no run's folder: it has no pipeline.lock.toml. The cells of a sweep are in "
-               "its folder `cells`",
-               folder.string());
+    fail_input(
+        "{} is no run's folder: it has no pipeline.lock.toml. The cells of a sweep are in "
+        "its folder `cells`",
+        folder.string());
   }
   DiagnosticCollector diagnostics;
   const std::optional<ConfigNode> root =
@@ -119,8 +120,8 @@ RunDifference compare_runs(const fs::path& left, const fs::path& right) {
   return difference;
 }
 
-std::vector<ReportTable> difference_tables(const RunDifference& difference,
-                                           const std::string& left, const std::string& right) {
+std::vector<ReportTable> difference_tables(const RunDifference& difference, const std::string& left,
+                                           const std::string& right) {
   ReportTable configuration{"configuration", {"key", left, right}, {false, false, false}, {}};
   for (const Difference& one : difference.configuration) {
     configuration.rows.push_back({one.path, short_text(one.left), short_text(one.right)});

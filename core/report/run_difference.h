@@ -22,7 +22,7 @@ struct RunDifference {
 RunDifference compare_runs(const std::filesystem::path& left, const std::filesystem::path& right);
 
 /// The differences as tables; `left` and `right` name the columns.
-std::vector<ReportTable> difference_tables(const RunDifference& difference,
-                                           const std::string& left, const std::string& right);
+std::vector<ReportTable> difference_tables(const RunDifference& difference, const std::string& left,
+                                           const std::string& right);
 
 }  // namespace bissl

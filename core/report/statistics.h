@@ -24,9 +24,9 @@ Estimate estimate(const std::vector<double>& values);
 
 /// What differences of pairs say against the hypothesis that their signs are chance.
 struct SignFlipTest {
-  double p = 1;        ///< two-sided
-  bool exact = true;   ///< all 2ⁿ sign patterns were counted; otherwise 100 000 random ones
-  double least = 1;    ///< the smallest p that as many pairs can give
+  double p = 1;       ///< two-sided
+  bool exact = true;  ///< all 2ⁿ sign patterns were counted; otherwise 100 000 random ones
+  double least = 1;   ///< the smallest p that as many pairs can give
 };
 
 /// Fisher's permutation test for pairs (The Design of Experiments, 1935, section 21): the share of

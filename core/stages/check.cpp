@@ -3,6 +3,7 @@
 #include "bissl/error.h"
 #include "models/module_state.h"
 #include "stages/check_bissl.h"
+#include "stages/evaluate.h"
 #include "stages/networks.h"
 #include "stages/options.h"
 #include "stages/probe.h"
@@ -46,17 +47,15 @@ void check_finetune(const StageContext& context, bool measure, StagePlan& plan) 
                               backbone->features(),
                               count(tensors_of(trainable_parameters(backbone->module()))));
   probe.downstream_gradient(*backbone, table, options.data, probe_samples, options.freeze_backbone);
-  const auto test = context.data.open(parse_evaluate(table.table("evaluate")).data);
-  if (test->class_names() != source->data().class_names()) {
-    fail_input("evaluate: the test data has other classes than the training data");
-  }
+  const auto test =
+      evaluation_batches(context, table.table("evaluate"), source->data().class_names(), shape);
   plan.steps = options.repeats * steps_of(options.length, source->samples(), options.batch);
   plan.gradients = plan.steps;
   if (measure) {
-    const double gradient = probe.downstream_gradient(*backbone, table, options.data,
-                                                      options.batch, options.freeze_backbone);
+    const double gradient = probe.downstream_gradient(*backbone, table, options.data, options.batch,
+                                                      options.freeze_backbone);
     // Scoring is a forward pass, about a third of a gradient.
-    const double scored = static_cast<double>(options.repeats * test->size()) /
+    const double scored = static_cast<double>(options.repeats * test->samples()) /
                           static_cast<double>(3 * options.batch);
     plan.seconds = (static_cast<double>(plan.steps) + scored) * gradient;
   }

@@ -35,9 +35,9 @@ class EvaluationMode {
 
 }  // namespace
 
-Metrics evaluate(const StageContext& context, const Table& table, Backbone& backbone,
-                 Downstream& downstream, const std::vector<std::string>& classes,
-                 const ImageShape& shape) {
+std::shared_ptr<BatchSource> evaluation_batches(const StageContext& context, const Table& table,
+                                                const std::vector<std::string>& classes,
+                                                const ImageShape& shape) {
   const EvaluateOptions options = parse_evaluate(table);
   const auto source = make_batches(context, options.data, table.component("augment"),
                                    {options.batch, 1, Order::sequential, 0, "evaluate"});
@@ -55,6 +55,13 @@ Metrics evaluate(const StageContext& context, const Table& table, Backbone& back
         context.stage.name, found.channels, found.height, found.width, shape.channels, shape.height,
         shape.width);
   }
+  return source;
+}
+
+Metrics evaluate(const StageContext& context, const Table& table, Backbone& backbone,
+                 Downstream& downstream, const std::vector<std::string>& classes,
+                 const ImageShape& shape) {
+  const auto source = evaluation_batches(context, table, classes, shape);
   const c10::NoGradGuard no_grad;
   const EvaluationMode mode(backbone.module(), downstream.module());
   const std::unique_ptr<MetricAccumulator> metrics = downstream.metrics();

@@ -103,9 +103,8 @@ StageOutcome Runner::run_one(const Stage& stage) {
       compute_stage({.pipeline = pipeline_,
                      .stage = stage,
                      .data = data_,
-                     .parent = stage.from.empty()
-                                   ? std::nullopt
-                                   : std::optional(finished_.at(stage.from).folder),
+                     .parent = stage.from.empty() ? std::nullopt
+                                                  : std::optional(finished_.at(stage.from).folder),
                      .settings = options_.settings},
                     work);
     }
@@ -189,8 +188,7 @@ nlohmann::json read_stage_results(const std::filesystem::path& folder) {
 std::string lock_text(const Pipeline& pipeline, DataCatalog& data) {
   std::vector<std::pair<std::string, std::string>> notes = {{"torch", TORCH_VERSION}};
   for (const DataSource& source : pipeline.data) {
-    notes.emplace_back("fingerprint of data." + source.name,
-                       data.open(source.name)->fingerprint());
+    notes.emplace_back("fingerprint of data." + source.name, data.open(source.name)->fingerprint());
   }
   return to_lock_toml(pipeline, notes);
 }

@@ -53,7 +53,7 @@ std::string host_name() {
 
 std::string content_of(const ClaimPolicy& policy) {
   return nlohmann::json{
-      {"machine", this_machine(policy)}, {"host", host_name()}, {"process", getpid()}}
+             {"machine", this_machine(policy)}, {"host", host_name()}, {"process", getpid()}}
              .dump() +
          "\n";
 }

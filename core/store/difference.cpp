@@ -64,9 +64,8 @@ std::string short_text(const nlohmann::json& value) {
   if (value.is_null()) {
     return "–";
   }
-  return value.is_string()
-             ? value.get<std::string>()
-             : value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return value.is_string() ? value.get<std::string>()
+                           : value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 }  // namespace bissl

@@ -3,6 +3,7 @@
 #include "pipeline/config_tree.h"
 #include "pipeline/diagnostics.h"
 #include "sweep/random_search.h"
+#include "sweep/settings.h"
 
 #include <cstdint>
 #include <filesystem>
@@ -13,13 +14,6 @@
 
 namespace bissl {
 
-/// A key of the pipeline, as it is written ("stage.bissl.lambda"), with what it is set to.
-struct KeyValue {
-  std::string key;
-  Location at;
-  ConfigNode value;
-};
-
 /// One of the things that a sweep varies: one key, or several that are varied together.
 struct Axis {
   struct Choice {
@@ -27,21 +21,10 @@ struct Axis {
     std::vector<KeyValue> settings;
   };
 
-  std::string name;                ///< short, and unlike that of every other axis
-  std::vector<std::string> keys;   ///< what it sets
-  std::vector<Choice> choices;     ///< with labels that differ
-  bool is_seed = false;            ///< its values are repetitions, not things to compare
-};
-
-/// `[search]`: draws nested in each cell.
-struct SearchSpec {
-  int64_t draws = 0;
-  uint64_t seed = 0;
-  std::string select;        ///< the metric by which a draw is chosen
-  bool maximise = true;
-  bool per_seed = true;      ///< choose for each seed; else at the first seed for all of them
-  std::vector<DrawnKey> keys;
-  std::vector<KeyValue> final;  ///< laid over the chosen draw for its score
+  std::string name;               ///< short, and unlike that of every other axis
+  std::vector<std::string> keys;  ///< what it sets
+  std::vector<Choice> choices;    ///< with labels that differ
+  bool is_seed = false;           ///< its values are repetitions, not things to compare
 };
 
 /// An ablation file, read but not yet held against its pipeline's components.
@@ -61,19 +44,11 @@ struct Ablation {
   std::optional<SearchSpec> search;
 };
 
-/// Reads an ablation file: `pipeline`, `name`, `metric`, `reference`, `goal`, `stages`, `[set]`, `[axes]`,
+/// Reads an ablation file: `pipeline`, `name`, `metric`, `reference`, `goal`, `stages`, `[set]`,
+/// `[axes]`,
 /// `[[zip]]`, `[[exclude]]`, `[baseline]`, `[search]`, and `include` as in pipelines. All faults
 /// are reported together; nothing is returned if there is one.
 std::optional<Ablation> read_ablation(const std::filesystem::path& file,
                                       DiagnosticCollector& diagnostics);
-
-/// Whether `value` has all that `pattern` has: tables by their entries, numbers by their value.
-bool matches(const ConfigNode& value, const ConfigNode& pattern);
-
-/// A tree with nothing but this value at its dotted key; to be merged into a pipeline's.
-ConfigNode tree_of(const KeyValue& setting);
-
-/// The value at a dotted key of a tree, or null.
-const ConfigNode* value_at(const ConfigNode& root, const std::string& dotted);
 
 }  // namespace bissl

@@ -118,8 +118,8 @@ double wall_time(const std::vector<const PlanNode*>& nodes,
       const auto parent = finished.find(node->parent);
       return parent == finished.end() ? 1e300 : parent->second;
     };
-    const auto next = std::min_element(
-        left.begin(), left.end(), [&](const PlanNode* a, const PlanNode* b) {
+    const auto next =
+        std::min_element(left.begin(), left.end(), [&](const PlanNode* a, const PlanNode* b) {
           return std::max(*job, ready_at(a)) < std::max(*job, ready_at(b));
         });
     const double end = std::max(*job, ready_at(*next)) + seconds.at((*next)->key);
@@ -160,8 +160,7 @@ StagePlan Probe::try_stage(const PlanNode& node) {
   DataCatalog data(pipeline, datasets_);
   const Stage& stage = pipeline.stage(node.stage);
   const bool reals_matter = !measure_ && state_.plan().select.empty();
-  const std::string kind =
-      signature(identify(pipeline, stage, data, node.parent), reals_matter);
+  const std::string kind = signature(identify(pipeline, stage, data, node.parent), reals_matter);
   const auto found = tried_.find(kind);
   if (found != tried_.end()) {
     return found->second;

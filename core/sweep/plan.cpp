@@ -29,12 +29,9 @@ json axis_json(const SweepPlan::AxisText& axis) {
 }
 
 json cell_json(const PlanCell& cell) {
-  return {{"id", cell.id},
-          {"choices", cell.choices},
-          {"seed", cell.seed},
-          {"unit", optional_json(cell.unit)},
-          {"trials", cell.trials},
-          {"finals", cell.finals}};
+  return {{"id", cell.id},         {"choices", cell.choices},
+          {"seed", cell.seed},     {"unit", optional_json(cell.unit)},
+          {"trials", cell.trials}, {"finals", cell.finals}};
 }
 
 json node_json(const PlanNode& node) {
@@ -154,16 +151,17 @@ SweepPlan SweepPlan::from_json(const json& json) {
 
 Pipeline read_unit(const PlanUnit& unit, const PipelineSources& sources) {
   DiagnosticCollector diagnostics;
-  std::optional<ConfigNode> root = parse_toml(unit.lock, "the plan's pipeline", diagnostics);
+  std::optional<ConfigNode> root = parse_toml(unit.lock, "pipeline.lock.toml", diagnostics);
   if (!root) {
     fail_input("the sweep's plan holds no pipeline: {}", to_text(diagnostics.sorted("")));
   }
-  ReadResult read = read_pipeline({.file = "the plan's pipeline",
+  ReadResult read = read_pipeline({.file = "pipeline.lock.toml",
                                    .overrides = {},
                                    .components = sources.components,
                                    .stage_kinds = sources.stage_kinds,
                                    .data_selection = sources.data_selection,
-                                   .root = std::move(root)});
+                                   .root = std::move(root),
+                                   .warn_of_unused_data = false});
   if (!read.pipeline) {
     fail_input("the components are no longer those of the sweep's plan: {}",
                to_text(read.diagnostics));

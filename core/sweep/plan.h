@@ -47,7 +47,7 @@ struct PlanCell {
 /// A stage that one or more units need.
 struct PlanNode {
   std::string key;
-  std::string stage;   ///< its name in `unit`
+  std::string stage;  ///< its name in `unit`
   std::string kind;
   std::string parent;  ///< key; empty if it starts from random weights
   size_t unit = 0;     ///< one of those that need it

@@ -49,9 +49,8 @@ class CellMessages {
     for (const auto& [diagnostic, about] : messages_) {
       result.push_back(diagnostic);
       if (about.size() < cells) {
-        result.back().message +=
-            fmt::format(" (in {} of {} cells: {}{})", about.size(), cells, *about.begin(),
-                        about.size() > 1 ? ", …" : "");
+        result.back().message += fmt::format(" (in {} of {} cells: {}{})", about.size(), cells,
+                                             *about.begin(), about.size() > 1 ? ", …" : "");
       }
     }
     return result;
@@ -121,8 +120,7 @@ class Planner {
 };
 
 bool Planner::load_base(const std::vector<std::string>& overrides) {
-  std::optional<ConfigNode> base =
-      load_config(ablation_.pipeline, overrides, rules_, diagnostics_);
+  std::optional<ConfigNode> base = load_config(ablation_.pipeline, overrides, rules_, diagnostics_);
   if (!base) {
     return false;
   }
@@ -134,9 +132,8 @@ bool Planner::load_base(const std::vector<std::string>& overrides) {
 /// Tables first and their entries after them, whatever their order in the file.
 void Planner::lay(ConfigNode& root, std::vector<KeyValue> settings) const {
   const auto depth = [](const KeyValue& setting) { return parse_toml_key(setting.key).size(); };
-  std::stable_sort(settings.begin(), settings.end(), [&](const KeyValue& a, const KeyValue& b) {
-    return depth(a) < depth(b);
-  });
+  std::stable_sort(settings.begin(), settings.end(),
+                   [&](const KeyValue& a, const KeyValue& b) { return depth(a) < depth(b); });
   for (const KeyValue& setting : settings) {
     merge_pipeline(root, tree_of(setting), rules_);
   }
@@ -201,9 +198,8 @@ bool Planner::is_excluded(const ConfigNode& root) const {
     const ConfigNode* value = value_at(root, setting.key);
     return value != nullptr && matches(*value, setting.value);
   };
-  return std::any_of(ablation_.exclude.begin(), ablation_.exclude.end(), [&](const auto& rule) {
-    return std::all_of(rule.begin(), rule.end(), fits);
-  });
+  return std::any_of(ablation_.exclude.begin(), ablation_.exclude.end(),
+                     [&](const auto& rule) { return std::all_of(rule.begin(), rule.end(), fits); });
 }
 
 std::string Planner::id_of(const std::vector<size_t>& choices) const {
@@ -274,8 +270,7 @@ std::vector<KeyValue> Planner::drawn(int64_t draw) const {
   std::vector<KeyValue> settings;
   for (const DrawnKey& key : ablation_.search->keys) {
     settings.push_back(
-        {key.key, key.at,
-         key.distribution.draw(ablation_.search->seed, key.key, draw, key.at)});
+        {key.key, key.at, key.distribution.draw(ablation_.search->seed, key.key, draw, key.at)});
   }
   return settings;
 }
@@ -319,7 +314,9 @@ size_t Planner::add_unit(const ConfigNode& root, const std::string& cell,
                                    .components = sources_.components,
                                    .stage_kinds = sources_.stage_kinds,
                                    .data_selection = sources_.data_selection,
-                                   .root = root});
+                                   .root = root,
+                                   // One cell may use what another does not.
+                                   .warn_of_unused_data = false});
   for (const Diagnostic& diagnostic : read.diagnostics) {
     messages_.add(diagnostic, cell);
   }
@@ -348,8 +345,7 @@ void Planner::check_metric(const Pipeline& pipeline, const std::string& metric,
   for (const Stage& candidate : pipeline.stages) {
     if (candidate.kind == "finetune") {
       const Table& evaluate = candidate.table.table("evaluate");
-      possible.push_back(candidate.name + "." +
-                         std::get<std::string>(evaluate.values.at("data")));
+      possible.push_back(candidate.name + "." + std::get<std::string>(evaluate.values.at("data")));
     }
   }
   if (std::find(possible.begin(), possible.end(), stage + "." + data) == possible.end()) {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "pipeline/config_tree.h"
+#include "sweep/settings.h"
 
 #include <cstdint>
 #include <string>
@@ -26,6 +26,17 @@ struct DrawnKey {
   std::string key;
   Location at;
   Distribution distribution;
+};
+
+/// `[search]`: draws nested in each cell.
+struct SearchSpec {
+  int64_t draws = 0;
+  uint64_t seed = 0;
+  std::string select;  ///< the metric by which a draw is chosen
+  bool maximise = true;
+  bool per_seed = true;  ///< choose for each seed; else at the first seed for all of them
+  std::vector<DrawnKey> keys;
+  std::vector<KeyValue> final;  ///< laid over the chosen draw for its score
 };
 
 }  // namespace bissl

@@ -103,9 +103,10 @@ std::string submit_slurm(const SlurmJob& job, const fs::path& folder) {
   write_file_atomically(script, slurm_script(job, folder));
   const CommandOutcome outcome = run_command({"sbatch", "--parsable", script.string()});
   if (WIFEXITED(outcome.status) && WEXITSTATUS(outcome.status) == 127) {
-    fail_input("sbatch was not found: --slurm needs Slurm's commands on this machine. The script "
-               "is {}",
-               script.string());
+    fail_input(
+        "sbatch was not found: --slurm needs Slurm's commands on this machine. The script "
+        "is {}",
+        script.string());
   }
   if (outcome.status != 0) {
     fail_input("sbatch refused {}: {}", script.string(), outcome.words);

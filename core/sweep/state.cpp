@@ -34,8 +34,8 @@ std::optional<nlohmann::json> read_json(const fs::path& file) {
 }
 
 void write_json(const fs::path& file, const nlohmann::json& json) {
-  write_file_atomically(
-      file, json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  write_file_atomically(file,
+                        json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }
 
 /// Changes whenever the stage gets further: the moment of its last checkpoint and of its last
@@ -47,8 +47,9 @@ std::string progress_of(const fs::path& stage_folder) {
        walk.increment(ignored)) {
     const std::string name = walk->path().filename().string();
     if (name == checkpoint_file || name == "results.json") {
-      progress += fmt::format("{}:{};", walk->path().string(),
-                              fs::last_write_time(walk->path(), ignored).time_since_epoch().count());
+      progress +=
+          fmt::format("{}:{};", walk->path().string(),
+                      fs::last_write_time(walk->path(), ignored).time_since_epoch().count());
     }
   }
   return progress;
@@ -102,8 +103,8 @@ WorkState SweepState::cell(const PlanCell& cell) {
   std::set<WorkState> states;
   const std::vector<size_t> needed = units(cell);
   for (const size_t unit : needed) {
-    const bool is_trial = std::find(cell.trials.begin(), cell.trials.end(), unit) !=
-                          cell.trials.end();
+    const bool is_trial =
+        std::find(cell.trials.begin(), cell.trials.end(), unit) != cell.trials.end();
     for (const auto& [stage, key] : plan_.units[unit].stages) {
       const WorkState state = node(key);
       // A draw that fails is one that is not chosen.
@@ -268,8 +269,7 @@ int64_t SweepState::begin_attempt(const std::string& key, const fs::path& stage_
   const std::string progress = progress_of(stage_folder);
   const int64_t attempts =
       before.value("progress", "") == progress ? before.value("attempts", int64_t{0}) : 0;
-  write_json(file,
-             {{"attempts", attempts + 1}, {"progress", progress}, {"process", getpid()}});
+  write_json(file, {{"attempts", attempts + 1}, {"progress", progress}, {"process", getpid()}});
   return attempts;
 }
 
@@ -291,9 +291,7 @@ std::string SweepState::last_end(const std::string& key) const {
   return end ? end->value("how", "") : "";
 }
 
-fs::path SweepState::cell_folder(const PlanCell& cell) const {
-  return folder_ / "cells" / cell.id;
-}
+fs::path SweepState::cell_folder(const PlanCell& cell) const { return folder_ / "cells" / cell.id; }
 
 bool SweepState::write_cell(const PlanCell& cell) {
   if (written_.count(cell.id) != 0) {

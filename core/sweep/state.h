@@ -29,7 +29,7 @@ const char* to_string(WorkState state);
 struct Failure {
   std::string key;
   std::string stage;
-  std::string cell;   ///< a cell that needs it
+  std::string cell;  ///< a cell that needs it
   std::string cause;
   bool input = false;  ///< the cause is in the input, not in the run
 };

@@ -34,8 +34,8 @@ class Worker {
   bool try_node(const PlanNode& node);
   bool begin(const PlanNode& node, StageWork& work);
   bool is_ready(const PlanNode& node);
-  void compute(const PlanNode& node, const Pipeline& pipeline, DataCatalog& data,
-               StageWork& work);
+  void compute(const PlanNode& node, const Pipeline& pipeline, DataCatalog& data, StageWork& work);
+  void compute(const PlanNode& node, const StageTask& task, StageWork& work);
   void fail(const PlanNode& node, const std::string& cause, bool input);
   void write_finished_cells();
   std::string cell_of(const PlanNode& node) const;
@@ -85,25 +85,6 @@ bool Worker::begin(const PlanNode& node, StageWork& work) {
   return false;
 }
 
-void Worker::compute(const PlanNode& node, const Pipeline& pipeline, DataCatalog& data,
-                     StageWork& work) {
-  std::optional<std::filesystem::path> parent;
-  if (!node.parent.empty()) {
-    parent = store_.find(node.parent);
-    if (!parent) {
-      state_.forget_done(node.parent);
-      return;  // it was damaged, and has to be computed again first
-    }
-  }
-  compute_stage({.pipeline = pipeline,
-                 .stage = pipeline.stage(node.stage),
-                 .data = data,
-                 .parent = parent,
-                 .settings = options_.settings},
-                work);
-  say(fmt::format("{} of {}: done", node.stage, cell_of(node)));
-}
-
 void Worker::fail(const PlanNode& node, const std::string& cause, bool input) {
   say(fmt::format("{} of {}: failed: {}", node.stage, cell_of(node), cause));
   state_.record_failure({.key = node.key,
@@ -121,13 +102,21 @@ bool Worker::try_node(const PlanNode& node) {
   }
   const Pipeline pipeline = read_unit(plan_.units[node.unit], sources_);
   DataCatalog data(pipeline, datasets_);
-  const StageIdentity identity =
-      identify(pipeline, pipeline.stage(node.stage), data, node.parent);
+  const Stage& stage = pipeline.stage(node.stage);
+  const StageIdentity identity = identify(pipeline, stage, data, node.parent);
   if (identity.key != node.key) {
     fail_input(
         "stage {} of {} is no longer what was planned: its data, a plugin or the program changed "
         "since. Start the sweep again",
         node.stage, cell_of(node));
+  }
+  std::optional<std::filesystem::path> parent;
+  if (!node.parent.empty()) {
+    parent = store_.find(node.parent);
+    if (!parent) {
+      state_.forget_done(node.parent);  // it is damaged, and has to be computed again first
+      return !store_.contains(node.parent);
+    }
   }
   std::optional<StageWork> work =
       store_.try_begin(node.key, nlohmann::json::parse(identity.description));
@@ -135,12 +124,23 @@ bool Worker::try_node(const PlanNode& node) {
     return false;
   }
   // Somebody may have finished it, or failed at it, since it was looked at.
-  if (work->finished() || state_.failure(node.key) || !begin(node, *work)) {
-    return true;
+  if (!work->finished() && !state_.failure(node.key) && begin(node, *work)) {
+    compute(node,
+            {.pipeline = pipeline,
+             .stage = stage,
+             .data = data,
+             .parent = parent,
+             .settings = options_.settings},
+            *work);
   }
+  return true;
+}
+
+void Worker::compute(const PlanNode& node, const StageTask& task, StageWork& work) {
   say(fmt::format("{} of {}: begins", node.stage, cell_of(node)));
   try {
-    compute(node, pipeline, data, *work);
+    compute_stage(task, work);
+    say(fmt::format("{} of {}: done", node.stage, cell_of(node)));
     state_.end_attempt(node.key);
   } catch (const Interrupted&) {
     state_.end_attempt(node.key);
@@ -150,7 +150,6 @@ bool Worker::try_node(const PlanNode& node) {
   } catch (const std::exception& exception) {
     fail(node, exception.what(), false);
   }
-  return true;
 }
 
 bool Worker::is_ready(const PlanNode& node) {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <fstream>
 #include <stdexcept>
 #include <thread>
 
@@ -82,6 +83,43 @@ Outcome run_bissl_until(const std::vector<std::string>& arguments,
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   return outcome_of(status, folder.path());
+}
+
+BackgroundCall::BackgroundCall(const std::vector<std::string>& arguments)
+    : process_(start(arguments, {}, folder_.path())) {}
+
+BackgroundCall::~BackgroundCall() {
+  if (running()) {
+    signal(SIGKILL);
+    wait();
+  }
+}
+
+bool BackgroundCall::running() {
+  if (!ended_) {
+    ended_ = waitpid(process_, &status_, WNOHANG) == process_;
+  }
+  return !ended_;
+}
+
+void BackgroundCall::signal(int number) const { kill(process_, number); }
+
+Outcome BackgroundCall::wait() {
+  if (!ended_) {
+    waitpid(process_, &status_, 0);
+    ended_ = true;
+  }
+  return outcome_of(status_, folder_.path());
+}
+
+std::vector<pid_t> BackgroundCall::children() const {
+  const std::string number = std::to_string(process_);
+  std::ifstream stream("/proc/" + number + "/task/" + number + "/children");
+  std::vector<pid_t> found;
+  for (pid_t child = 0; stream >> child;) {
+    found.push_back(child);
+  }
+  return found;
 }
 
 std::string small_pipeline(const std::string& hypergradient) {

@@ -1,5 +1,9 @@
 #pragma once
 
+#include "support/temporary_folder.h"
+
+#include <sys/types.h>
+
 #include <csignal>
 #include <filesystem>
 #include <map>
@@ -23,6 +27,28 @@ Outcome run_bissl(const std::vector<std::string>& arguments,
 /// bytes.
 Outcome run_bissl_until(const std::vector<std::string>& arguments,
                         const std::filesystem::path& file, size_t bytes, int signal = SIGTERM);
+
+/// A call that goes on while the test does something else. Killed at the end if it still runs.
+class BackgroundCall {
+ public:
+  explicit BackgroundCall(const std::vector<std::string>& arguments);
+  ~BackgroundCall();
+  BackgroundCall(const BackgroundCall&) = delete;
+  BackgroundCall& operator=(const BackgroundCall&) = delete;
+
+  pid_t process() const { return process_; }
+  bool running();
+  void signal(int number) const;
+  Outcome wait();
+  /// The processes that it has started and that still run.
+  std::vector<pid_t> children() const;
+
+ private:
+  TemporaryFolder folder_;
+  pid_t process_;
+  int status_ = 0;
+  bool ended_ = false;
+};
 
 /// A pipeline of seconds on synthetic images: pretrain, bissl, two fine-tunings. `hypergradient` is
 /// the bissl stage's table.

@@ -29,7 +29,9 @@ struct Choice {
   std::optional<int64_t> limit{};
   int64_t subset_seed = 0;
 
-  operator SelectionOptions() const { return {classes, per_class, skip_per_class, limit, subset_seed}; }
+  operator SelectionOptions() const {
+    return {classes, per_class, skip_per_class, limit, subset_seed};
+  }
 };
 
 DataView choose(const Choice& choice) { return DataView(insects(), choice); }
@@ -154,13 +156,9 @@ TEST(DataView, WhatOneSourceKeepsAnotherCanSkip) {
     EXPECT_TRUE(chosen.contains(*next.at(name).begin())) << name;
   }
   EXPECT_EQ(rest.at("ant").size(), 9U);
-  EXPECT_EQ(error_of([] {
-              choose({.per_class = 3, .skip_per_class = 2});
-            }),
+  EXPECT_EQ(error_of([] { choose({.per_class = 3, .skip_per_class = 2}); }),
             "per_class = 3 and skip_per_class = 2, but class \"2\" has only 4 samples");
-  EXPECT_EQ(error_of([] {
-              choose({.classes = {"2"}, .skip_per_class = 4});
-            }),
+  EXPECT_EQ(error_of([] { choose({.classes = {"2"}, .skip_per_class = 4}); }),
             "no samples are left");
 }
 

@@ -1,0 +1,101 @@
+#include "sweep/ablation_fields.h"
+
+#include "pipeline/toml_parser.h"
+#include "plugins/spelling.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace bissl {
+
+void AblationFields::refuse_unknown(const ConfigNode& table, const std::string& path,
+                                    const std::vector<std::string>& known) {
+  for (const ConfigEntry& entry : table.entries) {
+    if (std::find(known.begin(), known.end(), entry.key) == known.end()) {
+      diagnostics_.error(entry.key_at, joined_key(path, entry.key), "there is no such key",
+                         quoted_list(known), nearest(entry.key, known));
+    }
+  }
+}
+
+const std::string* AblationFields::text(const ConfigNode& table, const std::string& path,
+                                        const std::string& key, const std::string& accepted) {
+  const ConfigEntry* entry = table.find(key);
+  if (entry == nullptr) {
+    return nullptr;
+  }
+  const auto* found = std::get_if<std::string>(&entry->value.scalar);
+  if (found == nullptr) {
+    diagnostics_.error(entry->value.at, joined_key(path, key), describe_given(entry->value),
+                       accepted);
+  }
+  return found;
+}
+
+const ConfigNode* AblationFields::table(const ConfigNode& root, const std::string& key) {
+  const ConfigEntry* entry = root.find(key);
+  if (entry == nullptr) {
+    return nullptr;
+  }
+  if (!entry->value.is_table()) {
+    diagnostics_.error(entry->value.at, key, describe_given(entry->value), "a table");
+    return nullptr;
+  }
+  return &entry->value;
+}
+
+void AblationFields::walk(const ConfigNode& node, const IsValue& is_value, const Take& take,
+                          const std::string& prefix) {
+  for (const ConfigEntry& entry : node.entries) {
+    // A key in quotation marks that holds dots is a path of its own.
+    const std::string key = prefix.empty() ? entry.key : prefix + "." + entry.key;
+    if (entry.value.is_table() && !is_value(key, entry.value)) {
+      walk(entry.value, is_value, take, key);
+    } else if (parse_toml_key(key).empty()) {
+      diagnostics_.error(entry.key_at, key, "this is not a key of a pipeline",
+                         "a dotted key, such as \"stage.bissl.lambda\"");
+    } else {
+      take(KeyValue{key, entry.key_at, entry.value});
+    }
+  }
+}
+
+bool AblationFields::goal(const ConfigNode& table, const std::string& path,
+                          const std::string& metric) {
+  const std::string* goal = text(table, path, "goal", R"("max" or "min")");
+  if (goal == nullptr) {
+    return !metric.ends_with("loss");
+  }
+  if (*goal != "max" && *goal != "min") {
+    diagnostics_.error(table.find("goal")->value.at, joined_key(path, "goal"),
+                       fmt::format("{} is no goal", to_toml(Value(shortened(*goal)))),
+                       R"("max" or "min")");
+  }
+  return *goal == "max";
+}
+
+void AblationFields::check_metric(const std::string& metric, const Location& at,
+                                  const std::string& key) {
+  if (std::count(metric.begin(), metric.end(), '.') < 2) {
+    diagnostics_.error(at, key, fmt::format("{} is no metric", to_toml(Value(shortened(metric)))),
+                       R"("STAGE.DATA.METRIC", such as "finetune.test.top1")");
+  }
+}
+
+void AblationFields::claim_key(const KeyValue& setting, const std::string& path) {
+  if (!varied_.insert(parse_toml_key(setting.key)).second) {
+    diagnostics_.error(setting.at, path, "this key is varied twice");
+  }
+  if (setting.key == "name" || setting.key == "include") {
+    diagnostics_.error(setting.at, path, "this key cannot be varied");
+  }
+}
+
+bool AblationFields::is_varied(const std::string& key) const {
+  return varied_.count(parse_toml_key(key)) != 0;
+}
+
+bool is_no_table(const std::string& /*key*/, const ConfigNode& value) { return !value.is_table(); }
+
+}  // namespace bissl

@@ -1,0 +1,153 @@
+#include "sweep/ablation_fields.h"
+
+#include <fmt/format.h>
+
+#include <optional>
+
+namespace bissl {
+namespace {
+
+/// Reads one table [search].
+class SearchReader {
+ public:
+  SearchReader(const ConfigNode& search, AblationFields& fields)
+      : search_(search), fields_(fields), diagnostics_(fields.diagnostics()) {}
+
+  SearchSpec read() {
+    read_draws();
+    read_selection();
+    if (const ConfigNode* final = fields_.table(search_, "final")) {
+      fields_.walk(*final, is_no_table,
+                   [&](KeyValue setting) { spec_.final.push_back(std::move(setting)); });
+    }
+    read_distributions();
+    return std::move(spec_);
+  }
+
+ private:
+  std::optional<int64_t> number(const std::string& key, int64_t least, int64_t most);
+  void read_draws();
+  void read_selection();
+  void read_distributions();
+  void read_distribution(const KeyValue& setting);
+  bool read_bounds(const ConfigEntry& entry, Distribution& distribution) const;
+
+  const ConfigNode& search_;
+  AblationFields& fields_;
+  DiagnosticCollector& diagnostics_;
+  SearchSpec spec_;
+};
+
+std::optional<int64_t> SearchReader::number(const std::string& key, int64_t least, int64_t most) {
+  const ConfigEntry* entry = search_.find(key);
+  if (entry == nullptr) {
+    return std::nullopt;
+  }
+  const auto* value = std::get_if<int64_t>(&entry->value.scalar);
+  if (value == nullptr || *value < least || *value > most) {
+    diagnostics_.error(entry->value.at, "search." + key, describe_given(entry->value),
+                       fmt::format("an integer from {} to {}", least, most));
+    return std::nullopt;
+  }
+  return *value;
+}
+
+void SearchReader::read_draws() {
+  if (search_.find("draws") == nullptr) {
+    diagnostics_.missing(search_.at, "search.draws", "this required key is missing",
+                         "the number of draws in each cell");
+  }
+  spec_.draws = number("draws", 1, static_cast<int64_t>(most_choices)).value_or(0);
+  spec_.seed = static_cast<uint64_t>(number("seed", 0, INT64_MAX).value_or(0));
+}
+
+void SearchReader::read_selection() {
+  const std::string accepted =
+      "the metric on a validation split by which a draw is chosen: \"STAGE.DATA.METRIC\"";
+  if (const std::string* select = fields_.text(search_, "search", "select", accepted)) {
+    spec_.select = *select;
+    fields_.check_metric(*select, search_.find("select")->value.at, "search.select");
+    spec_.maximise = fields_.goal(search_, "search", *select);
+  } else if (search_.find("select") == nullptr) {
+    diagnostics_.missing(search_.at, "search.select", "this required key is missing", accepted);
+  }
+  if (const ConfigEntry* entry = search_.find("per_seed")) {
+    const auto* per_seed = std::get_if<bool>(&entry->value.scalar);
+    if (per_seed == nullptr) {
+      diagnostics_.error(entry->value.at, "search.per_seed", describe_given(entry->value),
+                         "true or false");
+    } else {
+      spec_.per_seed = *per_seed;
+    }
+  }
+}
+
+void SearchReader::read_distributions() {
+  static const std::set<std::string> own = {"draws", "seed", "select", "goal", "per_seed", "final"};
+  ConfigNode keys = search_;
+  std::erase_if(keys.entries, [](const ConfigEntry& entry) { return own.count(entry.key) != 0; });
+  const auto is_distribution = [](const std::string& /*key*/, const ConfigNode& value) {
+    return value.find("uniform") != nullptr || value.find("log_uniform") != nullptr ||
+           value.find("choice") != nullptr;
+  };
+  fields_.walk(keys, is_distribution, [&](const KeyValue& setting) {
+    fields_.claim_key(setting, "search." + spelled_key(setting.key));
+    read_distribution(setting);
+  });
+  if (keys.entries.empty()) {
+    diagnostics_.missing(search_.at, "search", "there is nothing to draw",
+                         "a key with { uniform = [a, b] }, { log_uniform = [a, b] } or "
+                         "{ choice = […] }");
+  }
+}
+
+/// [a, b] with a < b, both more than 0 where logarithms are taken.
+bool SearchReader::read_bounds(const ConfigEntry& entry, Distribution& distribution) const {
+  const std::optional<Value> bounds = to_value(entry.value);
+  std::vector<double> ends;
+  if (bounds && type_of(*bounds) == ValueType::reals) {
+    ends = std::get<std::vector<double>>(*bounds);
+  } else if (bounds && type_of(*bounds) == ValueType::integers) {
+    const auto& integers = std::get<std::vector<int64_t>>(*bounds);
+    ends.assign(integers.begin(), integers.end());
+  }
+  const bool logarithmic = entry.key == "log_uniform";
+  if ((!logarithmic && entry.key != "uniform") || ends.size() != 2 || !(ends[0] < ends[1]) ||
+      (logarithmic && ends[0] <= 0)) {
+    return false;
+  }
+  distribution.kind = logarithmic ? Distribution::Kind::log_uniform : Distribution::Kind::uniform;
+  distribution.low = ends[0];
+  distribution.high = ends[1];
+  return true;
+}
+
+void SearchReader::read_distribution(const KeyValue& setting) {
+  const bool one = setting.value.is_table() && setting.value.entries.size() == 1;
+  const ConfigEntry* entry = one ? &setting.value.entries.front() : nullptr;
+  DrawnKey drawn{setting.key, setting.at, {}};
+  bool valid = entry != nullptr && entry->value.type == ConfigNode::Type::array &&
+               !entry->value.items.empty();
+  if (valid && entry->key == "choice") {
+    drawn.distribution.kind = Distribution::Kind::choice;
+    drawn.distribution.choices = entry->value.items;
+  } else if (valid) {
+    valid = read_bounds(*entry, drawn.distribution);
+  }
+  if (!valid) {
+    const ConfigNode& given = one ? entry->value : setting.value;
+    diagnostics_.error(
+        given.at, "search." + spelled_key(setting.key), describe_given(given),
+        "{ uniform = [a, b] }, { log_uniform = [a, b] } with 0 < a < b, or { choice = […] }");
+    return;
+  }
+  spec_.keys.push_back(std::move(drawn));
+}
+
+}  // namespace
+
+SearchSpec read_search(const ConfigNode& search, AblationFields& fields) {
+  return SearchReader(search, fields).read();
+}
+
+}  // namespace bissl

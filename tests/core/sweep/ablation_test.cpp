@@ -1,0 +1,145 @@
+#include "sweep/ablation.h"
+
+#include "pipeline/toml_parser.h"
+#include "support/temporary_folder.h"
+#include "sweep/labels.h"
+#include "sweep/slurm.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace bissl::test {
+namespace {
+
+ConfigNode value(const std::string& text) { return *parse_toml_value(text, {"test", 1, 1}); }
+
+std::optional<Ablation> read(const std::string& text) {
+  const TemporaryFolder folder;
+  const auto file = folder.path() / "study.toml";
+  write_file(file, "pipeline = \"p.toml\"\nmetric = \"f.test.top1\"\n" + text);
+  DiagnosticCollector diagnostics;
+  std::optional<Ablation> ablation = read_ablation(file, diagnostics);
+  EXPECT_EQ(to_text(diagnostics.sorted(file.string())), "");
+  return ablation;
+}
+
+TEST(AblationFile, DottedKeysAndTablesSayTheSame) {
+  const auto quoted = read("[axes]\n\"stage.a.lambda\" = [1, 2]\nseed = [0]\n");
+  const auto bare = read("[axes]\nstage.a.lambda = [1, 2]\nseed = [0]\n");
+  ASSERT_TRUE(quoted && bare);
+  ASSERT_EQ(bare->axes.size(), 2U);
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(bare->axes[i].keys, quoted->axes[i].keys);
+    EXPECT_EQ(bare->axes[i].name, quoted->axes[i].name);
+  }
+  EXPECT_EQ(quoted->axes[0].name, "lambda");
+  EXPECT_TRUE(quoted->axes[1].is_seed);
+  EXPECT_EQ(quoted->name, "study");
+}
+
+TEST(AblationFile, NamesAreAsLongAsNeeded) {
+  const auto ablation = read(
+      "[axes]\n\"stage.a.optimizer.lr\" = [1.0]\n\"stage.b.optimizer.lr\" = [1.0]\n"
+      "\"stage.b.lambda\" = [1.0]\n");
+  ASSERT_TRUE(ablation);
+  EXPECT_EQ(ablation->axes[0].name, "a.optimizer.lr");
+  EXPECT_EQ(ablation->axes[1].name, "b.optimizer.lr");
+}
+
+TEST(AblationFile, TheGoalFollowsTheMetric) {
+  EXPECT_TRUE(read("[axes]\nseed = [0]\n")->maximise);
+  EXPECT_FALSE(read("goal = \"min\"\n[axes]\nseed = [0]\n")->maximise);
+}
+
+TEST(AblationFile, TheBaselineIsFoundByPartOfItsValue) {
+  const auto ablation = read(
+      "[axes]\n\"stage.a.h\" = [{ use = \"x\" }, { use = \"y\", n = 3 }]\nseed = [4, 5]\n"
+      "[baseline]\n\"stage.a.h\" = { use = \"y\" }\n");
+  ASSERT_TRUE(ablation);
+  EXPECT_EQ(ablation->baseline[0], 1U);
+  EXPECT_FALSE(ablation->baseline[1]);
+}
+
+TEST(AblationFile, MatchesByContent) {
+  const ConfigNode component = value("{ use = \"cg\", iterations = 3, damping = 1.0 }");
+  EXPECT_TRUE(matches(component, value("{ use = \"cg\" }")));
+  EXPECT_TRUE(matches(component, value("\"cg\"")));
+  EXPECT_TRUE(matches(component, value("{ damping = 1 }")));
+  EXPECT_FALSE(matches(component, value("{ use = \"cg\", iterations = 4 }")));
+  EXPECT_FALSE(matches(component, value("{ other = 1 }")));
+  EXPECT_TRUE(matches(value("[1, 2]"), value("[1.0, 2.0]")));
+  EXPECT_FALSE(matches(value("[1, 2]"), value("[1]")));
+  EXPECT_FALSE(matches(value("true"), value("1")));
+}
+
+TEST(Labels, TellValuesApart) {
+  const std::vector<ConfigNode> solvers = {value("{ use = \"cg\", iterations = 3, damping = 1.0 }"),
+                                           value("{ use = \"cg\", iterations = 5, damping = 1.0 }"),
+                                           value("{ use = \"identity\" }")};
+  EXPECT_EQ(labels_of(solvers),
+            (std::vector<std::string>{"cg iterations=3", "cg iterations=5", "identity"}));
+  EXPECT_EQ(labels_of({value("0.1"), value("1e-5"), value("true"), value("[1, 2]")}),
+            (std::vector<std::string>{"0.1", "1e-05", "true", "[1,2]"}));
+}
+
+TEST(RandomSearch, DrawsAreAFunctionOfSeedKeyAndNumber) {
+  Distribution distribution;
+  distribution.kind = Distribution::Kind::log_uniform;
+  distribution.low = 1e-4;
+  distribution.high = 1.0;
+  const auto draw = [&](uint64_t seed, const std::string& key, int64_t number) {
+    return std::get<double>(distribution.draw(seed, key, number, {}).scalar);
+  };
+  EXPECT_EQ(draw(0, "a", 3), draw(0, "a", 3));
+  EXPECT_NE(draw(0, "a", 3), draw(1, "a", 3));
+  EXPECT_NE(draw(0, "a", 3), draw(0, "b", 3));
+  // Even in the logarithm: a quarter of the draws lies in each of the four decades.
+  std::vector<int> decades(4);
+  for (int64_t number = 0; number < 4000; ++number) {
+    const double drawn = draw(0, "a", number);
+    ASSERT_GE(drawn, 1e-4);
+    ASSERT_LT(drawn, 1.0);
+    ++decades[static_cast<size_t>(std::floor(std::log10(drawn))) + 4];
+  }
+  for (const int count : decades) {
+    EXPECT_NEAR(count, 1000, 137);  // five standard deviations
+  }
+}
+
+TEST(RandomSearch, UniformAndChoice) {
+  Distribution uniform;
+  uniform.low = -1;
+  uniform.high = 3;
+  Distribution choice;
+  choice.kind = Distribution::Kind::choice;
+  choice.choices = {value("1"), value("2"), value("4")};
+  double sum = 0;
+  std::vector<int> counts(5);
+  for (int64_t number = 0; number < 3000; ++number) {
+    sum += std::get<double>(uniform.draw(0, "u", number, {}).scalar);
+    ++counts[static_cast<size_t>(std::get<int64_t>(choice.draw(0, "c", number, {}).scalar))];
+  }
+  EXPECT_NEAR(sum / 3000, 1.0, 5 * 4 / std::sqrt(12 * 3000));
+  for (const size_t one : {1, 2, 4}) {
+    EXPECT_NEAR(counts[one], 1000, 130);
+  }
+}
+
+TEST(SlurmScript, QuotesWordsAndPassesOptions) {
+  const std::string script = slurm_script({.name = "study",
+                                           .tasks = 4,
+                                           .threads = 2,
+                                           .options = {"--partition=gpu"},
+                                           .worker = {"/opt/bissl", "sweep", "--out", "it's here"}},
+                                          "/data/runs/study");
+  for (const char* line :
+       {"#SBATCH --array=0-3\n", "#SBATCH --cpus-per-task=2\n", "#SBATCH --partition=gpu\n",
+        "#SBATCH --output=\"/data/runs/study/logs/slurm-%A_%a.log\"\n",
+        "exec '/opt/bissl' 'sweep' '--out' 'it'\\''s here'\n"}) {
+    EXPECT_NE(script.find(line), std::string::npos) << line << script;
+  }
+}
+
+}  // namespace
+}  // namespace bissl::test

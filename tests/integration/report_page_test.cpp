@@ -1,0 +1,173 @@
+// The report of a real sweep: its files, and its page in a browser.
+
+#include "program.h"
+#include "support/temporary_folder.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+namespace bissl::test {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+class ReportPage : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = new TemporaryFolder;
+    write_file(folder_->path() / "small.toml", small_pipeline());
+    const fs::path file = folder_->path() / "grid.toml";
+    write_file(file, R"(pipeline = "small.toml"
+metric = ["finetune.test.top1", "finetune.test.loss"]
+reference = "baseline.test.top1"
+[axes]
+"stage.bissl.hypergradient" = [{ use = "identity" }, { use = "cg", iterations = 1 }]
+"stage.bissl.gamma" = [0.01, 0.5]
+seed = [0, 1, 2]
+)");
+    sweep_ = run_bissl({"sweep", file.string(), "--out", (folder_->path() / "runs").string(),
+                        "--threads", "1", "--jobs", "2"});
+    report_ = run_bissl({"report", sweep_folder().string()});
+  }
+  static void TearDownTestSuite() {
+    delete folder_;
+    folder_ = nullptr;
+  }
+  static fs::path sweep_folder() { return folder_->path() / "runs" / "grid"; }
+
+  static TemporaryFolder* folder_;
+  static Outcome sweep_;
+  static Outcome report_;
+};
+
+TemporaryFolder* ReportPage::folder_ = nullptr;
+Outcome ReportPage::sweep_;
+Outcome ReportPage::report_;
+
+TEST_F(ReportPage, WritesTablesAndPlots) {
+  ASSERT_EQ(sweep_.code, 0) << sweep_.err;
+  ASSERT_EQ(report_.code, 0) << report_.err;
+  for (const char* text : {"Against the reference", "Against the baseline cell",
+                           "Effect of each axis", "Time and memory", "peak MB"}) {
+    EXPECT_NE(report_.out.find(text), std::string::npos) << text << "\n" << report_.out;
+  }
+  for (const char* name :
+       {"report.html", "report.md", "report.runs.csv", "report.cells.csv", "report.effects.csv",
+        "report.cells.svg", "report.curve-bissl-upper.svg", "report.curve-pretrain-loss.svg",
+        "report.curve-finetune-loss.svg", "report.seconds.svg"}) {
+    EXPECT_TRUE(fs::exists(sweep_folder() / name)) << name;
+  }
+  const std::string page = read_file(sweep_folder() / "report.html");
+  // The xmlns is a name, not an address that anything is loaded from.
+  for (const char* foreign : {"<link", "src=", "@import", "url(", "fetch("}) {
+    EXPECT_EQ(page.find(foreign), std::string::npos) << foreign;
+  }
+}
+
+TEST_F(ReportPage, FiguresAreThoseOfTheCells) {
+  const json report = json::parse(
+      run_bissl({"report", sweep_folder().string(), "--json", "--baseline", "gamma=0.5"}).out);
+  ASSERT_EQ(report.at("cells").size(), 4U);
+  for (const json& cell : report.at("cells")) {
+    double sum = 0;
+    double reference = 0;
+    for (const char* seed : {"0", "1", "2"}) {
+      const json axes = cell.at("axes");
+      const fs::path folder = sweep_folder() / "cells" /
+                              ("hypergradient=" + axes.at("hypergradient").get<std::string>() +
+                               ",gamma=" + axes.at("gamma").get<std::string>() + ",seed=" + seed);
+      const json stages = json::parse(read_file(folder / "results.json")).at("stages");
+      sum += stages.at("finetune").at("metrics").at("test").at("top1").at("mean").get<double>();
+      reference +=
+          stages.at("baseline").at("metrics").at("test").at("top1").at("mean").get<double>();
+    }
+    const json& top1 = cell.at("metrics").at("finetune.test.top1");
+    EXPECT_EQ(top1.at("n"), 3);
+    EXPECT_NEAR(top1.at("mean").get<double>(), sum / 3, 1e-12);
+    EXPECT_NEAR(cell.at("to_reference").at("mean").get<double>(), (sum - reference) / 3, 1e-12);
+    const bool is_baseline =
+        cell.at("axes").at("gamma") == "0.5" && cell.at("axes").at("hypergradient") == "identity";
+    EXPECT_EQ(cell.at("to_baseline").is_null(), is_baseline);
+  }
+  const Outcome wrong = run_bissl({"report", sweep_folder().string(), "--baseline", "gamma=7"});
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_NE(wrong.err.find("the labels of gamma are 0.01 | 0.5"), std::string::npos) << wrong.err;
+}
+
+TEST_F(ReportPage, RunsAreReportedByTheirStagesAndRepeats) {
+  const fs::path cell = sweep_folder() / "cells" / "hypergradient=identity,gamma=0.5,seed=0";
+  const Outcome one = run_bissl({"report", cell.string(), "--to", folder_->path().string()});
+  ASSERT_EQ(one.code, 0) << one.err;
+  EXPECT_NE(one.out.find("fine-tuning repeats"), std::string::npos) << one.out;
+  EXPECT_NE(one.out.find("test.top1"), std::string::npos) << one.out;
+  const fs::path other = sweep_folder() / "cells" / "hypergradient=identity,gamma=0.5,seed=1";
+  const Outcome two = run_bissl({"report", cell.string(), other.string(), "--json"});
+  ASSERT_EQ(two.code, 0) << two.err;
+  EXPECT_EQ(json::parse(two.out).at("cells").size(), 4U);
+  const Outcome none = run_bissl({"report", folder_->path().string()});
+  EXPECT_EQ(none.code, 2);
+  EXPECT_NE(none.err.find("is neither a run's folder"), std::string::npos) << none.err;
+}
+
+/// What the page's document is after its script and `script` have run in headless Chromium.
+std::string in_browser(const fs::path& page, const std::string& script, const fs::path& folder) {
+  std::string text = read_file(page);
+  const std::string watch =
+      "<script>window.faults=[];addEventListener('error',e=>faults.push(e.message))</script>";
+  text.insert(text.find("<title>"), watch);
+  text.insert(text.rfind("</body>"), "<script>" + script + "</script>");
+  const fs::path copy = folder / "page.html";
+  write_file(copy, text);
+  const fs::path dump = folder / "dump.html";
+  const std::string command =
+      "timeout 60 chromium --headless=new --no-sandbox --disable-gpu --user-data-dir='" +
+      (folder / "profile").string() + "' --window-size=1000,900 --dump-dom 'file://" +
+      copy.string() + "' >'" + dump.string() + "' 2>/dev/null";
+  EXPECT_EQ(std::system(command.c_str()), 0);
+  return read_file(dump);
+}
+
+TEST_F(ReportPage, ShowsValuesOnHoverInABrowser) {
+  if (std::system("command -v chromium >/dev/null") != 0) {
+    GTEST_SKIP() << "Debian's package chromium is not installed";
+  }
+  const TemporaryFolder folder;
+  const std::string script = R"({
+const marks=[...document.querySelectorAll('svg rect.mean[data-tip]')];
+const tip=document.getElementById('tip');
+const box=marks[0].getBoundingClientRect();
+marks[0].dispatchEvent(new PointerEvent('pointermove',
+  {bubbles:true,clientX:box.x+2,clientY:box.y+2}));
+const shown=tip.textContent,seen=getComputedStyle(tip).opacity;
+document.body.dispatchEvent(new PointerEvent('pointermove',{bubbles:true}));
+const wide=document.documentElement.scrollWidth>innerWidth;
+document.body.dataset.answer=JSON.stringify({faults,marks:marks.length,shown,seen,
+  hidden:getComputedStyle(tip).opacity,wide,
+  blank:[...document.querySelectorAll('svg')].filter(s=>s.getBoundingClientRect().height<50).length,
+  lost:[...document.querySelectorAll('svg [cx],svg [x]')].filter(
+    m=>/NaN|inf/.test(m.getAttribute('cx')||m.getAttribute('x'))).length});
+})";
+  const std::string dom = in_browser(sweep_folder() / "report.html", script, folder.path());
+  const size_t begin = dom.find("data-answer=\"");
+  ASSERT_NE(begin, std::string::npos) << dom.substr(0, 2000);
+  std::string answer = dom.substr(begin + 13, dom.find('"', begin + 13) - begin - 13);
+  for (size_t at = 0; (at = answer.find("&quot;", at)) != std::string::npos;) {
+    answer.replace(at, 6, "\"");
+  }
+  const json seen = json::parse(answer);
+  EXPECT_EQ(seen.at("faults"), json::array());
+  EXPECT_GT(seen.at("marks").get<int>(), 10);
+  EXPECT_NE(seen.at("shown").get<std::string>().find("identity, 0.01"), std::string::npos) << seen;
+  EXPECT_NE(seen.at("shown").get<std::string>().find("95 % interval"), std::string::npos) << seen;
+  EXPECT_EQ(seen.at("seen"), "1");
+  EXPECT_EQ(seen.at("hidden"), "0");
+  EXPECT_EQ(seen.at("wide"), false);
+  EXPECT_EQ(seen.at("blank"), 0);
+  EXPECT_EQ(seen.at("lost"), 0);
+}
+
+}  // namespace
+}  // namespace bissl::test
