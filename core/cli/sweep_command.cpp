@@ -52,7 +52,7 @@ class SweepCommand {
   int finish(SweepState& state);
   void compute(SweepState& state);
   int submit(SweepState& state);
-  std::vector<std::string> worker_command() const;
+  std::vector<std::string> worker_command(int threads) const;
   StoreListener listener() const {
     return {.warn = [this](const std::string& text) { err_ << text << std::endl; },
             .waiting = {},
@@ -163,6 +163,7 @@ int SweepCommand::print_plan(SweepState& state) {
 
 /// Takes the sweep, or joins the process that runs it with the same plan.
 std::optional<Claim> SweepCommand::begin(SweepState& state) {
+  make_folder(folder_);
   ClaimWatch watch;
   std::optional<Claim> claim = Claim::try_take(folder_ / "sweep.lock", watch, {});
   const std::string plan = planned_.plan->to_json().dump();
@@ -182,7 +183,7 @@ std::optional<Claim> SweepCommand::begin(SweepState& state) {
   return std::nullopt;
 }
 
-std::vector<std::string> SweepCommand::worker_command() const {
+std::vector<std::string> SweepCommand::worker_command(int threads) const {
   std::vector<std::string> command = {fs::read_symlink("/proc/self/exe").string()};
   command.insert(command.end(), sweep_.common.begin(), sweep_.common.end());
   const std::vector<std::string> own = {"sweep",
@@ -193,7 +194,7 @@ std::vector<std::string> SweepCommand::worker_command() const {
                                         "--device",
                                         arguments_.device,
                                         "--threads",
-                                        fmt::format("{}", threads_per_job()),
+                                        fmt::format("{}", threads),
                                         "--attempts",
                                         fmt::format("{}", sweep_.attempts)};
   command.insert(command.end(), own.begin(), own.end());
@@ -206,17 +207,18 @@ std::vector<std::string> SweepCommand::worker_command() const {
 void SweepCommand::compute(SweepState& state) {
   coordinate(state, {.jobs = sweep_.jobs,
                      .stop_on_failure = sweep_.stop_on_failure,
-                     .worker = worker_command(),
+                     .worker = worker_command(threads_per_job()),
                      .say = [this](const std::string& text) { err_ << text << std::endl; }});
 }
 
 int SweepCommand::submit(SweepState& state) {
   { const std::optional<Claim> claim = begin(state); }
+  const int threads = std::max(1, arguments_.threads);  // of each: tasks are on nodes of their own
   const std::string job = submit_slurm({.name = planned_.plan->name,
                                         .tasks = sweep_.jobs,
-                                        .threads = std::max(1, arguments_.threads),
+                                        .threads = threads,
                                         .options = sweep_.slurm_options,
-                                        .worker = worker_command()},
+                                        .worker = worker_command(threads)},
                                        fs::absolute(folder_));
   if (arguments_.json) {
     out_ << nlohmann::json({{"folder", folder_.string()}, {"job", job}}).dump(2) << '\n';
@@ -264,7 +266,12 @@ int SweepCommand::run() {
     return exit_wrong_input;
   }
   if (sweep_.check) {
-    out_ << summary_text(state);
+    if (arguments_.json) {
+      out_ << nlohmann::json({{"ok", true}, {"cells", planned_.plan->cells.size()}}).dump(2)
+           << '\n';
+    } else {
+      out_ << summary_text(state);
+    }
     return exit_done;
   }
   install_interrupt_handlers();

@@ -140,6 +140,28 @@ std::string test_text(const std::vector<const Comparison*>& comparisons) {
       exact ? "all sign patterns" : "100 000 random sign patterns", p_text(least));
 }
 
+/// What differences these comparisons could have seen; empty where that is not known.
+std::string power_text(const std::vector<const Comparison*>& comparisons) {
+  double squares = 0;
+  double number_of = 0;
+  int64_t pairs = 0;
+  for (const Comparison* comparison : comparisons) {
+    if (comparison->difference.std) {
+      squares += *comparison->difference.std * *comparison->difference.std;
+      number_of += 1;
+      pairs = std::max(pairs, comparison->difference.count);
+    }
+  }
+  if (number_of == 0) {
+    return "";
+  }
+  const double std = std::sqrt(squares / number_of);
+  return fmt::format(
+      "With {} pairs, and differences that spread as they do here, a true difference of {} would "
+      "be found in four of five such studies (paired t-test, 5 %).",
+      pairs, number(detectable_difference(std, pairs)));
+}
+
 std::vector<std::string> comparison_cells(const Comparison& comparison) {
   return {fmt::format("{}", comparison.difference.count), signed_number(comparison.difference.mean),
           interval(comparison.difference), p_text(comparison.test.p), p_text(comparison.adjusted)};
@@ -175,6 +197,9 @@ ReportSection comparison_section(const ReportData& data, const std::vector<CellS
     return section;
   }
   section.paragraphs = {words, test_text(all)};
+  if (const std::string power = power_text(all); !power.empty()) {
+    section.paragraphs.push_back(power);
+  }
   section.plots.push_back(interval_plot(name, title, "difference in " + data.metrics.front(), rows,
                                         /*zero=*/true));
   section.tables.push_back(std::move(table));
@@ -338,6 +363,35 @@ ReportSection cost_section(const ReportData& data) {
   return section;
 }
 
+ReportSection chosen_section(const ReportData& data) {
+  ReportSection section;
+  section.title = "Chosen draws";
+  section.paragraphs.push_back(
+      fmt::format("The draw of each cell's search with the best {}; draws are counted from 0.",
+                  data.selected_by));
+  ReportTable table;
+  table.name = "draws";
+  add_axis_columns(table, data);
+  table.columns.emplace_back("repetition");
+  table.numbers.push_back(false);
+  add_columns(table, {"draw", data.selected_by});
+  for (const auto& [key, value] : data.chosen.front().values) {
+    add_columns(table, {key});
+  }
+  for (const ChosenDraw& chosen : data.chosen) {
+    std::vector<std::string> row = axis_cells(data, chosen.choices);
+    row.push_back(chosen.replicate);
+    row.push_back(fmt::format("{}", chosen.draw));
+    row.push_back(number(chosen.score));
+    for (const auto& [key, value] : chosen.values) {
+      row.push_back(value);
+    }
+    table.rows.push_back(std::move(row));
+  }
+  section.tables.push_back(std::move(table));
+  return section;
+}
+
 ReportSection missing_section(const ReportData& data) {
   ReportSection section;
   section.title = "Missing cells";
@@ -409,6 +463,9 @@ Report build_report(const ReportData& data) {
                                      data.metrics.front(), fmt::join(baseline, ", "))));
   if (data.axes.size() > 1) {
     add(effects_section(data));
+  }
+  if (!data.chosen.empty()) {
+    add(chosen_section(data));
   }
   add(curves_section(data));
   if (!data.stages.empty()) {

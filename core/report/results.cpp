@@ -158,11 +158,25 @@ class SweepReader {
     }
     const json& stages = results.at("stages");
     add_timings(data_, stages, stage_names_, folder, choices, replicate);
+    if (results.contains("search")) {
+      add_chosen(results.at("search"), choices, replicate);
+    }
     add_observations(stages, choices, replicate, folder);
     if (data_.observations.empty() || data_.observations.back().folder != folder ||
         data_.observations.back().metrics.count(data_.metrics.front()) == 0) {
       data_.missing.push_back({id, fmt::format("its results have no {}", data_.metrics.front())});
     }
+  }
+
+  void add_chosen(const json& search, const std::vector<size_t>& choices,
+                  const std::string& replicate) {
+    data_.selected_by = search.at("select");
+    const size_t draw = search.at("chosen");
+    data_.chosen.push_back({.choices = choices,
+                            .replicate = replicate,
+                            .draw = draw,
+                            .values = search.at("values"),
+                            .score = search.at("scores").at(draw)});
   }
 
   void add_observations(const json& stages, const std::vector<size_t>& choices,

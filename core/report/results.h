@@ -37,6 +37,15 @@ struct StageTiming {
   double peak_memory_bytes = 0;  ///< 0 if it was not recorded
 };
 
+/// The draw that a cell's random search chose.
+struct ChosenDraw {
+  std::vector<size_t> choices;
+  std::string replicate;
+  size_t draw = 0;
+  std::map<std::string, std::string> values;  ///< what was drawn, by key
+  double score = 0;                           ///< on the validation split
+};
+
 /// A cell without a result.
 struct MissingCell {
   std::string id;
@@ -54,6 +63,8 @@ struct ReportData {
   std::vector<Observation> observations;
   std::vector<StageTiming> stages;
   std::vector<MissingCell> missing;
+  std::string selected_by;  ///< the metric of a search; empty for none
+  std::vector<ChosenDraw> chosen;
 
   /// The labels of a cell: "cg, 0.1".
   std::string label(const std::vector<size_t>& choices) const;

@@ -87,6 +87,15 @@ SignFlipTest sign_flip_test(const std::vector<double>& differences) {
   return test;
 }
 
+double detectable_difference(double std, int64_t pairs) {
+  if (pairs < 2) {
+    fail_run("the power of a test with {} pairs was asked for", pairs);
+  }
+  const auto count = static_cast<double>(pairs);
+  const boost::math::students_t t(count - 1);
+  return (boost::math::quantile(t, 0.975) + boost::math::quantile(t, 0.8)) * std / std::sqrt(count);
+}
+
 std::vector<double> holm(const std::vector<double>& p_values) {
   std::vector<size_t> order(p_values.size());
   std::iota(order.begin(), order.end(), 0);

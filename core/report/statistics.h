@@ -39,4 +39,8 @@ SignFlipTest sign_flip_test(const std::vector<double>& differences);
 /// the order given.
 std::vector<double> holm(const std::vector<double>& p_values);
 
+/// The true difference that a paired t-test at 5 % finds in four of five studies with `pairs` pairs
+/// (at least 2), where differences spread by `std`: (t(0.975, n − 1) + t(0.8, n − 1))·s/√n.
+double detectable_difference(double std, int64_t pairs);
+
 }  // namespace bissl

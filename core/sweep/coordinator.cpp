@@ -3,6 +3,7 @@
 #include "bissl/error.h"
 #include "store/posix_file.h"
 #include "telemetry/interrupt.h"
+#include "telemetry/progress.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -169,8 +170,9 @@ void Coordinator::tell_changes() {
   for (const auto& [node, state] : changed) {
     if (state == WorkState::done) {
       refusals_ = 0;
-      say(fmt::format("[{}/{}] {} {} done", settled, wanted.size(), node->stage,
-                      node->key.substr(0, 8)));
+      say(fmt::format("[{}/{}] {} of {}: done in {}", settled, wanted.size(), node->stage,
+                      state_.plan().cell_of(node->key),
+                      format_duration(state_.seconds_of(node->key))));
     } else if (state == WorkState::failed) {
       if (const auto failure = state_.failure(node->key)) {
         say(fmt::format("[{}/{}] {} of {} failed: {}", settled, wanted.size(), node->stage,
@@ -197,9 +199,12 @@ void Coordinator::run() {
   for (int number = 0; number < options_.jobs; ++number) {
     start(number);
   }
+  std::chrono::nanoseconds pause = pause_after({});
   while (!workers_.empty()) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    std::this_thread::sleep_for(pause);
+    const auto begin = std::chrono::steady_clock::now();
     tell_changes();
+    pause = pause_after(std::chrono::steady_clock::now() - begin);
     if (interrupted()) {
       say("stopping: each worker writes a checkpoint first");
       stop(SIGTERM);

@@ -3,6 +3,7 @@
 #include "bissl/error.h"
 #include "stages/check.h"
 #include "stages/runner.h"
+#include "sweep/cell_messages.h"
 
 #include <fmt/format.h>
 
@@ -69,11 +70,7 @@ class Messages {
   std::vector<std::string> texts(size_t cells) const {
     std::vector<std::string> result;
     for (const std::string& text : order_) {
-      const std::set<std::string>& about = about_.at(text);
-      result.push_back(about.size() == cells
-                           ? text
-                           : fmt::format("{} (in {} of {} cells: {}{})", text, about.size(), cells,
-                                         *about.begin(), about.size() > 1 ? ", …" : ""));
+      result.push_back(text + about_cells(about_.at(text), cells));
     }
     return result;
   }

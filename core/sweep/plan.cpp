@@ -86,18 +86,44 @@ SweepPlan plan_from(const json& json) {
 
 }  // namespace
 
-const PlanNode& SweepPlan::node(const std::string& key) const {
-  if (index_.size() != nodes.size()) {
-    index_.clear();
-    for (size_t i = 0; i < nodes.size(); ++i) {
-      index_[nodes[i].key] = i;
+void SweepPlan::make_index() const {
+  if (index_.size() == nodes.size()) {
+    return;
+  }
+  index_.clear();
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    index_[nodes[i].key].node = i;
+  }
+  const auto note = [&](size_t unit, const std::string& cell) {
+    for (const auto& [stage, key] : units.at(unit).stages) {
+      std::string& first = index_.at(key).cell;
+      first = first.empty() ? cell : first;
+    }
+  };
+  for (const PlanCell& cell : cells) {
+    if (cell.unit) {
+      note(*cell.unit, cell.id);
+    }
+    for (const auto* list : {&cell.trials, &cell.finals}) {
+      for (const size_t unit : *list) {
+        note(unit, cell.id);
+      }
     }
   }
+}
+
+const PlanNode& SweepPlan::node(const std::string& key) const {
+  make_index();
   const auto found = index_.find(key);
   if (found == index_.end()) {
     fail_run("the plan has no stage {}", key);
   }
-  return nodes[found->second];
+  return nodes[found->second.node];
+}
+
+const std::string& SweepPlan::cell_of(const std::string& key) const {
+  node(key);  // says so if there is no such stage
+  return index_.at(key).cell;
 }
 
 std::map<std::string, std::string> SweepPlan::labels(const PlanCell& cell) const {

@@ -78,6 +78,8 @@ struct SweepPlan {
   size_t excluded = 0;          ///< combinations that a rule took out
 
   const PlanNode& node(const std::string& key) const;
+  /// The first cell that needs the stage, for messages.
+  const std::string& cell_of(const std::string& key) const;
   /// The axes' labels of a cell, by the axis' name.
   std::map<std::string, std::string> labels(const PlanCell& cell) const;
 
@@ -86,7 +88,13 @@ struct SweepPlan {
   static SweepPlan from_json(const nlohmann::json& json);
 
  private:
-  mutable std::map<std::string, size_t> index_;  ///< of nodes, made when it is first needed
+  void make_index() const;
+
+  struct Place {
+    size_t node = 0;
+    std::string cell;
+  };
+  mutable std::map<std::string, Place> index_;  ///< by key, made when it is first needed
 };
 
 /// What came of an ablation file: a plan, if nothing is wrong with any cell.

@@ -5,6 +5,7 @@
 #include "pipeline/toml_parser.h"
 #include "plugins/spelling.h"
 #include "stages/runner.h"
+#include "sweep/cell_messages.h"
 #include "sweep/labels.h"
 #include "sweep/plan.h"
 
@@ -13,7 +14,6 @@
 
 #include <algorithm>
 #include <set>
-#include <unordered_map>
 
 namespace bissl {
 namespace {
@@ -30,36 +30,6 @@ std::string name_part(const std::string& text) {
   }
   return part;
 }
-
-/// Messages about cells, each once, with how many cells it is about.
-class CellMessages {
- public:
-  void add(const Diagnostic& diagnostic, const std::string& cell) {
-    Diagnostic plain = diagnostic;
-    const auto [entry, added] = seen_.try_emplace(plain.text(), messages_.size());
-    if (added) {
-      messages_.push_back({std::move(plain), {}});
-    }
-    std::set<std::string>& cells = messages_[entry->second].second;
-    cells.insert(cell);
-  }
-
-  std::vector<Diagnostic> all(size_t cells) const {
-    std::vector<Diagnostic> result;
-    for (const auto& [diagnostic, about] : messages_) {
-      result.push_back(diagnostic);
-      if (about.size() < cells) {
-        result.back().message += fmt::format(" (in {} of {} cells: {}{})", about.size(), cells,
-                                             *about.begin(), about.size() > 1 ? ", …" : "");
-      }
-    }
-    return result;
-  }
-
- private:
-  std::vector<std::pair<Diagnostic, std::set<std::string>>> messages_;
-  std::unordered_map<std::string, size_t> seen_;
-};
 
 Diagnostic error_at(const Location& at, const std::string& key, const std::string& message,
                     const std::string& accepted = "", std::vector<std::string> suggestions = {}) {
@@ -90,7 +60,7 @@ class Planner {
   void expand();
   void lay(ConfigNode& root, std::vector<KeyValue> settings) const;
   std::vector<KeyValue> settings_of(const std::vector<size_t>& choices) const;
-  bool is_excluded(const ConfigNode& root) const;
+  bool is_excluded(const ConfigNode& root);
   std::string id_of(const std::vector<size_t>& choices) const;
   std::string unique_id(const std::string& wanted);
   void add_cell(const std::vector<size_t>& choices, const ConfigNode& root);
@@ -115,6 +85,7 @@ class Planner {
   std::set<std::string> ids_;
   std::set<std::string> keys_;
   size_t combinations_ = 0;
+  std::set<size_t> useful_rules_;  ///< exclusion rules that some cell met
   /// Trials of the first seed, for searches that all seeds share.
   std::map<std::vector<size_t>, std::vector<size_t>> shared_trials_;
 };
@@ -193,13 +164,20 @@ std::vector<KeyValue> Planner::settings_of(const std::vector<size_t>& choices) c
   return settings;
 }
 
-bool Planner::is_excluded(const ConfigNode& root) const {
+bool Planner::is_excluded(const ConfigNode& root) {
   const auto fits = [&](const KeyValue& setting) {
     const ConfigNode* value = value_at(root, setting.key);
     return value != nullptr && matches(*value, setting.value);
   };
-  return std::any_of(ablation_.exclude.begin(), ablation_.exclude.end(),
-                     [&](const auto& rule) { return std::all_of(rule.begin(), rule.end(), fits); });
+  bool excluded = false;
+  for (size_t i = 0; i < ablation_.exclude.size(); ++i) {
+    const auto& rule = ablation_.exclude[i];
+    if (std::all_of(rule.begin(), rule.end(), fits)) {
+      excluded = true;
+      useful_rules_.insert(i);
+    }
+  }
+  return excluded;
 }
 
 std::string Planner::id_of(const std::vector<size_t>& choices) const {
@@ -245,6 +223,11 @@ void Planner::expand() {
       ++plan_.excluded;
     } else {
       add_cell(choices, root);
+    }
+  }
+  for (size_t i = 0; i < ablation_.exclude.size(); ++i) {
+    if (useful_rules_.count(i) == 0) {
+      diagnostics_.warning(ablation_.exclude[i].front().at, "exclude", "this rule meets no cell");
     }
   }
   if (plan_.cells.empty()) {
@@ -318,7 +301,7 @@ size_t Planner::add_unit(const ConfigNode& root, const std::string& cell,
                                    // One cell may use what another does not.
                                    .warn_of_unused_data = false});
   for (const Diagnostic& diagnostic : read.diagnostics) {
-    messages_.add(diagnostic, cell);
+    messages_.add(diagnostic, {cell});
   }
   PlanUnit unit;
   if (read.pipeline) {
@@ -353,7 +336,7 @@ void Planner::check_metric(const Pipeline& pipeline, const std::string& metric,
                            fmt::format("no stage gives \"{}\"", metric),
                            quoted_list(possible) + ", with the metric's name behind it",
                            nearest(stage + "." + data, possible)),
-                  cell);
+                  {cell});
   }
 }
 
@@ -370,7 +353,7 @@ std::set<std::string> Planner::wanted(const Pipeline& pipeline, const std::strin
       messages_.add(error_at({ablation_.file.string(), 0, 0}, "stages",
                              fmt::format("there is no stage \"{}\"", name), quoted_list(all),
                              nearest(name, all)),
-                    cell);
+                    {cell});
       continue;
     }
     for (; !name.empty(); name = pipeline.stage(name).from) {
@@ -399,7 +382,7 @@ void Planner::add_stages(PlanUnit& unit, const Pipeline& pipeline, const std::st
     }
     unit.lock = lock_text(pipeline, data);
   } catch (const Error& error) {
-    messages_.add(error_at({ablation_.pipeline.string(), 0, 0}, "", error.what()), cell);
+    messages_.add(error_at({ablation_.pipeline.string(), 0, 0}, "", error.what()), {cell});
   }
 }
 

@@ -34,6 +34,7 @@ std::optional<nlohmann::json> read_json(const fs::path& file) {
 }
 
 void write_json(const fs::path& file, const nlohmann::json& json) {
+  make_folder(file.parent_path());
   write_file_atomically(file,
                         json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }
@@ -74,9 +75,7 @@ const char* to_string(WorkState state) {
 }
 
 SweepState::SweepState(const SweepPlan& plan, StageStore& store, fs::path folder)
-    : plan_(plan), store_(store), folder_(std::move(folder)) {
-  make_folder(folder_ / "state");
-}
+    : plan_(plan), store_(store), folder_(std::move(folder)) {}
 
 fs::path SweepState::state_file(const std::string& key, const char* what) const {
   return folder_ / "state" / (key + "." + what);
@@ -291,6 +290,11 @@ std::string SweepState::last_end(const std::string& key) const {
   return end ? end->value("how", "") : "";
 }
 
+double SweepState::seconds_of(const std::string& key) {
+  const std::optional<fs::path> folder = store_.find(key);
+  return folder ? read_stage_results(*folder).value("seconds", 0.0) : 0.0;
+}
+
 fs::path SweepState::cell_folder(const PlanCell& cell) const { return folder_ / "cells" / cell.id; }
 
 bool SweepState::write_cell(const PlanCell& cell) {
@@ -339,6 +343,10 @@ bool SweepState::write_cell(const PlanCell& cell) {
   }
   written_.insert(cell.id);
   return true;
+}
+
+std::chrono::nanoseconds pause_after(std::chrono::nanoseconds look) {
+  return std::max<std::chrono::nanoseconds>(std::chrono::milliseconds(200), 10 * look);
 }
 
 std::optional<double> metric_of(const nlohmann::json& stages, const std::string& metric) {

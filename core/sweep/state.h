@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -83,6 +84,9 @@ class SweepState {
   void note_end(int64_t process, const std::string& how);
   std::string last_end(const std::string& key) const;
 
+  /// The seconds that went into a finished stage; 0 if it is gone.
+  double seconds_of(const std::string& key);
+
   /// Forgets that a stage was seen finished: it was found damaged.
   void forget_done(const std::string& key) { done_.erase(key); }
 
@@ -105,6 +109,10 @@ class SweepState {
   std::map<std::string, std::optional<Selection>> selections_;  ///< by cell; settled ones only
   std::set<std::string> written_;                               ///< cells
 };
+
+/// How long to wait between two looks at a sweep whose last one took so long: a large sweep must
+/// not spend its time on looking.
+std::chrono::nanoseconds pause_after(std::chrono::nanoseconds look);
 
 /// The metric "stage.data.name" of a run's results, or of one unit's; none if it is not there.
 std::optional<double> metric_of(const nlohmann::json& stages, const std::string& metric);

@@ -38,7 +38,7 @@ class Worker {
   void compute(const PlanNode& node, const StageTask& task, StageWork& work);
   void fail(const PlanNode& node, const std::string& cause, bool input);
   void write_finished_cells();
-  std::string cell_of(const PlanNode& node) const;
+  const std::string& cell_of(const PlanNode& node) const { return plan_.cell_of(node.key); }
   void say(const std::string& text) const {
     if (options_.say) {
       options_.say(text);
@@ -52,23 +52,6 @@ class Worker {
   const WorkerOptions& options_;
   std::shared_ptr<DatasetCache> datasets_;
 };
-
-/// A cell that needs the stage, for messages.
-std::string Worker::cell_of(const PlanNode& node) const {
-  for (const PlanCell& cell : plan_.cells) {
-    const auto needs = [&](size_t unit) {
-      const auto& stages = plan_.units[unit].stages;
-      return std::any_of(stages.begin(), stages.end(),
-                         [&](const auto& stage) { return stage.second == node.key; });
-    };
-    if ((cell.unit && needs(*cell.unit)) ||
-        std::any_of(cell.trials.begin(), cell.trials.end(), needs) ||
-        std::any_of(cell.finals.begin(), cell.finals.end(), needs)) {
-      return cell.id;
-    }
-  }
-  return "";
-}
 
 /// Whether the stage may be computed: the attempts at it before did not all vanish.
 bool Worker::begin(const PlanNode& node, StageWork& work) {
@@ -187,14 +170,16 @@ void Worker::run() {
     if (options_.stop_on_failure && !state_.failures().empty()) {
       return;
     }
+    const auto begin = std::chrono::steady_clock::now();
     const Step step = this->step();
+    const auto looked = std::chrono::steady_clock::now() - begin;
     if (step == Step::worked) {
       write_finished_cells();
     } else if (step == Step::waiting) {
       if (options_.while_waiting) {
         options_.while_waiting();
       }
-      std::this_thread::sleep_for(std::chrono::milliseconds(200));
+      std::this_thread::sleep_for(pause_after(looked));
     } else {
       write_finished_cells();
       // Writing a cell reads its stages: one that is damaged is to be done again.

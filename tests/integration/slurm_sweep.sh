@@ -108,9 +108,12 @@ cmp left right || fail "the results differ from those of worker processes"
 [ "$(grep -c '"state": "done"' slurm.json)" -eq 6 ] || fail "not all cells are done"
 
 # What sbatch refuses is told in its own words.
-if "$program" sweep grid.toml --out third --slurm --slurm-option=--partition=none 2>refused; then
+if "$program" sweep grid.toml --out third --slurm --jobs 4 --threads 2 \
+  --slurm-option=--partition=none 2>refused; then
   fail "an unknown partition was accepted"
 fi
 grep -q 'sbatch refused' refused || fail "$(cat refused)"
+grep -q "'--threads' '2'" third/grid/slurm.sh || fail "$(cat third/grid/slurm.sh)"
+grep -q -- '--cpus-per-task=2' third/grid/slurm.sh || fail "$(cat third/grid/slurm.sh)"
 grep -q -i 'partition' refused || fail "$(cat refused)"
 echo "two Slurm tasks computed 15 stages once each; the table is that of worker processes"

@@ -266,6 +266,19 @@ TEST_F(SweepTest, AMetricThatNoStageGivesIsRefused) {
   EXPECT_NE(outcome.err.find("\"finetune.test\""), std::string::npos);
 }
 
+TEST_F(SweepTest, ARuleThatMeetsNoCellIsDoubtful) {
+  const Outcome outcome = sweep(ablation(R"([axes]
+seed = [0, 1]
+[[exclude]]
+"stage.bissl.lambda" = 7
+)"),
+                                {"--check"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("grid.toml:6:1: warning: exclude: this rule meets no cell"),
+            std::string::npos)
+      << outcome.err;
+}
+
 TEST_F(SweepTest, LinkedValuesGoTogether) {
   const Outcome outcome = sweep(ablation(R"(stages = ["finetune"]
 [[zip]]
@@ -329,6 +342,10 @@ select = "finetune.val.loss"
   const Outcome again = sweep(file, {"--json"});
   EXPECT_EQ(cells(again), cells(outcome));
   EXPECT_EQ(logged(": begins"), 30U);
+  const Outcome report = run_bissl({"report", (out_ / "grid").string()});
+  EXPECT_EQ(report.code, 0) << report.err;
+  EXPECT_NE(report.out.find("Chosen draws"), std::string::npos) << report.out;
+  EXPECT_NE(report.out.find("stage.finetune.optimizer.weight_decay"), std::string::npos);
 }
 
 TEST_F(SweepTest, OneChoiceForAllSeedsTriesTheFirstOnly) {

@@ -56,9 +56,14 @@ def holm(p_values):
     return adjusted.tolist()
 
 
+def detectable(std, count):
+    return float((stats.t.ppf(0.975, count - 1) + stats.t.ppf(0.8, count - 1)) * std / count ** 0.5)
+
+
 P_VALUES = [0.01, 0.04, 0.03, 0.005, 0.5, 0.03]
 print(json.dumps({
     "samples": {name: summary(values) for name, values in SAMPLES.items()},
     "many": many(),
+    "detectable": [[0.02, n, detectable(0.02, n)] for n in (2, 3, 5, 10, 100)],
     "holm": {"p": P_VALUES, "adjusted": holm(P_VALUES)},
 }, indent=1))

@@ -67,6 +67,15 @@ TEST(Statistics, EqualSizesAreNotDecidedByRounding) {
   EXPECT_EQ(sign_flip_test({0, 0, 0}).p, 1.0);
 }
 
+TEST(Statistics, DetectableDifferencesAreScipys) {
+  const json cases = golden()["detectable"];
+  for (const json& one : cases) {
+    const auto expected = one[2].get<double>();
+    EXPECT_NEAR(detectable_difference(one[0].get<double>(), one[1].get<int64_t>()), expected,
+                1e-8 * expected);
+  }
+}
+
 TEST(Statistics, HolmIsItsDefinition) {
   const json holms = golden()["holm"];
   const std::vector<double> adjusted = holm(holms["p"].get<std::vector<double>>());

@@ -1,0 +1,316 @@
+#include "cli/command_line.h"
+
+#include "cli/conform_command.h"
+#include "cli/describe_command.h"
+#include "cli/exit_codes.h"
+#include "cli/new_command.h"
+#include "cli/plugins_command.h"
+#include "cli/report_command.h"
+#include "cli/run_command.h"
+#include "cli/store_command.h"
+#include "cli/sweep_command.h"
+#include "stages/options.h"
+
+#include <torch/version.h>
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+
+#include <functional>
+#include <iostream>
+
+namespace bissl {
+namespace {
+
+/// The program's calls: each add_… declares one with its options and what it does.
+class CommandLine {
+ public:
+  CommandLine();
+  int run(int count, char** arguments);
+
+ private:
+  using Call = std::function<int()>;
+
+  /// A call that is carried out once everything is parsed.
+  CLI::App* add(CLI::App& parent, const char* name, const char* text, Call call);
+  void add_run_options(CLI::App& command);
+  void add_pipeline(CLI::App& command);
+  void add_pipeline_calls();
+  void add_sweep();
+  void add_report();
+  void add_store();
+  void add_plugins();
+  void add_conform();
+  void add_new_and_describe();
+  std::vector<std::string> options_of_workers() const;
+
+  /// Searches for plugins and makes the call; what was refused is told if `warn`.
+  int with_plugins(bool warn, const std::function<int(Registry&, PluginSearch&)>& call);
+
+  CLI::App app_{"Self-supervised learning with bilevel optimisation", "bissl"};
+  Call call_;
+  PipelineArguments pipeline_;
+  std::vector<std::string> plugin_paths_;
+  bool no_third_party_ = false;
+  SweepArguments sweep_;
+  ReportArguments report_;
+  StoreArguments store_;
+  std::filesystem::path left_;  ///< of `diff`
+  std::filesystem::path right_;
+  std::string name_;  ///< of `new` and `describe`
+  std::string kind_;  ///< of `new`
+  std::string folder_ = ".";
+  std::string library_;  ///< of `conform` and `plugins --check`
+  ConformanceOptions conformance_;
+  int conformance_seconds_ = 600;
+};
+
+CommandLine::CommandLine() {
+  app_.set_version_flag(
+      "--version", fmt::format("bissl {}, sdk {}.{}, LibTorch {}", BISSL_VERSION,
+                               BISSL_SDK_VERSION_MAJOR, BISSL_SDK_VERSION_MINOR, TORCH_VERSION));
+  app_.require_subcommand(1);
+  app_.add_option("--plugin-path", plugin_paths_, "another folder with plugin libraries")
+      ->allow_extra_args(false);
+  app_.add_flag("--no-third-party", no_third_party_,
+                "load no plugins but those that ship with the program");
+  app_.add_flag("--json", pipeline_.json, "print what a program would read");
+  app_.fallthrough();
+  add_pipeline_calls();
+  add_sweep();
+  add_report();
+  add_store();
+  add_plugins();
+  add_conform();
+  add_new_and_describe();
+}
+
+CLI::App* CommandLine::add(CLI::App& parent, const char* name, const char* text, Call call) {
+  CLI::App* command = parent.add_subcommand(name, text);
+  command->parse_complete_callback([this, call = std::move(call)] { call_ = call; });
+  return command;
+}
+
+int CommandLine::with_plugins(bool warn, const std::function<int(Registry&, PluginSearch&)>& call) {
+  Registry registry;
+  PluginSearch search(registry, plugin_paths_, !no_third_party_);
+  search.begin();
+  if (warn) {
+    for (const LoadProblem& problem : registry.report().problems) {
+      std::cerr << "warning: " << problem.message() << '\n';
+    }
+  }
+  return call(registry, search);
+}
+
+void CommandLine::add_run_options(CLI::App& command) {
+  command.add_option("--set", pipeline_.overrides, "KEY=VALUE: override a key of the file")
+      ->take_all()
+      ->allow_extra_args(false);
+  command.add_option("--out", pipeline_.out, "folder for run folders and the store")
+      ->capture_default_str();
+  command
+      .add_option("--threads", pipeline_.threads,
+                  "threads for computing; 0: as many as the process may use")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  command.add_option("--device", pipeline_.device, "cpu, cuda or cuda:N")->capture_default_str();
+}
+
+void CommandLine::add_pipeline(CLI::App& command) {
+  command.add_option("pipeline", pipeline_.file, "the pipeline's TOML file")->required();
+}
+
+void CommandLine::add_pipeline_calls() {
+  CLI::App* run = add(app_, "run", "run a pipeline", [this] {
+    return with_plugins(true, [this](Registry&, PluginSearch& search) {
+      return run_run(pipeline_, search, std::cout, std::cerr);
+    });
+  });
+  CLI::App* check = add(app_, "check", "check a pipeline without training", [this] {
+    return with_plugins(true, [this](Registry&, PluginSearch& search) {
+      return run_check(pipeline_, search, std::cout, std::cerr);
+    });
+  });
+  for (CLI::App* command : {run, check}) {
+    add_pipeline(*command);
+    add_run_options(*command);
+  }
+}
+
+/// The options before a call that its worker processes need as well.
+std::vector<std::string> CommandLine::options_of_workers() const {
+  std::vector<std::string> options;
+  for (const std::string& path : plugin_paths_) {
+    options.insert(options.end(), {"--plugin-path", path});
+  }
+  if (no_third_party_) {
+    options.emplace_back("--no-third-party");
+  }
+  return options;
+}
+
+void CommandLine::add_sweep() {
+  CLI::App& command =
+      *add(app_, "sweep", "run an ablation: a grid of pipelines that share stages", [this] {
+        sweep_.common = options_of_workers();
+        return with_plugins(true, [this](Registry&, PluginSearch& search) {
+          return run_sweep(pipeline_, sweep_, search, std::cout, std::cerr);
+        });
+      });
+  CLI::Option* file = command.add_option("ablation", pipeline_.file, "the ablation's TOML file");
+  add_run_options(command);
+  command.add_flag("--plan", sweep_.plan,
+                   "print the graph of stages, what is in the store and what the rest would cost");
+  command.add_flag("--check", sweep_.check, "check all cells and stop");
+  command.add_flag("--status", sweep_.status, "print the state of each cell and stop");
+  command.add_option("--jobs", sweep_.jobs, "worker processes, which share the threads")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  command
+      .add_option("--attempts", sweep_.attempts,
+                  "a stage whose process vanished so often without getting further has failed")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  command.add_flag("--stop-on-failure", sweep_.stop_on_failure,
+                   "stop at the first stage that fails instead of going on with the rest");
+  command.add_flag("--slurm", sweep_.slurm, "submit the workers as a Slurm job array and return");
+  command
+      .add_option("--slurm-option", sweep_.slurm_options,
+                  "a further option of sbatch, such as --partition=gpu")
+      ->allow_extra_args(false);
+  CLI::Option* worker = command.add_option(
+      "--worker", sweep_.worker,
+      "work on the sweep in this folder, without its file (used by --jobs and --slurm)");
+  file->excludes(worker);
+  command.callback([file, worker] {
+    if (file->count() == 0 && worker->count() == 0) {
+      throw CLI::RequiredError("ablation");
+    }
+  });
+}
+
+void CommandLine::add_report() {
+  CLI::App* report = add(app_, "report", "tables and plots of a sweep or of runs", [this] {
+    report_.json = pipeline_.json;
+    return run_report(report_, std::cout, std::cerr);
+  });
+  report->add_option("folder", report_.folders, "a sweep's folder, or folders of runs")->required();
+  report->add_option("--metric", report_.metric,
+                     "what to compare by: STAGE.DATA.METRIC of a sweep, DATA.METRIC of runs");
+  report
+      ->add_option("--baseline", report_.baseline,
+                   "AXIS=LABEL: the choice that others are held against")
+      ->take_all()
+      ->allow_extra_args(false);
+  report->add_option("--to", report_.to, "where report.html and its companions go");
+
+  CLI::App* diff = add(app_, "diff", "what differs between two runs or cells",
+                       [this] { return run_diff(left_, right_, pipeline_.json, std::cout); });
+  diff->add_option("left", left_, "a run's or cell's folder")->required();
+  diff->add_option("right", right_, "another one")->required();
+}
+
+void CommandLine::add_store() {
+  CLI::App* store = app_.add_subcommand("store", "look into the store of finished stages");
+  store->require_subcommand(1);
+  CLI::App* list =
+      add(*store, "list", "what is in it", [this] { return run_store_list(pipeline_, std::cout); });
+  CLI::App* explain = add(*store, "explain",
+                          "which stages of a pipeline are in it, and why others are not", [this] {
+                            return with_plugins(true, [this](Registry&, PluginSearch& search) {
+                              return run_store_explain(pipeline_, search, std::cout, std::cerr);
+                            });
+                          });
+  CLI::App* verify = add(*store, "verify", "compare all contents with their checksums",
+                         [this] { return run_store_verify(pipeline_, std::cout, std::cerr); });
+  CLI::App* prune = add(*store, "prune", "remove stages",
+                        [this] { return run_store_prune(pipeline_, store_, std::cout); });
+  for (CLI::App* command : {list, explain, verify, prune}) {
+    command->add_option("--out", pipeline_.out, "folder that holds the store")
+        ->capture_default_str();
+  }
+  add_pipeline(*explain);
+  explain->add_option("--set", pipeline_.overrides, "KEY=VALUE: override a key of the file")
+      ->take_all()
+      ->allow_extra_args(false);
+  prune->add_flag("--unused", store_.unused, "finished stages that no run and no sweep refers to");
+  prune->add_flag("--damaged", store_.damaged, "damaged stages that were moved aside");
+  prune->add_flag("--abandoned", store_.abandoned,
+                  "stages that were begun and that nobody computes");
+  prune->add_option("--older-than", store_.older_than, "only what has not changed for so long")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("DAYS");
+  prune->add_flag("--dry-run", store_.dry_run, "only tell what would be removed");
+}
+
+void CommandLine::add_plugins() {
+  CLI::App* plugins = add(app_, "plugins", "list what is loaded, and what was refused", [this] {
+    if (!library_.empty()) {
+      return run_plugin_check(library_, pipeline_.json, std::cout);
+    }
+    return with_plugins(false, [this](Registry& registry, PluginSearch& search) {
+      search.finish();
+      return run_plugins(registry, pipeline_.json, std::cout);
+    });
+  });
+  plugins->add_option("--check", library_,
+                      "try to load this library, and say why if it is refused");
+}
+
+void CommandLine::add_conform() {
+  CLI::App* conform =
+      add(app_, "conform",
+          "hold the components of a plugin library against what their kind promises", [this] {
+            conformance_.limit = std::chrono::seconds(conformance_seconds_);
+            return run_conform(library_, conformance_, pipeline_.json, std::cout);
+          });
+  conform->add_option("library", library_, "the library")->required();
+  conform
+      ->add_option("--set", conformance_.values,
+                   "[COMPONENT.]PARAMETER=VALUE: for parameters without a default")
+      ->take_all()
+      ->allow_extra_args(false);
+  conform->add_option("--limit", conformance_seconds_, "seconds for the whole library")
+      ->check(CLI::Range(1, 86400))
+      ->capture_default_str();
+}
+
+void CommandLine::add_new_and_describe() {
+  CLI::App* make = add(app_, "new", "write a plugin project to start from", [this] {
+    return with_plugins(false, [this](Registry& registry, PluginSearch& search) {
+      search.finish();
+      return run_new(kind_, name_, folder_, registry, std::cout);
+    });
+  });
+  make->add_option(
+          "kind", kind_,
+          "dataset, augmentation, backbone, pretext, downstream, hypergradient or optimizer")
+      ->required();
+  make->add_option("name", name_, "the component's name, and the folder's")->required();
+  make->add_option("--in", folder_, "where the folder goes")->capture_default_str();
+
+  CLI::App* describe =
+      add(app_, "describe", "the parameters of a component or a kind of stage", [this] {
+        return with_plugins(false, [this](Registry& registry, PluginSearch& search) {
+          search.finish();
+          return run_describe(registry, stage_kinds(), name_, pipeline_.json, std::cout, std::cerr);
+        });
+      });
+  describe->add_option("name", name_, "a component or a kind of stage")->required();
+}
+
+int CommandLine::run(int count, char** arguments) {
+  try {
+    app_.parse(count, arguments);
+  } catch (const CLI::ParseError& error) {
+    return app_.exit(error) == 0 ? exit_done : exit_wrong_input;
+  }
+  return call_();
+}
+
+}  // namespace
+
+int run_command_line(int count, char** arguments) { return CommandLine().run(count, arguments); }
+
+}  // namespace bissl
