@@ -23,6 +23,19 @@ int available_processors() {
 
 }  // namespace
 
+void print_diagnostics(const std::vector<Diagnostic>& diagnostics, bool refused, bool json,
+                       std::ostream& out, std::ostream& err) {
+  if (!json || !refused) {
+    err << to_text(diagnostics);
+    return;
+  }
+  nlohmann::json list = nlohmann::json::array();
+  for (const Diagnostic& diagnostic : diagnostics) {
+    list.push_back(to_json(diagnostic));
+  }
+  out << nlohmann::json({{"ok", false}, {"diagnostics", list}}).dump(2) << '\n';
+}
+
 std::optional<Pipeline> read_or_report(const PipelineArguments& arguments, PluginSearch& plugins,
                                        std::ostream& out, std::ostream& err) {
   RegistrySource components(plugins);
@@ -35,15 +48,7 @@ std::optional<Pipeline> read_or_report(const PipelineArguments& arguments, Plugi
   for (const LoadProblem& problem : components.late_problems()) {
     err << "warning: " << problem.message() << '\n';
   }
-  if (arguments.json && !read.pipeline) {
-    nlohmann::json list = nlohmann::json::array();
-    for (const Diagnostic& diagnostic : read.diagnostics) {
-      list.push_back(to_json(diagnostic));
-    }
-    out << nlohmann::json({{"ok", false}, {"diagnostics", list}}).dump(2) << '\n';
-  } else {
-    err << to_text(read.diagnostics);
-  }
+  print_diagnostics(read.diagnostics, !read.pipeline, arguments.json, out, err);
   return std::move(read.pipeline);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "pipeline/diagnostics.h"
 #include "pipeline/pipeline.h"
 #include "plugins/search.h"
 
@@ -20,6 +21,11 @@ struct PipelineArguments {
   std::string device = "cpu";
   bool json = false;
 };
+
+/// Prints what is wrong or doubtful to `err`; as JSON to `out` if asked for and the input is
+/// refused.
+void print_diagnostics(const std::vector<Diagnostic>& diagnostics, bool refused, bool json,
+                       std::ostream& out, std::ostream& err);
 
 /// Reads the pipeline and prints what is wrong or doubtful to `err` (as JSON to `out` if asked
 /// for). None if anything is wrong.

