@@ -18,7 +18,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <ostream>
+#include <thread>
 
 namespace bissl {
 namespace {
@@ -156,23 +158,25 @@ int SweepCommand::print_plan(SweepState& state) {
 /// Takes the sweep, or joins the process that runs it with the same plan.
 std::optional<Claim> SweepCommand::begin(SweepState& state) {
   make_folder(folder_);
-  ClaimWatch watch;
-  std::optional<Claim> claim = Claim::try_take(folder_ / "sweep.lock", watch, {});
+  const fs::path lock = folder_ / "sweep.lock";
+  const fs::path file = folder_ / plan_file;
   const std::string plan = planned_.plan->to_json().dump();
-  if (claim) {
-    write_file_atomically(folder_ / plan_file, plan);
-    state.forget_failures();
-    return claim;
+  ClaimWatch watch;
+  // Whoever has just taken the sweep may not have written its plan yet.
+  for (int look = 0; look < 20; ++look) {
+    if (std::optional<Claim> claim = Claim::try_take(lock, watch, {})) {
+      write_file_atomically(file, plan);
+      state.forget_failures();
+      return claim;
+    }
+    if (fs::exists(file) && load_plan(folder_).to_json().dump() == plan) {
+      err_ << fmt::format("{} runs this sweep already: helping it\n", claim_owner(lock, {}));
+      return std::nullopt;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
-  if (load_plan(folder_).to_json().dump() != plan) {
-    fail_input(
-        "{} runs the sweep {} with another plan. Wait for it, or give this one another "
-        "name",
-        claim_owner(folder_ / "sweep.lock", {}), folder_.string());
-  }
-  err_ << fmt::format("{} runs this sweep already: helping it\n",
-                      claim_owner(folder_ / "sweep.lock", {}));
-  return std::nullopt;
+  fail_input("{} runs the sweep {} with another plan. Wait for it, or give this one another name",
+             claim_owner(lock, {}), folder_.string());
 }
 
 std::vector<std::string> SweepCommand::worker_command(int threads) const {

@@ -74,6 +74,15 @@ seed = [0, 1]
 "stage.bissl.lambda" = 1.0
 )";
 
+/// A stage that takes long, so that a test can look at it while it is computed.
+const std::string slow = R"(stages = ["finetune"]
+[set]
+"stage.pretrain.steps" = 1000000
+[axes]
+seed = [0]
+"stage.bissl.lambda" = [0.1, 1.0]
+)";
+
 TEST_F(SweepTest, TrainsEachSharedStageOnce) {
   const Outcome first = sweep(ablation(grid), {"--jobs", "2", "--json"});
   ASSERT_EQ(first.code, 0) << first.err;
@@ -421,14 +430,15 @@ seed = [1, 0]
 }
 
 TEST_F(SweepTest, ASweepThatRunsIsNotReplacedByAnotherPlan) {
-  BackgroundCall running({"sweep", ablation(grid), "--out", out_.string(), "--threads", "1"});
+  BackgroundCall running({"sweep", ablation(slow), "--out", out_.string(), "--threads", "1"});
   while (running.running() && !fs::exists(out_ / "grid" / "plan.json")) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   const Outcome other = sweep(ablation("[axes]\nseed = [5]\n"));
   EXPECT_EQ(other.code, 2) << other.err;
   EXPECT_NE(other.err.find("with another plan"), std::string::npos) << other.err;
-  EXPECT_EQ(running.wait().code, 0);
+  running.signal(SIGINT);
+  EXPECT_EQ(running.wait().code, 130);
 }
 
 TEST_F(SweepTest, DamagedStagesAreComputedAgain) {
@@ -467,15 +477,6 @@ TEST_F(SweepTest, UnusableStoresAreToldFrom) {
     EXPECT_NE(answer.find("No space left on device"), std::string::npos) << answer;
   }
 }
-
-/// A stage that takes long, so that a test can look at it while it is computed.
-const std::string slow = R"(stages = ["finetune"]
-[set]
-"stage.pretrain.steps" = 1000000
-[axes]
-seed = [0]
-"stage.bissl.lambda" = [0.1, 1.0]
-)";
 
 TEST_F(SweepTest, StatesSurviveAKillOfEverything) {
   const std::string file = ablation(slow);
