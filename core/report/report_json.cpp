@@ -1,0 +1,67 @@
+#include "report/analysis.h"
+#include "report/report.h"
+
+namespace bissl {
+namespace {
+
+nlohmann::json to_json(const Estimate& estimate) {
+  const auto optional = [](const std::optional<double>& value) {
+    return value ? nlohmann::json(*value) : nlohmann::json(nullptr);
+  };
+  return {{"n", estimate.count},
+          {"mean", estimate.mean},
+          {"std", optional(estimate.std)},
+          {"low", optional(estimate.low())},
+          {"high", optional(estimate.high())}};
+}
+
+nlohmann::json to_json(const std::optional<Comparison>& comparison) {
+  if (!comparison) {
+    return nullptr;
+  }
+  nlohmann::json json = to_json(comparison->difference);
+  json["differences"] = comparison->differences;
+  json["p"] = comparison->test.p;
+  json["exact"] = comparison->test.exact;
+  json["adjusted_p"] = comparison->adjusted;
+  return json;
+}
+
+nlohmann::json axes_json(const ReportData& data, const std::vector<size_t>& choices) {
+  nlohmann::json axes = nlohmann::json::object();
+  for (size_t i = 0; i < data.axes.size(); ++i) {
+    axes[data.axes[i].name] = data.axes[i].labels.at(choices.at(i));
+  }
+  return axes;
+}
+
+}  // namespace
+
+nlohmann::json report_json(const ReportData& data) {
+  nlohmann::json cells = nlohmann::json::array();
+  for (const CellSummary& cell : summarise(data)) {
+    nlohmann::json metrics = nlohmann::json::object();
+    for (const auto& [name, value] : cell.metrics) {
+      metrics[name] = to_json(value);
+    }
+    cells.push_back({{"axes", axes_json(data, cell.choices)},
+                     {"metrics", metrics},
+                     {"to_baseline", to_json(cell.to_baseline)},
+                     {"to_reference", to_json(cell.to_reference)}});
+  }
+  nlohmann::json effects = nlohmann::json::object();
+  for (const AxisEffects& axis : marginal_effects(data)) {
+    for (const MarginalEffect& effect : axis.labels) {
+      effects[axis.axis][effect.label] = {{"mean", to_json(effect.mean)},
+                                          {"effect", to_json(effect.effect)}};
+    }
+  }
+  nlohmann::json missing = nlohmann::json::array();
+  for (const MissingCell& cell : data.missing) {
+    missing.push_back({{"cell", cell.id}, {"cause", cell.cause}});
+  }
+  return {{"title", data.title}, {"metrics", data.metrics}, {"reference", data.reference},
+          {"cells", cells},      {"effects", effects},      {"missing", missing}};
+}
+
+}  // namespace bissl

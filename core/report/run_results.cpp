@@ -1,0 +1,135 @@
+#include "bissl/error.h"
+#include "report/result_files.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <set>
+
+namespace bissl {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+/// Run folders: their fine-tuning stages are the cells.
+class RunReader {
+ public:
+  RunReader(const std::vector<fs::path>& folders, const std::string& metric)
+      : folders_(folders), wanted_(metric) {}
+
+  ReportData read() {
+    for (const fs::path& folder : folders_) {
+      runs_.push_back(read_json_object(folder / "results.json"));
+    }
+    name_axes();
+    for (size_t i = 0; i < folders_.size(); ++i) {
+      read_run(i);
+    }
+    if (data_.observations.empty()) {
+      fail_input("{}: no stage was scored, so there is nothing to report",
+                 folders_.front().string());
+    }
+    order_metrics();
+    data_.replicates = "fine-tuning repeats, which share what comes before them";
+    return std::move(data_);
+  }
+
+ private:
+  bool several() const { return folders_.size() > 1; }
+
+  void name_axes() {
+    data_.title = several() ? fmt::format("{} runs", folders_.size())
+                            : fs::absolute(folders_.front()).lexically_normal().filename().string();
+    if (several()) {
+      data_.axes.push_back({"run", {}, 0});
+      for (const fs::path& folder : folders_) {
+        data_.axes.back().labels.push_back(folder.lexically_normal().string());
+      }
+    }
+    std::vector<std::string> names;
+    for (const json& run : runs_) {
+      const json stages = run.value("stages", json::object());
+      for (const auto& [name, stage] : stages.items()) {
+        if (stage.contains("metrics") &&
+            std::find(names.begin(), names.end(), name) == names.end()) {
+          names.push_back(name);
+        }
+      }
+    }
+    data_.axes.push_back({"stage", names, 0});
+  }
+
+  void read_run(size_t number) {
+    const fs::path& folder = folders_[number];
+    const json stages = runs_[number].value("stages", json::object());
+    const std::vector<std::string>& names = data_.axes.back().labels;
+    for (size_t i = 0; i < names.size(); ++i) {
+      if (!stages.contains(names[i]) || !stages.at(names[i]).contains("metrics")) {
+        continue;
+      }
+      const json& stage = stages.at(names[i]);
+      std::vector<size_t> choices;
+      if (several()) {
+        choices.push_back(number);
+      }
+      choices.push_back(i);
+      const std::string data = stage.at("metrics").begin().key();
+      const json runs = stage.value("runs", json::array());
+      for (size_t repeat = 0; repeat < runs.size(); ++repeat) {
+        Observation observation{choices, fmt::format("repeat {}", repeat), {}, folder};
+        for (const auto& [metric, ignored] : runs[repeat].items()) {
+          if (const auto value = number_at(runs[repeat], {metric})) {
+            observation.metrics[data + "." + metric] = *value;
+          }
+        }
+        data_.observations.push_back(std::move(observation));
+      }
+      add_timings(data_, stages, {names[i]}, folder, choices, "run");
+    }
+    std::vector<std::string> others;
+    for (const auto& [name, stage] : stages.items()) {
+      if (std::find(names.begin(), names.end(), name) == names.end()) {
+        others.push_back(name);
+      }
+    }
+    std::vector<size_t> none(data_.axes.size(), 0);
+    none.front() = several() ? number : 0;
+    add_timings(data_, stages, others, folder, none, "run");
+  }
+
+  void order_metrics() {
+    std::set<std::string> names;
+    for (const Observation& observation : data_.observations) {
+      for (const auto& [name, value] : observation.metrics) {
+        names.insert(name);
+      }
+    }
+    data_.metrics.assign(names.begin(), names.end());
+    // A score rather than a loss.
+    std::stable_partition(data_.metrics.begin(), data_.metrics.end(),
+                          [](const std::string& name) { return !name.ends_with("loss"); });
+    if (!wanted_.empty()) {
+      if (names.count(wanted_) == 0) {
+        fail_input("--metric {}: the results have {}", wanted_, fmt::join(data_.metrics, ", "));
+      }
+      std::erase(data_.metrics, wanted_);
+      data_.metrics.insert(data_.metrics.begin(), wanted_);
+    }
+    data_.maximise = !data_.metrics.front().ends_with("loss");
+  }
+
+  const std::vector<fs::path>& folders_;
+  std::string wanted_;
+  std::vector<json> runs_;
+  ReportData data_;
+};
+
+}  // namespace
+
+ReportData gather_runs(const std::vector<fs::path>& folders, const std::string& metric) {
+  return RunReader(folders, metric).read();
+}
+
+}  // namespace bissl
