@@ -168,9 +168,10 @@ ReportSection cost_section(const ReportData& data) {
   section.title = "Time and memory";
   section.paragraphs.push_back(fmt::format(
       "{:.0f} seconds of computing went into these results; {:.0f} if every cell had computed all "
-      "of its stages. Memory is the highest resident memory of the process during the stage, the "
+      "of its stages.{} Memory is the highest resident memory of the process during the stage, the "
       "program and the data included.",
-      computed, used));
+      computed, used,
+      data.chosen.empty() ? "" : " Draws that only served to choose are not in it."));
   const std::vector<std::string> names = stage_names(data);
   section.tables.push_back(stages_table(data, names));
   add_cells_cost(data, names, section);
