@@ -7,11 +7,8 @@
 #include "store/stage_store.h"
 #include "telemetry/table.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
-#include <algorithm>
 #include <chrono>
 #include <ostream>
 

@@ -5,6 +5,7 @@
 #include "telemetry/table.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <functional>

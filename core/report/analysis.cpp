@@ -1,6 +1,5 @@
 #include "report/analysis.h"
 
-#include <algorithm>
 #include <numeric>
 
 namespace bissl {

@@ -1,7 +1,6 @@
 #include "report/curves.h"
 
 #include <algorithm>
-#include <cmath>
 #include <fstream>
 #include <functional>
 #include <map>

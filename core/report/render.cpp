@@ -5,7 +5,6 @@
 #include "telemetry/table.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 namespace bissl {
 namespace {

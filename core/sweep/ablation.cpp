@@ -7,7 +7,6 @@
 #include "sweep/labels.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <set>
