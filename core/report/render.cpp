@@ -85,8 +85,6 @@ std::string csv_cell(const std::string& text) {
 constexpr const char* page_style = R"(
 :root{color-scheme:light dark;--paper:#fff;--ink:#1f2328;--soft:#59636e;--line:#d1d9e0;--stripe:#f6f8fa}
 @media (prefers-color-scheme:dark){:root{--paper:#0d1117;--ink:#e6edf3;--soft:#9da7b1;--line:#30363d;--stripe:#151b23}}
-@media print{:root{color-scheme:light;--paper:#fff;--ink:#000;--soft:#444;--line:#bbb;--stripe:#fff}
-#tip{display:none}section,figure,tr{break-inside:avoid}h2{break-after:avoid}body{max-width:none;margin:0}}
 body{background:var(--paper);color:var(--ink);font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.6rem;margin:0 0 1rem}h2{font-size:1.15rem;margin:2.2rem 0 .4rem}
 p{max-width:48rem;margin:.4rem 0;color:var(--soft)}nav{margin:0 0 1rem}nav a{margin-right:1rem}
@@ -97,6 +95,9 @@ tbody tr:nth-child(even){background:var(--stripe)}.number{text-align:right}
 figure{margin:1rem 0}figcaption{font-weight:600;font-size:.92rem;margin-bottom:.2rem}
 #tip{position:fixed;pointer-events:none;background:var(--ink);color:var(--paper);padding:.3rem .5rem;border-radius:.25rem;
 font-size:.8rem;line-height:1.35;white-space:pre;opacity:0;z-index:1}
+@media print{:root{color-scheme:light;--paper:#fff;--ink:#000;--soft:#444;--line:#bbb;--stripe:#fff}
+#tip,nav{display:none}figure,tr{break-inside:avoid}h2,figcaption{break-after:avoid}body{max-width:none;margin:0}
+.scroll{overflow:visible}table{font-size:.7rem}th,td{padding:.15rem .4rem;white-space:normal}}
 )";
 
 /// Shows what a mark carries beside the pointer. Without it, <title> does.
