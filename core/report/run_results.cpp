@@ -86,17 +86,18 @@ class RunReader {
         }
         data_.observations.push_back(std::move(observation));
       }
-      add_timings(data_, stages, {names[i]}, folder, choices, "run");
+      add_timings(data_, stages, chain_of(stages, names[i]), folder, choices, "run");
     }
-    std::vector<std::string> others;
-    for (const auto& [name, stage] : stages.items()) {
-      if (std::find(names.begin(), names.end(), name) == names.end()) {
-        others.push_back(name);
-      }
+  }
+
+  /// A stage and those that it continues, parents first.
+  static std::vector<std::string> chain_of(const json& stages, const std::string& stage) {
+    std::vector<std::string> chain;
+    for (std::string name = stage; stages.contains(name) && chain.size() < stages.size();
+         name = stages.at(name).value("from", "")) {
+      chain.insert(chain.begin(), name);
     }
-    std::vector<size_t> none(data_.axes.size(), 0);
-    none.front() = several() ? number : 0;
-    add_timings(data_, stages, others, folder, none, "run");
+    return chain;
   }
 
   void order_metrics() {

@@ -103,6 +103,15 @@ TEST_F(ReportPage, RunsAreReportedByTheirStagesAndRepeats) {
   ASSERT_EQ(one.code, 0) << one.err;
   EXPECT_NE(one.out.find("fine-tuning repeats"), std::string::npos) << one.out;
   EXPECT_NE(one.out.find("test.top1"), std::string::npos) << one.out;
+  // Each arm has the time of the stages that it continues, and of no others.
+  const std::string seconds = read_file(folder_->path() / "report.seconds.csv");
+  EXPECT_TRUE(
+      seconds.starts_with("stage,pretrain,baseline,bissl,finetune,all,peak MB\r\nbaseline,"))
+      << seconds;
+  const size_t baseline = seconds.find("\nbaseline,");
+  EXPECT_NE(seconds.substr(baseline, seconds.find('\r', baseline) - baseline).find(",–,–,"),
+            std::string::npos)
+      << seconds;
   const fs::path other = sweep_folder() / "cells" / "hypergradient=identity,gamma=0.5,seed=1";
   const Outcome two = run_bissl({"report", cell.string(), other.string(), "--json"});
   ASSERT_EQ(two.code, 0) << two.err;
