@@ -1,87 +1,13 @@
-// `bissl sweep` as a user calls it, on grids of seconds.
+// `bissl sweep` as a user calls it, on grids of seconds: what is run, shared and chosen.
 
-#include "core/store/failing_disk.h"
-#include "program.h"
-#include "support/temporary_folder.h"
+#include "sweep_fixture.h"
 
-#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <chrono>
-#include <fstream>
-#include <map>
-#include <nlohmann/json.hpp>
-#include <sstream>
-#include <thread>
 
 namespace bissl::test {
 namespace {
-
-namespace fs = std::filesystem;
-using nlohmann::json;
-
-class SweepTest : public ::testing::Test {
- protected:
-  SweepTest() { write_file(folder_.path() / "small.toml", small_pipeline()); }
-
-  /// Writes an ablation of the small pipeline and returns its path.
-  std::string ablation(const std::string& text, const std::string& name = "grid") const {
-    const fs::path file = folder_.path() / (name + ".toml");
-    write_file(file, "pipeline = \"small.toml\"\nmetric = \"finetune.test.top1\"\n" + text);
-    return file.string();
-  }
-  Outcome sweep(const std::string& file, const std::vector<std::string>& more = {}) const {
-    std::vector<std::string> call = {"sweep", file, "--out", out_.string(), "--threads", "1"};
-    call.insert(call.end(), more.begin(), more.end());
-    return run_bissl(call);
-  }
-  /// Lines of all workers' logs that hold this text.
-  size_t logged(const std::string& text, const std::string& name = "grid") const {
-    size_t count = 0;
-    for (const auto& entry : fs::directory_iterator(out_ / name / "logs")) {
-      std::istringstream lines(read_file(entry.path()));
-      for (std::string line; std::getline(lines, line);) {
-        count += line.find(text) != std::string::npos ? 1 : 0;
-      }
-    }
-    return count;
-  }
-  /// The same while the sweep may not have made its folder yet.
-  size_t logged_safely(const std::string& text) const {
-    return fs::exists(out_ / "grid" / "logs") ? logged(text) : 0;
-  }
-  static std::map<std::string, json> cells(const Outcome& outcome) {
-    std::map<std::string, json> found;
-    const json answer = json::parse(outcome.out);
-    for (const json& cell : answer.at("cells")) {
-      found[cell.at("id")] = cell;
-    }
-    return found;
-  }
-
-  TemporaryFolder folder_;
-  fs::path out_ = folder_.path() / "runs";
-};
-
-const std::string grid = R"(stages = ["finetune"]
-[axes]
-"stage.bissl.hypergradient" = [{ use = "cg", iterations = 1 }, { use = "identity" }]
-"stage.bissl.lambda" = [0.1, 1]
-seed = [0, 1]
-[[exclude]]
-"stage.bissl.hypergradient" = { use = "identity" }
-"stage.bissl.lambda" = 1.0
-)";
-
-/// A stage that takes long, so that a test can look at it while it is computed.
-const std::string slow = R"(stages = ["finetune"]
-[set]
-"stage.pretrain.steps" = 1000000
-[axes]
-seed = [0]
-"stage.bissl.lambda" = [0.1, 1.0]
-)";
 
 TEST_F(SweepTest, TrainsEachSharedStageOnce) {
   const Outcome first = sweep(ablation(grid), {"--jobs", "2", "--json"});
@@ -195,99 +121,6 @@ seed = [0, 1, 2]
   ASSERT_EQ(json::parse(outcome.out).at("failures").size(), 1U);
 }
 
-TEST_F(SweepTest, WrongInputIsFoundInAllCellsBeforeAnythingRuns) {
-  const Outcome key = sweep(ablation("[axes]\n\"stage.bisl.lambda\" = [1, 2]\n"));
-  EXPECT_EQ(key.code, 2);
-  EXPECT_NE(key.err.find("grid.toml:4:1: error: stage.bisl.lambda: "), std::string::npos)
-      << key.err;
-  EXPECT_NE(key.err.find("did you mean \"bissl\"?"), std::string::npos) << key.err;
-
-  const Outcome value = sweep(ablation(R"([axes]
-"stage.bissl.hypergradient" = [{ use = "cg", iterations = 0 }, { use = "neuman" }, { use = "cg" }]
-"stage.bissl.lamda" = [1.0, 2.0]
-seed = [0, 1]
-)"));
-  EXPECT_EQ(value.code, 2);
-  for (const char* text : {"grid.toml:4:", "grid.toml:5:1: error: stage.bissl.lamda",
-                           "(in 4 of 12 cells: hypergradient=cg_iterations=0,lamda=1,seed=0, …)",
-                           "there is no hypergradient \"neuman\"", "did you mean \"lambda\"?"}) {
-    EXPECT_NE(value.err.find(text), std::string::npos) << text << "\n" << value.err;
-  }
-  // What only a trial pass can tell.
-  const Outcome shape = sweep(ablation(R"([axes]
-"stage.finetune.evaluate.augment.size" = [8, 12]
-"stage.finetune.repeats" = [1, 2]
-)"));
-  EXPECT_EQ(shape.code, 2) << shape.out;
-  EXPECT_NE(shape.err.find("its augmentation gives views of 1x12x12"), std::string::npos)
-      << shape.err;
-  EXPECT_NE(shape.err.find("(in 2 of 4 cells: size=12,repeats=1, …)"), std::string::npos)
-      << shape.err;
-  const Outcome images = sweep(ablation(R"([axes]
-"data.labelled.per_class" = [12, 1000]
-)"));
-  EXPECT_EQ(images.code, 2) << images.out;
-  EXPECT_NE(images.err.find("per_class = 1000"), std::string::npos) << images.err;
-  EXPECT_NE(images.err.find("(in 1 of 2 cells: per_class=1000)"), std::string::npos) << images.err;
-  EXPECT_FALSE(fs::exists(out_ / "grid" / "logs")) << shape.out;
-}
-
-TEST_F(SweepTest, FaultsOfTheFileAreReportedTogether) {
-  const fs::path file = folder_.path() / "grid.toml";
-  write_file(file, R"(pipeline = "small.toml"
-metrik = "finetune.test.top1"
-[axes]
-seed = 3
-"stage.bissl.lambda" = []
-"stage.bissl.gamma" = [0.1, 0.1]
-[[zip]]
-"stage.bissl.rounds" = [1, 2]
-"stage.finetune.steps" = [1, 2, 3]
-[search]
-draws = 0
-select = "top1"
-"stage.finetune.optimizer.lr" = { log_uniform = [0, 1] }
-[baseline]
-"stage.bissl.gamma" = 5
-)");
-  const Outcome outcome = sweep(file.string());
-  EXPECT_EQ(outcome.code, 2);
-  for (const char* text :
-       {"grid.toml:2:1: error: metrik: there is no such key", "did you mean \"metric\"?",
-        "metric: this required key is missing", "grid.toml:4:8: error: axes.seed",
-        "grid.toml:5:24: error: axes.\"stage.bissl.lambda\": the list has 0 values",
-        "the value 0.1 stands there twice", "the list has 3 values; accepted: 2",
-        "grid.toml:11:9: error: search.draws", "grid.toml:12:10: error: search.select",
-        "grid.toml:13:49: error: search.\"stage.finetune.optimizer.lr\"",
-        "grid.toml:15:23: error: baseline.\"stage.bissl.gamma\": 5 is not among"}) {
-    EXPECT_NE(outcome.err.find(text), std::string::npos) << text << "\n" << outcome.err;
-  }
-}
-
-TEST_F(SweepTest, AMetricThatNoStageGivesIsRefused) {
-  const fs::path file = folder_.path() / "grid.toml";
-  write_file(file,
-             "pipeline = \"small.toml\"\nmetric = \"finetune.val.top1\"\n[axes]\nseed = [0]\n");
-  const Outcome outcome = sweep(file.string());
-  EXPECT_EQ(outcome.code, 2);
-  EXPECT_NE(outcome.err.find("no stage gives \"finetune.val.top1\""), std::string::npos)
-      << outcome.err;
-  EXPECT_NE(outcome.err.find("\"finetune.test\""), std::string::npos);
-}
-
-TEST_F(SweepTest, ARuleThatMeetsNoCellIsDoubtful) {
-  const Outcome outcome = sweep(ablation(R"([axes]
-seed = [0, 1]
-[[exclude]]
-"stage.bissl.lambda" = 7
-)"),
-                                {"--check"});
-  EXPECT_EQ(outcome.code, 0) << outcome.err;
-  EXPECT_NE(outcome.err.find("grid.toml:6:1: warning: exclude: this rule meets no cell"),
-            std::string::npos)
-      << outcome.err;
-}
-
 TEST_F(SweepTest, LinkedValuesGoTogether) {
   const Outcome outcome = sweep(ablation(R"(stages = ["finetune"]
 [[zip]]
@@ -397,50 +230,6 @@ TEST_F(SweepTest, PlanTellsWhatIsSharedAndWhatItCosts) {
   EXPECT_GT(plan.at("estimated_seconds_without_sharing").get<double>(), sum);
 }
 
-TEST_F(SweepTest, TwoSweepsAtOnceShareTheStore) {
-  const std::string first = ablation(grid, "first");
-  const std::string second = ablation(R"(stages = ["finetune"]
-[axes]
-"stage.bissl.lambda" = [0.1, 1.0]
-seed = [1, 0]
-"stage.bissl.hypergradient" = [{ use = "cg", iterations = 1 }]
-)",
-                                      "second");
-  const auto call = [&](const std::string& file) -> std::vector<std::string> {
-    return {"sweep", file, "--out", out_.string(), "--threads", "1", "--jobs", "2", "--json"};
-  };
-  BackgroundCall one(call(first));
-  BackgroundCall two(call(second));
-  BackgroundCall helper(call(first));
-  const Outcome of_one = one.wait();
-  const Outcome of_two = two.wait();
-  const Outcome of_helper = helper.wait();
-  ASSERT_EQ(of_one.code, 0) << of_one.err;
-  ASSERT_EQ(of_two.code, 0) << of_two.err;
-  ASSERT_EQ(of_helper.code, 0) << of_helper.err;
-  // All stages of the second are among those of the first: 14 in all, each computed once.
-  EXPECT_EQ(logged(": begins", "first") + logged(": begins", "second"), 14U);
-  EXPECT_EQ(cells(of_one), cells(of_helper));
-  for (const auto& [id, cell] : cells(of_two)) {
-    const json axes = cell.at("axes");
-    const std::string same = "hypergradient=cg,lambda=" + axes.at("lambda").get<std::string>() +
-                             ",seed=" + axes.at("seed").get<std::string>();
-    EXPECT_EQ(cell.at("metrics"), cells(of_one).at(same).at("metrics")) << id;
-  }
-}
-
-TEST_F(SweepTest, ASweepThatRunsIsNotReplacedByAnotherPlan) {
-  BackgroundCall running({"sweep", ablation(slow), "--out", out_.string(), "--threads", "1"});
-  while (running.running() && !fs::exists(out_ / "grid" / "plan.json")) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  const Outcome other = sweep(ablation("[axes]\nseed = [5]\n"));
-  EXPECT_EQ(other.code, 2) << other.err;
-  EXPECT_NE(other.err.find("with another plan"), std::string::npos) << other.err;
-  running.signal(SIGINT);
-  EXPECT_EQ(running.wait().code, 130);
-}
-
 TEST_F(SweepTest, DamagedStagesAreComputedAgain) {
   const std::string file = ablation(grid);
   const Outcome first = sweep(file, {"--json"});
@@ -458,85 +247,6 @@ TEST_F(SweepTest, DamagedStagesAreComputedAgain) {
   EXPECT_EQ(logged("pretrain of hypergradient=cg,lambda=0.1,seed=0: begins"), 2U);
   EXPECT_EQ(logged("is damaged (backbone.safetensors has the checksum"), 1U);
   EXPECT_EQ(logged(": begins"), 14U + 3U);
-}
-
-TEST_F(SweepTest, UnusableStoresAreToldFrom) {
-  write_file(out_ / ".store" / "store.json", "{\"format\": 9}");
-  const Outcome version = sweep(ablation(grid));
-  EXPECT_EQ(version.code, 2);
-  EXPECT_NE(version.err.find("has the format version 9"), std::string::npos) << version.err;
-  fs::remove_all(out_);
-  fs::create_directories(out_);
-  const std::string file = ablation(grid);
-  const std::string answer = on_small_disk(out_, 200 << 10, [&] {
-    const Outcome full = sweep(file);
-    return fmt::format("{}|{}|{}", full.code, full.out, full.err);
-  });
-  if (answer != "unavailable") {
-    EXPECT_TRUE(answer.starts_with("1|")) << answer;
-    EXPECT_NE(answer.find("No space left on device"), std::string::npos) << answer;
-  }
-}
-
-TEST_F(SweepTest, StatesSurviveAKillOfEverything) {
-  const std::string file = ablation(slow);
-  EXPECT_EQ(cells(sweep(file, {"--status", "--json"})).begin()->second.at("state"), "waiting");
-  {
-    BackgroundCall running({"sweep", file, "--out", out_.string(), "--threads", "1"});
-    while (running.running() && logged_safely(": begins") < 1) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    for (const auto& [id, cell] : cells(sweep(file, {"--status", "--json"}))) {
-      EXPECT_EQ(cell.at("state"), "running") << id;
-    }
-    for (const pid_t worker : running.children()) {
-      kill(worker, SIGSTOP);  // so that it does not get to end in good order
-      running.signal(SIGKILL);
-      kill(worker, SIGKILL);
-    }
-    running.wait();
-  }
-  std::string state = "running";
-  for (int look = 0; look < 100 && state == "running"; ++look) {
-    state = cells(sweep(file, {"--status", "--json"})).begin()->second.at("state");
-  }
-  EXPECT_EQ(state, "stale");
-  EXPECT_NE(sweep(file, {"--status"}).out.find("2 cells: 2 stale"), std::string::npos);
-}
-
-TEST_F(SweepTest, AStageWhoseProcessVanishesAgainAndAgainHasFailed) {
-  BackgroundCall running(
-      {"sweep", ablation(slow), "--out", out_.string(), "--threads", "1", "--attempts", "2"});
-  for (size_t attempt = 1; attempt <= 2; ++attempt) {
-    while (running.running() && logged_safely(": begins") < attempt) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    for (const pid_t worker : running.children()) {
-      kill(worker, SIGKILL);
-    }
-  }
-  const Outcome outcome = running.wait();
-  EXPECT_EQ(outcome.code, 1) << outcome.err;
-  EXPECT_NE(outcome.out.find("it was begun 2 times, and each time the process that computed it "
-                             "ended without a word before it got any further; the last one was "
-                             "killed by signal 9 (Killed)"),
-            std::string::npos)
-      << outcome.out;
-  EXPECT_NE(outcome.out.find("2 cells: 2 failed"), std::string::npos) << outcome.out;
-}
-
-TEST_F(SweepTest, InterruptionStopsTheWorkersAndTheNextCallGoesOn) {
-  const std::string file = ablation(grid);
-  BackgroundCall running({"sweep", file, "--out", out_.string(), "--threads", "1", "--jobs", "2"});
-  while (running.running() && logged_safely(": begins") < 2) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  running.signal(SIGINT);
-  const Outcome stopped = running.wait();
-  EXPECT_EQ(stopped.code, 130) << stopped.err;
-  const Outcome finished = sweep(file, {"--json"});
-  EXPECT_EQ(finished.code, 0) << finished.err;
-  EXPECT_EQ(cells(finished).size(), 6U);
 }
 
 }  // namespace
