@@ -1,6 +1,7 @@
 #include "cli/run_command.h"
 
 #include "cli/exit_codes.h"
+#include "cli/findings.h"
 #include "cli/run_settings.h"
 #include "stages/runner.h"
 #include "telemetry/interrupt.h"
@@ -114,6 +115,18 @@ int run_run(const PipelineArguments& arguments, PluginSearch& plugins, std::ostr
   RunOptions options;
   options.out = arguments.out;
   options.settings = make_settings(arguments, &err);
+  std::vector<StagePlan> plans = check_pipeline({.pipeline = *pipeline,
+                                                 .settings = options.settings,
+                                                 .out = options.out,
+                                                 .datasets = options.datasets});
+  add_advice(plans, plugins.registry());
+  print_findings(plans, err);
+  if (has_errors(plans)) {
+    if (arguments.json) {
+      out << findings_json(plans).dump(2) << '\n';
+    }
+    return is_wrong_input(plans) ? exit_wrong_input : exit_run_failed;
+  }
   const auto say = [&err](const std::string& text) { err << text << std::endl; };
   options.say = say;
   options.listener.warn = say;

@@ -144,6 +144,9 @@ int SweepCommand::print_plan(SweepState& state) {
   set_threads(threads_per_job());
   const SweepEstimate estimate = probe_sweep(state, planned_.pipelines, settings, datasets_,
                                              /*measure=*/true, sweep_.jobs);
+  for (const std::string& warning : estimate.warnings) {
+    err_ << "warning: " << warning << '\n';
+  }
   for (const std::string& error : estimate.errors) {
     err_ << "error: " << error << '\n';
   }

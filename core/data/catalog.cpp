@@ -31,4 +31,13 @@ std::shared_ptr<const DataView> DataCatalog::open(const std::string& name) {
   return view;
 }
 
+std::string DataCatalog::fingerprint(const std::string& name) {
+  const auto view = open(name);
+  try {
+    return view->fingerprint();
+  } catch (const Error& error) {
+    throw error.at(fmt::format("data.{} ({})", name, pipeline_.data_source(name).dataset.origin));
+  }
+}
+
 }  // namespace bissl

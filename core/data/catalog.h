@@ -30,6 +30,9 @@ class DataCatalog {
   /// Throws Error(ErrorKind::input) that names the source, the component and the TOML line.
   std::shared_ptr<const DataView> open(const std::string& name);
 
+  /// The fingerprint of the source's whole dataset; errors as from open().
+  std::string fingerprint(const std::string& name);
+
  private:
   const Pipeline& pipeline_;
   std::shared_ptr<DatasetCache> datasets_;

@@ -39,27 +39,38 @@ NamedTensors module_state(const torch::nn::Module& module) {
   return state;
 }
 
+StateShapes shapes_of(const NamedTensors& state) {
+  StateShapes shapes;
+  for (const auto& [name, tensor] : state) {
+    shapes.emplace_back(name, tensor.sizes().vec());
+  }
+  return shapes;
+}
+
+void require_shapes(const StateShapes& given, const StateShapes& own, const std::string& what) {
+  std::map<std::string, std::vector<int64_t>> left(given.begin(), given.end());
+  for (const auto& [name, shape] : own) {
+    const auto found = left.find(name);
+    if (found == left.end()) {
+      fail_input("{}: there is no \"{}\", which the network has", what, name);
+    }
+    if (found->second != shape) {
+      fail_input("{}: \"{}\" has shape [{}], the network's has [{}]", what, name,
+                 fmt::join(found->second, ", "), fmt::join(shape, ", "));
+    }
+    left.erase(found);
+  }
+  if (!left.empty()) {
+    fail_input("{}: \"{}\" is not part of the network", what, left.begin()->first);
+  }
+}
+
 void load_module_state(torch::nn::Module& module, const NamedTensors& state,
                        const std::string& what) {
   const at::NoGradGuard no_grad;
-  std::map<std::string, at::Tensor> given(state.begin(), state.end());
   NamedTensors own = module_state(module);
-  for (const auto& [name, tensor] : own) {
-    const auto found = given.find(name);
-    if (found == given.end()) {
-      fail_input("{}: there is no \"{}\", which the network has", what, name);
-    }
-    if (found->second.sizes() != tensor.sizes()) {
-      fail_input("{}: \"{}\" has shape [{}], the network's has [{}]", what, name,
-                 fmt::join(found->second.sizes(), ", "), fmt::join(tensor.sizes(), ", "));
-    }
-  }
-  if (given.size() != own.size()) {
-    for (const auto& [name, tensor] : own) {
-      given.erase(name);
-    }
-    fail_input("{}: \"{}\" is not part of the network", what, given.begin()->first);
-  }
+  require_shapes(shapes_of(state), shapes_of(own), what);
+  const std::map<std::string, at::Tensor> given(state.begin(), state.end());
   for (auto& [name, tensor] : own) {
     tensor.copy_(given.at(name));
   }

@@ -4,7 +4,11 @@
 
 #include <c10/core/Device.h>
 
+#include <cstdint>
+#include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace torch::nn {
 class Module;
@@ -21,6 +25,17 @@ TensorList tensors_of(const NamedTensors& named);
 /// All parameters and buffers of a module, by name: everything that it is. The tensors are the
 /// module's own, not copies.
 NamedTensors module_state(const torch::nn::Module& module);
+
+/// Names and shapes of parameters and buffers.
+using StateShapes = std::vector<std::pair<std::string, std::vector<int64_t>>>;
+StateShapes shapes_of(const NamedTensors& state);
+
+/// What a stage hands on to those that continue it: the state of each module, by its file.
+using HandedOn = std::map<std::string, StateShapes>;
+
+/// Throws Error(ErrorKind::input), with `what` in front, unless state of the shapes `given` can be
+/// loaded into a network that has `own`.
+void require_shapes(const StateShapes& given, const StateShapes& own, const std::string& what);
 
 /// Copies `state` into the module. Throws Error(ErrorKind::input), with `what` in front, when a
 /// name is missing or unknown or a shape differs; the module is then unchanged.

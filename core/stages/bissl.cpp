@@ -1,16 +1,10 @@
-#include "bilevel/lower_level.h"
-#include "bilevel/lower_trajectory.h"
-#include "bilevel/pretext_problem.h"
-#include "bilevel/upper_level.h"
 #include "bissl/error.h"
+#include "data/prefetcher.h"
 #include "models/evaluation_guard.h"
 #include "models/gradients.h"
-#include "models/guarded.h"
 #include "models/module_state.h"
-#include "stages/auditor.h"
+#include "stages/bissl_parts.h"
 #include "stages/networks.h"
-#include "stages/options.h"
-#include "stages/schedule.h"
 #include "stages/session.h"
 #include "stages/solve_summary.h"
 #include "stages/stages.h"
@@ -26,15 +20,14 @@ namespace {
 /// round, the lower and the upper ones. Each can be the last before an interruption.
 class BisslStage {
  public:
-  explicit BisslStage(const StageContext& context);
+  explicit BisslStage(const StageContext& context) : context_(context), parts_(context) {}
   nlohmann::json run();
 
  private:
-  void build_models();
-  void build_batches();
-  void build_trajectory();
-  int64_t steps_per_round() const { return lower_options_.steps + upper_options_.steps; }
-  int64_t warmup_steps() const;
+  int64_t steps_per_round() const {
+    return parts_.lower_options.steps + parts_.upper_options.steps;
+  }
+  void keep_parts(Session& session);
   void run_warmup(Session& session, int64_t& step);
   void run_rounds(Session& session, int64_t& step);
   void lower_step(Session& session, int64_t step, int64_t round, int64_t within);
@@ -45,182 +38,50 @@ class BisslStage {
   void watch(int64_t round, int64_t within);
 
   const StageContext& context_;
-  const Table& lower_table_;
-  const Table& upper_table_;
-  BisslOptions options_;
-  LowerOptions lower_options_;
-  UpperOptions upper_options_;
-  std::optional<WarmupOptions> warmup_options_;
-
-  std::shared_ptr<Backbone> lower_backbone_;
-  std::shared_ptr<Backbone> upper_backbone_;
-  std::shared_ptr<Pretext> pretext_;
-  std::shared_ptr<Downstream> downstream_;
-  std::shared_ptr<Optimizer> warmup_optimizer_;
-  std::shared_ptr<Optimizer> lower_optimizer_;
-  std::shared_ptr<Optimizer> upper_optimizer_;
-  std::shared_ptr<Hypergradient> hypergradient_;
-  std::unique_ptr<LowerLevel> lower_level_;
-  std::unique_ptr<UpperLevel> upper_level_;
-
-  std::shared_ptr<BatchSource> lower_source_;
-  std::shared_ptr<BatchSource> hessian_source_;
-  std::shared_ptr<BatchSource> upper_source_;
+  BisslParts parts_;
   std::unique_ptr<Prefetcher> lower_batches_;
   std::unique_ptr<Prefetcher> upper_batches_;
-  std::unique_ptr<Schedule> lower_schedule_;
-  std::unique_ptr<Schedule> upper_schedule_;
-  std::unique_ptr<LowerTrajectory> trajectory_;  ///< where the approximator asks for one
-  std::unique_ptr<Auditor> auditor_;
   nlohmann::json audited_;                   ///< of the step under way; null without an audit
   TensorList hessian_batches_;               ///< of the round
   std::unique_ptr<PretextProblem> problem_;  ///< of the round whose upper steps are running
   SolveSummary solves_;
 };
 
-BisslStage::BisslStage(const StageContext& context)
-    : context_(context),
-      lower_table_(context.stage.table.table("lower")),
-      upper_table_(context.stage.table.table("upper")),
-      options_(parse_bissl(context.stage.table)),
-      lower_options_(parse_lower(lower_table_)),
-      upper_options_(parse_upper(upper_table_)) {
-  if (context.stage.table.has_table("warmup")) {
-    warmup_options_ = parse_warmup(context.stage.table.table("warmup"));
-  }
-  build_batches();
-  build_models();
-  const double lower_epoch = double(lower_source_->samples()) / double(lower_options_.batch);
-  const double upper_epoch = double(upper_source_->samples()) / double(upper_options_.batch);
-  lower_schedule_ = std::make_unique<Schedule>(parse_schedule(lower_table_),
-                                               options_.rounds * lower_options_.steps, lower_epoch);
-  upper_schedule_ = std::make_unique<Schedule>(parse_schedule(upper_table_),
-                                               options_.rounds * upper_options_.steps, upper_epoch);
-}
-
-void BisslStage::build_batches() {
-  const ComponentChoice& upper_augment = upper_table_.component("augment");
-  upper_source_ = make_batches(
-      context_, upper_options_.data, upper_augment,
-      {upper_options_.batch, 1, Order::shuffled, context_.seed_for("upper"), "bissl/upper"});
-  if (!upper_source_->data().labelled()) {
-    fail_input("stage.{}.upper: data.{} has no labels", context_.stage.name, upper_options_.data);
-  }
-}
-
-void BisslStage::build_models() {
-  const ComponentChoice& augment = lower_table_.component("augment");
-  const auto probe = make_batches(context_, lower_options_.data, augment, {});
-  if (probe->view_shape().channels != upper_source_->view_shape().channels) {
-    fail_input("stage.{}: the lower level's views have {} channels, the upper level's {}",
-               context_.stage.name, probe->view_shape().channels,
-               upper_source_->view_shape().channels);
-  }
-  const uint64_t seed = context_.seed_for("init");
-  lower_backbone_ = make_backbone(context_, probe->view_shape(), seed);
-  upper_backbone_ = make_backbone(context_, probe->view_shape(), seed);
-  pretext_ = make_pretext(context_, lower_table_.component("pretext"), *lower_backbone_, seed);
-  if (context_.parent) {
-    load_weights(*context_.parent, backbone_file, lower_backbone_->module());
-    load_weights(*context_.parent, backbone_file, upper_backbone_->module());
-    load_weights(*context_.parent, pretext_file, pretext_->module());
-  }
-  const auto classes = static_cast<int64_t>(upper_source_->data().class_names().size());
-  downstream_ = make_downstream(context_, upper_table_.component("downstream"), *upper_backbone_,
-                                classes, context_.seed_for("init/head"));
-
-  const int64_t views = pretext_->views();
-  lower_source_ = make_batches(
-      context_, lower_options_.data, augment,
-      {lower_options_.batch, views, Order::shuffled, context_.seed_for("lower"), "bissl/lower"});
-  const int64_t hessian_batch =
-      lower_options_.hessian_batch > 0 ? lower_options_.hessian_batch : lower_options_.batch;
-  hessian_source_ = make_batches(
-      context_, lower_options_.data, augment,
-      {hessian_batch, views, Order::shuffled, context_.seed_for("hessian"), "bissl/hessian"});
-
-  lower_optimizer_ = make_optimizer(lower_table_.component("optimizer"),
-                                    lower_parameters(*lower_backbone_, *pretext_));
-  upper_optimizer_ = make_optimizer(upper_table_.component("optimizer"),
-                                    upper_parameters(*upper_backbone_, *downstream_));
-  hypergradient_ =
-      make_hypergradient(context_.stage.table.component("hypergradient"), lower_options_.steps);
-  if (context_.stage.table.has_table("audit")) {
-    auditor_ = std::make_unique<Auditor>(
-        context_, lower_table_.component("pretext"), probe->view_shape(),
-        parse_audit(context_.stage.table.table("audit")), *hypergradient_);
-  }
-  lower_level_ = std::make_unique<LowerLevel>(*lower_backbone_, *pretext_, *lower_optimizer_,
-                                              lower_options_.max_grad_norm);
-  lower_level_->tie_to(*upper_backbone_, options_.lambda);
-  build_trajectory();
-  upper_level_ = std::make_unique<UpperLevel>(
-      UpperLevel::Models{*lower_backbone_, *upper_backbone_, *downstream_}, *hypergradient_,
-      *upper_optimizer_, options_.gamma, upper_options_.max_grad_norm);
-}
-
-void BisslStage::build_trajectory() {
-  const int64_t length = hypergradient_->needs().lower_steps;
-  if (length == 0) {
-    return;
-  }
-  trajectory_ =
-      std::make_unique<LowerTrajectory>(*lower_backbone_, *pretext_, length, options_.lambda);
-}
-
-int64_t BisslStage::warmup_steps() const {
-  return warmup_options_
-             ? steps_of(warmup_options_->length, upper_source_->samples(), upper_options_.batch)
-             : 0;
-}
-
 void BisslStage::run_warmup(Session& session, int64_t& step) {
-  const int64_t steps = warmup_steps();
+  const int64_t steps = parts_.warmup_steps;
   if (step >= steps) {
     return;
   }
-  const Table& table = context_.stage.table.table("warmup");
-  const Schedule schedule(parse_schedule(table), steps,
-                          double(upper_source_->samples()) / double(upper_options_.batch));
-  const NamedTensors parameters = trainable_parameters(downstream_->module());
+  const NamedTensors parameters = trainable_parameters(parts_.downstream->module());
   // The frozen backbone is in evaluation mode: its running statistics do not move.
-  set_training(upper_backbone_->module(), false);
+  set_training(parts_.upper_backbone->module(), false);
   for (; step < steps; ++step) {
     const Batch batch = upper_batches_->next();
     at::Tensor features;
     {
       const c10::NoGradGuard no_grad;
-      features = upper_backbone_->forward(batch.views[0].to(context_.settings.device));
+      features = parts_.upper_backbone->forward(batch.views[0].to(context_.settings.device));
     }
-    const at::Tensor loss = downstream_->loss(downstream_->forward(features),
-                                              batch.targets.to(context_.settings.device));
+    const at::Tensor loss = parts_.downstream->loss(parts_.downstream->forward(features),
+                                                    batch.targets.to(context_.settings.device));
     const auto value = loss.item<double>();
     if (!std::isfinite(value)) {
       fail_run("stage.{}.warmup diverged: loss {}. Try a smaller learning rate",
                context_.stage.name, value);
     }
     assign_gradients(parameters, gradients_of(loss, tensors_of(parameters)));
-    warmup_optimizer_->step(schedule.rate(step));
+    parts_.warmup_optimizer->step(parts_.warmup_schedule->rate(step));
     session.done(step, {{"loss", value}}, {{"phase", "warmup"}});
   }
-  set_training(upper_backbone_->module(), true);
+  set_training(parts_.upper_backbone->module(), true);
 }
 
 void BisslStage::lower_step(Session& session, int64_t step, int64_t round, int64_t within) {
   problem_.reset();
-  const int64_t number = round * lower_options_.steps + within;
-  const double rate = lower_schedule_->rate(number);
+  const int64_t number = round * parts_.lower_options.steps + within;
+  const double rate = parts_.lower_schedule->rate(number);
   const at::Tensor views = lower_batches_->next().views.to(context_.settings.device);
-  if (trajectory_) {
-    if (within == 0) {
-      trajectory_->clear();
-    }
-    trajectory_->before_step(views, number);
-    lower_level_->observe([this, rate](const TensorList& gradients, double clip) {
-      trajectory_->with_gradients(*lower_optimizer_, gradients, rate, clip);
-    });
-  }
-  const PretextStep result = lower_level_->step(views, rate);
+  const PretextStep result = parts_.lower_step(views, number, within == 0, rate);
   session.done(step, {{"lower", result.loss}},
                {{"phase", "lower"},
                 {"round", round},
@@ -230,35 +91,31 @@ void BisslStage::lower_step(Session& session, int64_t step, int64_t round, int64
 }
 
 PretextProblem::Setting BisslStage::problem_setting(int64_t round) const {
-  return {.lambda = options_.lambda,
+  return {.lambda = parts_.options.lambda,
           .noise_seed = context_.seed_for(fmt::format("hessian-noise#{}", round)),
-          .recompute_graph = lower_options_.hessian_graph == "recomputed"};
+          .recompute_graph = parts_.lower_options.hessian_graph == "recomputed"};
 }
 
 void BisslStage::build_problem(int64_t round) {
   // The batches of a round are functions of its number, so a resumed round finds the same ones.
   hessian_batches_.clear();
-  for (int64_t i = 0; i < lower_options_.hessian_batches; ++i) {
-    const int64_t number = round * lower_options_.hessian_batches + i;
-    hessian_batches_.push_back(hessian_source_->make(number).views.to(context_.settings.device));
+  for (int64_t i = 0; i < parts_.lower_options.hessian_batches; ++i) {
+    const int64_t number = round * parts_.lower_options.hessian_batches + i;
+    hessian_batches_.push_back(
+        parts_.hessian_source->make(number).views.to(context_.settings.device));
   }
-  problem_ = std::make_unique<PretextProblem>(*lower_backbone_, *pretext_, hessian_batches_,
-                                              problem_setting(round));
-  problem_->use_optimizer(*lower_optimizer_);
-  if (trajectory_) {
-    problem_->use_trajectory(*trajectory_);
-  }
+  problem_ = parts_.make_problem(hessian_batches_, problem_setting(round));
 }
 
 void BisslStage::watch(int64_t round, int64_t within) {
   audited_ = nullptr;
-  if (!auditor_ || !auditor_->due(round * upper_options_.steps + within)) {
-    upper_level_->observe({});
+  if (!parts_.auditor || !parts_.auditor->due(round * parts_.upper_options.steps + within)) {
+    parts_.upper_level->observe({});
     return;
   }
-  upper_level_->observe([this, round](const TensorList& u, const TensorList& v) {
-    const AuditReport report = auditor_->audit(*lower_backbone_, *pretext_, hessian_batches_,
-                                               problem_setting(round), u, v);
+  parts_.upper_level->observe([this, round](const TensorList& u, const TensorList& v) {
+    const AuditReport report = parts_.auditor->audit(
+        *parts_.lower_backbone, *parts_.pretext, hessian_batches_, problem_setting(round), u, v);
     solves_.add(report);
     audited_ = to_json(report);
   });
@@ -269,18 +126,19 @@ void BisslStage::upper_step(Session& session, int64_t step, int64_t round, int64
     build_problem(round);
   }
   watch(round, within);
-  const double rate = upper_schedule_->rate(round * upper_options_.steps + within);
+  const double rate = parts_.upper_schedule->rate(round * parts_.upper_options.steps + within);
   const Batch batch = upper_batches_->next();
-  const UpperStep result = upper_level_->step(batch.views[0].to(context_.settings.device),
-                                              batch.targets.to(context_.settings.device), *problem_,
-                                              problem_setting(round).noise_seed, rate);
+  const UpperStep result = parts_.upper_level->step(
+      batch.views[0].to(context_.settings.device), batch.targets.to(context_.settings.device),
+      *problem_, problem_setting(round).noise_seed, rate);
   solves_.add(result);
   solves_.note_graph(problem_->graph_bytes());
-  const bool round_ends = within + 1 == upper_options_.steps;
+  const bool round_ends = within + 1 == parts_.upper_options.steps;
   if (round_ends) {
     problem_.reset();
-    if (options_.adaptation_every > 0 && (round + 1) % options_.adaptation_every == 0) {
-      adapt_upper_backbone(*upper_backbone_, *lower_backbone_, options_.adaptation_strength);
+    if (parts_.options.adaptation_every > 0 && (round + 1) % parts_.options.adaptation_every == 0) {
+      adapt_upper_backbone(*parts_.upper_backbone, *parts_.lower_backbone,
+                           parts_.options.adaptation_strength);
     }
   }
   nlohmann::json event = {{"phase", "upper"},
@@ -301,47 +159,50 @@ void BisslStage::upper_step(Session& session, int64_t step, int64_t round, int64
 }
 
 void BisslStage::run_rounds(Session& session, int64_t& step) {
-  const int64_t warmup = warmup_steps();
-  const int64_t end = warmup + options_.rounds * steps_per_round();
+  const int64_t warmup = parts_.warmup_steps;
+  const int64_t end = warmup + parts_.options.rounds * steps_per_round();
   for (; step < end; ++step) {
     const int64_t round = (step - warmup) / steps_per_round();
     const int64_t within = (step - warmup) % steps_per_round();
-    if (within < lower_options_.steps) {
+    if (within < parts_.lower_options.steps) {
       lower_step(session, step, round, within);
     } else {
-      upper_step(session, step, round, within - lower_options_.steps);
+      upper_step(session, step, round, within - parts_.lower_options.steps);
     }
   }
 }
 
-nlohmann::json BisslStage::run() {
-  const int64_t warmup = warmup_steps();
-  const int64_t total = warmup + options_.rounds * steps_per_round();
-  Session session(context_, context_.folder, context_.stage.name, total, lower_options_.batch);
-  session.keep("lower_backbone", lower_backbone_->module());
-  session.keep("upper_backbone", upper_backbone_->module());
-  session.keep("pretext", pretext_->module());
-  session.keep("head", downstream_->module());
-  if (warmup_options_) {
-    warmup_optimizer_ = make_optimizer(context_.stage.table.table("warmup").component("optimizer"),
-                                       trainable_parameters(downstream_->module()));
-    session.keep("warmup_optimizer", *warmup_optimizer_);
+void BisslStage::keep_parts(Session& session) {
+  session.keep("lower_backbone", parts_.lower_backbone->module());
+  session.keep("upper_backbone", parts_.upper_backbone->module());
+  session.keep("pretext", parts_.pretext->module());
+  session.keep("head", parts_.downstream->module());
+  if (parts_.warmup_optimizer) {
+    session.keep("warmup_optimizer", *parts_.warmup_optimizer);
   }
-  session.keep("lower_optimizer", *lower_optimizer_);
-  session.keep("upper_optimizer", *upper_optimizer_);
-  session.keep("hypergradient", *hypergradient_);
-  if (trajectory_) {
+  session.keep("lower_optimizer", *parts_.lower_optimizer);
+  session.keep("upper_optimizer", *parts_.upper_optimizer);
+  session.keep("hypergradient", *parts_.hypergradient);
+  if (parts_.trajectory) {
     session.keep_tensors(
-        "lower_steps", [this] { return trajectory_->state(); },
+        "lower_steps", [this] { return parts_.trajectory->state(); },
         [this](const NamedTensors& state) {
-          trajectory_->load_state(state, [this](int64_t number) {
-            return lower_source_->make(number).views.to(context_.settings.device);
+          parts_.trajectory->load_state(state, [this](int64_t number) {
+            return parts_.lower_source->make(number).views.to(context_.settings.device);
           });
         });
   }
   session.keep(
       "solves", [this] { return solves_.save(); },
       [this](const nlohmann::json& saved) { solves_.load(saved); });
+}
+
+nlohmann::json BisslStage::run() {
+  const int64_t warmup = parts_.warmup_steps;
+  const int64_t total = warmup + parts_.options.rounds * steps_per_round();
+  Session session(context_, context_.folder, context_.stage.name, total,
+                  parts_.lower_options.batch);
+  keep_parts(session);
   seed_generator(context_.seed_for("noise"));
   int64_t step = session.start();
 
@@ -349,24 +210,27 @@ nlohmann::json BisslStage::run() {
   const int64_t in_rounds = std::max<int64_t>(0, step - warmup);
   const int64_t round = in_rounds / steps_per_round();
   const int64_t within = in_rounds % steps_per_round();
-  const int64_t lower_done = round * lower_options_.steps + std::min(within, lower_options_.steps);
-  const int64_t upper_done = std::min(step, warmup) + round * upper_options_.steps +
-                             std::max<int64_t>(0, within - lower_options_.steps);
+  const int64_t lower_done =
+      round * parts_.lower_options.steps + std::min(within, parts_.lower_options.steps);
+  const int64_t upper_done = std::min(step, warmup) + round * parts_.upper_options.steps +
+                             std::max<int64_t>(0, within - parts_.lower_options.steps);
   const int threads = context_.settings.loader_threads;
-  lower_batches_ = std::make_unique<Prefetcher>(lower_source_, lower_done,
-                                                options_.rounds * lower_options_.steps, threads);
+  lower_batches_ = std::make_unique<Prefetcher>(
+      parts_.lower_source, lower_done, parts_.options.rounds * parts_.lower_options.steps, threads);
   upper_batches_ = std::make_unique<Prefetcher>(
-      upper_source_, upper_done, warmup + options_.rounds * upper_options_.steps, threads);
+      parts_.upper_source, upper_done, warmup + parts_.options.rounds * parts_.upper_options.steps,
+      threads);
   run_warmup(session, step);
   run_rounds(session, step);
   session.finish();
 
-  save_weights(context_.folder, backbone_file, lower_backbone_->module());
-  save_weights(context_.folder, pretext_file, pretext_->module());
-  save_weights(context_.folder, head_file, downstream_->module());
-  return {{"steps", total},
-          {"images", options_.rounds * lower_options_.steps * lower_options_.batch},
-          {"solves", solves_.report()}};
+  save_weights(context_.folder, backbone_file, parts_.lower_backbone->module());
+  save_weights(context_.folder, pretext_file, parts_.pretext->module());
+  save_weights(context_.folder, head_file, parts_.downstream->module());
+  return {
+      {"steps", total},
+      {"images", parts_.options.rounds * parts_.lower_options.steps * parts_.lower_options.batch},
+      {"solves", solves_.report()}};
 }
 
 }  // namespace

@@ -1,84 +1,32 @@
 #include "stages/check.h"
 
 #include "bissl/error.h"
-#include "models/module_state.h"
-#include "stages/check_bissl.h"
-#include "stages/evaluate.h"
-#include "stages/networks.h"
-#include "stages/options.h"
-#include "stages/probe.h"
+#include "pipeline/diagnostics.h"
 #include "stages/runner.h"
+#include "stages/stages.h"
+#include "stages/trial.h"
+#include "store/stage_store.h"
 
+#include <algorithm>
 #include <map>
 
 namespace bissl {
-namespace {
 
-void check_pretrain(const StageContext& context, bool measure, StagePlan& plan) {
-  const StageProbe probe(context);
-  const Table& table = context.stage.table;
-  const PretrainOptions options = parse_pretrain(table);
-  const StageProbe::Networks networks = probe.build(table, options.data);
-  plan.networks = networks.describe;
-  probe.pretext_gradient(networks, table, options.data, probe_samples);
-  plan.steps = steps_of(options.length, networks.samples, options.batch);
-  plan.gradients = plan.steps;
-  if (options.batch > networks.samples) {
-    plan.warnings.push_back(
-        fmt::format("batch = {} is more than the {} images of data.{}: every batch holds some of "
-                    "them several times",
-                    options.batch, networks.samples, options.data));
-  }
-  if (measure) {
-    plan.seconds = static_cast<double>(plan.gradients) *
-                   probe.pretext_gradient(networks, table, options.data, options.batch);
-  }
+const std::vector<StageCheck>& stage_checks() {
+  static const std::vector<StageCheck> checks = {
+      {"data, networks and what the parent hands on", TrialDepth::built,
+       [](StageTrial& trial) { trial.build(); }},
+      {"the evaluation's data and metrics", TrialDepth::built,
+       [](StageTrial& trial) { trial.score(); }},
+      {"the sizes of batches", TrialDepth::tried, [](StageTrial& trial) { trial.judge_batches(); }},
+      {"a step of each kind", TrialDepth::tried, [](StageTrial& trial) { trial.step(); }},
+      {"what it will cost", TrialDepth::tried, [](StageTrial& trial) { trial.estimate(); }},
+  };
+  return checks;
 }
 
-void check_finetune(const StageContext& context, bool measure, StagePlan& plan) {
-  const StageProbe probe(context);
-  const Table& table = context.stage.table;
-  const FinetuneOptions options = parse_finetune(table);
-  const auto source = make_batches(context, options.data, table.component("augment"), {});
-  const auto backbone = make_backbone(context, source->view_shape(), 0);
-  const ImageShape& shape = source->view_shape();
-  plan.networks = fmt::format("{} images, views of {}x{}x{}, {} features, {} backbone parameters",
-                              source->samples(), shape.channels, shape.height, shape.width,
-                              backbone->features(),
-                              count(tensors_of(trainable_parameters(backbone->module()))));
-  probe.downstream_gradient(*backbone, table, options.data, probe_samples, options.freeze_backbone);
-  const auto test =
-      evaluation_batches(context, table.table("evaluate"), source->data().class_names(), shape);
-  plan.steps = options.repeats * steps_of(options.length, source->samples(), options.batch);
-  plan.gradients = plan.steps;
-  if (measure) {
-    const double gradient = probe.downstream_gradient(*backbone, table, options.data, options.batch,
-                                                      options.freeze_backbone);
-    // Scoring is a forward pass, about a third of a gradient.
-    const double scored = static_cast<double>(options.repeats * test->samples()) /
-                          static_cast<double>(3 * options.batch);
-    plan.seconds = (static_cast<double>(plan.steps) + scored) * gradient;
-  }
-}
-
-void check_stage(const StageContext& context, bool measure, StagePlan& plan) {
-  if (context.stage.kind == "pretrain") {
-    check_pretrain(context, measure, plan);
-  } else if (context.stage.kind == "bissl") {
-    check_bissl(context, measure, plan);
-  } else {
-    check_finetune(context, measure, plan);
-  }
-}
-
-}  // namespace
-
-double proximity_pull(double lambda, double learning_rate, double momentum, int64_t lower_steps) {
-  return lambda * learning_rate / (1.0 - momentum) * static_cast<double>(lower_steps);
-}
-
-StagePlan probe_stage(const Pipeline& pipeline, const Stage& stage, DataCatalog& data,
-                      const RunSettings& settings, bool measure) {
+StagePlan check_stage(const Pipeline& pipeline, const Stage& stage, const HandedOn* parent,
+                      DataCatalog& data, const RunSettings& settings, TrialDepth depth) {
   StagePlan plan;
   plan.name = stage.name;
   plan.kind = stage.kind;
@@ -88,34 +36,119 @@ StagePlan probe_stage(const Pipeline& pipeline, const Stage& stage, DataCatalog&
                              .data = data,
                              .folder = {},
                              .parent = std::nullopt,
+                             .handed_on = parent,
                              .generation = generation_of(pipeline, stage),
                              .settings = settings};
   try {
-    check_stage(context, measure, plan);
+    const auto trial = make_trial(context, plan, depth == TrialDepth::measured);
+    for (const StageCheck& check : stage_checks()) {
+      if (depth >= check.from) {
+        check.look(*trial);
+      }
+    }
   } catch (const Error& error) {
-    plan.errors.push_back(error.at(fmt::format("stage.{}", stage.name)).what());
+    plan.errors.push_back(at_stage(context, error).what());
+    plan.wrong_input = error.kind() == ErrorKind::input;
   }
   return plan;
 }
 
-std::vector<StagePlan> check_pipeline(const Pipeline& pipeline, const RunSettings& settings,
-                                      const std::filesystem::path& out, bool measure) {
-  DataCatalog data(pipeline);
-  const std::filesystem::path root = store_folder(out);
-  std::vector<StagePlan> plans;
-  std::map<std::string, std::string> keys;
-  for (const Stage& stage : pipeline.stages) {
-    StagePlan plan = probe_stage(pipeline, stage, data, settings, measure);
-    try {
-      plan.key = identify(pipeline, stage, data, stage.from.empty() ? "" : keys.at(stage.from)).key;
-      plan.in_store = std::filesystem::exists(root) && StageStore(root).find(plan.key).has_value();
-    } catch (const Error&) {
-      // The data cannot be opened, as the errors tell.
+namespace {
+
+class PipelineCheck {
+ public:
+  explicit PipelineCheck(const CheckRequest& request)
+      : request_(request), pipeline_(request.pipeline), data_(request.pipeline, request.datasets) {}
+
+  std::vector<StagePlan> run() {
+    find_keys();
+    for (const Stage& stage : pipeline_.stages) {
+      look_at(stage);
     }
-    keys[stage.name] = plan.key;
-    plans.push_back(std::move(plan));
+    return std::move(plans_);
   }
-  return plans;
+
+ private:
+  struct Known {
+    std::string key;
+    std::string error;  ///< why there is no key
+    bool wrong_input = false;
+    bool in_store = false;
+    bool needed = true;  ///< something is to be done in it, or after it
+  };
+
+  void find_keys() {
+    const std::filesystem::path root = store_folder(request_.out);
+    for (const Stage& stage : pipeline_.stages) {
+      Known& known = known_[stage.name];
+      const std::string parent = stage.from.empty() ? "" : known_[stage.from].key;
+      if (!stage.from.empty() && parent.empty()) {
+        continue;  // the parent's error tells
+      }
+      try {
+        known.key = identify(pipeline_, stage, data_, parent).key;
+        known.in_store = std::filesystem::exists(root) && StageStore(root).contains(known.key);
+      } catch (const Error& error) {
+        known.error = error.what();
+        known.wrong_input = error.kind() == ErrorKind::input;
+      }
+    }
+    if (request_.depth == TrialDepth::measured) {
+      return;
+    }
+    for (auto& [name, known] : known_) {
+      known.needed = !known.in_store;
+    }
+    for (auto stage = pipeline_.stages.rbegin(); stage != pipeline_.stages.rend(); ++stage) {
+      if (known_[stage->name].needed && !stage->from.empty()) {
+        known_[stage->from].needed = true;
+      }
+    }
+  }
+
+  void look_at(const Stage& stage) {
+    const Known& known = known_[stage.name];
+    StagePlan plan;
+    if (known.needed) {
+      const bool shallow = known.in_store && request_.depth != TrialDepth::measured;
+      const HandedOn* parent = stage.from.empty() ? nullptr : &handed_on(stage.from);
+      plan = check_stage(pipeline_, stage, parent, data_, request_.settings,
+                         shallow ? TrialDepth::built : request_.depth);
+    } else {
+      plan.name = stage.name;
+      plan.kind = stage.kind;
+      plan.from = stage.from;
+    }
+    plan.key = known.key;
+    plan.in_store = known.in_store;
+    const auto told = [&](const std::string& error) {
+      return error.find(known.error) != std::string::npos;
+    };
+    if (!known.error.empty() && std::none_of(plan.errors.begin(), plan.errors.end(), told)) {
+      plan.errors.push_back(fmt::format("stage.{} ({}): {}", spelled_key(stage.name),
+                                        stage.table.origin, known.error));
+      plan.wrong_input = plan.wrong_input || known.wrong_input;
+    }
+    plans_.push_back(std::move(plan));
+  }
+
+  const HandedOn& handed_on(const std::string& stage) const {
+    return std::find_if(plans_.begin(), plans_.end(),
+                        [&](const StagePlan& plan) { return plan.name == stage; })
+        ->weights;
+  }
+
+  const CheckRequest& request_;
+  const Pipeline& pipeline_;
+  DataCatalog data_;
+  std::map<std::string, Known> known_;
+  std::vector<StagePlan> plans_;
+};
+
+}  // namespace
+
+std::vector<StagePlan> check_pipeline(const CheckRequest& request) {
+  return PipelineCheck(request).run();
 }
 
 }  // namespace bissl

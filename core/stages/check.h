@@ -1,15 +1,20 @@
 #pragma once
 
+#include "data/catalog.h"
+#include "models/module_state.h"
 #include "pipeline/pipeline.h"
 #include "stages/context.h"
-#include "store/stage_store.h"
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 namespace bissl {
+
+class StageTrial;
 
 /// What a check found out about one stage.
 struct StagePlan {
@@ -28,21 +33,54 @@ struct StagePlan {
   std::vector<std::string> warnings;  ///< settings that will hardly do what is wanted
   /// A product was needed and could not be made: another approximator may do without.
   bool lacks_second_derivatives = false;
-  std::vector<std::string> errors;  ///< what made the pass through the stage fail
+  std::vector<std::string> errors;  ///< what the run would refuse, each with its place
+  bool wrong_input =
+      false;  ///< among the errors is one of kind input: not only components that fail
+
+  HandedOn weights;                  ///< that a child of the stage loads
+  std::string scored;                ///< the data source that it is scored on; empty for none
+  std::vector<std::string> metrics;  ///< that it will be scored by
 };
 
-/// Samples of a trial pass.
+/// Samples of a trial of scoring.
 inline constexpr int64_t probe_samples = 2;
 
-/// Passes two samples through every stage of a pipeline without training: opens the data, builds
-/// the networks, makes losses and gradients, and one Hessian product where the hypergradient
-/// approximator needs it. With `measure`, times a full batch as well. Writes nothing.
-std::vector<StagePlan> check_pipeline(const Pipeline& pipeline, const RunSettings& settings,
-                                      const std::filesystem::path& out, bool measure);
+/// How much of a stage is tried.
+enum class TrialDepth {
+  built,     ///< its networks are built and a few samples scored: what other stages want to know
+  tried,     ///< and a batch goes through each of its steps
+  measured,  ///< and that is timed
+};
 
-/// The same for one stage. Key and store are left open; what does not fit is in `errors`.
-StagePlan probe_stage(const Pipeline& pipeline, const Stage& stage, DataCatalog& data,
-                      const RunSettings& settings, bool measure);
+/// One thing that a stage is checked for before anything is trained. `look` throws Error for what
+/// the run would refuse, and notes doubts in the plan.
+struct StageCheck {
+  const char* what;
+  TrialDepth from;  ///< the least depth at which it is looked at
+  std::function<void(StageTrial& trial)> look;
+};
+
+/// All of them, in their order: each may count on those before it. `bissl check`, `bissl run` and
+/// `bissl sweep` go through this list.
+const std::vector<StageCheck>& stage_checks();
+
+/// Goes through the list for one stage; the first error ends it. `parent` is what the stage that it
+/// continues hands on, null where there is none or it is not known. Key and store are left open.
+StagePlan check_stage(const Pipeline& pipeline, const Stage& stage, const HandedOn* parent,
+                      DataCatalog& data, const RunSettings& settings, TrialDepth depth);
+
+struct CheckRequest {
+  const Pipeline& pipeline;
+  const RunSettings& settings;
+  std::filesystem::path out;  ///< holds the store
+  /// What is tried of stages that the store does not have; of the others, and only where one of
+  /// these comes after them, that they can be built. Measured: all stages are.
+  TrialDepth depth = TrialDepth::tried;
+  std::shared_ptr<DatasetCache> datasets = std::make_shared<DatasetCache>();
+};
+
+/// Checks every stage of a pipeline, parents first. Writes nothing.
+std::vector<StagePlan> check_pipeline(const CheckRequest& request);
 
 /// λ · lr/(1 − momentum) · (number of lower steps): how far the proximity term draws the lower
 /// backbone to the upper one over the stage. Far below 1 it stays where it is. The rate is the

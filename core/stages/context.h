@@ -1,6 +1,7 @@
 #pragma once
 
 #include "data/catalog.h"
+#include "models/module_state.h"
 #include "pipeline/pipeline.h"
 #include "telemetry/progress.h"
 
@@ -37,6 +38,8 @@ struct StageContext {
   std::filesystem::path folder;  ///< where its files go
   /// The folder of the finished parent stage; unset for a start from random weights.
   std::optional<std::filesystem::path> parent;
+  /// In a check, where nothing has been computed: what the parent will hand on, if that is known.
+  const HandedOn* handed_on = nullptr;
   /// How many ancestors are of the same kind: keeps their random streams apart.
   int64_t generation = 0;
   const RunSettings& settings;

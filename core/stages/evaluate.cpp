@@ -1,7 +1,9 @@
 #include "stages/evaluate.h"
 
 #include "bissl/error.h"
+#include "data/prefetcher.h"
 #include "models/module_state.h"
+#include "pipeline/diagnostics.h"
 #include "stages/networks.h"
 #include "stages/options.h"
 
@@ -37,37 +39,37 @@ class EvaluationMode {
 
 std::shared_ptr<BatchSource> evaluation_batches(const StageContext& context, const Table& table,
                                                 const std::vector<std::string>& classes,
-                                                const ImageShape& shape) {
+                                                const ImageShape& shape,
+                                                std::optional<int64_t> batch) {
   const EvaluateOptions options = parse_evaluate(table);
-  const auto source = make_batches(context, options.data, table.component("augment"),
-                                   {options.batch, 1, Order::sequential, 0, "evaluate"});
+  const auto source =
+      make_labelled_batches(context, "evaluate.data", options.data, table.component("augment"),
+                            {batch.value_or(options.batch), 1, Order::sequential, 0, "evaluate"});
   if (source->data().class_names() != classes) {
     fail_input(
-        "stage.{}.evaluate: data.{} has the classes \"{}\", but the head was trained on \"{}\"",
-        context.stage.name, options.data, fmt::join(source->data().class_names(), "\", \""),
+        "evaluate: data.{} has the classes \"{}\", but the head is trained on \"{}\"; they must be "
+        "the same, in the same order",
+        spelled_key(options.data), fmt::join(source->data().class_names(), "\", \""),
         fmt::join(classes, "\", \""));
   }
   const ImageShape& found = source->view_shape();
   if (found != shape) {
     fail_input(
-        "stage.{}.evaluate: its augmentation gives views of {}x{}x{} (channels, height, width), "
-        "training used {}x{}x{}",
-        context.stage.name, found.channels, found.height, found.width, shape.channels, shape.height,
-        shape.width);
+        "evaluate: its augmentation gives views of {}x{}x{} (channels, height, width), training "
+        "uses {}x{}x{}",
+        found.channels, found.height, found.width, shape.channels, shape.height, shape.width);
   }
   return source;
 }
 
-Metrics evaluate(const StageContext& context, const Table& table, Backbone& backbone,
-                 Downstream& downstream, const std::vector<std::string>& classes,
-                 const ImageShape& shape) {
-  const auto source = evaluation_batches(context, table, classes, shape);
+Metrics evaluate(const StageContext& context, const std::shared_ptr<BatchSource>& source,
+                 int64_t batches, Backbone& backbone, Downstream& downstream) {
   const c10::NoGradGuard no_grad;
   const EvaluationMode mode(backbone.module(), downstream.module());
   const std::unique_ptr<MetricAccumulator> metrics = downstream.metrics();
-  Prefetcher batches(source, 0, source->batches(), context.settings.loader_threads);
-  for (int64_t i = 0; i < source->batches(); ++i) {
-    const Batch batch = batches.next();
+  Prefetcher prefetched(source, 0, batches, context.settings.loader_threads);
+  for (int64_t i = 0; i < batches; ++i) {
+    const Batch batch = prefetched.next();
     const at::Tensor images = batch.views[0].to(context.settings.device);
     metrics->add(downstream.forward(backbone.forward(images)),
                  batch.targets.to(context.settings.device));

@@ -1,120 +1,72 @@
 #include "bissl/error.h"
+#include "data/prefetcher.h"
 #include "models/evaluation_guard.h"
 #include "models/gradients.h"
 #include "models/module_state.h"
 #include "stages/evaluate.h"
 #include "stages/networks.h"
-#include "stages/options.h"
-#include "stages/schedule.h"
+#include "stages/parts.h"
 #include "stages/session.h"
 #include "stages/stages.h"
 #include "store/atomic_file.h"
 #include "store/checkpoint.h"
 #include "store/posix_file.h"
 
-#include <c10/core/GradMode.h>
-
 #include <cmath>
 
 namespace bissl {
 namespace {
 
-/// What is random in one repeat, told by a word.
-std::string use(const char* what, int64_t repeat) { return fmt::format("{}#{}", what, repeat); }
-
 class Repeat {
  public:
-  Repeat(const StageContext& context, const FinetuneOptions& options, int64_t number,
-         std::filesystem::path folder)
-      : context_(context), options_(options), number_(number), folder_(std::move(folder)) {}
+  Repeat(const StageContext& context, int64_t number, std::filesystem::path folder)
+      : context_(context),
+        number_(number),
+        folder_(std::move(folder)),
+        parts_(build_finetune(context, number)) {}
 
   /// Trains and scores; the metrics on the test data.
   Metrics run();
 
  private:
-  void build();
   void train();
   double step(const Batch& batch, double rate);
 
   const StageContext& context_;
-  const FinetuneOptions& options_;
   int64_t number_;
   std::filesystem::path folder_;
-  std::shared_ptr<BatchSource> source_;
-  std::shared_ptr<Backbone> backbone_;
-  std::shared_ptr<Downstream> downstream_;
-  std::shared_ptr<Optimizer> optimizer_;
-  NamedTensors parameters_;
+  FinetuneParts parts_;
 };
 
-void Repeat::build() {
-  const Table& table = context_.stage.table;
-  source_ = make_batches(
-      context_, options_.data, table.component("augment"),
-      {options_.batch, 1, Order::shuffled, context_.seed_for(use("batches", number_)), "finetune"});
-  if (!source_->data().labelled()) {
-    fail_input("stage.{}: data.{} has no labels", context_.stage.name, options_.data);
-  }
-  backbone_ = make_backbone(context_, source_->view_shape(),
-                            context_.seed_for(use("init/backbone", number_)));
-  if (context_.parent) {
-    load_weights(*context_.parent, backbone_file, backbone_->module());
-  }
-  downstream_ = make_downstream(context_, table.component("downstream"), *backbone_,
-                                static_cast<int64_t>(source_->data().class_names().size()),
-                                context_.seed_for(use("init/head", number_)));
-  for (const auto& [name, tensor] : trainable_parameters(downstream_->module())) {
-    parameters_.emplace_back("head." + name, tensor);
-  }
-  if (options_.freeze_backbone) {
-    set_training(backbone_->module(), false);
-  } else {
-    for (const auto& [name, tensor] : trainable_parameters(backbone_->module())) {
-      parameters_.emplace_back("backbone." + name, tensor);
-    }
-  }
-  optimizer_ = make_optimizer(table.component("optimizer"), parameters_);
-}
-
 double Repeat::step(const Batch& batch, double rate) {
-  const at::Tensor images = batch.views[0].to(context_.settings.device);
-  const at::Tensor targets = batch.targets.to(context_.settings.device);
-  at::Tensor features;
-  {
-    const c10::AutoGradMode grad(!options_.freeze_backbone);
-    features = backbone_->forward(images);
-  }
-  const at::Tensor loss = downstream_->loss(downstream_->forward(features), targets);
-  TensorList gradients = gradients_of(loss, tensors_of(parameters_));
+  const at::Tensor loss = finetune_loss(parts_, batch, context_.settings.device);
+  TensorList gradients = gradients_of(loss, tensors_of(parts_.parameters));
   const auto value = loss.item<double>();
-  const double gradient_norm = clip_norm(gradients, options_.max_grad_norm);
+  const double gradient_norm = clip_norm(gradients, parts_.options.max_grad_norm);
   if (!std::isfinite(value) || !std::isfinite(gradient_norm)) {
     fail_run(
         "stage.{}: fine-tuning diverged: loss {}, gradient norm {}. Try a smaller learning rate",
         context_.stage.name, value, gradient_norm);
   }
-  assign_gradients(parameters_, gradients);
-  optimizer_->step(rate);
+  assign_gradients(parts_.parameters, gradients);
+  parts_.optimizer->step(rate);
   return value;
 }
 
 void Repeat::train() {
-  const int64_t steps = steps_of(options_.length, source_->samples(), options_.batch);
-  const Schedule schedule(
-      parse_schedule(context_.stage.table), steps,
-      static_cast<double>(source_->samples()) / static_cast<double>(options_.batch));
-  const std::string label = options_.repeats == 1 ? context_.stage.name
-                                                  : fmt::format("{} {}/{}", context_.stage.name,
-                                                                number_ + 1, options_.repeats);
-  Session session(context_, folder_, label, steps, options_.batch);
-  session.keep("backbone", backbone_->module());
-  session.keep("head", downstream_->module());
-  session.keep("optimizer", *optimizer_);
-  seed_generator(context_.seed_for(use("noise", number_)));
+  const FinetuneOptions& options = parts_.options;
+  const std::string label = options.repeats == 1 ? context_.stage.name
+                                                 : fmt::format("{} {}/{}", context_.stage.name,
+                                                               number_ + 1, options.repeats);
+  Session session(context_, folder_, label, parts_.steps, options.batch);
+  session.keep("backbone", parts_.backbone->module());
+  session.keep("head", parts_.downstream->module());
+  session.keep("optimizer", *parts_.optimizer);
+  seed_generator(context_.seed_for(use_of_repeat("noise", number_)));
   int64_t step_number = session.start();
-  Prefetcher batches(source_, step_number, steps, context_.settings.loader_threads);
-  for (; step_number < steps; ++step_number) {
-    const double rate = schedule.rate(step_number);
+  Prefetcher batches(parts_.source, step_number, parts_.steps, context_.settings.loader_threads);
+  for (; step_number < parts_.steps; ++step_number) {
+    const double rate = parts_.schedule->rate(step_number);
     const double loss = step(batches.next(), rate);
     session.done(step_number, {{"loss", loss}}, {{"rate", rate}});
   }
@@ -122,13 +74,14 @@ void Repeat::train() {
 }
 
 Metrics Repeat::run() {
-  build();
+  const auto test =
+      evaluation_batches(context_, context_.stage.table.table("evaluate"),
+                         parts_.source->data().class_names(), parts_.source->view_shape());
   train();
   const Metrics metrics =
-      evaluate(context_, context_.stage.table.table("evaluate"), *backbone_, *downstream_,
-               source_->data().class_names(), source_->view_shape());
-  save_weights(folder_, backbone_file, backbone_->module());
-  save_weights(folder_, head_file, downstream_->module());
+      evaluate(context_, test, test->batches(), *parts_.backbone, *parts_.downstream);
+  save_weights(folder_, backbone_file, parts_.backbone->module());
+  save_weights(folder_, head_file, parts_.downstream->module());
   return metrics;
 }
 
@@ -161,7 +114,7 @@ nlohmann::json run_finetune(const StageContext& context) {
     const std::filesystem::path results = folder / "results.json";
     make_folder(folder);
     if (!std::filesystem::exists(results)) {
-      const Metrics metrics = Repeat(context, options, repeat, folder).run();
+      const Metrics metrics = Repeat(context, repeat, folder).run();
       nlohmann::json values = nlohmann::json::object();
       for (const auto& [name, value] : metrics) {
         values[name] = value;

@@ -5,6 +5,7 @@
 #include "models/evaluation_guard.h"
 #include "models/guarded.h"
 #include "models/module_state.h"
+#include "pipeline/diagnostics.h"
 #include "store/safetensors.h"
 
 namespace bissl {
@@ -56,10 +57,19 @@ std::shared_ptr<Hypergradient> make_hypergradient(const ComponentChoice& choice,
   return hypergradient;
 }
 
-void load_weights(const std::filesystem::path& folder, const char* file,
-                  torch::nn::Module& module) {
-  const std::filesystem::path path = folder / file;
-  load_module_state(module, read_safetensors(path).tensors, path.string());
+void take_over(const StageContext& context, const char* file, torch::nn::Module& module) {
+  if (context.parent) {
+    const std::filesystem::path path = *context.parent / file;
+    load_module_state(module, read_safetensors(path).tensors, path.string());
+    return;
+  }
+  if (context.handed_on == nullptr || context.handed_on->count(file) == 0) {
+    return;
+  }
+  const std::string what =
+      fmt::format("the {} that stage.{} hands on does not fit",
+                  std::filesystem::path(file).stem().string(), spelled_key(context.stage.from));
+  require_shapes(context.handed_on->at(file), shapes_of(module_state(module)), what);
 }
 
 void save_weights(const std::filesystem::path& folder, const char* file,
@@ -73,6 +83,17 @@ std::shared_ptr<BatchSource> make_batches(const StageContext& context, const std
   return std::make_shared<BatchSource>(context.data.open(data),
                                        augment.create<Augmentation>(AugmentationContext{}), augment,
                                        options);
+}
+
+std::shared_ptr<BatchSource> make_labelled_batches(const StageContext& context, const char* key,
+                                                   const std::string& data,
+                                                   const ComponentChoice& augment,
+                                                   const BatchOptions& options) {
+  auto source = make_batches(context, data, augment, options);
+  if (!source->data().labelled()) {
+    fail_input("{}: data.{} has no labels, and this place needs some", key, spelled_key(data));
+  }
+  return source;
 }
 
 }  // namespace bissl

@@ -40,8 +40,9 @@ std::shared_ptr<Optimizer> make_optimizer(const ComponentChoice& choice, NamedTe
 std::shared_ptr<Hypergradient> make_hypergradient(const ComponentChoice& choice,
                                                   int64_t lower_steps);
 
-/// Reads weights that an earlier stage wrote into a module.
-void load_weights(const std::filesystem::path& folder, const char* file, torch::nn::Module& module);
+/// Reads what the parent wrote under `file` into a module; in a check, only holds names and shapes
+/// against what the parent will write. Nothing without a parent. Throws Error(input).
+void take_over(const StageContext& context, const char* file, torch::nn::Module& module);
 
 /// Writes a module's weights to the stage's folder.
 void save_weights(const std::filesystem::path& folder, const char* file,
@@ -51,5 +52,11 @@ void save_weights(const std::filesystem::path& folder, const char* file,
 std::shared_ptr<BatchSource> make_batches(const StageContext& context, const std::string& data,
                                           const ComponentChoice& augment,
                                           const BatchOptions& options);
+
+/// The same for data that must have labels; `key` is the one of the stage that names it.
+std::shared_ptr<BatchSource> make_labelled_batches(const StageContext& context, const char* key,
+                                                   const std::string& data,
+                                                   const ComponentChoice& augment,
+                                                   const BatchOptions& options);
 
 }  // namespace bissl

@@ -2,6 +2,7 @@
 
 #include "bissl/error.h"
 #include "bissl/hash.h"
+#include "pipeline/diagnostics.h"
 #include "pipeline/lock.h"
 #include "stages/stages.h"
 #include "store/atomic_file.h"
@@ -51,7 +52,7 @@ class Runner {
   Runner(const Pipeline& pipeline, const RunOptions& options)
       : pipeline_(pipeline),
         options_(options),
-        data_(pipeline),
+        data_(pipeline, options.datasets),
         store_(store_folder(options.out), options.listener),
         run_(options.out, pipeline.name) {}
 
@@ -154,8 +155,13 @@ nlohmann::json run_stage(const StageContext& context) {
     }
     return run_finetune(context);
   } catch (const Error& error) {
-    throw error.at(fmt::format("stage.{} ({})", context.stage.name, context.stage.table.origin));
+    throw at_stage(context, error);
   }
+}
+
+Error at_stage(const StageContext& context, const Error& error) {
+  return error.at(
+      fmt::format("stage.{} ({})", spelled_key(context.stage.name), context.stage.table.origin));
 }
 
 void compute_stage(const StageTask& task, StageWork& work) {
@@ -168,6 +174,7 @@ void compute_stage(const StageTask& task, StageWork& work) {
                              .data = task.data,
                              .folder = work.folder(),
                              .parent = task.parent,
+                             .handed_on = nullptr,
                              .generation = generation_of(task.pipeline, task.stage),
                              .settings = settings};
   reset_peak_memory();
@@ -188,7 +195,7 @@ nlohmann::json read_stage_results(const std::filesystem::path& folder) {
 std::string lock_text(const Pipeline& pipeline, DataCatalog& data) {
   std::vector<std::pair<std::string, std::string>> notes = {{"torch", TORCH_VERSION}};
   for (const DataSource& source : pipeline.data) {
-    notes.emplace_back("fingerprint of data." + source.name, data.open(source.name)->fingerprint());
+    notes.emplace_back("fingerprint of data." + source.name, data.fingerprint(source.name));
   }
   return to_lock_toml(pipeline, notes);
 }
@@ -205,7 +212,7 @@ StageIdentity identify(const Pipeline& pipeline, const Stage& stage, DataCatalog
                        const std::string& parent_key) {
   std::map<std::string, std::string> fingerprints;
   for (const std::string& name : data_names(stage)) {
-    fingerprints[name] = data.open(name)->fingerprint();
+    fingerprints[name] = data.fingerprint(name);
   }
   StageIdentity identity;
   identity.description = stage_description(pipeline, stage, fingerprints, parent_key);

@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,6 +19,8 @@ struct RunOptions {
   std::filesystem::path out = "runs";  ///< holds the run folders, and the store in .store
   RunSettings settings;
   StoreListener listener;
+  /// Datasets that are open already.
+  std::shared_ptr<DatasetCache> datasets = std::make_shared<DatasetCache>();
   /// Told what happens, a sentence at a time: a stage begins, or is taken from the store.
   std::function<void(const std::string&)> say;
 };

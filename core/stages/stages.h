@@ -1,5 +1,6 @@
 #pragma once
 
+#include "bissl/error.h"
 #include "stages/context.h"
 
 #include <nlohmann/json.hpp>
@@ -10,6 +11,9 @@ namespace bissl {
 /// its results, which also stand in the folder's results.json. Goes on from the folder's checkpoint
 /// if there is one. Throws Interrupted after writing one when the user asked to stop, and Error.
 nlohmann::json run_stage(const StageContext& context);
+
+/// The error with the stage and its place in the file before it.
+Error at_stage(const StageContext& context, const Error& error);
 
 // The kinds of stage; each as run_stage.
 nlohmann::json run_pretrain(const StageContext& context);

@@ -127,6 +127,9 @@ double wall_time(const std::vector<const PlanNode*>& nodes,
   return *std::max_element(free_at.begin(), free_at.end());
 }
 
+/// What a stage hands on, as a text that tells networks of different shapes apart.
+std::string shapes_text(const HandedOn& weights) { return nlohmann::json(weights).dump(); }
+
 class Probe {
  public:
   Probe(SweepState& state, const std::vector<Pipeline>& pipelines, const RunSettings& settings,
@@ -141,7 +144,7 @@ class Probe {
   SweepEstimate run(int jobs);
 
  private:
-  StagePlan try_stage(const PlanNode& node);
+  const StagePlan& try_stage(const PlanNode& node, TrialDepth depth);
 
   SweepState& state_;
   const std::vector<Pipeline>& pipelines_;
@@ -149,20 +152,28 @@ class Probe {
   std::shared_ptr<DatasetCache> datasets_;
   bool measure_;
   std::map<std::string, std::set<std::string>> cells_;
-  std::map<std::string, StagePlan> tried_;  ///< by signature
+  std::map<std::string, StagePlan> tried_;             ///< by signature
+  std::map<std::string, const StagePlan*> of_stages_;  ///< those of tried_, by key
 };
 
-StagePlan Probe::try_stage(const PlanNode& node) {
+/// Parents come before their children.
+const StagePlan& Probe::try_stage(const PlanNode& node, TrialDepth depth) {
   const Pipeline& pipeline = pipelines_.at(node.unit);
   DataCatalog data(pipeline, datasets_);
   const Stage& stage = pipeline.stage(node.stage);
   const bool reals_matter = !measure_ && state_.plan().select.empty();
-  const std::string kind = signature(identify(pipeline, stage, data, node.parent), reals_matter);
-  const auto found = tried_.find(kind);
-  if (found != tried_.end()) {
-    return found->second;
+  const HandedOn* parent = node.parent.empty() ? nullptr : &of_stages_.at(node.parent)->weights;
+  const std::string kind =
+      fmt::format("{}{}{}", static_cast<int>(depth),
+                  signature(identify(pipeline, stage, data, node.parent), reals_matter),
+                  parent == nullptr ? "" : shapes_text(*parent));
+  auto found = tried_.find(kind);
+  if (found == tried_.end()) {
+    found =
+        tried_.emplace(kind, check_stage(pipeline, stage, parent, data, settings_, depth)).first;
   }
-  return tried_[kind] = probe_stage(pipeline, stage, data, settings_, measure_);
+  of_stages_[node.key] = &found->second;
+  return found->second;
 }
 
 SweepEstimate Probe::run(int jobs) {
@@ -180,10 +191,10 @@ SweepEstimate Probe::run(int jobs) {
       }
       const PlanNode& node = plan.node(key);
       const bool done = state_.node(key) == WorkState::done;
-      if (done && !measure_) {
-        continue;
-      }
-      const StagePlan tried = try_stage(node);
+      // Of what is done, only what others want to know of it.
+      const StagePlan& tried = try_stage(node, measure_ ? TrialDepth::measured
+                                               : done   ? TrialDepth::built
+                                                        : TrialDepth::tried);
       for (const std::string& text : tried.errors) {
         errors.add(text, cells_[key]);
       }

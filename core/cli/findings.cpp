@@ -1,0 +1,111 @@
+#include "cli/findings.h"
+
+#include "bissl/error.h"
+#include "models/guarded.h"
+#include "pipeline/diagnostics.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <ostream>
+
+namespace bissl {
+namespace {
+
+nlohmann::json to_json(const std::vector<StagePlan>& plans) {
+  nlohmann::json stages = nlohmann::json::array();
+  for (const StagePlan& plan : plans) {
+    stages.push_back({{"name", plan.name},
+                      {"kind", plan.kind},
+                      {"from", plan.from},
+                      {"key", plan.key},
+                      {"in_store", plan.in_store},
+                      {"steps", plan.steps},
+                      {"gradients", plan.gradients},
+                      {"hessian_products", plan.hessian_products},
+                      {"kept_graph_bytes", plan.graph_bytes},
+                      {"estimated_seconds", plan.seconds},
+                      {"networks", plan.networks},
+                      {"metrics", plan.metrics},
+                      {"warnings", plan.warnings},
+                      {"errors", plan.errors}});
+  }
+  return stages;
+}
+
+/// What can be chosen where there are no second derivatives: `use = "darts"`, or an approximator
+/// with its products by finite differences.
+std::string approximators_without_second_derivatives(const Registry& registry) {
+  std::vector<std::string> names;
+  for (const auto& component : registry.components()) {
+    if (component->info.kind != ComponentKind::hypergradient) {
+      continue;
+    }
+    ComponentChoice choice{component, defaults(component->info.parameters), "defaults"};
+    const auto does_without = [&] {
+      return !create_guarded(choice, HypergradientContext{})->needs().second_derivatives();
+    };
+    try {
+      if (does_without()) {
+        names.push_back(fmt::format("use = \"{}\"", component->info.text.name));
+        continue;
+      }
+      const std::string by_difference = "finite-difference";
+      const auto& specs = component->info.parameters;
+      const bool has_choice =
+          std::any_of(specs.begin(), specs.end(), [&](const ParameterSpec& spec) {
+            return spec.name == "products" && spec.refusal(by_difference).empty();
+          });
+      if (has_choice) {
+        choice.values["products"] = by_difference;
+        if (does_without()) {
+          names.push_back(fmt::format("use = \"{}\", products = \"{}\"", component->info.text.name,
+                                      by_difference));
+        }
+      }
+    } catch (const Error&) {
+      // It cannot be made with its defaults: no advice.
+    }
+  }
+  return fmt::format("{}", fmt::join(names, "; "));
+}
+
+}  // namespace
+
+bool has_errors(const std::vector<StagePlan>& plans) {
+  return std::any_of(plans.begin(), plans.end(),
+                     [](const StagePlan& plan) { return !plan.errors.empty(); });
+}
+
+bool is_wrong_input(const std::vector<StagePlan>& plans) {
+  return std::any_of(plans.begin(), plans.end(),
+                     [](const StagePlan& plan) { return plan.wrong_input; });
+}
+
+void add_advice(std::vector<StagePlan>& plans, const Registry& registry) {
+  for (StagePlan& plan : plans) {
+    if (plan.lacks_second_derivatives) {
+      plan.errors.push_back(fmt::format("stage.{}.hypergradient: these work without it: {}",
+                                        spelled_key(plan.name),
+                                        approximators_without_second_derivatives(registry)));
+    }
+  }
+}
+
+void print_findings(const std::vector<StagePlan>& plans, std::ostream& err) {
+  for (const StagePlan& plan : plans) {
+    for (const std::string& error : plan.errors) {
+      err << "error: " << error << '\n';
+    }
+    for (const std::string& warning : plan.warnings) {
+      err << "warning: stage." << spelled_key(plan.name) << ": " << warning << '\n';
+    }
+  }
+}
+
+nlohmann::json findings_json(const std::vector<StagePlan>& plans) {
+  return {{"ok", !has_errors(plans)}, {"stages", to_json(plans)}};
+}
+
+}  // namespace bissl

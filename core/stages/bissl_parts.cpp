@@ -1,0 +1,121 @@
+#include "stages/bissl_parts.h"
+
+#include "bissl/error.h"
+#include "models/module_state.h"
+#include "stages/networks.h"
+
+namespace bissl {
+
+BisslParts::BisslParts(const StageContext& context)
+    : lower_table(context.stage.table.table("lower")),
+      upper_table(context.stage.table.table("upper")),
+      options(parse_bissl(context.stage.table)),
+      lower_options(parse_lower(lower_table)),
+      upper_options(parse_upper(upper_table)) {
+  if (context.stage.table.has_table("warmup")) {
+    warmup_options = parse_warmup(context.stage.table.table("warmup"));
+  }
+  upper_source = make_labelled_batches(
+      context, "upper.data", upper_options.data, upper_table.component("augment"),
+      {upper_options.batch, 1, Order::shuffled, context.seed_for("upper"), "bissl/upper"});
+  const auto first =
+      make_batches(context, lower_options.data, lower_table.component("augment"), {});
+  if (first->view_shape().channels != upper_source->view_shape().channels) {
+    fail_input(
+        "the lower level's views (data.{}) have {} channels, the upper level's (data.{}) have {}; "
+        "both levels train one backbone",
+        lower_options.data, first->view_shape().channels, upper_options.data,
+        upper_source->view_shape().channels);
+  }
+  build_models(context, first->view_shape());
+  build_levels(context, first->view_shape());
+  build_schedules(context.stage.table);
+}
+
+void BisslParts::build_models(const StageContext& context, const ImageShape& views) {
+  const uint64_t seed = context.seed_for("init");
+  lower_backbone = make_backbone(context, views, seed);
+  upper_backbone = make_backbone(context, views, seed);
+  pretext = make_pretext(context, lower_table.component("pretext"), *lower_backbone, seed);
+  take_over(context, backbone_file, lower_backbone->module());
+  take_over(context, backbone_file, upper_backbone->module());
+  take_over(context, pretext_file, pretext->module());
+  const auto classes = static_cast<int64_t>(upper_source->data().class_names().size());
+  downstream = make_downstream(context, upper_table.component("downstream"), *upper_backbone,
+                               classes, context.seed_for("init/head"));
+
+  const ComponentChoice& augment = lower_table.component("augment");
+  lower_source = make_batches(context, lower_options.data, augment,
+                              {lower_options.batch, pretext->views(), Order::shuffled,
+                               context.seed_for("lower"), "bissl/lower"});
+  hessian_source = make_batches(context, lower_options.data, augment,
+                                {hessian_batch(), pretext->views(), Order::shuffled,
+                                 context.seed_for("hessian"), "bissl/hessian"});
+}
+
+void BisslParts::build_levels(const StageContext& context, const ImageShape& views) {
+  const Table& table = context.stage.table;
+  if (warmup_options) {
+    warmup_optimizer = make_optimizer(table.table("warmup").component("optimizer"),
+                                      trainable_parameters(downstream->module()));
+  }
+  lower_optimizer = make_optimizer(lower_table.component("optimizer"),
+                                   lower_parameters(*lower_backbone, *pretext));
+  upper_optimizer = make_optimizer(upper_table.component("optimizer"),
+                                   upper_parameters(*upper_backbone, *downstream));
+  hypergradient = make_hypergradient(table.component("hypergradient"), lower_options.steps);
+  if (table.has_table("audit")) {
+    auditor = std::make_unique<Auditor>(context, lower_table.component("pretext"), views,
+                                        parse_audit(table.table("audit")), *hypergradient);
+  }
+  lower_level = std::make_unique<LowerLevel>(*lower_backbone, *pretext, *lower_optimizer,
+                                             lower_options.max_grad_norm);
+  lower_level->tie_to(*upper_backbone, options.lambda);
+  if (const int64_t length = hypergradient->needs().lower_steps; length > 0) {
+    trajectory =
+        std::make_unique<LowerTrajectory>(*lower_backbone, *pretext, length, options.lambda);
+  }
+  upper_level = std::make_unique<UpperLevel>(
+      UpperLevel::Models{*lower_backbone, *upper_backbone, *downstream}, *hypergradient,
+      *upper_optimizer, options.gamma, upper_options.max_grad_norm);
+}
+
+void BisslParts::build_schedules(const Table& table) {
+  const double lower_epoch = double(lower_source->samples()) / double(lower_options.batch);
+  const double upper_epoch = double(upper_source->samples()) / double(upper_options.batch);
+  if (warmup_options) {
+    warmup_steps = steps_of(warmup_options->length, upper_source->samples(), upper_options.batch);
+    warmup_schedule.emplace(parse_schedule(table.table("warmup")), warmup_steps, upper_epoch);
+  }
+  lower_schedule.emplace(parse_schedule(lower_table), options.rounds * lower_options.steps,
+                         lower_epoch);
+  upper_schedule.emplace(parse_schedule(upper_table), options.rounds * upper_options.steps,
+                         upper_epoch);
+}
+
+PretextStep BisslParts::lower_step(const at::Tensor& views, int64_t number, bool first_of_round,
+                                   double rate) {
+  if (trajectory) {
+    if (first_of_round) {
+      trajectory->clear();
+    }
+    trajectory->before_step(views, number);
+    lower_level->observe([this, rate](const TensorList& gradients, double clip) {
+      trajectory->with_gradients(*lower_optimizer, gradients, rate, clip);
+    });
+  }
+  return lower_level->step(views, rate);
+}
+
+std::unique_ptr<PretextProblem> BisslParts::make_problem(
+    TensorList batches, const PretextProblem::Setting& setting) const {
+  auto problem =
+      std::make_unique<PretextProblem>(*lower_backbone, *pretext, std::move(batches), setting);
+  problem->use_optimizer(*lower_optimizer);
+  if (trajectory) {
+    problem->use_trajectory(*trajectory);
+  }
+  return problem;
+}
+
+}  // namespace bissl

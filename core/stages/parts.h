@@ -1,0 +1,52 @@
+#pragma once
+
+#include "bissl/backbone.h"
+#include "bissl/downstream.h"
+#include "bissl/optimizer.h"
+#include "bissl/pretext.h"
+#include "data/batches.h"
+#include "stages/context.h"
+#include "stages/options.h"
+#include "stages/schedule.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+namespace bissl {
+
+// What a stage consists of before its first step. Its run and its check build it by the same calls,
+// so what the one refuses the other refuses, too. All of them throw Error. The parts of a bissl
+// stage are in bissl_parts.h.
+
+struct PretrainParts {
+  PretrainOptions options;
+  std::shared_ptr<BatchSource> source;
+  std::shared_ptr<Backbone> backbone;
+  std::shared_ptr<Pretext> pretext;
+  std::shared_ptr<Optimizer> optimizer;
+  int64_t steps = 0;
+  std::optional<Schedule> schedule;
+};
+PretrainParts build_pretrain(const StageContext& context);
+
+/// One of the repeats.
+struct FinetuneParts {
+  FinetuneOptions options;
+  std::shared_ptr<BatchSource> source;
+  std::shared_ptr<Backbone> backbone;
+  std::shared_ptr<Downstream> downstream;
+  NamedTensors parameters;  ///< that are trained: the head's, and the backbone's unless frozen
+  std::shared_ptr<Optimizer> optimizer;
+  int64_t steps = 0;
+  std::optional<Schedule> schedule;
+};
+FinetuneParts build_finetune(const StageContext& context, int64_t repeat);
+
+/// What is random in one repeat, by a word: "noise#2".
+std::string use_of_repeat(const char* what, int64_t repeat);
+
+/// The loss of one step of fine-tuning, with its graph. A frozen backbone has none.
+at::Tensor finetune_loss(const FinetuneParts& parts, const Batch& batch, c10::Device device);
+
+}  // namespace bissl

@@ -1,0 +1,80 @@
+#include "stages/trial.h"
+
+#include "bilevel/hessian.h"
+#include "bissl/error.h"
+#include "models/module_state.h"
+#include "pipeline/diagnostics.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace bissl {
+
+double seconds_of(const std::function<void()>& work) {
+  const auto begin = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+double StageTrial::pass(const char* key, int64_t batch, const std::function<void()>& work) const {
+  // The first pass of a process is slower than the others; a long one is hardly so.
+  constexpr double long_pass = 1.0;
+  try {
+    const double first = seconds_of(work);
+    return measure_ && first < long_pass ? std::min(first, seconds_of(work)) : first;
+  } catch (const MissingDerivative&) {
+    throw;  // has nothing to do with the batch
+  } catch (const Error& error) {
+    // What a library cannot do with a single sample is the batch's fault.
+    const Error judged = batch == 1 ? Error(ErrorKind::input, error.what()) : error;
+    throw judged.at(fmt::format("a step with {} = {}", key, batch));
+  }
+}
+
+void StageTrial::warn_about_single(const char* key, int64_t batch, torch::nn::Module& module) {
+  if (batch > 1 || !is_training(module)) {
+    return;
+  }
+  const NamedTensors state = module_state(module);
+  const bool normalises = std::any_of(state.begin(), state.end(), [](const auto& entry) {
+    return entry.first.ends_with("running_mean");
+  });
+  if (normalises) {
+    plan_.warnings.push_back(fmt::format(
+        "{} = {}: batch normalisation takes its statistics from a single image, and those that it "
+        "keeps for evaluation are of single images, too. Take at least 2",
+        key, batch));
+  }
+}
+
+void StageTrial::warn_about_repeats(const char* key, int64_t batch, const std::string& data,
+                                    int64_t samples) {
+  if (batch > samples) {
+    plan_.warnings.push_back(
+        fmt::format("{} = {} is more than the {} images of data.{}: every batch holds some of them "
+                    "several times",
+                    key, batch, samples, spelled_key(data)));
+  }
+}
+
+void StageTrial::hand_on(const char* file, const torch::nn::Module& module) {
+  plan_.weights[file] = shapes_of(module_state(module));
+}
+
+void StageTrial::describe(const BatchSource& source, Backbone& backbone) {
+  const ImageShape& shape = source.view_shape();
+  plan_.networks =
+      fmt::format("{} images, views of {}x{}x{}, {} features, {} backbone parameters",
+                  source.samples(), shape.channels, shape.height, shape.width, backbone.features(),
+                  count(tensors_of(trainable_parameters(backbone.module()))));
+}
+
+std::unique_ptr<StageTrial> make_trial(const StageContext& context, StagePlan& plan, bool measure) {
+  if (context.stage.kind == "pretrain") {
+    return make_pretrain_trial(context, plan, measure);
+  }
+  return context.stage.kind == "bissl" ? make_bissl_trial(context, plan, measure)
+                                       : make_finetune_trial(context, plan, measure);
+}
+
+}  // namespace bissl

@@ -1,0 +1,72 @@
+#pragma once
+
+#include "bissl/backbone.h"
+#include "bissl/pretext.h"
+#include "data/batches.h"
+#include "stages/check.h"
+#include "stages/context.h"
+
+#include <functional>
+#include <memory>
+
+namespace bissl {
+
+/// Seconds that `work` takes.
+double seconds_of(const std::function<void()>& work);
+
+/// A stage that is tried without being trained: it is built by the functions that its run calls,
+/// and batches of the sizes that its run takes go through it. Nothing of it is kept. Each method
+/// throws Error for what the run would refuse, and fills in its part of the plan.
+class StageTrial {
+ public:
+  /// With `measure`, passes are timed well enough for an estimate.
+  StageTrial(const StageContext& context, StagePlan& plan, bool measure)
+      : context_(context), plan_(plan), measure_(measure) {}
+  virtual ~StageTrial() = default;
+  StageTrial(const StageTrial&) = delete;
+  StageTrial& operator=(const StageTrial&) = delete;
+
+  const StageContext& context() const { return context_; }
+  StagePlan& plan() { return plan_; }
+
+  /// Data, networks, optimizers and what the parent hands on.
+  virtual void build() = 0;
+  /// Batches that the data or the networks do not suit.
+  virtual void judge_batches() = 0;
+  /// What a step does, once, without moving the weights.
+  virtual void step() = 0;
+  /// Scores a few samples; the plan then has the metrics' names. Nothing for stages that do not.
+  virtual void score() {}
+  /// Steps, products and seconds. After step().
+  virtual void estimate() = 0;
+
+ protected:
+  bool measure() const { return measure_; }
+
+  /// Runs a pass on a batch of `batch` samples, the number at this key; seconds that it takes.
+  double pass(const char* key, int64_t batch, const std::function<void()>& work) const;
+  /// Warns where batch normalisation would take its statistics from one image.
+  void warn_about_single(const char* key, int64_t batch, torch::nn::Module& module);
+  /// Warns where every batch must hold images several times.
+  void warn_about_repeats(const char* key, int64_t batch, const std::string& data, int64_t samples);
+  /// Notes what a child of the stage will load.
+  void hand_on(const char* file, const torch::nn::Module& module);
+  void describe(const BatchSource& source, Backbone& backbone);
+
+ private:
+  const StageContext& context_;
+  StagePlan& plan_;
+  bool measure_;
+};
+
+/// The trial of a stage, by its kind.
+std::unique_ptr<StageTrial> make_trial(const StageContext& context, StagePlan& plan, bool measure);
+
+std::unique_ptr<StageTrial> make_pretrain_trial(const StageContext& context, StagePlan& plan,
+                                                bool measure);
+std::unique_ptr<StageTrial> make_bissl_trial(const StageContext& context, StagePlan& plan,
+                                             bool measure);
+std::unique_ptr<StageTrial> make_finetune_trial(const StageContext& context, StagePlan& plan,
+                                                bool measure);
+
+}  // namespace bissl

@@ -1,0 +1,224 @@
+#include "bissl/error.h"
+#include "models/gradients.h"
+#include "models/module_state.h"
+#include "stages/bissl_parts.h"
+#include "stages/networks.h"
+#include "stages/trial.h"
+#include "stages/trial_problem.h"
+
+#include <algorithm>
+#include <optional>
+
+namespace bissl {
+namespace {
+
+/// What the solves of one round cost.
+struct RoundCost {
+  int64_t products = 0;   ///< with the hessian batch, whatever their graph
+  int64_t gradients = 0;  ///< on the hessian batch, those for building graphs included
+};
+
+class BisslTrial : public StageTrial {
+ public:
+  using StageTrial::StageTrial;
+
+  void build() override;
+  void judge_batches() override;
+  void step() override;
+  void estimate() override;
+
+ private:
+  /// How many passes an upper step takes: γ's term is a second one.
+  int64_t upper_passes() const { return parts_->options.gamma == 0 ? 1 : 2; }
+
+  void try_lower();
+  void try_upper();
+  void try_products(PretextProblem& problem);
+  void try_layers(PretextProblem& problem) const;
+  void try_solve(PretextProblem& problem);
+  void warn_about_pull();
+  RoundCost round_cost() const;
+
+  std::optional<BisslParts> parts_;
+  HypergradientNeeds needs_;
+  double lower_seconds_ = 0;
+  double upper_seconds_ = 0;
+  double product_seconds_ = 0;
+};
+
+void BisslTrial::build() {
+  parts_.emplace(context());
+  needs_ = parts_->hypergradient->needs();
+  hand_on(backbone_file, parts_->lower_backbone->module());
+  hand_on(pretext_file, parts_->pretext->module());
+  describe(*parts_->lower_source, *parts_->lower_backbone);
+  plan().networks +=
+      fmt::format(", {} in the pretext head",
+                  count(tensors_of(trainable_parameters(parts_->pretext->module()))));
+  warn_about_pull();
+}
+
+void BisslTrial::judge_batches() {
+  const LowerOptions& lower = parts_->lower_options;
+  const UpperOptions& upper = parts_->upper_options;
+  const int64_t images = parts_->lower_source->samples();
+  warn_about_repeats("lower.batch", lower.batch, lower.data, images);
+  warn_about_repeats("upper.batch", upper.batch, upper.data, parts_->upper_source->samples());
+  warn_about_single("lower.batch", lower.batch, parts_->lower_backbone->module());
+  warn_about_single("upper.batch", upper.batch, parts_->upper_backbone->module());
+  if (lower.hessian_batch > 0) {
+    warn_about_repeats("lower.hessian_batch", lower.hessian_batch, lower.data, images);
+    warn_about_single("lower.hessian_batch", lower.hessian_batch, parts_->lower_backbone->module());
+  }
+}
+
+void BisslTrial::step() {
+  try_upper();
+  try_lower();
+  pass("lower.hessian_batch", parts_->hessian_batch(), [this] {
+    const at::Tensor views = parts_->hessian_source->make(0).views.to(context().settings.device);
+    const auto problem = parts_->make_problem({views}, {.lambda = parts_->options.lambda});
+    try_products(*problem);
+    try_layers(*problem);
+    try_solve(*problem);
+  });
+}
+
+void BisslTrial::try_lower() {
+  const int64_t batch = parts_->lower_options.batch;
+  lower_seconds_ = pass("lower.batch", batch, [this] {
+    const at::Tensor views = parts_->lower_source->make(0).views.to(context().settings.device);
+    parts_->lower_step(views, 0, /*first_of_round=*/true, /*rate=*/0.0);
+  });
+  if (needs_.lower_steps > 1) {  // approximators that go back through steps see two of them
+    const at::Tensor views = parts_->lower_source->make(1).views.to(context().settings.device);
+    parts_->lower_step(views, 1, /*first_of_round=*/false, /*rate=*/0.0);
+  }
+}
+
+void BisslTrial::try_upper() {
+  upper_seconds_ = pass("upper.batch", parts_->upper_options.batch, [this] {
+    const Batch batch = parts_->upper_source->make(0);
+    const NamedTensors parameters = upper_parameters(*parts_->upper_backbone, *parts_->downstream);
+    const at::Tensor features =
+        parts_->upper_backbone->forward(batch.views[0].to(context().settings.device));
+    const at::Tensor loss = parts_->downstream->loss(parts_->downstream->forward(features),
+                                                     batch.targets.to(context().settings.device));
+    assign_gradients(parameters, gradients_of(loss, tensors_of(parameters)));
+    parts_->upper_optimizer->step(0.0);
+    if (parts_->warmup_optimizer) {
+      parts_->warmup_optimizer->step(0.0);
+    }
+  });
+}
+
+/// One product, with the graph kept; notes what the graph takes.
+void BisslTrial::try_products(PretextProblem& problem) {
+  if (!needs_.second_derivatives()) {
+    return;
+  }
+  const TensorList direction = copy(problem.parameters());
+  try {
+    problem.hessian_product(direction);  // builds the graph
+  } catch (const MissingDerivative&) {
+    plan().lacks_second_derivatives = true;
+    throw;
+  }
+  plan().graph_bytes = problem.graph_bytes() * parts_->lower_options.hessian_batches;
+  if (measure()) {
+    product_seconds_ = seconds_of([&] { problem.hessian_product(direction); });
+  }
+}
+
+void BisslTrial::try_layers(PretextProblem& problem) const {
+  if (needs_.layers && problem.layer_gradients().empty()) {
+    fail_input(
+        "{} works layer by layer, but {} calls none of the sdk's layers (bissl/layers.h) with its "
+        "weights",
+        context().stage.table.component("hypergradient").describe(),
+        context().pipeline.backbone.describe());
+  }
+}
+
+/// The beginning of an upper step: what the approximator refuses, sizes among it, shows there.
+void BisslTrial::try_solve(PretextProblem& problem) {
+  constexpr int64_t answers = 2;
+  TrialProblem trial(problem, answers);
+  const Batch batch = parts_->upper_source->make(0);
+  try {
+    parts_->upper_level->gradient(batch.views[0].to(context().settings.device),
+                                  batch.targets.to(context().settings.device), trial, 0);
+  } catch (const Error&) {
+    if (!trial.is_over()) {
+      throw;
+    }
+  }
+}
+
+void BisslTrial::warn_about_pull() {
+  const BisslOptions& options = parts_->options;
+  const int64_t steps = options.rounds * parts_->lower_options.steps;
+  const double pull = proximity_pull(options.lambda, parts_->lower_optimizer->learning_rate(),
+                                     parts_->lower_optimizer->momentum(), steps);
+  plan().networks += fmt::format("; pull of λ {:.3g}", pull);
+  constexpr double weak = 0.3;
+  if (pull < weak) {
+    plan().warnings.push_back(fmt::format(
+        "λ · lr/(1 − momentum) · lower steps = {:.2g} is far below 1: the lower backbone will "
+        "hardly follow the upper one. A λ of about {:.2g} makes it 1",
+        pull, options.lambda / pull));
+  }
+}
+
+RoundCost BisslTrial::round_cost() const {
+  const LowerOptions& lower = parts_->lower_options;
+  const int64_t upper_steps = parts_->upper_options.steps;
+  const int64_t parameters =
+      count(tensors_of(trainable_parameters(parts_->lower_backbone->module())));
+  const int64_t kept =
+      upper_steps * needs_.hessian_products + std::min(needs_.shared_products, parameters);
+  const bool recomputed = lower.hessian_graph == "recomputed";
+  const int64_t graphs = recomputed ? kept : std::min<int64_t>(kept, 1);
+  const int64_t through_steps = upper_steps * needs_.step_products;
+  const int64_t shifted =
+      upper_steps * needs_.gradients + needs_.shared_gradients + (needs_.layers ? 1 : 0);
+  // Recorded steps have the lower level's batch, which is taken as one of the Hessian's here.
+  return {.products = kept * lower.hessian_batches + through_steps,
+          .gradients = (shifted + graphs) * lower.hessian_batches + through_steps +
+                       upper_steps * needs_.step_gradients};
+}
+
+void BisslTrial::estimate() {
+  const LowerOptions& lower = parts_->lower_options;
+  const int64_t upper_steps = parts_->upper_options.steps;
+  const int64_t rounds = parts_->options.rounds;
+  const RoundCost cost = round_cost();
+  plan().steps = parts_->warmup_steps + rounds * (lower.steps + upper_steps);
+  plan().gradients =
+      parts_->warmup_steps + rounds * (lower.steps + upper_steps * upper_passes() + cost.gradients);
+  plan().hessian_products = rounds * cost.products;
+  const double hessian_share = double(parts_->hessian_batch()) / double(lower.batch);
+  const double round = double(lower.steps) * lower_seconds_ +
+                       double(cost.gradients) * lower_seconds_ * hessian_share +
+                       double(upper_steps * upper_passes()) * upper_seconds_ +
+                       double(cost.products) * product_seconds_;
+  plan().seconds = double(parts_->warmup_steps) * upper_seconds_ + double(rounds) * round;
+  // Only graphs that are kept stay; those through recorded steps and recomputed ones come and go.
+  if (needs_.hessian_products + needs_.shared_products == 0 ||
+      lower.hessian_graph == "recomputed") {
+    plan().graph_bytes = 0;
+  }
+}
+
+}  // namespace
+
+double proximity_pull(double lambda, double learning_rate, double momentum, int64_t lower_steps) {
+  return lambda * learning_rate / (1.0 - momentum) * static_cast<double>(lower_steps);
+}
+
+std::unique_ptr<StageTrial> make_bissl_trial(const StageContext& context, StagePlan& plan,
+                                             bool measure) {
+  return std::make_unique<BisslTrial>(context, plan, measure);
+}
+
+}  // namespace bissl

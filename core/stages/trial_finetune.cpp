@@ -1,0 +1,79 @@
+#include "bissl/error.h"
+#include "models/gradients.h"
+#include "models/module_state.h"
+#include "stages/evaluate.h"
+#include "stages/parts.h"
+#include "stages/trial.h"
+
+namespace bissl {
+namespace {
+
+class FinetuneTrial : public StageTrial {
+ public:
+  using StageTrial::StageTrial;
+
+  void build() override {
+    parts_ = build_finetune(context(), 0);
+    describe(*parts_.source, *parts_.backbone);
+  }
+
+  void judge_batches() override {
+    const int64_t batch = parts_.options.batch;
+    warn_about_repeats("batch", batch, parts_.options.data, parts_.source->samples());
+    warn_about_single("batch", batch, parts_.backbone->module());
+  }
+
+  void step() override {
+    seconds_ = pass("batch", parts_.options.batch, [this] {
+      const at::Tensor loss =
+          finetune_loss(parts_, parts_.source->make(0), context().settings.device);
+      assign_gradients(parts_.parameters, gradients_of(loss, tensors_of(parts_.parameters)));
+      parts_.optimizer->step(0.0);
+    });
+  }
+
+  void score() override {
+    const Table& table = context().stage.table.table("evaluate");
+    const auto batches = evaluation_batches(context(), table, parts_.source->data().class_names(),
+                                            parts_.source->view_shape());
+    scored_ = batches->samples();
+    const auto few = evaluation_batches(context(), table, parts_.source->data().class_names(),
+                                        parts_.source->view_shape(), probe_samples);
+    Metrics metrics;
+    try {
+      metrics = evaluate(context(), few, 1, *parts_.backbone, *parts_.downstream);
+    } catch (const Error&) {
+      // Two samples may be too few for a metric. Only if all of them are, the run would fail.
+      metrics =
+          evaluate(context(), batches, batches->batches(), *parts_.backbone, *parts_.downstream);
+    }
+    plan().scored = parse_evaluate(table).data;
+    for (const auto& [name, value] : metrics) {
+      plan().metrics.push_back(name);
+    }
+  }
+
+  void estimate() override {
+    const int64_t repeats = parts_.options.repeats;
+    plan().steps = repeats * parts_.steps;
+    plan().gradients = plan().steps;
+    // Scoring is a forward pass, about a third of a gradient.
+    const double scored =
+        static_cast<double>(repeats * scored_) / (3.0 * static_cast<double>(parts_.options.batch));
+    plan().seconds = (static_cast<double>(plan().steps) + scored) * seconds_;
+  }
+
+ private:
+  FinetuneParts parts_;
+  double seconds_ = 0;
+  int64_t scored_ = 0;  ///< samples
+};
+
+}  // namespace
+
+std::unique_ptr<StageTrial> make_finetune_trial(const StageContext& context, StagePlan& plan,
+                                                bool measure) {
+  return std::make_unique<FinetuneTrial>(context, plan, measure);
+}
+
+}  // namespace bissl

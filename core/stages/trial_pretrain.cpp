@@ -1,0 +1,60 @@
+#include "bilevel/lower_level.h"
+#include "models/gradients.h"
+#include "models/module_state.h"
+#include "stages/networks.h"
+#include "stages/parts.h"
+#include "stages/trial.h"
+
+namespace bissl {
+namespace {
+
+class PretrainTrial : public StageTrial {
+ public:
+  using StageTrial::StageTrial;
+
+  void build() override {
+    parts_ = build_pretrain(context());
+    hand_on(backbone_file, parts_.backbone->module());
+    hand_on(pretext_file, parts_.pretext->module());
+    describe(*parts_.source, *parts_.backbone);
+    plan().networks +=
+        fmt::format(", {} in the pretext head",
+                    count(tensors_of(trainable_parameters(parts_.pretext->module()))));
+  }
+
+  void judge_batches() override {
+    const int64_t batch = parts_.options.batch;
+    warn_about_repeats("batch", batch, parts_.options.data, parts_.source->samples());
+    warn_about_single("batch", batch, parts_.backbone->module());
+  }
+
+  void step() override {
+    seconds_ = pass("batch", parts_.options.batch, [this] {
+      const at::Tensor views = parts_.source->make(0).views.to(context().settings.device);
+      const NamedTensors parameters = lower_parameters(*parts_.backbone, *parts_.pretext);
+      assign_gradients(parameters, gradients_of(parts_.pretext->loss(*parts_.backbone, views),
+                                                tensors_of(parameters)));
+      parts_.optimizer->step(0.0);
+      parts_.pretext->after_step(*parts_.backbone);
+    });
+  }
+
+  void estimate() override {
+    plan().steps = parts_.steps;
+    plan().gradients = parts_.steps;
+    plan().seconds = static_cast<double>(parts_.steps) * seconds_;
+  }
+
+ private:
+  PretrainParts parts_;
+  double seconds_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<StageTrial> make_pretrain_trial(const StageContext& context, StagePlan& plan,
+                                                bool measure) {
+  return std::make_unique<PretrainTrial>(context, plan, measure);
+}
+
+}  // namespace bissl
