@@ -3,6 +3,7 @@
 #include "cli/exit_codes.h"
 #include "cli/findings.h"
 #include "cli/run_settings.h"
+#include "pipeline/metric_name.h"
 #include "stages/runner.h"
 #include "telemetry/interrupt.h"
 #include "telemetry/table.h"
@@ -44,7 +45,7 @@ std::string results_table(const RunOutcome& outcome) {
   const auto metrics = metric_columns(outcome);
   std::vector<TextTable::Column> columns = {{"stage"}, {"from"}, {"runs", Align::right}};
   for (const auto& [data, metric] : metrics) {
-    columns.push_back({data + "." + metric, Align::right});
+    columns.push_back({score_text(data, metric), Align::right});
   }
   columns.push_back({"seconds", Align::right});
   TextTable table(columns);

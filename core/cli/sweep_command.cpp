@@ -125,7 +125,7 @@ int SweepCommand::threads_per_job() const {
 /// Passes two samples through everything that is still to be run.
 bool SweepCommand::check(SweepState& state) {
   const SweepEstimate estimate =
-      probe_sweep(state, planned_.pipelines, make_settings(arguments_, nullptr), datasets_,
+      probe_sweep(state, planned_, make_settings(arguments_, nullptr), datasets_,
                   /*measure=*/false, sweep_.jobs);
   for (const std::string& warning : estimate.warnings) {
     err_ << "warning: " << warning << '\n';
@@ -142,7 +142,7 @@ bool SweepCommand::check(SweepState& state) {
 int SweepCommand::print_plan(SweepState& state) {
   RunSettings settings = make_settings(arguments_, nullptr);
   set_threads(threads_per_job());
-  const SweepEstimate estimate = probe_sweep(state, planned_.pipelines, settings, datasets_,
+  const SweepEstimate estimate = probe_sweep(state, planned_, settings, datasets_,
                                              /*measure=*/true, sweep_.jobs);
   for (const std::string& warning : estimate.warnings) {
     err_ << "warning: " << warning << '\n';

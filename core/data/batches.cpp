@@ -64,6 +64,23 @@ void BatchSource::write_views(const Position& position, const Sample& sample, fl
   }
 }
 
+void BatchSource::require_shape(const Sample& sample, int64_t number) const {
+  if (augmentation_->view_shape(sample.image.shape) != view_shape_) {
+    fail_input("sample {} of {}x{} pixels gives views of another shape than the first sample",
+               number, sample.image.shape.height, sample.image.shape.width);
+  }
+}
+
+void BatchSource::require_one_shape(int64_t most) const {
+  const int64_t looked_at = std::min(most, samples());
+  for (int64_t i = 0; i < looked_at; ++i) {
+    // The last one is among them.
+    const int64_t number = looked_at == samples() ? i : (i + 1) * samples() / looked_at - 1;
+    const Sample sample = data_->get(number);
+    call_component(choice_, "view_shape", [&] { require_shape(sample, number); });
+  }
+}
+
 Batch BatchSource::make(int64_t number) const {
   const int64_t first = number * options_.batch;
   const int64_t count = options_.order == Order::sequential
@@ -82,10 +99,7 @@ Batch BatchSource::make(int64_t number) const {
     const Position place = position(first + i);
     const Sample sample = data_->get(place.sample);
     call_component(choice_, "apply", [&] {
-      if (augmentation_->view_shape(sample.image.shape) != view_shape_) {
-        fail_input("sample {} of {}x{} pixels gives views of another shape than the first sample",
-                   place.sample, sample.image.shape.height, sample.image.shape.width);
-      }
+      require_shape(sample, place.sample);
       write_views(place, sample, views + i * elements, count * elements);
     });
     if (data_->labelled()) {

@@ -48,6 +48,10 @@ class BatchSource {
 
   Batch make(int64_t number) const;
 
+  /// Throws Error(ErrorKind::input) unless images give views of one shape: looks at up to `most`
+  /// of them, spread evenly over the data.
+  void require_one_shape(int64_t most) const;
+
   /// Batches of a sequential source.
   int64_t batches() const;
   /// Samples in the data.
@@ -61,6 +65,7 @@ class BatchSource {
     int64_t sample;
   };
   Position position(int64_t place) const;
+  void require_shape(const Sample& sample, int64_t number) const;
   void write_views(const Position& position, const Sample& sample, float* output,
                    int64_t view_stride) const;
 

@@ -42,11 +42,15 @@ bool operator<(const Location& left, const Location& right) {
 }
 
 std::string Diagnostic::text() const {
-  std::string line = fmt::format("{}: {}: ", at.text(), severity_name(severity));
-  if (!key.empty()) {
-    line += key + ": ";
-  }
-  line += message;
+  return fmt::format("{}: {}: {}", at.text(), severity_name(severity), words());
+}
+
+std::string Diagnostic::text_without_severity() const {
+  return fmt::format("{}: {}", at.text(), words());
+}
+
+std::string Diagnostic::words() const {
+  std::string line = key.empty() ? message : key + ": " + message;
   if (!accepted.empty()) {
     line += "; accepted: " + accepted;
   }
@@ -149,6 +153,14 @@ std::string shortened(const std::string& text) {
     --end;
   }
   return text.substr(0, end) + "…";
+}
+
+std::string lower_case(const std::string& text) {
+  std::string lower = text;
+  for (char& c : lower) {
+    c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  }
+  return lower;
 }
 
 std::string spelled_key(const std::string& key) {

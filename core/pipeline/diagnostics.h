@@ -36,6 +36,10 @@ struct Diagnostic {
   /// One line: "file.toml:12:7: error: stage.pretrain.batch: 0 is out of bounds; accepted: an
   /// integer of at least 1; did you mean …?".
   std::string text() const;
+  /// The same for a reader who knows already that it is an error, or a warning.
+  std::string text_without_severity() const;
+  /// Without its place, too.
+  std::string words() const;
 };
 
 /// {severity, file, line, column, key, message, accepted, suggestions}. All texts are valid UTF-8:
@@ -78,6 +82,9 @@ std::string quoted_list(const std::vector<std::string>& names);
 
 /// `text` if it is short, else its beginning and "…"; never cuts a character of UTF-8.
 std::string shortened(const std::string& text);
+
+/// ASCII letters in lower case.
+std::string lower_case(const std::string& text);
 
 /// `path` with `key` behind it, as it would be written in TOML: `data.few-labels`, `data."a b"`.
 std::string joined_key(const std::string& path, const std::string& key);

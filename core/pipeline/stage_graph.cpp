@@ -1,4 +1,6 @@
 #include "pipeline/stage_graph.h"
+
+#include "pipeline/run_names.h"
 #include "plugins/spelling.h"
 
 #include <fmt/format.h>
@@ -127,6 +129,7 @@ void StageGraph::collect(const ConfigNode& stages) {
                        fmt::format("at most {}", most_stages));
     return;
   }
+  std::map<std::string, std::string> lower_names;
   for (const ConfigEntry& entry : stages.entries) {
     const std::string key = joined_key("stage", entry.key);
     if (!is_plain_name(entry.key)) {
@@ -134,6 +137,19 @@ void StageGraph::collect(const ConfigNode& stages) {
     } else if (entry.key == scratch) {
       diagnostics_.error(entry.key_at, key,
                          "no stage can have this name: from = \"scratch\" means random weights");
+    } else if (is_run_file(entry.key)) {
+      diagnostics_.error(entry.key_at, key,
+                         "no stage can have this name: it is that of a file in the run's folder, "
+                         "where the stage's link would lie");
+    }
+    const auto [same, is_new] = lower_names.try_emplace(lower_case(entry.key), entry.key);
+    if (!is_new) {
+      const std::string& other = same->second;
+      diagnostics_.error(
+          entry.key_at, key,
+          fmt::format("stage {} differs only in upper and lower case: where file names ignore it, "
+                      "the links to both would be one",
+                      quoted(other)));
     }
     if (!entry.value.is_table()) {
       diagnostics_.error(entry.value.at, key, describe_given(entry.value),

@@ -1,6 +1,7 @@
 #include "report/run_difference.h"
 
 #include "bissl/error.h"
+#include "pipeline/metric_name.h"
 #include "pipeline/toml_parser.h"
 #include "store/posix_file.h"
 
@@ -78,7 +79,7 @@ json means(const json& stages) {
     const json scored = results.value("metrics", json::object());
     for (const auto& [data, metrics] : scored.items()) {
       for (const auto& [metric, value] : metrics.items()) {
-        found[fmt::format("{}.{}.{}", stage, data, metric)] = value.value("mean", json());
+        found[MetricName{stage, data, metric}.text()] = value.value("mean", json());
       }
     }
   }

@@ -1,4 +1,7 @@
 #include "bissl/error.h"
+#include "pipeline/metric_name.h"
+#include "pipeline/toml_parser.h"
+#include "plugins/spelling.h"
 #include "report/result_files.h"
 
 #include <fmt/format.h>
@@ -81,7 +84,7 @@ class RunReader {
         Observation observation{choices, fmt::format("repeat {}", repeat), {}, folder};
         for (const auto& [metric, ignored] : runs[repeat].items()) {
           if (const auto value = number_at(runs[repeat], {metric})) {
-            observation.metrics[data + "." + metric] = *value;
+            observation.metrics[score_text(data, metric)] = *value;
           }
         }
         data_.observations.push_back(std::move(observation));
@@ -112,8 +115,14 @@ class RunReader {
     std::stable_partition(data_.metrics.begin(), data_.metrics.end(),
                           [](const std::string& name) { return !name.ends_with("loss"); });
     if (!wanted_.empty()) {
+      const std::vector<std::string> parts = parse_toml_key(wanted_);
+      if (parts.size() == 2) {
+        wanted_ = score_text(parts[0], parts[1]);
+      }
       if (names.count(wanted_) == 0) {
-        fail_input("--metric {}: the results have {}", wanted_, fmt::join(data_.metrics, ", "));
+        const std::vector<std::string> near = nearest(wanted_, data_.metrics);
+        fail_input("--metric {}: the results have {}{}", wanted_, fmt::join(data_.metrics, ", "),
+                   near.empty() ? "" : fmt::format("; did you mean {}?", near.front()));
       }
       std::erase(data_.metrics, wanted_);
       data_.metrics.insert(data_.metrics.begin(), wanted_);

@@ -1,9 +1,13 @@
 #include "bissl/error.h"
+#include "pipeline/diagnostics.h"
+#include "pipeline/metric_name.h"
+#include "plugins/spelling.h"
 #include "report/result_files.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 namespace bissl {
 namespace {
@@ -11,23 +15,12 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-struct MetricName {
-  std::string stage;
-  std::string data;
-  std::string metric;
-};
-
 MetricName split(const std::string& name) {
-  const size_t last = name.rfind('.');
-  const size_t middle = last == std::string::npos || last == 0 ? last : name.rfind('.', last - 1);
-  if (last == std::string::npos || middle == std::string::npos) {
-    fail_input(
-        "\"{}\" is no metric of a sweep: \"STAGE.DATA.METRIC\" was expected, such as "
-        "\"finetune.test.top1\"",
-        name);
+  std::optional<MetricName> parts = parse_metric(name);
+  if (!parts) {
+    fail_input("\"{}\" is no metric of a sweep; expected {}", name, metric_form);
   }
-  return {name.substr(0, middle), name.substr(middle + 1, last - middle - 1),
-          name.substr(last + 1)};
+  return std::move(*parts);
 }
 
 /// A sweep's folder, by its plan and its cells' results.
@@ -53,6 +46,7 @@ class SweepReader {
       for (const json& cell : plan_.at("cells")) {
         read_cell(cell);
       }
+      require_wanted();
     } catch (const json::exception& error) {
       fail_input("{} is not a sweep's plan: {}", (folder_ / "plan.json").string(), error.what());
     }
@@ -83,10 +77,35 @@ class SweepReader {
     data_.reference = plan_.at("reference");
     data_.maximise = plan_.at("maximise");
     if (!wanted_.empty()) {
-      split(wanted_);
+      wanted_ = split(wanted_).text();
       std::erase(data_.metrics, wanted_);
       data_.metrics.insert(data_.metrics.begin(), wanted_);
       data_.maximise = !wanted_.ends_with("loss");
+    }
+  }
+
+  /// A metric that was asked for and that no result has: with those that they have.
+  void require_wanted() const {
+    const auto has = [&](const Observation& one) { return one.metrics.count(wanted_) != 0; };
+    if (wanted_.empty() || data_.observations.empty() ||
+        std::any_of(data_.observations.begin(), data_.observations.end(), has)) {
+      return;
+    }
+    const std::vector<std::string> names(given_.begin(), given_.end());
+    const std::vector<std::string> near = nearest(wanted_, names);
+    fail_input("--metric {}: no result has it; they have {}{}", wanted_, quoted_list(names),
+               near.empty() ? "" : fmt::format("; did you mean {}?", near.front()));
+  }
+
+  /// Notes which metrics the stages have.
+  void note_metrics(const json& stages) {
+    for (const auto& [stage, results] : stages.items()) {
+      const json scored = results.value("metrics", json::object());
+      for (const auto& [data, metrics] : scored.items()) {
+        for (const auto& [metric, ignored] : metrics.items()) {
+          given_.insert(MetricName{stage, data, metric}.text());
+        }
+      }
     }
   }
 
@@ -107,6 +126,7 @@ class SweepReader {
       choices.erase(choices.begin() + static_cast<long>(*seed_axis_));
     }
     const json& stages = results.at("stages");
+    note_metrics(stages);
     add_timings(data_, stages, stage_names_, folder, choices, replicate);
     if (results.contains("search")) {
       add_chosen(results.at("search"), choices, replicate);
@@ -201,6 +221,7 @@ class SweepReader {
   fs::path folder_;
   json plan_;
   std::string wanted_;
+  std::set<std::string> given_;  ///< metrics of all results
   ReportData data_;
   std::vector<std::string> stage_names_;  ///< parents first
   std::optional<size_t> seed_axis_;

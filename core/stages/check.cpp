@@ -5,6 +5,7 @@
 #include "stages/runner.h"
 #include "stages/stages.h"
 #include "stages/trial.h"
+#include "store/run_folder.h"
 #include "store/stage_store.h"
 
 #include <algorithm>
@@ -18,6 +19,7 @@ const std::vector<StageCheck>& stage_checks() {
        [](StageTrial& trial) { trial.build(); }},
       {"the evaluation's data and metrics", TrialDepth::built,
        [](StageTrial& trial) { trial.score(); }},
+      {"the sizes of images", TrialDepth::tried, [](StageTrial& trial) { trial.judge_images(); }},
       {"the sizes of batches", TrialDepth::tried, [](StageTrial& trial) { trial.judge_batches(); }},
       {"a step of each kind", TrialDepth::tried, [](StageTrial& trial) { trial.step(); }},
       {"what it will cost", TrialDepth::tried, [](StageTrial& trial) { trial.estimate(); }},
@@ -128,6 +130,11 @@ class PipelineCheck {
       plan.errors.push_back(fmt::format("stage.{} ({}): {}", spelled_key(stage.name),
                                         stage.table.origin, known.error));
       plan.wrong_input = plan.wrong_input || known.wrong_input;
+    }
+    const std::string link = link_problem(request_.out / pipeline_.name, stage.name);
+    if (!link.empty()) {
+      plan.errors.push_back(link);
+      plan.wrong_input = true;
     }
     plans_.push_back(std::move(plan));
   }

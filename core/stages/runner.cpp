@@ -194,7 +194,16 @@ nlohmann::json read_stage_results(const std::filesystem::path& folder) {
 
 std::string lock_text(const Pipeline& pipeline, DataCatalog& data) {
   std::vector<std::pair<std::string, std::string>> notes = {{"torch", TORCH_VERSION}};
+  std::set<std::string> used;
+  for (const Stage& stage : pipeline.stages) {
+    for (const std::string& name : data_names(stage)) {
+      used.insert(name);
+    }
+  }
   for (const DataSource& source : pipeline.data) {
+    if (used.count(source.name) == 0) {
+      continue;  // nothing of it is read
+    }
     notes.emplace_back("fingerprint of data." + source.name, data.fingerprint(source.name));
   }
   return to_lock_toml(pipeline, notes);

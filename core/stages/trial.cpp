@@ -57,6 +57,15 @@ void StageTrial::warn_about_repeats(const char* key, int64_t batch, const std::s
   }
 }
 
+void StageTrial::look_at_images(const char* key, const BatchSource& source) {
+  constexpr int64_t most = 500;
+  try {
+    source.require_one_shape(most);
+  } catch (const Error& error) {
+    throw error.at(key);
+  }
+}
+
 void StageTrial::hand_on(const char* file, const torch::nn::Module& module) {
   plan_.weights[file] = shapes_of(module_state(module));
 }

@@ -31,6 +31,8 @@ class StageTrial {
 
   /// Data, networks, optimizers and what the parent hands on.
   virtual void build() = 0;
+  /// Images that do not suit what is made of them. Looks at some hundred of each source.
+  virtual void judge_images() = 0;
   /// Batches that the data or the networks do not suit.
   virtual void judge_batches() = 0;
   /// What a step does, once, without moving the weights.
@@ -51,6 +53,8 @@ class StageTrial {
   void warn_about_repeats(const char* key, int64_t batch, const std::string& data, int64_t samples);
   /// Notes what a child of the stage will load.
   void hand_on(const char* file, const torch::nn::Module& module);
+  /// Looks at images of a source, which `key` names.
+  static void look_at_images(const char* key, const BatchSource& source);
   void describe(const BatchSource& source, Backbone& backbone);
 
  private:

@@ -23,6 +23,7 @@ class BisslTrial : public StageTrial {
   using StageTrial::StageTrial;
 
   void build() override;
+  void judge_images() override;
   void judge_batches() override;
   void step() override;
   void estimate() override;
@@ -56,6 +57,11 @@ void BisslTrial::build() {
       fmt::format(", {} in the pretext head",
                   count(tensors_of(trainable_parameters(parts_->pretext->module()))));
   warn_about_pull();
+}
+
+void BisslTrial::judge_images() {
+  look_at_images("lower.data", *parts_->lower_source);
+  look_at_images("upper.data", *parts_->upper_source);
 }
 
 void BisslTrial::judge_batches() {

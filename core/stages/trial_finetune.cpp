@@ -17,6 +17,11 @@ class FinetuneTrial : public StageTrial {
     describe(*parts_.source, *parts_.backbone);
   }
 
+  void judge_images() override {
+    look_at_images("data", *parts_.source);
+    look_at_images("evaluate.data", *test_);
+  }
+
   void judge_batches() override {
     const int64_t batch = parts_.options.batch;
     warn_about_repeats("batch", batch, parts_.options.data, parts_.source->samples());
@@ -36,7 +41,7 @@ class FinetuneTrial : public StageTrial {
     const Table& table = context().stage.table.table("evaluate");
     const auto batches = evaluation_batches(context(), table, parts_.source->data().class_names(),
                                             parts_.source->view_shape());
-    scored_ = batches->samples();
+    test_ = batches;
     const auto few = evaluation_batches(context(), table, parts_.source->data().class_names(),
                                         parts_.source->view_shape(), probe_samples);
     Metrics metrics;
@@ -58,15 +63,15 @@ class FinetuneTrial : public StageTrial {
     plan().steps = repeats * parts_.steps;
     plan().gradients = plan().steps;
     // Scoring is a forward pass, about a third of a gradient.
-    const double scored =
-        static_cast<double>(repeats * scored_) / (3.0 * static_cast<double>(parts_.options.batch));
+    const double scored = static_cast<double>(repeats * test_->samples()) /
+                          (3.0 * static_cast<double>(parts_.options.batch));
     plan().seconds = (static_cast<double>(plan().steps) + scored) * seconds_;
   }
 
  private:
   FinetuneParts parts_;
   double seconds_ = 0;
-  int64_t scored_ = 0;  ///< samples
+  std::shared_ptr<BatchSource> test_;
 };
 
 }  // namespace

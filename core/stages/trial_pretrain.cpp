@@ -22,6 +22,8 @@ class PretrainTrial : public StageTrial {
                     count(tensors_of(trainable_parameters(parts_.pretext->module()))));
   }
 
+  void judge_images() override { look_at_images("data", *parts_.source); }
+
   void judge_batches() override {
     const int64_t batch = parts_.options.batch;
     warn_about_repeats("batch", batch, parts_.options.data, parts_.source->samples());

@@ -1,5 +1,7 @@
 #include "store/difference.h"
 
+#include "pipeline/diagnostics.h"
+
 #include <algorithm>
 
 namespace bissl {
@@ -20,7 +22,7 @@ void gather(const nlohmann::json& json, const std::string& path,
   const std::string prefix = path.empty() ? "" : path + ".";
   if (json.is_object()) {
     for (const auto& [key, value] : json.items()) {
-      gather(value, prefix + key, found);
+      gather(value, prefix + spelled_key(key), found);
     }
     return;
   }

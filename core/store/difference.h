@@ -8,8 +8,8 @@
 
 namespace bissl {
 
-/// The leaves of a JSON value by their dotted paths; empty objects and lists count as leaves, and
-/// so do lists of scalars.
+/// The leaves of a JSON value by their dotted paths, spelled as keys of TOML; empty objects and
+/// lists count as leaves, and so do lists of scalars.
 std::map<std::string, nlohmann::json> leaves(const nlohmann::json& json);
 
 /// One place at which two JSON values differ; null stands for what is not there.

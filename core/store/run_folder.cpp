@@ -1,6 +1,7 @@
 #include "store/run_folder.h"
 
 #include "bissl/error.h"
+#include "pipeline/run_names.h"
 #include "store/atomic_file.h"
 #include "store/posix_file.h"
 
@@ -13,9 +14,6 @@ namespace bissl {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr const char* lock_name = "pipeline.lock.toml";
-constexpr const char* results_name = "results.json";
 
 void check_name(const char* what, const std::string& name) {
   if (name.empty() || name.front() == '.' || name.find('/') != std::string::npos ||
@@ -44,19 +42,27 @@ RunFolder::RunFolder(const fs::path& parent, const std::string& name) : path_(pa
   make_folder(path_);
 }
 
+std::string link_problem(const fs::path& run, const std::string& stage) {
+  std::error_code ignored;
+  const fs::file_type type = fs::symlink_status(run / stage, ignored).type();
+  const bool is_free = type == fs::file_type::symlink || type == fs::file_type::not_found ||
+                       type == fs::file_type::none;
+  return is_free ? ""
+                 : fmt::format(
+                       "cannot make the link {}: something that is no link has this name. "
+                       "Move it away, or give the run another name",
+                       (run / stage).string());
+}
+
 void RunFolder::link_stage(const std::string& stage, const fs::path& target) const {
   check_name("stage's", stage);
-  if (stage == lock_name || stage == results_name) {
+  if (is_run_file(stage)) {
     fail_input("the stage's name \"{}\" is that of a file of the run", stage);
   }
   const fs::path link = path_ / stage;
-  std::error_code ignored;
-  const fs::file_type type = fs::symlink_status(link, ignored).type();
-  if (type != fs::file_type::symlink && type != fs::file_type::not_found) {
-    fail_run(
-        "cannot make the link {}: something that is no link has this name. Move it away, or "
-        "give the run another name",
-        link.string());
+  const std::string problem = link_problem(path_, stage);
+  if (!problem.empty()) {
+    fail_run("{}", problem);
   }
   const fs::path temporary = temporary_path(path_);
   if (::symlink(relative_way(path_, target).c_str(), temporary.c_str()) != 0) {
@@ -71,12 +77,12 @@ void RunFolder::link_stage(const std::string& stage, const fs::path& target) con
 }
 
 void RunFolder::write_lock(std::string_view toml) const {
-  write_file_atomically(path_ / lock_name, toml);
+  write_file_atomically(path_ / run_lock_file, toml);
 }
 
 void RunFolder::write_results(const nlohmann::json& results) const {
   write_file_atomically(
-      path_ / results_name,
+      path_ / run_results_file,
       results.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }
 

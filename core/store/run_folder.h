@@ -32,4 +32,7 @@ class RunFolder {
   std::filesystem::path path_;
 };
 
+/// Why the link to a stage cannot be made in a run's folder, which need not exist; empty if it can.
+std::string link_problem(const std::filesystem::path& run, const std::string& stage);
+
 }  // namespace bissl

@@ -1,6 +1,7 @@
 #include "sweep/ablation.h"
 
 #include "pipeline/config_loader.h"
+#include "pipeline/metric_name.h"
 #include "pipeline/stage_graph.h"
 #include "pipeline/toml_parser.h"
 #include "sweep/ablation_fields.h"
@@ -107,19 +108,25 @@ class AblationReader : private AblationFields {
     const ConfigEntry* entry = root.find("metric");
     if (entry == nullptr) {
       diagnostics().missing(root.at, "metric", "this required key is missing",
-                            R"("STAGE.DATA.METRIC", such as "finetune.test.top1", or several)");
+                            std::string(metric_form) + ", or several of them");
       return;
     }
-    for (const std::string& metric : ablation_.metrics) {
-      check_metric(metric, entry->value.at, "metric");
+    for (size_t i = 0; i < ablation_.metrics.size(); ++i) {
+      const bool in_list = i < entry->value.items.size();
+      ask(ablation_.metrics[i], in_list ? entry->value.items[i].at : entry->value.at, "metric");
     }
-    if (const std::string* reference = text(root, "", "reference", "a metric")) {
+    if (const std::string* reference = text(root, "", "reference", metric_form)) {
       ablation_.reference = *reference;
-      check_metric(*reference, root.find("reference")->value.at, "reference");
+      ask(ablation_.reference, root.find("reference")->value.at, "reference");
     }
     if (!ablation_.metrics.empty()) {
       ablation_.maximise = goal(root, "", ablation_.metrics.front());
     }
+  }
+
+  void ask(std::string& text, const Location& at, const std::string& key) {
+    text = metric(text, at, key);
+    ablation_.asked.push_back({key, at, text});
   }
 
   void read_set(const ConfigNode& root) {

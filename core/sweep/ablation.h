@@ -27,6 +27,13 @@ struct Axis {
   bool is_seed = false;           ///< its values are repetitions, not things to compare
 };
 
+/// A metric that the file names.
+struct AskedMetric {
+  std::string key;  ///< of the file: "metric", "reference", "search.select"
+  Location at;
+  std::string metric;  ///< as MetricName::text() spells it
+};
+
 /// An ablation file, read but not yet held against its pipeline's components.
 struct Ablation {
   std::string name;
@@ -34,6 +41,7 @@ struct Ablation {
   std::filesystem::path pipeline;    ///< relative to the file that names it, resolved
   std::vector<std::string> metrics;  ///< "stage.data.metric"; the first is the one to compare by
   std::string reference;             ///< a metric that the first is held against; may be empty
+  std::vector<AskedMetric> asked;    ///< these and the reference, with their places
   bool maximise = true;              ///< whether more of the first metric is better
   std::vector<std::string> stages;   ///< to be run, with those they continue; empty: all
   std::vector<KeyValue> set;         ///< for all cells

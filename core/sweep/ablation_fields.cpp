@@ -1,5 +1,6 @@
 #include "sweep/ablation_fields.h"
 
+#include "pipeline/metric_name.h"
 #include "pipeline/toml_parser.h"
 #include "plugins/spelling.h"
 
@@ -48,8 +49,11 @@ const ConfigNode* AblationFields::table(const ConfigNode& root, const std::strin
 void AblationFields::walk(const ConfigNode& node, const IsValue& is_value, const Take& take,
                           const std::string& prefix) {
   for (const ConfigEntry& entry : node.entries) {
-    // A key in quotation marks that holds dots is a path of its own.
-    const std::string key = prefix.empty() ? entry.key : prefix + "." + entry.key;
+    // A key in quotation marks that holds dots is a path of its own, but for the name of a stage
+    // or a data source in its table.
+    const bool is_name = prefix == "stage" || prefix == "data";
+    const std::string own = is_name ? spelled_key(entry.key) : entry.key;
+    const std::string key = prefix.empty() ? own : prefix + "." + own;
     if (entry.value.is_table() && !is_value(key, entry.value)) {
       walk(entry.value, is_value, take, key);
     } else if (parse_toml_key(key).empty()) {
@@ -75,12 +79,15 @@ bool AblationFields::goal(const ConfigNode& table, const std::string& path,
   return *goal == "max";
 }
 
-void AblationFields::check_metric(const std::string& metric, const Location& at,
-                                  const std::string& key) {
-  if (std::count(metric.begin(), metric.end(), '.') < 2) {
-    diagnostics_.error(at, key, fmt::format("{} is no metric", to_toml(Value(shortened(metric)))),
-                       R"("STAGE.DATA.METRIC", such as "finetune.test.top1")");
+std::string AblationFields::metric(const std::string& text, const Location& at,
+                                   const std::string& key) {
+  const std::optional<MetricName> name = parse_metric(text);
+  if (!name) {
+    diagnostics_.error(at, key, fmt::format("{} is no metric", to_toml(Value(shortened(text)))),
+                       metric_form);
+    return text;
   }
+  return name->text();
 }
 
 void AblationFields::claim_key(const KeyValue& setting, const std::string& path) {

@@ -43,7 +43,8 @@ class AblationFields {
   /// Whether more of the metric is better: as `goal` says, or more of all but a loss.
   bool goal(const ConfigNode& table, const std::string& path, const std::string& metric);
 
-  void check_metric(const std::string& metric, const Location& at, const std::string& key);
+  /// The metric in its plain spelling; reports a text that is none.
+  std::string metric(const std::string& text, const Location& at, const std::string& key);
 
   /// Notes that something varies the key; reports a second time.
   void claim_key(const KeyValue& setting, const std::string& path);

@@ -1,6 +1,8 @@
 #include "sweep/estimate.h"
 
 #include "bissl/error.h"
+#include "pipeline/metric_name.h"
+#include "plugins/spelling.h"
 #include "stages/check.h"
 #include "stages/runner.h"
 #include "sweep/cell_messages.h"
@@ -132,10 +134,10 @@ std::string shapes_text(const HandedOn& weights) { return nlohmann::json(weights
 
 class Probe {
  public:
-  Probe(SweepState& state, const std::vector<Pipeline>& pipelines, const RunSettings& settings,
+  Probe(SweepState& state, const PlanResult& planned, const RunSettings& settings,
         std::shared_ptr<DatasetCache> datasets, bool measure)
       : state_(state),
-        pipelines_(pipelines),
+        planned_(planned),
         settings_(settings),
         datasets_(std::move(datasets)),
         measure_(measure),
@@ -144,10 +146,12 @@ class Probe {
   SweepEstimate run(int jobs);
 
  private:
+  void check_metrics(size_t unit, const std::vector<AskedMetric>& asked, const std::string& cell,
+                     Messages& errors) const;
   const StagePlan& try_stage(const PlanNode& node, TrialDepth depth);
 
   SweepState& state_;
-  const std::vector<Pipeline>& pipelines_;
+  const PlanResult& planned_;
   const RunSettings& settings_;
   std::shared_ptr<DatasetCache> datasets_;
   bool measure_;
@@ -158,7 +162,7 @@ class Probe {
 
 /// Parents come before their children.
 const StagePlan& Probe::try_stage(const PlanNode& node, TrialDepth depth) {
-  const Pipeline& pipeline = pipelines_.at(node.unit);
+  const Pipeline& pipeline = planned_.pipelines.at(node.unit);
   DataCatalog data(pipeline, datasets_);
   const Stage& stage = pipeline.stage(node.stage);
   const bool reals_matter = !measure_ && state_.plan().select.empty();
@@ -174,6 +178,36 @@ const StagePlan& Probe::try_stage(const PlanNode& node, TrialDepth depth) {
   }
   of_stages_[node.key] = &found->second;
   return found->second;
+}
+
+/// Whether the unit's stages give what is asked for. Those whose trial failed tell nothing.
+void Probe::check_metrics(size_t unit, const std::vector<AskedMetric>& asked,
+                          const std::string& cell, Messages& errors) const {
+  std::vector<std::string> given;
+  std::set<std::string> unknown;
+  for (const auto& [stage, key] : state_.plan().units[unit].stages) {
+    const StagePlan& tried = *of_stages_.at(key);
+    if (!tried.errors.empty() && tried.metrics.empty()) {
+      unknown.insert(stage);
+    }
+    for (const std::string& metric : tried.metrics) {
+      given.push_back(MetricName{stage, tried.scored, metric}.text());
+    }
+  }
+  for (const AskedMetric& one : asked) {
+    const std::optional<MetricName> name = parse_metric(one.metric);
+    if (!name || unknown.count(name->stage) != 0 ||
+        std::find(given.begin(), given.end(), one.metric) != given.end()) {
+      continue;
+    }
+    Diagnostic message{.severity = Diagnostic::Severity::error,
+                       .at = one.at,
+                       .key = one.key,
+                       .message = fmt::format("no stage gives {} with this data", one.metric),
+                       .accepted = quoted_list(given),
+                       .suggestions = nearest(one.metric, given)};
+    errors.add(message.text_without_severity(), {cell});
+  }
 }
 
 SweepEstimate Probe::run(int jobs) {
@@ -199,7 +233,7 @@ SweepEstimate Probe::run(int jobs) {
         errors.add(text, cells_[key]);
       }
       for (const std::string& text : tried.warnings) {
-        warnings.add("stage." + node.stage + ": " + text, cells_[key]);
+        warnings.add("stage." + spelled_key(node.stage) + ": " + text, cells_[key]);
       }
       of_all[key] = tried.seconds;
       if (!done) {
@@ -208,6 +242,11 @@ SweepEstimate Probe::run(int jobs) {
         to_do.push_back(&node);
       }
     }
+  }
+  for (const auto& [unit, cell] : expected_units(plan)) {
+    const bool is_draw =
+        std::find(cell->trials.begin(), cell->trials.end(), unit) != cell->trials.end();
+    check_metrics(unit, is_draw ? planned_.asked_of_draws : planned_.asked, cell->id, errors);
   }
   if (measure_) {
     for (const auto& [unit, cell] : expected_units(plan)) {
@@ -224,10 +263,9 @@ SweepEstimate Probe::run(int jobs) {
 
 }  // namespace
 
-SweepEstimate probe_sweep(SweepState& state, const std::vector<Pipeline>& pipelines,
-                          const RunSettings& settings, std::shared_ptr<DatasetCache> datasets,
-                          bool measure, int jobs) {
-  return Probe(state, pipelines, settings, std::move(datasets), measure).run(jobs);
+SweepEstimate probe_sweep(SweepState& state, const PlanResult& planned, const RunSettings& settings,
+                          std::shared_ptr<DatasetCache> datasets, bool measure, int jobs) {
+  return Probe(state, planned, settings, std::move(datasets), measure).run(jobs);
 }
 
 }  // namespace bissl

@@ -22,11 +22,11 @@ struct SweepEstimate {
   std::vector<std::string> warnings;  ///< likewise
 };
 
-/// Passes two samples through one stage of each kind that is still to be computed: stages that
-/// differ only in their seed, or in numbers that cannot matter, are tried once. With `measure`,
-/// times a full batch as well, with the threads that are set.
-SweepEstimate probe_sweep(SweepState& state, const std::vector<Pipeline>& pipelines,
-                          const RunSettings& settings, std::shared_ptr<DatasetCache> datasets,
-                          bool measure, int jobs);
+/// Goes through stage_checks() for one stage of each sort that is still to be computed: stages that
+/// differ only in their seed, or in numbers that cannot matter, are tried once. Then looks whether
+/// the stages give the metrics that the ablation names. With `measure`, times the steps as well,
+/// with the threads that are set.
+SweepEstimate probe_sweep(SweepState& state, const PlanResult& planned, const RunSettings& settings,
+                          std::shared_ptr<DatasetCache> datasets, bool measure, int jobs);
 
 }  // namespace bissl

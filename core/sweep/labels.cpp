@@ -90,8 +90,11 @@ std::vector<std::string> short_names(const std::vector<std::vector<std::string>>
     names.clear();
     for (const auto& parts : keys) {
       const size_t first = parts.size() > count ? parts.size() - count : 0;
-      const std::vector<std::string> last(parts.begin() + static_cast<long>(first), parts.end());
-      names.push_back(fmt::format("{}", fmt::join(last, ".")));
+      std::string name;
+      for (size_t i = first; i < parts.size(); ++i) {
+        name += (name.empty() ? "" : ".") + spelled_key(parts[i]);
+      }
+      names.push_back(std::move(name));
     }
     if (std::set<std::string>(names.begin(), names.end()).size() == names.size()) {
       break;

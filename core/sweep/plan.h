@@ -103,6 +103,8 @@ struct PlanResult {
   /// The resolved pipelines of plan->units.
   std::vector<Pipeline> pipelines;
   std::vector<Diagnostic> diagnostics;
+  std::vector<AskedMetric> asked = {};           ///< of the units that give results
+  std::vector<AskedMetric> asked_of_draws = {};  ///< of those among which a search chooses
 };
 
 /// Reads an ablation file and the pipelines of all of its cells, and opens their data for the keys.

@@ -2,6 +2,7 @@
 #include "bissl/hash.h"
 #include "pipeline/config_loader.h"
 #include "pipeline/lock.h"
+#include "pipeline/metric_name.h"
 #include "pipeline/toml_parser.h"
 #include "plugins/spelling.h"
 #include "stages/runner.h"
@@ -41,6 +42,10 @@ Diagnostic error_at(const Location& at, const std::string& key, const std::strin
           .suggestions = std::move(suggestions)};
 }
 
+std::vector<AskedMetric> asked_of_draws(const SearchSpec& search) {
+  return {{"search.select", search.select_at, search.select}};
+}
+
 class Planner {
  public:
   Planner(const Ablation& ablation, const PipelineSources& sources,
@@ -67,11 +72,12 @@ class Planner {
   void add_search(PlanCell& cell, const ConfigNode& root);
   std::vector<KeyValue> drawn(int64_t draw) const;
   size_t add_unit(const ConfigNode& root, const std::string& cell,
-                  const std::vector<std::string>& metrics);
-  std::vector<std::string> final_metrics() const;
-  void add_stages(PlanUnit& unit, const Pipeline& pipeline, const std::string& cell);
+                  const std::vector<AskedMetric>& metrics);
+  void add_stages(PlanUnit& unit, const Pipeline& pipeline, const std::set<std::string>& names,
+                  const std::string& cell);
   std::set<std::string> wanted(const Pipeline& pipeline, const std::string& cell);
-  void check_metric(const Pipeline& pipeline, const std::string& metric, const std::string& cell);
+  void check_metric(const Pipeline& pipeline, const std::set<std::string>& stages,
+                    const AskedMetric& asked, const std::string& cell);
 
   const Ablation& ablation_;
   const PipelineSources& sources_;
@@ -242,7 +248,7 @@ void Planner::add_cell(const std::vector<size_t>& choices, const ConfigNode& roo
   if (ablation_.search) {
     add_search(cell, root);
   } else {
-    cell.unit = add_unit(root, cell.id, final_metrics());
+    cell.unit = add_unit(root, cell.id, ablation_.asked);
   }
   const size_t unit = cell.unit ? *cell.unit : cell.finals.front();
   cell.seed = pipelines_[unit].seed;
@@ -272,26 +278,17 @@ void Planner::add_search(PlanCell& cell, const ConfigNode& root) {
     ConfigNode trial = root;
     lay(trial, drawn(draw));
     if (!tried_before) {
-      trials.push_back(add_unit(trial, cell.id, {search.select}));
+      trials.push_back(add_unit(trial, cell.id, asked_of_draws(search)));
     }
     lay(trial, search.final);
-    cell.finals.push_back(add_unit(trial, cell.id, final_metrics()));
+    cell.finals.push_back(add_unit(trial, cell.id, ablation_.asked));
   }
   cell.trials = trials;
 }
 
-/// What the report is going to look for in a cell's results.
-std::vector<std::string> Planner::final_metrics() const {
-  std::vector<std::string> metrics = ablation_.metrics;
-  if (!ablation_.reference.empty()) {
-    metrics.push_back(ablation_.reference);
-  }
-  return metrics;
-}
-
 /// Reads the pipeline and finds its keys; what is wrong is noted for the cell.
 size_t Planner::add_unit(const ConfigNode& root, const std::string& cell,
-                         const std::vector<std::string>& metrics) {
+                         const std::vector<AskedMetric>& metrics) {
   ReadResult read = read_pipeline({.file = ablation_.pipeline,
                                    .overrides = {},
                                    .components = sources_.components,
@@ -305,39 +302,41 @@ size_t Planner::add_unit(const ConfigNode& root, const std::string& cell,
   }
   PlanUnit unit;
   if (read.pipeline) {
-    for (const std::string& metric : metrics) {
-      check_metric(*read.pipeline, metric, cell);
+    const std::set<std::string> names = wanted(*read.pipeline, cell);
+    for (const AskedMetric& asked : metrics) {
+      check_metric(*read.pipeline, names, asked, cell);
     }
-    add_stages(unit, *read.pipeline, cell);
+    add_stages(unit, *read.pipeline, names, cell);
   }
   plan_.units.push_back(std::move(unit));
   pipelines_.push_back(read.pipeline ? std::move(*read.pipeline) : Pipeline());
   return plan_.units.size() - 1;
 }
 
-void Planner::check_metric(const Pipeline& pipeline, const std::string& metric,
-                           const std::string& cell) {
-  const size_t last = metric.rfind('.');
-  const size_t middle = last == std::string::npos ? last : metric.rfind('.', last - 1);
-  if (middle == std::string::npos) {
+/// Whether the metric is of a stage that is run and scored on that data. Which metrics these have
+/// shows when the stages are tried.
+void Planner::check_metric(const Pipeline& pipeline, const std::set<std::string>& stages,
+                           const AskedMetric& asked, const std::string& cell) {
+  const std::optional<MetricName> wanted = parse_metric(asked.metric);
+  if (!wanted) {
     return;  // reported by the reader
   }
-  const std::string stage = metric.substr(0, middle);
-  const std::string data = metric.substr(middle + 1, last - middle - 1);
   std::vector<std::string> possible;
-  for (const Stage& candidate : pipeline.stages) {
-    if (candidate.kind == "finetune") {
-      const Table& evaluate = candidate.table.table("evaluate");
-      possible.push_back(candidate.name + "." + std::get<std::string>(evaluate.values.at("data")));
+  for (const Stage& stage : pipeline.stages) {
+    if (stage.kind != "finetune" || stages.count(stage.name) == 0) {
+      continue;
     }
+    const auto& data = std::get<std::string>(stage.table.table("evaluate").values.at("data"));
+    if (stage.name == wanted->stage && data == wanted->data) {
+      return;
+    }
+    possible.push_back(MetricName{stage.name, data, wanted->metric}.text());
   }
-  if (std::find(possible.begin(), possible.end(), stage + "." + data) == possible.end()) {
-    messages_.add(error_at({ablation_.file.string(), 0, 0}, "metric",
-                           fmt::format("no stage gives \"{}\"", metric),
-                           quoted_list(possible) + ", with the metric's name behind it",
-                           nearest(stage + "." + data, possible)),
-                  {cell});
-  }
+  messages_.add(
+      error_at(asked.at, asked.key, fmt::format("no stage that is run gives {}", asked.metric),
+               possible.empty() ? "none: no stage that is run is scored" : quoted_list(possible),
+               nearest(asked.metric, possible)),
+      {cell});
 }
 
 /// The stages to be run: those that are asked for and what they continue.
@@ -363,8 +362,8 @@ std::set<std::string> Planner::wanted(const Pipeline& pipeline, const std::strin
   return names;
 }
 
-void Planner::add_stages(PlanUnit& unit, const Pipeline& pipeline, const std::string& cell) {
-  const std::set<std::string> names = wanted(pipeline, cell);
+void Planner::add_stages(PlanUnit& unit, const Pipeline& pipeline,
+                         const std::set<std::string>& names, const std::string& cell) {
   DataCatalog data(pipeline, datasets_);
   std::map<std::string, std::string> keys;
   try {
@@ -423,6 +422,10 @@ PlanResult Planner::plan(const std::vector<std::string>& overrides) {
       plan_.draws.push_back(std::move(values));
     }
   }
+  result.asked = ablation_.asked;
+  if (ablation_.search) {
+    result.asked_of_draws = asked_of_draws(*ablation_.search);
+  }
   result.plan = std::move(plan_);
   result.pipelines = std::move(pipelines_);
   return result;
@@ -435,7 +438,8 @@ PlanResult make_plan(const std::filesystem::path& file, const std::vector<std::s
   DiagnosticCollector diagnostics;
   const std::optional<Ablation> ablation = read_ablation(file, diagnostics);
   if (!ablation) {
-    return {std::nullopt, {}, diagnostics.sorted(file.string())};
+    return {
+        .plan = std::nullopt, .pipelines = {}, .diagnostics = diagnostics.sorted(file.string())};
   }
   PlanResult result = Planner(*ablation, sources, std::move(datasets)).plan(overrides);
   const std::vector<Diagnostic> own = diagnostics.sorted(file.string());

@@ -33,6 +33,7 @@ struct SearchSpec {
   int64_t draws = 0;
   uint64_t seed = 0;
   std::string select;  ///< the metric by which a draw is chosen
+  Location select_at;
   bool maximise = true;
   bool per_seed = true;  ///< choose for each seed; else at the first seed for all of them
   std::vector<DrawnKey> keys;

@@ -65,8 +65,8 @@ void SearchReader::read_selection() {
   const std::string accepted =
       "the metric on a validation split by which a draw is chosen: \"STAGE.DATA.METRIC\"";
   if (const std::string* select = fields_.text(search_, "search", "select", accepted)) {
-    spec_.select = *select;
-    fields_.check_metric(*select, search_.find("select")->value.at, "search.select");
+    spec_.select_at = search_.find("select")->value.at;
+    spec_.select = fields_.metric(*select, spec_.select_at, "search.select");
     spec_.maximise = fields_.goal(search_, "search", *select);
   } else if (search_.find("select") == nullptr) {
     diagnostics_.missing(search_.at, "search.select", "this required key is missing", accepted);

@@ -1,6 +1,7 @@
 #include "sweep/state.h"
 
 #include "bissl/error.h"
+#include "pipeline/metric_name.h"
 #include "stages/runner.h"
 #include "store/atomic_file.h"
 #include "store/checkpoint.h"
@@ -364,16 +365,15 @@ std::chrono::nanoseconds pause_after(std::chrono::nanoseconds look) {
 }
 
 std::optional<double> metric_of(const nlohmann::json& stages, const std::string& metric) {
-  const size_t last = metric.rfind('.');
-  const size_t middle = last == std::string::npos ? last : metric.rfind('.', last - 1);
-  if (middle == std::string::npos) {
+  const std::optional<MetricName> name = parse_metric(metric);
+  if (!name) {
     return std::nullopt;
   }
   try {
-    const auto value = stages.at(metric.substr(0, middle))
+    const auto value = stages.at(name->stage)
                            .at("metrics")
-                           .at(metric.substr(middle + 1, last - middle - 1))
-                           .at(metric.substr(last + 1))
+                           .at(name->data)
+                           .at(name->metric)
                            .at("mean")
                            .get<double>();
     return std::isfinite(value) ? std::optional(value) : std::nullopt;

@@ -78,15 +78,146 @@ select = "top1"
   }
 }
 
-TEST_F(SweepTest, AMetricThatNoStageGivesIsRefused) {
+/// A file that names metrics, and what is said of it.
+struct MetricCase {
+  std::string text;
+  std::vector<std::string> said;
+};
+
+TEST_F(SweepTest, MetricsThatNoStageGivesAreRefusedBeforeAnythingRuns) {
+  const std::string axes = "[axes]\nseed = [0, 1]\n";
+  const std::string top1 = "metric = \"finetune.test.top1\"\n";
+  const std::vector<MetricCase> cases = {
+      {"metric = \"finetune.val.top1\"\n" + axes,
+       {"grid.toml:2:10: error: metric: no stage that is run gives finetune.val.top1",
+        "did you mean \"finetune.test.top1\"?"}},
+      // The data has four classes.
+      {"metric = [\"finetune.test.top1\", \"finetune.test.top5\"]\n" + axes,
+       {"grid.toml:2:33: metric: no stage gives finetune.test.top5 with this data; accepted: ",
+        "\"finetune.test.loss\"", "did you mean \"finetune.test.top1\""}},
+      {top1 + "reference = \"baseline.test.tpo1\"\n" + axes,
+       {"grid.toml:3:13: reference: no stage gives baseline.test.tpo1",
+        "did you mean \"baseline.test.top1\""}},
+      {top1 + "stages = [\"baseline\"]\n" + axes,
+       {"metric: no stage that is run gives finetune.test.top1; accepted: \"baseline.test.top1\""}},
+      {top1 + "[search]\ndraws = 2\nselect = \"baseline.test.topp1\"\n"
+              "\"stage.baseline.optimizer.lr\" = { uniform = [0.1, 0.2] }\n",
+       {"grid.toml:5:10: search.select: no stage gives baseline.test.topp1",
+        "did you mean \"baseline.test.top1\""}},
+      {"metric = \"finetune.test.2.top1\"\n" + axes,
+       {"grid.toml:2:10: error: metric: \"finetune.test.2.top1\" is no metric",
+        "a part that holds dots is put in quotation marks"}}};
   const fs::path file = folder_.path() / "grid.toml";
-  write_file(file,
-             "pipeline = \"small.toml\"\nmetric = \"finetune.val.top1\"\n[axes]\nseed = [0]\n");
-  const Outcome outcome = sweep(file.string());
+  for (const MetricCase& one : cases) {
+    write_file(file, "pipeline = \"small.toml\"\n" + one.text);
+    for (const std::vector<std::string>& more : {std::vector<std::string>{"--check"}, {}}) {
+      const Outcome outcome = sweep(file.string(), more);
+      EXPECT_EQ(outcome.code, 2) << one.text;
+      for (const std::string& said : one.said) {
+        EXPECT_NE(outcome.err.find(said), std::string::npos) << said << "\n" << outcome.err;
+      }
+    }
+  }
+  EXPECT_FALSE(fs::exists(out_ / "grid"));
+}
+
+TEST_F(SweepTest, MetricsAreCheckedAgainstStagesThatAreFinished) {
+  const std::string file = ablation(
+      "stages = [\"baseline\"]\n[set]\n\"stage.baseline.repeats\" = 1\n"
+      "[axes]\nseed = [0]\n");
+  const std::string text = read_file(file);
+  const auto with = [&](const std::string& metric) {
+    std::string other = text;
+    const std::string old = "finetune.test.top1";
+    write_file(file, other.replace(other.find(old), old.size(), metric));
+    return sweep(file);
+  };
+  ASSERT_EQ(with("baseline.test.top1").code, 0);
+  const Outcome outcome = with("baseline.test.top6");
   EXPECT_EQ(outcome.code, 2);
-  EXPECT_NE(outcome.err.find("no stage gives \"finetune.val.top1\""), std::string::npos)
+  EXPECT_NE(outcome.err.find("no stage gives baseline.test.top6"), std::string::npos)
       << outcome.err;
-  EXPECT_NE(outcome.err.find("\"finetune.test\""), std::string::npos);
+}
+
+/// Names with dots: every place where one is addressed.
+TEST_F(SweepTest, NamesWithDotsAreAddressedInQuotationMarks) {
+  write_file(folder_.path() / "small.toml", R"(name = "small"
+[data."l-1.0"]
+use = "synthetic"
+samples = 16
+size = 8
+[data."t-10.1"]
+use = "synthetic"
+samples = 16
+size = 8
+split = "test"
+[model.backbone]
+use = "resnet18"
+stem = "small"
+width = 2
+[stage."ft.v1"]
+kind = "finetune"
+from = "scratch"
+data = "l-1.0"
+augment = { use = "supervised" }
+downstream = { use = "classification" }
+optimizer = { use = "sgd", lr = 0.05 }
+batch = 8
+steps = 1
+evaluate = { data = "t-10.1", augment = { use = "evaluation" } }
+)");
+  const std::string metric = "\"ft.v1\".\"t-10.1\".top1";
+  const auto file = [&](const std::string& axes) {
+    const fs::path path = folder_.path() / "grid.toml";
+    write_file(path, "pipeline = \"small.toml\"\nmetric = '" + metric + "'\nreference = '" +
+                         metric + "'\nstages = [\"ft.v1\"]\n" + axes);
+    return path.string();
+  };
+  // A key as a whole, keys and tables of TOML say the same.
+  for (const char* axes : {"[axes]\n'stage.\"ft.v1\".steps' = [1, 2]\nseed = [0, 1]\n",
+                           "[axes]\nstage.\"ft.v1\".steps = [1, 2]\nseed = [0, 1]\n",
+                           "[axes]\nseed = [0, 1]\n[axes.stage.\"ft.v1\"]\nsteps = [1, 2]\n"}) {
+    const Outcome outcome = sweep(file(axes), {"--set", "data.\"l-1.0\".noise=0.1", "--jobs", "2"});
+    ASSERT_EQ(outcome.code, 0) << axes << outcome.err;
+  }
+  const Outcome unquoted = sweep(file("[axes]\n\"stage.ft.v1.steps\" = [1, 2]\n"));
+  EXPECT_EQ(unquoted.code, 2);
+  EXPECT_NE(unquoted.err.find("has no stage \"ft\"; accepted: \"ft.v1\""), std::string::npos)
+      << unquoted.err;
+
+  const Outcome report = run_bissl({"report", (out_ / "grid").string(), "--json", "--metric",
+                                    "'ft.v1'.\"t-10.1\".top1", "--baseline", "steps=2"});
+  ASSERT_EQ(report.code, 0) << report.err;
+  const json cells = json::parse(report.out).at("cells");
+  ASSERT_EQ(cells.size(), 2U);
+  for (const json& cell : cells) {
+    EXPECT_EQ(cell.at("metrics").at(metric).at("n"), 2) << report.out;
+  }
+  const fs::path cell = out_ / "grid" / "cells";
+  const Outcome diff =
+      run_bissl({"diff", (cell / "steps=1,seed=0").string(), (cell / "steps=2,seed=0").string()});
+  ASSERT_EQ(diff.code, 0) << diff.err;
+  EXPECT_NE(diff.out.find("stage.\"ft.v1\".steps"), std::string::npos) << diff.out;
+  EXPECT_NE(diff.out.find(metric), std::string::npos) << diff.out;
+}
+
+TEST_F(SweepTest, AReportRefusesAMetricThatNoResultHas) {
+  ASSERT_EQ(sweep(ablation("stages = [\"finetune\"]\n[axes]\nseed = [0, 1]\n")).code, 0);
+  const auto report = [&](const fs::path& folder, const std::string& metric) {
+    return run_bissl({"report", folder.string(), "--metric", metric, "--json"});
+  };
+  const Outcome sweep_report = report(out_ / "grid", "finetune.test.topp1");
+  EXPECT_EQ(sweep_report.code, 2);
+  EXPECT_NE(sweep_report.err.find("no result has it; they have \"finetune.test.loss\", "
+                                  "\"finetune.test.top1\"; did you mean finetune.test.top1?"),
+            std::string::npos)
+      << sweep_report.err;
+  const fs::path cell = out_ / "grid" / "cells" / "seed=0";
+  const Outcome of_run = report(cell, "test.topp1");
+  EXPECT_EQ(of_run.code, 2);
+  EXPECT_NE(of_run.err.find("did you mean test.top1?"), std::string::npos) << of_run.err;
+  EXPECT_EQ(report(cell, "\"test\".'top1'").code, 0);
+  EXPECT_EQ(report(out_ / "grid", "finetune.top1").code, 2);
 }
 
 TEST_F(SweepTest, ARuleThatMeetsNoCellIsDoubtful) {

@@ -1,0 +1,389 @@
+// What stops a stage is found before anything is trained, by `check`, `run` and `sweep` alike.
+
+#include "program.h"
+#include "support/paths.h"
+#include "support/temporary_folder.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <regex>
+#include <set>
+
+namespace bissl::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A fault of the small pipeline, by what is set, and what is said of it.
+struct Fault {
+  std::string name;
+  std::vector<std::string> set;
+  std::string said;
+};
+
+std::vector<std::string> sets(const std::vector<std::string>& overrides) {
+  std::vector<std::string> arguments;
+  for (const std::string& one : overrides) {
+    arguments.insert(arguments.end(), {"--set", one});
+  }
+  return arguments;
+}
+
+size_t count_of(const std::string& text, const std::string& part) {
+  size_t count = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) {
+    ++count;
+  }
+  return count;
+}
+
+class CheckTest : public testing::Test {
+ protected:
+  CheckTest() { write_file(file_, small_pipeline()); }
+
+  Outcome call(const std::string& name, const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> arguments = {name,          file_.string(), "--out",
+                                          out_.string(), "--threads",    "1"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_bissl(arguments);
+  }
+  Outcome sweep(const std::vector<std::string>& more = {}) const {
+    write_file(
+        folder_.path() / "A.toml",
+        "pipeline = \"small.toml\"\nmetric = \"finetune.test.top1\"\n[axes]\nseed = [0, 1]\n");
+    std::vector<std::string> arguments = {
+        "sweep", (folder_.path() / "A.toml").string(), "--out", out_.string(), "--threads", "1"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_bissl(arguments);
+  }
+
+  TemporaryFolder folder_;
+  fs::path file_ = folder_.path() / "small.toml";
+  fs::path out_ = folder_.path() / "runs";
+};
+
+class Refusal : public CheckTest, public testing::WithParamInterface<Fault> {};
+
+TEST_P(Refusal, ComesBeforeTheFirstStep) {
+  const Fault& fault = GetParam();
+  for (const char* name : {"check", "run"}) {
+    const Outcome outcome = call(name, sets(fault.set));
+    EXPECT_EQ(outcome.code, 2) << name << "\n" << outcome.err;
+    EXPECT_NE(outcome.err.find(fault.said), std::string::npos) << name << "\n" << outcome.err;
+    EXPECT_NE(outcome.err.find("small.toml:"), std::string::npos) << outcome.err;
+  }
+  const Outcome cells = sweep(sets(fault.set));
+  EXPECT_EQ(cells.code, 2) << cells.err;
+  EXPECT_NE(cells.err.find(fault.said), std::string::npos) << cells.err;
+  EXPECT_FALSE(fs::exists(out_ / "small")) << "a run was begun";
+  EXPECT_FALSE(fs::exists(out_ / "A" / "plan.json")) << "a sweep was begun";
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Each, Refusal,
+    testing::Values(
+        Fault{"ColourAfterGray",
+              {"data.labelled.channels=3", "data.test.channels=3", "stage.bissl.upper.data=images"},
+              " hands on does not fit: \"conv1.weight\" has shape [2, 1, 3, 3], the network's has "
+              "[2, 3, 3, 3]"},
+        Fault{"LevelsOfOtherChannels",
+              {"data.labelled.channels=3", "data.test.channels=3"},
+              "the lower level's views (data.images) have 1 channels, the upper level's "
+              "(data.labelled) have 3"},
+        Fault{"PretextHeadOfAnotherWidth",
+              {"stage.bissl.lower.pretext.projector=[8, 4]"},
+              "the pretext that stage.pretrain hands on does not fit"},
+        Fault{"PretextHeadOfAnotherDepth",
+              {"stage.bissl.lower.pretext.projector=[8, 8, 8]"},
+              "the pretext that stage.pretrain hands on does not fit: there is no \"3.bias\""},
+        Fault{"UnlabelledTraining",
+              {"data.images.labelled=false", "stage.baseline.data=images"},
+              "data: data.images has no labels"},
+        Fault{"UnlabelledUpperLevel",
+              {"data.images.labelled=false", "stage.bissl.upper.data=images"},
+              "upper.data: data.images has no labels"},
+        Fault{"UnlabelledEvaluation",
+              {"data.test.labelled=false"},
+              "evaluate.data: data.test has no labels"},
+        Fault{"OneClass",
+              {"data.labelled.classes=[\"1\"]", "data.test.classes=[\"1\"]"},
+              "classification needs at least 2 classes; the data has 1"},
+        Fault{"OtherClasses",
+              {"data.test.classes=[\"0\", \"1\"]"},
+              "evaluate: data.test has the classes"},
+        Fault{"ClassesInAnotherOrder",
+              {"data.test.classes=[\"1\", \"0\"]", "data.labelled.classes=[\"0\", \"1\"]"},
+              "they must be the same, in the same order"},
+        Fault{"ViewsOfAnotherSize",
+              {"stage.baseline.evaluate.augment.size=12"},
+              "evaluate: its augmentation gives views of 1x12x12"},
+        Fault{"MoreStepsThanARound",
+              {"stage.bissl.hypergradient={ use = \"unrolled\", steps = 4 }"},
+              "goes back through 4 lower steps, but a round has 3 (lower.steps)"},
+        Fault{"TooLargeForADenseSolve",
+              {"stage.bissl.hypergradient={ use = \"exact\", max_parameters = 100 }"},
+              "more than max_parameters = 100"},
+        Fault{"BatchOfOneInPretraining", {"stage.pretrain.batch=1"}, "a step with batch = 1: "},
+        Fault{"BatchOfOneInFineTuning",
+              {"stage.finetune.batch=1"},
+              "a step with batch = 1: backbone resnet18"},
+        Fault{"BatchOfOneInTheUpperLevel",
+              {"stage.bissl.upper.batch=1"},
+              "a step with upper.batch = 1: backbone resnet18"},
+        Fault{"HessianBatchOfOne",
+              {"stage.bissl.lower.hessian_batch=1"},
+              "a step with lower.hessian_batch = 1: "},
+        Fault{"ClassThatIsNotThere",
+              {"data.labelled.classes=[\"Coat\"]"},
+              "there is no class \"Coat\""},
+        Fault{"ClassTwice", {"data.labelled.classes=[\"1\", \"1\"]"}, "is named twice"},
+        Fault{"ClassesOfUnlabelledData",
+              {"data.images.labelled=false", "data.images.per_class=2"},
+              "the data has no labels, so `classes` and `per_class` cannot choose among it"},
+        Fault{"TooFewOfAClass", {"data.labelled.per_class=5000"}, "per_class = 5000, but class"},
+        Fault{"TooFewAtAll", {"data.images.limit=97"}, "limit = 97, but there are only 96 samples"},
+        Fault{"NothingLeft", {"data.images.skip_per_class=24"}, "no samples are left"}),
+    [](const auto& info) { return info.param.name; });
+
+/// Every refusal in the code that stages run, with the fault above that meets it or the reason why
+/// no check can. A refusal that is added has to be added here.
+TEST(RefusalList, IsComplete) {
+  const std::string only_later = "shows during the training only";
+  const std::map<std::string, std::string> known = {
+      {"{} goes back through {} lower steps", "MoreStepsThanARound"},
+      {"{}: data.{} has no labels",
+       "UnlabelledTraining, UnlabelledUpperLevel, UnlabelledEvaluation"},
+      {"evaluate: data.{} has the classes", "OtherClasses, ClassesInAnotherOrder"},
+      {"evaluate: its augmentation gives views", "ViewsOfAnotherSize"},
+      {"the lower level's views (data.{})", "LevelsOfOtherChannels"},
+      {"{} works layer by layer", "KfacNeedsLayersOfTheSdk"},
+      {"{}: there is no ", "PretextHeadOfAnotherDepth"},
+      {"{}: \\\"{}\\\" has shape", "ColourAfterGray, PretextHeadOfAnotherWidth"},
+      {"{}: \\\"{}\\\" is not part of the network", "AHeadWithLessThanItsParents"},
+      {"the data has no labels, so", "ClassesOfUnlabelledData"},
+      {"sample {} has the label {}", "opening the data reads all labels: every check does"},
+      {"limit = {}, but there are only", "TooFewAtAll"},
+      {"no samples are left", "NothingLeft"},
+      {"classes: there is no class", "ClassThatIsNotThere"},
+      {"classes: \\\"{}\\\" is named twice", "ClassTwice"},
+      {"per_class = {}{}, but class", "TooFewOfAClass"},
+      {"sample {} of {}x{} pixels gives views of another shape", "ImagesOfSeveralSizes"},
+      {"the trial of the solve is over", "ends a trial; is not told"},
+      {"stage.{}: fine-tuning diverged", only_later},
+      {"stage.{}.warmup diverged", only_later},
+      {"the pretext training diverged", only_later},
+      {"the upper level diverged", only_later},
+      {"batch {} was asked for", "a fault of the program"},
+      {"the checkpoint's recorded lower step", "a damaged checkpoint"},
+  };
+  std::set<std::string> met;
+  const std::regex refusal(R"re(fail_(?:input|run)\(\s*"((?:[^"\\]|\\.)*)")re");
+  for (const char* folder : {"stages", "data", "models", "bilevel"}) {
+    for (const auto& entry : fs::directory_iterator(fs::path(source_folder) / "core" / folder)) {
+      const std::string text = read_file(entry.path());
+      for (std::sregex_iterator found(text.begin(), text.end(), refusal), end; found != end;
+           ++found) {
+        const std::string message = (*found)[1];
+        const auto entry_of = std::find_if(known.begin(), known.end(), [&](const auto& one) {
+          return message.starts_with(one.first);
+        });
+        EXPECT_NE(entry_of, known.end())
+            << entry.path() << ": \"" << message
+            << "\" is not in this list: can a check find it before the training?";
+        if (entry_of != known.end()) {
+          met.insert(entry_of->first);
+        }
+      }
+    }
+  }
+  for (const auto& [message, fault] : known) {
+    EXPECT_EQ(met.count(message), 1U) << "no stage says \"" << message << "\" (" << fault << ")";
+  }
+}
+
+TEST_F(CheckTest, AHeadWithLessThanItsParents) {
+  const Outcome outcome = call("check", sets({"stage.bissl.lower.pretext.projector=[8]"}));
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_NE(outcome.err.find("the pretext that stage.pretrain hands on does not fit"),
+            std::string::npos)
+      << outcome.err;
+}
+
+TEST_F(CheckTest, FinishedStagesAreNotTriedButWhatFollowsThemIs) {
+  ASSERT_EQ(call("run").code, 0);
+  const fs::path key = fs::canonical(out_ / "small" / "pretrain");
+  // A batch of one would fail in the pretraining, which is not run again; the child's head differs.
+  const Outcome outcome = call("run", sets({"stage.bissl.lower.pretext.projector=[8, 4]"}));
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_NE(outcome.err.find("error: stage.bissl ("), std::string::npos) << outcome.err;
+  EXPECT_EQ(outcome.err.find("error: stage.pretrain"), std::string::npos) << outcome.err;
+  EXPECT_EQ(fs::canonical(out_ / "small" / "pretrain"), key);
+}
+
+TEST_F(CheckTest, StageNamesThatFilesOfTheRunHaveAreRefused) {
+  for (const std::string name : {"results.json", "Results.JSON", "pipeline.lock.toml",
+                                 "report.html", "report.cells.csv", "plan.json", "sweep.lock"}) {
+    std::string text = small_pipeline();
+    const std::string old = "[stage.baseline]";
+    text.replace(text.find(old), old.size(), "[stage.\"" + name + "\"]");
+    write_file(file_, text);
+    for (const char* command : {"check", "run"}) {
+      const Outcome outcome = call(command);
+      EXPECT_EQ(outcome.code, 2) << name;
+      EXPECT_NE(outcome.err.find("small.toml:72:8: error: stage.\"" + name +
+                                 "\": no stage can have this name"),
+                std::string::npos)
+          << outcome.err;
+    }
+  }
+  EXPECT_FALSE(fs::exists(out_));
+}
+
+TEST_F(CheckTest, StageNamesThatDifferInCaseOnlyAreRefused) {
+  write_file(file_, small_pipeline() + "[stage.FineTune]\nlike = \"finetune\"\n");
+  const Outcome outcome = call("check");
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_NE(outcome.err.find("error: stage.FineTune: stage \"finetune\" differs only in upper and "
+                             "lower case"),
+            std::string::npos)
+      << outcome.err;
+}
+
+TEST_F(CheckTest, APlaceThatIsTakenInTheRunFolderIsFoundFirst) {
+  fs::create_directories(out_ / "small" / "finetune");
+  for (const char* name : {"check", "run"}) {
+    const Outcome outcome = call(name);
+    EXPECT_EQ(outcome.code, 2) << outcome.err;
+    EXPECT_NE(outcome.err.find("something that is no link has this name"), std::string::npos)
+        << outcome.err;
+  }
+  EXPECT_FALSE(fs::exists(out_ / ".store"));
+}
+
+TEST_F(CheckTest, WarningsAreSpokenOnceByEachCall) {
+  const std::string said = "batch = 16 is more than the 4 images of data.images";
+  const std::vector<std::string> few = sets({"data.images.samples=4"});
+  for (const char* name : {"check", "run"}) {
+    const Outcome outcome = call(name, few);
+    ASSERT_EQ(outcome.code, 0) << outcome.err;
+    EXPECT_EQ(count_of(outcome.err, "warning: stage.pretrain: " + said), 1U) << outcome.err;
+  }
+  std::vector<std::string> more = few;
+  more.insert(more.end(), {"--jobs", "2"});
+  const Outcome cells = sweep(more);
+  ASSERT_EQ(cells.code, 0) << cells.err;
+  EXPECT_EQ(count_of(cells.err, "warning: stage.pretrain: " + said), 1U) << cells.err;
+  for (const auto& log : fs::directory_iterator(out_ / "A" / "logs")) {
+    EXPECT_EQ(read_file(log.path()).find("warning"), std::string::npos) << log.path();
+  }
+}
+
+TEST_F(CheckTest, EachKindOfDoubtIsSpokenByTheRun) {
+  const Outcome outcome = call(
+      "run", sets({"stage.bissl.lambda=0.001", "stage.bissl.upper.batch=100",
+                   "stage.finetune.batch=1", "stage.finetune.evaluate.batch=1",
+                   "stage.finetune.augment.size=16", "stage.finetune.evaluate.augment.size=16"}));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  for (const char* said :
+       {"warning: stage.bissl: λ · lr/(1 − momentum) · lower steps",
+        "warning: stage.bissl: upper.batch = 100 is more than the 48 images of data.labelled",
+        "warning: stage.finetune: batch = 1: batch normalisation takes its statistics from a "
+        "single image"}) {
+    EXPECT_EQ(count_of(outcome.err, said), 1U) << said << "\n" << outcome.err;
+  }
+}
+
+/// Pipelines of the fixture's components, which have parameters that make them fail.
+class FixtureCheck : public CheckTest {
+ protected:
+  Outcome with_fixture(const std::string& name) const {
+    const fs::path plugins = folder_.path() / "plugins";
+    fs::create_directory(plugins);
+    fs::copy(fs::path(fixture_plugin_folder) / "throws_in_run.so", plugins / "throws_in_run.so",
+             fs::copy_options::overwrite_existing);
+    return call(name, {"--plugin-path", plugins.string()});
+  }
+};
+
+/// A pretraining on the fixture's dataset with a fault.
+std::string pretraining_on(const std::string& fault) {
+  return R"(name = "small"
+[data.images]
+use = "throwing-dataset"
+method = ")" +
+         fault + R"("
+[model.backbone]
+use = "throwing-backbone"
+[stage.pretrain]
+kind = "pretrain"
+data = "images"
+batch = 4
+steps = 2
+augment = { use = "throwing-augmentation" }
+pretext = { use = "throwing-pretext" }
+optimizer = { use = "throwing-optimizer" }
+)";
+}
+
+TEST_F(FixtureCheck, AFailingFingerprintIsTold) {
+  write_file(file_, pretraining_on("fingerprint"));
+  const Outcome check = with_fixture("check");
+  EXPECT_EQ(check.code, 2);
+  for (const char* said : {"error: stage.pretrain (", "data.images (", "in fingerprint: no more"}) {
+    EXPECT_NE(check.err.find(said), std::string::npos) << said << "\n" << check.err;
+  }
+}
+
+TEST_F(FixtureCheck, ImagesOfSeveralSizes) {
+  write_file(file_, pretraining_on("last image smaller"));
+  for (const char* name : {"check", "run"}) {
+    const Outcome outcome = with_fixture(name);
+    EXPECT_EQ(outcome.code, 2) << outcome.err;
+    EXPECT_NE(outcome.err.find("sample 31 of 4x4 pixels gives views of another shape"),
+              std::string::npos)
+        << outcome.err;
+  }
+  EXPECT_FALSE(fs::exists(out_ / ".store"));
+}
+
+TEST_F(FixtureCheck, KfacNeedsLayersOfTheSdk) {
+  write_file(file_, R"(name = "small"
+[data.images]
+use = "throwing-dataset"
+[model.backbone]
+use = "throwing-backbone"
+method = "no layers"
+[stage.pretrain]
+kind = "pretrain"
+data = "images"
+batch = 4
+steps = 2
+augment = { use = "throwing-augmentation" }
+pretext = { use = "throwing-pretext" }
+optimizer = { use = "throwing-optimizer" }
+[stage.bissl]
+kind = "bissl"
+from = "pretrain"
+rounds = 1
+hypergradient = { use = "kfac" }
+[stage.bissl.lower]
+steps = 1
+[stage.bissl.upper]
+data = "images"
+steps = 1
+batch = 4
+augment = { use = "throwing-augmentation" }
+downstream = { use = "throwing-downstream" }
+optimizer = { use = "throwing-optimizer" }
+)");
+  for (const char* name : {"check", "run"}) {
+    const Outcome outcome = with_fixture(name);
+    EXPECT_EQ(outcome.code, 2) << outcome.err;
+    EXPECT_NE(outcome.err.find("works layer by layer"), std::string::npos) << outcome.err;
+  }
+}
+
+}  // namespace
+}  // namespace bissl::test
