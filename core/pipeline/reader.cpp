@@ -178,7 +178,9 @@ class PipelineReader {
       return;
     }
     for (const ConfigEntry& entry : data->entries) {
-      read_data_source(entry);
+      if (!refuse_stray_override(*data, entry, "data", "use", "data source", diagnostics_)) {
+        read_data_source(entry);
+      }
     }
   }
 

@@ -101,6 +101,25 @@ std::string plain_name_rule() {
                      longest_name);
 }
 
+bool refuse_stray_override(const ConfigNode& tables, const ConfigEntry& entry,
+                           const std::string& path, const std::string& required,
+                           const std::string& what, DiagnosticCollector& diagnostics) {
+  if (entry.key_at.line != 0 || !entry.value.is_table() || entry.value.find(required) != nullptr) {
+    return false;
+  }
+  std::vector<std::string> names;
+  for (const ConfigEntry& other : tables.entries) {
+    if (other.key_at.line != 0) {
+      names.push_back(other.key);
+    }
+  }
+  diagnostics.error(entry.key_at, joined_key(path, entry.key),
+                    fmt::format("there is no {} {}; a name with dots is put in quotation marks",
+                                what, quoted(entry.key)),
+                    quoted_list(names), nearest(entry.key, names));
+  return true;
+}
+
 std::vector<StageDraft> StageGraph::resolve(const ConfigNode& stages) {
   collect(stages);
   resolve_like();
@@ -132,6 +151,10 @@ void StageGraph::collect(const ConfigNode& stages) {
   std::map<std::string, std::string> lower_names;
   for (const ConfigEntry& entry : stages.entries) {
     const std::string key = joined_key("stage", entry.key);
+    if (entry.value.find("like") == nullptr &&
+        refuse_stray_override(stages, entry, "stage", "kind", "stage", diagnostics_)) {
+      continue;
+    }
     if (!is_plain_name(entry.key)) {
       diagnostics_.error(entry.key_at, key, "this cannot name a stage", plain_name_rule());
     } else if (entry.key == scratch) {

@@ -55,6 +55,13 @@ class StageGraph {
   size_t copied_nodes_ = 0;
 };
 
+/// Reports a table of `tables` that only an override of the command line has made, without the
+/// entry that one of its own would have: it sets keys of a stage or a data source that does not
+/// exist. False for others.
+bool refuse_stray_override(const ConfigNode& tables, const ConfigEntry& entry,
+                           const std::string& path, const std::string& required,
+                           const std::string& what, DiagnosticCollector& diagnostics);
+
 /// Whether the text can name a stage, a data source or a pipeline: such names become names of
 /// folders and files.
 bool is_plain_name(const std::string& name);

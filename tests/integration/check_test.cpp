@@ -241,6 +241,18 @@ TEST_F(CheckTest, StageNamesThatFilesOfTheRunHaveAreRefused) {
   EXPECT_FALSE(fs::exists(out_));
 }
 
+TEST_F(CheckTest, OverridesOfWhatIsNotThereAreTold) {
+  const Outcome outcome =
+      call("check", sets({"stage.finetun.steps=3", "data.tset.samples=3", "data.te.st.samples=3"}));
+  EXPECT_EQ(outcome.code, 2);
+  for (const char* said :
+       {"stage.finetun: there is no stage \"finetun\"", "did you mean \"finetune\"?",
+        "data.tset: there is no data source \"tset\"", "did you mean \"test\"?",
+        "data.te: there is no data source \"te\"; a name with dots is put in quotation marks"}) {
+    EXPECT_NE(outcome.err.find(said), std::string::npos) << said << "\n" << outcome.err;
+  }
+}
+
 TEST_F(CheckTest, StageNamesThatDifferInCaseOnlyAreRefused) {
   write_file(file_, small_pipeline() + "[stage.FineTune]\nlike = \"finetune\"\n");
   const Outcome outcome = call("check");

@@ -1,4 +1,7 @@
 #include "pipeline/diagnostics.h"
+
+#include "pipeline/metric_name.h"
+#include "pipeline/run_names.h"
 #include "plugins/spelling.h"
 
 #include <gtest/gtest.h>
@@ -102,6 +105,32 @@ TEST(JoinedKey, QuotesWhatIsNotBare) {
   EXPECT_EQ(joined_key("data", "a b"), "data.\"a b\"");
   EXPECT_EQ(joined_key("data", ""), "data.\"\"");
   EXPECT_EQ(joined_key("data", "\x1b[31m"), "data.\"\\u001B[31m\"");
+}
+
+TEST(MetricNames, AreSpelledLikeKeys) {
+  for (const MetricName& name :
+       {MetricName{"ft", "test", "top1"}, MetricName{"ft.v1", "t-10.1", "top1"},
+        MetricName{"a", "b", "F1 (macro)"}, MetricName{"a", "b", "say \"so\""}}) {
+    const std::optional<MetricName> again = parse_metric(name.text());
+    ASSERT_TRUE(again) << name.text();
+    EXPECT_EQ(again->stage, name.stage);
+    EXPECT_EQ(again->data, name.data);
+    EXPECT_EQ(again->metric, name.metric);
+  }
+  EXPECT_EQ((MetricName{"ft.v1", "t-10.1", "top1"}).text(), "\"ft.v1\".\"t-10.1\".top1");
+  EXPECT_EQ(parse_metric("'ft.v1'.t.top1")->stage, "ft.v1");
+  for (const char* wrong : {"", "top1", "t.top1", "ft.t-10.1.top1", "a b.t.top1", "ft..top1"}) {
+    EXPECT_FALSE(parse_metric(wrong)) << wrong;
+  }
+}
+
+TEST(RunFiles, CountUpperAndLowerCaseAsEqual) {
+  for (const char* name : {"results.json", "Results.JSON", "pipeline.lock.toml", "report.md"}) {
+    EXPECT_TRUE(is_run_file(name)) << name;
+  }
+  for (const char* name : {"results", "report", "reporting.x", "pretrain", "plan"}) {
+    EXPECT_FALSE(is_run_file(name)) << name;
+  }
 }
 
 }  // namespace

@@ -24,6 +24,17 @@ TEST(Differences, NameThePlaceAndBothValues) {
   EXPECT_TRUE(differences(left, left).empty());
 }
 
+TEST(Differences, SpellPathsLikeKeys) {
+  const json left = {{"stage", {{"ft.v1", {{"steps", 1}}}, {"a b", {{"steps", 1}}}}}};
+  json right = left;
+  right["stage"]["ft.v1"]["steps"] = 2;
+  right["stage"]["a b"]["steps"] = 2;
+  const std::vector<Difference> found = differences(left, right);
+  ASSERT_EQ(found.size(), 2u);
+  EXPECT_EQ(found[0].path, "stage.\"a b\".steps");
+  EXPECT_EQ(found[1].path, "stage.\"ft.v1\".steps");
+}
+
 TEST(Differences, GoIntoListsOfTables) {
   const json left = {{"list", {{{"use", "a"}}, {{"use", "b"}}}}};
   json right = left;

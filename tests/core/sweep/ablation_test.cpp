@@ -38,6 +38,21 @@ TEST(AblationFile, DottedKeysAndTablesSayTheSame) {
   EXPECT_EQ(quoted->name, "study");
 }
 
+TEST(AblationFile, NamesWithDotsStayWhole) {
+  for (const char* axes :
+       {"[axes]\n'stage.\"a.b\".steps' = [1]\n'data.\"t-10.1\".limit' = [1]\n",
+        "[axes]\nstage.\"a.b\".steps = [1]\ndata.\"t-10.1\".limit = [1]\n",
+        "[axes.stage.\"a.b\"]\nsteps = [1]\n[axes.data]\n\"t-10.1\".limit = [1]\n"}) {
+    const auto ablation = read(axes);
+    ASSERT_TRUE(ablation) << axes;
+    ASSERT_EQ(ablation->axes.size(), 2U) << axes;
+    EXPECT_EQ(parse_toml_key(ablation->axes[0].keys[0]),
+              (std::vector<std::string>{"stage", "a.b", "steps"}));
+    EXPECT_EQ(parse_toml_key(ablation->axes[1].keys[0]),
+              (std::vector<std::string>{"data", "t-10.1", "limit"}));
+  }
+}
+
 TEST(AblationFile, NamesAreAsLongAsNeeded) {
   const auto ablation = read(
       "[axes]\n\"stage.a.optimizer.lr\" = [1.0]\n\"stage.b.optimizer.lr\" = [1.0]\n"
