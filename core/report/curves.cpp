@@ -21,7 +21,8 @@ void read_log(const fs::path& file, Losses& losses) {
     if (!event.is_object()) {
       continue;  // cut off by a kill
     }
-    const bool warmup = event.value("phase", "") == "warmup";
+    const auto phase = event.find("phase");
+    const bool warmup = phase != event.end() && *phase == "warmup";
     for (const char* loss : {"loss", "lower", "upper"}) {
       if (!warmup && event.contains(loss) && event[loss].is_number()) {
         auto& points = losses[loss];
@@ -132,6 +133,28 @@ std::vector<Bundle> bundle(const ReportData& data, const std::vector<const Stage
 }
 
 }  // namespace
+
+std::vector<MissingLogs> missing_logs(const ReportData& data) {
+  std::vector<MissingLogs> missing;
+  std::set<std::string> seen;
+  for (const StageTiming& stage : data.stages) {
+    if (!seen.insert(stage.stage + " " + stage.key).second) {
+      continue;
+    }
+    auto entry = std::find_if(missing.begin(), missing.end(),
+                              [&](const MissingLogs& one) { return one.stage == stage.stage; });
+    if (entry == missing.end()) {
+      missing.push_back({stage.stage, 0, 0, {}});
+      entry = missing.end() - 1;
+    }
+    ++entry->stages;
+    if (logs_of(stage.folder).empty()) {
+      entry->example = entry->without++ == 0 ? stage.folder : entry->example;
+    }
+  }
+  std::erase_if(missing, [](const MissingLogs& one) { return one.without == 0; });
+  return missing;
+}
 
 std::vector<CurveGroup> learning_curves(const ReportData& data, size_t most_curves, size_t bins) {
   std::vector<std::string> names;

@@ -21,6 +21,17 @@ struct CurveGroup {
   std::vector<Curve> curves;
 };
 
+/// A stage of which some logs are gone.
+struct MissingLogs {
+  std::string stage;
+  int64_t stages = 0;   ///< how often it was computed, by its keys
+  int64_t without = 0;  ///< how many of them have no log
+  std::filesystem::path example;
+};
+
+/// Stages that learning_curves leaves out because their files are not there.
+std::vector<MissingLogs> missing_logs(const ReportData& data);
+
 /// Reads the stages' events.jsonl. Cells that share a stage have one curve; where more than
 /// `most_curves` would come out, the cells with the same label of the first axis are averaged.
 /// Stages whose files are gone are left out.

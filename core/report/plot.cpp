@@ -1,11 +1,15 @@
 #include "report/plot.h"
 
+#include "report/escaping.h"
 #include "telemetry/text_width.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <map>
+#include <set>
 
 namespace bissl {
 namespace {
@@ -17,7 +21,22 @@ constexpr double character = 6.6;  ///< width of one at the font size of the sty
 constexpr size_t most_label = 46;  ///< columns
 constexpr int colours = 8;
 
-std::string cut(const std::string& label) { return truncate_to_width(label, most_label); }
+/// The labels as they are drawn: long ones are cut, and those that would look alike then are
+/// numbered.
+std::vector<std::string> shown_labels(const std::vector<std::string>& labels) {
+  std::map<std::string, std::set<std::string>> originals;
+  for (const std::string& label : labels) {
+    originals[truncate_to_width(label, most_label)].insert(label);
+  }
+  std::vector<std::string> shown;
+  for (const std::string& label : labels) {
+    const std::string cut = truncate_to_width(label, most_label);
+    const std::set<std::string>& alike = originals[cut];
+    const auto number = std::distance(alike.begin(), alike.find(label)) + 1;
+    shown.push_back(alike.size() == 1 ? cut : fmt::format("{} ({})", cut, number));
+  }
+  return shown;
+}
 
 double text_width(const std::string& text) {
   return character * static_cast<double>(display_width(text));
@@ -64,7 +83,7 @@ class Svg {
   void text(double x, double y, const std::string& words, const std::string& style) {
     body_ += fmt::format(R"(<text class="{}" x="{:.1f}" y="{:.1f}">{}</text>)"
                          "\n",
-                         style, x, y, escaped(words));
+                         style, x, y, xml_text(words));
   }
   void circle(double x, double y, double radius, const std::string& style, const std::string& tip) {
     body_ += fmt::format(R"(<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="{:.1f}"{}>{}</circle>)"
@@ -111,8 +130,9 @@ class Svg {
   double legend(const std::vector<std::string>& names, bool lines, double left, double top) {
     double x = left;
     double y = top;
+    const std::vector<std::string> shown = shown_labels(names);
     for (size_t i = 0; i < names.size(); ++i) {
-      const std::string name = cut(names[i]);
+      const std::string& name = shown[i];
       const double needed = text_width(name) + 34;
       if (x > left && x + needed > width - right_margin) {
         x = left;
@@ -138,26 +158,26 @@ class Svg {
             fmt::format(R"(<svg class="plot" viewBox="0 0 {:.0f} {:.0f}" role="img" )"
                         R"(aria-label="{}" xmlns="http://www.w3.org/2000/svg">)"
                         "\n{}</svg>\n",
-                        width, height_, escaped(title), body_)};
+                        width, height_, xml_text(title), body_)};
   }
   void grow(double height) { height_ = height; }
 
  private:
   static std::string tip_attribute(const std::string& tip) {
-    return tip.empty() ? "" : fmt::format(R"( data-tip="{}")", escaped(tip));
+    return tip.empty() ? "" : fmt::format(R"( data-tip="{}")", xml_text(tip));
   }
   static std::string tip_title(const std::string& tip) {
-    return tip.empty() ? "" : fmt::format("<title>{}</title>", escaped(tip));
+    return tip.empty() ? "" : fmt::format("<title>{}</title>", xml_text(tip));
   }
 
   double height_;
   std::string body_;
 };
 
-double label_space(const std::vector<std::string>& labels) {
+double label_space(const std::vector<std::string>& shown) {
   double space = 40;
-  for (const std::string& label : labels) {
-    space = std::max(space, text_width(cut(label)) + 16);
+  for (const std::string& label : shown) {
+    space = std::max(space, text_width(label) + 16);
   }
   return space;
 }
@@ -177,33 +197,6 @@ void draw_interval(Svg& svg, const IntervalRow& row, const Scale& scale, double 
 }
 
 }  // namespace
-
-std::string escaped(const std::string& text) {
-  std::string result;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        result += "&amp;";
-        break;
-      case '<':
-        result += "&lt;";
-        break;
-      case '>':
-        result += "&gt;";
-        break;
-      case '"':
-        result += "&quot;";
-        break;
-      case '\'':
-        result += "&#39;";
-        break;
-      default:
-        // Control characters are no XML.
-        result += static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t' ? ' ' : c;
-    }
-  }
-  return result;
-}
 
 std::vector<double> ticks(double low, double high, int count) {
   if (!(high > low) || !std::isfinite(low) || !std::isfinite(high)) {
@@ -253,7 +246,7 @@ std::string standalone(const Plot& plot) {
   // A file has no page behind it: its background follows the viewer's scheme too.
   svg.insert(end, fmt::format("\n<title>{}</title>\n<style>{}.plot{{background:#fff}}\n@media "
                               "(prefers-color-scheme:dark){{.plot{{background:#0d1117}}}}</style>",
-                              escaped(plot.title), plot_style()));
+                              xml_text(plot.title), plot_style()));
   return "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n" + svg;
 }
 
@@ -273,6 +266,7 @@ Plot interval_plot(const std::string& name, const std::string& title, const std:
   if (zero) {
     values.push_back(0);
   }
+  labels = shown_labels(labels);
   const double top = 10;
   const double bottom = top + row_height * static_cast<double>(rows.size());
   Svg svg(bottom + 42);
@@ -282,9 +276,10 @@ Plot interval_plot(const std::string& name, const std::string& title, const std:
     svg.line(x(0), top, x(0), bottom, "zero");
   }
   double y = top + row_height / 2;
-  for (const IntervalRow& row : rows) {
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const IntervalRow& row = rows[i];
     const bool strong = row.heading || row.baseline;
-    svg.text(row.heading ? 0 : 8, y + 4, cut(row.label), strong ? "heading" : "label");
+    svg.text(row.heading ? 0 : 8, y + 4, labels[i], strong ? "heading" : "label");
     draw_interval(svg, row, x, y);
     y += row_height;
   }
@@ -341,13 +336,15 @@ Plot bar_plot(const std::string& name, const std::string& title, const std::stri
   }
   const double top = 10;
   const double bottom = top + row_height * static_cast<double>(rows.size());
+  labels = shown_labels(labels);
   const double left = label_space(labels);
   Svg svg(bottom + 42);
   const Scale x{0, std::max(highest, 1e-9) * 1.04, left, width - right_margin};
   svg.x_axis(x, top, bottom, scale);
   double y = top + row_height / 2;
-  for (const BarRow& row : rows) {
-    svg.text(8, y + 4, cut(row.label), "label");
+  for (size_t number = 0; number < rows.size(); ++number) {
+    const BarRow& row = rows[number];
+    svg.text(8, y + 4, labels[number], "label");
     double from = 0;
     for (size_t i = 0; i < row.parts.size(); ++i) {
       if (row.parts[i] > 0) {

@@ -59,7 +59,4 @@ Plot bar_plot(const std::string& name, const std::string& title, const std::stri
 /// Round values that divide the range, about `count` of them.
 std::vector<double> ticks(double low, double high, int count);
 
-/// Text for HTML and SVG.
-std::string escaped(const std::string& text);
-
 }  // namespace bissl

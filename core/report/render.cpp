@@ -1,4 +1,4 @@
-#include "bissl/error.h"
+#include "report/escaping.h"
 #include "report/report.h"
 #include "store/atomic_file.h"
 #include "store/posix_file.h"
@@ -6,46 +6,47 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 namespace bissl {
 namespace {
 
 namespace fs = std::filesystem;
 
+bool is_text(const ReportColumn& column) { return column.kind == ReportColumn::Kind::text; }
+
 std::string terminal_table(const ReportTable& table) {
   std::vector<TextTable::Column> columns;
   columns.reserve(table.columns.size());
-  for (size_t i = 0; i < table.columns.size(); ++i) {
-    columns.push_back(
-        {table.columns[i], table.numbers[i] ? TextTable::Align::right : TextTable::Align::left});
+  for (const ReportColumn& column : table.columns) {
+    columns.push_back({terminal_text(column.name),
+                       is_text(column) ? TextTable::Align::left : TextTable::Align::right});
   }
   TextTable text(columns);
   for (const auto& row : table.rows) {
-    text.add_row(row);
+    std::vector<std::string> cells;
+    cells.reserve(row.size());
+    for (const ReportCell& cell : row) {
+      cells.push_back(terminal_text(cell.text));
+    }
+    text.add_row(std::move(cells));
   }
   return text.text();
 }
 
-std::string markdown_cell(const std::string& text) {
-  std::string cell;
-  for (const char c : text) {
-    cell += c == '|' ? std::string("\\|") : c == '\n' ? std::string(" ") : std::string(1, c);
-  }
-  return cell;
-}
-
 std::string markdown_table(const ReportTable& table) {
   std::string text = "|";
-  for (const std::string& column : table.columns) {
-    text += " " + markdown_cell(column) + " |";
+  for (const ReportColumn& column : table.columns) {
+    text += " " + markdown_text(column.name) + " |";
   }
   text += "\n|";
-  for (const bool is_number : table.numbers) {
-    text += is_number ? " ---: |" : " --- |";
+  for (const ReportColumn& column : table.columns) {
+    text += is_text(column) ? " --- |" : " ---: |";
   }
   for (const auto& row : table.rows) {
     text += "\n|";
-    for (const std::string& cell : row) {
-      text += " " + markdown_cell(cell) + " |";
+    for (const ReportCell& cell : row) {
+      text += " " + markdown_text(cell.text) + " |";
     }
   }
   return text + "\n";
@@ -53,33 +54,48 @@ std::string markdown_table(const ReportTable& table) {
 
 std::string html_table(const ReportTable& table) {
   const auto cell = [&](const char* tag, size_t column, const std::string& text) {
-    return fmt::format("<{0}{1}>{2}</{0}>", tag, table.numbers[column] ? " class=\"number\"" : "",
-                       escaped(text));
+    return fmt::format("<{0}{1}>{2}</{0}>", tag,
+                       is_text(table.columns[column]) ? "" : " class=\"number\"", xml_text(text));
   };
   std::string text = "<div class=\"scroll\"><table>\n<thead><tr>";
   for (size_t i = 0; i < table.columns.size(); ++i) {
-    text += cell("th", i, table.columns[i]);
+    text += cell("th", i, table.columns[i].name);
   }
   text += "</tr></thead>\n<tbody>\n";
   for (const auto& row : table.rows) {
     text += "<tr>";
     for (size_t i = 0; i < row.size(); ++i) {
-      text += cell("td", i, row[i]);
+      text += cell("td", i, row[i].text);
     }
     text += "</tr>\n";
   }
   return text + "</tbody></table></div>\n";
 }
 
-std::string csv_cell(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) {
-    return text;
+/// The cells of a CSV file for a cell of the table.
+std::vector<std::string> csv_cells(const ReportColumn& column, const ReportCell& cell) {
+  if (is_text(column) || cell.numbers.empty()) {
+    return {csv_text(cell.text)};
   }
-  std::string cell = "\"";
-  for (const char c : text) {
-    cell += c == '"' ? std::string("\"\"") : std::string(1, c);
+  std::vector<std::string> cells;
+  for (const std::optional<double>& number : cell.numbers) {
+    cells.push_back(number && std::isfinite(*number) ? fmt::format("{}", *number) : "");
   }
-  return cell + "\"";
+  return cells;
+}
+
+std::vector<std::string> csv_titles(const ReportColumn& column) {
+  if (column.kind == ReportColumn::Kind::interval) {
+    return {csv_text(column.name + " low"), csv_text(column.name + " high")};
+  }
+  return {csv_text(column.name)};
+}
+
+/// Paragraphs and notes.
+std::vector<std::string> words_of(const ReportSection& section) {
+  std::vector<std::string> words = section.paragraphs;
+  words.insert(words.end(), section.notes.begin(), section.notes.end());
+  return words;
 }
 
 constexpr const char* page_style = R"(
@@ -119,12 +135,13 @@ document.addEventListener("pointermove",event=>{
 std::string to_terminal(const Report& report) {
   std::string text;
   for (const ReportSection& section : report.sections) {
-    if (section.tables.empty()) {
-      continue;
+    if (section.tables.empty() && section.notes.empty()) {
+      continue;  // only plots
     }
-    text += fmt::format("{}{}\n\n", text.empty() ? "" : "\n", section.title);
-    for (const std::string& paragraph : section.paragraphs) {
-      text += paragraph + "\n";
+    text += fmt::format("{}{}\n\n", text.empty() ? "" : "\n", terminal_text(section.title));
+    for (const std::string& paragraph :
+         section.tables.empty() ? section.notes : words_of(section)) {
+      text += terminal_text(paragraph) + "\n";
     }
     for (const ReportTable& table : section.tables) {
       text += "\n" + terminal_table(table);
@@ -134,17 +151,17 @@ std::string to_terminal(const Report& report) {
 }
 
 std::string to_markdown(const Report& report) {
-  std::string text = fmt::format("# {}\n", report.title);
+  std::string text = fmt::format("# {}\n", markdown_text(report.title));
   for (const ReportSection& section : report.sections) {
-    text += fmt::format("\n## {}\n", section.title);
-    for (const std::string& paragraph : section.paragraphs) {
-      text += "\n" + paragraph + "\n";
+    text += fmt::format("\n## {}\n", markdown_text(section.title));
+    for (const std::string& paragraph : words_of(section)) {
+      text += "\n" + markdown_text(paragraph) + "\n";
     }
     for (const ReportTable& table : section.tables) {
       text += "\n" + markdown_table(table);
     }
     for (const Plot& plot : section.plots) {
-      text += fmt::format("\n![{}](report.{}.svg)\n", plot.title, plot.name);
+      text += fmt::format("\n![{}](report.{}.svg)\n", markdown_text(plot.title), plot.name);
     }
   }
   return text;
@@ -155,14 +172,14 @@ std::string to_html(const Report& report) {
   std::string body;
   for (size_t i = 0; i < report.sections.size(); ++i) {
     const ReportSection& section = report.sections[i];
-    contents += fmt::format("<a href=\"#s{}\">{}</a>", i, escaped(section.title));
-    body += fmt::format("<section id=\"s{}\">\n<h2>{}</h2>\n", i, escaped(section.title));
-    for (const std::string& paragraph : section.paragraphs) {
-      body += fmt::format("<p>{}</p>\n", escaped(paragraph));
+    contents += fmt::format("<a href=\"#s{}\">{}</a>", i, xml_text(section.title));
+    body += fmt::format("<section id=\"s{}\">\n<h2>{}</h2>\n", i, xml_text(section.title));
+    for (const std::string& paragraph : words_of(section)) {
+      body += fmt::format("<p>{}</p>\n", xml_text(paragraph));
     }
     for (const Plot& plot : section.plots) {
-      body += fmt::format("<figure><figcaption>{}</figcaption>\n{}</figure>\n", escaped(plot.title),
-                          plot.svg);
+      body += fmt::format("<figure><figcaption>{}</figcaption>\n{}</figure>\n",
+                          xml_text(plot.title), plot.svg);
     }
     for (const ReportTable& table : section.tables) {
       body += html_table(table);
@@ -174,20 +191,24 @@ std::string to_html(const Report& report) {
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
       "<title>{0}</title>\n<style>{1}{2}</style>\n</head>\n<body>\n<h1>{0}</h1>\n"
       "<nav>{3}</nav>\n{4}<div id=\"tip\"></div>\n<script>{5}</script>\n</body>\n</html>\n",
-      escaped(report.title), page_style, plot_style(), contents, body, page_script);
+      xml_text(report.title), page_style, plot_style(), contents, body, page_script);
 }
 
 std::string to_csv(const ReportTable& table) {
   std::string text;
-  const auto add = [&](const std::vector<std::string>& cells) {
-    for (size_t i = 0; i < cells.size(); ++i) {
-      text += (i == 0 ? "" : ",") + csv_cell(cells[i]);
+  const auto add = [&](const auto& cells_of_column) {
+    const char* separator = "";
+    for (size_t i = 0; i < table.columns.size(); ++i) {
+      for (const std::string& cell : cells_of_column(i)) {
+        text += separator + cell;
+        separator = ",";
+      }
     }
     text += "\r\n";
   };
-  add(table.columns);
+  add([&](size_t column) { return csv_titles(table.columns[column]); });
   for (const auto& row : table.rows) {
-    add(row);
+    add([&](size_t column) { return csv_cells(table.columns[column], row.at(column)); });
   }
   return text;
 }

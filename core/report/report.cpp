@@ -1,6 +1,7 @@
 #include "report/report.h"
 
 #include "report/analysis.h"
+#include "report/escaping.h"
 #include "report/sections.h"
 
 #include <fmt/format.h>
@@ -18,6 +19,15 @@ std::string interval(const Estimate& estimate) {
   return estimate.half
              ? fmt::format("{} … {}", number_text(*estimate.low()), number_text(*estimate.high()))
              : "–";
+}
+
+/// The interval's ends, for people together and for CSV one by one.
+ReportCell interval_cell(const Estimate& estimate) {
+  return {interval(estimate), {estimate.low(), estimate.high()}};
+}
+
+void add_interval(ReportTable& table) {
+  table.columns.push_back({"95 % interval", ReportColumn::Kind::interval});
 }
 
 std::string p_text(double p) {
@@ -61,6 +71,11 @@ ReportSection cells_section(const ReportData& data, const std::vector<CellSummar
   section.paragraphs.push_back(
       fmt::format("Repetitions are {}. The interval is Student's, at 95 %, over the repetitions.",
                   data.replicates));
+  if (std::all_of(cells.begin(), cells.end(),
+                  [](const CellSummary& cell) { return cell.values.size() < 2; })) {
+    section.notes.emplace_back(
+        "There is one repetition of each cell, so there are no intervals and no tests.");
+  }
   std::vector<IntervalRow> rows;
   for (const CellSummary& cell : cells) {
     const auto first = cell.metrics.find(data.metrics.front());
@@ -71,22 +86,29 @@ ReportSection cells_section(const ReportData& data, const std::vector<CellSummar
   }
   for (size_t i = 0; i < data.metrics.size(); ++i) {
     ReportTable table;
-    table.name = i == 0 ? "cells" : "cells-" + data.metrics[i];
+    table.name = i == 0 ? "cells" : file_name_part("cells-" + data.metrics[i]);
     add_axis_columns(table, data);
-    add_columns(table, {"n", data.metrics[i], "std", "95 % interval"});
+    add_columns(table, {"n", data.metrics[i], "std"});
+    add_interval(table);
     for (const CellSummary& cell : cells) {
       const auto found = cell.metrics.find(data.metrics[i]);
       if (found == cell.metrics.end()) {
         continue;
       }
-      std::vector<std::string> row = axis_cells(data, cell.choices);
-      row.push_back(fmt::format("{}", found->second.count));
-      row.push_back(number_text(found->second.mean));
-      row.push_back(number_text(found->second.std));
-      row.push_back(interval(found->second));
+      std::vector<ReportCell> row = axis_cells(data, cell.choices);
+      row.push_back(count_cell(found->second.count));
+      row.push_back(number_cell(found->second.mean));
+      row.push_back(number_cell(found->second.std));
+      row.push_back(interval_cell(found->second));
       table.rows.push_back(std::move(row));
     }
     section.tables.push_back(std::move(table));
+  }
+  if (rows.empty()) {
+    section.notes.push_back(
+        fmt::format("No cell has a result of {}, so there is nothing to draw or to compare.",
+                    data.metrics.front()));
+    return section;
   }
   section.plots.push_back(
       interval_plot("cells", fmt::format("{} of each cell", data.metrics.front()),
@@ -133,9 +155,18 @@ std::string power_text(const std::vector<const Comparison*>& comparisons) {
       pairs, number_text(detectable_difference(std, pairs)));
 }
 
-std::vector<std::string> comparison_cells(const Comparison& comparison) {
-  return {fmt::format("{}", comparison.difference.count), signed_number(comparison.difference.mean),
-          interval(comparison.difference), p_text(comparison.test.p), p_text(comparison.adjusted)};
+void add_comparison_columns(ReportTable& table, const std::string& difference) {
+  add_columns(table, {"pairs", difference});
+  add_interval(table);
+  add_columns(table, {"p", "adjusted"});
+}
+
+std::vector<ReportCell> comparison_cells(const Comparison& comparison) {
+  const Estimate& difference = comparison.difference;
+  return {count_cell(difference.count),
+          number_cell(difference.mean, signed_number(difference.mean)), interval_cell(difference),
+          number_cell(comparison.test.p, p_text(comparison.test.p)),
+          number_cell(comparison.adjusted, p_text(comparison.adjusted))};
 }
 
 /// Comparisons of cells: with the baseline, or with the reference.
@@ -148,7 +179,7 @@ ReportSection comparison_section(const ReportData& data, const std::vector<CellS
   ReportTable table;
   table.name = name;
   add_axis_columns(table, data);
-  add_columns(table, {"pairs", "difference", "95 % interval", "p", "adjusted"});
+  add_comparison_columns(table, "difference");
   std::vector<IntervalRow> rows;
   std::vector<const Comparison*> all;
   for (const CellSummary& cell : cells) {
@@ -157,14 +188,18 @@ ReportSection comparison_section(const ReportData& data, const std::vector<CellS
       continue;
     }
     all.push_back(&*comparison);
-    std::vector<std::string> row = axis_cells(data, cell.choices);
-    const std::vector<std::string> numbers = comparison_cells(*comparison);
+    std::vector<ReportCell> row = axis_cells(data, cell.choices);
+    const std::vector<ReportCell> numbers = comparison_cells(*comparison);
     row.insert(row.end(), numbers.begin(), numbers.end());
     table.rows.push_back(std::move(row));
     rows.push_back(
         row_of(data.label(cell.choices), comparison->difference, comparison->differences, false));
   }
   if (all.empty()) {
+    section.notes.push_back(
+        cells.size() < 2 && which == &CellSummary::to_baseline
+            ? "There is one cell only: nothing to compare it with."
+            : "Left out: no repetition has a result on both sides of the comparison.");
     return section;
   }
   section.paragraphs = {words, test_text(all)};
@@ -182,9 +217,9 @@ ReportSection effects_section(const ReportData& data) {
   section.title = "Effect of each axis";
   ReportTable table;
   table.name = "effects";
-  table.columns = {"axis", "label"};
-  table.numbers = {false, false};
-  add_columns(table, {"mean", "pairs", "effect", "95 % interval", "p", "adjusted"});
+  table.columns = {{"axis"}, {"label"}};
+  add_columns(table, {"mean"});
+  add_comparison_columns(table, "effect");
   std::vector<IntervalRow> rows;
   std::vector<const Comparison*> all;
   const std::vector<AxisEffects> effects = marginal_effects(data);
@@ -198,13 +233,15 @@ ReportSection effects_section(const ReportData& data) {
                     .baseline = false,
                     .heading = true});
     for (const MarginalEffect& effect : axis.labels) {
-      std::vector<std::string> row = {axis.axis, effect.label, number_text(effect.mean.mean)};
+      std::vector<ReportCell> row = {axis.axis, effect.label, number_cell(effect.mean.mean)};
       if (effect.effect) {
         all.push_back(&*effect.effect);
-        const std::vector<std::string> numbers = comparison_cells(*effect.effect);
+        const std::vector<ReportCell> numbers = comparison_cells(*effect.effect);
         row.insert(row.end(), numbers.begin(), numbers.end());
       } else {
-        row.insert(row.end(), {"", "baseline", "", "", ""});
+        const ReportCell none("", {std::nullopt});
+        row.insert(row.end(), {none, ReportCell("baseline", {std::nullopt}),
+                               ReportCell("", {std::nullopt, std::nullopt}), none, none});
       }
       table.rows.push_back(std::move(row));
       rows.push_back(row_of(effect.label, effect.mean, {}, !effect.effect.has_value()));
@@ -233,7 +270,7 @@ Report build_report(const ReportData& data) {
   report.title = data.title;
   const std::vector<CellSummary> cells = summarise(data);
   const auto add = [&](ReportSection section) {
-    if (!section.tables.empty() || !section.plots.empty()) {
+    if (!section.tables.empty() || !section.plots.empty() || !section.notes.empty()) {
       report.sections.push_back(std::move(section));
     }
   };
@@ -272,22 +309,22 @@ ReportTable observations_table(const ReportData& data) {
   ReportTable table;
   table.name = "runs";
   add_axis_columns(table, data);
-  table.columns.emplace_back("repetition");
+  table.columns.push_back({"repetition"});
   std::vector<std::string> metrics = data.metrics;
   if (!data.reference.empty()) {
     metrics.push_back(data.reference);
   }
-  table.columns.insert(table.columns.end(), metrics.begin(), metrics.end());
-  table.columns.emplace_back("folder");
-  table.numbers.resize(table.columns.size());
+  add_columns(table, metrics);
+  table.columns.push_back({"folder"});
   for (const Observation& observation : data.observations) {
-    std::vector<std::string> row = axis_cells(data, observation.choices);
-    row.push_back(observation.replicate);
+    std::vector<ReportCell> row = axis_cells(data, observation.choices);
+    row.emplace_back(observation.replicate);
     for (const std::string& metric : metrics) {
       const auto found = observation.metrics.find(metric);
-      row.push_back(found == observation.metrics.end() ? "" : fmt::format("{}", found->second));
+      row.push_back(number_cell(found == observation.metrics.end() ? std::nullopt
+                                                                   : std::optional(found->second)));
     }
-    row.push_back(observation.folder.string());
+    row.emplace_back(observation.folder.string());
     table.rows.push_back(std::move(row));
   }
   return table;

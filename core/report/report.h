@@ -6,16 +6,37 @@
 #include <nlohmann/json.hpp>
 
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace bissl {
 
+/// A column of a table for people. In CSV, one of intervals becomes two: "NAME low", "NAME high".
+struct ReportColumn {
+  enum class Kind { text, number, interval };
+
+  std::string name;
+  Kind kind = Kind::text;
+};
+
+/// A cell: what people read, and the numbers for CSV with all of their digits.
+struct ReportCell {
+  std::string text;
+  /// In a column of numbers one, of intervals two; none for what is not known.
+  std::vector<std::optional<double>> numbers;
+
+  ReportCell(std::string words) : text(std::move(words)) {}  // NOLINT: a text is a cell
+  ReportCell(const char* words) : text(words) {}             // NOLINT
+  ReportCell(std::string words, std::vector<std::optional<double>> values)
+      : text(std::move(words)), numbers(std::move(values)) {}
+};
+
 struct ReportTable {
   std::string name;  ///< for file names
-  std::vector<std::string> columns;
-  std::vector<bool> numbers;  ///< by column: whether to align right
-  std::vector<std::vector<std::string>> rows;
+  std::vector<ReportColumn> columns;
+  std::vector<std::vector<ReportCell>> rows;
 };
 
 /// A part of a report: words, tables, plots.
@@ -24,6 +45,8 @@ struct ReportSection {
   std::vector<std::string> paragraphs;
   std::vector<ReportTable> tables;
   std::vector<Plot> plots;
+  /// What is left out here, and why.
+  std::vector<std::string> notes = {};
 };
 
 /// A report before it is given a form.

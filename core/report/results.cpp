@@ -39,6 +39,14 @@ std::optional<double> number_at(const json& from, const std::vector<std::string>
   return std::isfinite(value) ? std::optional(value) : std::nullopt;
 }
 
+std::string folder_title(const fs::path& folder) {
+  fs::path whole = fs::absolute(folder).lexically_normal();
+  if (!whole.has_filename()) {
+    whole = whole.parent_path();  // of "a/"
+  }
+  return whole.has_filename() ? whole.filename().string() : whole.string();
+}
+
 void add_timings(ReportData& data, const json& stages, const std::vector<std::string>& names,
                  const fs::path& folder, const std::vector<size_t>& choices,
                  const std::string& replicate) {

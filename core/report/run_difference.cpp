@@ -3,6 +3,7 @@
 #include "bissl/error.h"
 #include "pipeline/metric_name.h"
 #include "pipeline/toml_parser.h"
+#include "report/sections.h"
 #include "store/posix_file.h"
 
 #include <fmt/format.h>
@@ -86,8 +87,8 @@ json means(const json& stages) {
   return found;
 }
 
-std::string number_text(const json& value) {
-  return value.is_number() ? fmt::format("{:.4f}", value.get<double>()) : "–";
+std::optional<double> number_of(const json& value) {
+  return value.is_number() ? std::optional(value.get<double>()) : std::nullopt;
 }
 
 }  // namespace
@@ -120,17 +121,22 @@ RunDifference compare_runs(const fs::path& left, const fs::path& right) {
 
 std::vector<ReportTable> difference_tables(const RunDifference& difference, const std::string& left,
                                            const std::string& right) {
-  ReportTable configuration{"configuration", {"key", left, right}, {false, false, false}, {}};
+  ReportTable configuration{"configuration", {{"key"}, {left}, {right}}, {}};
   for (const Difference& one : difference.configuration) {
     configuration.rows.push_back({one.path, short_text(one.left), short_text(one.right)});
   }
-  ReportTable results{
-      "results", {"metric", left, right, "difference"}, {false, true, true, true}, {}};
+  ReportTable results{"results", {{"metric"}}, {}};
+  add_columns(results, {left, right, "difference"});
   for (const Difference& one : difference.results) {
-    const bool both = one.left.is_number() && one.right.is_number();
-    results.rows.push_back(
-        {one.path, number_text(one.left), number_text(one.right),
-         both ? fmt::format("{:+.4f}", one.right.get<double>() - one.left.get<double>()) : "–"});
+    const std::optional<double> values[] = {number_of(one.left), number_of(one.right)};
+    std::vector<ReportCell> row = {one.path, number_cell(values[0]), number_cell(values[1])};
+    if (values[0] && values[1]) {
+      const double change = *values[1] - *values[0];
+      row.push_back(number_cell(change, fmt::format("{:+.4f}", change)));
+    } else {
+      row.push_back(number_cell(std::nullopt));
+    }
+    results.rows.push_back(std::move(row));
   }
   return {std::move(configuration), std::move(results)};
 }

@@ -43,8 +43,15 @@ class RunReader {
   bool several() const { return folders_.size() > 1; }
 
   void name_axes() {
-    data_.title = several() ? fmt::format("{} runs", folders_.size())
-                            : fs::absolute(folders_.front()).lexically_normal().filename().string();
+    std::vector<std::string> titles;
+    for (const fs::path& folder : folders_) {
+      titles.push_back(folder_title(folder));
+    }
+    constexpr size_t most_named = 4;
+    data_.title = !several() ? titles.front()
+                  : titles.size() <= most_named
+                      ? fmt::format("{} runs: {}", titles.size(), fmt::join(titles, ", "))
+                      : fmt::format("{} runs", titles.size());
     if (several()) {
       data_.axes.push_back({"run", {}, 0});
       for (const fs::path& folder : folders_) {

@@ -1,6 +1,7 @@
 #include "report/sections.h"
 
 #include "report/curves.h"
+#include "report/escaping.h"
 #include "report/statistics.h"
 
 #include <fmt/format.h>
@@ -24,24 +25,30 @@ std::string number_text(const std::optional<double>& value) {
 
 void add_axis_columns(ReportTable& table, const ReportData& data) {
   for (const ReportAxis& axis : data.axes) {
-    table.columns.push_back(axis.name);
-    table.numbers.push_back(false);
+    table.columns.push_back({axis.name});
   }
 }
 
-std::vector<std::string> axis_cells(const ReportData& data, const std::vector<size_t>& choices) {
-  std::vector<std::string> cells;
+std::vector<ReportCell> axis_cells(const ReportData& data, const std::vector<size_t>& choices) {
+  std::vector<ReportCell> cells;
   for (size_t i = 0; i < data.axes.size(); ++i) {
-    cells.push_back(data.axes[i].labels.at(choices.at(i)));
+    cells.emplace_back(data.axes[i].labels.at(choices.at(i)));
   }
   return cells;
 }
 
 void add_columns(ReportTable& table, const std::vector<std::string>& names) {
   for (const std::string& name : names) {
-    table.columns.push_back(name);
-    table.numbers.push_back(true);
+    table.columns.push_back({name, ReportColumn::Kind::number});
   }
+}
+
+ReportCell number_cell(const std::optional<double>& value) { return {number_text(value), {value}}; }
+
+ReportCell number_cell(double value, std::string words) { return {std::move(words), {value}}; }
+
+ReportCell count_cell(int64_t count) {
+  return {fmt::format("{}", count), {static_cast<double>(count)}};
 }
 
 ReportSection curves_section(const ReportData& data) {
@@ -54,7 +61,7 @@ ReportSection curves_section(const ReportData& data) {
       lines.push_back({curve.label, curve.steps, curve.values});
     }
     const std::string loss = group.loss == "loss" ? "loss" : group.loss + " loss";
-    section.plots.push_back(line_plot("curve-" + group.stage + "-" + group.loss,
+    section.plots.push_back(line_plot(file_name_part("curve-" + group.stage + "-" + group.loss),
                                       fmt::format("{}: {}", group.stage, loss), "step", loss,
                                       lines));
   }
@@ -62,6 +69,13 @@ ReportSection curves_section(const ReportData& data) {
     section.paragraphs.push_back(
         "Training losses over the steps of each stage, the mean over repetitions. Stages that "
         "cells share are drawn once.");
+  }
+  for (const MissingLogs& missing : missing_logs(data)) {
+    section.notes.push_back(fmt::format(
+        "{} of {} curves of {} are left out: there is no events.jsonl in {}. A run folder links to "
+        "the stages in the store beside it (.store); where only the folder was copied or the store "
+        "was pruned, its curves are gone.",
+        missing.without, missing.stages, missing.stage, missing.example.string()));
   }
   return section;
 }
@@ -79,7 +93,12 @@ struct StageCost {
   }
 };
 
-std::string megabytes(double bytes) { return bytes > 0 ? fmt::format("{:.0f}", bytes / 1e6) : "–"; }
+ReportCell megabytes(double bytes) {
+  return bytes > 0 ? number_cell(bytes / 1e6, fmt::format("{:.0f}", bytes / 1e6))
+                   : number_cell(std::nullopt);
+}
+
+ReportCell seconds(double value) { return number_cell(value, fmt::format("{:.1f}", value)); }
 
 /// The stages' names in the order of their first appearance.
 std::vector<std::string> stage_names(const ReportData& data) {
@@ -94,7 +113,7 @@ std::vector<std::string> stage_names(const ReportData& data) {
 
 /// A row for each stage: how often it was computed and used, and what that took.
 ReportTable stages_table(const ReportData& data, const std::vector<std::string>& names) {
-  ReportTable table{"stages", {"stage"}, {false}, {}};
+  ReportTable table{"stages", {{"stage"}}, {}};
   add_columns(table, {"computed", "used", "seconds each", "std", "seconds in all", "peak MB"});
   for (const std::string& name : names) {
     StageCost computed;
@@ -109,11 +128,12 @@ ReportTable stages_table(const ReportData& data, const std::vector<std::string>&
       }
     }
     const Estimate each = estimate(computed.seconds);
-    table.rows.push_back({name, fmt::format("{}", each.count), fmt::format("{}", uses),
-                          fmt::format("{:.1f}", each.mean),
-                          each.std ? fmt::format("{:.1f}", *each.std) : "–",
-                          fmt::format("{:.0f}", each.mean * static_cast<double>(each.count)),
-                          megabytes(computed.memory)});
+    table.rows.push_back(
+        {name, count_cell(each.count), count_cell(uses), seconds(each.mean),
+         each.std ? seconds(*each.std) : number_cell(std::nullopt),
+         number_cell(each.mean * static_cast<double>(each.count),
+                     fmt::format("{:.0f}", each.mean * static_cast<double>(each.count))),
+         megabytes(computed.memory)});
   }
   return table;
 }
@@ -125,13 +145,13 @@ void add_cells_cost(const ReportData& data, const std::vector<std::string>& name
   for (const StageTiming& stage : data.stages) {
     costs[stage.choices][stage.stage].add(stage);
   }
-  ReportTable table{"seconds", {}, {}, {}};
+  ReportTable table{"seconds", {}, {}};
   add_axis_columns(table, data);
   add_columns(table, names);
   add_columns(table, {"all", "peak MB"});
   std::vector<BarRow> bars;
   for (const auto& [choices, of_cell] : costs) {
-    std::vector<std::string> row = axis_cells(data, choices);
+    std::vector<ReportCell> row = axis_cells(data, choices);
     BarRow bar{data.label(choices), {}};
     double sum = 0;
     double memory = 0;
@@ -139,12 +159,12 @@ void add_cells_cost(const ReportData& data, const std::vector<std::string>& name
       const auto found = of_cell.find(name);
       const bool has = found != of_cell.end();
       const double mean = has ? estimate(found->second.seconds).mean : 0;
-      row.push_back(has ? fmt::format("{:.1f}", mean) : "–");
+      row.push_back(has ? seconds(mean) : number_cell(std::nullopt));
       bar.parts.push_back(mean);
       sum += mean;
       memory = std::max(memory, has ? found->second.memory : 0.0);
     }
-    row.push_back(fmt::format("{:.1f}", sum));
+    row.push_back(seconds(sum));
     row.push_back(megabytes(memory));
     table.rows.push_back(std::move(row));
     bars.push_back(std::move(bar));
@@ -187,19 +207,18 @@ ReportSection chosen_section(const ReportData& data) {
   ReportTable table;
   table.name = "draws";
   add_axis_columns(table, data);
-  table.columns.emplace_back("repetition");
-  table.numbers.push_back(false);
+  table.columns.push_back({"repetition"});
   add_columns(table, {"draw", data.selected_by});
   for (const auto& [key, value] : data.chosen.front().values) {
-    add_columns(table, {key});
+    table.columns.push_back({key});
   }
   for (const ChosenDraw& chosen : data.chosen) {
-    std::vector<std::string> row = axis_cells(data, chosen.choices);
-    row.push_back(chosen.replicate);
-    row.push_back(fmt::format("{}", chosen.draw));
-    row.push_back(number_text(chosen.score));
+    std::vector<ReportCell> row = axis_cells(data, chosen.choices);
+    row.emplace_back(chosen.replicate);
+    row.push_back(count_cell(static_cast<int64_t>(chosen.draw)));
+    row.push_back(number_cell(chosen.score));
     for (const auto& [key, value] : chosen.values) {
-      row.push_back(value);
+      row.emplace_back(value);
     }
     table.rows.push_back(std::move(row));
   }
@@ -211,7 +230,7 @@ ReportSection missing_section(const ReportData& data) {
   ReportSection section;
   section.title = "Missing cells";
   section.paragraphs.push_back("These cells have no result and are in none of the figures.");
-  ReportTable table{"missing", {"cell", "cause"}, {false, false}, {}};
+  ReportTable table{"missing", {{"cell"}, {"cause"}}, {}};
   for (const MissingCell& cell : data.missing) {
     table.rows.push_back({cell.id, cell.cause});
   }

@@ -1,14 +1,23 @@
+#include "report/escaping.h"
 #include "report/plot.h"
 #include "report/report.h"
+#include "report/result_files.h"
 #include "support/temporary_folder.h"
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <set>
+
 namespace bissl::test {
 namespace {
 
+using Kind = ReportColumn::Kind;
+
 ReportTable awkward() {
-  return {"t", {"name", "n"}, {false, true}, {{"a|b", "1"}, {"say \"x\", <i>", "2"}}};
+  return {"t",
+          {{"name"}, {"n", Kind::number}},
+          {{"a|b", {"1", {1.0}}}, {"say \"x\", <i>", {"2", {2.0}}}}};
 }
 
 TEST(Render, EachFormEscapesWhatWouldBreakIt) {
@@ -23,6 +32,93 @@ TEST(Render, EachFormEscapesWhatWouldBreakIt) {
   EXPECT_NE(page.find("<td>say &quot;x&quot;, &lt;i&gt;</td><td class=\"number\">2</td>"),
             std::string::npos);
   EXPECT_NE(to_terminal(report).find("a|b           1"), std::string::npos) << to_terminal(report);
+}
+
+TEST(Render, CsvHasNumbersInColumnsOfTheirOwn) {
+  const ReportTable table{"t",
+                          {{"label"}, {"mean", Kind::number}, {"95 % interval", Kind::interval}},
+                          {{"", {"0.3333", {1.0 / 3}}, {"0.1 … 0.5", {0.1, 0.5}}},
+                           {"one", {"–", {std::nullopt}}, {"–", {std::nullopt, std::nullopt}}},
+                           {"nan", {"nan", {std::nan("")}}, {"", {-HUGE_VAL, 1e-300}}}}};
+  EXPECT_EQ(to_csv(table),
+            "label,mean,95 % interval low,95 % interval high\r\n"
+            ",0.3333333333333333,0.1,0.5\r\n"
+            "one,,,\r\n"
+            "nan,,,1e-300\r\n");
+}
+
+TEST(Render, CsvTextIsNoFormulaAndNumbersStayNumbers) {
+  for (const char* formula :
+       {"=1+1", "+cmd|' /C calc'!A0", "-a", "@SUM(A1)", "\t=1", " =1", "\r=1"}) {
+    const std::string cell = csv_text(formula);
+    EXPECT_TRUE(cell.starts_with("'") || cell.starts_with("\"'")) << cell;
+  }
+  for (const char* number : {"-0.1", "+3", "1e-3", "-1e+05", "0.1"}) {
+    EXPECT_EQ(csv_text(number), number);
+  }
+  EXPECT_EQ(csv_text("-"), "'-");
+  EXPECT_EQ(csv_text("a\nb"), "\"a\nb\"");
+  EXPECT_EQ(csv_text("a\xff"), "a\xef\xbf\xbd");
+}
+
+TEST(Render, MarkdownShowsTextAndNoMarkup) {
+  EXPECT_EQ(markdown_text("<script>alert(1)</script>"), "\\<script\\>alert(1)\\</script\\>");
+  EXPECT_EQ(markdown_text("a|b `c` *d* [e](f) &lt; #"),
+            "a\\|b \\`c\\` \\*d\\* \\[e\\](f) \\&lt; \\#");
+  EXPECT_EQ(markdown_text("few_labels _x_"), "few_labels \\_x\\_");
+  EXPECT_EQ(markdown_text("two\nlines"), "two lines");
+  EXPECT_EQ(markdown_text("c:\\d"), "c:\\\\d");
+}
+
+TEST(Render, XmlHasNoForbiddenCharacters) {
+  const std::string unknown = "\xef\xbf\xbd";
+  EXPECT_EQ(xml_text("a\x01"
+                     "b\x1b[0m"),
+            "a" + unknown + "b" + unknown + "[0m");
+  EXPECT_EQ(xml_text("\xef\xbf\xbf"), unknown);
+  EXPECT_EQ(xml_text("\xc3\x28"), unknown + "(");
+  EXPECT_EQ(xml_text("\"'<>&\n"), "&quot;&#39;&lt;&gt;&amp;\n");
+}
+
+TEST(Render, TerminalTextMovesNoCursor) { EXPECT_EQ(terminal_text("a\x1b[2Jb\nc"), "a [2Jb c"); }
+
+TEST(Render, FileNamesDifferAsTheirTextsDo) {
+  EXPECT_EQ(file_name_part("curve-pretrain-loss"), "curve-pretrain-loss");
+  std::set<std::string> names;
+  for (const char* text : {"a b", "a/b", "a_b", "a\nb", "ä b", "a?b"}) {
+    const std::string name = file_name_part(text);
+    EXPECT_EQ(name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEF0123456789._-"),
+              std::string::npos)
+        << name;
+    EXPECT_TRUE(names.insert(name).second) << name;
+  }
+  EXPECT_LT(file_name_part(std::string(5000, 'x')).size(), 200U);
+}
+
+TEST(Render, NotesAreInEveryForm) {
+  const Report report{"r", {{"Learning curves", {"Only plots."}, {}, {}, {"Left out <b>."}}}};
+  EXPECT_NE(to_terminal(report).find("Left out <b>."), std::string::npos);
+  EXPECT_EQ(to_terminal(report).find("Only plots."), std::string::npos);
+  EXPECT_NE(to_markdown(report).find("Left out \\<b\\>."), std::string::npos);
+  EXPECT_NE(to_html(report).find("<p>Left out &lt;b&gt;.</p>"), std::string::npos);
+}
+
+TEST(Render, LongLabelsThatDifferAreToldApartInPlots) {
+  const std::string same(60, 'x');
+  const Plot plot =
+      line_plot("n", "t", "x", "y", {{same + "1", {0, 1}, {1, 2}}, {same + "2", {0, 1}, {2, 3}}});
+  EXPECT_NE(plot.svg.find("… (1)"), std::string::npos) << plot.svg;
+  EXPECT_NE(plot.svg.find("… (2)"), std::string::npos);
+}
+
+TEST(Render, EveryWayToNameAFolderGivesATitle) {
+  const TemporaryFolder folder;
+  const std::string name = folder.path().filename().string();
+  for (const char* behind : {"", "/", "/.", "/./", "/a/..", "/a/../"}) {
+    EXPECT_EQ(folder_title(folder.path().string() + behind), name) << behind;
+  }
+  EXPECT_EQ(folder_title("."), std::filesystem::current_path().filename().string());
+  EXPECT_EQ(folder_title("/"), "/");
 }
 
 TEST(Render, TicksAreRoundAndInside) {
