@@ -4,8 +4,6 @@
 #include <ATen/ops/convolution_backward.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include <algorithm>
-#include <iterator>
 #include <tuple>
 
 namespace bissl::layers {
@@ -74,12 +72,15 @@ at::Tensor sum(const at::Tensor& a, const at::Tensor& b) {
   return a.add(b);
 }
 
-/// The tensors of `all` that are defined. A function's outputs must be; which of the three these
-/// are follows from what was wanted.
-variable_list defined_ones(const std::array<at::Tensor, 3>& all) {
+/// Those of `all` that are wanted: a function's outputs must be defined. Some of LibTorch's backends
+/// give the weight's derivative although only the bias's is wanted.
+variable_list wanted_ones(const std::array<at::Tensor, 3>& all, const std::vector<bool>& wanted) {
   variable_list chosen;
-  std::copy_if(all.begin(), all.end(), std::back_inserter(chosen),
-               [](const at::Tensor& tensor) { return tensor.defined(); });
+  for (size_t i = 0; i < all.size(); ++i) {
+    if (wanted[i]) {
+      chosen.push_back(all[i]);
+    }
+  }
   return chosen;
 }
 
@@ -107,7 +108,7 @@ struct ConvolutionGradient : public Function<ConvolutionGradient> {
     context->saved_data["geometry"] = std::move(geometry);
     context->saved_data["wanted"] = std::vector<int64_t>(wanted.begin(), wanted.end());
     context->set_materialize_grads(false);
-    return defined_ones({grad_input, grad_weight, grad_bias});
+    return wanted_ones({grad_input, grad_weight, grad_bias}, wanted);
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& cotangents) {

@@ -204,6 +204,23 @@ TEST(Convolution, LeavesOutWhatNeedsNoGradient) {
   expect_equal(ours, theirs, {weight});
 }
 
+TEST(Convolution, DifferentiatesInEachInputAlone) {
+  for (const auto type : {at::kFloat, at::kDouble}) {
+    torch::manual_seed(4);
+    const TensorList values = {at::randn({2, 3, 6, 5}, type), at::randn({4, 3, 3, 3}, type),
+                               at::randn({4}, type)};
+    for (size_t trained = 0; trained < values.size(); ++trained) {
+      TensorList inputs = copy(values);
+      inputs[trained].requires_grad_();
+      const at::Tensor ours = layers::conv2d(inputs[0], inputs[1], inputs[2], {});
+      const at::Tensor theirs = at::conv2d(inputs[0], inputs[1], inputs[2]);
+      const TensorList found = gradients(ours.square().sum(), {inputs[trained]}, false);
+      const TensorList expected = gradients(theirs.square().sum(), {inputs[trained]}, false);
+      EXPECT_TRUE(found[0].allclose(expected[0], 1e-4, 1e-5)) << "input " << trained;
+    }
+  }
+}
+
 TEST(Convolution, RefusesShapesThatDoNotFit) {
   EXPECT_THROW(layers::conv2d(at::ones({3, 6, 6}), at::ones({4, 3, 3, 3})), c10::Error);
   EXPECT_THROW(layers::conv2d(at::ones({1, 2, 6, 6}), at::ones({4, 3, 3, 3})), c10::Error);
