@@ -68,15 +68,24 @@ std::string results_table(const RunOutcome& outcome) {
 
 /// What the audits of a stage came to, beside what v := u would have got.
 std::string audit_line(const std::string& stage, const nlohmann::json& audit) {
+  std::string text;
+  if (audit.contains("failed")) {
+    text = fmt::format("{}: {} audits could not be made: {}\n", stage,
+                       audit["failed"].get<int64_t>(), audit.at("reason").get<std::string>());
+  }
+  if (audit.at("audits").get<int64_t>() == 0) {
+    return text;
+  }
   const auto mean = [&](const char* name) {
     return audit.at(std::string("mean_") + name).get<double>();
   };
-  return fmt::format(
-      "{}: {} audits; cosine(v, v*) {:.4f}, norm ratio {:.3g}, residual {:.3g}; of v = u: cosine "
-      "{:.4f}, residual {:.3g}; residual of the reference v* {:.1g}\n",
-      stage, audit.at("audits").get<int64_t>(), mean("cosine"), mean("norm_ratio"),
-      mean("residual"), mean("identity_cosine"), mean("identity_residual"),
-      mean("reference_residual"));
+  return text + fmt::format(
+                    "{}: {} audits; cosine(v, v*) {:.4f}, norm ratio {:.3g}, residual {:.3g}; of v "
+                    "= u: cosine "
+                    "{:.4f}, residual {:.3g}; residual of the reference v* {:.1g}\n",
+                    stage, audit.at("audits").get<int64_t>(), mean("cosine"), mean("norm_ratio"),
+                    mean("residual"), mean("identity_cosine"), mean("identity_residual"),
+                    mean("reference_residual"));
 }
 
 /// How the solves of the bilevel stages went: what would otherwise stay hidden behind clipping.
@@ -130,6 +139,7 @@ int run_run(const PipelineArguments& arguments, PluginSearch& plugins, std::ostr
   }
   const auto say = [&err](const std::string& text) { err << text << std::endl; };
   options.say = say;
+  options.settings.warn = [say](const std::string& text) { say("warning: " + text); };
   options.listener.warn = say;
   options.listener.waiting = say;
   options.listener.while_waiting = [] {

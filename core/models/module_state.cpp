@@ -5,9 +5,18 @@
 #include <fmt/ranges.h>
 #include <torch/nn/module.h>
 
+#include <algorithm>
 #include <map>
 
 namespace bissl {
+namespace {
+
+bool has(const NamedTensors& state, const std::string& name) {
+  return std::any_of(state.begin(), state.end(),
+                     [&](const auto& entry) { return entry.first == name; });
+}
+
+}  // namespace
 
 NamedTensors trainable_parameters(const torch::nn::Module& module) {
   NamedTensors parameters;
@@ -82,12 +91,50 @@ bool is_training(const torch::nn::Module& module) { return module.is_training();
 
 void move_to(torch::nn::Module& module, c10::Device device) { module.to(device); }
 
-void convert_to_double(torch::nn::Module& module) { module.to(at::kDouble); }
+void convert_precision(torch::nn::Module& module, at::ScalarType type) {
+  const at::NoGradGuard no_grad;
+  const auto convert = [type](at::Tensor tensor) {
+    if (tensor.is_floating_point()) {
+      tensor.set_data(tensor.to(type));
+    } else if (tensor.is_complex()) {
+      tensor.set_data(tensor.to(c10::toComplexType(type)));
+    }
+  };
+  for (const at::Tensor& parameter : module.parameters()) {
+    convert(parameter);
+  }
+  for (const at::Tensor& buffer : module.buffers()) {
+    convert(buffer);
+  }
+}
+
+void convert_to_double(torch::nn::Module& module) { convert_precision(module, at::kDouble); }
 
 void copy_state(const torch::nn::Module& from, torch::nn::Module& to) {
   const at::NoGradGuard no_grad;
   const NamedTensors source = module_state(from);
   NamedTensors target = module_state(to);
+  // Names and shapes first, so that what does not fit leaves the target as it was.
+  for (size_t i = 0; i < std::max(source.size(), target.size()); ++i) {
+    if (i >= source.size() || i >= target.size() || source[i].first != target[i].first) {
+      const std::string& name =
+          i < target.size() && (i >= source.size() || !has(source, target[i].first))
+              ? target[i].first
+              : source[i].first;
+      fail_run(
+          "\"{}\" is a parameter or buffer of one instance and not of another. Names are fixed "
+          "when "
+          "the factory returns: register everything there",
+          name);
+    }
+    if (source[i].second.sizes() != target[i].second.sizes()) {
+      fail_run(
+          "\"{}\" has shape [{}] in one instance and [{}] in another. Shapes are fixed when the "
+          "factory returns: give it the final shape there",
+          source[i].first, fmt::join(source[i].second.sizes(), ", "),
+          fmt::join(target[i].second.sizes(), ", "));
+    }
+  }
   for (size_t i = 0; i < source.size(); ++i) {
     target[i].second.copy_(source[i].second);
   }

@@ -3,6 +3,7 @@
 #include "bissl/tensor_list.h"
 
 #include <c10/core/Device.h>
+#include <c10/core/ScalarType.h>
 
 #include <cstdint>
 #include <map>
@@ -46,11 +47,15 @@ void load_module_state(torch::nn::Module& module, const NamedTensors& state,
 void set_training(torch::nn::Module& module, bool training);
 bool is_training(const torch::nn::Module& module);
 
-/// Puts all parameters and buffers into double precision.
+/// Puts the parameters and buffers that hold real or complex numbers into another precision.
+/// Integers and truth values (counters, indices, masks) stay what they are.
+void convert_precision(torch::nn::Module& module, c10::ScalarType type);
+/// The same for double precision.
 void convert_to_double(torch::nn::Module& module);
 
 /// Copies parameters and buffers from one module into another of the same structure, converting
-/// them to its precision.
+/// them to its precision. Throws Error(ErrorKind::run) when a name or a shape differs; the target
+/// is then unchanged.
 void copy_state(const torch::nn::Module& from, torch::nn::Module& to);
 
 /// Moves all parameters and buffers.

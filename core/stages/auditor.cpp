@@ -1,21 +1,63 @@
 #include "stages/auditor.h"
 
+#include "bissl/error.h"
 #include "models/evaluation_guard.h"
 #include "models/module_state.h"
 #include "stages/networks.h"
 #include "stages/options.h"
 
+#include <c10/util/Exception.h>
+
+#include <cmath>
+#include <new>
+
 namespace bissl {
+namespace {
+
+/// Calls `work`; whatever it throws becomes the reason, in a sentence without a trace of addresses.
+template <class Work>
+std::string reason_of_failure(const Work& work) {
+  try {
+    work();
+    return "";
+  } catch (const c10::Error& error) {
+    return error.what_without_backtrace();
+  } catch (const std::bad_alloc&) {
+    return "there is not enough memory";
+  } catch (const std::exception& exception) {
+    return exception.what();
+  } catch (...) {
+    return "an exception that is not a std::exception";
+  }
+}
+
+bool is_finite(const AuditReport& report) {
+  for (const AuditScore& score : {report.approximation, report.identity}) {
+    if (!std::isfinite(score.cosine) || !std::isfinite(score.norm_ratio) ||
+        !std::isfinite(score.residual)) {
+      return false;
+    }
+  }
+  return std::isfinite(report.reference_residual);
+}
+
+}  // namespace
 
 Auditor::Auditor(const StageContext& context, const ComponentChoice& pretext,
                  const ImageShape& input, const AuditOptions& options,
                  const Hypergradient& hypergradient)
-    : every_(options.every),
-      setting_{.damping = options.damping.value_or(
-                   hypergradient.damping().value_or(AuditSetting{}.damping)),
-               .dense_below = options.dense_below,
-               .iterations = options.iterations,
-               .tolerance = options.tolerance} {
+    : every_(options.every) {
+  not_built_ = reason_of_failure([&] { build(context, pretext, input, options, hypergradient); });
+}
+
+void Auditor::build(const StageContext& context, const ComponentChoice& pretext,
+                    const ImageShape& input, const AuditOptions& options,
+                    const Hypergradient& hypergradient) {
+  setting_ = {
+      .damping = options.damping.value_or(hypergradient.damping().value_or(AuditSetting{}.damping)),
+      .dense_below = options.dense_below,
+      .iterations = options.iterations,
+      .tolerance = options.tolerance};
   const EvaluationGuard guard({}, 0);
   backbone_ = make_backbone(context, input, 0);
   pretext_ = make_pretext(context, pretext, *backbone_, 0);
@@ -23,17 +65,33 @@ Auditor::Auditor(const StageContext& context, const ComponentChoice& pretext,
   convert_to_double(pretext_->module());
 }
 
-AuditReport Auditor::audit(Backbone& backbone, Pretext& pretext, const TensorList& batches,
-                           const PretextProblem::Setting& setting, const TensorList& u,
-                           const TensorList& v) {
-  copy_state(backbone.module(), backbone_->module());
-  copy_state(pretext.module(), pretext_->module());
-  TensorList doubles;
-  for (const at::Tensor& batch : batches) {
-    doubles.push_back(batch.to(at::kDouble));
+AuditOutcome Auditor::audit(Backbone& backbone, Pretext& pretext, const TensorList& batches,
+                            const PretextProblem::Setting& setting, const TensorList& u,
+                            const TensorList& v) {
+  AuditOutcome outcome;
+  if (!not_built_.empty()) {
+    outcome.failure = not_built_;
+    return outcome;
   }
-  PretextProblem problem(*backbone_, *pretext_, std::move(doubles), setting);
-  return bissl::audit(u, v, problem, setting_);
+  outcome.failure = reason_of_failure([&] {
+    const EvaluationGuard guard({}, setting.noise_seed);
+    copy_state(backbone.module(), backbone_->module());
+    copy_state(pretext.module(), pretext_->module());
+    TensorList doubles;
+    for (const at::Tensor& batch : batches) {
+      doubles.push_back(batch.to(at::kDouble));
+    }
+    PretextProblem problem(*backbone_, *pretext_, std::move(doubles), setting);
+    AuditReport report = bissl::audit(u, v, problem, setting_);
+    if (!is_finite(report)) {
+      fail_run(
+          "its numbers are not finite: the loss, its second derivative or the solution overflows "
+          "in "
+          "double precision");
+    }
+    outcome.report = std::move(report);
+  });
+  return outcome;
 }
 
 }  // namespace bissl

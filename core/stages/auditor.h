@@ -6,14 +6,23 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
 
 namespace bissl {
 
 struct AuditOptions;
 
+/// What became of an audit: its report, or why there is none.
+struct AuditOutcome {
+  std::optional<AuditReport> report;
+  std::string failure;  ///< empty if there is a report
+};
+
 /// Audits the solves of a bissl stage with copies of the lower level's models in double precision.
 /// Leaves the models and LibTorch's random generator as they were, so training with and without it
-/// ends with the same bits.
+/// ends with the same bits. Throws nothing: an audit that cannot be made (a loss that fails in
+/// double precision, memory) is no reason to end the training that it watches.
 class Auditor {
  public:
   /// `input` is the shape of the lower level's views.
@@ -25,12 +34,16 @@ class Auditor {
 
   /// Holds v against a reference on the given Hessian batches. What is random inside the loss is
   /// drawn in double precision and so differs from what the solve saw.
-  AuditReport audit(Backbone& backbone, Pretext& pretext, const TensorList& batches,
-                    const PretextProblem::Setting& setting, const TensorList& u,
-                    const TensorList& v);
+  AuditOutcome audit(Backbone& backbone, Pretext& pretext, const TensorList& batches,
+                     const PretextProblem::Setting& setting, const TensorList& u,
+                     const TensorList& v);
 
  private:
+  void build(const StageContext& context, const ComponentChoice& pretext, const ImageShape& input,
+             const AuditOptions& options, const Hypergradient& hypergradient);
+
   int64_t every_;
+  std::string not_built_;  ///< why there are no copies; empty if there are
   AuditSetting setting_;
   std::shared_ptr<Backbone> backbone_;
   std::shared_ptr<Pretext> pretext_;

@@ -36,6 +36,7 @@ class BisslStage {
   void build_problem(int64_t round);
   /// Has the coming upper step audited if that is due; the report is in audited_ after it.
   void watch(int64_t round, int64_t within);
+  void note_failed_audit(const std::string& reason);
 
   const StageContext& context_;
   BisslParts parts_;
@@ -114,11 +115,25 @@ void BisslStage::watch(int64_t round, int64_t within) {
     return;
   }
   parts_.upper_level->observe([this, round](const TensorList& u, const TensorList& v) {
-    const AuditReport report = parts_.auditor->audit(
+    const AuditOutcome outcome = parts_.auditor->audit(
         *parts_.lower_backbone, *parts_.pretext, hessian_batches_, problem_setting(round), u, v);
-    solves_.add(report);
-    audited_ = to_json(report);
+    if (outcome.report) {
+      solves_.add(*outcome.report);
+      audited_ = to_json(*outcome.report);
+    } else {
+      note_failed_audit(outcome.failure);
+    }
   });
+}
+
+void BisslStage::note_failed_audit(const std::string& reason) {
+  audited_ = {{"failed", reason}};
+  if (solves_.add_failed_audit(reason) && context_.settings.warn) {
+    context_.settings.warn(
+        fmt::format("stage.{}.audit: an audit cannot be made: {}. Training does not need it and "
+                    "continues; results.json counts such audits under solves.audit.failed",
+                    context_.stage.name, reason));
+  }
 }
 
 void BisslStage::upper_step(Session& session, int64_t step, int64_t round, int64_t within) {

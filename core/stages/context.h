@@ -23,6 +23,9 @@ struct RunSettings {
   double checkpoint_seconds = 60;  ///< between checkpoints; 0: after every step
   /// Makes the display of a stage's progress; unset: none.
   std::function<std::unique_ptr<Progress>(Progress::Plan plan)> progress;
+  /// Told, once each, what the user should know although the stage continues. Unset: nobody is
+  /// told.
+  std::function<void(const std::string& text)> warn;
   /// Called before anything is written for a step; throws when the stage is no longer this
   /// process's to compute. Unset: nothing is asked.
   std::function<void()> confirm;

@@ -44,12 +44,26 @@ void SolveSummary::add(const AuditReport& report) {
   audited_["reference_residual"] += report.reference_residual;
 }
 
+bool SolveSummary::add_failed_audit(const std::string& reason) {
+  if (failed_audits_ == 0) {
+    failed_audit_ = reason;
+  }
+  return failed_audits_++ == 0;
+}
+
 nlohmann::json SolveSummary::save() const {
-  return {{"steps", steps_},         {"products", products_},
-          {"gradients", gradients_}, {"cosine", cosine_},
-          {"residual", residual_},   {"residuals", residuals_},
-          {"ended", ended_},         {"audits", audits_},
-          {"audited", audited_},     {"graph_bytes", graph_bytes_}};
+  return {{"steps", steps_},
+          {"products", products_},
+          {"gradients", gradients_},
+          {"cosine", cosine_},
+          {"residual", residual_},
+          {"residuals", residuals_},
+          {"ended", ended_},
+          {"audits", audits_},
+          {"audited", audited_},
+          {"graph_bytes", graph_bytes_},
+          {"failed_audits", failed_audits_},
+          {"failed_audit", failed_audit_}};
 }
 
 void SolveSummary::load(const nlohmann::json& saved) {
@@ -63,6 +77,8 @@ void SolveSummary::load(const nlohmann::json& saved) {
   graph_bytes_ = saved.at("graph_bytes");
   audits_ = saved.at("audits");
   audited_ = saved.at("audited").get<std::map<std::string, double>>();
+  failed_audits_ = saved.value("failed_audits", int64_t{0});
+  failed_audit_ = saved.value("failed_audit", "");
 }
 
 nlohmann::json SolveSummary::report() const {
@@ -77,7 +93,7 @@ nlohmann::json SolveSummary::report() const {
   if (graph_bytes_ > 0) {
     result["kept_graph_bytes"] = graph_bytes_;
   }
-  if (audits_ > 0) {
+  if (audits_ + failed_audits_ > 0) {
     result["audit"] = audit_report();
   }
   return result;
@@ -87,6 +103,10 @@ nlohmann::json SolveSummary::audit_report() const {
   nlohmann::json means = {{"audits", audits_}};
   for (const auto& [name, sum] : audited_) {
     means["mean_" + name] = sum / double(audits_);
+  }
+  if (failed_audits_ > 0) {
+    means["failed"] = failed_audits_;
+    means["reason"] = failed_audit_;
   }
   return means;
 }

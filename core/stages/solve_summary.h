@@ -17,6 +17,8 @@ class SolveSummary {
  public:
   void add(const UpperStep& step);
   void add(const AuditReport& report);
+  /// An audit that could not be made, and why. Returns whether it is the first one.
+  bool add_failed_audit(const std::string& reason);
   /// The memory of a round's kept graph, in bytes; the largest one is reported.
   void note_graph(int64_t bytes) { graph_bytes_ = std::max(graph_bytes_, bytes); }
 
@@ -39,6 +41,8 @@ class SolveSummary {
   std::map<std::string, int64_t> ended_;
   int64_t graph_bytes_ = 0;
   int64_t audits_ = 0;
+  int64_t failed_audits_ = 0;
+  std::string failed_audit_;               ///< why the first one could not be made
   std::map<std::string, double> audited_;  ///< sums
 };
 

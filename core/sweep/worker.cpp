@@ -106,12 +106,16 @@ bool Worker::try_node(const PlanNode& node) {
   }
   // Somebody may have finished it, or failed at it, since it was looked at.
   if (!work->finished() && !state_.failure(node.key) && begin(node, *work)) {
+    RunSettings settings = options_.settings;
+    settings.warn = [&](const std::string& text) {
+      say(fmt::format("{} of {}: warning: {}", node.stage, cell_of(node), text));
+    };
     compute(node,
             {.pipeline = pipeline,
              .stage = stage,
              .data = data,
              .parent = parent,
-             .settings = options_.settings},
+             .settings = settings},
             *work);
   }
   return true;

@@ -4,6 +4,7 @@
 #include "support/paths.h"
 #include "support/temporary_folder.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -84,6 +85,75 @@ TEST_F(RunTest, AnAuditReportsAndChangesNoWeight) {
     }
   }
   EXPECT_EQ(lines, 3);
+}
+
+/// A pipeline whose pretext task is the fixtures' specimen, with audits.
+class AuditTest : public RunTest {
+ protected:
+  Outcome run(const std::string& choice, bool audited) {
+    const std::filesystem::path plugins = folder_.path() / "plugins";
+    std::filesystem::create_directories(plugins);
+    std::filesystem::copy_file(std::filesystem::path(fixture_plugin_folder) / "faulty_pretext.so",
+                               plugins / "faulty_pretext.so",
+                               std::filesystem::copy_options::overwrite_existing);
+    std::string text = small_pipeline();
+    const std::string before = "{ use = \"simclr\", projector = [8, 8] }";
+    text.replace(text.find(before), before.size(), "{ use = \"specimen\", " + choice + " }");
+    write_file(file_, text);
+    std::vector<std::string> more = {"--plugin-path", plugins.string()};
+    if (audited) {
+      more.insert(more.end(), {"--set", "stage.bissl.audit.every=2", "--set",
+                               "stage.bissl.audit.iterations=20"});
+    }
+    return run_bissl(call("run", more));
+  }
+
+  nlohmann::json audit() const {
+    const auto results = nlohmann::json::parse(read_file(out_ / "small" / "results.json"));
+    return results["stages"]["bissl"]["solves"]["audit"];
+  }
+
+  std::string weights() const {
+    return read_file(out_ / "small" / "bissl" / "backbone.safetensors");
+  }
+};
+
+TEST_F(AuditTest, LeavesIntegersAndTruthValuesInBuffersAlone) {
+  for (const char* form : {"queue", "mask", "average"}) {
+    const Outcome outcome = run(fmt::format("form = \"{}\"", form), true);
+    ASSERT_EQ(outcome.code, 0) << form << outcome.err;
+    EXPECT_EQ(audit()["audits"], 3) << form;
+    EXPECT_FALSE(audit().contains("failed")) << form << audit().dump();
+  }
+}
+
+TEST_F(AuditTest, ThatCannotBeMadeIsReportedAndEndsNothing) {
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"form = \"fails-in-double-precision\"", "single precision only"},
+      {"fault = \"loose-layer\"", "dtype"},
+      {"form = \"nan-in-double-precision\"", "not finite"}};
+  for (const auto& [choice, reason] : cases) {
+    const Outcome plain = run(choice, false);
+    ASSERT_EQ(plain.code, 0) << choice << plain.err;
+    const std::string before = weights();
+    const Outcome outcome = run(choice, true);
+    ASSERT_EQ(outcome.code, 0) << choice << outcome.err;
+    EXPECT_TRUE(weights() == before) << choice << ": the weights differ";
+    EXPECT_EQ(audit()["audits"], 0) << choice;
+    EXPECT_EQ(audit()["failed"], 3) << choice;
+    EXPECT_NE(audit()["reason"].get<std::string>().find(reason), std::string::npos)
+        << choice << audit().dump();
+    EXPECT_NE(outcome.out.find("3 audits could not be made"), std::string::npos) << outcome.out;
+    const size_t first = outcome.err.find("warning: stage.bissl.audit");
+    ASSERT_NE(first, std::string::npos) << choice << outcome.err;
+    EXPECT_EQ(outcome.err.find("warning: stage.bissl.audit", first + 1), std::string::npos)
+        << "more than one warning\n"
+        << outcome.err;
+    EXPECT_EQ(outcome.err.find("frame #"), std::string::npos) << outcome.err;
+    EXPECT_NE(read_file(out_ / "small" / "bissl" / "events.jsonl").find("\"audit\":{\"failed\":"),
+              std::string::npos)
+        << choice;
+  }
 }
 
 /// Each approximator that is made for more than small backbones takes upper steps in single
