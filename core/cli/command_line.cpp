@@ -271,6 +271,12 @@ void CommandLine::add_conform() {
                    "[COMPONENT.]PARAMETER=VALUE: for parameters without a default")
       ->take_all()
       ->allow_extra_args(false);
+  conform
+      ->add_option("--fixed-targets", conformance_.fixed_targets,
+                   "COMPONENT: a pretext task whose loss holds targets fixed on purpose "
+                   "(stop-gradient): its gradient is not compared with differences of losses")
+      ->take_all()
+      ->allow_extra_args(false);
   conform->add_option("--limit", conformance_seconds_, "seconds for the whole library")
       ->check(CLI::Range(1, 86400))
       ->capture_default_str();

@@ -1,20 +1,11 @@
 #include "conformance/checker.h"
 
-#include "bissl/error.h"
+#include "conformance/advice.h"
 
 #include <thread>
 #include <vector>
 
 namespace bissl {
-namespace {
-
-/// LibTorch's errors carry a trace of addresses from this line on.
-std::string without_trace(const std::string& text) {
-  return text.substr(0, text.find("\nException raised from "));
-}
-
-}  // namespace
-
 void Checker::report(const std::string& name, CheckStatus status, const std::string& detail) {
   listener_.end({.kind = to_string(choice_.component->info.kind),
                  .component = choice_.component->info.text.name,
@@ -52,8 +43,10 @@ bool Checker::check(const std::string& name, const std::function<void()>& body) 
     body();
     report(name, CheckStatus::passed, "");
     return true;
+  } catch (const Violation& violation) {
+    report(name, CheckStatus::failed, violation.what());
   } catch (const std::exception& exception) {
-    report(name, CheckStatus::failed, without_trace(exception.what()));
+    report(name, CheckStatus::failed, with_advice(exception.what()));
   } catch (...) {
     report(name, CheckStatus::failed, "an exception that is not a std::exception");
   }

@@ -109,9 +109,13 @@ void check_kind(Checker& checker) {
 
 class Child {
  public:
-  Child(const std::filesystem::path& library, const std::vector<GivenValue>& given, size_t first,
-        const SendLine& send)
-      : library_(library), given_(given), first_(first), send_(send) {}
+  Child(const std::filesystem::path& library, const std::vector<GivenValue>& given,
+        const std::vector<std::string>& fixed_targets, size_t first, const SendLine& send)
+      : library_(library),
+        given_(given),
+        fixed_targets_(fixed_targets),
+        first_(first),
+        send_(send) {}
 
   void run() {
     Registry registry;
@@ -183,12 +187,17 @@ class Child {
                                missing, component->info.text.name, missing));
       return;
     }
+    if (std::find(fixed_targets_.begin(), fixed_targets_.end(), component->info.text.name) !=
+        fixed_targets_.end()) {
+      checker.hold_targets_fixed();
+    }
     check_declaration(checker);
     check_kind(checker);
   }
 
   const std::filesystem::path& library_;
   const std::vector<GivenValue>& given_;
+  const std::vector<std::string>& fixed_targets_;
   size_t first_;
   const SendLine& send_;
 };
@@ -242,6 +251,23 @@ std::string how_it_ended(const ChildOutcome& outcome, std::chrono::milliseconds 
                      outcome.status ? WEXITSTATUS(*outcome.status) : -1, words);
 }
 
+/// Refuses names in --fixed-targets that are no pretext task of the library.
+void require_pretext_tasks(const std::vector<std::string>& names, const ConformanceReport& report) {
+  std::vector<std::string> tasks;
+  for (const CheckResult& result : report.results) {
+    if (result.kind == to_string(ComponentKind::pretext) &&
+        std::find(tasks.begin(), tasks.end(), result.component) == tasks.end()) {
+      tasks.push_back(result.component);
+    }
+  }
+  for (const std::string& name : names) {
+    if (std::find(tasks.begin(), tasks.end(), name) == tasks.end()) {
+      fail_input("--fixed-targets {}: {} has no pretext task of that name; it has {}", name,
+                 report.path, tasks.empty() ? "none" : fmt::format("{}", fmt::join(tasks, ", ")));
+    }
+  }
+}
+
 }  // namespace
 
 ConformanceReport conform(const std::filesystem::path& library, const ConformanceOptions& options) {
@@ -251,11 +277,13 @@ ConformanceReport conform(const std::filesystem::path& library, const Conformanc
   }
   ConformanceReport report{.path = library.string(), .results = {}};
   for (size_t first = 0;;) {
-    const ChildOutcome outcome = run_in_child(
-        options.limit, [&](const SendLine& send) { Child(library, given, first, send).run(); });
+    const ChildOutcome outcome = run_in_child(options.limit, [&](const SendLine& send) {
+      Child(library, given, options.fixed_targets, first, send).run();
+    });
     const Told told = parse_lines(outcome.answer);
     report.results.insert(report.results.end(), told.results.begin(), told.results.end());
     if (told.done) {
+      require_pretext_tasks(options.fixed_targets, report);
       return report;
     }
     report.results.push_back({.kind = told.kind,

@@ -13,6 +13,9 @@ struct ConformanceOptions {
   /// "component.parameter=value" or "parameter=value" (for all components that have it), the value
   /// as in TOML: for parameters without a default.
   std::vector<std::string> values;
+  /// Names of pretext tasks whose losses hold targets fixed on purpose (stop-gradient): their
+  /// gradients are not compared with differences of losses.
+  std::vector<std::string> fixed_targets;
   std::chrono::milliseconds limit = std::chrono::minutes(10);  ///< for the whole library
 };
 

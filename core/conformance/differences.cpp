@@ -60,6 +60,32 @@ void require_gradient(const LossFunction& loss, const TensorList& parameters) {
           "the gradient along a direction is {}, a difference of losses gives {}", found, expected);
 }
 
+void require_symmetric_hessian(const LossFunction& loss, const TensorList& parameters) {
+  const TensorList x = unit_direction(parameters, 13);
+  const TensorList y = unit_direction(parameters, 14);
+  const HessianOperator hessian(loss(), parameters);
+  const TensorList product_x = hessian.product(x);
+  const TensorList product_y = hessian.product(y);
+  require(all_finite(product_x) && all_finite(product_y), "H·x is not finite");
+  const double size = norm(product_x) + norm(product_y) + 1e-8;
+  const double left = dot(y, product_x);
+  const double right = dot(x, product_y);
+  require(std::abs(left - right) <= 1e-6 * size,
+          "yᵀHx is {} and xᵀHy is {}: a Hessian is symmetric, so a derivative of an operation of "
+          "your own is wrong",
+          left, right);
+  TensorList sum = copy(x);
+  scale(sum, 2.0);
+  add_scaled(sum, 3.0, y);
+  TensorList rest = hessian.product(sum);
+  add_scaled(rest, -2.0, product_x);
+  add_scaled(rest, -3.0, product_y);
+  require(norm(rest) <= 1e-6 * size,
+          "H(2x + 3y) differs from 2·Hx + 3·Hy by {:.2g} of its size: an operation of your own is "
+          "not linear in the gradient that it is given",
+          norm(rest) / size);
+}
+
 void require_second_derivative(const LossFunction& loss, const TensorList& parameters) {
   const TensorList direction = unit_direction(parameters, 12);
   const TensorList product = HessianOperator(loss(), parameters).product(direction);

@@ -2,123 +2,307 @@
 
 #include "conformance/checker.h"
 #include "conformance/differences.h"
-#include "conformance/samples.h"
+#include "conformance/module_record.h"
+#include "conformance/pretext_trial.h"
 #include "models/evaluation_guard.h"
+#include "models/gradients.h"
 #include "models/module_state.h"
 
 #include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
+#include <fmt/ranges.h>
+#include <torch/csrc/autograd/functions/accumulate_grad.h>
+#include <torch/nn/module.h>
+
+#include <algorithm>
+#include <cmath>
+#include <unordered_set>
 
 namespace bissl {
 namespace {
 
-constexpr int64_t samples = 8;
+constexpr int64_t training_steps = 40;
 
-/// The task on the sample backbone, in double precision.
-class Trial {
- public:
-  explicit Trial(const Checker& checker) : backbone(sample_backbone()) {
-    seed_generator(6);
-    pretext = checker.make<Pretext>({.features = sample_features});
-    convert_to_double(pretext->module());
-    set_training(pretext->module(), true);
-    views = normal_numbers(
-        {pretext->views(), samples, sample_input.channels, sample_input.height, sample_input.width},
-        31);
+void require_made(const Checker& checker) {
+  const PretextTrial first(checker, at::kFloat);
+  const PretextTrial second(checker, at::kFloat);
+  require(first.pretext->views() >= 1, "views() is {}", first.pretext->views());
+  require(first.pretext->views() == first.pretext->views() &&
+              first.pretext->views() == second.pretext->views(),
+          "views() differs from call to call, or from instance to instance");
+  require(first.pretext->couples_samples() == second.pretext->couples_samples(),
+          "couples_samples() differs from instance to instance");
+  require(&first.pretext->module() == &first.pretext->module(),
+          "module() is another module at each call");
+  ModuleRecord(first.pretext->module(), "the task")
+      .require_same_structure(second.pretext->module(), "in another instance");
+  require_no_nan(first.pretext->module(), "the task", "when the factory returns");
+}
+
+/// What a generator's state is after `work`, for two seeds, must differ.
+void require_not_seeded(const std::string& what, const std::function<void()>& work) {
+  TensorList states;
+  for (const uint64_t seed : {21, 22}) {
+    seed_generator(seed);
+    work();
+    states.push_back(generator_state());
   }
+  require(!states[0].equal(states[1]),
+          "{} sets the seed of LibTorch's generator: that is the host's, and all that is random in "
+          "a run depends on it. Draw from it as it is",
+          what);
+}
 
-  at::Tensor loss() const {
-    const EvaluationGuard guard({&backbone->module(), &pretext->module()}, 1);
-    const c10::AutoGradMode grad(true);
-    return pretext->loss(*backbone, views);
-  }
-
-  TensorList parameters() const {
-    TensorList all = tensors_of(trainable_parameters(backbone->module()));
-    for (const auto& entry : trainable_parameters(pretext->module())) {
-      all.push_back(entry.second);
+/// The leaves of a graph: tensors whose gradients it leads to.
+TensorList leaves_of(const at::Tensor& loss) {
+  TensorList leaves;
+  std::unordered_set<torch::autograd::Node*> seen;
+  std::vector<std::shared_ptr<torch::autograd::Node>> open = {loss.grad_fn()};
+  while (!open.empty()) {
+    const std::shared_ptr<torch::autograd::Node> node = open.back();
+    open.pop_back();
+    if (!node || !seen.insert(node.get()).second) {
+      continue;
     }
-    return all;
+    if (const auto* end = dynamic_cast<torch::autograd::AccumulateGrad*>(node.get())) {
+      leaves.push_back(end->variable);
+    }
+    for (const torch::autograd::Edge& edge : node->next_edges()) {
+      open.push_back(edge.function);
+    }
   }
+  return leaves;
+}
 
-  std::shared_ptr<Backbone> backbone;
-  std::shared_ptr<Pretext> pretext;
-  at::Tensor views;
-};
+bool contains(const TensorList& list, const at::Tensor& tensor) {
+  return std::any_of(list.begin(), list.end(),
+                     [&](const at::Tensor& other) { return other.is_same(tensor); });
+}
 
-/// For a loss that says that samples do not couple: that of a batch is the mean of its halves'.
-void require_no_coupling(const Trial& trial) {
-  const c10::NoGradGuard no_grad;
-  set_training(trial.backbone->module(), false);
-  set_training(trial.pretext->module(), false);
-  const auto loss = [&](int64_t first, int64_t count) {
-    const EvaluationGuard guard({&trial.backbone->module(), &trial.pretext->module()}, 1);
-    return trial.pretext->loss(*trial.backbone, trial.views.narrow(1, first, count)).item<double>();
+/// Weights in the graph that neither module has. What is made in each call anew (a perturbation of
+/// the images, say) is none.
+void require_weights_in_module(const PretextTrial& trial) {
+  const at::Tensor views = trial.views(trial_samples, 31);
+  const at::Tensor first_loss = trial.evaluate(views);
+  const TensorList first = leaves_of(first_loss);
+  const at::Tensor second_loss = trial.evaluate(views);
+  const TensorList known = trial.parameters();
+  for (const at::Tensor& leaf : leaves_of(second_loss)) {
+    require(contains(known, leaf) || !contains(first, leaf),
+            "a weight of shape [{}] takes part in the loss, but is not in module(): it is neither "
+            "trained nor saved. Register it with register_parameter or register_module",
+            fmt::join(leaf.sizes(), ", "));
+  }
+}
+
+/// Somewhere the loss leads into the backbone, on one of three batches.
+void require_backbone_moves(const PretextTrial& trial) {
+  const TensorList parameters = trial.backbone_parameters();
+  double size = 0;
+  for (const uint64_t batch : {31, 32, 33}) {
+    const at::Tensor loss = trial.evaluate(trial.views(trial_samples, batch));
+    const TensorList leaves = leaves_of(loss);
+    require(std::any_of(parameters.begin(), parameters.end(),
+                        [&](const at::Tensor& one) { return contains(leaves, one); }),
+            "the loss has a graph, but no parameter of the backbone is in it: it would never move "
+            "the backbone. Use what backbone.forward(…) gives, without detach()");
+    const TensorList gradients = gradients_of(loss, parameters);
+    require(all_finite(gradients), "the loss is {}, but its gradient is not finite",
+            loss.item<double>());
+    size = std::max(size, norm(gradients));
+  }
+  require(size > 0,
+          "the gradient of the loss is 0 in all parameters of the backbone, on three batches: it "
+          "would never move the backbone");
+}
+
+void require_loss_changes_nothing(const PretextTrial& trial) {
+  repeat(training_steps, [&](int64_t i) {
+    const ModuleRecord backbone(trial.backbone->module(), "the backbone");
+    const ModuleRecord task(trial.pretext->module(), "the task");
+    trial.backbone->begin();
+    const at::Tensor views = trial.views(trial_samples, 100 + uint64_t(i));
+    const at::Tensor given = views.clone();
+    at::Tensor loss;
+    {
+      const c10::AutoGradMode grad(true);
+      loss = trial.loss(given);
+      const bool still_on = c10::GradMode::is_enabled();
+      require(still_on, "loss leaves gradient mode off; use a guard object (NoGradGuard)");
+    }
+    require(given.sizes() == views.sizes() && given.equal(views),
+            "loss changes the views that it is given, which the host uses again: clone them first");
+    require(!given.requires_grad(),
+            "loss switches requires_grad of the views on, which the host uses again: use detach() "
+            "first");
+    for (const ModuleRecord* record : {&backbone, &task}) {
+      record->require_same_tensors("loss");
+      record->require_same_values(ModuleRecord::Part::parameters, "loss");
+      record->require_same_gradients("loss");
+    }
+    backbone.require_same_modes("loss");
+    trial.backbone->require_buffers_of_a_pass("loss");
+    trial.step(i);
+  });
+}
+
+void require_after_step_spares_backbone(const PretextTrial& trial) {
+  repeat(training_steps, [&](int64_t i) {
+    trial.step(i, /*whole=*/false);
+    const ModuleRecord backbone(trial.backbone->module(), "the backbone");
+    const ModuleRecord task(trial.pretext->module(), "the task");
+    trial.after_step();
+    backbone.require_same_tensors("after_step");
+    backbone.require_same_values(ModuleRecord::Part::all, "after_step");
+    backbone.require_same_modes("after_step");
+    task.require_same_tensors("after_step");
+  });
+}
+
+void require_structure_kept(const Checker& checker, const PretextTrial& trial) {
+  const ModuleRecord backbone(trial.backbone->module(), "the backbone");
+  const ModuleRecord task(trial.pretext->module(), "the task");
+  const auto require_kept = [&](const std::string& when) {
+    backbone.require_same_structure(trial.backbone->module(), when);
+    task.require_same_structure(trial.pretext->module(), when);
+    require_no_nan(trial.backbone->module(), "the backbone", when);
+    require_no_nan(trial.pretext->module(), "the task", when);
   };
-  const double whole = loss(0, samples);
-  const double halves = 0.5 * (loss(0, samples / 2) + loss(samples / 2, samples / 2));
-  set_training(trial.backbone->module(), true);
-  set_training(trial.pretext->module(), true);
-  require(std::abs(whole - halves) <= 1e-6 * (1 + std::abs(whole)),
-          "couples_samples() is false, but a batch has the loss {} and its halves {} in the mean",
-          whole, halves);
+  trial.evaluate(trial.views(trial_samples, 31));
+  require_kept("after loss");
+  trial.after_step();
+  require_kept("after after_step");
+  repeat(training_steps, [&](int64_t i) {
+    trial.step(i);
+    require_kept(fmt::format("after {} steps", i + 1));
+  });
+  const PretextTrial another(checker, at::kFloat, 9);
+  task.require_same_structure(another.pretext->module(), "in an instance that was made later");
+}
+
+void require_no_trace(const PretextTrial& trial) {
+  const at::Tensor views = trial.views(trial_samples, 31);
+  const ModuleRecord backbone(trial.backbone->module(), "the backbone");
+  const ModuleRecord task(trial.pretext->module(), "the task");
+  const double first = trial.evaluate(views.clone()).item<double>();
+  for (int i = 0; i < 3; ++i) {
+    const at::Tensor given = views.clone();
+    const double again = trial.evaluate(given).item<double>();
+    for (const ModuleRecord* record : {&backbone, &task}) {
+      record->require_same_values(ModuleRecord::Part::all, "loss");
+    }
+    require(given.equal(views), "loss changes the views that it is given: clone them first");
+    require(
+        again == first || (std::isnan(again) && std::isnan(first)),
+        "the loss changes from {} to {} from call to call, although weights, views, buffers and "
+        "LibTorch's generator are the same: some state is elsewhere (a member, a static, "
+        "std::rand, the time). What a step changes belongs into buffers",
+        first, again);
+  }
+  require_not_seeded("loss", [&] { trial.loss(views); });
+}
+
+/// The loss is a function of the backbone that it is given, not of one that it has seen before.
+void require_backbone_given(const Checker& checker) {
+  const PretextTrial first(checker, at::kFloat);
+  const PretextTrial second(checker, at::kFloat);
+  const at::Tensor views = first.views(trial_samples, 31);
+  first.evaluate(views);
+  ObservedBackbone other(sample_backbone(at::kFloat, 88));
+  const auto loss = [&](const PretextTrial& trial) {
+    const EvaluationGuard guard({&other.module(), &trial.pretext->module()}, 1);
+    const c10::AutoGradMode grad(true);
+    return trial.pretext->loss(other, views).item<double>();
+  };
+  const double expected = loss(second);
+  const double found = loss(first);
+  require(expected == found,
+          "with a backbone that it has not seen before, the loss of an instance is {}, that of one "
+          "that saw another backbone first {}: it keeps something of the first. Use the backbone "
+          "that is given, and keep a teacher's weights in buffers",
+          expected, found);
+}
+
+void check_derivatives(Checker& checker) {
+  constexpr const char* first_name = "the gradient is that of the loss";
+  constexpr const char* second_name = "the second derivative is that of the gradient";
+  std::unique_ptr<PretextTrial> trial;
+  at::Tensor views;
+  if (!checker.check("works in double precision, as audits need it", [&] {
+        trial = std::make_unique<PretextTrial>(checker, at::kDouble);
+        views = trial->views(trial_samples, 31);
+        const at::Tensor loss = trial->evaluate(views);
+        require_scalar(loss);
+        require(loss.scalar_type() == at::kDouble,
+                "weights and views are of double precision, the loss is of type {}: something on "
+                "its way converts to another type. Use that of the inputs (tensor.options())",
+                c10::toString(loss.scalar_type()));
+      })) {
+    return;
+  }
+  const LossFunction loss = [&] { return trial->evaluate(views); };
+  const TensorList parameters = trial->parameters();
+  checker.check("the Hessian is symmetric, linear and finite",
+                [&] { require_symmetric_hessian(loss, parameters); });
+  if (checker.targets_are_fixed()) {
+    for (const char* name : {first_name, second_name}) {
+      checker.skip(name, "--fixed-targets: differences of losses would move the targets as well");
+    }
+    return;
+  }
+  const bool right = checker.check(first_name, [&] {
+    try {
+      require_gradient(loss, parameters);
+    } catch (const Violation& violation) {
+      throw Violation(fmt::format(
+          "{}. A derivative is wrong, or a part of the graph is cut off by detach(). If the loss "
+          "holds targets fixed on purpose (stop-gradient, as SimSiam does), use --fixed-targets {}",
+          violation.what(), checker.choice().component->info.text.name));
+    }
+  });
+  if (right) {
+    checker.check(second_name, [&] { require_second_derivative(loss, parameters); });
+  } else {
+    checker.skip(second_name, "the first one is not right");
+  }
 }
 
 }  // namespace
 
 void check_pretext(Checker& checker) {
-  std::unique_ptr<Trial> trial;
-  if (!checker.check("is made for a width of features, with at least one view", [&] {
-        trial = std::make_unique<Trial>(checker);
-        require(trial->pretext->views() >= 1, "views() is {}", trial->pretext->views());
-      })) {
+  if (!checker.check("is made for a width of features, with at least one view",
+                     [&] { require_made(checker); })) {
     return;
   }
+  // First, since the code of the library must not have run in this process.
+  checker.check("training continues with the same bits from parameters and buffers",
+                [&] { require_resumable(pretext_learners(checker)); });
+  const auto trial = [&] { return PretextTrial(checker, at::kFloat); };
   if (!checker.check("the loss is a finite scalar with a graph", [&] {
-        const at::Tensor loss = trial->loss();
-        require(loss.numel() == 1, "the loss has {} elements", loss.numel());
-        require(all_finite({loss}), "the loss is {}", loss.item<double>());
-        require(loss.requires_grad(), "the loss does not depend on the backbone's parameters");
+        const PretextTrial one = trial();
+        require_not_seeded("the factory",
+                           [&] { checker.make<Pretext>({.features = sample_features}); });
+        const ModuleRecord backbone(one.backbone->module(), "the backbone");
+        const at::Tensor loss = one.evaluate(one.views(trial_samples, 31));
+        backbone.require_same_tensors("loss");
+        require_scalar(loss);
       })) {
     return;
   }
-  checker.check("a pass that is no training leaves no trace", [&] {
-    const TensorList backbone = copy(tensors_of(module_state(trial->backbone->module())));
-    const TensorList own = copy(tensors_of(module_state(trial->pretext->module())));
-    const double first = trial->loss().item<double>();
-    for (int i = 0; i < 3; ++i) {
-      require(trial->loss().item<double>() == first,
-              "the loss changes from call to call although buffers and generator are restored: "
-              "some state is elsewhere");
-    }
-    const TensorList backbone_now = tensors_of(module_state(trial->backbone->module()));
-    const TensorList own_now = tensors_of(module_state(trial->pretext->module()));
-    for (size_t i = 0; i < backbone.size(); ++i) {
-      require(backbone[i].equal(backbone_now[i]), "a parameter of the backbone changed");
-    }
-    for (size_t i = 0; i < own.size(); ++i) {
-      require(own[i].equal(own_now[i]), "a parameter of the task changed");
-    }
-  });
-  const LossFunction loss = [&] { return trial->loss(); };
-  const TensorList parameters = trial->parameters();
-  if (checker.check("the gradient is that of the loss",
-                    [&] { require_gradient(loss, parameters); })) {
-    checker.check("the second derivative is that of the gradient",
-                  [&] { require_second_derivative(loss, parameters); });
-  } else {
-    checker.skip("the second derivative is that of the gradient", "the first one is not right");
-  }
-  if (trial->pretext->couples_samples()) {
-    checker.skip("the batch couples as declared", "it is declared as coupled, which always holds");
-  } else {
-    checker.check("the batch couples as declared", [&] { require_no_coupling(*trial); });
-  }
-  checker.check("after_step can be called after a step", [&] {
-    const c10::NoGradGuard no_grad;
-    trial->pretext->after_step(*trial->backbone);
-    require(all_finite({trial->loss()}), "the loss is not finite afterwards");
-  });
+  checker.check("the loss moves the backbone", [&] { require_backbone_moves(trial()); });
+  checker.check("all weights of the loss are in module()",
+                [&] { require_weights_in_module(trial()); });
+  checker.check("loss leaves its views, the backbone and all weights alone",
+                [&] { require_loss_changes_nothing(trial()); });
+  checker.check("after_step leaves the backbone alone",
+                [&] { require_after_step_spares_backbone(trial()); });
+  checker.check("parameters and buffers keep their names and shapes, and stay finite",
+                [&] { require_structure_kept(checker, trial()); });
+  checker.check("a pass that is no training leaves no trace", [&] { require_no_trace(trial()); });
+  checker.check("the loss is that of the backbone that it is given",
+                [&] { require_backbone_given(checker); });
+  check_pretext_inputs(checker);
+  check_derivatives(checker);
 }
 
 }  // namespace bissl

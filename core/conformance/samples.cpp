@@ -3,6 +3,7 @@
 #include "bissl/modules.h"
 #include "bissl/random.h"
 #include "models/evaluation_guard.h"
+#include "models/module_state.h"
 
 #include <torch/nn/module.h>
 #include <torch/types.h>
@@ -18,7 +19,7 @@ class SampleBackbone : public Backbone {
     normalisation_ = module_->register_module("normalisation", BatchNorm(4));
     second_ = module_->register_module("second", Linear(4, sample_features));
     third_ = module_->register_module("third", Linear(sample_features, sample_features));
-    module_->to(torch::kDouble);
+    convert_to_double(*module_);
   }
   at::Tensor forward(const at::Tensor& images) override {
     const at::Tensor hidden = torch::tanh(normalisation_(first_(images)));
@@ -39,7 +40,7 @@ class SamplePretext : public Pretext {
  public:
   SamplePretext() : module_(std::make_shared<torch::nn::Module>()) {
     head_ = module_->register_module("head", Linear(sample_features, 4));
-    module_->to(torch::kDouble);
+    convert_to_double(*module_);
   }
   int64_t views() const override { return 2; }
   bool couples_samples() const override { return true; }
@@ -110,9 +111,13 @@ NamedTensors small_parameters() {
   return parameters;
 }
 
-std::shared_ptr<Backbone> sample_backbone() {
-  seed_generator(2);
-  return std::make_shared<SampleBackbone>();
+std::shared_ptr<Backbone> sample_backbone() { return sample_backbone(at::kDouble, 2); }
+
+std::shared_ptr<Backbone> sample_backbone(c10::ScalarType type, uint64_t seed) {
+  seed_generator(seed);
+  auto backbone = std::make_shared<SampleBackbone>();
+  convert_precision(backbone->module(), type);
+  return backbone;
 }
 
 std::shared_ptr<Pretext> sample_pretext() {

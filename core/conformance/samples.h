@@ -35,10 +35,13 @@ FittedBackbone make_backbone_for_some_input(const Checker& checker);
 NamedTensors small_parameters();
 
 /// A smooth backbone of the sdk's layers for images of sample_input: a convolution, a normalisation
-/// and a linear layer, 6 features, 108 parameters in double precision.
+/// and a linear layer, 6 features, 120 parameters in double precision.
 std::shared_ptr<Backbone> sample_backbone();
 inline constexpr ImageShape sample_input{1, 8, 8};
 inline constexpr int64_t sample_features = 6;
+
+/// The same in another precision, with weights drawn from `seed`.
+std::shared_ptr<Backbone> sample_backbone(c10::ScalarType type, uint64_t seed);
 
 /// A smooth loss that couples the samples of two views, for the backbone above.
 std::shared_ptr<Pretext> sample_pretext();

@@ -33,7 +33,8 @@ function(bissl_add_plugin name)
 endfunction()
 
 # bissl_add_conformance_test(name ARGUMENTS...): `ctest` runs `bissl conform` on the plugin, with
-# these arguments more (--set PARAMETER=VALUE where there is no default).
+# these arguments more: --set PARAMETER=VALUE where there is no default, --fixed-targets COMPONENT for
+# a pretext task whose loss holds targets fixed on purpose.
 function(bissl_add_conformance_test name)
   add_test(NAME conform_${name} COMMAND bissl::bissl conform $<TARGET_FILE:${name}> ${ARGN})
 endfunction()

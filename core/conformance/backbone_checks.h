@@ -1,0 +1,20 @@
+#pragma once
+
+#include "bissl/backbone.h"
+#include "conformance/checker.h"
+#include "conformance/samples.h"
+
+namespace bissl {
+
+/// The parts of check_backbone that concern a network as it scores: in evaluation mode each image
+/// has its own features, whatever was computed before.
+void check_evaluation(Checker& checker, const FittedBackbone& fitted);
+
+/// Images that look random, the same in every run.
+at::Tensor sample_images(int64_t samples, const ImageShape& shape, uint64_t seed = 21);
+
+/// A new instance whose weights are drawn from `seed`.
+std::shared_ptr<Backbone> make_seeded(const Checker& checker, const ImageShape& shape,
+                                      uint64_t seed = 4);
+
+}  // namespace bissl

@@ -1,0 +1,164 @@
+// What a pretext task makes of its views: how many, how large, which.
+
+#include "bissl/error.h"
+#include "conformance/advice.h"
+#include "conformance/checker.h"
+#include "conformance/module_record.h"
+#include "conformance/pretext_trial.h"
+#include "models/evaluation_guard.h"
+#include "models/gradients.h"
+#include "models/module_state.h"
+
+#include <ATen/TensorOperators.h>
+#include <c10/core/GradMode.h>
+#include <torch/nn/module.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+namespace bissl {
+namespace {
+
+/// The loss, and what it leaves in buffers.
+std::pair<double, TensorList> effect_of(const PretextTrial& trial, const at::Tensor& views) {
+  const EvaluationGuard guard({&trial.backbone->module(), &trial.pretext->module()}, 1);
+  const c10::AutoGradMode grad(true);
+  const double loss = trial.pretext->loss(*trial.backbone, views).item<double>();
+  TensorList buffers;
+  for (const at::Tensor& buffer : trial.pretext->module().buffers()) {
+    buffers.push_back(buffer.detach().clone());
+  }
+  return {loss, buffers};
+}
+
+void require_views_matter(const PretextTrial& trial) {
+  for (int64_t i = 0; i < 3; ++i) {
+    trial.step(i);
+  }
+  const at::Tensor views = trial.views(trial_samples, 31);
+  const at::Tensor others = trial.views(trial_samples, 35);
+  const auto [loss, buffers] = effect_of(trial, views);
+  for (int64_t view = 0; view < views.size(0); ++view) {
+    const at::Tensor changed = views.clone();
+    changed[view].copy_(others[view]);
+    const auto [other_loss, other_buffers] = effect_of(trial, changed);
+    const bool same = loss == other_loss &&
+                      std::equal(buffers.begin(), buffers.end(), other_buffers.begin(), same_bits);
+    require(!same,
+            "other images in view {} of {} change neither the loss nor a buffer: the loss ignores "
+            "them. Use the view, or say fewer in views()",
+            view, views.size(0));
+  }
+}
+
+/// A batch that the task may refuse as wrong input, but must not choke on.
+void require_takes(const Checker& checker, int64_t samples, const ImageShape& shape) {
+  const PretextTrial trial(checker, at::kFloat);
+  const ModuleRecord task(trial.pretext->module(), "the task");
+  const std::string batch =
+      fmt::format("a batch of {} samples of {}x{} pixels", samples, shape.height, shape.width);
+  try {
+    const at::Tensor loss = trial.evaluate(trial.views(samples, 36, shape));
+    require_scalar(loss);
+    require(all_finite(gradients_of(loss, trial.parameters())), "the gradient of {} is not finite",
+            batch);
+    trial.loss(trial.views(samples, 36, shape));
+    task.require_same_structure(trial.pretext->module(), "after " + batch);
+  } catch (const Violation&) {
+    throw;
+  } catch (const Error& error) {
+    require(error.kind() == ErrorKind::input,
+            "{} fails: {}. Refuse what you cannot take as wrong input, with fail_input", batch,
+            error.what());
+  } catch (const std::exception& exception) {
+    throw Violation(
+        fmt::format("{} fails: {}. Take it, or refuse it as wrong input, with fail_input", batch,
+                    with_advice(exception.what())));
+  }
+}
+
+void require_finite_for_equal_views(const PretextTrial& trial) {
+  at::Tensor views = trial.views(trial_samples, 31);
+  for (int64_t view = 1; view < views.size(0); ++view) {
+    views[view].copy_(views[0]);
+  }
+  const at::Tensor loss = trial.evaluate(views);
+  require(all_finite({loss}), "where all views of a sample are equal, the loss is {}",
+          loss.item<double>());
+  require(
+      all_finite(gradients_of(loss, trial.parameters())),
+      "where all views of a sample are equal, the loss is {}, but its gradient is not finite: a "
+      "square root, a logarithm or a quotient at 0 needs a small constant",
+      loss.item<double>());
+}
+
+/// For a loss that says that samples do not couple: that of a batch is the mean of its halves'.
+void require_no_coupling(const PretextTrial& trial) {
+  const c10::NoGradGuard no_grad;
+  set_training(trial.backbone->module(), false);
+  set_training(trial.pretext->module(), false);
+  const at::Tensor views = trial.views(trial_samples, 31);
+  const auto loss = [&](int64_t first, int64_t count) {
+    const EvaluationGuard guard({&trial.backbone->module(), &trial.pretext->module()}, 1);
+    return trial.pretext->loss(*trial.backbone, views.narrow(1, first, count)).item<double>();
+  };
+  const double whole = loss(0, trial_samples);
+  const double halves =
+      0.5 * (loss(0, trial_samples / 2) + loss(trial_samples / 2, trial_samples / 2));
+  require(std::abs(whole - halves) <= 1e-6 * (1 + std::abs(whole)),
+          "couples_samples() is false, but a batch has the loss {} and its halves {} in the mean",
+          whole, halves);
+}
+
+/// Whether the loss draws random numbers: then halves of a batch see others than the whole.
+bool draws(const PretextTrial& trial) {
+  const EvaluationGuard guard({&trial.backbone->module(), &trial.pretext->module()}, 1);
+  const at::Tensor before = generator_state();
+  trial.pretext->loss(*trial.backbone, trial.views(trial_samples, 31));
+  return !generator_state().equal(before);
+}
+
+/// Why there is nothing to check about samples that do not couple; empty if there is.
+std::string why_not_checked(const PretextTrial& trial) {
+  if (trial.pretext->couples_samples()) {
+    return "it is declared as coupled, which always holds";
+  }
+  return draws(trial) ? "the loss draws random numbers, so halves of a batch see others" : "";
+}
+
+void check_coupling(Checker& checker) {
+  constexpr const char* name = "the batch couples as declared";
+  std::string reason;
+  try {
+    reason = why_not_checked(PretextTrial(checker, at::kDouble));
+  } catch (const std::exception&) {
+    // The check below fails in the same way, and is there to say so.
+  }
+  if (reason.empty()) {
+    checker.check(name, [&] { require_no_coupling(PretextTrial(checker, at::kDouble)); });
+  } else {
+    checker.skip(name, reason);
+  }
+}
+
+}  // namespace
+
+void check_pretext_inputs(Checker& checker) {
+  checker.check("each view counts",
+                [&] { require_views_matter(PretextTrial(checker, at::kFloat)); });
+  checker.check("takes batches of any size from 2 on", [&] {
+    for (const int64_t samples : {2, 3, 16}) {
+      require_takes(checker, samples, sample_input);
+    }
+  });
+  checker.check("takes images that are not square", [&] {
+    require_takes(checker, trial_samples, {1, 8, 12});
+    require_takes(checker, trial_samples, {1, 12, 8});
+  });
+  checker.check("the loss is finite where views are equal",
+                [&] { require_finite_for_equal_views(PretextTrial(checker, at::kFloat)); });
+  check_coupling(checker);
+}
+
+}  // namespace bissl

@@ -1,0 +1,162 @@
+#include "conformance/pretext_trial.h"
+
+#include "conformance/module_record.h"
+#include "models/evaluation_guard.h"
+#include "models/module_state.h"
+
+#include <c10/core/GradMode.h>
+#include <fmt/ranges.h>
+#include <torch/nn/module.h>
+
+#include <algorithm>
+#include <chrono>
+
+namespace bissl {
+namespace {
+
+class PretextLearner : public Learner {
+ public:
+  PretextLearner(const Checker& checker, uint64_t seed) : trial_(checker, at::kFloat, seed) {}
+
+  std::vector<std::pair<std::string, torch::nn::Module*>> modules() override {
+    return {{"the backbone", &trial_.backbone->module()}, {"the task", &trial_.pretext->module()}};
+  }
+  at::Tensor loss(int64_t step) override {
+    return trial_.loss(trial_.views(trial_samples, 900 + uint64_t(step)));
+  }
+  void after_step() override { trial_.after_step(); }
+
+ private:
+  PretextTrial trial_;
+};
+
+}  // namespace
+
+ObservedBackbone::ObservedBackbone(std::shared_ptr<Backbone> inner) : inner_(std::move(inner)) {
+  begin();
+}
+
+at::Tensor ObservedBackbone::forward(const at::Tensor& images) {
+  changed_between_ = changed_between_ || !has_seen(buffers());
+  at::Tensor output = inner_->forward(images);
+  seen_.push_back(buffers());
+  return output;
+}
+
+void ObservedBackbone::begin() {
+  seen_ = {buffers()};
+  changed_between_ = false;
+}
+
+bool ObservedBackbone::has_seen(const TensorList& buffers) const {
+  return std::any_of(seen_.begin(), seen_.end(), [&](const TensorList& seen) {
+    return seen.size() == buffers.size() &&
+           std::equal(seen.begin(), seen.end(), buffers.begin(), same_bits);
+  });
+}
+
+TensorList ObservedBackbone::buffers() const {
+  TensorList copies;
+  for (const at::Tensor& buffer : inner_->module().buffers()) {
+    copies.push_back(buffer.detach().clone());
+  }
+  return copies;
+}
+
+void ObservedBackbone::require_buffers_of_a_pass(const std::string& call) const {
+  require(
+      !changed_between_ && has_seen(buffers()),
+      "{} changes buffers of the backbone besides what its forward passes do: leave them to the "
+      "backbone",
+      call);
+}
+
+PretextTrial::PretextTrial(const Checker& checker, at::ScalarType type, uint64_t seed)
+    : backbone(std::make_shared<ObservedBackbone>(sample_backbone(type, seed * 10 + 2))),
+      type_(type) {
+  seed_generator(seed);
+  pretext = checker.make<Pretext>({.features = sample_features});
+  convert_precision(pretext->module(), type);
+  set_training(pretext->module(), true);
+}
+
+at::Tensor PretextTrial::views(int64_t samples, uint64_t seed, const ImageShape& shape) const {
+  return normal_numbers({pretext->views(), samples, shape.channels, shape.height, shape.width},
+                        seed)
+      .to(type_);
+}
+
+at::Tensor PretextTrial::evaluate(const at::Tensor& views, uint64_t noise) const {
+  const EvaluationGuard guard({&backbone->module(), &pretext->module()}, noise);
+  const c10::AutoGradMode grad(true);
+  return pretext->loss(*backbone, views);
+}
+
+void PretextTrial::step(int64_t number, bool whole) const {
+  class Step : public Learner {
+   public:
+    Step(const PretextTrial& trial, int64_t number, bool whole)
+        : trial_(trial), number_(number), whole_(whole) {}
+    std::vector<std::pair<std::string, torch::nn::Module*>> modules() override {
+      return {{"the backbone", &trial_.backbone->module()},
+              {"the task", &trial_.pretext->module()}};
+    }
+    at::Tensor loss(int64_t /*step*/) override {
+      return trial_.loss(trial_.views(trial_samples, 900 + uint64_t(number_)));
+    }
+    void after_step() override {
+      if (whole_) {
+        trial_.after_step();
+      }
+    }
+
+   private:
+    const PretextTrial& trial_;
+    int64_t number_;
+    bool whole_;
+  };
+  Step step(*this, number, whole);
+  train(step, number);
+}
+
+void PretextTrial::after_step() const {
+  const c10::NoGradGuard no_grad;
+  pretext->after_step(*backbone);
+}
+
+TensorList PretextTrial::backbone_parameters() const {
+  return tensors_of(trainable_parameters(backbone->module()));
+}
+
+TensorList PretextTrial::parameters() const {
+  TensorList all = backbone_parameters();
+  for (const auto& entry : trainable_parameters(pretext->module())) {
+    all.push_back(entry.second);
+  }
+  return all;
+}
+
+void require_scalar(const at::Tensor& loss) {
+  require(loss.defined(), "the loss is an undefined tensor");
+  require(loss.dim() == 0,
+          "the loss has shape [{}]; a scalar has shape []: end with mean(), sum() or squeeze()",
+          fmt::join(loss.sizes(), ", "));
+  require(loss.is_floating_point(), "the loss is of type {}; real numbers are expected",
+          c10::toString(loss.scalar_type()));
+  require(all_finite({loss}), "the loss is {}", loss.item<double>());
+  require(loss.requires_grad(), "the loss does not depend on the backbone's parameters");
+}
+
+LearnerFactory pretext_learners(const Checker& checker) {
+  return [&checker](uint64_t seed) { return std::make_unique<PretextLearner>(checker, seed); };
+}
+
+void repeat(int64_t most, const std::function<void(int64_t)>& step) {
+  using Clock = std::chrono::steady_clock;
+  const auto end = Clock::now() + std::chrono::seconds(2);
+  for (int64_t i = 0; i < most && (i < 3 || Clock::now() < end); ++i) {
+    step(i);
+  }
+}
+
+}  // namespace bissl
