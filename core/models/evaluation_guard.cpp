@@ -23,7 +23,13 @@ EvaluationGuard::EvaluationGuard(const std::vector<torch::nn::Module*>& modules,
 EvaluationGuard::~EvaluationGuard() {
   const at::NoGradGuard no_grad;
   for (size_t i = 0; i < buffers_.size(); ++i) {
-    buffers_[i].variable_data().copy_(saved_[i]);
+    if (buffers_[i].sizes() == saved_[i].sizes() &&
+        buffers_[i].scalar_type() == saved_[i].scalar_type()) {
+      buffers_[i].variable_data().copy_(saved_[i]);
+    } else {
+      // A component has given the buffer another shape. A copy would throw, here where nothing may.
+      buffers_[i].set_data(saved_[i]);
+    }
   }
   set_generator_state(generator_state_);
 }

@@ -26,6 +26,23 @@ TEST(EvaluationGuard, RestoresRunningStatisticsAndGenerator) {
   EXPECT_TRUE(torch::equal(expected, torch::rand({3})));
 }
 
+TEST(EvaluationGuard, PutsShapeAndTypeOfBuffersBack) {
+  torch::nn::Module module;
+  at::Tensor grown = module.register_buffer("grown", torch::ones({2}));
+  at::Tensor shrunk = module.register_buffer("shrunk", torch::ones({3, 2}));
+  at::Tensor retyped = module.register_buffer("retyped", torch::ones({2}, torch::kLong));
+  {
+    const EvaluationGuard guard({&module}, 1);
+    grown.resize_({5}).zero_();
+    shrunk.set_data(torch::zeros({1}));
+    retyped.set_data(torch::zeros({2}));
+  }
+  EXPECT_TRUE(torch::equal(grown, torch::ones({2})));
+  EXPECT_TRUE(torch::equal(shrunk, torch::ones({3, 2})));
+  ASSERT_EQ(retyped.scalar_type(), torch::kLong);
+  EXPECT_TRUE(torch::equal(retyped, torch::ones({2}, torch::kLong)));
+}
+
 TEST(EvaluationGuard, SameSeedSameNoise) {
   test::SmallBackbone backbone;
   const auto draw = [&](uint64_t seed) {
