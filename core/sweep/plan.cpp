@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <set>
+
 namespace bissl {
 namespace {
 
@@ -82,6 +84,51 @@ SweepPlan plan_from(const json& json) {
                           .unit = node.at("unit")});
   }
   return plan;
+}
+
+/// A file that was cut, edited or mixed up with another must not send anybody past the end of a
+/// list, or out of the sweep's folder.
+void require_whole(const SweepPlan& plan) {
+  const auto require = [](bool kept, const std::string& what) {
+    if (!kept) {
+      fail_input("this is not a sweep's plan: {}", what);
+    }
+  };
+  std::set<std::string> keys;
+  for (const PlanNode& node : plan.nodes) {
+    require(keys.insert(node.key).second, fmt::format("the stage {} is there twice", node.key));
+    require(node.parent.empty() || keys.count(node.parent) != 0,
+            fmt::format("the stage {} comes before the one that it continues", node.key));
+    require(node.unit < plan.units.size(), fmt::format("the stage {} has no pipeline", node.key));
+  }
+  for (const PlanUnit& unit : plan.units) {
+    for (const auto& [stage, key] : unit.stages) {
+      require(keys.count(key) != 0,
+              fmt::format("nothing is known of the stage {} ({})", stage, key));
+    }
+  }
+  for (const SweepPlan::AxisText& axis : plan.axes) {
+    require(!axis.baseline || *axis.baseline < axis.labels.size(),
+            fmt::format("the axis {} has no baseline of its number", axis.name));
+  }
+  for (const PlanCell& cell : plan.cells) {
+    require(!cell.id.empty() && cell.id.front() != '.' && cell.id.find('/') == std::string::npos,
+            "a cell's name is no name of a folder");
+    require(cell.choices.size() == plan.axes.size(),
+            fmt::format("the cell {} has not one choice for each axis", cell.id));
+    for (size_t i = 0; i < plan.axes.size(); ++i) {
+      require(cell.choices[i] < plan.axes[i].labels.size(),
+              fmt::format("the cell {} has a choice that its axis lacks", cell.id));
+    }
+    std::vector<size_t> units = cell.trials;
+    units.insert(units.end(), cell.finals.begin(), cell.finals.end());
+    if (cell.unit) {
+      units.push_back(*cell.unit);
+    }
+    for (const size_t unit : units) {
+      require(unit < plan.units.size(), fmt::format("the cell {} has no pipeline", cell.id));
+    }
+  }
 }
 
 }  // namespace
@@ -164,12 +211,15 @@ json SweepPlan::to_json() const {
 }
 
 SweepPlan SweepPlan::from_json(const json& json) {
-  if (!json.is_object() || json.value("format", 0) != plan_format) {
+  const bool known = json.is_object() && json.contains("format") && json["format"] == plan_format;
+  if (!known) {
     fail_input("this is not a sweep's plan in the format {}, which this program writes",
                plan_format);
   }
   try {
-    return plan_from(json);
+    SweepPlan plan = plan_from(json);
+    require_whole(plan);
+    return plan;
   } catch (const nlohmann::json::exception& error) {
     fail_input("this is not a sweep's plan: {}", error.what());
   }

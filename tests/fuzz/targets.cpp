@@ -1,0 +1,40 @@
+#include "targets.h"
+
+#include "bissl/error.h"
+
+#include <cstdio>
+#include <cstdlib>
+
+namespace bissl::test {
+
+void refusing(const std::function<void()>& read) {
+  try {
+    read();
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::input) {
+      throw;
+    }
+  }
+}
+
+void promise(bool kept, const char* text) {
+  if (!kept) {
+    std::fprintf(stderr, "broken promise: %s\n", text);
+    std::abort();
+  }
+}
+
+const std::vector<FuzzTarget>& fuzz_targets() {
+  static const std::vector<FuzzTarget> targets = {
+      {"toml", fuzz_toml},
+      {"ablation", fuzz_ablation},
+      {"plan", fuzz_plan},
+      {"safetensors", fuzz_safetensors},
+      {"idx", fuzz_idx},
+      {"stage_record", fuzz_stage_record},
+      {"event_log", fuzz_event_log},
+  };
+  return targets;
+}
+
+}  // namespace bissl::test

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <functional>
+#include <string_view>
+#include <vector>
+
+namespace bissl::test {
+
+/// A reader of files that nobody vouches for. `run` puts the bytes before it; whatever they are, it
+/// returns: Error(input) is the reader's right answer to a wrong file and is caught inside, and
+/// every other exception, crash or broken promise is a finding.
+struct FuzzTarget {
+  const char* name;  ///< also of its folder below corpus/
+  void (*run)(std::string_view bytes);
+};
+
+/// A pipeline's TOML; what is accepted must be read back equal from its lock file.
+void fuzz_toml(std::string_view bytes);
+/// An ablation's TOML.
+void fuzz_ablation(std::string_view bytes);
+/// plan.json of a sweep; what is accepted can be walked through and written again.
+void fuzz_plan(std::string_view bytes);
+/// Weights and checkpoints.
+void fuzz_safetensors(std::string_view bytes);
+/// Images and labels laid out like MNIST's, compressed or not.
+void fuzz_idx(std::string_view bytes);
+/// stage.json of the store.
+void fuzz_stage_record(std::string_view bytes);
+/// events.jsonl of a stage, as reports read it.
+void fuzz_event_log(std::string_view bytes);
+
+const std::vector<FuzzTarget>& fuzz_targets();
+
+/// Calls `read` and lets it refuse its input by Error(input).
+void refusing(const std::function<void()>& read);
+
+/// Ends the process with the text on standard error unless `kept`.
+void promise(bool kept, const char* text);
+
+}  // namespace bissl::test
