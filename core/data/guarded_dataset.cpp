@@ -1,5 +1,8 @@
 #include "data/guarded_dataset.h"
 
+#include <mutex>
+#include <optional>
+
 namespace bissl {
 namespace {
 
@@ -21,12 +24,19 @@ class GuardedDataset : public Dataset {
     return call_component(choice_, "class_names", [&] { return inner_->class_names(); });
   }
   std::string fingerprint() const override {
-    return call_component(choice_, "fingerprint", [&] { return inner_->fingerprint(); });
+    // Each stage's key asks for it, and hashing large data takes seconds.
+    const std::lock_guard lock(mutex_);
+    if (!fingerprint_) {
+      fingerprint_ = call_component(choice_, "fingerprint", [&] { return inner_->fingerprint(); });
+    }
+    return *fingerprint_;
   }
 
  private:
   ComponentChoice choice_;
   std::shared_ptr<Dataset> inner_;
+  mutable std::mutex mutex_;
+  mutable std::optional<std::string> fingerprint_;
 };
 
 }  // namespace

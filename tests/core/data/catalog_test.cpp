@@ -24,9 +24,9 @@ class CatalogTest : public ::testing::Test {
       if (std::get<std::string>(values.at("root")) == "nowhere") {
         fail_input("there is no folder nowhere");
       }
-      return std::static_pointer_cast<void>(
-          std::static_pointer_cast<Dataset>(std::make_shared<FakeDataset>(
-              std::vector<int64_t>{0, 1, 0, 1, 0}, std::vector<std::string>{"cat", "dog"})));
+      last_ = std::make_shared<FakeDataset>(std::vector<int64_t>{0, 1, 0, 1, 0},
+                                            std::vector<std::string>{"cat", "dog"});
+      return std::static_pointer_cast<void>(std::static_pointer_cast<Dataset>(last_));
     };
   }
 
@@ -44,8 +44,20 @@ class CatalogTest : public ::testing::Test {
 
   std::shared_ptr<Component> component_ = std::make_shared<Component>();
   Pipeline pipeline_;
+  std::shared_ptr<FakeDataset> last_;
   int made_ = 0;
 };
+
+TEST_F(CatalogTest, AsksADatasetOnceForItsFingerprint) {
+  add("all", "here");
+  add("cats", "here", {"cat"});
+  const auto datasets = std::make_shared<DatasetCache>();
+  DataCatalog catalog(pipeline_, datasets);
+  EXPECT_EQ(catalog.open("all")->fingerprint(), "fake");
+  EXPECT_EQ(catalog.open("cats")->fingerprint(), "fake");
+  EXPECT_EQ(DataCatalog(pipeline_, datasets).open("all")->fingerprint(), "fake");
+  EXPECT_EQ(last_->fingerprints, 1);
+}
 
 TEST_F(CatalogTest, OpensADatasetOnceForAllSourcesThatNameIt) {
   add("all", "here");

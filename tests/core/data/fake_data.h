@@ -35,10 +35,14 @@ class FakeDataset : public Dataset {
   }
   int64_t label(int64_t index) const override { return labels_.at(static_cast<size_t>(index)); }
   std::vector<std::string> class_names() const override { return classes_; }
-  std::string fingerprint() const override { return "fake"; }
+  std::string fingerprint() const override {
+    ++fingerprints;
+    return "fake";
+  }
 
-  int64_t broken_sample = -1;  ///< cannot be read
-  int64_t odd_sample = -1;     ///< has another shape
+  int64_t broken_sample = -1;                 ///< cannot be read
+  int64_t odd_sample = -1;                    ///< has another shape
+  mutable std::atomic<int> fingerprints = 0;  ///< how often it was asked for
 
  private:
   std::vector<int64_t> labels_;
