@@ -1,5 +1,7 @@
 #include "bilevel/hessian.h"
 
+#include "text/exception_text.h"
+
 #include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
 #include <torch/autograd.h>
@@ -49,12 +51,15 @@ TensorList HessianOperator::product(const TensorList& x) const {
       result = torch::autograd::grad(outputs, parameters_, cotangents, /*retain_graph=*/true,
                                      /*create_graph=*/false, /*allow_unused=*/true);
     } catch (const c10::Error& error) {
+      if (is_out_of_memory(error)) {
+        throw;
+      }
       throw MissingDerivative(
           ErrorKind::input,
           fmt::format("the pretext loss has no second derivative, because of {}. Choose a backbone "
                       "and a loss that are twice differentiable, or a hypergradient approximator "
                       "that needs no Hessian",
-                      operation_in(error.what_without_backtrace())));
+                      operation_in(exception_text(error))));
     }
   }
   result.resize(parameters_.size());

@@ -1,6 +1,7 @@
 #include "bilevel/lower_level.h"
 
 #include "bissl/error.h"
+#include "models/attribution.h"
 #include "models/gradients.h"
 #include "models/module_state.h"
 
@@ -37,13 +38,12 @@ void LowerLevel::tie_to(Backbone& anchor, double lambda) {
 
 PretextStep LowerLevel::step(const at::Tensor& views, double rate) {
   PretextStep result;
-  TensorList gradients;
-  {
+  TensorList gradients = in_gradient(pretext_, backbone_, [&] {
     const c10::AutoGradMode grad(true);
     const at::Tensor loss = pretext_.loss(backbone_, views);
     result.loss = loss.item<double>();
-    gradients = gradients_of(loss, tensors_of(parameters_));
-  }
+    return gradients_of(loss, tensors_of(parameters_));
+  });
   const c10::NoGradGuard no_grad;
   if (!anchor_.empty()) {
     double squared = 0;

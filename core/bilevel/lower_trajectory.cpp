@@ -3,6 +3,7 @@
 #include "bilevel/hessian.h"
 #include "bilevel/pretext_problem.h"
 #include "bissl/error.h"
+#include "models/attribution.h"
 #include "models/evaluation_guard.h"
 #include "models/gradients.h"
 #include "models/module_state.h"
@@ -69,7 +70,8 @@ class RecordedStep : public LowerProblem {
 
   TensorList hessian_product(const TensorList& x) override {
     const SwappedValues swapped(state_of(backbone_, pretext_), values);
-    return HessianOperator(loss(), trained()).product(x);
+    return in_gradient(pretext_, backbone_,
+                       [&] { return HessianOperator(loss(), trained()).product(x); });
   }
 
   TensorList gradient(const TensorList& shift) override {
@@ -81,7 +83,7 @@ class RecordedStep : public LowerProblem {
       }
       add_scaled(weights, 1.0, shift);
     }
-    return gradients_of(loss(), trained());
+    return in_gradient(pretext_, backbone_, [&] { return gradients_of(loss(), trained()); });
   }
 
   const TensorList& parameters() const override { return parameters_; }

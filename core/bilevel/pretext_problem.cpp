@@ -1,6 +1,7 @@
 #include "bilevel/pretext_problem.h"
 
 #include "bilevel/lower_trajectory.h"
+#include "models/attribution.h"
 #include "models/evaluation_guard.h"
 #include "models/gradients.h"
 #include "models/memory_meter.h"
@@ -55,23 +56,30 @@ at::Tensor PretextProblem::loss() {
   return batches_.size() > 1 ? sum.div(static_cast<double>(batches_.size())) : sum;
 }
 
+TensorList PretextProblem::loss_gradient() {
+  return in_gradient(pretext_, backbone_, [&] { return gradients_of(loss(), parameters_); });
+}
+
 TensorList PretextProblem::hessian_product(const TensorList& x) {
   ++products_;
   if (setting_.recompute_graph) {
-    return HessianOperator(loss(), parameters_).product(x);
+    return in_gradient(pretext_, backbone_,
+                       [&] { return HessianOperator(loss(), parameters_).product(x); });
   }
-  if (!hessian_) {
-    const MemoryMeter meter;
-    hessian_.emplace(loss(), parameters_);
-    graph_bytes_ = meter.bytes();
-  }
-  return hessian_->product(x);
+  return in_gradient(pretext_, backbone_, [&] {
+    if (!hessian_) {
+      const MemoryMeter meter;
+      hessian_.emplace(loss(), parameters_);
+      graph_bytes_ = meter.bytes();
+    }
+    return hessian_->product(x);
+  });
 }
 
 TensorList PretextProblem::gradient(const TensorList& shift) {
   if (shift.empty()) {
     if (gradient_.empty()) {
-      gradient_ = hessian_ ? hessian_->gradient() : gradients_of(loss(), parameters_);
+      gradient_ = hessian_ ? hessian_->gradient() : loss_gradient();
     }
     return copy(gradient_);
   }
@@ -90,7 +98,7 @@ TensorList PretextProblem::gradient(const TensorList& shift) {
   };
   add_scaled(weights, 1.0, shift);
   try {
-    TensorList gradient = gradients_of(loss(), parameters_);
+    TensorList gradient = loss_gradient();
     restore();
     return gradient;
   } catch (...) {
@@ -136,7 +144,8 @@ std::vector<LayerGradient> PretextProblem::layer_gradients() {
     }
   }
   if (!outputs.empty()) {
-    const TensorList gradients = gradients_of(loss, outputs);
+    const TensorList gradients =
+        in_gradient(pretext_, backbone_, [&] { return gradients_of(loss, outputs); });
     for (size_t i = 0; i < layers.size(); ++i) {
       layers[i].output_gradient = gradients[i];
     }

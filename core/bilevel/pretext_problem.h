@@ -58,6 +58,7 @@ class PretextProblem : public LowerProblem {
 
  private:
   at::Tensor loss();
+  TensorList loss_gradient();
 
   Backbone& backbone_;
   Pretext& pretext_;

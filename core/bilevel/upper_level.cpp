@@ -1,6 +1,7 @@
 #include "bilevel/upper_level.h"
 
 #include "bissl/error.h"
+#include "models/attribution.h"
 #include "models/evaluation_guard.h"
 #include "models/gradients.h"
 #include "models/module_state.h"
@@ -27,10 +28,12 @@ TwoPartGradient downstream_gradient(Backbone& backbone, Downstream& downstream,
   for (const auto& entry : trainable_parameters(downstream.module())) {
     all.push_back(entry.second);
   }
-  const at::Tensor loss = downstream.loss(downstream.forward(backbone.forward(images)), targets);
-  const TensorList gradients = gradients_of(loss, all);
-  const auto middle = gradients.begin() + static_cast<int64_t>(backbone_parameters.size());
-  return {loss.item<double>(), {gradients.begin(), middle}, {middle, gradients.end()}};
+  return in_gradient(downstream, backbone, [&]() -> TwoPartGradient {
+    const at::Tensor loss = downstream.loss(downstream.forward(backbone.forward(images)), targets);
+    const TensorList gradients = gradients_of(loss, all);
+    const auto middle = gradients.begin() + static_cast<int64_t>(backbone_parameters.size());
+    return {loss.item<double>(), {gradients.begin(), middle}, {middle, gradients.end()}};
+  });
 }
 
 double cosine(const TensorList& x, const TensorList& y, double x_norm, double y_norm) {

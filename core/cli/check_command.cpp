@@ -5,6 +5,7 @@
 #include "stages/check.h"
 #include "telemetry/progress.h"
 #include "telemetry/table.h"
+#include "text/json_text.h"
 
 #include <fmt/format.h>
 
@@ -43,6 +44,7 @@ std::string graph_text(const StagePlan& plan) {
 
 int run_check(const PipelineArguments& arguments, PluginSearch& plugins, std::ostream& out,
               std::ostream& err) {
+  checked_device(arguments.device);  // before anything is read
   const auto pipeline = read_or_report(arguments, plugins, out, err);
   if (!pipeline) {
     return exit_wrong_input;
@@ -55,7 +57,7 @@ int run_check(const PipelineArguments& arguments, PluginSearch& plugins, std::os
   add_advice(plans, plugins.registry());
   const bool ok = !has_errors(plans);
   if (arguments.json) {
-    out << findings_json(plans).dump(2) << '\n';
+    out << json_text(findings_json(plans), 2) << '\n';
     return ok ? exit_done : exit_wrong_input;
   }
   print_findings(plans, err);

@@ -3,6 +3,7 @@
 #include "bissl/error.h"
 #include "models/guarded.h"
 #include "pipeline/diagnostics.h"
+#include "stages/data_findings.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -99,7 +100,10 @@ void print_findings(const std::vector<StagePlan>& plans, std::ostream& err) {
       err << "error: " << error << '\n';
     }
     for (const std::string& warning : plan.warnings) {
-      err << "warning: stage." << spelled_key(plan.name) << ": " << warning << '\n';
+      err << "warning: "
+          << (is_about_data(warning) ? warning
+                                     : fmt::format("stage.{}: {}", spelled_key(plan.name), warning))
+          << '\n';
     }
   }
 }

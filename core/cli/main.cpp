@@ -2,6 +2,7 @@
 #include "cli/command_line.h"
 #include "cli/exit_codes.h"
 #include "telemetry/interrupt.h"
+#include "text/exception_text.h"
 
 #include <unistd.h>
 
@@ -31,11 +32,11 @@ int main(int count, char** arguments) {
     std::cerr << "interrupted; a checkpoint is written, and the same call goes on from it\n";
     return bissl::exit_interrupted;
   } catch (const bissl::Error& error) {
-    std::cerr << "error: " << error.what() << '\n';
+    std::cerr << "error: " << bissl::exception_text(error) << '\n';
     return error.kind() == bissl::ErrorKind::input ? bissl::exit_wrong_input
                                                    : bissl::exit_run_failed;
   } catch (const std::exception& exception) {
-    std::cerr << "error: " << exception.what() << '\n';
+    std::cerr << "error: " << bissl::exception_text(exception) << '\n';
     return bissl::exit_run_failed;
   }
 }

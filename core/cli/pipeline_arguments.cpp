@@ -3,6 +3,7 @@
 #include "data/selection.h"
 #include "pipeline/reader.h"
 #include "stages/options.h"
+#include "text/json_text.h"
 
 #include <ATen/Parallel.h>
 #include <sched.h>
@@ -33,7 +34,7 @@ void print_diagnostics(const std::vector<Diagnostic>& diagnostics, bool refused,
   for (const Diagnostic& diagnostic : diagnostics) {
     list.push_back(to_json(diagnostic));
   }
-  out << nlohmann::json({{"ok", false}, {"diagnostics", list}}).dump(2) << '\n';
+  out << json_text({{"ok", false}, {"diagnostics", list}}, 2) << '\n';
 }
 
 std::optional<Pipeline> read_or_report(const PipelineArguments& arguments, PluginSearch& plugins,

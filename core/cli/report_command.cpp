@@ -3,6 +3,7 @@
 #include "cli/exit_codes.h"
 #include "report/report.h"
 #include "report/run_difference.h"
+#include "text/json_text.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -16,6 +17,20 @@ nlohmann::json to_json(const std::vector<Difference>& differences) {
   nlohmann::json list = nlohmann::json::array();
   for (const Difference& one : differences) {
     list.push_back({{"key", one.path}, {"left", one.left}, {"right", one.right}});
+  }
+  return list;
+}
+
+/// Metrics: a text stands where a value is not finite, and is the reason.
+nlohmann::json results_json(const std::vector<Difference>& results) {
+  nlohmann::json list = to_json(results);
+  for (nlohmann::json& one : list) {
+    for (const char* side : {"left", "right"}) {
+      if (one[side].is_string()) {
+        one[not_finite_key][side] = one[side];
+        one[side] = nullptr;
+      }
+    }
   }
   return list;
 }
@@ -38,7 +53,7 @@ int run_report(const ReportArguments& arguments, std::ostream& out, std::ostream
   set_baseline(data, arguments.baseline);
   const Report report = build_report(data);
   if (arguments.json) {
-    out << report_json(data).dump(2) << '\n';
+    out << json_text(report_json(data), 2) << '\n';
   } else {
     out << to_terminal(report);
   }
@@ -59,10 +74,10 @@ int run_diff(const std::filesystem::path& left, const std::filesystem::path& rig
              std::ostream& out) {
   const RunDifference difference = compare_runs(left, right);
   if (json) {
-    out << nlohmann::json({{"configuration", to_json(difference.configuration)},
-                           {"results", to_json(difference.results)},
-                           {"same_stages", difference.same_stages}})
-               .dump(2)
+    out << json_text({{"configuration", to_json(difference.configuration)},
+                      {"results", results_json(difference.results)},
+                      {"same_stages", difference.same_stages}},
+                     2)
         << '\n';
     return exit_done;
   }

@@ -7,19 +7,22 @@
 #include "stages/runner.h"
 #include "telemetry/interrupt.h"
 #include "telemetry/table.h"
+#include "text/json_text.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <ostream>
 
 namespace bissl {
 namespace {
 
 std::string metric_text(const nlohmann::json& metric, bool repeated) {
-  const auto mean = metric.at("mean").get<double>();
-  return repeated ? fmt::format("{:.4f} ± {:.4f}", mean, metric.at("std").get<double>())
-                  : fmt::format("{:.4f}", mean);
+  const std::string mean = number_or_not_finite(metric.at("mean"), 4);
+  return repeated && metric.at("mean").is_number()
+             ? fmt::format("{} ± {}", mean, number_or_not_finite(metric.at("std"), 4))
+             : mean;
 }
 
 /// "DATA.METRIC" of all stages that were scored, in the order of their first appearance.
@@ -77,7 +80,9 @@ std::string audit_line(const std::string& stage, const nlohmann::json& audit) {
     return text;
   }
   const auto mean = [&](const char* name) {
-    return audit.at(std::string("mean_") + name).get<double>();
+    // A format of its own for NaN would say less than the word does.
+    const nlohmann::json& value = audit.at(std::string("mean_") + name);
+    return value.is_number() ? value.get<double>() : std::nan("");
   };
   return text + fmt::format(
                     "{}: {} audits; cosine(v, v*) {:.4f}, norm ratio {:.3g}, residual {:.3g}; of v "
@@ -103,10 +108,12 @@ std::string solve_lines(const RunOutcome& outcome) {
       text += fmt::format(" {}: {}", state, count.get<int64_t>());
     }
     if (solves.contains("mean_relative_residual")) {
-      text += fmt::format("; mean relative residual {:.3g}",
-                          solves["mean_relative_residual"].get<double>());
+      const nlohmann::json& residual = solves["mean_relative_residual"];
+      text += "; mean relative residual " +
+              (residual.is_number() ? fmt::format("{:.3g}", residual.get<double>()) : "not finite");
     }
-    text += fmt::format("; mean cosine(u, v) {:.4f}\n", solves.at("mean_cosine_u_v").get<double>());
+    text += fmt::format("; mean cosine(u, v) {}\n",
+                        number_or_not_finite(solves.at("mean_cosine_u_v"), 4));
     if (solves.contains("audit")) {
       text += audit_line(stage.name, solves["audit"]);
     }
@@ -118,6 +125,7 @@ std::string solve_lines(const RunOutcome& outcome) {
 
 int run_run(const PipelineArguments& arguments, PluginSearch& plugins, std::ostream& out,
             std::ostream& err) {
+  checked_device(arguments.device);  // before anything is read
   const auto pipeline = read_or_report(arguments, plugins, out, err);
   if (!pipeline) {
     return exit_wrong_input;
@@ -133,7 +141,7 @@ int run_run(const PipelineArguments& arguments, PluginSearch& plugins, std::ostr
   print_findings(plans, err);
   if (has_errors(plans)) {
     if (arguments.json) {
-      out << findings_json(plans).dump(2) << '\n';
+      out << json_text(findings_json(plans), 2) << '\n';
     }
     return is_wrong_input(plans) ? exit_wrong_input : exit_run_failed;
   }
@@ -155,8 +163,7 @@ int run_run(const PipelineArguments& arguments, PluginSearch& plugins, std::ostr
       stages[stage.name] = stage.results;
       stages[stage.name]["reused"] = stage.reused;
     }
-    out << nlohmann::json({{"folder", outcome.folder.string()}, {"stages", stages}}).dump(2)
-        << '\n';
+    out << json_text({{"folder", outcome.folder.string()}, {"stages", stages}}, 2) << '\n';
   } else {
     out << '\n'
         << results_table(outcome) << '\n'

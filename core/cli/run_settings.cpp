@@ -2,27 +2,67 @@
 
 #include "bissl/error.h"
 
+#include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <c10/util/Exception.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
+#include <string>
 
 namespace bissl {
 namespace {
 
-c10::Device parse_device(const std::string& text) {
-  try {
-    return c10::Device(text);
-  } catch (const c10::Error&) {
-    fail_input("--device {}: not a device; expected cpu, cuda or cuda:N", text);
+int devices_of(c10::DeviceType type) {
+  return c10::impl::hasDeviceGuardImpl(type)
+             ? static_cast<int>(c10::impl::getDeviceGuardImpl(type)->deviceCount())
+             : 0;
+}
+
+/// "cpu", "cpu, cuda:0, cuda:1"
+std::string available_devices() {
+  std::string text = "cpu";
+  for (int i = 0; i < devices_of(c10::kCUDA); ++i) {
+    text += fmt::format(", cuda:{}", i);
   }
+  return text;
+}
+
+[[noreturn]] void refuse_device(const std::string& text, const std::string& why) {
+  fail_input("--device {}: {}; available here: {}", text, why, available_devices());
 }
 
 }  // namespace
 
+c10::Device checked_device(const std::string& text) {
+  std::optional<c10::Device> device;
+  try {
+    device = c10::Device(text);
+  } catch (const c10::Error&) {
+    refuse_device(text, "not a device; expected cpu, cuda or cuda:N");
+  }
+  if (device->type() != c10::kCPU && device->type() != c10::kCUDA) {
+    refuse_device(text, "this program runs on cpu and cuda only");
+  }
+  if (device->is_cpu() && device->index() > 0) {
+    refuse_device(text, "there is one cpu, whose threads --threads sets");
+  }
+  const int found = devices_of(device->type());
+  if (device->is_cuda() && found == 0) {
+    refuse_device(text, c10::impl::hasDeviceGuardImpl(c10::kCUDA)
+                            ? "LibTorch finds no CUDA device"
+                            : "this LibTorch was built without CUDA");
+  }
+  if (device->is_cuda() && device->index() >= found) {
+    refuse_device(text, fmt::format("there are {} CUDA devices, numbered from 0", found));
+  }
+  return *device;
+}
+
 RunSettings make_settings(const PipelineArguments& arguments, std::ostream* progress) {
   RunSettings settings;
-  settings.device = parse_device(arguments.device);
+  settings.device = checked_device(arguments.device);
   const int threads = set_threads(arguments.threads);
   settings.loader_threads = std::max(1, threads / 4);
   if (progress != nullptr) {

@@ -5,6 +5,10 @@
 
 namespace bissl {
 
+/// The device that --device names. Throws Error(ErrorKind::input), with the devices that are there,
+/// for one that is none or that this LibTorch or machine lacks.
+c10::Device checked_device(const std::string& text);
+
 /// Device, threads and progress display as the arguments ask for; sets LibTorch's threads. Without
 /// `progress` nothing is displayed. Throws Error(ErrorKind::input) for a device that is none.
 RunSettings make_settings(const PipelineArguments& arguments, std::ostream* progress);

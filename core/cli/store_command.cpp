@@ -6,6 +6,7 @@
 #include "store/references.h"
 #include "store/stage_store.h"
 #include "telemetry/table.h"
+#include "text/json_text.h"
 
 #include <fmt/format.h>
 
@@ -62,7 +63,7 @@ std::string kind_of(const StoreEntry& entry) {
 
 std::string seed_of(const StoreEntry& entry) {
   return entry.description.is_object() && entry.description.contains("seed")
-             ? entry.description["seed"].dump()
+             ? json_text(entry.description["seed"])
              : "?";
 }
 
@@ -97,7 +98,7 @@ int run_store_list(const PipelineArguments& arguments, std::ostream& out) {
     for (const StoreEntry& entry : entries) {
       list.push_back(to_json(entry, references));
     }
-    out << nlohmann::json({{"store", store.root().string()}, {"entries", list}}).dump(2) << '\n';
+    out << json_text({{"store", store.root().string()}, {"entries", list}}, 2) << '\n';
     return exit_done;
   }
   using Align = TextTable::Align;
@@ -161,7 +162,7 @@ int run_store_explain(const PipelineArguments& arguments, PluginSearch& plugins,
     list.push_back(std::move(item));
   }
   if (arguments.json) {
-    out << nlohmann::json({{"stages", list}}).dump(2) << '\n';
+    out << json_text({{"stages", list}}, 2) << '\n';
   }
   return exit_done;
 }
@@ -182,7 +183,7 @@ int run_store_verify(const PipelineArguments& arguments, std::ostream& out, std:
     }
   }
   if (arguments.json) {
-    out << nlohmann::json({{"whole", whole}, {"damaged", damaged}}).dump(2) << '\n';
+    out << json_text({{"whole", whole}, {"damaged", damaged}}, 2) << '\n';
   } else {
     out << fmt::format("{}: {} stages are whole, {} damaged{}\n", store.root().string(), whole,
                        damaged.size(),
@@ -221,8 +222,7 @@ int run_store_prune(const PipelineArguments& arguments, const StoreArguments& pr
     }
   }
   if (arguments.json) {
-    out << nlohmann::json({{"removed", removed}, {"bytes", bytes}, {"dry_run", prune.dry_run}})
-               .dump(2)
+    out << json_text({{"removed", removed}, {"bytes", bytes}, {"dry_run", prune.dry_run}}, 2)
         << '\n';
   } else {
     out << fmt::format("{} {} entries, {}\n", prune.dry_run ? "would free" : "freed",

@@ -14,6 +14,7 @@
 #include "sweep/slurm.h"
 #include "sweep/worker.h"
 #include "telemetry/interrupt.h"
+#include "text/json_text.h"
 
 #include <fmt/format.h>
 
@@ -134,7 +135,7 @@ bool SweepCommand::check(SweepState& state) {
     err_ << "error: " << error << '\n';
   }
   if (arguments_.json && !estimate.errors.empty()) {
-    out_ << nlohmann::json({{"ok", false}, {"errors", estimate.errors}}).dump(2) << '\n';
+    out_ << json_text({{"ok", false}, {"errors", estimate.errors}}, 2) << '\n';
   }
   return estimate.errors.empty();
 }
@@ -151,7 +152,7 @@ int SweepCommand::print_plan(SweepState& state) {
     err_ << "error: " << error << '\n';
   }
   if (arguments_.json) {
-    out_ << plan_json(state, estimate, sweep_.jobs).dump(2) << '\n';
+    out_ << json_text(plan_json(state, estimate, sweep_.jobs), 2) << '\n';
   } else {
     out_ << plan_text(state, estimate, sweep_.jobs);
   }
@@ -163,7 +164,7 @@ std::optional<Claim> SweepCommand::begin(SweepState& state) {
   make_folder(folder_);
   const fs::path lock = folder_ / "sweep.lock";
   const fs::path file = folder_ / plan_file;
-  const std::string plan = planned_.plan->to_json().dump();
+  const std::string plan = json_text(planned_.plan->to_json());
   ClaimWatch watch;
   // Whoever has just taken the sweep may not have written its plan yet.
   for (int look = 0; look < 20; ++look) {
@@ -172,7 +173,7 @@ std::optional<Claim> SweepCommand::begin(SweepState& state) {
       state.forget_failures();
       return claim;
     }
-    if (fs::exists(file) && load_plan(folder_).to_json().dump() == plan) {
+    if (fs::exists(file) && json_text(load_plan(folder_).to_json()) == plan) {
       err_ << fmt::format("{} runs this sweep already: helping it\n", claim_owner(lock, {}));
       return std::nullopt;
     }
@@ -220,7 +221,7 @@ int SweepCommand::submit(SweepState& state) {
                                         .worker = worker_command(threads)},
                                        fs::absolute(folder_));
   if (arguments_.json) {
-    out_ << nlohmann::json({{"folder", folder_.string()}, {"job", job}}).dump(2) << '\n';
+    out_ << json_text({{"folder", folder_.string()}, {"job", job}}, 2) << '\n';
   } else {
     out_ << fmt::format(
         "submitted job {} with {} workers; `squeue --job {}` shows them, `bissl sweep {} --status` "
@@ -238,7 +239,7 @@ int SweepCommand::finish(SweepState& state) {
     done = done && finished;
   }
   if (arguments_.json) {
-    out_ << cells_json(state).dump(2) << '\n';
+    out_ << json_text(cells_json(state), 2) << '\n';
   } else {
     out_ << cells_text(state);
   }
@@ -246,6 +247,7 @@ int SweepCommand::finish(SweepState& state) {
 }
 
 int SweepCommand::run() {
+  checked_device(arguments_.device);  // before anything is read
   if (!sweep_.worker.empty()) {
     return work();
   }
@@ -266,8 +268,7 @@ int SweepCommand::run() {
   }
   if (sweep_.check) {
     if (arguments_.json) {
-      out_ << nlohmann::json({{"ok", true}, {"cells", planned_.plan->cells.size()}}).dump(2)
-           << '\n';
+      out_ << json_text({{"ok", true}, {"cells", planned_.plan->cells.size()}}, 2) << '\n';
     } else {
       out_ << summary_text(state);
     }

@@ -3,6 +3,7 @@
 #include "store/posix_file.h"
 #include "telemetry/progress.h"
 #include "telemetry/table.h"
+#include "text/json_text.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -198,7 +199,10 @@ std::string cells_text(SweepState& state) {
     row.emplace_back(to_string(cell_state));
     const nlohmann::json results = results_of(state, cell);
     for (const std::string& metric : plan.metrics) {
-      row.push_back(cell_state == WorkState::done ? metric_text(metric_of(results, metric)) : "");
+      const std::optional<double> value = metric_of(results, metric);
+      row.push_back(cell_state != WorkState::done                   ? ""
+                    : !value && !reason_of(results, metric).empty() ? "not finite"
+                                                                    : metric_text(value));
     }
     table.add_row(std::move(row));
   }
@@ -222,6 +226,9 @@ nlohmann::json cells_json(SweepState& state) {
     for (const std::string& metric : state.plan().metrics) {
       const std::optional<double> value = metric_of(results, metric);
       metrics[metric] = value ? nlohmann::json(*value) : nlohmann::json(nullptr);
+      if (const std::string reason = reason_of(results, metric); !reason.empty()) {
+        metrics[not_finite_key][metric] = reason;
+      }
     }
     cells.push_back({{"id", cell.id},
                      {"axes", state.plan().labels(cell)},

@@ -1,15 +1,12 @@
 #include "conformance/advice.h"
 
+#include "text/exception_text.h"
+
 #include <initializer_list>
 #include <vector>
 
 namespace bissl {
 namespace {
-
-/// LibTorch's errors carry a trace of addresses from this line on.
-std::string without_trace(const std::string& text) {
-  return text.substr(0, text.find("\nException raised from "));
-}
 
 struct Advice {
   std::vector<const char*> signs;  ///< any of them in the message
@@ -43,7 +40,7 @@ const std::vector<Advice>& advices() {
 }  // namespace
 
 std::string with_advice(const std::string& message) {
-  std::string text = without_trace(message);
+  std::string text = without_library_dumps(message);
   for (const Advice& advice : advices()) {
     for (const char* sign : advice.signs) {
       if (text.find(sign) != std::string::npos) {

@@ -1,6 +1,7 @@
 #include "conformance/checker.h"
 
 #include "conformance/advice.h"
+#include "text/exception_text.h"
 
 #include <thread>
 #include <vector>
@@ -23,7 +24,7 @@ void require_in_threads(const std::function<std::string(size_t thread)>& work) {
       try {
         wrong[thread] = work(thread);
       } catch (const std::exception& exception) {
-        wrong[thread] = exception.what();
+        wrong[thread] = exception_text(exception);
       } catch (...) {
         wrong[thread] = "an exception that is not a std::exception";
       }
@@ -46,7 +47,7 @@ bool Checker::check(const std::string& name, const std::function<void()>& body) 
   } catch (const Violation& violation) {
     report(name, CheckStatus::failed, violation.what());
   } catch (const std::exception& exception) {
-    report(name, CheckStatus::failed, with_advice(exception.what()));
+    report(name, CheckStatus::failed, with_advice(exception_text(exception)));
   } catch (...) {
     report(name, CheckStatus::failed, "an exception that is not a std::exception");
   }

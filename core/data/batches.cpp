@@ -29,7 +29,7 @@ BatchSource::BatchSource(std::shared_ptr<const DataView> data,
 }
 
 int64_t BatchSource::batches() const {
-  return (data_->size() + options_.batch - 1) / options_.batch;
+  return (data_->size() - 1) / options_.batch + 1;  // a batch may be near the largest integer
 }
 
 BatchSource::Position BatchSource::position(int64_t place) const {

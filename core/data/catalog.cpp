@@ -5,16 +5,42 @@
 
 namespace bissl {
 
-std::shared_ptr<const Dataset> DatasetCache::open(const ComponentChoice& choice) {
-  std::string identity = choice.component->qualified_name();
-  for (const auto& [name, value] : choice.values) {
-    identity += fmt::format(" {}={}", name, to_toml(value));
+namespace {
+
+std::string text_of(const ParameterValues& values) {
+  std::string text;
+  for (const auto& [name, value] : values) {
+    text += fmt::format(" {}={}", name, to_toml(value));
   }
-  auto& opened = datasets_[identity];
+  return text;
+}
+
+std::string identity_of(const ComponentChoice& choice) {
+  return choice.component->qualified_name() + text_of(choice.values);
+}
+
+}  // namespace
+
+std::shared_ptr<const Dataset> DatasetCache::open(const ComponentChoice& choice) {
+  auto& opened = datasets_[identity_of(choice)];
   if (!opened) {
     opened = create_guarded_dataset(choice);
   }
   return opened;
+}
+
+std::shared_ptr<const DataContent> DatasetCache::content(const DataSource& source,
+                                                         const DataView& view) {
+  auto& known = contents_[identity_of(source.dataset) + ";" + text_of(source.selection.values)];
+  if (!known) {
+    known = std::make_shared<const DataContent>(content_of(view));
+  }
+  return known;
+}
+
+std::shared_ptr<const DataContent> DataCatalog::content(const std::string& name) {
+  const auto view = open(name);
+  return datasets_->content(pipeline_.data_source(name), *view);
 }
 
 std::shared_ptr<const DataView> DataCatalog::open(const std::string& name) {

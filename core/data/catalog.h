@@ -1,5 +1,6 @@
 #pragma once
 
+#include "data/content.h"
 #include "data/selection.h"
 
 #include <map>
@@ -13,8 +14,11 @@ class DatasetCache {
  public:
   /// The dataset, opened if it is not. Throws Error(ErrorKind::input).
   std::shared_ptr<const Dataset> open(const ComponentChoice& choice);
+  /// What the samples that a source chooses look like; they are read once.
+  std::shared_ptr<const DataContent> content(const DataSource& source, const DataView& view);
 
  private:
+  std::map<std::string, std::shared_ptr<const DataContent>> contents_;
   std::map<std::string, std::shared_ptr<const Dataset>> datasets_;
 };
 
@@ -29,6 +33,8 @@ class DataCatalog {
 
   /// Throws Error(ErrorKind::input) that names the source, the component and the TOML line.
   std::shared_ptr<const DataView> open(const std::string& name);
+  /// The same, and what its images look like; read once for all catalogs that share a cache.
+  std::shared_ptr<const DataContent> content(const std::string& name);
 
   /// The fingerprint of the source's whole dataset; errors as from open().
   std::string fingerprint(const std::string& name);

@@ -1,5 +1,8 @@
 #include "data/guarded_dataset.h"
 
+#include "bissl/hash.h"
+#include "text/json_text.h"
+
 #include <mutex>
 #include <optional>
 
@@ -27,7 +30,10 @@ class GuardedDataset : public Dataset {
     // Each stage's key asks for it, and hashing large data takes seconds.
     const std::lock_guard lock(mutex_);
     if (!fingerprint_) {
-      fingerprint_ = call_component(choice_, "fingerprint", [&] { return inner_->fingerprint(); });
+      const std::string text =
+          call_component(choice_, "fingerprint", [&] { return inner_->fingerprint(); });
+      // Keys of stages and lock files are texts: bytes that are none go in by their hash.
+      fingerprint_ = is_utf8(text) ? text : "bytes:" + hash_hex(text);
     }
     return *fingerprint_;
   }

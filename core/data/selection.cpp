@@ -97,15 +97,25 @@ DataView::DataView(std::shared_ptr<const Dataset> dataset, const SelectionOption
   if (class_names_.empty() && (!selection.classes.empty() || by_class)) {
     fail_input("the data has no labels, so `classes` and `per_class` cannot choose among it");
   }
+  std::vector<int64_t> in_dataset(class_names_.size());
   for (const int64_t index : indices_) {
     const int64_t label = labelled() ? dataset_->label(index) : 0;
     if (labelled() && (label < 0 || label >= static_cast<int64_t>(class_names_.size()))) {
       fail_input("sample {} has the label {}; expected 0 to {}", index, label,
                  class_names_.size() - 1);
     }
+    if (labelled()) {
+      ++in_dataset[label];
+    }
   }
   if (!selection.classes.empty()) {
     choose_classes(selection.classes);
+  }
+  available_.resize(class_names_.size());
+  for (size_t own = 0; own < label_of_.size(); ++own) {
+    if (label_of_[own] >= 0) {
+      available_[label_of_[own]] = in_dataset[own];
+    }
   }
   if (by_class) {
     choose_per_class(selection);

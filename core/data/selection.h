@@ -39,6 +39,8 @@ class DataView {
   int64_t label(int64_t index) const;
   bool labelled() const { return !class_names_.empty(); }
   const std::vector<std::string>& class_names() const { return class_names_; }
+  /// Samples of each class in the whole dataset, before per_class, skip_per_class and limit.
+  const std::vector<int64_t>& available() const { return available_; }
   /// The fingerprint of the whole dataset.
   std::string fingerprint() const { return dataset_->fingerprint(); }
 
@@ -48,8 +50,9 @@ class DataView {
 
   std::shared_ptr<const Dataset> dataset_;
   std::vector<std::string> class_names_;
-  std::vector<int64_t> indices_;   ///< in the dataset, ascending
-  std::vector<int64_t> label_of_;  ///< by the dataset's label; −1 for classes not chosen
+  std::vector<int64_t> indices_;    ///< in the dataset, ascending
+  std::vector<int64_t> available_;  ///< by the label after the choice of classes
+  std::vector<int64_t> label_of_;   ///< by the dataset's label; −1 for classes not chosen
 };
 
 }  // namespace bissl

@@ -1,5 +1,7 @@
 #include "models/guarded.h"
 
+#include "models/attribution.h"
+
 #include <c10/core/GradMode.h>
 
 namespace bissl {
@@ -11,6 +13,8 @@ class Guarded : public Interface {
  public:
   Guarded(ComponentChoice choice, std::shared_ptr<Interface> inner)
       : choice_(std::move(choice)), inner_(std::move(inner)) {}
+
+  const ComponentChoice& choice() const { return choice_; }
 
  protected:
   template <class Function>
@@ -144,6 +148,12 @@ class GuardedOptimizer : public Guarded<Optimizer> {
   }
 };
 
+template <class Interface>
+std::string describe_guarded(const Interface& component) {
+  const auto* guarded = dynamic_cast<const Guarded<Interface>*>(&component);
+  return guarded == nullptr ? to_string(KindOf<Interface>::kind) : guarded->choice().describe();
+}
+
 template <class Wrapper, class Interface>
 std::shared_ptr<Interface> wrap(const ComponentChoice& choice,
                                 const typename KindOf<Interface>::Context& context) {
@@ -151,6 +161,10 @@ std::shared_ptr<Interface> wrap(const ComponentChoice& choice,
 }
 
 }  // namespace
+
+std::string describe(const Backbone& backbone) { return describe_guarded(backbone); }
+std::string describe(const Pretext& pretext) { return describe_guarded(pretext); }
+std::string describe(const Downstream& downstream) { return describe_guarded(downstream); }
 
 std::shared_ptr<Backbone> create_guarded(const ComponentChoice& choice,
                                          const BackboneContext& context) {

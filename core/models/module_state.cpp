@@ -85,6 +85,38 @@ void load_module_state(torch::nn::Module& module, const NamedTensors& state,
   }
 }
 
+namespace {
+
+/// Numbers of a tensor that are neither whole nor finite.
+int64_t count_not_finite(const at::Tensor& tensor) {
+  const at::NoGradGuard no_grad;
+  return tensor.is_floating_point() || tensor.is_complex()
+             ? tensor.numel() - at::isfinite(tensor.detach()).sum().item<int64_t>()
+             : 0;
+}
+
+}  // namespace
+
+std::string first_not_finite(const torch::nn::Module& module, const std::set<std::string>& exempt) {
+  for (const auto& [name, tensor] : module_state(module)) {
+    const int64_t bad = exempt.count(name) == 0 ? count_not_finite(tensor) : 0;
+    if (bad > 0) {
+      return fmt::format("\"{}\" ({} of {} numbers are not finite)", name, bad, tensor.numel());
+    }
+  }
+  return "";
+}
+
+std::set<std::string> buffers_not_finite(const torch::nn::Module& module) {
+  std::set<std::string> found;
+  for (const auto& entry : module.named_buffers()) {
+    if (count_not_finite(entry.value()) > 0) {
+      found.insert(entry.key());
+    }
+  }
+  return found;
+}
+
 void set_training(torch::nn::Module& module, bool training) { module.train(training); }
 
 bool is_training(const torch::nn::Module& module) { return module.is_training(); }

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -42,6 +43,16 @@ void require_shapes(const StateShapes& given, const StateShapes& own, const std:
 /// name is missing or unknown or a shape differs; the module is then unchanged.
 void load_module_state(torch::nn::Module& module, const NamedTensors& state,
                        const std::string& what);
+
+/// The first parameter or buffer that holds a number that is not finite, with how many of its
+/// numbers are: "\"fc.weight\" (3 of 640 numbers are not finite)". Buffers named in `exempt` and
+/// whole numbers do not count. Empty if there is none.
+std::string first_not_finite(const torch::nn::Module& module,
+                             const std::set<std::string>& exempt = {});
+
+/// The buffers that hold a number that is not finite: those that are made so, such as a mask or the
+/// start of a minimum.
+std::set<std::string> buffers_not_finite(const torch::nn::Module& module);
 
 /// Puts the module and its children into training or evaluation mode.
 void set_training(torch::nn::Module& module, bool training);

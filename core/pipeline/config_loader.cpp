@@ -1,6 +1,7 @@
 #include "pipeline/config_loader.h"
 
 #include "pipeline/toml_parser.h"
+#include "text/json_text.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -45,15 +46,6 @@ std::optional<std::string> read_text(const fs::path& file, std::string& problem)
     return std::nullopt;
   }
   return text;
-}
-
-bool is_utf8(const std::string& text) {
-  try {
-    nlohmann::json(text).dump();
-    return true;
-  } catch (const nlohmann::json::exception&) {
-    return false;
-  }
 }
 
 class Loader {

@@ -1,6 +1,7 @@
 #include "pipeline/diagnostics.h"
 
 #include "bissl/value.h"
+#include "text/json_text.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -16,9 +17,8 @@ namespace {
 constexpr size_t longest_text = 80;
 
 /// The text with bytes that are not UTF-8 replaced, so that JSON can hold it.
-nlohmann::json json_text(const std::string& text) {
-  return nlohmann::json::parse(
-      nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+nlohmann::json utf8(const std::string& text) {
+  return nlohmann::json::parse(json_text(nlohmann::json(text)));
 }
 
 const char* severity_name(Diagnostic::Severity severity) {
@@ -63,15 +63,15 @@ std::string Diagnostic::words() const {
 nlohmann::json to_json(const Diagnostic& diagnostic) {
   nlohmann::json suggestions = nlohmann::json::array();
   for (const std::string& suggestion : diagnostic.suggestions) {
-    suggestions.push_back(json_text(suggestion));
+    suggestions.push_back(utf8(suggestion));
   }
   return {{"severity", severity_name(diagnostic.severity)},
-          {"file", json_text(diagnostic.at.file)},
+          {"file", utf8(diagnostic.at.file)},
           {"line", diagnostic.at.line},
           {"column", diagnostic.at.column},
-          {"key", json_text(diagnostic.key)},
-          {"message", json_text(diagnostic.message)},
-          {"accepted", json_text(diagnostic.accepted)},
+          {"key", utf8(diagnostic.key)},
+          {"message", utf8(diagnostic.message)},
+          {"accepted", utf8(diagnostic.accepted)},
           {"suggestions", suggestions}};
 }
 

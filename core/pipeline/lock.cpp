@@ -3,6 +3,7 @@
 #include "bissl/abi.h"
 #include "bissl/error.h"
 #include "pipeline/diagnostics.h"
+#include "text/json_text.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -189,11 +190,14 @@ std::string stage_description(const Pipeline& pipeline, const Stage& stage,
   for (const std::string& key : stage.data_keys) {
     replace_data_name(table, key, stand_in);
   }
-  return json{
-      {"kind", stage.kind},     {"table", table},        {"backbone", canonical(pipeline.backbone)},
-      {"seed", pipeline.seed},  {"parent", parent_key},  {"sdk", sdk_version()},
-      {"bissl", BISSL_VERSION}, {"torch", TORCH_VERSION}}
-      .dump();
+  return json_text(json{{"kind", stage.kind},
+                        {"table", table},
+                        {"backbone", canonical(pipeline.backbone)},
+                        {"seed", pipeline.seed},
+                        {"parent", parent_key},
+                        {"sdk", sdk_version()},
+                        {"bissl", BISSL_VERSION},
+                        {"torch", TORCH_VERSION}});
 }
 
 std::string to_lock_toml(const Pipeline& pipeline,

@@ -4,6 +4,7 @@
 #include "pipeline/stage_graph.h"
 #include "pipeline/table_reader.h"
 #include "plugins/spelling.h"
+#include "text/exception_text.h"
 
 #include <fmt/format.h>
 
@@ -127,7 +128,7 @@ class PipelineReader {
         }
       }
     } catch (const std::exception& exception) {
-      diagnostics_.error(at, "plugins.path", exception.what());
+      diagnostics_.error(at, "plugins.path", exception_text(exception));
     }
   }
 

@@ -1,5 +1,6 @@
 #include "pipeline/table_reader.h"
 #include "plugins/spelling.h"
+#include "text/exception_text.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -166,8 +167,9 @@ void TableReader::run_check(const Check& check, const ParameterValues& values,
   try {
     findings = check(values);
   } catch (const std::exception& exception) {
-    diagnostics_.error(node.at, path,
-                       fmt::format("the rules over its values failed: {}", exception.what()));
+    diagnostics_.error(
+        node.at, path,
+        fmt::format("the rules over its values failed: {}", exception_text(exception)));
   } catch (...) {
     diagnostics_.error(node.at, path,
                        "the rules over its values failed with an exception that is not a "

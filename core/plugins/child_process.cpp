@@ -1,5 +1,7 @@
 #include "plugins/child_process.h"
 
+#include "text/exception_text.h"
+
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
@@ -109,7 +111,7 @@ void isolate(pid_t parent, int output) {
       _exit(EXIT_SUCCESS);
     }
   } catch (const std::exception& exception) {
-    write_all(STDERR_FILENO, exception.what());
+    write_all(STDERR_FILENO, exception_text(exception));
   } catch (...) {
     write_all(STDERR_FILENO, "an exception that is not a std::exception");
   }

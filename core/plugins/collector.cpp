@@ -3,6 +3,7 @@
 #include "bissl/error.h"
 #include "plugins/refusal.h"
 #include "plugins/stamp.h"
+#include "text/exception_text.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -104,11 +105,12 @@ std::vector<std::shared_ptr<const Component>> Collector::collect(
     const int result = register_components(registrar, text.data(), text.size());
     text.back() = '\0';
     if (result != 0) {
-      failure = text.front() == '\0' ? fmt::format("the return value {} and no reason", result)
-                                     : fmt::format("the error \"{}\"", text.data());
+      failure = text.front() == '\0'
+                    ? fmt::format("the return value {} and no reason", result)
+                    : fmt::format("the error \"{}\"", without_library_dumps(text.data()));
     }
   } catch (const std::exception& exception) {
-    failure = fmt::format("an exception that left the library: {}", exception.what());
+    failure = fmt::format("an exception that left the library: {}", exception_text(exception));
   } catch (...) {
     failure = "an exception that left the library and is not a std::exception";
   }

@@ -1,6 +1,7 @@
 #include "plugins/component.h"
 
 #include "bissl/error.h"
+#include "text/exception_text.h"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -8,14 +9,6 @@
 #include <string>
 
 namespace bissl {
-namespace {
-
-/// LibTorch's errors carry a trace of addresses from this line on, which helps nobody here.
-std::string without_trace(const std::string& text) {
-  return text.substr(0, text.find("\nException raised from "));
-}
-
-}  // namespace
 
 std::optional<FileStamp> stamp_of_file(const std::string& path) {
   struct stat status {};
@@ -50,11 +43,10 @@ void rethrow_as_component_error(const ComponentChoice& choice, const char* metho
   try {
     throw;
   } catch (const Error& error) {
-    throw error.at(place);
-  } catch (const std::exception& exception) {
-    fail_run("{}: {}", place, without_trace(exception.what()));
+    // A plugin may have put the text of a library into its own.
+    throw Error(error.kind(), fmt::format("{}: {}", place, exception_text(error)));
   } catch (...) {
-    fail_run("{}: an exception that is not a std::exception", place);
+    fail_run("{}: {}", place, current_exception_text());
   }
 }
 

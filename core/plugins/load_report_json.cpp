@@ -1,5 +1,7 @@
 #include "plugins/load_report_json.h"
 
+#include "text/json_text.h"
+
 #include <nlohmann/json.hpp>
 
 namespace bissl {
@@ -22,8 +24,6 @@ void to_json(nlohmann::json& json, const LoadReport& report) {
   json = {{"searched", report.searched}, {"loaded", report.loaded}, {"problems", report.problems}};
 }
 
-std::string dump(const nlohmann::json& json, int indent) {
-  return json.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace);
-}
+std::string dump(const nlohmann::json& json, int indent) { return json_text(json, indent); }
 
 }  // namespace bissl

@@ -16,6 +16,7 @@ using Losses = std::map<std::string, std::vector<std::pair<double, double>>>;
 
 void read_log(const fs::path& file, Losses& losses) {
   std::ifstream stream(file);
+  std::map<std::string, double> steps;
   for (std::string line; std::getline(stream, line);) {
     const nlohmann::json event = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
     if (!event.is_object()) {
@@ -24,9 +25,12 @@ void read_log(const fs::path& file, Losses& losses) {
     const auto phase = event.find("phase");
     const bool warmup = phase != event.end() && *phase == "warmup";
     for (const char* loss : {"loss", "lower", "upper"}) {
-      if (!warmup && event.contains(loss) && event[loss].is_number()) {
-        auto& points = losses[loss];
-        points.emplace_back(static_cast<double>(points.size()), event[loss].get<double>());
+      if (warmup || !event.contains(loss)) {
+        continue;
+      }
+      const double step = steps[loss]++;  // a loss that is not finite (null) leaves a gap
+      if (event[loss].is_number()) {
+        losses[loss].emplace_back(step, event[loss].get<double>());
       }
     }
   }

@@ -5,6 +5,7 @@
 #include "pipeline/toml_parser.h"
 #include "report/sections.h"
 #include "store/posix_file.h"
+#include "text/json_text.h"
 
 #include <fmt/format.h>
 
@@ -80,7 +81,10 @@ json means(const json& stages) {
     const json scored = results.value("metrics", json::object());
     for (const auto& [data, metrics] : scored.items()) {
       for (const auto& [metric, value] : metrics.items()) {
-        found[MetricName{stage, data, metric}.text()] = value.value("mean", json());
+        const json reasons = value.value(not_finite_key, json::object());
+        const json mean = value.value("mean", json());
+        found[MetricName{stage, data, metric}.text()] =
+            mean.is_null() && reasons.contains("mean") ? reasons["mean"] : mean;
       }
     }
   }
@@ -89,6 +93,12 @@ json means(const json& stages) {
 
 std::optional<double> number_of(const json& value) {
   return value.is_number() ? std::optional(value.get<double>()) : std::nullopt;
+}
+
+/// A text is the reason why there is no number.
+ReportCell metric_cell(const json& value) {
+  return value.is_string() ? ReportCell("not finite", {std::nullopt})
+                           : number_cell(number_of(value));
 }
 
 }  // namespace
@@ -129,7 +139,7 @@ std::vector<ReportTable> difference_tables(const RunDifference& difference, cons
   add_columns(results, {left, right, "difference"});
   for (const Difference& one : difference.results) {
     const std::optional<double> values[] = {number_of(one.left), number_of(one.right)};
-    std::vector<ReportCell> row = {one.path, number_cell(values[0]), number_cell(values[1])};
+    std::vector<ReportCell> row = {one.path, metric_cell(one.left), metric_cell(one.right)};
     if (values[0] && values[1]) {
       const double change = *values[1] - *values[0];
       row.push_back(number_cell(change, fmt::format("{:+.4f}", change)));

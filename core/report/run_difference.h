@@ -14,7 +14,8 @@ struct RunDifference {
   /// Of pipeline.lock.toml by dotted key: settings, versions of libraries, fingerprints of data.
   std::vector<Difference> configuration;
   std::vector<std::string> same_stages;  ///< computed once for both: their keys are equal
-  /// Metrics: "stage.data.metric" with the means of both; null where one side has none.
+  /// Metrics: "stage.data.metric" with the means of both; null where one side has none, and
+  /// a text, the reason, where one is not finite.
   std::vector<Difference> results;
 };
 

@@ -3,6 +3,7 @@
 #include "pipeline/toml_parser.h"
 #include "plugins/spelling.h"
 #include "report/result_files.h"
+#include "text/json_text.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -90,6 +91,12 @@ class RunReader {
       for (size_t repeat = 0; repeat < runs.size(); ++repeat) {
         Observation observation{choices, fmt::format("repeat {}", repeat), {}, folder};
         for (const auto& [metric, ignored] : runs[repeat].items()) {
+          if (runs[repeat][metric].is_null()) {
+            const json reasons = runs[repeat].value(not_finite_key, json::object());
+            data_.missing.push_back(
+                {fmt::format("{}, repeat {}", data_.label(choices), repeat),
+                 fmt::format("{}.{} is not finite: {}", data, metric, reasons.value(metric, ""))});
+          }
           if (const auto value = number_at(runs[repeat], {metric})) {
             observation.metrics[score_text(data, metric)] = *value;
           }

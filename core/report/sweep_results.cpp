@@ -3,6 +3,8 @@
 #include "pipeline/metric_name.h"
 #include "plugins/spelling.h"
 #include "report/result_files.h"
+#include "text/exception_text.h"
+#include "text/json_text.h"
 
 #include <fmt/format.h>
 
@@ -48,7 +50,8 @@ class SweepReader {
       }
       require_wanted();
     } catch (const json::exception& error) {
-      fail_input("{} is not a sweep's plan: {}", (folder_ / "plan.json").string(), error.what());
+      fail_input("{} is not a sweep's plan: {}", (folder_ / "plan.json").string(),
+                 exception_text(error));
     }
     data_.replicates = seed_axis_    ? "seeds"
                        : by_repeats_ ? "fine-tuning repeats, which share what comes before them"
@@ -134,7 +137,11 @@ class SweepReader {
     add_observations(stages, choices, replicate, folder);
     if (data_.observations.empty() || data_.observations.back().folder != folder ||
         data_.observations.back().metrics.count(data_.metrics.front()) == 0) {
-      data_.missing.push_back({id, fmt::format("its results have no {}", data_.metrics.front())});
+      const std::string reason = reason_at(stages, data_.metrics.front());
+      data_.missing.push_back(
+          {id, reason.empty()
+                   ? fmt::format("its results have no {}", data_.metrics.front())
+                   : fmt::format("{} is not finite: {}", data_.metrics.front(), reason)});
     }
   }
 
@@ -180,6 +187,16 @@ class SweepReader {
       }
     }
     data_.observations.push_back(std::move(observation));
+  }
+
+  /// Why a metric has no finite mean; empty if it has, or is not there at all.
+  static std::string reason_at(const json& stages, const std::string& name) {
+    const MetricName parts = split(name);
+    const json::json_pointer place = json::json_pointer() / parts.stage / "metrics" / parts.data /
+                                     parts.metric / not_finite_key / "mean";
+    return stages.contains(place) && stages.at(place).is_string()
+               ? stages.at(place).get<std::string>()
+               : "";
   }
 
   static void add_repeat(Observation& observation, const json& stages, const std::string& name,

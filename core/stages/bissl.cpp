@@ -1,5 +1,6 @@
 #include "bissl/error.h"
 #include "data/prefetcher.h"
+#include "models/attribution.h"
 #include "models/evaluation_guard.h"
 #include "models/gradients.h"
 #include "models/module_state.h"
@@ -63,14 +64,18 @@ void BisslStage::run_warmup(Session& session, int64_t& step) {
       const c10::NoGradGuard no_grad;
       features = parts_.upper_backbone->forward(batch.views[0].to(context_.settings.device));
     }
-    const at::Tensor loss = parts_.downstream->loss(parts_.downstream->forward(features),
-                                                    batch.targets.to(context_.settings.device));
-    const auto value = loss.item<double>();
+    double value = 0;
+    const TensorList gradients = in_gradient(*parts_.downstream, *parts_.upper_backbone, [&] {
+      const at::Tensor loss = parts_.downstream->loss(parts_.downstream->forward(features),
+                                                      batch.targets.to(context_.settings.device));
+      value = loss.item<double>();
+      return gradients_of(loss, tensors_of(parameters));
+    });
     if (!std::isfinite(value)) {
-      fail_run("stage.{}.warmup diverged: loss {}. Try a smaller learning rate",
-               context_.stage.name, value);
+      fail_run("the warm-up diverged in step {}: loss {}. Try a smaller learning rate", step + 1,
+               value);
     }
-    assign_gradients(parameters, gradients_of(loss, tensors_of(parameters)));
+    assign_gradients(parameters, gradients);
     parts_.warmup_optimizer->step(parts_.warmup_schedule->rate(step));
     session.done(step, {{"loss", value}}, {{"phase", "warmup"}});
   }

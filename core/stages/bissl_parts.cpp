@@ -2,6 +2,7 @@
 
 #include "bissl/error.h"
 #include "models/module_state.h"
+#include "stages/memory.h"
 #include "stages/networks.h"
 
 namespace bissl {
@@ -44,6 +45,12 @@ void BisslParts::build_models(const StageContext& context, const ImageShape& vie
   downstream = make_downstream(context, upper_table.component("downstream"), *upper_backbone,
                                classes, context.seed_for("init/head"));
 
+  refuse_beyond_memory({.lower = lower_options,
+                        .upper = upper_options,
+                        .views = pretext->views(),
+                        .lower_view = views,
+                        .upper_view = upper_source->view_shape(),
+                        .loader_threads = context.settings.loader_threads});
   const ComponentChoice& augment = lower_table.component("augment");
   lower_source = make_batches(context, lower_options.data, augment,
                               {lower_options.batch, pretext->views(), Order::shuffled,

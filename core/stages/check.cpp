@@ -2,6 +2,7 @@
 
 #include "bissl/error.h"
 #include "pipeline/diagnostics.h"
+#include "stages/data_findings.h"
 #include "stages/runner.h"
 #include "stages/stages.h"
 #include "stages/trial.h"
@@ -10,8 +11,20 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 namespace bissl {
+
+namespace {
+
+void look_at_data(StageTrial& trial) {
+  const StageContext& context = trial.context();
+  for (std::string& text : data_findings(context.pipeline, context.stage, context.data)) {
+    trial.plan().warnings.push_back(std::move(text));
+  }
+}
+
+}  // namespace
 
 const std::vector<StageCheck>& stage_checks() {
   static const std::vector<StageCheck> checks = {
@@ -19,6 +32,7 @@ const std::vector<StageCheck>& stage_checks() {
        [](StageTrial& trial) { trial.build(); }},
       {"the evaluation's data and metrics", TrialDepth::built,
        [](StageTrial& trial) { trial.score(); }},
+      {"what the data looks like", TrialDepth::tried, look_at_data},
       {"the sizes of images", TrialDepth::tried, [](StageTrial& trial) { trial.judge_images(); }},
       {"the sizes of batches", TrialDepth::tried, [](StageTrial& trial) { trial.judge_batches(); }},
       {"a step of each kind", TrialDepth::tried, [](StageTrial& trial) { trial.step(); }},
@@ -51,6 +65,8 @@ StagePlan check_stage(const Pipeline& pipeline, const Stage& stage, const Handed
   } catch (const Error& error) {
     plan.errors.push_back(at_stage(context, error).what());
     plan.wrong_input = error.kind() == ErrorKind::input;
+  } catch (const std::exception& exception) {
+    plan.errors.push_back(at_stage(context, as_error(exception)).what());
   }
   return plan;
 }
@@ -93,6 +109,8 @@ class PipelineCheck {
       } catch (const Error& error) {
         known.error = error.what();
         known.wrong_input = error.kind() == ErrorKind::input;
+      } catch (const std::exception& exception) {
+        known.error = as_error(exception).what();
       }
     }
     if (request_.depth == TrialDepth::measured) {
@@ -121,6 +139,10 @@ class PipelineCheck {
       plan.kind = stage.kind;
       plan.from = stage.from;
     }
+    // Stages share sources: what was said of one need not be said again.
+    std::erase_if(plan.warnings, [this](const std::string& text) {
+      return is_about_data(text) && !told_of_data_.insert(text).second;
+    });
     plan.key = known.key;
     plan.in_store = known.in_store;
     const auto told = [&](const std::string& error) {
@@ -149,6 +171,7 @@ class PipelineCheck {
   const Pipeline& pipeline_;
   DataCatalog data_;
   std::map<std::string, Known> known_;
+  std::set<std::string> told_of_data_;
   std::vector<StagePlan> plans_;
 };
 

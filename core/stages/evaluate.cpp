@@ -4,12 +4,15 @@
 #include "data/prefetcher.h"
 #include "models/module_state.h"
 #include "pipeline/diagnostics.h"
+#include "stages/memory.h"
 #include "stages/networks.h"
 #include "stages/options.h"
 
 #include <c10/core/GradMode.h>
 
 #include <fmt/ranges.h>
+
+#include <algorithm>
 
 namespace bissl {
 namespace {
@@ -59,6 +62,12 @@ std::shared_ptr<BatchSource> evaluation_batches(const StageContext& context, con
         "uses {}x{}x{}",
         found.channels, found.height, found.width, shape.channels, shape.height, shape.width);
   }
+  const int64_t samples = source->samples();
+  refuse_beyond_memory({.key = "evaluate.batch",
+                        .batch = std::min(batch.value_or(options.batch), samples),
+                        .view = found,
+                        .held = batches_held(context.settings.loader_threads, source->batches()),
+                        .value = options.batch});
   return source;
 }
 

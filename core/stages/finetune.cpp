@@ -11,6 +11,9 @@
 #include "store/atomic_file.h"
 #include "store/checkpoint.h"
 #include "store/posix_file.h"
+#include "text/json_text.h"
+
+#include <fmt/ranges.h>
 
 #include <cmath>
 
@@ -39,14 +42,11 @@ class Repeat {
 };
 
 double Repeat::step(const Batch& batch, double rate) {
-  const at::Tensor loss = finetune_loss(parts_, batch, context_.settings.device);
-  TensorList gradients = gradients_of(loss, tensors_of(parts_.parameters));
-  const auto value = loss.item<double>();
+  auto [value, gradients] = finetune_gradient(parts_, batch, context_.settings.device);
   const double gradient_norm = clip_norm(gradients, parts_.options.max_grad_norm);
   if (!std::isfinite(value) || !std::isfinite(gradient_norm)) {
-    fail_run(
-        "stage.{}: fine-tuning diverged: loss {}, gradient norm {}. Try a smaller learning rate",
-        context_.stage.name, value, gradient_norm);
+    fail_run("fine-tuning diverged: loss {}, gradient norm {}. Try a smaller learning rate", value,
+             gradient_norm);
   }
   assign_gradients(parts_.parameters, gradients);
   parts_.optimizer->step(rate);
@@ -85,11 +85,33 @@ Metrics Repeat::run() {
   return metrics;
 }
 
-/// Mean and sample standard deviation (0 for a single run) of each metric.
+/// Which repeats have no finite value of a metric, in words; empty if all have one.
+std::string not_finite(const std::vector<nlohmann::json>& runs, const std::string& metric) {
+  std::vector<std::string> found;
+  for (size_t i = 0; i < runs.size(); ++i) {
+    if (!runs[i].contains(metric) || !runs[i].at(metric).is_number()) {
+      const nlohmann::json reasons = runs[i].value(not_finite_key, nlohmann::json::object());
+      found.push_back(fmt::format("{} in run {}", reasons.value(metric, "not given"), i));
+    }
+  }
+  return fmt::format("{}", fmt::join(found, ", "));
+}
+
+/// Mean and sample standard deviation (0 for a single run) of each metric; null, with the reason
+/// beside them, where a run has no finite value.
 nlohmann::json summarise(const std::vector<nlohmann::json>& runs) {
   nlohmann::json summary = nlohmann::json::object();
   const auto count = static_cast<double>(runs.size());
   for (const auto& [name, ignored] : runs.front().items()) {
+    if (name == not_finite_key) {
+      continue;
+    }
+    if (const std::string reason = not_finite(runs, name); !reason.empty()) {
+      summary[name] = {{"mean", nullptr},
+                       {"std", nullptr},
+                       {not_finite_key, {{"mean", reason}, {"std", reason}}}};
+      continue;
+    }
     double sum = 0;
     for (const auto& run : runs) {
       sum += run.at(name).get<double>();
@@ -119,7 +141,7 @@ nlohmann::json run_finetune(const StageContext& context) {
       for (const auto& [name, value] : metrics) {
         values[name] = value;
       }
-      write_file_atomically(results, values.dump(2) + "\n");
+      write_file_atomically(results, json_text(values, 2) + "\n");
       remove_checkpoint(folder);
     }
     constexpr uint64_t limit = 1 << 20;

@@ -60,7 +60,14 @@ std::shared_ptr<Hypergradient> make_hypergradient(const ComponentChoice& choice,
 void take_over(const StageContext& context, const char* file, torch::nn::Module& module) {
   if (context.parent) {
     const std::filesystem::path path = *context.parent / file;
+    const std::set<std::string> exempt = buffers_not_finite(module);
     load_module_state(module, read_safetensors(path).tensors, path.string());
+    if (const std::string found = first_not_finite(module, exempt); !found.empty()) {
+      fail_run(
+          "stage.{}, which this one continues, left weights that are not finite: {} in {}. That "
+          "stage diverged: remove its folder and run it again with a smaller learning rate",
+          spelled_key(context.stage.from), found, path.string());
+    }
     return;
   }
   if (context.handed_on == nullptr || context.handed_on->count(file) == 0) {

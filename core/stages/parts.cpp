@@ -1,7 +1,10 @@
 #include "stages/parts.h"
 
 #include "bilevel/lower_level.h"
+#include "models/attribution.h"
+#include "models/gradients.h"
 #include "models/module_state.h"
+#include "stages/memory.h"
 #include "stages/networks.h"
 
 #include <c10/core/GradMode.h>
@@ -33,6 +36,13 @@ PretrainParts build_pretrain(const StageContext& context) {
                                context.seed_for("init/pretext"));
   take_over(context, backbone_file, parts.backbone->module());
   take_over(context, pretext_file, parts.pretext->module());
+  refuse_beyond_memory(
+      {.key = "batch",
+       .batch = options.batch,
+       .views = parts.pretext->views(),
+       .view = first->view_shape(),
+       .held = batches_held(context.settings.loader_threads,
+                            steps_of(options.length, first->samples(), options.batch))});
   parts.optimizer = make_optimizer(table.component("optimizer"),
                                    lower_parameters(*parts.backbone, *parts.pretext));
   parts.source = make_batches(context, options.data, table.component("augment"),
@@ -56,6 +66,12 @@ FinetuneParts build_finetune(const StageContext& context, int64_t repeat) {
   parts.source =
       make_labelled_batches(context, "data", options.data, table.component("augment"),
                             {options.batch, 1, Order::shuffled, seed("batches"), "finetune"});
+  refuse_beyond_memory(
+      {.key = "batch",
+       .batch = options.batch,
+       .view = parts.source->view_shape(),
+       .held = batches_held(context.settings.loader_threads,
+                            steps_of(options.length, parts.source->samples(), options.batch))});
   parts.backbone = make_backbone(context, parts.source->view_shape(), seed("init/backbone"));
   take_over(context, backbone_file, parts.backbone->module());
   parts.downstream = make_downstream(
@@ -77,7 +93,7 @@ FinetuneParts build_finetune(const StageContext& context, int64_t repeat) {
   return parts;
 }
 
-at::Tensor finetune_loss(const FinetuneParts& parts, const Batch& batch, c10::Device device) {
+LossGradient finetune_gradient(const FinetuneParts& parts, const Batch& batch, c10::Device device) {
   const at::Tensor images = batch.views[0].to(device);
   const at::Tensor targets = batch.targets.to(device);
   at::Tensor features;
@@ -85,7 +101,10 @@ at::Tensor finetune_loss(const FinetuneParts& parts, const Batch& batch, c10::De
     const c10::AutoGradMode grad(!parts.options.freeze_backbone);
     features = parts.backbone->forward(images);
   }
-  return parts.downstream->loss(parts.downstream->forward(features), targets);
+  return in_gradient(*parts.downstream, *parts.backbone, [&]() -> LossGradient {
+    const at::Tensor loss = parts.downstream->loss(parts.downstream->forward(features), targets);
+    return {loss.item<double>(), gradients_of(loss, tensors_of(parts.parameters))};
+  });
 }
 
 }  // namespace bissl

@@ -46,7 +46,13 @@ FinetuneParts build_finetune(const StageContext& context, int64_t repeat);
 /// What is random in one repeat, by a word: "noise#2".
 std::string use_of_repeat(const char* what, int64_t repeat);
 
-/// The loss of one step of fine-tuning, with its graph. A frozen backbone has none.
-at::Tensor finetune_loss(const FinetuneParts& parts, const Batch& batch, c10::Device device);
+/// A loss and its gradients in the parameters that are trained.
+struct LossGradient {
+  double loss = 0;
+  TensorList gradients;
+};
+
+/// Those of one step of fine-tuning; a frozen backbone has none.
+LossGradient finetune_gradient(const FinetuneParts& parts, const Batch& batch, c10::Device device);
 
 }  // namespace bissl

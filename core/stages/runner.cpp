@@ -8,7 +8,10 @@
 #include "store/atomic_file.h"
 #include "store/posix_file.h"
 #include "store/run_folder.h"
+#include "telemetry/interrupt.h"
 #include "telemetry/peak_memory.h"
+#include "text/exception_text.h"
+#include "text/json_text.h"
 
 #include <torch/version.h>
 
@@ -37,7 +40,7 @@ class StageClock {
     return before_ +
            std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
   }
-  void save() const { write_file_atomically(file_, nlohmann::json(seconds()).dump() + "\n"); }
+  void save() const { write_file_atomically(file_, json_text(seconds()) + "\n"); }
   void remove() const { std::filesystem::remove(file_); }
 
  private:
@@ -117,6 +120,9 @@ StageOutcome Runner::run_one(const Stage& stage) {
   run_.link_stage(stage.name, outcome.folder);
   outcome.results = read_stage_results(outcome.folder);
   outcome.results["from"] = stage.from;
+  for (const std::string& text : metrics_not_finite(outcome.results)) {
+    say(fmt::format("warning: stage.{}: {}", spelled_key(stage.name), text));
+  }
   return outcome;
 }
 
@@ -154,8 +160,12 @@ nlohmann::json run_stage(const StageContext& context) {
       return run_bissl(context);
     }
     return run_finetune(context);
+  } catch (const Interrupted&) {
+    throw;
   } catch (const Error& error) {
     throw at_stage(context, error);
+  } catch (const std::exception& exception) {
+    throw at_stage(context, as_error(exception));
   }
 }
 
@@ -182,9 +192,32 @@ void compute_stage(const StageTask& task, StageWork& work) {
   results["kind"] = task.stage.kind;
   results["seconds"] = clock.seconds();
   results["peak_memory_bytes"] = peak_memory();
-  write_file_atomically(work.folder() / results_file, results.dump(2) + "\n");
+  write_file_atomically(work.folder() / results_file, json_text(results, 2) + "\n");
   clock.remove();
   work.publish();
+}
+
+Error as_error(const std::exception& exception) {
+  return Error(
+      ErrorKind::run,
+      exception_text(exception) +
+          (is_out_of_memory(exception) ? ". Choose a smaller batch or a smaller network" : ""));
+}
+
+std::vector<std::string> metrics_not_finite(const nlohmann::json& results) {
+  std::vector<std::string> found;
+  const nlohmann::json scored = results.value("metrics", nlohmann::json::object());
+  for (const auto& [data, metrics] : scored.items()) {
+    for (const auto& [metric, value] : metrics.items()) {
+      if (value.contains(not_finite_key)) {
+        found.push_back(fmt::format(
+            "the {} on data.{} is not finite ({}), so its mean is left empty. The training may "
+            "have diverged: try a smaller learning rate",
+            metric, data, value[not_finite_key].value("mean", "")));
+      }
+    }
+  }
+  return found;
 }
 
 nlohmann::json read_stage_results(const std::filesystem::path& folder) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "bissl/error.h"
 #include "pipeline/pipeline.h"
 #include "stages/context.h"
 #include "store/stage_store.h"
@@ -55,6 +56,12 @@ struct StageTask {
 /// Computes a stage and publishes it. Its results tell the seconds that went into it, those before
 /// an interruption included, and the process's highest memory.
 void compute_stage(const StageTask& task, StageWork& work);
+
+/// An exception of a library as an Error(run), with advice where memory was short.
+Error as_error(const std::exception& exception);
+
+/// Warnings about metrics in a stage's results that have no finite mean, with the reason.
+std::vector<std::string> metrics_not_finite(const nlohmann::json& results);
 
 /// The results of a finished stage in this folder of the store.
 nlohmann::json read_stage_results(const std::filesystem::path& folder);

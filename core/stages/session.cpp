@@ -39,6 +39,7 @@ Session::Session(const StageContext& context, std::filesystem::path folder, std:
 Session::~Session() = default;
 
 void Session::keep(const std::string& name, torch::nn::Module& module) {
+  modules_.push_back({name, &module, {}});
   parts_.push_back({name, [&module] { return module_state(module); },
                     [&module, name](const NamedTensors& state) {
                       load_module_state(module, state, "checkpoint of " + name);
@@ -67,6 +68,9 @@ void Session::keep(const std::string& name, std::function<nlohmann::json()> save
 }
 
 int64_t Session::start() {
+  for (Module& one : modules_) {
+    one.exempt = buffers_not_finite(*one.module);
+  }
   int64_t first = 0;
   uint64_t event_position = 0;
   if (const auto checkpoint = load_checkpoint(folder_)) {
@@ -92,7 +96,21 @@ int64_t Session::start() {
   return first;
 }
 
+void Session::require_finite_weights(int64_t steps_done) const {
+  for (const Module& one : modules_) {
+    const std::string found = first_not_finite(*one.module, one.exempt);
+    if (!found.empty()) {
+      fail_run(
+          "{}: training diverged: after step {} of {} the weights of the {} are not finite: {}. "
+          "Try "
+          "a smaller learning rate (optimizer.lr) or a longer warm-up",
+          label_, steps_done, steps_, one.name, found);
+    }
+  }
+}
+
 void Session::save_checkpoint(int64_t next_step) {
+  require_finite_weights(next_step);
   Checkpoint checkpoint;
   for (const Part& part : parts_) {
     for (const auto& [name, tensor] : part.save()) {
@@ -138,6 +156,7 @@ void Session::done(int64_t step, const Values& values, const nlohmann::json& eve
 }
 
 void Session::finish() {
+  require_finite_weights(steps_);
   if (progress_) {
     progress_->finish();
     progress_.reset();

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -60,7 +61,8 @@ class Session {
   void done(int64_t step, const Values& values, const nlohmann::json& event = {});
 
   /// The stage is through: ends the progress display. The checkpoint stays until the store
-  /// publishes the stage.
+  /// publishes the stage. Throws Error(run) if a module that is kept holds weights that are not
+  /// finite, as done() does before it writes a checkpoint: neither is of use to anybody.
   void finish();
 
  private:
@@ -75,13 +77,21 @@ class Session {
     std::function<void(const nlohmann::json&)> load;
   };
 
+  struct Module {
+    std::string name;
+    torch::nn::Module* module;
+    std::set<std::string> exempt;  ///< buffers that were not finite before the first step
+  };
+
   void save_checkpoint(int64_t next_step);
+  void require_finite_weights(int64_t steps_done) const;
 
   std::filesystem::path folder_;
   int64_t steps_;
   std::string label_;
   const RunSettings& settings_;
   std::vector<Part> parts_;
+  std::vector<Module> modules_;
   std::vector<Extra> extras_;
   std::unique_ptr<EventLog> events_;
   std::unique_ptr<Progress> progress_;

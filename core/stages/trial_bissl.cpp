@@ -1,4 +1,5 @@
 #include "bissl/error.h"
+#include "models/attribution.h"
 #include "models/gradients.h"
 #include "models/module_state.h"
 #include "stages/bissl_parts.h"
@@ -108,9 +109,12 @@ void BisslTrial::try_upper() {
     const NamedTensors parameters = upper_parameters(*parts_->upper_backbone, *parts_->downstream);
     const at::Tensor features =
         parts_->upper_backbone->forward(batch.views[0].to(context().settings.device));
-    const at::Tensor loss = parts_->downstream->loss(parts_->downstream->forward(features),
-                                                     batch.targets.to(context().settings.device));
-    assign_gradients(parameters, gradients_of(loss, tensors_of(parameters)));
+    assign_gradients(parameters, in_gradient(*parts_->downstream, *parts_->upper_backbone, [&] {
+                       const at::Tensor loss =
+                           parts_->downstream->loss(parts_->downstream->forward(features),
+                                                    batch.targets.to(context().settings.device));
+                       return gradients_of(loss, tensors_of(parameters));
+                     }));
     parts_->upper_optimizer->step(0.0);
     if (parts_->warmup_optimizer) {
       parts_->warmup_optimizer->step(0.0);

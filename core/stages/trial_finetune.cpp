@@ -30,9 +30,9 @@ class FinetuneTrial : public StageTrial {
 
   void step() override {
     seconds_ = pass("batch", parts_.options.batch, [this] {
-      const at::Tensor loss =
-          finetune_loss(parts_, parts_.source->make(0), context().settings.device);
-      assign_gradients(parts_.parameters, gradients_of(loss, tensors_of(parts_.parameters)));
+      assign_gradients(
+          parts_.parameters,
+          finetune_gradient(parts_, parts_.source->make(0), context().settings.device).gradients);
       parts_.optimizer->step(0.0);
     });
   }

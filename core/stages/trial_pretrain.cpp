@@ -1,4 +1,5 @@
 #include "bilevel/lower_level.h"
+#include "models/attribution.h"
 #include "models/gradients.h"
 #include "models/module_state.h"
 #include "stages/networks.h"
@@ -34,8 +35,11 @@ class PretrainTrial : public StageTrial {
     seconds_ = pass("batch", parts_.options.batch, [this] {
       const at::Tensor views = parts_.source->make(0).views.to(context().settings.device);
       const NamedTensors parameters = lower_parameters(*parts_.backbone, *parts_.pretext);
-      assign_gradients(parameters, gradients_of(parts_.pretext->loss(*parts_.backbone, views),
-                                                tensors_of(parameters)));
+      assign_gradients(parameters, in_gradient(*parts_.pretext, *parts_.backbone, [&] {
+                         const at::Tensor loss = parts_.pretext->loss(*parts_.backbone, views);
+                         loss.item<double>();  // as the run reads it
+                         return gradients_of(loss, tensors_of(parameters));
+                       }));
       parts_.optimizer->step(0.0);
       parts_.pretext->after_step(*parts_.backbone);
     });

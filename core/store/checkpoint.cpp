@@ -4,11 +4,11 @@
 #include "bissl/hash.h"
 #include "store/posix_file.h"
 #include "store/safetensors.h"
+#include "text/json_text.h"
 
 #include <unistd.h>
 
 #include <cerrno>
-#include <cmath>
 #include <string>
 
 namespace bissl {
@@ -40,21 +40,9 @@ std::string checksum(const NamedTensors& tensors, const std::string& state) {
   return hasher.hex();
 }
 
-void check_finite(const nlohmann::json& value, const std::string& place) {
-  if (value.is_number_float() && !std::isfinite(value.get<double>())) {
-    fail_run("the checkpoint's state holds a number at {} that is not finite", place);
-  }
-  if (value.is_structured()) {
-    for (const auto& [name, item] : value.items()) {
-      check_finite(item, place + "/" + name);
-    }
-  }
-}
-
 std::string state_text(const nlohmann::json& state) {
-  check_finite(state, "");
   try {
-    return state.dump();
+    return finite_json(state).dump();
   } catch (const nlohmann::json::exception&) {
     fail_run("the checkpoint's state holds a text that is not valid UTF-8");
   }
@@ -84,6 +72,7 @@ Checkpoint checked(SafetensorsFile content) {
   if (checkpoint.state.is_discarded()) {
     fail_input("its state is not valid JSON");
   }
+  checkpoint.state = with_non_finite(std::move(checkpoint.state));
   checkpoint.tensors = std::move(content.tensors);
   return checkpoint;
 }

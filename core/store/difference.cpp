@@ -1,6 +1,7 @@
 #include "store/difference.h"
 
 #include "pipeline/diagnostics.h"
+#include "text/json_text.h"
 
 #include <algorithm>
 
@@ -66,8 +67,7 @@ std::string short_text(const nlohmann::json& value) {
   if (value.is_null()) {
     return "–";
   }
-  return value.is_string() ? value.get<std::string>()
-                           : value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return value.is_string() ? value.get<std::string>() : json_text(value);
 }
 
 }  // namespace bissl

@@ -4,6 +4,7 @@
 #include "pipeline/run_names.h"
 #include "store/atomic_file.h"
 #include "store/posix_file.h"
+#include "text/json_text.h"
 
 #include <unistd.h>
 #include <nlohmann/json.hpp>
@@ -81,9 +82,7 @@ void RunFolder::write_lock(std::string_view toml) const {
 }
 
 void RunFolder::write_results(const nlohmann::json& results) const {
-  write_file_atomically(
-      path_ / run_results_file,
-      results.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  write_file_atomically(path_ / run_results_file, json_text(results, 2) + "\n");
 }
 
 }  // namespace bissl

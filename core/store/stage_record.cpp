@@ -5,6 +5,7 @@
 #include "store/atomic_file.h"
 #include "store/checkpoint.h"
 #include "store/posix_file.h"
+#include "text/exception_text.h"
 
 #include <vector>
 
@@ -117,7 +118,7 @@ StageRecord read_stage_record(const fs::path& folder) {
   try {
     return record_from(nlohmann::json::parse(text));
   } catch (const nlohmann::json::exception& error) {
-    fail_input("it is not what this program writes ({})", error.what());
+    fail_input("it is not what this program writes ({})", exception_text(error));
   }
 }
 

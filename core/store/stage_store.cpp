@@ -5,6 +5,8 @@
 #include "store/checkpoint.h"
 #include "store/posix_file.h"
 #include "store/stage_record.h"
+#include "text/exception_text.h"
+#include "text/json_text.h"
 
 #include <unistd.h>
 
@@ -108,7 +110,7 @@ void StageWork::publish() {
     write_stage_record(folder_, {key_, description_, take_inventory(folder_)});
     finish_publishing(folder_, final_folder_);
   } catch (const fs::filesystem_error& error) {
-    fail_run("cannot put the finished stage into the store: {}", error.what());
+    fail_run("cannot put the finished stage into the store: {}", exception_text(error));
   }
   folder_ = final_folder_;
   finished_ = true;
@@ -152,7 +154,7 @@ void StageStore::check_format() {
     fail_input(
         "the store {} has the format version {}, and this program reads and writes {}. "
         "Choose another folder for the store, or use the program that made it",
-        root_.string(), json["format"].dump(), store_format);
+        root_.string(), json_text(json["format"]), store_format);
   }
 }
 
@@ -300,7 +302,7 @@ StageWork StageStore::begin_claimed(const std::string& key, const nlohmann::json
     try {
       remove_temporary_files(work.folder_);
     } catch (const fs::filesystem_error& error) {
-      fail_run("cannot clear the stage's folder: {}", error.what());
+      fail_run("cannot clear the stage's folder: {}", exception_text(error));
     }
     if (is_there(work.folder_ / stage_record_file)) {
       // A process was killed amid publish().
@@ -329,7 +331,7 @@ std::vector<StoreEntry> StageStore::entries() const {
       }
     }
   } catch (const fs::filesystem_error& error) {
-    fail_run("cannot list the store {}: {}", root_.string(), error.what());
+    fail_run("cannot list the store {}: {}", root_.string(), exception_text(error));
   }
   for (StoreEntry& entry : found) {
     if (entry.state == StoreEntry::State::stale && is_running(entry.key)) {
@@ -355,7 +357,7 @@ bool StageStore::remove(const StoreEntry& entry) {
   try {
     fs::remove_all(doomed);
   } catch (const fs::filesystem_error& error) {
-    fail_run("cannot remove {}: {}", doomed.string(), error.what());
+    fail_run("cannot remove {}: {}", doomed.string(), exception_text(error));
   }
   return true;
 }

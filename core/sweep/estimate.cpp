@@ -4,8 +4,10 @@
 #include "pipeline/metric_name.h"
 #include "plugins/spelling.h"
 #include "stages/check.h"
+#include "stages/data_findings.h"
 #include "stages/runner.h"
 #include "sweep/cell_messages.h"
+#include "text/json_text.h"
 
 #include <fmt/format.h>
 
@@ -34,7 +36,7 @@ std::string signature(const StageIdentity& identity, bool reals_matter) {
   if (!reals_matter) {
     strip_reals(json);
   }
-  return json.dump();
+  return json_text(json);
 }
 
 /// The cells that need each stage.
@@ -233,7 +235,8 @@ SweepEstimate Probe::run(int jobs) {
         errors.add(text, cells_[key]);
       }
       for (const std::string& text : tried.warnings) {
-        warnings.add("stage." + spelled_key(node.stage) + ": " + text, cells_[key]);
+        warnings.add(is_about_data(text) ? text : "stage." + spelled_key(node.stage) + ": " + text,
+                     cells_[key]);
       }
       of_all[key] = tried.seconds;
       if (!done) {

@@ -2,6 +2,7 @@
 
 #include "bissl/error.h"
 #include "pipeline/toml_parser.h"
+#include "text/exception_text.h"
 
 #include <fmt/format.h>
 
@@ -221,7 +222,7 @@ SweepPlan SweepPlan::from_json(const json& json) {
     require_whole(plan);
     return plan;
   } catch (const nlohmann::json::exception& error) {
-    fail_input("this is not a sweep's plan: {}", error.what());
+    fail_input("this is not a sweep's plan: {}", exception_text(error));
   }
 }
 

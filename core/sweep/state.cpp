@@ -7,6 +7,7 @@
 #include "store/checkpoint.h"
 #include "store/posix_file.h"
 #include "store/run_folder.h"
+#include "text/json_text.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -36,8 +37,7 @@ std::optional<nlohmann::json> read_json(const fs::path& file) {
 
 void write_json(const fs::path& file, const nlohmann::json& json) {
   make_folder(file.parent_path());
-  write_file_atomically(file,
-                        json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  write_file_atomically(file, json_text(json, 2) + "\n");
 }
 
 /// Changes whenever the stage gets further: the moment of its last checkpoint and of its last
@@ -364,22 +364,36 @@ std::chrono::nanoseconds pause_after(std::chrono::nanoseconds look) {
   return std::max<std::chrono::nanoseconds>(std::chrono::milliseconds(200), 10 * look);
 }
 
-std::optional<double> metric_of(const nlohmann::json& stages, const std::string& metric) {
+namespace {
+
+/// The summary of a metric "STAGE.DATA.METRIC"; null if there is none.
+nlohmann::json summary_of(const nlohmann::json& stages, const std::string& metric) {
   const std::optional<MetricName> name = parse_metric(metric);
   if (!name) {
+    return nullptr;
+  }
+  const nlohmann::json::json_pointer place =
+      nlohmann::json::json_pointer() / name->stage / "metrics" / name->data / name->metric;
+  return stages.contains(place) ? stages.at(place) : nlohmann::json(nullptr);
+}
+
+}  // namespace
+
+std::optional<double> metric_of(const nlohmann::json& stages, const std::string& metric) {
+  const nlohmann::json summary = summary_of(stages, metric);
+  if (!summary.is_object() || !summary.contains("mean") || !summary["mean"].is_number()) {
     return std::nullopt;
   }
-  try {
-    const auto value = stages.at(name->stage)
-                           .at("metrics")
-                           .at(name->data)
-                           .at(name->metric)
-                           .at("mean")
-                           .get<double>();
-    return std::isfinite(value) ? std::optional(value) : std::nullopt;
-  } catch (const nlohmann::json::exception&) {
-    return std::nullopt;
+  const auto value = summary["mean"].get<double>();
+  return std::isfinite(value) ? std::optional(value) : std::nullopt;
+}
+
+std::string reason_of(const nlohmann::json& stages, const std::string& metric) {
+  const nlohmann::json summary = summary_of(stages, metric);
+  if (!summary.is_object() || !summary.contains(not_finite_key)) {
+    return "";
   }
+  return summary[not_finite_key].value("mean", "");
 }
 
 }  // namespace bissl

@@ -120,4 +120,7 @@ std::chrono::nanoseconds pause_after(std::chrono::nanoseconds look);
 /// The metric "stage.data.name" of a run's results, or of one unit's; none if it is not there.
 std::optional<double> metric_of(const nlohmann::json& stages, const std::string& metric);
 
+/// Why a metric has no finite mean; empty if it has one, or is not there at all.
+std::string reason_of(const nlohmann::json& stages, const std::string& metric);
+
 }  // namespace bissl

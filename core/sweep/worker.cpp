@@ -3,6 +3,7 @@
 #include "bissl/error.h"
 #include "stages/runner.h"
 #include "telemetry/interrupt.h"
+#include "text/exception_text.h"
 
 #include <fmt/format.h>
 
@@ -126,14 +127,17 @@ void Worker::compute(const PlanNode& node, const StageTask& task, StageWork& wor
   try {
     compute_stage(task, work);
     say(fmt::format("{} of {}: done", node.stage, cell_of(node)));
+    for (const std::string& text : metrics_not_finite(read_stage_results(work.folder()))) {
+      say(fmt::format("warning: {} of {}: {}", node.stage, cell_of(node), text));
+    }
     state_.end_attempt(node.key);
   } catch (const Interrupted&) {
     state_.end_attempt(node.key);
     throw;
   } catch (const Error& error) {
-    fail(node, error.what(), error.kind() == ErrorKind::input);
+    fail(node, exception_text(error), error.kind() == ErrorKind::input);
   } catch (const std::exception& exception) {
-    fail(node, exception.what(), false);
+    fail(node, exception_text(exception), false);
   }
 }
 

@@ -1,6 +1,7 @@
 #include "telemetry/events.h"
 
 #include "bissl/error.h"
+#include "text/json_text.h"
 
 #include <nlohmann/json.hpp>
 
@@ -9,27 +10,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cmath>
 #include <utility>
 
 namespace bissl {
-namespace {
-
-void name_non_finite(nlohmann::json& value) {
-  if (value.is_number_float()) {
-    const double number = value.get<double>();
-    if (!std::isfinite(number)) {
-      value = std::isnan(number) ? "nan" : number > 0 ? "inf" : "-inf";
-    }
-  } else if (value.is_structured()) {
-    for (nlohmann::json& item : value) {
-      name_non_finite(item);
-    }
-  }
-}
-
-}  // namespace
-
 EventLog::EventLog(std::filesystem::path file, uint64_t position) : file_(std::move(file)) {
   open_ = FileDescriptor(::open(file_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
   if (!open_.valid()) {
@@ -51,10 +34,7 @@ void EventLog::write(const nlohmann::json& event) {
   if (!event.is_object()) {
     fail_run("an event for {} is {}, not an object", file_.string(), event.type_name());
   }
-  nlohmann::json copy = event;
-  name_non_finite(copy);
-  const std::string line =
-      copy.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  const std::string line = json_text(event) + "\n";
   try {
     write_all(open_, line.data(), line.size(), file_);
   } catch (const Error&) {

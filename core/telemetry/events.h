@@ -12,7 +12,7 @@ namespace bissl {
 /// The measurements of a stage, one JSON object a line (`events.jsonl`). Lines go straight to the
 /// system, so another process can follow the file, and a killed one loses none.
 ///
-/// Numbers that are not finite, which JSON lacks, become the texts "nan", "inf" and "-inf"; bytes
+/// Numbers that are not finite, which JSON lacks, become null and are named in "not_finite"; bytes
 /// that are not UTF-8 become U+FFFD.
 class EventLog {
  public:

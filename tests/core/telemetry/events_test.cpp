@@ -59,14 +59,16 @@ TEST_F(Events, ShorterFileIsContinuedOnANewLine) {
   EXPECT_EQ(log.position(), read_file(file_).size());
 }
 
-TEST_F(Events, NumbersThatJsonLacksAreTexts) {
+TEST_F(Events, NumbersThatJsonLacksAreNamedBesideTheirNull) {
   const double infinity = std::numeric_limits<double>::infinity();
   EventLog log(file_);
   log.write({{"a", std::numeric_limits<double>::quiet_NaN()},
              {"b", {infinity, -infinity, 1.5}},
              {"c", {{"d", infinity}}}});
-  EXPECT_EQ(read_file(file_), R"({"a":"nan","b":["inf","-inf",1.5],"c":{"d":"inf"}})"
-                              "\n");
+  EXPECT_EQ(read_file(file_),
+            R"({"a":null,"b":[null,null,1.5],"c":{"d":null,"not_finite":{"d":"inf"}},)"
+            R"("not_finite":{"a":"nan","b/0":"inf","b/1":"-inf"}})"
+            "\n");
   log.write({{"a", "\xFF"}});
   EXPECT_TRUE(read_file(file_).ends_with("{\"a\":\"\xEF\xBF\xBD\"}\n"));
 }

@@ -1,0 +1,88 @@
+#include "data/content.h"
+
+#include "bissl/hash.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <iterator>
+#include <numeric>
+#include <string_view>
+
+namespace bissl {
+namespace {
+
+bool is_one_value(const Image& image) {
+  // Every byte equals the one a pixel further on.
+  const int64_t bytes = image.shape.elements();
+  const int64_t pixel = image.shape.channels;
+  return bytes > pixel &&
+         std::memcmp(image.pixels, image.pixels + pixel, static_cast<size_t>(bytes - pixel)) == 0;
+}
+
+uint64_t hash_of(const Image& image) {
+  const auto shape = static_cast<uint64_t>(image.shape.channels) << 62 ^
+                     static_cast<uint64_t>(image.shape.height) << 31 ^
+                     static_cast<uint64_t>(image.shape.width);
+  return hash64(
+      {reinterpret_cast<const char*>(image.pixels), static_cast<size_t>(image.shape.elements())},
+      shape);
+}
+
+/// A step through 0 … size − 1 that reaches each place once and spreads the first few evenly.
+int64_t stride_for(int64_t size) {
+  auto stride = std::max<int64_t>(1, static_cast<int64_t>(0.618034 * static_cast<double>(size)));
+  while (std::gcd(stride, size) != 1) {
+    ++stride;
+  }
+  return stride;
+}
+
+}  // namespace
+
+DataContent content_of(const DataView& data, const ContentLimits& limits) {
+  const auto begin = std::chrono::steady_clock::now();
+  const auto late = [&] {
+    const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - begin;
+    return passed.count() > limits.seconds;
+  };
+  DataContent content;
+  content.samples = data.size();
+  const int64_t most = std::min(limits.samples, content.samples);
+  content.hashes.reserve(static_cast<size_t>(most));
+  const int64_t stride = stride_for(content.samples);
+  constexpr int64_t between_looks_at_the_clock = 64;
+  int64_t index = 0;
+  for (int64_t i = 0; i < most; ++i) {
+    if (i % between_looks_at_the_clock == between_looks_at_the_clock - 1 && late()) {
+      break;
+    }
+    const Sample sample = data.get(index);
+    content.one_value += is_one_value(sample.image) ? 1 : 0;
+    content.hashes.push_back(hash_of(sample.image));
+    ++content.looked_at;
+    index = (index + stride) % content.samples;
+  }
+  std::sort(content.hashes.begin(), content.hashes.end());
+  content.hashes.erase(std::unique(content.hashes.begin(), content.hashes.end()),
+                       content.hashes.end());
+  content.distinct = static_cast<int64_t>(content.hashes.size());
+  return content;
+}
+
+int64_t shared_images(const DataContent& left, const DataContent& right) {
+  std::vector<uint64_t> shared;
+  std::set_intersection(left.hashes.begin(), left.hashes.end(), right.hashes.begin(),
+                        right.hashes.end(), std::back_inserter(shared));
+  return static_cast<int64_t>(shared.size());
+}
+
+std::vector<int64_t> samples_by_class(const DataView& data) {
+  std::vector<int64_t> counts(data.class_names().size());
+  for (int64_t i = 0; data.labelled() && i < data.size(); ++i) {
+    ++counts[data.label(i)];
+  }
+  return counts;
+}
+
+}  // namespace bissl

@@ -1,0 +1,154 @@
+#include "stages/data_findings.h"
+
+#include "stages/runner.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <set>
+
+namespace bissl {
+namespace {
+
+/// The text at a dotted key of a stage's table ("evaluate.data"); empty if it is not set.
+std::string text_at(const Table& table, const std::string& key) {
+  const size_t dot = key.find('.');
+  if (dot != std::string::npos) {
+    const std::string below = key.substr(0, dot);
+    return table.has_table(below) ? text_at(table.table(below), key.substr(dot + 1)) : "";
+  }
+  const auto found = table.values.find(key);
+  return found != table.values.end() && type_of(found->second) == ValueType::text
+             ? std::get<std::string>(found->second)
+             : "";
+}
+
+/// The sources whose labels a stage uses.
+std::set<std::string> labelled_names(const Stage& stage) {
+  std::set<std::string> names;
+  for (const char* key : {"upper.data", "evaluate.data"}) {
+    names.insert(text_at(stage.table, key));
+  }
+  if (stage.kind == "finetune") {
+    names.insert(text_at(stage.table, "data"));
+  }
+  names.erase("");
+  return names;
+}
+
+/// The sources that a stage and those before it train on.
+std::set<std::string> trained_on(const Pipeline& pipeline, const Stage& stage) {
+  std::set<std::string> names;
+  for (const Stage* at = &stage; at != nullptr;
+       at = at->from.empty() ? nullptr : &pipeline.stage(at->from)) {
+    for (const char* key : {"data", "lower.data", "upper.data"}) {
+      names.insert(text_at(at->table, key));
+    }
+  }
+  names.erase("");
+  return names;
+}
+
+/// "“2”, “5” and 3 more"
+std::string some_of(const std::vector<std::string>& names) {
+  constexpr size_t most = 5;
+  const size_t shown = std::min(most, names.size());
+  const std::vector<std::string> first(names.begin(), names.begin() + static_cast<long>(shown));
+  const std::string text = fmt::format("\"{}\"", fmt::join(first, "\", \""));
+  return shown < names.size() ? fmt::format("{} and {} more", text, names.size() - shown) : text;
+}
+
+std::string extent(const DataContent& content) {
+  return content.complete() ? fmt::format("{} images", content.samples)
+                            : fmt::format("{} images that were looked at (of {})",
+                                          content.looked_at, content.samples);
+}
+
+void add_class_findings(const std::string& name, const DataView& view,
+                        std::vector<std::string>& found) {
+  const std::vector<int64_t> counts = samples_by_class(view);
+  std::vector<std::string> emptied;
+  std::vector<std::string> never;
+  size_t present = 0;
+  for (size_t label = 0; label < counts.size(); ++label) {
+    if (counts[label] > 0) {
+      present = label;
+    } else if (view.available()[label] > 0) {
+      emptied.push_back(view.class_names()[label]);
+    } else {
+      never.push_back(view.class_names()[label]);
+    }
+  }
+  if (emptied.size() + never.size() + 1 == counts.size()) {
+    found.push_back(fmt::format(
+        "data.{}: one class only: all {} samples are of class \"{}\" ({} classes are declared), so "
+        "a constant answer is always right and accuracies mean nothing",
+        name, view.size(), view.class_names()[present], counts.size()));
+  }
+  if (!emptied.empty()) {
+    found.push_back(fmt::format(
+        "data.{}: {} of {} classes have no samples left: {}. The data has some; limit, per_class "
+        "or skip_per_class left them out",
+        name, emptied.size(), counts.size(), some_of(emptied)));
+  }
+  if (!never.empty()) {
+    found.push_back(fmt::format("data.{}: {} of {} classes have no samples in the data: {}", name,
+                                never.size(), counts.size(), some_of(never)));
+  }
+}
+
+void add_image_findings(const std::string& name, const DataContent& content,
+                        std::vector<std::string>& found) {
+  if (content.distinct == 1 && content.looked_at > 1) {
+    found.push_back(
+        fmt::format("data.{}: all of the {} are the same image", name, extent(content)));
+  }
+  if (content.one_value > 0) {
+    found.push_back(fmt::format(
+        "data.{}: {} of the {} are of one value (all their pixels are equal), so they show nothing",
+        name, content.one_value, extent(content)));
+  }
+}
+
+void add_duplicates(const std::string& trained, const std::string& scored, DataCatalog& data,
+                    std::vector<std::string>& found) {
+  const auto train = data.content(trained);
+  const auto test = data.content(scored);
+  const int64_t shared = shared_images(*test, *train);
+  if (shared > 0) {
+    found.push_back(fmt::format(
+        "data.{}, which is scored on, shares images with data.{}, which is trained on: {} of the "
+        "{} different images among {} of the one are among the {} of the other. The scores are too "
+        "good for new data",
+        scored, trained, shared, test->distinct, extent(*test), extent(*train)));
+  }
+}
+
+}  // namespace
+
+bool is_about_data(const std::string& warning) { return warning.starts_with("data."); }
+
+std::vector<std::string> data_findings(const Pipeline& pipeline, const Stage& stage,
+                                       DataCatalog& data) {
+  std::vector<std::string> found;
+  for (const std::string& name : labelled_names(stage)) {
+    const auto view = data.open(name);
+    if (view->labelled()) {
+      add_class_findings(name, *view, found);
+    }
+  }
+  const std::vector<std::string> names = data_names(stage);
+  for (const std::string& name : std::set<std::string>(names.begin(), names.end())) {
+    add_image_findings(name, *data.content(name), found);
+  }
+  const std::string scored = text_at(stage.table, "evaluate.data");
+  if (!scored.empty()) {
+    for (const std::string& trained : trained_on(pipeline, stage)) {
+      add_duplicates(trained, scored, data, found);
+    }
+  }
+  return found;
+}
+
+}  // namespace bissl

@@ -1,0 +1,21 @@
+#pragma once
+
+#include "data/catalog.h"
+#include "pipeline/pipeline.h"
+
+#include <string>
+#include <vector>
+
+namespace bissl {
+
+/// Warnings about the data that a stage names, and about what it and its ancestors share with the
+/// data that it is scored on: classes without samples or one class only where labels are used,
+/// images of one value, images that are all the same, test images that are trained on. Each names
+/// its source and has counts. Opens the data; what was read of a source is kept in the catalog.
+std::vector<std::string> data_findings(const Pipeline& pipeline, const Stage& stage,
+                                       DataCatalog& data);
+
+/// Whether a warning is one of these: it begins with the source, whatever the stage.
+bool is_about_data(const std::string& warning);
+
+}  // namespace bissl

@@ -1,0 +1,46 @@
+#pragma once
+
+#include "bissl/image.h"
+#include "stages/options.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace bissl {
+
+/// The batches that a key of the pipeline makes.
+struct BatchMemory {
+  std::string key;    ///< in the stage's table: "lower.batch"
+  int64_t batch = 1;  ///< samples in a batch
+  int64_t views = 1;
+  ImageShape view;
+  int64_t held = 1;  ///< how many batches are in memory at once
+  /// The key's value where it is another one than `batch`.
+  std::optional<int64_t> value{};
+};
+
+/// Bytes of these batches, as float32; a double, so that no product overflows.
+double bytes_of(const BatchMemory& batches);
+
+/// Throws Error(input), which names key, value, bytes needed and bytes there, if the batches cannot
+/// be held by any means. To be called before one is made.
+void refuse_beyond_memory(const BatchMemory& batches);
+
+/// The batches of a bissl stage.
+struct BisslMemory {
+  LowerOptions lower;
+  UpperOptions upper;
+  int64_t views = 1;  ///< of the pretext task
+  ImageShape lower_view;
+  ImageShape upper_view;
+  int loader_threads = 1;
+};
+
+/// The same for each of them, those that are kept for the Hessian products of a round included.
+void refuse_beyond_memory(const BisslMemory& memory);
+
+/// Batches that a Prefetcher with so many threads holds, with the one in use; at most `batches`.
+int64_t batches_held(int loader_threads, int64_t batches);
+
+}  // namespace bissl

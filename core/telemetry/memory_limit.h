@@ -1,0 +1,17 @@
+#pragma once
+
+#include <string>
+
+namespace bissl {
+
+/// How much memory this process can have at most, whatever else runs.
+struct MemoryLimit {
+  double bytes = 0;   ///< infinite if nothing is known
+  std::string cause;  ///< "physical memory and swap space", …
+};
+
+/// The least of physical memory with swap space, what is left of the address space (ulimit -v) and
+/// the limit of the control group.
+MemoryLimit memory_limit();
+
+}  // namespace bissl

@@ -1,0 +1,267 @@
+// What users read when libraries fail below the program: places and advice instead of stack frames,
+// codes and dumps; and what becomes of numbers that are not finite.
+
+#include "program.h"
+#include "support/paths.h"
+#include "support/temporary_folder.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+namespace bissl::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+void expect_no_dump(const std::string& text) {
+  for (const char* dump : {"frame #", "Exception raised from", "json.exception", "enforce fail",
+                           "Allocator", "std::bad_alloc"}) {
+    EXPECT_EQ(text.find(dump), std::string::npos) << text;
+  }
+}
+
+class MessagesTest : public testing::Test {
+ protected:
+  MessagesTest() {
+    fs::create_directory(plugins_);
+    fs::copy(fs::path(fixture_plugin_folder) / "throws_in_run.so", plugins_);
+  }
+
+  /// Two stages of the fixture's components; `pretext` and `downstream` are their methods.
+  void write(const std::string& pretext, const std::string& downstream) const {
+    const std::string augment = "augment = { use = \"throwing-augmentation\" }\n";
+    const std::string optimizer = "optimizer = { use = \"throwing-optimizer\" }\n";
+    write_file(file_,
+               "name = \"m\"\n[data.images]\nuse = \"throwing-dataset\"\n"
+               "[model.backbone]\nuse = \"throwing-backbone\"\n"
+               "[stage.pre]\nkind = \"pretrain\"\ndata = \"images\"\nbatch = 4\nsteps = 2\n" +
+                   augment + optimizer + "pretext = { use = \"throwing-pretext\", method = \"" +
+                   pretext +
+                   "\" }\n"
+                   "[stage.ft]\nkind = \"finetune\"\nfrom = \"pre\"\ndata = \"images\"\n"
+                   "batch = 4\nsteps = 2\nrepeats = 2\n" +
+                   augment + optimizer +
+                   "downstream = { use = \"throwing-downstream\", method = \"" + downstream +
+                   "\" }\n"
+                   "evaluate = { data = \"images\", augment = { use = "
+                   "\"throwing-augmentation\" } }\n");
+  }
+
+  Outcome call(const std::string& name, const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> arguments = {
+        "--plugin-path", plugins_.string(), name,        file_.string(),
+        "--out",         out_.string(),     "--threads", "1"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_bissl(arguments);
+  }
+
+  TemporaryFolder folder_;
+  fs::path plugins_ = folder_.path() / "plugins";
+  fs::path file_ = folder_.path() / "m.toml";
+  fs::path out_ = folder_.path() / "runs";
+};
+
+struct Broken {
+  std::string pretext;
+  std::string downstream;
+  std::string stage;
+  std::string component;
+  std::string says;
+};
+
+class BrokenGradient : public MessagesTest, public testing::WithParamInterface<Broken> {};
+
+TEST_P(BrokenGradient, NamesStageComponentsPlaceAndAdvice) {
+  const Broken& broken = GetParam();
+  write(broken.pretext, broken.downstream);
+  for (const char* command : {"run", "check"}) {
+    const Outcome outcome = call(command);
+    if (std::string(command) == "check" && outcome.code == 0) {
+      continue;  // shows after the first step only
+    }
+    EXPECT_NE(outcome.code, 0);
+    expect_no_dump(outcome.err);
+    EXPECT_NE(outcome.err.find("stage." + broken.stage), std::string::npos) << outcome.err;
+    EXPECT_NE(outcome.err.find(broken.component), std::string::npos) << outcome.err;
+    EXPECT_NE(outcome.err.find("used at " + file_.string() + ":"), std::string::npos)
+        << outcome.err;
+    EXPECT_NE(outcome.err.find(broken.says), std::string::npos) << outcome.err;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Each, BrokenGradient,
+    testing::Values(Broken{"loss switches off", "none", "pre",
+                           "with backbone throwing-backbone (library ",
+                           "in the gradient of the loss: "},
+                    Broken{"loss in place", "none", "pre", "pretext throwing-pretext (library ",
+                           "work on a clone() of it"},
+                    Broken{"loss of two", "none", "pre", "pretext throwing-pretext (library ",
+                           "in the gradient of the loss: "},
+                    Broken{"loss kept", "none", "pre", "pretext throwing-pretext (library ",
+                           "build its graph anew"},
+                    Broken{"none", "loss cut", "ft", "downstream throwing-downstream (library ",
+                           "requires_grad_(false)"},
+                    Broken{"loss frames", "none", "pre", "pretext throwing-pretext (library ",
+                           "in loss: no more: The size of tensor a (2)"},
+                    Broken{"loss json", "none", "pre", "pretext throwing-pretext (library ",
+                           "in loss: parse error at line 1"},
+                    Broken{"loss memory", "none", "pre", "pretext throwing-pretext (library ",
+                           "not enough memory: 144 PB"},
+                    Broken{"none", "forward frames", "ft",
+                           "downstream throwing-downstream (library ",
+                           "in forward: no more: The size"}));
+
+TEST_F(MessagesTest, MetricsThatAreNotFiniteAreNullWithTheReasonBesideThem) {
+  write("none", "metrics not finite");
+  const Outcome outcome = call("run", {"--json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("warning: stage.ft: the loss on data.images is not finite (nan in run "
+                             "0, nan in run 1)"),
+            std::string::npos)
+      << outcome.err;
+  for (const std::string& text : {outcome.out, read_file(out_ / "m/results.json")}) {
+    const auto stage = nlohmann::json::parse(text)["stages"]["ft"];
+    const auto& metrics = stage["metrics"]["images"];
+    EXPECT_TRUE(metrics["loss"]["mean"].is_null());
+    EXPECT_EQ(metrics["loss"]["not_finite"]["mean"], "nan in run 0, nan in run 1");
+    EXPECT_EQ(metrics["up"]["not_finite"]["mean"], "inf in run 0, inf in run 1");
+    EXPECT_EQ(metrics["top1"]["mean"], 0.5);
+    EXPECT_FALSE(metrics.contains("not_finite"));
+    EXPECT_TRUE(stage["runs"][1]["down"].is_null());
+    EXPECT_EQ(stage["runs"][1]["not_finite"]["down"], "-inf");
+  }
+  const Outcome table = call("run");
+  EXPECT_EQ(table.code, 0) << table.err;
+  EXPECT_NE(table.out.find("not finite"), std::string::npos) << table.out;
+  EXPECT_NE(table.out.find("0.5000"), std::string::npos) << table.out;
+
+  const std::string run = (out_ / "m").string();
+  const Outcome report = run_bissl({"report", run, "--json", "--to", (out_ / "r").string()});
+  ASSERT_EQ(report.code, 0) << report.err;
+  EXPECT_NE(report.out.find("images.loss is not finite: nan"), std::string::npos) << report.out;
+  const Outcome diff = run_bissl({"diff", run, run, "--json"});
+  ASSERT_EQ(diff.code, 0) << diff.err;
+  for (const auto& one : nlohmann::json::parse(diff.out)["results"]) {
+    if (one["key"] == "ft.images.up") {
+      EXPECT_TRUE(one["left"].is_null());
+      EXPECT_EQ(one["not_finite"]["left"], "inf in run 0, inf in run 1");
+    }
+  }
+  const Outcome words = run_bissl({"diff", run, run});
+  EXPECT_NE(words.out.find("not finite"), std::string::npos) << words.out;
+}
+
+TEST_F(MessagesTest, BytesThatAreNoTextSurvive) {
+  write("loss bytes", "none");
+  const Outcome check = call("check", {"--json"});
+  EXPECT_EQ(check.code, 2) << check.err;
+  EXPECT_NE(nlohmann::json::parse(check.out)["stages"][0]["errors"][0].get<std::string>().find(
+                "no more \xEF\xBF\xBD"),
+            std::string::npos)
+      << check.out;
+  expect_no_dump(check.err);
+  write("none", "none");
+  const fs::path folder = folder_.path() / "r\xFFs";
+  const Outcome run = run_bissl({"--plugin-path", plugins_.string(), "run", file_.string(), "--out",
+                                 folder.string(), "--threads", "1", "--json"});
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_TRUE(fs::exists(folder / "m/results.json"));
+  EXPECT_FALSE(nlohmann::json::parse(run.out)["folder"].get<std::string>().empty());
+  const Outcome list = run_bissl({"store", "list", "--out", folder.string(), "--json"});
+  EXPECT_EQ(list.code, 0) << list.err;
+  EXPECT_EQ(nlohmann::json::parse(list.out)["entries"].size(), 2U);
+}
+
+/// A pipeline of the program's own components.
+class LimitsTest : public testing::Test {
+ protected:
+  LimitsTest() { write_file(file_, small_pipeline()); }
+  Outcome call(const std::string& name, const std::vector<std::string>& more) const {
+    std::vector<std::string> arguments = {name,          file_.string(), "--out",
+                                          out_.string(), "--threads",    "1"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_bissl(arguments);
+  }
+  TemporaryFolder folder_;
+  fs::path file_ = folder_.path() / "small.toml";
+  fs::path out_ = folder_.path() / "runs";
+};
+
+TEST_F(LimitsTest, BatchesBeyondAllMemoryAreRefusedBeforeTheyAreTried) {
+  for (const auto& [key, value] : std::vector<std::pair<std::string, std::string>>{
+           {"stage.pretrain.batch", "4000000000000"},
+           {"stage.pretrain.batch", "9223372036854775807"},
+           {"stage.finetune.batch", "9000000000000"},
+           {"stage.bissl.lower.batch", "1000000000000000"},
+           {"stage.bissl.lower.hessian_batch", "4000000000000"},
+           {"stage.bissl.lower.hessian_batches", "1000000000000"},
+           {"stage.bissl.upper.batch", "4000000000000"}}) {
+    for (const char* command : {"check", "run"}) {
+      const Outcome outcome = call(command, {"--set", key + "=" + value});
+      EXPECT_EQ(outcome.code, 2) << outcome.err;
+      // "stage.pretrain (small.toml:1:1): batch = 7: …"
+      const size_t dot = key.find('.', 6);
+      EXPECT_NE(outcome.err.find(key.substr(0, dot) + " ("), std::string::npos) << outcome.err;
+      EXPECT_NE(outcome.err.find("): " + key.substr(dot + 1) + " = " + value + ": "),
+                std::string::npos)
+          << outcome.err;
+      EXPECT_NE(outcome.err.find("and there are "), std::string::npos) << outcome.err;
+      expect_no_dump(outcome.err);
+    }
+  }
+  // Scoring makes no batch larger than the data.
+  const Outcome scored =
+      call("run", {"--set", "stage.finetune.evaluate.batch=9223372036854775807"});
+  EXPECT_EQ(scored.code, 0) << scored.err;
+}
+
+TEST_F(LimitsTest, DevicesThatAreNotThereAreNamedBeforeTheDataIsRead) {
+  write_file(file_, "this is no pipeline");  // would be told first if it were read first
+  for (const char* device : {"cuda:977", "banana", "mps", "meta", "xla", "cpu:7", "cuda:x", ""}) {
+    for (const char* command : {"run", "check", "sweep"}) {
+      const Outcome outcome = call(command, {"--device", device});
+      EXPECT_EQ(outcome.code, 2) << outcome.err;
+      EXPECT_NE(outcome.err.find(std::string("--device ") + device + ": "), std::string::npos)
+          << outcome.err;
+      EXPECT_NE(outcome.err.find("available here: cpu"), std::string::npos) << outcome.err;
+      expect_no_dump(outcome.err);
+    }
+  }
+}
+
+TEST_F(LimitsTest, TheStageWhoseWeightsBrokeIsNamedAndNothingIsPublished) {
+  for (const auto& [stage, settings] :
+       std::vector<std::pair<std::string, std::vector<std::string>>>{
+           {"pretrain", {"stage.pretrain.steps=1", "stage.pretrain.optimizer.lr=1e300"}},
+           {"finetune", {"stage.finetune.steps=1", "stage.finetune.optimizer.lr=1e300"}},
+           {"bissl",
+            {"stage.bissl.upper.optimizer.lr=1e300", "stage.bissl.rounds=1",
+             "stage.bissl.upper.steps=1"}}}) {
+    std::vector<std::string> more;
+    for (const std::string& setting : settings) {
+      more.insert(more.end(), {"--set", setting});
+    }
+    const Outcome outcome = call("run", more);
+    EXPECT_EQ(outcome.code, 1) << outcome.err;
+    EXPECT_NE(outcome.err.find("error: stage." + stage + " ("), std::string::npos) << outcome.err;
+    EXPECT_NE(outcome.err.find("the weights of the"), std::string::npos) << outcome.err;
+    EXPECT_NE(outcome.err.find("numbers are not finite)"), std::string::npos) << outcome.err;
+    EXPECT_NE(outcome.err.find("Try a smaller learning rate"), std::string::npos) << outcome.err;
+    EXPECT_FALSE(fs::exists(out_ / "small" / stage / "stage.json"));
+  }
+}
+
+TEST_F(LimitsTest, ATestLossThatOverflowsEndsWithAResult) {
+  const Outcome outcome =
+      call("run", {"--set", "stage.finetune.steps=1", "--set", "stage.finetune.optimizer.lr=1e30"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("warning: stage.finetune: the loss on data.test is not finite"),
+            std::string::npos)
+      << outcome.err;
+}
+
+}  // namespace
+}  // namespace bissl::test
