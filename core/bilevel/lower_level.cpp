@@ -1,6 +1,6 @@
 #include "bilevel/lower_level.h"
 
-#include "bissl/error.h"
+#include "bilevel/diverged.h"
 #include "models/attribution.h"
 #include "models/gradients.h"
 #include "models/module_state.h"
@@ -56,10 +56,10 @@ PretextStep LowerLevel::step(const at::Tensor& views, double rate) {
   }
   result.gradient_norm = clip_norm(gradients, max_grad_norm_);
   if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm)) {
-    fail_run(
-        "the pretext training diverged: loss {}, gradient norm {}. Try a smaller learning rate or "
-        "a longer warm-up",
-        result.loss, result.gradient_norm);
+    throw Diverged(
+        fmt::format("the pretext training diverged: loss {}, gradient norm {}. Try a smaller "
+                    "learning rate or a longer warm-up",
+                    result.loss, result.gradient_norm));
   }
   if (observer_) {
     const bool clipped = max_grad_norm_ > 0 && result.gradient_norm > max_grad_norm_;

@@ -1,6 +1,6 @@
 #include "bilevel/upper_level.h"
 
-#include "bissl/error.h"
+#include "bilevel/diverged.h"
 #include "models/attribution.h"
 #include "models/evaluation_guard.h"
 #include "models/gradients.h"
@@ -115,10 +115,10 @@ UpperStep UpperLevel::step(const at::Tensor& images, const at::Tensor& targets, 
   UpperStep report = gradient.report;
   report.gradient_norm = clip_norm(all, max_grad_norm_);
   if (!std::isfinite(report.loss) || !std::isfinite(report.gradient_norm)) {
-    fail_run(
-        "the upper level diverged: loss {}, gradient norm {} (solve: {}). Try a smaller upper "
-        "learning rate or more damping",
-        report.loss, report.gradient_norm, to_string(report.status));
+    throw Diverged(
+        fmt::format("the upper level diverged: loss {}, gradient norm {} (solve: {}). Try a "
+                    "smaller upper learning rate or more damping",
+                    report.loss, report.gradient_norm, to_string(report.status)));
   }
   assign_gradients(upper_parameters(models_.upper, models_.downstream), all);
   optimizer_.step(rate);

@@ -1,6 +1,6 @@
 #include "cli/sweep_text.h"
 
-#include "store/posix_file.h"
+#include "store/json_file.h"
 #include "telemetry/progress.h"
 #include "telemetry/table.h"
 #include "text/json_text.h"
@@ -95,7 +95,7 @@ nlohmann::json results_of(SweepState& state, const PlanCell& cell) {
     return nlohmann::json::object();
   }
   constexpr uint64_t limit = 1 << 26;
-  return nlohmann::json::parse(read_whole(file, limit)).at("stages");
+  return read_json_file(file, limit).value("stages", nlohmann::json::object());
 }
 
 std::string axes_text(const SweepPlan& plan) {

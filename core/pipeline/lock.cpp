@@ -208,7 +208,9 @@ std::string to_lock_toml(const Pipeline& pipeline,
   if (!pipeline.plugin_folders.empty()) {
     std::vector<std::string> folders;
     for (const auto& folder : pipeline.plugin_folders) {
-      folders.push_back(folder.string());
+      if (is_utf8(folder.string())) {  // TOML can hold no other
+        folders.push_back(folder.string());
+      }
     }
     writer.header("plugins");
     writer.line("path", folders);

@@ -1,3 +1,4 @@
+#include "bilevel/diverged.h"
 #include "bissl/error.h"
 #include "data/prefetcher.h"
 #include "models/attribution.h"
@@ -72,8 +73,9 @@ void BisslStage::run_warmup(Session& session, int64_t& step) {
       return gradients_of(loss, tensors_of(parameters));
     });
     if (!std::isfinite(value)) {
-      fail_run("the warm-up diverged in step {}: loss {}. Try a smaller learning rate", step + 1,
-               value);
+      session.diverged(
+          step, Diverged(fmt::format("the warm-up diverged: loss {}. Try a smaller learning rate",
+                                     value)));
     }
     assign_gradients(parameters, gradients);
     parts_.warmup_optimizer->step(parts_.warmup_schedule->rate(step));
@@ -87,7 +89,8 @@ void BisslStage::lower_step(Session& session, int64_t step, int64_t round, int64
   const int64_t number = round * parts_.lower_options.steps + within;
   const double rate = parts_.lower_schedule->rate(number);
   const at::Tensor views = lower_batches_->next().views.to(context_.settings.device);
-  const PretextStep result = parts_.lower_step(views, number, within == 0, rate);
+  const PretextStep result =
+      session.step(step, [&] { return parts_.lower_step(views, number, within == 0, rate); });
   session.done(step, {{"lower", result.loss}},
                {{"phase", "lower"},
                 {"round", round},
@@ -148,9 +151,11 @@ void BisslStage::upper_step(Session& session, int64_t step, int64_t round, int64
   watch(round, within);
   const double rate = parts_.upper_schedule->rate(round * parts_.upper_options.steps + within);
   const Batch batch = upper_batches_->next();
-  const UpperStep result = parts_.upper_level->step(
-      batch.views[0].to(context_.settings.device), batch.targets.to(context_.settings.device),
-      *problem_, problem_setting(round).noise_seed, rate);
+  const UpperStep result = session.step(step, [&] {
+    return parts_.upper_level->step(batch.views[0].to(context_.settings.device),
+                                    batch.targets.to(context_.settings.device), *problem_,
+                                    problem_setting(round).noise_seed, rate);
+  });
   solves_.add(result);
   solves_.note_graph(problem_->graph_bytes());
   const bool round_ends = within + 1 == parts_.upper_options.steps;

@@ -1,3 +1,4 @@
+#include "bilevel/diverged.h"
 #include "bissl/error.h"
 #include "data/prefetcher.h"
 #include "models/evaluation_guard.h"
@@ -10,6 +11,7 @@
 #include "stages/stages.h"
 #include "store/atomic_file.h"
 #include "store/checkpoint.h"
+#include "store/json_file.h"
 #include "store/posix_file.h"
 #include "text/json_text.h"
 
@@ -45,8 +47,9 @@ double Repeat::step(const Batch& batch, double rate) {
   auto [value, gradients] = finetune_gradient(parts_, batch, context_.settings.device);
   const double gradient_norm = clip_norm(gradients, parts_.options.max_grad_norm);
   if (!std::isfinite(value) || !std::isfinite(gradient_norm)) {
-    fail_run("fine-tuning diverged: loss {}, gradient norm {}. Try a smaller learning rate", value,
-             gradient_norm);
+    throw Diverged(
+        fmt::format("fine-tuning diverged: loss {}, gradient norm {}. Try a smaller learning rate",
+                    value, gradient_norm));
   }
   assign_gradients(parts_.parameters, gradients);
   parts_.optimizer->step(rate);
@@ -67,7 +70,8 @@ void Repeat::train() {
   Prefetcher batches(parts_.source, step_number, parts_.steps, context_.settings.loader_threads);
   for (; step_number < parts_.steps; ++step_number) {
     const double rate = parts_.schedule->rate(step_number);
-    const double loss = step(batches.next(), rate);
+    const Batch batch = batches.next();
+    const double loss = session.step(step_number, [&] { return step(batch, rate); });
     session.done(step_number, {{"loss", loss}}, {{"rate", rate}});
   }
   session.finish();
@@ -145,7 +149,7 @@ nlohmann::json run_finetune(const StageContext& context) {
       remove_checkpoint(folder);
     }
     constexpr uint64_t limit = 1 << 20;
-    runs.push_back(nlohmann::json::parse(read_whole(results, limit)));
+    runs.push_back(read_json_file(results, limit));
   }
   const std::string data = parse_evaluate(context.stage.table.table("evaluate")).data;
   return {{"repeats", options.repeats}, {"metrics", {{data, summarise(runs)}}}, {"runs", runs}};

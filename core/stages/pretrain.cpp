@@ -25,10 +25,11 @@ nlohmann::json run_pretrain(const StageContext& context) {
   Prefetcher batches(source, step, steps, context.settings.loader_threads);
   for (; step < steps; ++step) {
     const at::Tensor views = batches.next().views.to(context.settings.device);
-    const PretextStep result = level.step(views, schedule->rate(step));
+    const double rate = schedule->rate(step);
+    const PretextStep result = session.step(step, [&] { return level.step(views, rate); });
     loss = result.loss;
     session.done(step, {{"loss", result.loss}},
-                 {{"rate", schedule->rate(step)}, {"gradient_norm", result.gradient_norm}});
+                 {{"rate", rate}, {"gradient_norm", result.gradient_norm}});
   }
   session.finish();
   save_weights(context.folder, backbone_file, backbone->module());

@@ -6,6 +6,7 @@
 #include "pipeline/lock.h"
 #include "stages/stages.h"
 #include "store/atomic_file.h"
+#include "store/json_file.h"
 #include "store/posix_file.h"
 #include "store/run_folder.h"
 #include "telemetry/interrupt.h"
@@ -222,7 +223,7 @@ std::vector<std::string> metrics_not_finite(const nlohmann::json& results) {
 
 nlohmann::json read_stage_results(const std::filesystem::path& folder) {
   constexpr uint64_t limit = 1 << 24;
-  return nlohmann::json::parse(read_whole(folder / results_file, limit));
+  return read_json_file(folder / results_file, limit);
 }
 
 std::string lock_text(const Pipeline& pipeline, DataCatalog& data) {

@@ -5,6 +5,7 @@
 #include "bissl/optimizer.h"
 #include "models/evaluation_guard.h"
 #include "models/module_state.h"
+#include "pipeline/diagnostics.h"
 #include "store/checkpoint.h"
 #include "telemetry/interrupt.h"
 
@@ -32,6 +33,7 @@ Session::Session(const StageContext& context, std::filesystem::path folder, std:
                  int64_t steps, int64_t images_per_step)
     : folder_(std::move(folder)),
       steps_(steps),
+      from_(context.stage.from),
       label_(std::move(label)),
       settings_(context.settings),
       images_per_step_(images_per_step) {}
@@ -107,6 +109,17 @@ void Session::require_finite_weights(int64_t steps_done) const {
           label_, steps_done, steps_, one.name, found);
     }
   }
+}
+
+void Session::diverged(int64_t step, const Diverged& error) const {
+  if (step > 0 || from_.empty()) {
+    throw error.at(fmt::format("step {} of {}", step + 1, steps_));
+  }
+  fail_run(
+      "the loss is not finite before the first step, with the weights of stage.{}, which this "
+      "stage "
+      "continues: that stage diverged, try a smaller learning rate there ({})",
+      spelled_key(from_), std::string(error.what()).substr(0, std::string(error.what()).find('.')));
 }
 
 void Session::save_checkpoint(int64_t next_step) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "bilevel/diverged.h"
 #include "bissl/tensor_list.h"
 #include "stages/context.h"
 #include "telemetry/events.h"
@@ -55,6 +56,21 @@ class Session {
   /// The step to begin with: 0, or where a checkpoint left off.
   int64_t start();
 
+  /// Runs the work of step number `step`. A divergence comes out with the number of the step; in
+  /// the first one of a stage that continues another, whose weights the loss was taken of, it is
+  /// that stage that is named.
+  template <class Work>
+  auto step(int64_t step, Work&& work) {
+    try {
+      return std::forward<Work>(work)();
+    } catch (const Diverged& error) {
+      diverged(step, error);
+    }
+  }
+
+  /// The error of a divergence in step number `step`, as step() throws it.
+  [[noreturn]] void diverged(int64_t step, const Diverged& error) const;
+
   /// To be called after step number `step`. `values` are shown; `event` is added to the log beside
   /// them. Writes a checkpoint when it is time; throws Interrupted, after writing one, when the
   /// user asked to stop.
@@ -88,6 +104,7 @@ class Session {
 
   std::filesystem::path folder_;
   int64_t steps_;
+  std::string from_;  ///< the stage that this one continues; empty for none
   std::string label_;
   const RunSettings& settings_;
   std::vector<Part> parts_;

@@ -175,6 +175,77 @@ TEST_F(MessagesTest, BytesThatAreNoTextSurvive) {
   EXPECT_EQ(nlohmann::json::parse(list.out)["entries"].size(), 2U);
 }
 
+class DegenerateData : public testing::Test {
+ protected:
+  Outcome check(const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> arguments = {"check",       file_.string(), "--out",
+                                          out_.string(), "--threads",    "1"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_bissl(arguments);
+  }
+  TemporaryFolder folder_;
+  fs::path file_ = folder_.path() / "small.toml";
+  fs::path out_ = folder_.path() / "runs";
+};
+
+TEST_F(DegenerateData, IsWarnedOfWithCountsByCheckAndRun) {
+  write_file(file_, small_pipeline());
+  const Outcome plain = check();
+  EXPECT_EQ(plain.code, 0) << plain.err;
+  EXPECT_EQ(plain.err.find("one class only"), std::string::npos) << plain.err;
+
+  const Outcome one = check({"--set", "data.test.limit=1", "--set", "data.labelled.limit=1"});
+  EXPECT_NE(one.err.find("warning: data.test: one class only: all 1 samples are of class "),
+            std::string::npos)
+      << one.err;
+  EXPECT_NE(one.err.find("warning: data.labelled: one class only: all 1 samples are of class "),
+            std::string::npos)
+      << one.err;
+
+  const Outcome emptied = check({"--set", "data.test.limit=1"});
+  EXPECT_NE(emptied.err.find("classes have no samples left: "), std::string::npos) << emptied.err;
+  EXPECT_NE(emptied.err.find("limit, per_class or skip_per_class left them out"), std::string::npos)
+      << emptied.err;
+
+  // A stage that is scored on what it, or a stage before it, is trained on.
+  const std::vector<std::string> same = {"--set", "stage.finetune.evaluate.data=labelled", "--set",
+                                         "stage.baseline.evaluate.data=labelled"};
+  const std::string expected =
+      "warning: data.labelled, which is scored on, shares images with data.labelled, which is "
+      "trained on: ";
+  const Outcome shared = check(same);
+  EXPECT_NE(shared.err.find(expected), std::string::npos) << shared.err;
+  const size_t first = shared.err.find(expected);
+  EXPECT_EQ(shared.err.find(expected, first + 1), std::string::npos) << "more than once";
+  std::vector<std::string> run = {"run", file_.string(), "--out", out_.string(), "--threads", "1"};
+  run.insert(run.end(), same.begin(), same.end());
+  const Outcome trained = run_bissl(run);
+  EXPECT_EQ(trained.code, 0) << trained.err;
+  EXPECT_NE(trained.err.find(expected), std::string::npos) << trained.err;
+}
+
+TEST_F(DegenerateData, ImagesOfOneValueAreCounted) {
+  const fs::path plugins = folder_.path() / "plugins";
+  fs::create_directory(plugins);
+  fs::copy(fs::path(fixture_plugin_folder) / "throws_in_run.so", plugins);
+  // The fixture's images are all of the value 100.
+  write_file(file_,
+             "name = \"m\"\n[data.images]\nuse = \"throwing-dataset\"\n"
+             "[model.backbone]\nuse = \"throwing-backbone\"\n"
+             "[stage.pre]\nkind = \"pretrain\"\ndata = \"images\"\nbatch = 4\n"
+             "steps = 2\naugment = { use = \"throwing-augmentation\" }\n"
+             "optimizer = { use = \"throwing-optimizer\" }\n"
+             "pretext = { use = \"throwing-pretext\" }\n");
+  const Outcome outcome = run_bissl({"--plugin-path", plugins.string(), "check", file_.string()});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("warning: data.images: all of the 32 images are the same image"),
+            std::string::npos)
+      << outcome.err;
+  EXPECT_NE(outcome.err.find("warning: data.images: 32 of the 32 images are of one value"),
+            std::string::npos)
+      << outcome.err;
+}
+
 /// A pipeline of the program's own components.
 class LimitsTest : public testing::Test {
  protected:
@@ -200,6 +271,9 @@ TEST_F(LimitsTest, BatchesBeyondAllMemoryAreRefusedBeforeTheyAreTried) {
            {"stage.bissl.lower.hessian_batches", "1000000000000"},
            {"stage.bissl.upper.batch", "4000000000000"}}) {
     for (const char* command : {"check", "run"}) {
+      if (std::string(command) == "check" && key != "stage.pretrain.batch") {
+        continue;  // it makes the same calls
+      }
       const Outcome outcome = call(command, {"--set", key + "=" + value});
       EXPECT_EQ(outcome.code, 2) << outcome.err;
       // "stage.pretrain (small.toml:1:1): batch = 7: …"
@@ -220,26 +294,36 @@ TEST_F(LimitsTest, BatchesBeyondAllMemoryAreRefusedBeforeTheyAreTried) {
 
 TEST_F(LimitsTest, DevicesThatAreNotThereAreNamedBeforeTheDataIsRead) {
   write_file(file_, "this is no pipeline");  // would be told first if it were read first
+  const auto expect_refusal = [&](const std::string& command, const std::string& device) {
+    const Outcome outcome = call(command, {"--device", device});
+    EXPECT_EQ(outcome.code, 2) << outcome.err;
+    EXPECT_NE(outcome.err.find("--device " + device + ": "), std::string::npos) << outcome.err;
+    EXPECT_NE(outcome.err.find("available here: cpu"), std::string::npos) << outcome.err;
+    expect_no_dump(outcome.err);
+  };
   for (const char* device : {"cuda:977", "banana", "mps", "meta", "xla", "cpu:7", "cuda:x", ""}) {
-    for (const char* command : {"run", "check", "sweep"}) {
-      const Outcome outcome = call(command, {"--device", device});
-      EXPECT_EQ(outcome.code, 2) << outcome.err;
-      EXPECT_NE(outcome.err.find(std::string("--device ") + device + ": "), std::string::npos)
-          << outcome.err;
-      EXPECT_NE(outcome.err.find("available here: cpu"), std::string::npos) << outcome.err;
-      expect_no_dump(outcome.err);
-    }
+    expect_refusal("run", device);
   }
+  expect_refusal("check", "vulkan");
+  expect_refusal("sweep", "cuda:99");
 }
 
 TEST_F(LimitsTest, TheStageWhoseWeightsBrokeIsNamedAndNothingIsPublished) {
+  std::string text = small_pipeline();
+  const std::string lars = R"(use = "lars", lr = 0.5)";
+  text.replace(text.find(lars), lars.size(), R"(use = "sgd", lr = 0.5)");
+  write_file(file_, text);
   for (const auto& [stage, settings] :
        std::vector<std::pair<std::string, std::vector<std::string>>>{
-           {"pretrain", {"stage.pretrain.steps=1", "stage.pretrain.optimizer.lr=1e300"}},
-           {"finetune", {"stage.finetune.steps=1", "stage.finetune.optimizer.lr=1e300"}},
+           {"pretrain",
+            {"stage.pretrain.steps=1", "stage.pretrain.optimizer.lr=1e30",
+             "stage.pretrain.optimizer.weight_decay=1e30"}},
+           {"finetune",
+            {"stage.finetune.steps=1", "stage.finetune.optimizer.lr=1e30",
+             "stage.finetune.optimizer.weight_decay=1e30"}},
            {"bissl",
-            {"stage.bissl.upper.optimizer.lr=1e300", "stage.bissl.rounds=1",
-             "stage.bissl.upper.steps=1"}}}) {
+            {"stage.bissl.upper.optimizer.lr=1e30", "stage.bissl.upper.optimizer.weight_decay=1e30",
+             "stage.bissl.rounds=1", "stage.bissl.upper.steps=1"}}}) {
     std::vector<std::string> more;
     for (const std::string& setting : settings) {
       more.insert(more.end(), {"--set", setting});
@@ -252,6 +336,20 @@ TEST_F(LimitsTest, TheStageWhoseWeightsBrokeIsNamedAndNothingIsPublished) {
     EXPECT_NE(outcome.err.find("Try a smaller learning rate"), std::string::npos) << outcome.err;
     EXPECT_FALSE(fs::exists(out_ / "small" / stage / "stage.json"));
   }
+}
+
+TEST_F(LimitsTest, AStageThatLeavesUselessWeightsIsBlamedByTheOneThatLoadsThem) {
+  // Finite weights of a stage without normalisation, too large for any loss.
+  std::string text = small_pipeline();
+  const std::string lars = R"(use = "lars", lr = 0.5)";
+  text.replace(text.find(lars), lars.size(), R"(use = "sgd", lr = 1e30)");
+  write_file(file_, text);
+  const Outcome outcome = call("run", {"--set", "stage.pretrain.steps=1"});
+  EXPECT_EQ(outcome.code, 1) << outcome.err;
+  EXPECT_NE(outcome.err.find("stage.pretrain"), std::string::npos) << outcome.err;
+  EXPECT_EQ(outcome.err.find("fine-tuning diverged: loss nan, gradient norm nan. Try"),
+            std::string::npos)
+      << outcome.err;
 }
 
 TEST_F(LimitsTest, ATestLossThatOverflowsEndsWithAResult) {
