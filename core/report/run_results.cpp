@@ -93,9 +93,9 @@ class RunReader {
         for (const auto& [metric, ignored] : runs[repeat].items()) {
           if (runs[repeat][metric].is_null()) {
             const json reasons = runs[repeat].value(not_finite_key, json::object());
-            data_.missing.push_back(
-                {fmt::format("{}, repeat {}", data_.label(choices), repeat),
-                 fmt::format("{}.{} is not finite: {}", data, metric, reasons.value(metric, ""))});
+            data_.missing.push_back({fmt::format("{}, repeat {}", data_.label(choices), repeat),
+                                     fmt::format("{} is not finite: {}", score_text(data, metric),
+                                                 reasons.value(metric, ""))});
           }
           if (const auto value = number_at(runs[repeat], {metric})) {
             observation.metrics[score_text(data, metric)] = *value;

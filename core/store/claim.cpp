@@ -2,6 +2,7 @@
 
 #include "bissl/error.h"
 #include "store/posix_file.h"
+#include "text/json_text.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -52,9 +53,8 @@ std::string host_name() {
 }
 
 std::string content_of(const ClaimPolicy& policy) {
-  return nlohmann::json{
-             {"machine", this_machine(policy)}, {"host", host_name()}, {"process", getpid()}}
-             .dump() +
+  return json_text(
+             {{"machine", this_machine(policy)}, {"host", host_name()}, {"process", getpid()}}) +
          "\n";
 }
 

@@ -132,7 +132,7 @@ double wall_time(const std::vector<const PlanNode*>& nodes,
 }
 
 /// What a stage hands on, as a text that tells networks of different shapes apart.
-std::string shapes_text(const HandedOn& weights) { return nlohmann::json(weights).dump(); }
+std::string shapes_text(const HandedOn& weights) { return json_text(weights); }
 
 class Probe {
  public:

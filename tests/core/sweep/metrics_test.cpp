@@ -14,7 +14,7 @@ const nlohmann::json stages = nlohmann::json::parse(R"({
 
 TEST(MetricOf, IsAFiniteMeanOrNothing) {
   EXPECT_EQ(metric_of(stages, "ft.test.top1"), 0.5);
-  EXPECT_EQ(metric_of(stages, "a.b.test.top1"), 0.25);
+  EXPECT_EQ(metric_of(stages, R"("a.b".test.top1)"), 0.25);
   for (const char* name : {"ft.test.loss", "ft.test.top5", "pre.test.top1", "ft.other.top1", "top1",
                            "", ".", "x.test.top1"}) {
     EXPECT_EQ(metric_of(stages, name), std::nullopt) << name;
