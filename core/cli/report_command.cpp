@@ -57,17 +57,21 @@ int run_report(const ReportArguments& arguments, std::ostream& out, std::ostream
   } else {
     out << to_terminal(report);
   }
+  const int code = data.observations.empty() ? exit_wrong_input : exit_done;
+  if (code != exit_done) {
+    err << fmt::format("error: {}: no cell has results yet\n", arguments.folders.front().string());
+  }
   const std::filesystem::path folder = !arguments.to.empty() || arguments.folders.size() > 1
                                            ? arguments.to
                                            : arguments.folders.front();
   if (folder.empty()) {
     err << "no files are written for several runs unless --to names a folder\n";
-    return exit_done;
+    return code;
   }
   const auto written = write_report(report, data, folder);
   err << fmt::format("\nwrote {} and {} files beside it\n", written.front().string(),
                      written.size() - 1);
-  return exit_done;
+  return code;
 }
 
 int run_diff(const std::filesystem::path& left, const std::filesystem::path& right, bool json,

@@ -9,6 +9,7 @@
 #include "stages/runner.h"
 #include "store/atomic_file.h"
 #include "store/posix_file.h"
+#include "store/run_origin.h"
 #include "sweep/coordinator.h"
 #include "sweep/estimate.h"
 #include "sweep/slurm.h"
@@ -21,14 +22,13 @@
 #include <algorithm>
 #include <chrono>
 #include <ostream>
+#include <set>
 #include <thread>
 
 namespace bissl {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr uint64_t most_plan_bytes = uint64_t{1} << 30;
 
 /// One call of `bissl sweep`.
 class SweepCommand {
@@ -48,6 +48,12 @@ class SweepCommand {
  private:
   int work();
   bool make();
+  FolderOrigin origin() const;
+  bool is_edited_copy() const;
+  bool has_this_plan() const;
+  int print_status(SweepState& state);
+  int print_cells(SweepState& state, bool done);
+  SlurmJob slurm_job() const;
   int threads_per_job() const;
   bool check(SweepState& state);
   int print_plan(SweepState& state);
@@ -73,15 +79,6 @@ class SweepCommand {
   PlanResult planned_;
   fs::path folder_;
 };
-
-SweepPlan load_plan(const fs::path& folder) {
-  try {
-    return SweepPlan::from_json(nlohmann::json::parse(
-        read_whole(folder / plan_file, most_plan_bytes), nullptr, /*allow_exceptions=*/false));
-  } catch (const Error& error) {
-    throw error.at((folder / plan_file).string());
-  }
-}
 
 /// A worker process: everything it has to know is in the sweep's folder.
 int SweepCommand::work() {
@@ -110,13 +107,51 @@ bool SweepCommand::make() {
     return false;
   }
   folder_ = arguments_.out / planned_.plan->name;
-  if (fs::exists(folder_ / "pipeline.lock.toml")) {
-    fail_input(
-        "{} is the folder of a run, not of a sweep: give the sweep another name, by name = "
-        "\"…\" in {}",
-        folder_.string(), arguments_.file.string());
-  }
+  check_origin(origin());
   return true;
+}
+
+FolderOrigin SweepCommand::origin() const {
+  return {.kind = FolderOrigin::Kind::sweep,
+          .out = arguments_.out,
+          .name = planned_.plan->name,
+          .file = arguments_.file,
+          .is_same = [this] { return is_edited_copy(); },
+          .takes_over = true};
+}
+
+/// Whether the sweep's folder is that of an ablation which varies the same keys of a pipeline of
+/// the same name: of a copy of this file, whatever its values.
+bool SweepCommand::is_edited_copy() const {
+  const auto varied = [](const SweepPlan& plan) {
+    std::set<std::string> keys;
+    for (const SweepPlan::AxisText& axis : plan.axes) {
+      keys.insert(axis.keys.begin(), axis.keys.end());
+    }
+    if (!plan.draws.empty()) {
+      for (const auto& [key, value] : plan.draws.front().items()) {
+        keys.insert(key);
+      }
+    }
+    // The first line of a lock is the pipeline's name.
+    keys.insert(plan.units.front().lock.substr(0, plan.units.front().lock.find('\n')));
+    return keys;
+  };
+  try {
+    return !fs::exists(folder_ / plan_file) || varied(load_plan(folder_)) == varied(*planned_.plan);
+  } catch (const Error&) {
+    return false;  // of another version of the program, or damaged
+  }
+}
+
+/// Whether the sweep's folder holds the plan of this call.
+bool SweepCommand::has_this_plan() const {
+  try {
+    return fs::exists(folder_ / plan_file) &&
+           load_plan(folder_).to_json() == planned_.plan->to_json();
+  } catch (const Error&) {
+    return false;  // of another version of the program, or damaged
+  }
 }
 
 int SweepCommand::threads_per_job() const {
@@ -169,11 +204,21 @@ std::optional<Claim> SweepCommand::begin(SweepState& state) {
   // Whoever has just taken the sweep may not have written its plan yet.
   for (int look = 0; look < 20; ++look) {
     if (std::optional<Claim> claim = Claim::try_take(lock, watch, {})) {
+      const std::optional<std::string> other = check_origin(origin());
+      claim_origin(origin());
       write_file_atomically(file, plan);
+      state.remove_stale_cells(/*foreign=*/other.has_value());
+      if (other) {
+        err_ << fmt::format(
+            "warning: {} was the folder of {}, which varies the same keys: {} takes its place, and "
+            "results that are not of its plan are removed (their stages stay in the store). To "
+            "keep both, give one another name\n",
+            folder_.string(), *other, arguments_.file.string());
+      }
       state.forget_failures();
       return claim;
     }
-    if (fs::exists(file) && json_text(load_plan(folder_).to_json()) == plan) {
+    if (has_this_plan()) {
       err_ << fmt::format("{} runs this sweep already: helping it\n", claim_owner(lock, {}));
       return std::nullopt;
     }
@@ -186,11 +231,10 @@ std::optional<Claim> SweepCommand::begin(SweepState& state) {
 std::vector<std::string> SweepCommand::worker_command(int threads) const {
   std::vector<std::string> command = {fs::read_symlink("/proc/self/exe").string()};
   command.insert(command.end(), sweep_.common.begin(), sweep_.common.end());
+  // With "=", so that a folder whose name begins with a dash is no option.
   const std::vector<std::string> own = {"sweep",
-                                        "--worker",
-                                        folder_.string(),
-                                        "--out",
-                                        arguments_.out.string(),
+                                        "--worker=" + folder_.string(),
+                                        "--out=" + arguments_.out.string(),
                                         "--device",
                                         arguments_.device,
                                         "--threads",
@@ -211,15 +255,18 @@ void SweepCommand::compute(SweepState& state) {
                      .say = [this](const std::string& text) { err_ << text << std::endl; }});
 }
 
+SlurmJob SweepCommand::slurm_job() const {
+  const int threads = std::max(1, arguments_.threads);  // of each: tasks are on nodes of their own
+  return {.name = planned_.plan->name,
+          .tasks = sweep_.jobs,
+          .threads = threads,
+          .options = sweep_.slurm_options,
+          .worker = worker_command(threads)};
+}
+
 int SweepCommand::submit(SweepState& state) {
   { const std::optional<Claim> claim = begin(state); }
-  const int threads = std::max(1, arguments_.threads);  // of each: tasks are on nodes of their own
-  const std::string job = submit_slurm({.name = planned_.plan->name,
-                                        .tasks = sweep_.jobs,
-                                        .threads = threads,
-                                        .options = sweep_.slurm_options,
-                                        .worker = worker_command(threads)},
-                                       fs::absolute(folder_));
+  const std::string job = submit_slurm(slurm_job(), fs::absolute(folder_));
   if (arguments_.json) {
     out_ << json_text({{"folder", folder_.string()}, {"job", job}}, 2) << '\n';
   } else {
@@ -231,6 +278,16 @@ int SweepCommand::submit(SweepState& state) {
   return exit_done;
 }
 
+/// Prints all cells.
+int SweepCommand::print_cells(SweepState& state, bool done) {
+  if (arguments_.json) {
+    out_ << json_text(cells_json(state), 2) << '\n';
+  } else {
+    out_ << cells_text(state);
+  }
+  return done ? exit_done : exit_run_failed;
+}
+
 /// Writes what is left to write of cells that are done, and prints them all.
 int SweepCommand::finish(SweepState& state) {
   bool done = true;
@@ -238,12 +295,23 @@ int SweepCommand::finish(SweepState& state) {
     const bool finished = state.is_done(cell) && state.write_cell(cell);
     done = done && finished;
   }
-  if (arguments_.json) {
-    out_ << json_text(cells_json(state), 2) << '\n';
-  } else {
-    out_ << cells_text(state);
+  return print_cells(state, done);
+}
+
+/// Only a folder with this very plan is written into: of another one, `bissl report` shows the
+/// results until this one is run.
+int SweepCommand::print_status(SweepState& state) {
+  if (has_this_plan()) {
+    finish(state);
+    return exit_done;
   }
-  return done ? exit_done : exit_run_failed;
+  if (fs::exists(folder_ / plan_file)) {
+    err_ << fmt::format(
+        "warning: {} holds another plan than {} gives now; `bissl report` shows that one until the "
+        "sweep is run again\n",
+        folder_.string(), arguments_.file.string());
+  }
+  return print_cells(state, true);
 }
 
 int SweepCommand::run() {
@@ -257,8 +325,10 @@ int SweepCommand::run() {
   StageStore store(store_folder(arguments_.out), listener());
   SweepState state(*planned_.plan, store, folder_);
   if (sweep_.status) {
-    finish(state);
-    return exit_done;
+    return print_status(state);
+  }
+  if (sweep_.slurm) {
+    slurm_script(slurm_job(), fs::absolute(folder_));  // refuses what Slurm cannot be given
   }
   if (sweep_.plan) {
     return print_plan(state);

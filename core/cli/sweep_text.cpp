@@ -1,6 +1,5 @@
 #include "cli/sweep_text.h"
 
-#include "store/json_file.h"
 #include "telemetry/progress.h"
 #include "telemetry/table.h"
 #include "text/json_text.h"
@@ -13,8 +12,6 @@
 
 namespace bissl {
 namespace {
-
-namespace fs = std::filesystem;
 
 /// What a stage of a given name and place in the graph comes to over all cells.
 struct Level {
@@ -88,14 +85,56 @@ std::string metric_text(const std::optional<double>& value) {
   return value ? fmt::format("{:.4f}", *value) : "";
 }
 
-/// The stages of a cell's results; empty if it is not done.
+/// The stages of a cell's results; empty if it has none of this plan.
 nlohmann::json results_of(SweepState& state, const PlanCell& cell) {
-  const fs::path file = state.cell_folder(cell) / "results.json";
-  if (!fs::exists(file)) {
-    return nlohmann::json::object();
+  const std::optional<nlohmann::json> results = state.results(cell);
+  return results ? results->at("stages") : nlohmann::json::object();
+}
+
+/// "a, b and 7 more".
+std::string short_list(const std::vector<std::string>& names) {
+  constexpr size_t most = 6;
+  const size_t shown = names.size() <= most + 1 ? names.size() : most;
+  const std::vector<std::string> first(names.begin(), names.begin() + static_cast<long>(shown));
+  return fmt::format(
+      "{}{}", fmt::join(first, ", "),
+      shown == names.size() ? "" : fmt::format(" and {} more", names.size() - shown));
+}
+
+/// A line for each stage that failed: the cell, the draw and the seed that met it first, the cause,
+/// and all cells that cannot be finished without it.
+std::string failures_text(SweepState& state) {
+  std::map<std::string, std::vector<std::string>> stopped;  // cells, by key
+  for (const PlanCell& cell : state.plan().cells) {
+    if (state.cell(cell) == WorkState::failed) {
+      for (const CellFailure& failure : state.failures(cell)) {
+        stopped[failure.failure.key].push_back(cell.id);
+      }
+    }
   }
-  constexpr uint64_t limit = 1 << 26;
-  return read_json_file(file, limit).value("stages", nlohmann::json::object());
+  std::string text;
+  for (const Failure& failure : state.failures()) {
+    const std::vector<std::string>& cells = stopped[failure.key];
+    text += fmt::format("failed: {} of {}: {}{}\n", failure.stage,
+                        state.plan().user_of(failure.key), failure.cause,
+                        cells.size() < 2 ? ""
+                                         : fmt::format(" [{} cells cannot be finished without it: "
+                                                       "{}]",
+                                                       cells.size(), short_list(cells)));
+  }
+  return text;
+}
+
+nlohmann::json failures_json(SweepState& state) {
+  nlohmann::json failures = nlohmann::json::array();
+  for (const Failure& failure : state.failures()) {
+    failures.push_back({{"stage", failure.stage},
+                        {"cell", state.plan().cell_of(failure.key)},
+                        {"of", state.plan().user_of(failure.key)},
+                        {"key", failure.key},
+                        {"cause", failure.cause}});
+  }
+  return failures;
 }
 
 std::string axes_text(const SweepPlan& plan) {
@@ -114,7 +153,7 @@ std::string axes_text(const SweepPlan& plan) {
 
 std::string summary_text(SweepState& state) {
   size_t uses = 0;
-  const std::vector<const PlanNode*> wanted = state.wanted();
+  const std::vector<const PlanNode*> wanted = state.needed();
   for (const PlanCell& cell : state.plan().cells) {
     for (const size_t unit : state.units(cell)) {
       uses += state.plan().units[unit].stages.size();
@@ -152,7 +191,7 @@ std::string plan_text(SweepState& state, const SweepEstimate& estimate, int jobs
 
 nlohmann::json plan_json(SweepState& state, const SweepEstimate& estimate, int jobs) {
   nlohmann::json stages = nlohmann::json::array();
-  for (const PlanNode* node : state.wanted()) {
+  for (const PlanNode* node : state.needed()) {
     const auto seconds = estimate.seconds.find(node->key);
     stages.push_back(
         {{"key", node->key},
@@ -168,6 +207,7 @@ nlohmann::json plan_json(SweepState& state, const SweepEstimate& estimate, int j
   }
   return {{"name", state.plan().name},
           {"cells", cells},
+          {"draws", state.plan().draws},
           {"stages", stages},
           {"jobs", jobs},
           {"estimated_work_seconds", estimate.work},
@@ -200,16 +240,12 @@ std::string cells_text(SweepState& state) {
     const nlohmann::json results = results_of(state, cell);
     for (const std::string& metric : plan.metrics) {
       const std::optional<double> value = metric_of(results, metric);
-      row.push_back(cell_state != WorkState::done                   ? ""
-                    : !value && !reason_of(results, metric).empty() ? "not finite"
-                                                                    : metric_text(value));
+      row.push_back(!value && !reason_of(results, metric).empty() ? "not finite"
+                                                                  : metric_text(value));
     }
     table.add_row(std::move(row));
   }
-  std::string text = "\n" + table.text() + "\n";
-  for (const Failure& failure : state.failures()) {
-    text += fmt::format("failed: {} of {}: {}\n", failure.stage, failure.cell, failure.cause);
-  }
+  const std::string text = "\n" + table.text() + "\n" + failures_text(state);
   std::string summary;
   for (const auto& [one, count] : counts) {
     summary += fmt::format("{}{} {}", summary.empty() ? "" : ", ", count, to_string(one));
@@ -230,20 +266,20 @@ nlohmann::json cells_json(SweepState& state) {
         metrics[not_finite_key][metric] = reason;
       }
     }
+    nlohmann::json failures = nlohmann::json::array();
+    for (const CellFailure& failure : state.failures(cell)) {
+      failures.push_back(failure_json(state.plan(), failure));
+    }
     cells.push_back({{"id", cell.id},
                      {"axes", state.plan().labels(cell)},
+                     {"seed", cell.seed},
                      {"state", to_string(state.cell(cell))},
+                     {"failures", failures},
                      {"folder", state.cell_folder(cell).string()},
                      {"metrics", metrics}});
   }
-  nlohmann::json failures = nlohmann::json::array();
-  for (const Failure& failure : state.failures()) {
-    failures.push_back({{"stage", failure.stage},
-                        {"cell", failure.cell},
-                        {"key", failure.key},
-                        {"cause", failure.cause}});
-  }
-  return {{"folder", state.folder().string()}, {"cells", cells}, {"failures", failures}};
+  return {
+      {"folder", state.folder().string()}, {"cells", cells}, {"failures", failures_json(state)}};
 }
 
 }  // namespace bissl

@@ -274,6 +274,10 @@ Report build_report(const ReportData& data) {
       report.sections.push_back(std::move(section));
     }
   };
+  if (data.observations.empty()) {
+    add(missing_section(data));
+    return report;
+  }
   add(cells_section(data, cells));
   if (!data.reference.empty()) {
     add(comparison_section(data, cells, &CellSummary::to_reference, "reference",
@@ -301,6 +305,9 @@ Report build_report(const ReportData& data) {
   }
   if (!data.missing.empty()) {
     add(missing_section(data));
+  }
+  if (!data.failed_draws.empty()) {
+    add(failed_draws_section(data));
   }
   return report;
 }

@@ -58,10 +58,21 @@ nlohmann::json report_json(const ReportData& data) {
   }
   nlohmann::json missing = nlohmann::json::array();
   for (const MissingCell& cell : data.missing) {
-    missing.push_back({{"cell", cell.id}, {"cause", cell.cause}});
+    missing.push_back({{"cell", cell.id},
+                       {"cause", cell.cause},
+                       {"axes", cell.axes},
+                       {"seed", cell.seed},
+                       {"failures", cell.failures}});
   }
-  return {{"title", data.title}, {"metrics", data.metrics}, {"reference", data.reference},
-          {"cells", cells},      {"effects", effects},      {"missing", missing}};
+  nlohmann::json failed_draws = nlohmann::json::array();
+  for (const FailedDraw& draw : data.failed_draws) {
+    failed_draws.push_back(draw.failure);
+    failed_draws.back()["cell"] = draw.cell;
+  }
+  return {{"title", data.title},         {"metrics", data.metrics},
+          {"reference", data.reference}, {"cells", cells},
+          {"effects", effects},          {"missing", missing},
+          {"failed_draws", failed_draws}};
 }
 
 }  // namespace bissl

@@ -77,12 +77,7 @@ std::string ReportData::label(const std::vector<size_t>& choices) const {
 
 ReportData gather(const std::vector<fs::path>& folders, const std::string& metric) {
   if (folders.size() == 1 && fs::exists(folders.front() / "plan.json")) {
-    ReportData data = gather_sweep(folders.front(), metric);
-    if (data.observations.empty()) {
-      fail_input("{}: no cell has results yet{}", folders.front().string(),
-                 data.missing.empty() ? "" : "; the first: " + data.missing.front().cause);
-    }
-    return data;
+    return gather_sweep(folders.front(), metric);
   }
   for (const fs::path& folder : folders) {
     if (fs::exists(folder / "plan.json")) {

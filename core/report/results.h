@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -50,6 +51,16 @@ struct ChosenDraw {
 struct MissingCell {
   std::string id;
   std::string cause;
+  std::map<std::string, std::string> axes = {};  ///< label by name, the seed's included
+  uint64_t seed = 0;
+  nlohmann::json failures = nlohmann::json::array();  ///< see failure_json
+};
+
+/// A draw of a search that failed, of a cell that has a result.
+struct FailedDraw {
+  std::string cell;
+  std::string cause;
+  nlohmann::json failure;  ///< see failure_json
 };
 
 /// What a report is made of.
@@ -63,6 +74,7 @@ struct ReportData {
   std::vector<Observation> observations;
   std::vector<StageTiming> stages;
   std::vector<MissingCell> missing;
+  std::vector<FailedDraw> failed_draws;
   std::string selected_by;  ///< the metric of a search; empty for none
   std::vector<ChosenDraw> chosen;
 
@@ -74,7 +86,8 @@ struct ReportData {
 /// repetitions the seeds (or the fine-tuning repeats, where there is one seed); of runs, the cells
 /// are their fine-tuning stages and the repetitions their repeats. `metric`, if not empty, is the
 /// one to compare by: "STAGE.DATA.METRIC" for a sweep, "DATA.METRIC" for runs. Throws Error(input)
-/// for a folder that is neither, or that has no results.
+/// for a folder that is neither, or for runs without results. A sweep may have none yet: all of its
+/// cells are missing then.
 ReportData gather(const std::vector<std::filesystem::path>& folders, const std::string& metric);
 
 /// Makes other labels the baseline: texts "AXIS=LABEL". Throws Error(input) for what is not there.

@@ -100,6 +100,11 @@ ReportCell megabytes(double bytes) {
 
 ReportCell seconds(double value) { return number_cell(value, fmt::format("{:.1f}", value)); }
 
+std::string one_line(std::string text) {
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return text;
+}
+
 /// The stages' names in the order of their first appearance.
 std::vector<std::string> stage_names(const ReportData& data) {
   std::vector<std::string> names;
@@ -232,7 +237,20 @@ ReportSection missing_section(const ReportData& data) {
   section.paragraphs.push_back("These cells have no result and are in none of the figures.");
   ReportTable table{"missing", {{"cell"}, {"cause"}}, {}};
   for (const MissingCell& cell : data.missing) {
-    table.rows.push_back({cell.id, cell.cause});
+    table.rows.push_back({cell.id, one_line(cell.cause)});
+  }
+  section.tables.push_back(std::move(table));
+  return section;
+}
+
+ReportSection failed_draws_section(const ReportData& data) {
+  ReportSection section;
+  section.title = "Failed draws";
+  section.paragraphs.push_back(
+      "These draws of searches failed and were not chosen. Their cells have results.");
+  ReportTable table{"failed-draws", {{"cell"}, {"cause"}}, {}};
+  for (const FailedDraw& draw : data.failed_draws) {
+    table.rows.push_back({draw.cell, one_line(draw.cause)});
   }
   section.tables.push_back(std::move(table));
   return section;

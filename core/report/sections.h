@@ -29,5 +29,6 @@ ReportSection chosen_section(const ReportData& data);
 ReportSection curves_section(const ReportData& data);
 ReportSection cost_section(const ReportData& data);
 ReportSection missing_section(const ReportData& data);
+ReportSection failed_draws_section(const ReportData& data);
 
 }  // namespace bissl

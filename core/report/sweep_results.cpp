@@ -3,7 +3,8 @@
 #include "pipeline/metric_name.h"
 #include "plugins/spelling.h"
 #include "report/result_files.h"
-#include "text/exception_text.h"
+#include "store/stage_store.h"
+#include "store/sweep_folder.h"
 #include "text/json_text.h"
 
 #include <fmt/format.h>
@@ -30,55 +31,65 @@ class SweepReader {
  public:
   SweepReader(fs::path folder, const std::string& metric)
       : folder_(std::move(folder)),
-        plan_(read_json_object(folder_ / "plan.json")),
+        plan_(load_plan(folder_)),
+        files_(plan_, folder_),
+        store_(store_folder(fs::absolute(folder_).lexically_normal() / "..")),
         wanted_(metric) {}
 
   ReportData read() {
-    try {
-      read_axes();
-      read_metrics();
-      for (const json& unit : plan_.at("units")) {
-        for (const json& stage : unit.at("stages")) {
-          const auto name = stage.at(0).get<std::string>();
-          if (std::find(stage_names_.begin(), stage_names_.end(), name) == stage_names_.end()) {
-            stage_names_.push_back(name);
-          }
+    read_axes();
+    read_metrics();
+    for (const PlanUnit& unit : plan_.units) {
+      for (const auto& [name, key] : unit.stages) {
+        if (std::find(stage_names_.begin(), stage_names_.end(), name) == stage_names_.end()) {
+          stage_names_.push_back(name);
         }
       }
-      for (const json& cell : plan_.at("cells")) {
-        read_cell(cell);
-      }
-      require_wanted();
-    } catch (const json::exception& error) {
-      fail_input("{} is not a sweep's plan: {}", (folder_ / "plan.json").string(),
-                 exception_text(error));
     }
-    data_.replicates = seed_axis_    ? "seeds"
-                       : by_repeats_ ? "fine-tuning repeats, which share what comes before them"
-                                     : "single runs";
+    for (const PlanCell& cell : plan_.cells) {
+      read_cell(cell);
+    }
+    require_wanted();
+    data_.replicates = replicates();
     return std::move(data_);
   }
 
  private:
+  std::string replicates() const {
+    if (seed_axis_) {
+      const std::string& name = plan_.axes[*seed_axis_].name;
+      return name == "seed" ? "seeds" : fmt::format("seeds ({})", name);
+    }
+    std::string text =
+        by_repeats_ ? "fine-tuning repeats, which share what comes before them" : "single runs";
+    for (const SweepPlan::AxisText& axis : plan_.axes) {
+      if (axis.confounds_seed) {
+        text += fmt::format(
+            " (along {} the seed changes together with something else: their effects cannot be "
+            "told apart)",
+            axis.name);
+      }
+    }
+    return text;
+  }
+
   void read_axes() {
-    data_.title = plan_.at("name");
-    const json& axes = plan_.at("axes");
-    for (size_t i = 0; i < axes.size(); ++i) {
-      if (axes[i].at("is_seed").get<bool>()) {
+    data_.title = plan_.name;
+    for (size_t i = 0; i < plan_.axes.size(); ++i) {
+      const SweepPlan::AxisText& axis = plan_.axes[i];
+      if (axis.is_seed) {
         seed_axis_ = i;
         continue;
       }
-      const json& baseline = axes[i].at("baseline");
-      data_.axes.push_back({.name = axes[i].at("name"),
-                            .labels = axes[i].at("labels"),
-                            .baseline = baseline.is_null() ? 0 : baseline.get<size_t>()});
+      data_.axes.push_back(
+          {.name = axis.name, .labels = axis.labels, .baseline = axis.baseline.value_or(0)});
     }
   }
 
   void read_metrics() {
-    data_.metrics = plan_.at("metrics").get<std::vector<std::string>>();
-    data_.reference = plan_.at("reference");
-    data_.maximise = plan_.at("maximise");
+    data_.metrics = plan_.metrics;
+    data_.reference = plan_.reference;
+    data_.maximise = plan_.maximise;
     if (!wanted_.empty()) {
       wanted_ = split(wanted_).text();
       std::erase(data_.metrics, wanted_);
@@ -112,22 +123,52 @@ class SweepReader {
     }
   }
 
-  void read_cell(const json& cell) {
-    const auto id = cell.at("id").get<std::string>();
-    const fs::path folder = folder_ / "cells" / id;
-    if (!fs::exists(folder / "results.json")) {
-      data_.missing.push_back({id, cause_of(cell)});
-      return;
-    }
-    const json results = read_json_object(folder / "results.json");
-    auto choices = cell.at("choices").get<std::vector<size_t>>();
+  void read_cell(const PlanCell& cell) {
+    std::vector<size_t> choices = cell.choices;
     std::string replicate = "run";
     if (seed_axis_) {
-      const size_t seed = choices.at(*seed_axis_);
-      replicate = fmt::format("seed {}",
-                              plan_.at("axes")[*seed_axis_].at("labels")[seed].get<std::string>());
+      const SweepPlan::AxisText& axis = plan_.axes[*seed_axis_];
+      replicate = fmt::format("{} {}", axis.name, axis.labels.at(choices.at(*seed_axis_)));
       choices.erase(choices.begin() + static_cast<long>(*seed_axis_));
     }
+    const std::vector<CellFailure> failures = files_.failures(
+        cell, {.is_done = [this](const std::string& key) { return is_finished(key); },
+               .has_score = [this](const PlanUnit& unit) { return has_score(unit); }});
+    const std::optional<json> results = files_.results(cell);
+    if (!results) {
+      add_missing(cell, failures, cause_of(cell, failures));
+      return;
+    }
+    for (const CellFailure& failure : failures) {
+      data_.failed_draws.push_back(
+          {cell.id, failure_text(plan_, cell, failure), failure_json(plan_, failure)});
+    }
+    try {
+      read_results(cell, *results, choices, replicate);
+    } catch (const json::exception&) {
+      fail_input("{} is not what this program writes: parts are missing or of another kind",
+                 (files_.cell_folder(cell) / "results.json").string());
+    }
+  }
+
+  bool is_finished(const std::string& key) const { return fs::exists(store_ / key / "stage.json"); }
+
+  /// Whether a draw that was run has the metric by which one is chosen.
+  bool has_score(const PlanUnit& unit) const {
+    const MetricName parts = split(plan_.select);
+    for (const auto& [stage, key] : unit.stages) {
+      if (stage == parts.stage) {
+        const std::optional<json> results = read_json_if_there(store_ / key / "results.json");
+        return results &&
+               number_at(*results, {"metrics", parts.data, parts.metric, "mean"}).has_value();
+      }
+    }
+    return false;
+  }
+
+  void read_results(const PlanCell& cell, const json& results, const std::vector<size_t>& choices,
+                    const std::string& replicate) {
+    const fs::path folder = files_.cell_folder(cell);
     const json& stages = results.at("stages");
     note_metrics(stages);
     add_timings(data_, stages, stage_names_, folder, choices, replicate);
@@ -138,11 +179,20 @@ class SweepReader {
     if (data_.observations.empty() || data_.observations.back().folder != folder ||
         data_.observations.back().metrics.count(data_.metrics.front()) == 0) {
       const std::string reason = reason_at(stages, data_.metrics.front());
-      data_.missing.push_back(
-          {id, reason.empty()
-                   ? fmt::format("its results have no {}", data_.metrics.front())
-                   : fmt::format("{} is not finite: {}", data_.metrics.front(), reason)});
+      add_missing(cell, {},
+                  reason.empty()
+                      ? fmt::format("its results have no {}", data_.metrics.front())
+                      : fmt::format("{} is not finite: {}", data_.metrics.front(), reason));
     }
+  }
+
+  void add_missing(const PlanCell& cell, const std::vector<CellFailure>& failures,
+                   const std::string& cause) {
+    MissingCell missing{cell.id, cause, plan_.labels(cell), cell.seed, json::array()};
+    for (const CellFailure& failure : failures) {
+      missing.failures.push_back(failure_json(plan_, failure));
+    }
+    data_.missing.push_back(std::move(missing));
   }
 
   void add_chosen(const json& search, const std::vector<size_t>& choices,
@@ -213,30 +263,28 @@ class SweepReader {
     }
   }
 
-  /// Why a cell has no results: the failure of one of its stages, if that is what happened.
-  std::string cause_of(const json& cell) const {
-    std::vector<size_t> units;
-    if (!cell.at("unit").is_null()) {
-      units.push_back(cell.at("unit"));
+  /// Why a cell has no results: the failures of its stages, if that is what happened.
+  std::string cause_of(const PlanCell& cell, const std::vector<CellFailure>& failures) const {
+    std::string cause;
+    for (const CellFailure& failure : failures) {
+      cause += (cause.empty() ? "" : "; ") + failure_text(plan_, cell, failure);
     }
-    for (const char* list : {"trials", "finals"}) {
-      const auto more = cell.at(list).get<std::vector<size_t>>();
-      units.insert(units.end(), more.begin(), more.end());
+    const bool some_draws = !cell.unit && !failures.empty() && failures.front().draw.has_value() &&
+                            failures.size() < cell.trials.size();
+    if (failures.empty() || some_draws) {
+      const bool stale = fs::exists(files_.cell_folder(cell) / "results.json");
+      cause = std::string(stale ? "not run with this plan yet: its folder holds the results of "
+                                  "another one"
+                                : "not run yet") +
+              (cause.empty() ? "" : "; " + cause);
     }
-    for (const size_t unit : units) {
-      for (const json& stage : plan_.at("units").at(unit).at("stages")) {
-        const fs::path file = folder_ / "state" / (stage.at(1).get<std::string>() + ".failed");
-        if (fs::exists(file)) {
-          return fmt::format("{} failed: {}", stage.at(0).get<std::string>(),
-                             read_json_object(file).value("cause", ""));
-        }
-      }
-    }
-    return "not run yet";
+    return cause;
   }
 
   fs::path folder_;
-  json plan_;
+  SweepPlan plan_;
+  SweepFolder files_;
+  fs::path store_;  ///< may not be there, for a folder that was copied
   std::string wanted_;
   std::set<std::string> given_;  ///< metrics of all results
   ReportData data_;

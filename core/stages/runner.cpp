@@ -288,6 +288,4 @@ int64_t generation_of(const Pipeline& pipeline, const Stage& stage) {
   return generation;
 }
 
-std::filesystem::path store_folder(const std::filesystem::path& out) { return out / ".store"; }
-
 }  // namespace bissl

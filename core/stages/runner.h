@@ -86,7 +86,4 @@ std::vector<std::string> data_names(const Stage& stage);
 /// How many ancestors of a stage are of its kind.
 int64_t generation_of(const Pipeline& pipeline, const Stage& stage);
 
-/// The folder of the store below `out`.
-std::filesystem::path store_folder(const std::filesystem::path& out);
-
 }  // namespace bissl

@@ -4,12 +4,17 @@
 #include "pipeline/run_names.h"
 #include "store/atomic_file.h"
 #include "store/posix_file.h"
+#include "store/stage_store.h"
+#include "store/sweep_folder.h"
 #include "text/json_text.h"
 
 #include <unistd.h>
 #include <nlohmann/json.hpp>
 
 #include <cerrno>
+#include <functional>
+#include <optional>
+#include <vector>
 
 namespace bissl {
 namespace {
@@ -36,6 +41,40 @@ fs::path relative_way(const fs::path& from, const fs::path& to) {
   return error_from || error_to || way.empty() ? fs::absolute(to) : way;
 }
 
+void remove_file(const fs::path& file) {
+  if (::unlink(file.c_str()) != 0 && errno != ENOENT) {
+    fail_write(file, errno);
+  }
+}
+
+/// The key of the stage that a link leads to; none for what is no link into a store.
+std::optional<std::string> linked_key(const fs::directory_entry& item) {
+  std::error_code ignored;
+  if (!item.is_symlink(ignored)) {
+    return std::nullopt;
+  }
+  const std::string target = fs::read_symlink(item.path(), ignored).filename().string();
+  const std::string key = target.substr(0, target.find('.'));
+  return is_stage_key(key) ? std::optional(key) : std::nullopt;
+}
+
+/// Removes the links into a store that `keep` does not want.
+void remove_links(
+    const fs::path& folder,
+    const std::function<bool(const std::string& name, const std::string& key)>& keep) {
+  std::vector<fs::path> doomed;
+  std::error_code ignored;
+  for (fs::directory_iterator item(folder, ignored), end; item != end; item.increment(ignored)) {
+    const std::optional<std::string> key = linked_key(*item);
+    if (key && !keep(item->path().filename().string(), *key)) {
+      doomed.push_back(item->path());
+    }
+  }
+  for (const fs::path& link : doomed) {
+    remove_file(link);
+  }
+}
+
 }  // namespace
 
 RunFolder::RunFolder(const fs::path& parent, const std::string& name) : path_(parent / name) {
@@ -53,6 +92,44 @@ std::string link_problem(const fs::path& run, const std::string& stage) {
                        "cannot make the link {}: something that is no link has this name. "
                        "Move it away, or give the run another name",
                        (run / stage).string());
+}
+
+void RunFolder::keep_only(const std::map<std::string, std::string>& stages) const {
+  const auto is_wanted = [&](const std::string& name, const std::string& key) {
+    const auto found = stages.find(name);
+    return found != stages.end() && found->second == key;
+  };
+  remove_links(path_, is_wanted);
+  std::error_code ignored;
+  if (!fs::exists(path_ / run_results_file, ignored)) {
+    return;
+  }
+  const std::optional<nlohmann::json> results = read_json_if_there(path_ / run_results_file);
+  nlohmann::json kept = results.value_or(nlohmann::json::object());
+  nlohmann::json of_stages = nlohmann::json::object();
+  if (kept.contains("stages") && kept["stages"].is_object()) {
+    for (const auto& [name, stage] : kept["stages"].items()) {
+      if (stage.is_object() && stage.contains("key") && stage["key"].is_string() &&
+          is_wanted(name, stage["key"].get<std::string>())) {
+        of_stages[name] = stage;
+      }
+    }
+  }
+  if (of_stages.empty()) {
+    remove_file(path_ / run_results_file);
+  } else if (of_stages != kept["stages"]) {
+    kept["stages"] = of_stages;
+    write_results(kept);
+  }
+}
+
+void RunFolder::clear(const fs::path& folder) {
+  // The results first: without them nothing here passes for a result.
+  remove_file(folder / run_results_file);
+  remove_links(folder, [](const std::string&, const std::string&) { return false; });
+  remove_file(folder / run_lock_file);
+  std::error_code ignored;  // of a folder that holds something else
+  fs::remove(folder, ignored);
 }
 
 void RunFolder::link_stage(const std::string& stage, const fs::path& target) const {

@@ -3,6 +3,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <filesystem>
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -17,6 +18,15 @@ class RunFolder {
   RunFolder(const std::filesystem::path& parent, const std::string& name);
 
   const std::filesystem::path& path() const { return path_; }
+
+  /// For a run whose pipeline was edited: removes the links into a store and the parts of
+  /// results.json that are not of these stages (keys by name), so that what an earlier version left
+  /// does not pass for a result of this one.
+  void keep_only(const std::map<std::string, std::string>& stages) const;
+
+  /// Removes from a run's folder all that this class writes, and the folder if nothing else is in
+  /// it.
+  static void clear(const std::filesystem::path& folder);
 
   /// Makes or replaces the link <run>/<stage>, which leads to `target` by a relative path, so that
   /// the two can be moved together. `target` need not exist yet. The name is checked like the

@@ -22,13 +22,8 @@ namespace fs = std::filesystem;
 
 constexpr const char* store_file = "store.json";
 
-bool is_key(const std::string& text) {
-  const auto is_digit = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
-  return text.size() == 32 && std::all_of(text.begin(), text.end(), is_digit);
-}
-
 void check_key(const std::string& key) {
-  if (!is_key(key)) {
+  if (!is_stage_key(key)) {
     fail_input("\"{}\" is not the key of a stage: that has 32 lower-case hexadecimal digits", key);
   }
 }
@@ -55,7 +50,7 @@ std::optional<StoreEntry> entry_of(const fs::directory_entry& item) {
   const std::string name = item.path().filename().string();
   const std::string key = name.substr(0, name.find('.'));
   const std::string rest = name.substr(key.size());
-  if (!is_key(key) || !item.is_directory()) {
+  if (!is_stage_key(key) || !item.is_directory()) {
     return std::nullopt;
   }
   StoreEntry entry;
@@ -93,6 +88,13 @@ void finish_publishing(const fs::path& partial, const fs::path& finished) {
 }
 
 }  // namespace
+
+bool is_stage_key(const std::string& text) {
+  const auto is_digit = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
+  return text.size() == 32 && std::all_of(text.begin(), text.end(), is_digit);
+}
+
+fs::path store_folder(const fs::path& out) { return out / ".store"; }
 
 void StageWork::confirm() const {
   if (claim_) {

@@ -14,6 +14,12 @@
 
 namespace bissl {
 
+/// Whether a text has the form of a stage's key: 32 lower-case hexadecimal digits.
+bool is_stage_key(const std::string& text);
+
+/// The folder of the store below `out`, the folder that holds runs and sweeps.
+std::filesystem::path store_folder(const std::filesystem::path& out);
+
 /// What a store has to say while it works. Each may be empty.
 struct StoreListener {
   /// A sentence about something that was put right, such as a damaged stage that was moved aside.

@@ -8,14 +8,26 @@
 #include "sweep/labels.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <set>
+#include <map>
 
 namespace bissl {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// The pipeline's own seed.
+bool is_pipeline_seed(const std::string& key) {
+  return parse_toml_key(key) == std::vector<std::string>{"seed"};
+}
+
+/// Whether a key holds a seed, by its name: `seed`, `data.labelled.subset_seed`, `data.a.seed`.
+bool is_seed_key(const std::string& key) {
+  const std::vector<std::string> parts = parse_toml_key(key);
+  return !parts.empty() && (parts.back() == "seed" || parts.back().ends_with("_seed"));
+}
 
 class AblationReader : private AblationFields {
  public:
@@ -172,7 +184,7 @@ class AblationReader : private AblationFields {
       const std::vector<std::string> labels = labels_of(items);
       Axis axis;
       axis.keys = {setting.key};
-      axis.is_seed = setting.key == "seed";
+      axis.is_seed = is_pipeline_seed(setting.key);
       for (size_t i = 0; i < items.size(); ++i) {
         axis.choices.push_back({labels[i], {{setting.key, setting.at, items[i]}}});
       }
@@ -181,9 +193,15 @@ class AblationReader : private AblationFields {
   }
 
   void add_axis(Axis axis, const Location& at, const std::string& path) {
-    std::set<std::string> seen;
+    const auto same = [](const KeyValue& left, const KeyValue& right) {
+      return same_value(left.value, right.value);
+    };
+    std::map<std::string, const Axis::Choice*> seen;
     for (const Axis::Choice& choice : axis.choices) {
-      if (!seen.insert(choice.label).second) {
+      const auto [before, added] = seen.try_emplace(choice.label, &choice);
+      // Labels of different values differ.
+      if (!added && std::equal(choice.settings.begin(), choice.settings.end(),
+                               before->second->settings.begin(), same)) {
         diagnostics().error(at, path, fmt::format("the value {} stands there twice", choice.label));
       }
     }
@@ -213,10 +231,11 @@ class AblationReader : private AblationFields {
 
   void read_zip(const ConfigNode& zip) {
     Axis axis;
-    std::vector<std::vector<std::string>> labels;
+    std::vector<std::vector<ConfigNode>> columns;
+    Location seed_at;
     walk(zip, is_list, [&](const KeyValue& setting) {
       const std::string path = "zip." + spelled_key(setting.key);
-      const std::vector<ConfigNode> items = values(setting, path);
+      std::vector<ConfigNode> items = values(setting, path);
       if (!axis.keys.empty() && items.size() != axis.choices.size()) {
         diagnostics().error(setting.value.at, path,
                             fmt::format("the list has {} values", items.size()),
@@ -225,14 +244,45 @@ class AblationReader : private AblationFields {
       }
       axis.keys.push_back(setting.key);
       axis.choices.resize(items.size());
-      const std::vector<std::string> own = labels_of(items);
       for (size_t i = 0; i < items.size(); ++i) {
-        std::string& label = axis.choices[i].label;
-        label += (label.empty() ? "" : "+") + own[i];
         axis.choices[i].settings.push_back({setting.key, setting.at, items[i]});
       }
+      seed_at = is_pipeline_seed(setting.key) ? setting.at : seed_at;
+      columns.push_back(std::move(items));
     });
+    const std::vector<std::string> labels = joint_labels(columns);
+    for (size_t i = 0; i < axis.choices.size(); ++i) {
+      axis.choices[i].label = labels[i];
+    }
+    find_repetitions(axis, seed_at);
     add_axis(std::move(axis), zip.at, "zip");
+  }
+
+  /// Seeds that go together are repetitions; a seed that goes with anything else is confounded.
+  void find_repetitions(Axis& axis, const Location& seed_at) {
+    if (std::none_of(axis.keys.begin(), axis.keys.end(), is_pipeline_seed)) {
+      return;
+    }
+    std::vector<std::string> others;
+    for (size_t i = 0; i < axis.keys.size(); ++i) {
+      const bool varies =
+          std::any_of(axis.choices.begin(), axis.choices.end(), [&](const Axis::Choice& choice) {
+            return !same_value(choice.settings[i].value, axis.choices.front().settings[i].value);
+          });
+      if (varies && !is_seed_key(axis.keys[i])) {
+        others.push_back(axis.keys[i]);
+      }
+    }
+    axis.is_seed = others.empty();
+    axis.confounds_seed = !others.empty();
+    if (axis.confounds_seed) {
+      diagnostics().warning(
+          seed_at, "zip.seed",
+          fmt::format("the seed changes together with {}, so their effects cannot be told apart, "
+                      "and no cell has repetitions. For repetitions give seed a list of its own in "
+                      "[axes], or a [[zip]] with other seeds only",
+                      fmt::join(others, " and ")));
+    }
   }
 
   void name_axes() {

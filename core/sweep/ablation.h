@@ -25,6 +25,7 @@ struct Axis {
   std::vector<std::string> keys;  ///< what it sets
   std::vector<Choice> choices;    ///< with labels that differ
   bool is_seed = false;           ///< its values are repetitions, not things to compare
+  bool confounds_seed = false;    ///< it varies the seed together with something else
 };
 
 /// A metric that the file names.

@@ -68,8 +68,11 @@ std::string last_line(const fs::path& file) {
 /// How a process ended, for people; empty if as it should.
 std::string describe_end(int status) {
   if (WIFSIGNALED(status)) {
-    return fmt::format("was killed by signal {} ({})", WTERMSIG(status),
-                       strsignal(WTERMSIG(status)));
+    const int signal = WTERMSIG(status);
+    const char* name = sigabbrev_np(signal);
+    return fmt::format("was killed by signal {} ({}{}){}", signal,
+                       name == nullptr ? "" : fmt::format("SIG{}, ", name), strsignal(signal),
+                       signal == SIGKILL ? ", which the system sends when memory is used up" : "");
   }
   if (WIFEXITED(status) && WEXITSTATUS(status) != 0 &&
       WEXITSTATUS(status) != interrupted_exit_code) {
@@ -138,15 +141,18 @@ void Coordinator::ended(const WorkerProcess& worker, int status) {
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
     return;  // nothing was left for it
   }
+  bool begun = false;
   if (!how.empty()) {
-    state_.note_end(worker.process, how);
+    begun = state_.note_end(worker.process, how);
     say(fmt::format("worker {} {}; its log is {}", worker.number, how, worker.log.string()));
   }
-  // One that could not work at all would not fare better a second time.
-  refusals_ = WIFEXITED(status) && WEXITSTATUS(status) != interrupted_exit_code ? refusals_ + 1 : 0;
+  // One that could not work at all would not fare better a second time. A stage that ends its
+  // process is counted by its attempts.
+  refusals_ = !how.empty() && !begun ? refusals_ + 1 : 0;
   if (refusals_ > options_.jobs) {
-    fail_run("the workers give up, one after the other; the last words of worker {}: {}",
-             worker.number, last_line(worker.log));
+    const std::string last = last_line(worker.log);
+    fail_run("all workers give up: worker {} {}. Its log {} {}", worker.number, how,
+             worker.log.string(), last.empty() ? "is empty" : "ends with: " + last);
   }
   if (!interrupted()) {
     start(worker.number);
@@ -155,7 +161,8 @@ void Coordinator::ended(const WorkerProcess& worker, int status) {
 
 /// Says what became of stages since the last look.
 void Coordinator::tell_changes() {
-  const std::vector<const PlanNode*> wanted = state_.wanted();
+  // With draws of searches that have ended: their failures are news, too.
+  const std::vector<const PlanNode*> wanted = state_.needed();
   size_t settled = 0;
   std::vector<std::pair<const PlanNode*, WorkState>> changed;
   for (const PlanNode* node : wanted) {
@@ -171,12 +178,16 @@ void Coordinator::tell_changes() {
     if (state == WorkState::done) {
       refusals_ = 0;
       say(fmt::format("[{}/{}] {} of {}: done in {}", settled, wanted.size(), node->stage,
-                      state_.plan().cell_of(node->key),
+                      state_.plan().user_of(node->key),
                       format_duration(state_.seconds_of(node->key))));
     } else if (state == WorkState::failed) {
+      const std::string user = state_.plan().user_of(node->key);
       if (const auto failure = state_.failure(node->key)) {
-        say(fmt::format("[{}/{}] {} of {} failed: {}", settled, wanted.size(), node->stage,
-                        failure->cell, failure->cause));
+        say(fmt::format("[{}/{}] {} of {} failed: {}", settled, wanted.size(), node->stage, user,
+                        failure->cause));
+      } else if (const auto above = state_.failure_above(node->key)) {
+        say(fmt::format("[{}/{}] {} of {} cannot be computed: {}, which it needs, failed", settled,
+                        wanted.size(), node->stage, user, above->stage));
       }
     }
   }

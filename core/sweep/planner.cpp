@@ -21,17 +21,6 @@ namespace {
 
 constexpr size_t most_cells = 100000;
 
-/// The text as part of a folder's name.
-std::string name_part(const std::string& text) {
-  std::string part;
-  for (const char c : text) {
-    const bool plain = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '-' ||
-                       c == '+' || c == '_' || c == '=';
-    part += plain ? c : '_';
-  }
-  return part;
-}
-
 Diagnostic error_at(const Location& at, const std::string& key, const std::string& message,
                     const std::string& accepted = "", std::vector<std::string> suggestions = {}) {
   return {.severity = Diagnostic::Severity::error,
@@ -71,6 +60,7 @@ class Planner {
   void add_cell(const std::vector<size_t>& choices, const ConfigNode& root);
   void add_search(PlanCell& cell, const ConfigNode& root);
   std::vector<KeyValue> drawn(int64_t draw) const;
+  void note_draws();
   size_t add_unit(const ConfigNode& root, const std::string& cell,
                   const std::vector<AskedMetric>& metrics);
   void add_stages(PlanUnit& unit, const Pipeline& pipeline, const std::set<std::string>& names,
@@ -88,6 +78,7 @@ class Planner {
   ConfigNode base_;
   SweepPlan plan_;
   std::vector<Pipeline> pipelines_;
+  std::vector<std::vector<std::string>> id_parts_;  ///< of folder names, by axis and choice
   std::set<std::string> ids_;
   std::set<std::string> keys_;
   size_t combinations_ = 0;
@@ -189,8 +180,7 @@ bool Planner::is_excluded(const ConfigNode& root) {
 std::string Planner::id_of(const std::vector<size_t>& choices) const {
   std::vector<std::string> parts;
   for (size_t i = 0; i < choices.size(); ++i) {
-    const Axis& axis = ablation_.axes[i];
-    parts.push_back(name_part(axis.name + "=" + axis.choices[choices[i]].label));
+    parts.push_back(id_parts_[i].at(choices[i]));
   }
   return parts.empty() ? "cell" : fmt::format("{}", fmt::join(parts, ","));
 }
@@ -209,6 +199,11 @@ std::string Planner::unique_id(const std::string& wanted) {
 void Planner::expand() {
   combinations_ = 1;
   for (const Axis& axis : ablation_.axes) {
+    std::vector<std::string> parts;
+    for (const Axis::Choice& choice : axis.choices) {
+      parts.push_back(axis.name + "=" + choice.label);
+    }
+    id_parts_.push_back(folder_parts(parts));
     combinations_ *= axis.choices.size();
     if (combinations_ > most_cells) {
       diagnostics_.error({ablation_.file.string(), 0, 0}, "axes",
@@ -385,6 +380,27 @@ void Planner::add_stages(PlanUnit& unit, const Pipeline& pipeline,
   }
 }
 
+/// Tells what was drawn by texts that are exact, and that tell the choices of a list apart.
+void Planner::note_draws() {
+  const SearchSpec& search = *ablation_.search;
+  plan_.select = search.select;
+  plan_.select_maximise = search.maximise;
+  plan_.draws = nlohmann::json(static_cast<size_t>(search.draws), nlohmann::json::object());
+  for (const DrawnKey& key : search.keys) {
+    const std::vector<ConfigNode>& choices = key.distribution.choices;
+    const std::vector<std::string> labels = labels_of(choices);
+    for (int64_t draw = 0; draw < search.draws; ++draw) {
+      const ConfigNode value = key.distribution.draw(search.seed, key.key, draw, key.at);
+      const auto choice = std::find_if(choices.begin(), choices.end(), [&](const ConfigNode& one) {
+        return same_value(one, value);
+      });
+      plan_.draws[static_cast<size_t>(draw)][key.key] =
+          choice == choices.end() ? labels_of({value}).front()
+                                  : labels[static_cast<size_t>(choice - choices.begin())];
+    }
+  }
+}
+
 PlanResult Planner::plan(const std::vector<std::string>& overrides) {
   PlanResult result;
   if (load_base(overrides)) {
@@ -405,22 +421,19 @@ PlanResult Planner::plan(const std::vector<std::string>& overrides) {
   plan_.maximise = ablation_.maximise;
   for (size_t i = 0; i < ablation_.axes.size(); ++i) {
     const Axis& axis = ablation_.axes[i];
-    SweepPlan::AxisText text{axis.name, axis.keys, {}, axis.is_seed, ablation_.baseline[i]};
+    SweepPlan::AxisText text{.name = axis.name,
+                             .keys = axis.keys,
+                             .labels = {},
+                             .is_seed = axis.is_seed,
+                             .confounds_seed = axis.confounds_seed,
+                             .baseline = ablation_.baseline[i]};
     for (const Axis::Choice& choice : axis.choices) {
       text.labels.push_back(choice.label);
     }
     plan_.axes.push_back(std::move(text));
   }
   if (ablation_.search) {
-    plan_.select = ablation_.search->select;
-    plan_.select_maximise = ablation_.search->maximise;
-    for (int64_t draw = 0; draw < ablation_.search->draws; ++draw) {
-      nlohmann::json values = nlohmann::json::object();
-      for (const KeyValue& setting : drawn(draw)) {
-        values[setting.key] = labels_of({setting.value}).front();
-      }
-      plan_.draws.push_back(std::move(values));
-    }
+    note_draws();
   }
   result.asked = ablation_.asked;
   if (ablation_.search) {

@@ -8,6 +8,10 @@ namespace bissl {
 namespace {
 
 bool same_scalar(const Value& left, const Value& right) {
+  // As real numbers, large integers that differ would be equal.
+  if (std::holds_alternative<int64_t>(left) && std::holds_alternative<int64_t>(right)) {
+    return left == right;
+  }
   const auto number = [](const Value& value) -> std::optional<double> {
     if (const auto* integer = std::get_if<int64_t>(&value)) {
       return static_cast<double>(*integer);

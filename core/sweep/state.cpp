@@ -20,24 +20,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr uint64_t most_bytes = 1 << 20;
-
-std::optional<nlohmann::json> read_json(const fs::path& file) {
-  std::error_code ignored;
-  if (!fs::exists(file, ignored)) {
-    return std::nullopt;
-  }
-  try {
-    nlohmann::json json = nlohmann::json::parse(read_whole(file, most_bytes), nullptr, false);
-    return json.is_object() ? std::optional(std::move(json)) : std::nullopt;
-  } catch (const Error&) {
-    return std::nullopt;  // removed by another process at this moment
-  }
-}
-
 void write_json(const fs::path& file, const nlohmann::json& json) {
   make_folder(file.parent_path());
   write_file_atomically(file, json_text(json, 2) + "\n");
+}
+
+/// The integer at a key; 0 if there is none.
+int64_t number_at(const nlohmann::json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_number_integer() ? found->get<int64_t>() : 0;
 }
 
 /// Changes whenever the stage gets further: the moment of its last checkpoint and of its last
@@ -76,11 +67,7 @@ const char* to_string(WorkState state) {
 }
 
 SweepState::SweepState(const SweepPlan& plan, StageStore& store, fs::path folder)
-    : plan_(plan), store_(store), folder_(std::move(folder)) {}
-
-fs::path SweepState::state_file(const std::string& key, const char* what) const {
-  return folder_ / "state" / (key + "." + what);
-}
+    : plan_(plan), store_(store), files_(plan, std::move(folder)) {}
 
 WorkState SweepState::node(const std::string& key) {
   if (done_.count(key) != 0) {
@@ -101,7 +88,7 @@ WorkState SweepState::node(const std::string& key) {
 
 WorkState SweepState::cell(const PlanCell& cell) {
   std::set<WorkState> states;
-  const std::vector<size_t> needed = units(cell);
+  const std::vector<size_t> needed = open_units(cell);
   for (const size_t unit : needed) {
     const bool is_trial =
         std::find(cell.trials.begin(), cell.trials.end(), unit) != cell.trials.end();
@@ -111,7 +98,7 @@ WorkState SweepState::cell(const PlanCell& cell) {
       states.insert(is_trial && state == WorkState::failed ? WorkState::done : state);
     }
   }
-  if (!cell.unit && needed.size() == cell.trials.size()) {
+  if (!cell.unit && needed == cell.trials) {
     const auto settled = [&](size_t unit) { return is_settled(unit); };
     const bool chosen = selection(cell).has_value();
     const bool all = std::all_of(cell.trials.begin(), cell.trials.end(), settled);
@@ -122,7 +109,15 @@ WorkState SweepState::cell(const PlanCell& cell) {
       return state;
     }
   }
-  return states.count(WorkState::waiting) != 0 ? WorkState::waiting : WorkState::done;
+  return states.count(WorkState::waiting) == 0 && has_results(cell) ? WorkState::done
+                                                                    : WorkState::waiting;
+}
+
+bool SweepState::has_results(const PlanCell& cell) {
+  if (with_results_.count(cell.id) == 0 && files_.results(cell)) {
+    with_results_.insert(cell.id);
+  }
+  return with_results_.count(cell.id) != 0;
 }
 
 bool SweepState::is_done(const PlanCell& cell) {
@@ -153,7 +148,26 @@ std::vector<size_t> SweepState::units(const PlanCell& cell) {
   return needed;
 }
 
+/// Those whose stages decide about the cell's state: with results, the chosen draw's alone.
+std::vector<size_t> SweepState::open_units(const PlanCell& cell) {
+  if (!cell.unit && has_results(cell)) {
+    if (const std::optional<Selection> chosen = selection(cell)) {
+      return {cell.finals.at(chosen->draw)};
+    }
+  }
+  return units(cell);
+}
+
 std::vector<const PlanNode*> SweepState::wanted() {
+  return nodes_of([this](const PlanCell& cell) { return open_units(cell); });
+}
+
+std::vector<const PlanNode*> SweepState::needed() {
+  return nodes_of([this](const PlanCell& cell) { return units(cell); });
+}
+
+std::vector<const PlanNode*> SweepState::nodes_of(
+    const std::function<std::vector<size_t>(const PlanCell&)>& units) const {
   std::set<std::string> keys;
   for (const PlanCell& cell : plan_.cells) {
     for (const size_t unit : units(cell)) {
@@ -179,9 +193,9 @@ bool SweepState::is_settled(size_t unit) {
   });
 }
 
-std::optional<double> SweepState::trial_score(size_t unit) {
+std::optional<double> SweepState::trial_score(const PlanUnit& unit) {
   nlohmann::json stages = nlohmann::json::object();
-  for (const auto& [stage, key] : plan_.units[unit].stages) {
+  for (const auto& [stage, key] : unit.stages) {
     if (node(key) != WorkState::done) {
       return std::nullopt;
     }
@@ -202,6 +216,9 @@ std::optional<Selection> SweepState::selection(const PlanCell& cell) {
   if (known != selections_.end()) {
     return known->second;
   }
+  if (std::optional<Selection> recorded = recorded_selection(cell)) {
+    return selections_[cell.id] = std::move(recorded);
+  }
   for (const size_t unit : cell.trials) {
     if (!is_settled(unit)) {
       return std::nullopt;
@@ -210,7 +227,7 @@ std::optional<Selection> SweepState::selection(const PlanCell& cell) {
   Selection selection;
   std::optional<double> best;
   for (size_t draw = 0; draw < cell.trials.size(); ++draw) {
-    const std::optional<double> score = trial_score(cell.trials[draw]);
+    const std::optional<double> score = trial_score(plan_.units[cell.trials[draw]]);
     if (!is_settled(cell.trials[draw])) {
       return std::nullopt;
     }
@@ -227,23 +244,31 @@ std::optional<Selection> SweepState::selection(const PlanCell& cell) {
   return result;
 }
 
-void SweepState::record_failure(const Failure& failure) {
-  write_json(state_file(failure.key, "failed"), {{"stage", failure.stage},
-                                                 {"cell", failure.cell},
-                                                 {"cause", failure.cause},
-                                                 {"input", failure.input}});
-}
-
-std::optional<Failure> SweepState::failure(const std::string& key) const {
-  const std::optional<nlohmann::json> json = read_json(state_file(key, "failed"));
-  if (!json) {
+/// What was chosen when the cell's results were written.
+std::optional<Selection> SweepState::recorded_selection(const PlanCell& cell) {
+  const std::optional<nlohmann::json> results = files_.results(cell);
+  if (!results) {
     return std::nullopt;
   }
-  return Failure{.key = key,
-                 .stage = json->value("stage", ""),
-                 .cell = json->value("cell", ""),
-                 .cause = json->value("cause", ""),
-                 .input = json->value("input", false)};
+  const nlohmann::json& search = results->at("search");
+  Selection selection{.draw = search.at("chosen"), .scores = {}};
+  for (const nlohmann::json& score : search.at("scores")) {
+    selection.scores.push_back(score.is_number() ? std::optional(score.get<double>())
+                                                 : std::nullopt);
+  }
+  return selection;
+}
+
+void SweepState::record_failure(const Failure& failure) { files_.record(failure); }
+
+std::optional<Failure> SweepState::failure(const std::string& key) const {
+  return files_.failure(key);
+}
+
+std::vector<CellFailure> SweepState::failures(const PlanCell& cell) {
+  return files_.failures(
+      cell, {.is_done = [this](const std::string& key) { return node(key) == WorkState::done; },
+             .has_score = [this](const PlanUnit& unit) { return trial_score(unit).has_value(); }});
 }
 
 std::optional<Failure> SweepState::failure_above(const std::string& key) const {
@@ -271,46 +296,72 @@ std::vector<Failure> SweepState::failures() const {
 }
 
 void SweepState::forget_failures() {
-  for (const PlanNode& node : plan_.nodes) {
-    ::unlink(state_file(node.key, "failed").c_str());
-    ::unlink(state_file(node.key, "attempts").c_str());
+  for (const PlanNode* node : wanted()) {
+    for (const char* what : {"failed", "attempts", "end"}) {
+      ::unlink(files_.state_file(node->key, what).c_str());
+    }
+  }
+  selections_.clear();  // a draw that failed counts again
+}
+
+void SweepState::remove_stale_cells(bool foreign) {
+  std::map<std::string, const PlanCell*> cells;
+  for (const PlanCell& cell : plan_.cells) {
+    cells[cell.id] = &cell;
+  }
+  std::vector<fs::path> doomed;
+  std::error_code ignored;
+  for (fs::directory_iterator item(folder() / "cells", ignored), end; item != end;
+       item.increment(ignored)) {
+    const auto cell = cells.find(item->path().filename().string());
+    if (cell == cells.end() ? foreign : !has_results(*cell->second)) {
+      doomed.push_back(item->path());
+    }
+  }
+  for (const fs::path& cell : doomed) {
+    RunFolder::clear(cell);
   }
 }
 
 int64_t SweepState::begin_attempt(const std::string& key, const fs::path& stage_folder) {
-  const fs::path file = state_file(key, "attempts");
-  const nlohmann::json before = read_json(file).value_or(nlohmann::json::object());
+  const fs::path file = files_.state_file(key, "attempts");
+  const nlohmann::json before = read_json_if_there(file).value_or(nlohmann::json::object());
   const std::string progress = progress_of(stage_folder);
+  const auto old = before.find("progress");
   const int64_t attempts =
-      before.value("progress", "") == progress ? before.value("attempts", int64_t{0}) : 0;
+      old != before.end() && *old == progress ? number_at(before, "attempts") : 0;
   write_json(file, {{"attempts", attempts + 1}, {"progress", progress}, {"process", getpid()}});
   return attempts;
 }
 
 void SweepState::end_attempt(const std::string& key) {
-  ::unlink(state_file(key, "attempts").c_str());
+  ::unlink(files_.state_file(key, "attempts").c_str());
+  ::unlink(files_.state_file(key, "end").c_str());
 }
 
-void SweepState::note_end(int64_t process, const std::string& how) {
+bool SweepState::note_end(int64_t process, const std::string& how) {
+  bool begun = false;
   for (const PlanNode& node : plan_.nodes) {
-    const std::optional<nlohmann::json> attempt = read_json(state_file(node.key, "attempts"));
-    if (attempt && attempt->value("process", int64_t{0}) == process) {
-      write_json(state_file(node.key, "end"), {{"how", how}});
+    const std::optional<nlohmann::json> attempt =
+        read_json_if_there(files_.state_file(node.key, "attempts"));
+    if (attempt && number_at(*attempt, "process") == process) {
+      write_json(files_.state_file(node.key, "end"), {{"how", how}});
+      begun = true;
     }
   }
+  return begun;
 }
 
 std::string SweepState::last_end(const std::string& key) const {
-  const std::optional<nlohmann::json> end = read_json(state_file(key, "end"));
-  return end ? end->value("how", "") : "";
+  const std::optional<nlohmann::json> end = read_json_if_there(files_.state_file(key, "end"));
+  const auto how = end ? end->find("how") : nlohmann::json::const_iterator();
+  return end && how != end->end() && how->is_string() ? how->get<std::string>() : "";
 }
 
 double SweepState::seconds_of(const std::string& key) {
   const std::optional<fs::path> folder = store_.find(key);
   return folder ? read_stage_results(*folder).value("seconds", 0.0) : 0.0;
 }
-
-fs::path SweepState::cell_folder(const PlanCell& cell) const { return folder_ / "cells" / cell.id; }
 
 bool SweepState::write_cell(const PlanCell& cell) {
   if (written_.count(cell.id) != 0) {
@@ -344,12 +395,15 @@ bool SweepState::write_cell(const PlanCell& cell) {
       scores.push_back(score ? nlohmann::json(*score) : nlohmann::json(nullptr));
     }
     results["search"] = {{"select", plan_.select},
+                         {"maximise", plan_.select_maximise},
+                         {"trials", trials_hash(plan_, cell)},
                          {"chosen", chosen->draw},
                          {"values", plan_.draws.at(chosen->draw)},
                          {"scores", scores}};
   }
-  if (read_json(cell_folder(cell) / "results.json") != results) {
-    const RunFolder run(folder_ / "cells", cell.id);
+  if (read_json_if_there(cell_folder(cell) / "results.json") != results) {
+    const RunFolder run(folder() / "cells", cell.id);
+    run.keep_only({unit.stages.begin(), unit.stages.end()});
     run.write_lock(unit.lock);
     for (const auto& [stage, folder] : folders) {
       run.link_stage(stage, folder);
@@ -357,6 +411,7 @@ bool SweepState::write_cell(const PlanCell& cell) {
     run.write_results(results);
   }
   written_.insert(cell.id);
+  with_results_.insert(cell.id);
   return true;
 }
 

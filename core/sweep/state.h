@@ -1,6 +1,7 @@
 #pragma once
 
 #include "store/stage_store.h"
+#include "store/sweep_folder.h"
 #include "sweep/plan.h"
 
 #include <nlohmann/json.hpp>
@@ -8,6 +9,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -26,15 +28,6 @@ enum class WorkState {
 
 const char* to_string(WorkState state);
 
-/// Why a stage of a sweep failed.
-struct Failure {
-  std::string key;
-  std::string stage;
-  std::string cell;  ///< a cell that needs it
-  std::string cause;
-  bool input = false;  ///< the cause is in the input, not in the run
-};
-
 /// Which draw of a cell's search was chosen.
 struct Selection {
   size_t draw = 0;
@@ -43,28 +36,31 @@ struct Selection {
 
 /// A sweep's folder, seen by one process: what is done, what is left, what failed. Everything is
 /// read from files that others write at the same time, so nothing here can be lost with a process:
+/// those of SweepFolder, the store, and
 ///
-///     <folder>/plan.json               what to do
-///     <folder>/state/<key>.failed      why a stage failed
 ///     <folder>/state/<key>.attempts    how often a stage was begun and nobody came back
-///     <folder>/cells/<id>/             a run folder for each cell whose stages are done
+///     <folder>/state/<key>.end         how the process of the last attempt ended, if that is known
 ///
 /// For one thread.
 class SweepState {
  public:
   SweepState(const SweepPlan& plan, StageStore& store, std::filesystem::path folder);
 
-  const std::filesystem::path& folder() const { return folder_; }
+  const std::filesystem::path& folder() const { return files_.path(); }
   const SweepPlan& plan() const { return plan_; }
 
   WorkState node(const std::string& key);
+  /// Done is a cell whose stages are finished and whose results, as the plan wants them, are in its
+  /// folder, where a report finds them.
   WorkState cell(const PlanCell& cell);
   /// Whether all that the cell needs is done: as cell(), but without looking further than the first
   /// thing that is not.
   bool is_done(const PlanCell& cell);
   /// The stages that are to be run as far as is known now: a search's final ones come in when its
-  /// draw is chosen. In the plan's order.
+  /// draw is chosen, and its trials are out when the cell has its results. In the plan's order.
   std::vector<const PlanNode*> wanted();
+  /// The same with the trials of searches that have ended.
+  std::vector<const PlanNode*> needed();
   /// The units of a cell that are known to be needed.
   std::vector<size_t> units(const PlanCell& cell);
   /// The draw of a cell's search, once all of its trials are done or have failed. None before, and
@@ -76,15 +72,21 @@ class SweepState {
   /// The failure of the stage or of one that it continues.
   std::optional<Failure> failure_above(const std::string& key) const;
   std::vector<Failure> failures() const;
-  /// For a new start: what failed is tried again.
+  /// What failed of a cell, each draw by itself.
+  std::vector<CellFailure> failures(const PlanCell& cell);
+  /// For a new start: what failed is tried again, but for draws of searches that have ended.
   void forget_failures();
+  /// For a new plan: removes what an earlier one left in the folders of this plan's cells and, if
+  /// `foreign`, in all others.
+  void remove_stale_cells(bool foreign);
 
   /// Counts an attempt at a stage, under its claim. The count starts again whenever the stage got
   /// further than at the attempt before. Returns the attempts before this one.
   int64_t begin_attempt(const std::string& key, const std::filesystem::path& stage_folder);
   void end_attempt(const std::string& key);
-  /// What is known of how the last attempt's process ended, for the report of a failure.
-  void note_end(int64_t process, const std::string& how);
+  /// Notes how a process ended with the stage that it had begun, for the report of a failure.
+  /// Whether it had begun one.
+  bool note_end(int64_t process, const std::string& how);
   std::string last_end(const std::string& key) const;
 
   /// The seconds that went into a finished stage; 0 if it is gone.
@@ -98,18 +100,25 @@ class SweepState {
   bool write_cell(const PlanCell& cell);
   /// Whether this object has written the cell's run folder or found it as it should be.
   bool is_written(const PlanCell& cell) const { return written_.count(cell.id) != 0; }
-  std::filesystem::path cell_folder(const PlanCell& cell) const;
+  /// The cell's results, if they are those that the plan wants: see is_result_of.
+  std::optional<nlohmann::json> results(const PlanCell& cell) const { return files_.results(cell); }
+  std::filesystem::path cell_folder(const PlanCell& cell) const { return files_.cell_folder(cell); }
 
  private:
-  std::filesystem::path state_file(const std::string& key, const char* what) const;
-  std::optional<double> trial_score(size_t unit);
+  std::optional<double> trial_score(const PlanUnit& unit);
   bool is_settled(size_t unit);
+  bool has_results(const PlanCell& cell);
+  std::vector<size_t> open_units(const PlanCell& cell);
+  std::vector<const PlanNode*> nodes_of(
+      const std::function<std::vector<size_t>(const PlanCell&)>& units) const;
+  std::optional<Selection> recorded_selection(const PlanCell& cell);
 
   const SweepPlan& plan_;
   StageStore& store_;
-  std::filesystem::path folder_;
+  SweepFolder files_;
   std::set<std::string> done_;
   std::map<std::string, std::optional<Selection>> selections_;  ///< by cell; settled ones only
+  std::set<std::string> with_results_;                          ///< cells
   std::set<std::string> written_;                               ///< cells
 };
 

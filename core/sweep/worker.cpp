@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <optional>
 #include <thread>
 
 namespace bissl {
@@ -37,7 +38,8 @@ class Worker {
   void compute(const PlanNode& node, const StageTask& task, StageWork& work);
   void fail(const PlanNode& node, const std::string& cause, bool input);
   void write_finished_cells();
-  const std::string& cell_of(const PlanNode& node) const { return plan_.cell_of(node.key); }
+  std::string user_of(const PlanNode& node) const { return plan_.user_of(node.key); }
+  bool plan_was_replaced();
   void say(const std::string& text) const {
     if (options_.say) {
       options_.say(text);
@@ -50,6 +52,8 @@ class Worker {
   const PipelineSources& sources_;
   const WorkerOptions& options_;
   std::shared_ptr<DatasetCache> datasets_;
+  std::optional<std::filesystem::file_time_type> plan_time_;  ///< of the plan last compared
+  bool replaced_ = false;
 };
 
 /// Whether the stage may be computed: the attempts at it before did not all vanish.
@@ -61,17 +65,21 @@ bool Worker::begin(const PlanNode& node, StageWork& work) {
   const std::string end = state_.last_end(node.key);
   fail(node,
        fmt::format("it was begun {} times, and each time the process that computed it ended "
-                   "without a word before it got any further{}",
-                   before, end.empty() ? "" : "; the last one " + end),
+                   "without an error of its own before it got any further; {}",
+                   before,
+                   end.empty() ? "how the last one ended is not known: see its log in the sweep's "
+                                 "folder logs, and the system's or Slurm's records"
+                               : "the last one " + end),
        false);
   return false;
 }
 
-void Worker::fail(const PlanNode& node, const std::string& cause, bool input) {
-  say(fmt::format("{} of {}: failed: {}", node.stage, cell_of(node), cause));
+void Worker::fail(const PlanNode& node, const std::string& text, bool input) {
+  const std::string cause = text.empty() ? "an exception without a text" : text;
+  say(fmt::format("{} of {}: failed: {}", node.stage, user_of(node), cause));
   state_.record_failure({.key = node.key,
                          .stage = node.stage,
-                         .cell = cell_of(node),
+                         .cell = plan_.cell_of(node.key),
                          .cause = cause,
                          .input = input});
   state_.end_attempt(node.key);
@@ -90,7 +98,7 @@ bool Worker::try_node(const PlanNode& node) {
     fail_input(
         "stage {} of {} is no longer what was planned: its data, a plugin or the program changed "
         "since. Start the sweep again",
-        node.stage, cell_of(node));
+        node.stage, user_of(node));
   }
   std::optional<std::filesystem::path> parent;
   if (!node.parent.empty()) {
@@ -109,7 +117,7 @@ bool Worker::try_node(const PlanNode& node) {
   if (!work->finished() && !state_.failure(node.key) && begin(node, *work)) {
     RunSettings settings = options_.settings;
     settings.warn = [&](const std::string& text) {
-      say(fmt::format("{} of {}: warning: {}", node.stage, cell_of(node), text));
+      say(fmt::format("{} of {}: warning: {}", node.stage, user_of(node), text));
     };
     compute(node,
             {.pipeline = pipeline,
@@ -123,12 +131,12 @@ bool Worker::try_node(const PlanNode& node) {
 }
 
 void Worker::compute(const PlanNode& node, const StageTask& task, StageWork& work) {
-  say(fmt::format("{} of {}: begins", node.stage, cell_of(node)));
+  say(fmt::format("{} of {}: begins", node.stage, user_of(node)));
   try {
     compute_stage(task, work);
-    say(fmt::format("{} of {}: done", node.stage, cell_of(node)));
+    say(fmt::format("{} of {}: done", node.stage, user_of(node)));
     for (const std::string& text : metrics_not_finite(read_stage_results(work.folder()))) {
-      say(fmt::format("warning: {} of {}: {}", node.stage, cell_of(node), text));
+      say(fmt::format("warning: {} of {}: {}", node.stage, user_of(node), text));
     }
     state_.end_attempt(node.key);
   } catch (const Interrupted&) {
@@ -138,6 +146,8 @@ void Worker::compute(const PlanNode& node, const StageTask& task, StageWork& wor
     fail(node, exception_text(error), error.kind() == ErrorKind::input);
   } catch (const std::exception& exception) {
     fail(node, exception_text(exception), false);
+  } catch (...) {
+    fail(node, current_exception_text(), false);
   }
 }
 
@@ -147,7 +157,23 @@ bool Worker::is_ready(const PlanNode& node) {
          (node.parent.empty() || state_.node(node.parent) == WorkState::done);
 }
 
+/// Whether the sweep's folder has another plan by now: what this one gives must not take the place
+/// of that one's results.
+bool Worker::plan_was_replaced() {
+  const std::filesystem::path file = state_.folder() / plan_file;
+  std::error_code error;
+  const auto time = std::filesystem::last_write_time(file, error);
+  if (!replaced_ && !error && plan_time_ != time) {
+    plan_time_ = time;
+    replaced_ = load_plan(state_.folder()).to_json() != plan_.to_json();
+  }
+  return replaced_;
+}
+
 void Worker::write_finished_cells() {
+  if (plan_was_replaced()) {
+    return;
+  }
   for (const PlanCell& cell : plan_.cells) {
     if (!state_.is_written(cell) && state_.is_done(cell)) {
       state_.write_cell(cell);
@@ -173,6 +199,10 @@ Worker::Step Worker::step() {
 
 void Worker::run() {
   for (;;) {
+    if (plan_was_replaced()) {
+      say("the sweep's folder has another plan since: this worker stops");
+      return;
+    }
     if (options_.stop_on_failure && !state_.failures().empty()) {
       return;
     }

@@ -94,8 +94,8 @@ TEST_F(SweepTest, AStageWhoseProcessVanishesAgainAndAgainHasFailed) {
   const Outcome outcome = running.wait();
   EXPECT_EQ(outcome.code, 1) << outcome.err;
   EXPECT_NE(outcome.out.find("it was begun 2 times, and each time the process that computed it "
-                             "ended without a word before it got any further; the last one was "
-                             "killed by signal 9 (Killed)"),
+                             "ended without an error of its own before it got any further; the "
+                             "last one was killed by signal 9 (SIGKILL, Killed)"),
             std::string::npos)
       << outcome.out;
   EXPECT_NE(outcome.out.find("2 cells: 2 failed"), std::string::npos) << outcome.out;

@@ -59,6 +59,39 @@ TEST_F(Run, LinksAreRightThroughLinkedFolders) {
   EXPECT_EQ(read_file(run.path() / "pretrain" / "weights"), "w");
 }
 
+TEST_F(Run, KeepsOnlyWhatIsOfTheStages) {
+  const std::string one(32, 'a');
+  const std::string two(32, 'b');
+  const RunFolder run(runs_, "first");
+  for (const char* name : {"pretrain", "ft", "gone"}) {
+    run.link_stage(name,
+                   folder_.path() / "store" / (name == std::string("ft") ? two + ".partial" : one));
+  }
+  run.link_stage("mine", folder_.path() / "notes");
+  write_file(run.path() / "text", "x");
+  run.write_results(
+      {{"seed", 1},
+       {"stages", {{"pretrain", {{"key", one}}}, {"ft", {{"key", one}}}, {"gone", 3}}}});
+  run.keep_only({{"pretrain", one}, {"ft", two}});
+  EXPECT_EQ(listing(run.path()), "ft mine pretrain results.json text");
+  EXPECT_EQ(nlohmann::json::parse(read_file(run.path() / "results.json")),
+            nlohmann::json({{"seed", 1}, {"stages", {{"pretrain", {{"key", one}}}}}}));
+  run.keep_only({{"pretrain", two}});
+  EXPECT_EQ(listing(run.path()), "mine text");
+  for (const char* content : {"", "[]", "{\"stages\": []}"}) {
+    write_file(run.path() / "results.json", content);
+    run.keep_only({{"pretrain", two}});
+    EXPECT_EQ(listing(run.path()), "mine text") << content;
+  }
+  RunFolder::clear(run.path());
+  EXPECT_EQ(listing(run.path()), "mine text");
+  const RunFolder other(runs_, "second");
+  other.write_lock("x");
+  other.link_stage("pretrain", folder_.path() / "store" / one);
+  RunFolder::clear(other.path());
+  EXPECT_FALSE(fs::exists(other.path()));
+}
+
 TEST_F(Run, DeletesNothingThatIsInTheWay) {
   const RunFolder run(runs_, "first");
   write_file(run.path() / "pretrain" / "mine", "x");

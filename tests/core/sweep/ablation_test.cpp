@@ -2,8 +2,6 @@
 
 #include "pipeline/toml_parser.h"
 #include "support/temporary_folder.h"
-#include "sweep/labels.h"
-#include "sweep/slurm.h"
 
 #include <gtest/gtest.h>
 
@@ -88,14 +86,53 @@ TEST(AblationFile, MatchesByContent) {
   EXPECT_FALSE(matches(value("true"), value("1")));
 }
 
-TEST(Labels, TellValuesApart) {
-  const std::vector<ConfigNode> solvers = {value("{ use = \"cg\", iterations = 3, damping = 1.0 }"),
-                                           value("{ use = \"cg\", iterations = 5, damping = 1.0 }"),
-                                           value("{ use = \"identity\" }")};
-  EXPECT_EQ(labels_of(solvers),
-            (std::vector<std::string>{"cg iterations=3", "cg iterations=5", "identity"}));
-  EXPECT_EQ(labels_of({value("0.1"), value("1e-5"), value("true"), value("[1, 2]")}),
-            (std::vector<std::string>{"0.1", "1e-05", "true", "[1,2]"}));
+/// What is said of a file that is read all the same.
+std::string doubts(const std::string& text) {
+  const TemporaryFolder folder;
+  const auto file = folder.path() / "study.toml";
+  write_file(file, "pipeline = \"p.toml\"\nmetric = \"f.test.top1\"\n" + text);
+  DiagnosticCollector diagnostics;
+  read_ablation(file, diagnostics);
+  return to_text(diagnostics.sorted(file.string()));
+}
+
+TEST(AblationFile, SeedsInAZipAreRepetitions) {
+  for (const char* others :
+       {"\"data.l.subset_seed\" = [0, 1, 2]", "\"data.l.seed\" = [5, 6, 7]",
+        "\"data.l.subset_seed\" = [0, 1, 2]\n\"data.u.subset_seed\" = [3, 4, 5]",
+        "data.l.subset_seed = [7, 7, 8]", "\"stage.f.steps\" = [5, 5, 5]"}) {
+    const auto ablation = read(std::string("[[zip]]\n") + others + "\nseed = [0, 1, 2]\n");
+    ASSERT_TRUE(ablation) << others;
+    ASSERT_EQ(ablation->axes.size(), 1U);
+    EXPECT_TRUE(ablation->axes[0].is_seed) << others;
+    EXPECT_FALSE(ablation->baseline[0]);
+  }
+}
+
+TEST(AblationFile, ASeedThatGoesWithAFactorIsNoRepetition) {
+  for (const char* factor : {"\"stage.f.lambda\" = [0.1, 0.2]", "\"stage.f.steps\" = [1, 2]",
+                             "\"data.l.subset_seed\" = [0, 1]\n\"data.l.limit\" = [10, 20]"}) {
+    const std::string said = doubts(std::string("[[zip]]\nseed = [0, 1]\n") + factor + "\n");
+    EXPECT_NE(said.find("study.toml:4:1: warning: zip.seed: the seed changes together with"),
+              std::string::npos)
+        << said;
+  }
+  const auto without = read("[[zip]]\n\"data.l.subset_seed\" = [0, 1]\n\"data.u.seed\" = [0, 1]\n");
+  ASSERT_TRUE(without);
+  EXPECT_FALSE(without->axes[0].is_seed);  // the pipeline's seed is not among them
+}
+
+TEST(AblationFile, OnlyEqualValuesStandTwice) {
+  for (const char* list : {"[0.1, 0.1]", "[1, 1.0]", "[[1, 2], [1.0, 2.0]]",
+                           "[{ use = \"x\", a = 1, b = 2 }, { use = \"x\", b = 2, a = 1 }]"}) {
+    EXPECT_NE(
+        doubts(std::string("[axes]\n\"stage.f.a\" = ") + list + "\n").find("stands there twice"),
+        std::string::npos)
+        << list;
+  }
+  EXPECT_TRUE(read("[axes]\n\"stage.f.a\" = [0.1234567, 0.1234568]\n"));
+  EXPECT_TRUE(
+      read("[[zip]]\n\"stage.f.a\" = [\"1+2\", \"1\"]\n\"stage.f.b\" = [\"3\", \"2+3\"]\n"));
 }
 
 TEST(RandomSearch, DrawsAreAFunctionOfSeedKeyAndNumber) {
@@ -138,21 +175,6 @@ TEST(RandomSearch, UniformAndChoice) {
   EXPECT_NEAR(sum / 3000, 1.0, 5 * 4 / std::sqrt(12 * 3000));
   for (const size_t one : {1, 2, 4}) {
     EXPECT_NEAR(counts[one], 1000, 130);
-  }
-}
-
-TEST(SlurmScript, QuotesWordsAndPassesOptions) {
-  const std::string script = slurm_script({.name = "study",
-                                           .tasks = 4,
-                                           .threads = 2,
-                                           .options = {"--partition=gpu"},
-                                           .worker = {"/opt/bissl", "sweep", "--out", "it's here"}},
-                                          "/data/runs/study");
-  for (const char* line :
-       {"#SBATCH --array=0-3\n", "#SBATCH --cpus-per-task=2\n", "#SBATCH --partition=gpu\n",
-        "#SBATCH --output=\"/data/runs/study/logs/slurm-%A_%a.log\"\n",
-        "exec '/opt/bissl' 'sweep' '--out' 'it'\\''s here'\n"}) {
-    EXPECT_NE(script.find(line), std::string::npos) << line << script;
   }
 }
 
