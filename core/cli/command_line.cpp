@@ -142,7 +142,7 @@ void CommandLine::add_pipeline_calls() {
 std::vector<std::string> CommandLine::options_of_workers() const {
   std::vector<std::string> options;
   for (const std::string& path : plugin_paths_) {
-    options.insert(options.end(), {"--plugin-path", path});
+    options.push_back("--plugin-path=" + path);
   }
   if (no_third_party_) {
     options.emplace_back("--no-third-party");

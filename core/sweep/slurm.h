@@ -8,15 +8,19 @@ namespace bissl {
 
 struct SlurmJob {
   std::string name;
-  int tasks = 1;                     ///< of the array; each is one worker
-  int threads = 1;                   ///< processors for each
-  std::vector<std::string> options;  ///< further options of sbatch, such as "--partition=gpu"
-  std::vector<std::string> worker;   ///< the program and arguments of a worker
+  int tasks = 1;    ///< of the array; each is one worker
+  int threads = 1;  ///< processors for each
+  /// Further options of sbatch, "--NAME", "--NAME=VALUE" or "--NAME VALUE": the value is one
+  /// argument and needs no quotes.
+  std::vector<std::string> options;
+  std::vector<std::string> worker;  ///< the program and arguments of a worker
 };
 
 /// The script of a job array whose tasks are a sweep's workers. Slurm runs them again after a
 /// node's failure or a preemption, and tells them two minutes before their time is over, so that
-/// they write a checkpoint.
+/// they write a checkpoint. Every character of a path or value reaches the worker and Slurm as it
+/// is; what cannot (a line break, a backslash in the folder, an option without a name) is
+/// Error(input).
 std::string slurm_script(const SlurmJob& job, const std::filesystem::path& folder);
 
 /// Writes the script to <folder>/slurm.sh and hands it to sbatch. Returns the job's number. Throws
