@@ -3,6 +3,7 @@
 #include "cli/run_command.h"
 #include "cli/run_settings.h"
 #include "stages/check.h"
+#include "stages/runner.h"
 #include "telemetry/progress.h"
 #include "telemetry/table.h"
 #include "text/json_text.h"
@@ -49,6 +50,7 @@ int run_check(const PipelineArguments& arguments, PluginSearch& plugins, std::os
   if (!pipeline) {
     return exit_wrong_input;
   }
+  check_origin(origin_of(*pipeline, arguments.out));
   const RunSettings settings = make_settings(arguments, nullptr);
   std::vector<StagePlan> plans = check_pipeline({.pipeline = *pipeline,
                                                  .settings = settings,

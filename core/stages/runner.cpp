@@ -9,6 +9,7 @@
 #include "store/json_file.h"
 #include "store/posix_file.h"
 #include "store/run_folder.h"
+#include "store/run_origin.h"
 #include "telemetry/interrupt.h"
 #include "telemetry/peak_memory.h"
 #include "text/exception_text.h"
@@ -66,6 +67,7 @@ class Runner {
   StageOutcome run_one(const Stage& stage);
   void warn_about_replaced_plugins();
   void write_lock();
+  void remove_leftovers();
   void write_results(const RunOutcome& outcome);
   void say(const std::string& text) const {
     if (options_.say) {
@@ -83,6 +85,16 @@ class Runner {
 };
 
 void Runner::write_lock() { run_.write_lock(lock_text(pipeline_, data_)); }
+
+/// What an earlier version of the pipeline left must not pass for results of this one.
+void Runner::remove_leftovers() {
+  std::map<std::string, std::string> keys;
+  for (const Stage& stage : pipeline_.stages) {
+    const std::string parent = stage.from.empty() ? "" : keys.at(stage.from);
+    keys[stage.name] = identify(pipeline_, stage, data_, parent).key;
+  }
+  run_.keep_only(keys);
+}
 
 void Runner::write_results(const RunOutcome& outcome) {
   nlohmann::json stages = nlohmann::json::object();
@@ -140,6 +152,7 @@ void Runner::warn_about_replaced_plugins() {
 RunOutcome Runner::run() {
   RunOutcome outcome;
   outcome.folder = run_.path();
+  remove_leftovers();
   write_lock();
   for (const Stage& stage : pipeline_.stages) {
     outcome.stages.push_back(run_one(stage));
@@ -247,7 +260,22 @@ nlohmann::json run_results(const Pipeline& pipeline, const nlohmann::json& stage
   return {{"pipeline", pipeline.name}, {"seed", pipeline.seed}, {"stages", stages}};
 }
 
+FolderOrigin origin_of(const Pipeline& pipeline, const std::filesystem::path& out) {
+  return {.kind = FolderOrigin::Kind::run,
+          .out = out,
+          .name = pipeline.name,
+          .file = pipeline.file,
+          .is_same = [&pipeline, out] {
+            constexpr uint64_t limit = 1 << 24;
+            DataCatalog data(pipeline);
+            const auto lock = out / pipeline.name / "pipeline.lock.toml";
+            return std::filesystem::exists(lock) &&
+                   read_whole(lock, limit) == lock_text(pipeline, data);
+          }};
+}
+
 RunOutcome run_pipeline(const Pipeline& pipeline, const RunOptions& options) {
+  claim_origin(origin_of(pipeline, options.out));
   return Runner(pipeline, options).run();
 }
 

@@ -3,6 +3,7 @@
 #include "bissl/error.h"
 #include "pipeline/pipeline.h"
 #include "stages/context.h"
+#include "store/run_origin.h"
 #include "store/stage_store.h"
 
 #include <nlohmann/json.hpp>
@@ -39,9 +40,14 @@ struct RunOutcome {
   std::vector<StageOutcome> stages;  ///< in the pipeline's order
 };
 
+/// Which folder below `out` a run of the pipeline uses. The pipeline must outlive it.
+FolderOrigin origin_of(const Pipeline& pipeline, const std::filesystem::path& out);
+
 /// Runs a pipeline's stages, each after the one that it continues. A stage that the store has under
 /// its key is not run again. Writes the run folder: the lock file before the first stage, links to
-/// the stages, results.json after each. Throws Error, and Interrupted after a checkpoint.
+/// the stages, results.json after each; what an earlier version of the pipeline left there is
+/// removed first. Throws Error, also for a folder of another origin (see check_origin), and
+/// Interrupted after a checkpoint.
 RunOutcome run_pipeline(const Pipeline& pipeline, const RunOptions& options);
 
 /// What the work on one stage needs besides its claim.
