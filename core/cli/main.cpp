@@ -1,6 +1,7 @@
 #include "bissl/error.h"
 #include "cli/command_line.h"
 #include "cli/exit_codes.h"
+#include "cli/standard_streams.h"
 #include "telemetry/interrupt.h"
 #include "text/exception_text.h"
 
@@ -22,10 +23,8 @@ void limit_spinning(char** arguments) {
   }
 }
 
-}  // namespace
-
-int main(int count, char** arguments) {
-  limit_spinning(arguments);
+/// Makes the call that the arguments ask for; its exit code. What is thrown is told.
+int call(int count, char** arguments) {
   try {
     return bissl::run_command_line(count, arguments);
   } catch (const bissl::Interrupted&) {
@@ -39,4 +38,20 @@ int main(int count, char** arguments) {
     std::cerr << "error: " << bissl::exception_text(exception) << '\n';
     return bissl::exit_run_failed;
   }
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  limit_spinning(arguments);
+  bissl::guard_standard_streams();
+  const int code = call(count, arguments);
+  // Here and nowhere else, so that no call can forget it.
+  if (const auto cause = bissl::lost_output()) {
+    std::cerr << "error: cannot write standard output: " << *cause
+              << ". What the call has computed and written to files is kept; what it prints is "
+                 "incomplete\n";
+    return code == bissl::exit_done ? bissl::exit_run_failed : code;
+  }
+  return code;
 }

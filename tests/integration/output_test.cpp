@@ -1,0 +1,92 @@
+// Output that cannot be written is no success, for any call.
+
+#include "program.h"
+#include "support/paths.h"
+
+#include <gtest/gtest.h>
+
+#include <sys/wait.h>
+#include <cstdlib>
+
+namespace bissl::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+class OutputTest : public ::testing::Test {
+ protected:
+  OutputTest() {
+    write_file(file_, small_pipeline());
+    write_file(folder_.path() / "grid.toml",
+               "pipeline = \"small.toml\"\nmetric = \"finetune.test.top1\"\n[axes]\nseed = [0]\n");
+  }
+
+  /// Calls the program through a shell, with `redirection` for its standard output.
+  Outcome shell(const std::string& call, const std::string& redirection) const {
+    const fs::path err = folder_.path() / "err";
+    const std::string command = "cd '" + folder_.path().string() + "' && '" + program + "' " +
+                                call + " 2>'" + err.string() + "' " + redirection;
+    const int status = std::system(command.c_str());
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), "", read_file(err)};
+  }
+
+  TemporaryFolder folder_;
+  fs::path file_ = folder_.path() / "small.toml";
+};
+
+TEST_F(OutputTest, LosingItIsAFailureOfEveryCall) {
+  ASSERT_EQ(shell("run small.toml --threads 1", ">/dev/null").code, 0);
+  const std::string library = (fs::path(plugin_folder) / "identity.so").string();
+  const std::vector<std::string> calls = {"--version",
+                                          "--help",
+                                          "run --help",
+                                          "run small.toml --threads 1",
+                                          "check small.toml --threads 1",
+                                          "sweep grid.toml --threads 1 --plan",
+                                          "sweep grid.toml --threads 1 --check",
+                                          "report runs/small --to page",
+                                          "diff runs/small runs/small",
+                                          "store list",
+                                          "store explain small.toml",
+                                          "store verify",
+                                          "store prune --unused --dry-run",
+                                          "plugins",
+                                          "plugins --check " + library,
+                                          "describe resnet18",
+                                          "conform " + library};
+  for (const std::string& call : calls) {
+    const Outcome full = shell(call, ">/dev/full");
+    EXPECT_EQ(full.code, 1) << call << "\n" << full.err;
+    EXPECT_NE(full.err.find("cannot write standard output: No space left on device"),
+              std::string::npos)
+        << call << "\n"
+        << full.err;
+    const Outcome closed = shell(call + " --json", ">&-");
+    EXPECT_EQ(closed.code, 1) << call << " --json\n" << closed.err;
+  }
+}
+
+TEST_F(OutputTest, AReaderThatLeavesLosesNoWork) {
+  const std::string command = "cd '" + folder_.path().string() + "' && { '" + program +
+                              "' run small.toml --threads 1 2>err; echo $? >code; } | true";
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  EXPECT_EQ(read_file(folder_.path() / "code"), "1\n") << read_file(folder_.path() / "err");
+  const Outcome again = shell("run small.toml --threads 1", ">/dev/null");
+  EXPECT_EQ(again.code, 0);
+  for (const char* stage : {"pretrain", "bissl", "finetune", "baseline"}) {
+    EXPECT_NE(again.err.find(std::string(stage) + ": already in the store"), std::string::npos)
+        << again.err;
+  }
+}
+
+TEST_F(OutputTest, ClosedStreamsAreNotTakenForFiles) {
+  // Without a place holder the first file that is opened would have the number of standard error.
+  const std::string call = std::string("'") + program + "' run '" + file_.string() + "' --out '" +
+                           (folder_.path() / "runs").string() + "' --threads 1 <&- >&- 2>&-";
+  const int status = std::system(call.c_str());
+  EXPECT_EQ(WEXITSTATUS(status), 1);
+  EXPECT_EQ(shell("store verify", ">/dev/null").code, 0);
+}
+
+}  // namespace
+}  // namespace bissl::test
