@@ -74,15 +74,48 @@ int run_report(const ReportArguments& arguments, std::ostream& out, std::ostream
   return code;
 }
 
+namespace {
+
+nlohmann::json difference_json(const RunDifference& difference) {
+  nlohmann::json common = nlohmann::json::object();
+  for (const auto& [stage, summary] : difference.common_environments) {
+    common[stage] = summary;
+  }
+  return {{"configuration", to_json(difference.configuration)},
+          {"environments", to_json(difference.environments)},
+          {"common_environments", common},
+          {"results", results_json(difference.results)},
+          {"same_stages", difference.same_stages}};
+}
+
+/// What the comparison of the environments says, and where results differ without a known cause,
+/// that too.
+std::vector<std::string> environment_words(const RunDifference& difference) {
+  std::vector<std::string> words;
+  if (!difference.environments.empty()) {
+    words.emplace_back(
+        "What stages were computed with differs; it is in no key, and results can hang on it:");
+  }
+  for (const auto& [stage, summary] : difference.common_environments) {
+    words.push_back(fmt::format("{}, on both sides: {}", stage, summary));
+  }
+  if (difference.configuration.empty() && difference.environments.empty() &&
+      results_differ(difference)) {
+    words.emplace_back(
+        "The results differ and nothing that is recorded does. A component may draw random numbers "
+        "of its own (bissl conform finds out), or the device may compute in another order each "
+        "time.");
+  }
+  return words;
+}
+
+}  // namespace
+
 int run_diff(const std::filesystem::path& left, const std::filesystem::path& right, bool json,
              std::ostream& out) {
   const RunDifference difference = compare_runs(left, right);
   if (json) {
-    out << json_text({{"configuration", to_json(difference.configuration)},
-                      {"results", results_json(difference.results)},
-                      {"same_stages", difference.same_stages}},
-                     2)
-        << '\n';
+    out << json_text(difference_json(difference), 2) << '\n';
     return exit_done;
   }
   const auto [left_name, right_name] = short_names(left, right);
@@ -94,11 +127,14 @@ int run_diff(const std::filesystem::path& left, const std::filesystem::path& rig
        {std::move(tables[0])},
        {}});
   report.sections.push_back(
+      {"Environment", environment_words(difference), {std::move(tables[1])}, {}});
+  report.sections.push_back(
       {"Results",
        {difference.same_stages.empty()
             ? "No stage is shared."
-            : fmt::format("Shared stages: {}.", fmt::join(difference.same_stages, ", "))},
-       {std::move(tables[1])},
+            : fmt::format("Shared stages: {}. Their keys are equal, so one store has them once.",
+                          fmt::join(difference.same_stages, ", "))},
+       {std::move(tables[2])},
        {}});
   out << to_terminal(report);
   return exit_done;

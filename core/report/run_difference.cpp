@@ -5,9 +5,13 @@
 #include "pipeline/toml_parser.h"
 #include "report/sections.h"
 #include "store/posix_file.h"
+#include "telemetry/environment.h"
 #include "text/json_text.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
 
 namespace bissl {
 namespace {
@@ -91,6 +95,41 @@ json means(const json& stages) {
   return found;
 }
 
+/// What the processes computed with that worked on a stage, one after the other.
+json environments_of(const json& stage) {
+  const json list = stage.value("environments", json::array());
+  return list.is_array() ? list : json::array();
+}
+
+std::string summary_of(const json& environments) {
+  std::vector<std::string> summaries;
+  for (const json& environment : environments) {
+    summaries.push_back(environment_summary(environment));
+  }
+  return summaries.empty() ? "not recorded" : fmt::format("{}", fmt::join(summaries, "; then "));
+}
+
+/// Compares what a stage was computed with on both sides.
+void compare_environments(const std::string& stage, const json& left, const json& right,
+                          RunDifference& difference) {
+  if (left == right) {
+    difference.common_environments.emplace_back(stage, summary_of(left));
+    return;
+  }
+  const std::string name = spelled_key(stage);
+  if (left.size() != right.size()) {
+    difference.environments.push_back({name, summary_of(left), summary_of(right)});
+    return;
+  }
+  for (size_t i = 0; i < left.size(); ++i) {
+    const std::string place = left.size() == 1 ? name : fmt::format("{} (process {})", name, i + 1);
+    for (Difference& one : differences(left[i], right[i])) {
+      one.path = place + "." + one.path;
+      difference.environments.push_back(std::move(one));
+    }
+  }
+}
+
 std::optional<double> number_of(const json& value) {
   return value.is_number() ? std::optional(value.get<double>()) : std::nullopt;
 }
@@ -114,6 +153,10 @@ RunDifference compare_runs(const fs::path& left, const fs::path& right) {
         right_stages.at(name).value("key", "") == key) {
       difference.same_stages.push_back(name);
     }
+    if (right_stages.contains(name)) {
+      compare_environments(name, environments_of(stage), environments_of(right_stages.at(name)),
+                           difference);
+    }
   }
   // All metrics, also those that are equal: a reader wants to see that they are.
   const json left_means = means(left_stages);
@@ -129,11 +172,20 @@ RunDifference compare_runs(const fs::path& left, const fs::path& right) {
   return difference;
 }
 
+bool results_differ(const RunDifference& difference) {
+  return std::any_of(difference.results.begin(), difference.results.end(),
+                     [](const Difference& one) { return one.left != one.right; });
+}
+
 std::vector<ReportTable> difference_tables(const RunDifference& difference, const std::string& left,
                                            const std::string& right) {
   ReportTable configuration{"configuration", {{"key"}, {left}, {right}}, {}};
   for (const Difference& one : difference.configuration) {
     configuration.rows.push_back({one.path, short_text(one.left), short_text(one.right)});
+  }
+  ReportTable environments{"environments", {{"computed with"}, {left}, {right}}, {}};
+  for (const Difference& one : difference.environments) {
+    environments.rows.push_back({one.path, short_text(one.left), short_text(one.right)});
   }
   ReportTable results{"results", {{"metric"}}, {}};
   add_columns(results, {left, right, "difference"});
@@ -148,7 +200,7 @@ std::vector<ReportTable> difference_tables(const RunDifference& difference, cons
     }
     results.rows.push_back(std::move(row));
   }
-  return {std::move(configuration), std::move(results)};
+  return {std::move(configuration), std::move(environments), std::move(results)};
 }
 
 }  // namespace bissl

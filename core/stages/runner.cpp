@@ -5,11 +5,13 @@
 #include "pipeline/diagnostics.h"
 #include "pipeline/lock.h"
 #include "stages/stages.h"
+#include "stages/work_record.h"
 #include "store/atomic_file.h"
 #include "store/json_file.h"
 #include "store/posix_file.h"
 #include "store/run_folder.h"
 #include "store/run_origin.h"
+#include "telemetry/environment.h"
 #include "telemetry/interrupt.h"
 #include "telemetry/peak_memory.h"
 #include "text/exception_text.h"
@@ -17,7 +19,6 @@
 
 #include <torch/version.h>
 
-#include <chrono>
 #include <map>
 #include <set>
 
@@ -25,31 +26,6 @@ namespace bissl {
 namespace {
 
 constexpr const char* results_file = "results.json";
-/// In the folder of a stage that is being computed: the seconds up to its last checkpoint.
-constexpr const char* seconds_file = "seconds.json";
-
-/// The time that goes into a stage, over all processes that work on it.
-class StageClock {
- public:
-  explicit StageClock(std::filesystem::path folder) : file_(std::move(folder) / seconds_file) {
-    if (std::filesystem::exists(file_)) {
-      constexpr uint64_t limit = 1 << 10;
-      const auto json = nlohmann::json::parse(read_whole(file_, limit), nullptr, false);
-      before_ = json.is_number() ? json.get<double>() : 0.0;
-    }
-  }
-  double seconds() const {
-    return before_ +
-           std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
-  }
-  void save() const { write_file_atomically(file_, json_text(seconds()) + "\n"); }
-  void remove() const { std::filesystem::remove(file_); }
-
- private:
-  std::filesystem::path file_;
-  double before_ = 0;
-  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
-};
 
 /// Runs the stages of one pipeline in order.
 class Runner {
@@ -189,10 +165,11 @@ Error at_stage(const StageContext& context, const Error& error) {
 }
 
 void compute_stage(const StageTask& task, StageWork& work) {
-  const StageClock clock(work.folder());
+  const WorkRecord record(
+      work.folder(), computing_environment(task.settings.device, task.settings.loader_threads));
   RunSettings settings = task.settings;
   settings.confirm = [&work] { work.confirm(); };
-  settings.checkpointed = [&clock] { clock.save(); };
+  settings.checkpointed = [&record] { record.save(); };
   const StageContext context{.pipeline = task.pipeline,
                              .stage = task.stage,
                              .data = task.data,
@@ -204,10 +181,10 @@ void compute_stage(const StageTask& task, StageWork& work) {
   reset_peak_memory();
   nlohmann::json results = run_stage(context);
   results["kind"] = task.stage.kind;
-  results["seconds"] = clock.seconds();
+  record.add_to(results);
   results["peak_memory_bytes"] = peak_memory();
   write_file_atomically(work.folder() / results_file, json_text(results, 2) + "\n");
-  clock.remove();
+  record.remove();
   work.publish();
 }
 

@@ -59,8 +59,9 @@ struct StageTask {
   const RunSettings& settings;
 };
 
-/// Computes a stage and publishes it. Its results tell the seconds that went into it, those before
-/// an interruption included, and the process's highest memory.
+/// Computes a stage and publishes it. Its results tell the seconds that went into it and what it
+/// was computed with (computing_environment), the work before an interruption included, and the
+/// process's highest memory.
 void compute_stage(const StageTask& task, StageWork& work);
 
 /// An exception of a library as an Error(run), with advice where memory was short.

@@ -121,5 +121,55 @@ TEST_F(StoreCommandTest, DiffTellsConfigurationAndResults) {
   EXPECT_NE(wrong.err.find("is no run's folder"), std::string::npos) << wrong.err;
 }
 
+TEST_F(StoreCommandTest, DiffTellsWhatStagesWereComputedWith) {
+  run();
+  fs::rename(out_, folder_.path() / "one");
+  ASSERT_EQ(run_bissl({"run", file_.string(), "--out", out_.string(), "--threads", "2"},
+                      {{"OMP_SCHEDULE", "static"}})
+                .code,
+            0);
+  const std::string one = (folder_.path() / "one" / "small").string();
+  const std::string two = (out_ / "small").string();
+  const Outcome outcome = run_bissl({"diff", one, two});
+  for (const char* text : {"pretrain.threads.compute", "pretrain.variables.OMP_SCHEDULE"}) {
+    EXPECT_NE(outcome.out.find(text), std::string::npos) << text << "\n" << outcome.out;
+  }
+  const json both = json::parse(run_bissl({"diff", one, two, "--json"}).out);
+  bool threads = false;
+  for (const json& difference : both.at("environments")) {
+    if (difference.at("key") == "bissl.threads.compute") {
+      threads = true;
+      EXPECT_EQ(difference.at("left"), 1);
+      EXPECT_EQ(difference.at("right"), 2);
+    }
+  }
+  EXPECT_TRUE(threads) << both.dump(2);
+  const json same = json::parse(run_bissl({"diff", two, two, "--json"}).out);
+  EXPECT_TRUE(same.at("environments").empty());
+  EXPECT_NE(same.at("common_environments").at("pretrain").get<std::string>().find("2 threads"),
+            std::string::npos);
+}
+
+TEST_F(StoreCommandTest, DiffSaysWhatIsNotRecorded) {
+  run();
+  fs::create_directories(out_ / "old");
+  json results = json::parse(read_file(out_ / "small" / "results.json"));
+  for (auto& stage : results.at("stages")) {
+    stage.erase("environments");
+  }
+  write_file(out_ / "old" / "results.json", results.dump());
+  fs::copy_file(out_ / "small" / "pipeline.lock.toml", out_ / "old" / "pipeline.lock.toml");
+  const std::string text =
+      run_bissl({"diff", (out_ / "old").string(), (out_ / "small").string()}).out;
+  EXPECT_NE(text.find("not recorded"), std::string::npos) << text;
+  // Results that differ without a recorded cause are told as such.
+  results = json::parse(read_file(out_ / "small" / "results.json"));
+  results["stages"]["finetune"]["metrics"]["test"]["top1"]["mean"] = 0.123;
+  write_file(out_ / "old" / "results.json", results.dump());
+  const std::string unknown =
+      run_bissl({"diff", (out_ / "old").string(), (out_ / "small").string()}).out;
+  EXPECT_NE(unknown.find("nothing that is recorded does"), std::string::npos) << unknown;
+}
+
 }  // namespace
 }  // namespace bissl::test

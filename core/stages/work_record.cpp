@@ -1,0 +1,70 @@
+#include "stages/work_record.h"
+
+#include "store/atomic_file.h"
+#include "store/checkpoint.h"
+#include "store/posix_file.h"
+#include "text/json_text.h"
+
+#include <utility>
+
+namespace bissl {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr const char* record_file = "work.json";
+
+/// Whether an earlier process left anything that the next one builds on.
+bool has_progress(const fs::path& folder) {
+  std::error_code error;
+  for (fs::recursive_directory_iterator entry(folder, error), end; entry != end;
+       entry.increment(error)) {
+    const fs::path name = entry->path().filename();
+    // Results are those of a finished repeat: the stage's own are written at its end.
+    if (name == checkpoint_file || name == "results.json") {
+      return true;
+    }
+  }
+  return false;
+}
+
+json read_record(const fs::path& file) {
+  constexpr uint64_t limit = 1 << 24;
+  json record = fs::exists(file) ? json::parse(read_whole(file, limit), nullptr, false) : json();
+  return record.is_object() ? record : json::object();
+}
+
+}  // namespace
+
+WorkRecord::WorkRecord(fs::path folder, json environment) : file_(folder / record_file) {
+  if (has_progress(folder)) {
+    const json record = read_record(file_);
+    const json seconds = record.value("seconds", json());
+    before_ = seconds.is_number() ? seconds.get<double>() : 0.0;
+    const json environments = record.value("environments", json());
+    environments_ = environments.is_array() ? environments : json::array();
+  }
+  if (environments_.empty() || environments_.back() != environment) {
+    environments_.push_back(std::move(environment));
+  }
+  save();
+}
+
+double WorkRecord::seconds() const {
+  return before_ + std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
+}
+
+void WorkRecord::save() const {
+  const json record = {{"seconds", seconds()}, {"environments", environments_}};
+  write_file_atomically(file_, json_text(record, 2) + "\n");
+}
+
+void WorkRecord::add_to(json& results) const {
+  results["seconds"] = seconds();
+  results["environments"] = environments_;
+}
+
+void WorkRecord::remove() const { fs::remove(file_); }
+
+}  // namespace bissl

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <chrono>
+#include <filesystem>
+
+namespace bissl {
+
+/// What went into a stage over all processes that worked on it: the seconds, and what each computed
+/// with. Kept in the folder of the stage while it is computed, so that the next process takes over
+/// what an interrupted one did.
+class WorkRecord {
+ public:
+  /// Begins, or continues what an earlier process left in the folder. Environments of processes of
+  /// which nothing is left, no checkpoint and no finished repeat, are forgotten. Writes the file.
+  WorkRecord(std::filesystem::path folder, nlohmann::json environment);
+
+  /// To be called after each checkpoint.
+  void save() const;
+  /// Adds "seconds" and "environments" to the results.
+  void add_to(nlohmann::json& results) const;
+  /// Removes the file: the stage is finished.
+  void remove() const;
+
+ private:
+  double seconds() const;
+
+  std::filesystem::path file_;
+  double before_ = 0;  ///< seconds up to the last checkpoint of an earlier process
+  /// Of those who worked on the stage, one after the other; equal ones in a row count as one.
+  nlohmann::json environments_ = nlohmann::json::array();
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace bissl
