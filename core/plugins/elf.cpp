@@ -21,11 +21,20 @@ namespace {
 
 constexpr std::string_view magic = ELFMAG;
 
-[[noreturn]] void refuse(std::string found) {
+constexpr const char* give_the_library =
+    "this is not what the linker makes: give the path of the plugin's .so file, or take this file "
+    "out of the folder";
+constexpr const char* link_it =
+    "link it as a shared library, as bissl_add_plugin does, and give the .so file";
+constexpr const char* for_this_machine =
+    "get the library for this machine, or build it here with bissl_add_plugin";
+constexpr const char* copy_it =
+    "a part of the file is missing: copy it again as a whole; if it was built here, see whether "
+    "the disk was full, and link it again";
+
+[[noreturn]] void refuse(std::string found, const char* advice) {
   throw Refusal({"", "open", "not_a_library", std::move(found),
-                 "a shared library (ELF) for this machine",
-                 "build the plugin on this system with bissl_add_plugin and give the path of the "
-                 ".so file that comes out"});
+                 "a shared library (ELF) for this machine", advice});
 }
 
 /// The first bytes of the file, at most `size`.
@@ -46,18 +55,22 @@ bool is_text(const std::string& head) {
   });
 }
 
-/// What a file that is not ELF is, in words.
-std::string other_kind(const std::string& head) {
+/// For a file that is not ELF.
+[[noreturn]] void refuse_other_kind(const std::string& head) {
   if (head.empty()) {
-    return "an empty file";
+    refuse("an empty file", copy_it);
   }
   if (head.rfind("!<arch>", 0) == 0) {
-    return "a static library";
+    refuse("a static library", link_it);
   }
   if (magic.compare(0, head.size(), head) == 0) {
-    return fmt::format("a library cut short to {} bytes", head.size());
+    refuse(fmt::format("a library cut short to {} bytes", head.size()), copy_it);
   }
-  return is_text(head) ? "a text file" : "a file of another kind";
+  if (head.rfind("version https://git-lfs", 0) == 0) {
+    refuse("a pointer of Git LFS in the library's place",
+           "fetch the library with \"git lfs pull\"");
+  }
+  refuse(is_text(head) ? "a text file" : "a file of another kind", give_the_library);
 }
 
 template <class T>
@@ -122,7 +135,7 @@ void check_is_library(const std::filesystem::path& file) {
   const auto file_size = static_cast<uint64_t>(std::max<std::streamoff>(0, stream.tellg()));
   const std::string head = head_of(stream, 512);
   if (head.size() < magic.size() || head.compare(0, magic.size(), magic) != 0) {
-    refuse(other_kind(head));
+    refuse_other_kind(head);
   }
   const Elf64_Ehdr own = own_header();
   const auto byte = [&](size_t index) {
@@ -130,25 +143,27 @@ void check_is_library(const std::filesystem::path& file) {
   };
   if (byte(EI_CLASS) != own.e_ident[EI_CLASS]) {
     refuse(byte(EI_CLASS) == ELFCLASS32 ? "a 32-bit library, for another machine"
-                                        : "an ELF file of an unknown class");
+                                        : "an ELF file of an unknown class",
+           for_this_machine);
   }
   if (byte(EI_DATA) != own.e_ident[EI_DATA]) {
-    refuse("a library of the other byte order, for another machine");
+    refuse("a library of the other byte order, for another machine", for_this_machine);
   }
   Elf64_Ehdr header{};
   if (head.size() < sizeof(header)) {
-    refuse(fmt::format("a library cut short to {} bytes", file_size));
+    refuse(fmt::format("a library cut short to {} bytes", file_size), copy_it);
   }
   std::memcpy(&header, head.data(), sizeof(header));
   if (header.e_machine != own.e_machine) {
     refuse(fmt::format("a library for another machine (ELF machine {}, here {})", header.e_machine,
-                       own.e_machine));
+                       own.e_machine),
+           for_this_machine);
   }
   if (header.e_type != ET_DYN) {
-    refuse(type_name(header.e_type));
+    refuse(type_name(header.e_type), header.e_type == ET_REL ? link_it : give_the_library);
   }
   if (!is_complete(stream, header, file_size)) {
-    refuse(fmt::format("a library cut short to {} bytes", file_size));
+    refuse(fmt::format("a library cut short to {} bytes", file_size), copy_it);
   }
 }
 

@@ -5,6 +5,7 @@
 // std::filesystem and std::error_code instead of Boost's: nothing of Boost is linked.
 #define BOOST_DLL_USE_STD_FS
 #include <fmt/format.h>
+#include <sys/statvfs.h>
 #include <boost/dll/shared_library.hpp>
 
 #include <string>
@@ -33,7 +34,56 @@ std::string loader_text(const std::string& text) {
   return text.substr(begin + before.size(), end - begin - before.size());
 }
 
-std::string open_advice(const std::string& text) {
+/// The file that the loader's text is about: the library itself, or one that it needs.
+std::filesystem::path subject_of(const std::string& text, const std::filesystem::path& library) {
+  const size_t end = text.find(": ");
+  return end != std::string::npos && text[0] == '/' ? std::filesystem::path(text.substr(0, end))
+                                                    : library;
+}
+
+bool is_mounted_noexec(const std::filesystem::path& file) {
+  struct statvfs system {};
+  return statvfs(file.c_str(), &system) == 0 && (system.f_flag & ST_NOEXEC) != 0;
+}
+
+std::string open_advice(const std::string& text, const std::filesystem::path& library) {
+  const auto says = [&](const char* words) { return text.find(words) != std::string::npos; };
+  const std::filesystem::path subject = subject_of(text, library);
+  if (is_mounted_noexec(subject)) {
+    return fmt::format(
+        "{} lies on a file system that is mounted noexec, from which nothing can be "
+        "executed: copy the library to another file system, or mount this one "
+        "without noexec",
+        subject.string());
+  }
+  if (says("cannot allocate memory in static TLS block")) {
+    return "give more room for thread-local variables: set the environment variable "
+           "GLIBC_TUNABLES=glibc.rtld.optional_static_tls=4096";
+  }
+  if (says("Cannot allocate memory")) {
+    return "free memory, or raise the limit of address space (ulimit -v)";
+  }
+  if (says("Too many open files")) {
+    return "raise the limit of open files (ulimit -n)";
+  }
+  if (says("executable stack")) {
+    return "link it with -Wl,-z,noexecstack";
+  }
+  if (says("' not found (required by")) {
+    return "a newer system library than this system's is needed: build what needs it on this "
+           "system, or install the newer one";
+  }
+  if (subject != library &&
+      (says("invalid ELF header") || says("file too short") || says("wrong ELF class"))) {
+    return fmt::format("{}, which it needs, is damaged or for another machine: install it anew",
+                       subject.string());
+  }
+  if (says("Permission denied") || says("Operation not permitted")) {
+    return fmt::format(
+        "let this user read and execute {}; a security policy (SELinux, AppArmor) "
+        "may forbid it as well",
+        subject.string());
+  }
   if (text.find("undefined symbol") != std::string::npos) {
     return "link the library that defines the symbol (bissl_add_plugin finds such gaps when it "
            "links), and build it with the sdk and LibTorch of this program";
@@ -42,13 +92,14 @@ std::string open_advice(const std::string& text) {
     return "install the library that it needs, or add that library's folder to LD_LIBRARY_PATH or "
            "to the plugin's run path; \"ldd\" lists what it needs";
   }
-  return "build it again on this system with bissl_add_plugin";
+  return "the loader's words name the cause; LD_DEBUG=all in the environment makes it print each "
+         "step";
 }
 
-[[noreturn]] void refuse_to_open(const std::string& text) {
+[[noreturn]] void refuse_to_open(const std::string& text, const std::filesystem::path& library) {
   throw Refusal({"", "open", "open_failed", fmt::format("\"{}\"", text),
                  "a library that the system's loader takes, with all symbols bound",
-                 open_advice(text)});
+                 open_advice(text, library)});
 }
 
 [[noreturn]] void refuse_without_entry(std::string found) {
@@ -77,7 +128,7 @@ BisslEntryFunction open_library(const std::filesystem::path& canonical) {
   try {
     library.load(canonical, boost::dll::load_mode::rtld_now);
   } catch (const boost::dll::fs::system_error& error) {
-    refuse_to_open(loader_text(error.what()));
+    refuse_to_open(loader_text(error.what()), canonical);
   }
   auto& held = held_libraries();
   held.push_back(std::move(library));

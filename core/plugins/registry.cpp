@@ -63,7 +63,8 @@ fs::path resolve(const fs::path& path, const char* expected) {
                 "correct the path");
   }
   refuse_path("unreadable", error.message(), fmt::format("{} that can be read", expected),
-              "correct the path or its permissions");
+              error == std::errc::permission_denied ? "let this user search the folders of the path"
+                                                    : "correct the path");
 }
 
 fs::path find_library(const fs::path& path) {
@@ -76,7 +77,7 @@ fs::path find_library(const fs::path& path) {
   }
   if (access(canonical.c_str(), R_OK) != 0) {
     refuse_path("unreadable", std::strerror(errno), "a plugin library that can be read",
-                "correct its permissions");
+                "let this user read it (chmod)");
   }
   return canonical;
 }
@@ -99,7 +100,7 @@ std::vector<fs::path> libraries_in(const fs::path& folder) {
   }
   if (error) {
     refuse_path("unreadable", error.message(), "a folder that can be read",
-                "correct its permissions");
+                "let this user read it (chmod)");
   }
   std::sort(found.begin(), found.end());
   return found;

@@ -16,15 +16,20 @@ namespace {
 
 namespace fs = std::filesystem;
 
-LoadProblem not_a_library(const std::string& found) {
-  return {"",
-          "open",
-          "not_a_library",
-          found,
-          "a shared library (ELF) for this machine",
-          "build the plugin on this system with bissl_add_plugin and give the path of the .so file "
-          "that comes out"};
+LoadProblem not_a_library(const std::string& found, const std::string& advice) {
+  return {"", "open", "not_a_library", found, "a shared library (ELF) for this machine", advice};
 }
+
+const std::string give_the_library =
+    "this is not what the linker makes: give the path of the plugin's .so file, or take this file "
+    "out of the folder";
+const std::string link_it =
+    "link it as a shared library, as bissl_add_plugin does, and give the .so file";
+const std::string for_this_machine =
+    "get the library for this machine, or build it here with bissl_add_plugin";
+const std::string copy_it =
+    "a part of the file is missing: copy it again as a whole; if it was built here, see whether "
+    "the disk was full, and link it again";
 
 class PluginFile : public testing::Test {
  protected:
@@ -73,16 +78,62 @@ TEST_F(PluginFile, Unreadable) {
   const fs::path file = write(read_file(fixture("good")));
   fs::permissions(file, fs::perms::none);
   expect_refusal(file, {"", "find", "unreadable", "Permission denied",
-                        "a plugin library that can be read", "correct its permissions"});
+                        "a plugin library that can be read", "let this user read it (chmod)"});
 }
 
-TEST_F(PluginFile, Text) { expect_refusal(write("no library\n"), not_a_library("a text file")); }
+TEST_F(PluginFile, Text) {
+  expect_refusal(write("no library\n"), not_a_library("a text file", give_the_library));
+}
 
-TEST_F(PluginFile, Empty) { expect_refusal(write(""), not_a_library("an empty file")); }
+TEST_F(PluginFile, PointerOfGitLfs) {
+  expect_refusal(write("version https://git-lfs.github.com/spec/v1\noid sha256:00\n"),
+                 not_a_library("a pointer of Git LFS in the library's place",
+                               "fetch the library with \"git lfs pull\""));
+}
+
+/// A library that needs another one, which is not there.
+TEST_F(PluginFile, MissingDependency) {
+  const fs::path file = folder_.path() / "needy.so";
+  const std::string command = fmt::format(
+      "cd '{0}' && echo 'int f(){{return 1;}}' >d.c && echo 'int f(); int g(){{return f();}}' >n.c "
+      "&& cc -shared -fPIC -o libd.so d.c && cc -shared -fPIC -o needy.so n.c -L. -ld",
+      folder_.path().string());
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  const auto advice = [&] { return refusal_of(file, true).at(0).advice; };
+  EXPECT_EQ(advice().rfind("install the library that it needs", 0), 0U) << advice();
+}
+
+TEST_F(PluginFile, NoAdviceToBuildAgainWhatWasBuiltRight) {
+  const std::string whole = read_file(fixture("good"));
+  for (const std::string& content :
+       {std::string("words\n"), std::string("\x89PNG"), whole.substr(0, 40)}) {
+    EXPECT_EQ(refusal_of(write(content), true).at(0).advice.find("build it again"),
+              std::string::npos);
+  }
+}
+
+/// Needs the right to mount, which a test of a user does not have.
+TEST_F(PluginFile, OnAFileSystemThatIsMountedNoexec) {
+  const fs::path mount = folder_.path() / "mounted";
+  fs::create_directory(mount);
+  const std::string where = "'" + mount.string() + "'";
+  if (std::system(("mount -t tmpfs -o noexec tmpfs " + where + " 2>/dev/null").c_str()) != 0) {
+    GTEST_SKIP() << "cannot mount here";
+  }
+  write_file(mount / "x.so", read_file(fixture("good")));
+  const LoadProblem problem = refusal_of(mount / "x.so", true).at(0);
+  EXPECT_EQ(std::system(("umount -l " + where).c_str()), 0);
+  EXPECT_EQ(problem.code, "open_failed");
+  EXPECT_NE(problem.advice.find("mounted noexec"), std::string::npos) << problem.advice;
+  EXPECT_EQ(problem.advice.find("build"), std::string::npos) << problem.advice;
+}
+
+TEST_F(PluginFile, Empty) { expect_refusal(write(""), not_a_library("an empty file", copy_it)); }
 
 TEST_F(PluginFile, OtherContent) {
-  expect_refusal(write(std::string("\x89PNG\0\1\2", 7)), not_a_library("a file of another kind"));
-  expect_refusal(write("!<arch>\nx.o/"), not_a_library("a static library"));
+  expect_refusal(write(std::string("\x89PNG\0\1\2", 7)),
+                 not_a_library("a file of another kind", give_the_library));
+  expect_refusal(write("!<arch>\nx.o/"), not_a_library("a static library", link_it));
 }
 
 TEST_F(PluginFile, CutShort) {
@@ -92,7 +143,7 @@ TEST_F(PluginFile, CutShort) {
        {size_t{2}, size_t{40}, size_t{100}, whole.size() / 2, whole.size() - 1}) {
     SCOPED_TRACE(size);
     expect_refusal(write(whole.substr(0, size)),
-                   not_a_library(fmt::format("a library cut short to {} bytes", size)));
+                   not_a_library(fmt::format("a library cut short to {} bytes", size), copy_it));
   }
 }
 
@@ -108,19 +159,20 @@ TEST_F(PluginFile, OtherMachine) {
                 .found.rfind("a library for another machine (ELF machine 22, here ", 0),
             0U);
   expect_refusal(with_header([](Elf64_Ehdr& header) { header.e_ident[EI_CLASS] = ELFCLASS32; }),
-                 not_a_library("a 32-bit library, for another machine"));
-  expect_refusal(with_header([](Elf64_Ehdr& header) {
-                   header.e_ident[EI_DATA] =
-                       header.e_ident[EI_DATA] == ELFDATA2LSB ? ELFDATA2MSB : ELFDATA2LSB;
-                 }),
-                 not_a_library("a library of the other byte order, for another machine"));
+                 not_a_library("a 32-bit library, for another machine", for_this_machine));
+  expect_refusal(
+      with_header([](Elf64_Ehdr& header) {
+        header.e_ident[EI_DATA] =
+            header.e_ident[EI_DATA] == ELFDATA2LSB ? ELFDATA2MSB : ELFDATA2LSB;
+      }),
+      not_a_library("a library of the other byte order, for another machine", for_this_machine));
 }
 
 TEST_F(PluginFile, NotShared) {
   expect_refusal(with_header([](Elf64_Ehdr& header) { header.e_type = ET_REL; }),
-                 not_a_library("an object file"));
+                 not_a_library("an object file", link_it));
   expect_refusal(with_header([](Elf64_Ehdr& header) { header.e_type = ET_EXEC; }),
-                 not_a_library("a program"));
+                 not_a_library("a program", give_the_library));
 }
 
 TEST_F(PluginFile, MissingSymbol) {
