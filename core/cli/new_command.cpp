@@ -2,6 +2,7 @@
 
 #include "bissl/error.h"
 #include "cli/exit_codes.h"
+#include "cli/reserved_names.h"
 #include "cli/templates.h"
 #include "plugins/spelling.h"
 #include "plugins/stamp.h"
@@ -130,9 +131,22 @@ int run_new(const std::string& kind_word, const std::string& name, const fs::pat
         "hyphens, such as \"my-loss\"",
         name);
   }
+  if (const std::string reason = why_reserved(name); !reason.empty()) {
+    fail_input("\"{}\" cannot be a component's name: it {}; choose another name, such as \"my-{}\"",
+               name, reason, kind_word);
+  }
   if (const auto taken = registry.find(kind, name)) {
     fail_input("the {} \"{}\" exists already, in {}: choose another name", kind_word, name,
                taken->library.path);
+  }
+  // The project's library gets the name as well.
+  for (const LibraryIdentity& library : registry.libraries()) {
+    if (library.name == name) {
+      fail_input(
+          "the plugin library \"{}\" exists already, in {}, and would keep one of the same name "
+          "from being loaded: choose another name",
+          name, library.path);
+    }
   }
   const fs::path folder = parent / name;
   std::error_code error;
