@@ -51,6 +51,7 @@ int run_check(const PipelineArguments& arguments, PluginSearch& plugins, std::os
     return exit_wrong_input;
   }
   check_origin(origin_of(*pipeline, arguments.out));
+  warn_about_threads(arguments.threads, 1, err);
   const RunSettings settings = make_settings(arguments, nullptr);
   std::vector<StagePlan> plans = check_pipeline({.pipeline = *pipeline,
                                                  .settings = settings,

@@ -6,6 +6,7 @@
 #include "text/json_text.h"
 
 #include <ATen/Parallel.h>
+#include <fmt/format.h>
 #include <sched.h>
 
 #include <algorithm>
@@ -51,6 +52,20 @@ std::optional<Pipeline> read_or_report(const PipelineArguments& arguments, Plugi
   }
   print_diagnostics(read.diagnostics, !read.pipeline, arguments.json, out, err);
   return std::move(read.pipeline);
+}
+
+void warn_about_threads(int threads, int jobs, std::ostream& err) {
+  const int processors = available_processors();
+  if (threads > processors) {
+    err << fmt::format(
+        "warning: --threads {}: this process may use {} {}; more threads than that take turns\n",
+        threads, processors, processors == 1 ? "processor" : "processors");
+  }
+  const int shared = threads > 0 ? threads : processors;
+  if (jobs > shared) {
+    err << fmt::format("warning: --jobs {} share {} {}: each job gets one of its own, {} in all\n",
+                       jobs, shared, shared == 1 ? "thread" : "threads", jobs);
+  }
 }
 
 int set_threads(int wanted) {

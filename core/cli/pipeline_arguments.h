@@ -33,6 +33,9 @@ void print_diagnostics(const std::vector<Diagnostic>& diagnostics, bool refused,
 std::optional<Pipeline> read_or_report(const PipelineArguments& arguments, PluginSearch& plugins,
                                        std::ostream& out, std::ostream& err);
 
+/// Warns of more threads than there are processors, and of more jobs than threads.
+void warn_about_threads(int threads, int jobs, std::ostream& err);
+
 /// Sets the number of LibTorch's threads and returns how many there are.
 int set_threads(int wanted);
 

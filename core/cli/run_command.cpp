@@ -130,6 +130,7 @@ int run_run(const PipelineArguments& arguments, PluginSearch& plugins, std::ostr
   if (!pipeline) {
     return exit_wrong_input;
   }
+  warn_about_threads(arguments.threads, 1, err);
   RunOptions options;
   options.out = arguments.out;
   options.settings = make_settings(arguments, &err);

@@ -266,6 +266,9 @@ SlurmJob SweepCommand::slurm_job() const {
 
 int SweepCommand::submit(SweepState& state) {
   { const std::optional<Claim> claim = begin(state); }
+  if (arguments_.threads == 0) {
+    err_ << "warning: each worker gets one thread; --threads gives more\n";
+  }
   const std::string job = submit_slurm(slurm_job(), fs::absolute(folder_));
   if (arguments_.json) {
     out_ << json_text({{"folder", folder_.string()}, {"job", job}}, 2) << '\n';
@@ -348,6 +351,7 @@ int SweepCommand::run() {
   if (sweep_.slurm) {
     return submit(state);
   }
+  warn_about_threads(arguments_.threads, sweep_.jobs, err_);
   const std::optional<Claim> claim = begin(state);
   // A stage that is found damaged when its cell is written is computed again.
   for (int round = 0; round < 3; ++round) {

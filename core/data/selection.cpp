@@ -168,7 +168,7 @@ void DataView::choose_per_class(const SelectionOptions& selection) {
     const auto present = static_cast<int64_t>(by_class[label].size());
     const int64_t skip = selection.skip_per_class;
     const int64_t count = selection.per_class.value_or(std::max<int64_t>(0, present - skip));
-    if (count + skip > present) {
+    if (count > present - skip) {  // written so that no sum can overflow
       fail_input("per_class = {}{}, but class \"{}\" has only {} samples", count,
                  skip > 0 ? fmt::format(" and skip_per_class = {}", skip) : "", class_names_[label],
                  present);

@@ -5,6 +5,8 @@
 #include "stages/memory.h"
 #include "stages/networks.h"
 
+#include <fmt/format.h>
+
 namespace bissl {
 
 BisslParts::BisslParts(const StageContext& context)
@@ -94,6 +96,14 @@ void BisslParts::build_schedules(const Table& table) {
     warmup_steps = steps_of(warmup_options->length, upper_source->samples(), upper_options.batch);
     warmup_schedule.emplace(parse_schedule(table.table("warmup")), warmup_steps, upper_epoch);
   }
+  const auto rounds = static_cast<double>(options.rounds);
+  const auto check = [&](const char* key, int64_t each, int64_t batch) {
+    check_countable(fmt::format("rounds = {} with {} = {}", options.rounds, key, each),
+                    rounds * static_cast<double>(each), batch);
+  };
+  check("lower.steps", lower_options.steps, lower_options.batch);
+  check("lower.hessian_batches", lower_options.hessian_batches, hessian_batch());
+  check("upper.steps", upper_options.steps, upper_options.batch);
   lower_schedule.emplace(parse_schedule(lower_table), options.rounds * lower_options.steps,
                          lower_epoch);
   upper_schedule.emplace(parse_schedule(upper_table), options.rounds * upper_options.steps,

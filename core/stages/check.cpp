@@ -35,6 +35,8 @@ const std::vector<StageCheck>& stage_checks() {
       {"what the data looks like", TrialDepth::tried, look_at_data},
       {"the sizes of images", TrialDepth::tried, [](StageTrial& trial) { trial.judge_images(); }},
       {"the sizes of batches", TrialDepth::tried, [](StageTrial& trial) { trial.judge_batches(); }},
+      {"numbers of steps and schedules", TrialDepth::tried,
+       [](StageTrial& trial) { trial.judge_length(); }},
       {"a step of each kind", TrialDepth::tried, [](StageTrial& trial) { trial.step(); }},
       {"what it will cost", TrialDepth::tried, [](StageTrial& trial) { trial.estimate(); }},
   };

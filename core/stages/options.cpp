@@ -2,6 +2,8 @@
 
 #include "bissl/error.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -149,7 +151,9 @@ const Schema<EvaluateOptions>& evaluate_schema() {
   static const Schema<EvaluateOptions> schema = [] {
     Schema<EvaluateOptions> s;
     add_data(s, &EvaluateOptions::data, "data source to score on; its classes are the training's");
-    s.add("batch", &EvaluateOptions::batch, "samples scored at once").at_least(1).unit("samples");
+    s.add("batch", &EvaluateOptions::batch, "most samples that are scored at once")
+        .at_least(1)
+        .unit("samples");
     return s;
   }();
   return schema;
@@ -335,6 +339,10 @@ StageKindSpec finetune_kind() {
   return kind;
 }
 
+double exact_steps(const LengthOptions& length, int64_t samples, int64_t batch) {
+  return *length.epochs * static_cast<double>(samples) / static_cast<double>(batch);
+}
+
 }  // namespace
 
 ScheduleOptions parse_schedule(const Table& stage) {
@@ -364,12 +372,39 @@ LowerOptions parse_lower(const Table& table) { return lower_schema().parse(table
 
 UpperOptions parse_upper(const Table& table) { return upper_schema().parse(table.values); }
 
+void check_countable(const std::string& what, double steps, int64_t batch) {
+  constexpr double most_steps = 1e12;
+  if (!(steps <= most_steps)) {
+    fail_input("{} makes {:.3g} steps; a stage can have 10^12 at most", what, steps);
+  }
+  constexpr double most_samples = 0x1p62;
+  if (!(steps * static_cast<double>(batch) <= most_samples)) {
+    fail_input("{}, of {} samples each, makes more samples than 64 bits can number", what, batch);
+  }
+}
+
 int64_t steps_of(const LengthOptions& length, int64_t samples, int64_t batch) {
   if (length.steps) {
+    check_countable(fmt::format("steps = {}", *length.steps), static_cast<double>(*length.steps),
+                    batch);
     return *length.steps;
   }
-  const double steps = *length.epochs * static_cast<double>(samples) / static_cast<double>(batch);
+  const double steps = exact_steps(length, samples, batch);
+  check_countable(fmt::format("epochs = {}", *length.epochs), steps, batch);
   return std::max<int64_t>(1, std::llround(steps));
+}
+
+std::string rounding_doubt(const LengthOptions& length, int64_t samples, int64_t batch) {
+  if (length.steps) {
+    return "";
+  }
+  constexpr double far = 0.1;
+  const double asked = exact_steps(length, samples, batch);
+  const int64_t taken = steps_of(length, samples, batch);
+  return std::abs(static_cast<double>(taken) - asked) <= far * asked
+             ? ""
+             : fmt::format("epochs = {} of {} images are {:.2g} steps of {}; {} {} taken",
+                           *length.epochs, samples, asked, batch, taken, taken == 1 ? "is" : "are");
 }
 
 const std::vector<StageKindSpec>& stage_kinds() {

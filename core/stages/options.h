@@ -99,9 +99,16 @@ WarmupOptions parse_warmup(const Table& table);
 LowerOptions parse_lower(const Table& table);
 UpperOptions parse_upper(const Table& table);
 
+/// Throws Error(input) for more steps of a stage than anybody trains (10^12), or more samples than
+/// an integer of 64 bits can number. `what` leads to that many: "epochs = 1e300".
+void check_countable(const std::string& what, double steps, int64_t batch);
+
 /// Optimizer steps for a length, with `samples` in the data and `batch` of them a step; at least 1
-/// for a length of more than 0.
+/// for a length of more than 0. Throws as check_countable does.
 int64_t steps_of(const LengthOptions& length, int64_t samples, int64_t batch);
+
+/// Says so if that number of steps is far (over a tenth) from what `epochs` asks for; else empty.
+std::string rounding_doubt(const LengthOptions& length, int64_t samples, int64_t batch);
 
 /// All kinds of stage, for the pipeline reader and for `bissl describe`.
 const std::vector<StageKindSpec>& stage_kinds();

@@ -1,18 +1,28 @@
 #include "stages/schedule.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
 namespace bissl {
+namespace {
+
+/// The length of the warm-up that is asked for, in steps.
+double warmup_of(const ScheduleOptions& options, double steps_per_epoch) {
+  return options.warmup_epochs > 0 ? options.warmup_epochs * steps_per_epoch
+                                   : static_cast<double>(options.warmup_steps);
+}
+
+}  // namespace
 
 Schedule::Schedule(const ScheduleOptions& options, int64_t total, double steps_per_epoch)
     : cosine_(options.use == "cosine"),
       final_(options.final),
-      warmup_(options.warmup_epochs > 0 ? std::llround(options.warmup_epochs * steps_per_epoch)
-                                        : options.warmup_steps),
-      total_(total) {
-  warmup_ = std::min(warmup_, total_);
-}
+      // The smaller of the two while it is a double: a warm-up may be longer than any integer.
+      warmup_(std::llround(
+          std::min(static_cast<double>(total), std::round(warmup_of(options, steps_per_epoch))))),
+      total_(total) {}
 
 double Schedule::rate(int64_t step) const {
   if (step < warmup_) {
@@ -24,6 +34,34 @@ double Schedule::rate(int64_t step) const {
   const double progress =
       static_cast<double>(step - warmup_) / static_cast<double>(total_ - warmup_ - 1);
   return final_ + (1.0 - final_) * 0.5 * (1.0 + std::cos(M_PI * std::min(progress, 1.0)));
+}
+
+std::vector<std::string> doubts(const ScheduleOptions& options, int64_t total,
+                                double steps_per_epoch) {
+  const double asked = warmup_of(options, steps_per_epoch);
+  const double taken = std::round(asked);
+  const bool by_epochs = options.warmup_epochs > 0;
+  const std::string given = by_epochs ? fmt::format("warmup_epochs = {}", options.warmup_epochs)
+                                      : fmt::format("warmup_steps = {}", options.warmup_steps);
+  const auto whole = static_cast<double>(total);
+  constexpr double far = 0.1;
+  std::vector<std::string> found;
+  if (taken > whole) {
+    found.push_back(
+        fmt::format("{} is {:.6g} steps, and the stage has {}: the warm-up is shortened "
+                    "to the stage, and the rate is at its base in the last step only",
+                    given, taken, total));
+  } else if (asked > 0 && taken == 0) {
+    found.push_back(fmt::format("{} is {:.2g} steps, less than half of one: there is no warm-up",
+                                given, asked));
+  } else if (std::abs(taken - asked) > far * asked) {
+    found.push_back(fmt::format("{} is {:.2g} steps; the warm-up takes {}", given, asked, taken));
+  }
+  if (options.use == "cosine" && taken >= whole && asked > 0) {
+    found.push_back(
+        fmt::format("{} leaves none of the stage's {} steps to the cosine", given, total));
+  }
+  return found;
 }
 
 }  // namespace bissl

@@ -3,6 +3,8 @@
 #include "stages/options.h"
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 namespace bissl {
 
@@ -15,6 +17,8 @@ class Schedule {
   /// The factor for step `step` in 0 … total − 1. During a warm-up of w steps it is (step + 1)/w.
   /// Then a cosine falls from 1 to `final`, which the last step reaches (a single step after the
   /// warm-up has 1).
+  ///
+  /// A warm-up in epochs is rounded to steps; one that is longer than the stage fills it.
   double rate(int64_t step) const;
 
  private:
@@ -23,5 +27,9 @@ class Schedule {
   int64_t warmup_;
   int64_t total_;
 };
+
+/// What the schedule does otherwise than asked for in a stage of `total` steps; empty if nothing.
+std::vector<std::string> doubts(const ScheduleOptions& options, int64_t total,
+                                double steps_per_epoch);
 
 }  // namespace bissl

@@ -4,6 +4,7 @@
 #include "bissl/error.h"
 #include "models/module_state.h"
 #include "pipeline/diagnostics.h"
+#include "stages/schedule.h"
 
 #include <algorithm>
 #include <chrono>
@@ -63,6 +64,21 @@ void StageTrial::look_at_images(const char* key, const BatchSource& source) {
     source.require_one_shape(most);
   } catch (const Error& error) {
     throw error.at(key);
+  }
+}
+
+void StageTrial::warn_about_length(const std::string& path, const LengthOptions& length,
+                                   const BatchSource& source, int64_t batch) {
+  if (const std::string doubt = rounding_doubt(length, source.samples(), batch); !doubt.empty()) {
+    plan_.warnings.push_back(path + doubt);
+  }
+}
+
+void StageTrial::warn_about_schedule(const std::string& path, const Table& table, int64_t steps,
+                                     const BatchSource& source, int64_t batch) {
+  const double epoch = static_cast<double>(source.samples()) / static_cast<double>(batch);
+  for (const std::string& doubt : doubts(parse_schedule(table), steps, epoch)) {
+    plan_.warnings.push_back(fmt::format("{}schedule.{}", path, doubt));
   }
 }
 

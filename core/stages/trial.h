@@ -5,9 +5,11 @@
 #include "data/batches.h"
 #include "stages/check.h"
 #include "stages/context.h"
+#include "stages/options.h"
 
 #include <functional>
 #include <memory>
+#include <string>
 
 namespace bissl {
 
@@ -35,6 +37,8 @@ class StageTrial {
   virtual void judge_images() = 0;
   /// Batches that the data or the networks do not suit.
   virtual void judge_batches() = 0;
+  /// Numbers of steps and schedules that do not become what was asked for.
+  virtual void judge_length() = 0;
   /// What a step does, once, without moving the weights.
   virtual void step() = 0;
   /// Scores a few samples; the plan then has the metrics' names. Nothing for stages that do not.
@@ -51,6 +55,12 @@ class StageTrial {
   void warn_about_single(const char* key, int64_t batch, torch::nn::Module& module);
   /// Warns where every batch must hold images several times.
   void warn_about_repeats(const char* key, int64_t batch, const std::string& data, int64_t samples);
+  /// Warns where epochs are far from a whole number of steps, and of what the table's schedule does
+  /// otherwise than asked for. `path` leads to the table: "warmup.", or empty for the stage's.
+  void warn_about_length(const std::string& path, const LengthOptions& length,
+                         const BatchSource& source, int64_t batch);
+  void warn_about_schedule(const std::string& path, const Table& table, int64_t steps,
+                           const BatchSource& source, int64_t batch);
   /// Notes what a child of the stage will load.
   void hand_on(const char* file, const torch::nn::Module& module);
   /// Looks at images of a source, which `key` names.

@@ -26,6 +26,7 @@ class BisslTrial : public StageTrial {
   void build() override;
   void judge_images() override;
   void judge_batches() override;
+  void judge_length() override;
   void step() override;
   void estimate() override;
 
@@ -76,6 +77,35 @@ void BisslTrial::judge_batches() {
   if (lower.hessian_batch > 0) {
     warn_about_repeats("lower.hessian_batch", lower.hessian_batch, lower.data, images);
     warn_about_single("lower.hessian_batch", lower.hessian_batch, parts_->lower_backbone->module());
+  }
+}
+
+void BisslTrial::judge_length() {
+  const BisslOptions& options = parts_->options;
+  const LowerOptions& lower = parts_->lower_options;
+  const UpperOptions& upper = parts_->upper_options;
+  if (parts_->warmup_options) {
+    warn_about_length("warmup.", parts_->warmup_options->length, *parts_->upper_source,
+                      upper.batch);
+    warn_about_schedule("warmup.", context().stage.table.table("warmup"), parts_->warmup_steps,
+                        *parts_->upper_source, upper.batch);
+  }
+  warn_about_schedule("lower.", parts_->lower_table, options.rounds * lower.steps,
+                      *parts_->lower_source, lower.batch);
+  warn_about_schedule("upper.", parts_->upper_table, options.rounds * upper.steps,
+                      *parts_->upper_source, upper.batch);
+  if (options.adaptation_every > options.rounds) {
+    plan().warnings.push_back(
+        fmt::format("adaptation_every = {} is more than the {} rounds: there is no adaptation",
+                    options.adaptation_every, options.rounds));
+  }
+  const int64_t parameters =
+      count(tensors_of(trainable_parameters(parts_->lower_backbone->module())));
+  if (needs_.shared_products > parameters) {
+    plan().warnings.push_back(fmt::format(
+        "hypergradient asks for {} Hessian products once a round; the backbone has {} parameters, "
+        "and no more products than that are made",
+        needs_.shared_products, parameters));
   }
 }
 

@@ -28,6 +28,12 @@ class FinetuneTrial : public StageTrial {
     warn_about_single("batch", batch, parts_.backbone->module());
   }
 
+  void judge_length() override {
+    const int64_t batch = parts_.options.batch;
+    warn_about_length("", parts_.options.length, *parts_.source, batch);
+    warn_about_schedule("", context().stage.table, parts_.steps, *parts_.source, batch);
+  }
+
   void step() override {
     seconds_ = pass("batch", parts_.options.batch, [this] {
       assign_gradients(

@@ -31,6 +31,12 @@ class PretrainTrial : public StageTrial {
     warn_about_single("batch", batch, parts_.backbone->module());
   }
 
+  void judge_length() override {
+    const int64_t batch = parts_.options.batch;
+    warn_about_length("", parts_.options.length, *parts_.source, batch);
+    warn_about_schedule("", context().stage.table, parts_.steps, *parts_.source, batch);
+  }
+
   void step() override {
     seconds_ = pass("batch", parts_.options.batch, [this] {
       const at::Tensor views = parts_.source->make(0).views.to(context().settings.device);

@@ -1,5 +1,7 @@
 #include "stages/options.h"
 
+#include "bissl/error.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -65,6 +67,34 @@ TEST(StageLength, EpochsAreRoundedToSteps) {
 TEST(StageLength, AnyLengthIsAtLeastOneStep) {
   EXPECT_EQ(steps_of(epochs(0.001), 100, 10), 1);
   EXPECT_EQ(steps_of(epochs(1.0), 10, 256), 1);
+}
+
+TEST(StageLength, MoreStepsThanAnybodyTrainsAreRefused) {
+  const auto refusal = [](const LengthOptions& length, int64_t batch) -> std::string {
+    try {
+      steps_of(length, 1000, batch);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::input);
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(refusal(epochs(1e300), 10),
+            "epochs = 1e+300 makes 1e+302 steps; a stage can have 10^12 at most");
+  EXPECT_NE(refusal(steps(INT64_MAX), 10), "");
+  EXPECT_NE(refusal(epochs(1e11), 10), "");
+  EXPECT_NE(refusal(steps(3), INT64_MAX).find("more samples than 64 bits"), std::string::npos);
+  EXPECT_EQ(refusal(steps(1'000'000'000'000), 1000), "");
+}
+
+TEST(StageLength, RoundingThatChangesMuchIsSaid) {
+  EXPECT_EQ(rounding_doubt(epochs(3.0), 100, 10), "");
+  EXPECT_EQ(rounding_doubt(epochs(1.0), 104, 10), "");
+  EXPECT_EQ(rounding_doubt(steps(1), 10, 256), "");
+  EXPECT_EQ(rounding_doubt(epochs(0.001), 100, 10),
+            "epochs = 0.001 of 100 images are 0.01 steps of 10; 1 is taken");
+  EXPECT_EQ(rounding_doubt(epochs(1.0), 24, 10),
+            "epochs = 1 of 24 images are 2.4 steps of 10; 2 are taken");
 }
 
 TEST(StageLength, EitherEpochsOrStepsMustBeGiven) {

@@ -90,5 +90,42 @@ TEST(Schedule, AWarmUpLongerThanTheStageFillsIt) {
   }
 }
 
+TEST(Schedule, AWarmUpBeyondAnyIntegerFillsTheStage) {
+  for (const ScheduleOptions& options :
+       {ScheduleOptions{.warmup_epochs = 1e300}, ScheduleOptions{.warmup_steps = INT64_MAX}}) {
+    EXPECT_EQ(Schedule(options, 4, 2.5).rate(0), 0.25);
+  }
+}
+
+// --- what becomes otherwise than asked for is said ---
+
+using Texts = std::vector<std::string>;
+
+TEST(ScheduleDoubts, NoneWhereAllIsAsAskedFor) {
+  EXPECT_EQ(doubts({}, 10, 2.5), Texts{});
+  EXPECT_EQ(doubts({.use = "cosine", .warmup_epochs = 2}, 20, 5), Texts{});
+  EXPECT_EQ(doubts({.warmup_steps = 10}, 10, 2.5), Texts{});
+}
+
+TEST(ScheduleDoubts, AWarmUpLongerThanTheStage) {
+  EXPECT_EQ(doubts({.warmup_steps = 100}, 3, 4),
+            Texts{"warmup_steps = 100 is 100 steps, and the stage has 3: the warm-up is shortened "
+                  "to the stage, and the rate is at its base in the last step only"});
+  EXPECT_EQ(doubts({.use = "cosine", .warmup_epochs = 2.5}, 3, 4).size(), 2U);
+  EXPECT_EQ(doubts({.warmup_epochs = 1e300}, 3, 4).size(), 1U);
+}
+
+TEST(ScheduleDoubts, AWarmUpThatRoundingChanges) {
+  EXPECT_EQ(doubts({.warmup_epochs = 0.1}, 20, 2.5),
+            Texts{"warmup_epochs = 0.1 is 0.25 steps, less than half of one: there is no warm-up"});
+  EXPECT_EQ(doubts({.warmup_epochs = 0.6}, 20, 2.5),
+            Texts{"warmup_epochs = 0.6 is 1.5 steps; the warm-up takes 2"});
+}
+
+TEST(ScheduleDoubts, ACosineWithoutSteps) {
+  EXPECT_EQ(doubts({.use = "cosine", .warmup_steps = 10}, 10, 2.5),
+            Texts{"warmup_steps = 10 leaves none of the stage's 10 steps to the cosine"});
+}
+
 }  // namespace
 }  // namespace bissl
