@@ -33,6 +33,7 @@ class CommandLine {
 
   /// A call that is carried out once everything is parsed.
   CLI::App* add(CLI::App& parent, const char* name, const char* text, Call call);
+  void add_changes(CLI::App& command);
   void add_run_options(CLI::App& command);
   void add_pipeline(CLI::App& command);
   void add_pipeline_calls();
@@ -103,10 +104,17 @@ int CommandLine::with_plugins(bool warn, const std::function<int(Registry&, Plug
   return call(registry, search);
 }
 
-void CommandLine::add_run_options(CLI::App& command) {
+void CommandLine::add_changes(CLI::App& command) {
   command.add_option("--set", pipeline_.overrides, "KEY=VALUE: override a key of the file")
       ->take_all()
       ->allow_extra_args(false);
+  command.add_option("--unset", pipeline_.unset, "KEY: take a key of the file away")
+      ->take_all()
+      ->allow_extra_args(false);
+}
+
+void CommandLine::add_run_options(CLI::App& command) {
+  add_changes(command);
   command.add_option("--out", pipeline_.out, "folder for run folders and the store")
       ->capture_default_str();
   command
@@ -231,9 +239,7 @@ void CommandLine::add_store() {
         ->capture_default_str();
   }
   add_pipeline(*explain);
-  explain->add_option("--set", pipeline_.overrides, "KEY=VALUE: override a key of the file")
-      ->take_all()
-      ->allow_extra_args(false);
+  add_changes(*explain);
   prune->add_flag("--unused", store_.unused, "finished stages that no run and no sweep refers to");
   prune->add_flag("--damaged", store_.damaged, "damaged stages that were moved aside");
   prune->add_flag("--abandoned", store_.abandoned,

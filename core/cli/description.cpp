@@ -43,7 +43,7 @@ std::string default_words(const ParameterSpec& spec) {
 
 Entry parameter_entry(const ParameterSpec& spec, bool names_data) {
   std::string facts = fmt::format("{}; {}", spec.accepted(), default_words(spec));
-  if (!spec.unit.empty()) {
+  if (!spec.unit.empty() && !spec.is_path()) {
     facts += "; unit: " + spec.unit;
   }
   if (names_data) {

@@ -46,7 +46,8 @@ std::optional<Pipeline> read_or_report(const PipelineArguments& arguments, Plugi
                                    .overrides = arguments.overrides,
                                    .components = components,
                                    .stage_kinds = stage_kinds(),
-                                   .data_selection = selection});
+                                   .data_selection = selection,
+                                   .unset = arguments.unset});
   for (const LoadProblem& problem : components.late_problems()) {
     err << "warning: " << problem.message() << '\n';
   }

@@ -15,7 +15,8 @@ namespace bissl {
 /// What the calls that take a pipeline have in common.
 struct PipelineArguments {
   std::filesystem::path file;
-  std::vector<std::string> overrides;
+  std::vector<std::string> overrides;  ///< of --set
+  std::vector<std::string> unset;
   std::filesystem::path out = "runs";
   int threads = 0;  ///< 0: as many as the process may use
   std::string device = "cpu";

@@ -73,7 +73,7 @@ Value list_of(const ParameterSpec& spec, const T& element) {
 std::string parameter_lines(const ParameterSpec& spec) {
   const bool unset = type_of(spec.default_value) == ValueType::none;
   std::string facts = spec.accepted();
-  if (!spec.unit.empty()) {
+  if (!spec.unit.empty() && !spec.is_path()) {
     facts += "; unit: " + spec.unit;
   }
   if (unset) {

@@ -98,7 +98,8 @@ int SweepCommand::work() {
 
 /// Reads the file and all cells; what is wrong is printed.
 bool SweepCommand::make() {
-  planned_ = make_plan(arguments_.file, arguments_.overrides, sources_, datasets_);
+  planned_ =
+      make_plan(arguments_.file, {arguments_.overrides, arguments_.unset}, sources_, datasets_);
   for (const LoadProblem& problem : components_.late_problems()) {
     err_ << "warning: " << problem.message() << '\n';
   }

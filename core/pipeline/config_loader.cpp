@@ -1,6 +1,7 @@
 #include "pipeline/config_loader.h"
 
 #include "pipeline/toml_parser.h"
+#include "pipeline/unset_keys.h"
 #include "text/json_text.h"
 
 #include <fmt/format.h>
@@ -117,6 +118,7 @@ class Loader {
     if (!own) {
       return std::nullopt;
     }
+    read_unset(*own, diagnostics_);
     ConfigNode root;
     root.at = own->at;
     if (const ConfigEntry* include = own->find("include")) {
@@ -131,7 +133,7 @@ class Loader {
 
   /// Merges all that are named into `root`; reports every one that fails, not only the first.
   bool load_included(const ConfigEntry& include, const fs::path& folder, ConfigNode& root) {
-    const std::string accepted = "a list of files, such as [\"common.toml\"]";
+    const std::string accepted = "an array of files, such as [\"common.toml\"]";
     const std::optional<Value> value = to_value(include.value);
     if (!value || (!include.value.items.empty() && type_of(*value) != ValueType::texts) ||
         include.value.type != ConfigNode::Type::array) {
@@ -184,7 +186,13 @@ std::string joined_keys(const std::vector<std::string>& keys) {
   return path;
 }
 
-/// Gathers the overrides in one tree, which is then laid on the file's as a whole: so an override
+std::string trimmed(const std::string& text) {
+  const size_t begin = text.find_first_not_of(" \t");
+  return begin == std::string::npos ? ""
+                                    : text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
+}
+
+/// Gathers the changes in one tree, which is then laid on the file's as a whole: so an override
 /// of `use` and one of the new component's parameters may come in any order.
 class Overrides {
  public:
@@ -205,16 +213,47 @@ class Overrides {
     } else if (keys.size() == 1 && keys.front() == "include") {
       diagnostics_.error(at, "include", "this can only stand in a file");
     } else {
-      place(keys, value(text.substr(equals + 1), at), at);
+      std::optional<ConfigNode> given = value(text.substr(equals + 1), at, joined_keys(keys));
+      if (given) {
+        place(keys, std::move(*given), at);
+      }
+    }
+  }
+
+  void take_away(const std::string& text) {
+    const Location at{"--unset " + shortened(text), 0, 0};
+    const std::vector<std::string> keys =
+        is_utf8(text) ? parse_toml_key(text) : std::vector<std::string>{};
+    if (keys.empty()) {
+      diagnostics_.error(at, "", "this is not a key",
+                         "a dotted key, such as stage.pretrain.epochs");
+    } else {
+      tree_.unset.push_back({keys, at});
     }
   }
 
   ConfigNode take() { return std::move(tree_); }
 
  private:
-  static ConfigNode value(const std::string& text, const Location& at) {
+  /// Nothing, with a report, for what is meant as a value of TOML and is none.
+  std::optional<ConfigNode> value(const std::string& text, const Location& at,
+                                  const std::string& key) {
+    const std::string written = trimmed(text);
     if (std::optional<ConfigNode> parsed = parse_toml_value(text, at)) {
-      return std::move(*parsed);
+      using Type = ConfigNode::Type;
+      if (parsed->type != Type::text && parsed->type != Type::array &&
+          parsed->type != Type::table) {
+        parsed->spelled = written;
+      }
+      return parsed;
+    }
+    // What begins as a value of TOML is meant as one; anything else is a text.
+    const std::string fault = toml_value_fault(text);
+    const bool meant =
+        !written.empty() && std::string("[{\"'").find(written[0]) != std::string::npos;
+    if (meant || fault.find("64 bits") != std::string::npos) {
+      diagnostics_.error(at, key, fault);
+      return std::nullopt;
     }
     ConfigNode node;
     node.type = ConfigNode::Type::text;
@@ -256,8 +295,7 @@ class Overrides {
 
 }  // namespace
 
-std::optional<ConfigNode> load_config(const fs::path& file,
-                                      const std::vector<std::string>& overrides,
+std::optional<ConfigNode> load_config(const fs::path& file, const Changes& changes,
                                       const MergeRules& rules, DiagnosticCollector& diagnostics) {
   std::optional<ConfigNode> root =
       Loader(rules, diagnostics).load(file, Location{file.string(), 0, 0});
@@ -265,10 +303,15 @@ std::optional<ConfigNode> load_config(const fs::path& file,
     return std::nullopt;
   }
   Overrides laid(*root, diagnostics);
-  for (const std::string& text : overrides) {
+  for (const std::string& text : changes.unset) {
+    laid.take_away(text);
+  }
+  for (const std::string& text : changes.set) {
     laid.add(text);
   }
-  merge_pipeline(*root, laid.take(), rules);
+  ConfigNode over = laid.take();
+  read_unset(over, diagnostics);
+  merge_pipeline(*root, std::move(over), rules);
   return root;
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <unordered_map>
 #include <utility>
 
@@ -83,7 +84,62 @@ Place place_below(Place place, const std::string& key) {
   return place == Place::data ? Place::data_source : Place::elsewhere;
 }
 
+int highest_layer(const ConfigNode& table) {
+  int highest = 0;
+  for (const ConfigEntry& entry : table.entries) {
+    highest = std::max({highest, entry.layer, highest_layer(entry.value)});
+  }
+  return highest;
+}
+
+template <class Change>
+void change_layers(ConfigNode& table, const Change& change) {
+  for (ConfigEntry& entry : table.entries) {
+    entry.layer = change(entry.layer);
+    change_layers(entry.value, change);
+  }
+}
+
+void raise_above(const ConfigNode& base, ConfigNode& over) {
+  change_layers(over, [by = highest_layer(base) + 1](int layer) { return layer + by; });
+}
+
+/// Erases from `base` what `over` takes away. Both keep a note of it: a stage may still get the
+/// key from another stage.
+void take_away(ConfigNode& base, ConfigNode& over) {
+  for (UnsetKey& key : over.unset) {
+    key.found = base.erase_path(key.keys) || key.found;
+  }
+  base.unset.insert(base.unset.end(), std::make_move_iterator(over.unset.begin()),
+                    std::make_move_iterator(over.unset.end()));
+  over.unset.clear();
+}
+
+/// Hands what the root takes away from a stage to that stage.
+void distribute_unset(ConfigNode& base, ConfigNode& over) {
+  const auto stage_of = [](ConfigNode& root, const UnsetKey& key) -> ConfigNode* {
+    if (key.keys.size() < 3 || key.keys.front() != "stage") {
+      return nullptr;
+    }
+    ConfigEntry* stages = root.find("stage");
+    ConfigEntry* stage = stages == nullptr ? nullptr : stages->value.find(key.keys[1]);
+    return stage != nullptr && stage->value.is_table() ? &stage->value : nullptr;
+  };
+  std::erase_if(base.unset, [&](const UnsetKey& key) {
+    ConfigNode* stage = stage_of(base, key);
+    stage = stage == nullptr ? stage_of(over, key) : stage;
+    if (stage != nullptr) {
+      stage->unset.push_back({{key.keys.begin() + 2, key.keys.end()}, key.at, key.found});
+    }
+    return stage != nullptr || key.found;
+  });
+}
+
 void merge_tables(ConfigNode& base, ConfigNode over, const MergeRules& rules, Place place) {
+  take_away(base, over);
+  if (place == Place::root) {
+    distribute_unset(base, over);
+  }
   if (component_changes(base, over)) {
     drop_entries_except(base,
                         place == Place::data_source ? rules.data_keys : std::vector<std::string>{});
@@ -140,7 +196,14 @@ const ConfigEntry* ConfigNode::find_path(const std::string& dotted) const {
 
 const std::string* ConfigNode::text(const std::string& key) const {
   const ConfigEntry* entry = find(key);
-  return entry == nullptr ? nullptr : std::get_if<std::string>(&entry->value.scalar);
+  return entry == nullptr ? nullptr : entry->value.as_text();
+}
+
+const std::string* ConfigNode::as_text() const {
+  if (const auto* held = std::get_if<std::string>(&scalar)) {
+    return held;
+  }
+  return spelled.empty() ? nullptr : &spelled;
 }
 
 ConfigEntry& ConfigNode::set(ConfigEntry entry) {
@@ -152,9 +215,20 @@ ConfigEntry& ConfigNode::set(ConfigEntry entry) {
   return entries.back();
 }
 
-void ConfigNode::erase(const std::string& key) {
-  const auto same = [&](const ConfigEntry& entry) { return entry.key == key; };
-  entries.erase(std::remove_if(entries.begin(), entries.end(), same), entries.end());
+bool ConfigNode::erase(const std::string& key) {
+  return std::erase_if(entries, [&](const ConfigEntry& entry) { return entry.key == key; }) > 0;
+}
+
+bool ConfigNode::erase_path(const std::vector<std::string>& keys) {
+  ConfigNode* table = this;
+  for (size_t i = 0; i + 1 < keys.size(); ++i) {
+    ConfigEntry* entry = table->find(keys[i]);
+    if (entry == nullptr) {
+      return false;
+    }
+    table = &entry->value;
+  }
+  return !keys.empty() && table->erase(keys.back());
 }
 
 size_t node_count(const ConfigNode& node) {
@@ -189,25 +263,29 @@ std::string describe_given(const ConfigNode& node) {
     return "a table was given";
   }
   if (node.type == ConfigNode::Type::date) {
-    return "a date or time was given";
+    return "a date was given";
   }
   const std::optional<Value> value = to_value(node);
   if (!value) {
-    return "a list of mixed or unsuitable types was given";
+    return "an array of mixed or unsuitable types was given";
   }
-  const std::string type = node.type == ConfigNode::Type::boolean ? "a truth value"
-                           : node.items.empty() && node.type == ConfigNode::Type::array
-                               ? "an empty list"
-                               : describe(type_of(*value));
-  return fmt::format("{} is {}", shortened(to_toml(*value)), type);
+  const bool empty = node.type == ConfigNode::Type::array && node.items.empty();
+  return fmt::format("{} is {}", shortened(node.spelled.empty() ? to_toml(*value) : node.spelled),
+                     empty ? "an empty array" : describe(type_of(*value)));
 }
 
 void merge(ConfigNode& base, ConfigNode over) {
+  raise_above(base, over);
   merge_tables(base, std::move(over), {}, Place::elsewhere);
 }
 
 void merge_pipeline(ConfigNode& base, ConfigNode over, const MergeRules& rules) {
+  raise_above(base, over);
   merge_tables(base, std::move(over), rules, Place::root);
+}
+
+void flatten_layers(ConfigNode& node) {
+  change_layers(node, [](int /*layer*/) { return 0; });
 }
 
 }  // namespace bissl

@@ -11,6 +11,13 @@ namespace bissl {
 
 struct ConfigEntry;
 
+/// A key that is to be taken away from what lies below: a parsed entry of `unset` or of --unset.
+struct UnsetKey {
+  std::vector<std::string> keys;  ///< its path from the table that holds this
+  Location at;
+  bool found = false;  ///< there was such a key
+};
+
 /// What a TOML file says, free of the parser's types, with the place of everything in it.
 struct ConfigNode {
   enum class Type { table, array, boolean, integer, real, text, date };
@@ -20,6 +27,8 @@ struct ConfigNode {
   Value scalar;                      ///< of a boolean, integer, real or text
   std::vector<ConfigNode> items;     ///< of an array
   std::vector<ConfigEntry> entries;  ///< of a table, in the order of the file
+  std::string spelled;               ///< of an override's scalar that is no text: as it was written
+  std::vector<UnsetKey> unset;       ///< of the root and of a stage's table
 
   bool is_table() const { return type == Type::table; }
 
@@ -28,17 +37,24 @@ struct ConfigNode {
   ConfigEntry* find(const std::string& key);
   /// Follows keys through tables: find_path("lower.data"). Keys that contain dots are out of reach.
   const ConfigEntry* find_path(const std::string& dotted) const;
-  /// The entry's text, or null if it is absent or not a text.
+  /// The text that this is, or that it was written as on the command line, where a text needs no
+  /// quotes: `--set name=42`. Null for anything else.
+  const std::string* as_text() const;
+  /// as_text of the entry; null if it is absent.
   const std::string* text(const std::string& key) const;
   /// Adds an entry or replaces the one of that key.
   ConfigEntry& set(ConfigEntry entry);
-  void erase(const std::string& key);
+  bool erase(const std::string& key);
+  /// Erases the entry at a path of keys; whether it was there.
+  bool erase_path(const std::vector<std::string>& keys);
 };
 
 struct ConfigEntry {
   std::string key;
   Location key_at;
   ConfigNode value;
+  /// Which of the tables that were laid over each other gave it: later ones have higher numbers.
+  int layer = 0;
 };
 
 /// The node and all below it.
@@ -48,7 +64,7 @@ size_t node_count(const ConfigNode& node);
 /// reals become reals; an empty list is one of integers). Nothing for anything else.
 std::optional<Value> to_value(const ConfigNode& node);
 
-/// What was given, for errors: "\"many\" is a text", "a table", "a list of mixed types".
+/// What was given, for errors, in TOML's words: "\"many\" is a string", "a table was given".
 std::string describe_given(const ConfigNode& node);
 
 /// Keys of `[data.NAME]` that are the host's and survive a change of its `use`.
@@ -59,9 +75,15 @@ struct MergeRules {
 /// Lays `over` on `base`: tables merge, everything else is replaced. Where both tables have a
 /// `use` and the two differ, the base's entries are dropped first: they belong to another
 /// component. "sgd" and "library/sgd" do not differ. `base` and `over` are tables.
+///
+/// What `over` takes away (its `unset`, and that of its tables) goes before its entries are laid.
+/// The entries of `over` get layers above all of the base's.
 void merge(ConfigNode& base, ConfigNode over);
 
 /// merge for whole pipelines, with the exception that the rules make.
 void merge_pipeline(ConfigNode& base, ConfigNode over, const MergeRules& rules);
+
+/// Makes all entries one layer: none of them overrules another.
+void flatten_layers(ConfigNode& node);
 
 }  // namespace bissl

@@ -3,6 +3,7 @@
 #include "pipeline/config_loader.h"
 #include "pipeline/stage_graph.h"
 #include "pipeline/table_reader.h"
+#include "pipeline/unset_keys.h"
 #include "plugins/spelling.h"
 #include "text/exception_text.h"
 
@@ -46,13 +47,15 @@ class PipelineReader {
   ReadResult read() {
     const std::optional<ConfigNode> root =
         request_.root ? request_.root
-                      : load_config(request_.file, request_.overrides,
+                      : load_config(request_.file, {request_.overrides, request_.unset},
                                     {keys_of(request_.data_selection)}, diagnostics_);
     if (root) {
+      report_unset(root->unset, *root, "", diagnostics_);
       load_plugins(*root);
       request_.components.finish();
       tables_.refuse_unknown(
-          *root, "", {"name", "seed", "include", "plugins", "data", "model", "stage", "lock"});
+          *root, "",
+          {"name", "seed", "include", "unset", "plugins", "data", "model", "stage", "lock"});
       read_name(*root);
       read_seed(*root);
       read_data(*root);
@@ -87,7 +90,7 @@ class PipelineReader {
   }
 
   void load_plugins(const ConfigNode& root) {
-    const std::string accepted = "a list of folders: path = [\"my-plugins\"]";
+    const std::string accepted = "an array of folders: path = [\"my-plugins\"]";
     const ConfigNode* plugins = table(root, "plugins", "a table with " + accepted);
     if (plugins == nullptr) {
       return;
@@ -155,16 +158,13 @@ class PipelineReader {
     if (entry == nullptr) {
       return;
     }
-    const std::string accepted = "an integer of at least 0";
-    const auto* seed = std::get_if<int64_t>(&entry->value.scalar);
-    if (seed == nullptr) {
-      diagnostics_.error(entry->value.at, "seed", describe_given(entry->value), accepted);
-    } else if (*seed < 0) {
-      diagnostics_.error(entry->value.at, "seed", fmt::format("{} is out of bounds", *seed),
-                         accepted);
-    } else {
-      pipeline_.seed = static_cast<uint64_t>(*seed);
-    }
+    ParameterSpec spec;
+    spec.name = "seed";
+    spec.type = ValueType::integer;
+    spec.default_value = int64_t{0};
+    spec.minimum = 0;
+    pipeline_.seed =
+        static_cast<uint64_t>(std::get<int64_t>(tables_.read_value(entry->value, spec, "seed")));
   }
 
   void read_data(const ConfigNode& root) {
@@ -248,15 +248,16 @@ class PipelineReader {
     if (draft.kind == nullptr) {
       return;  // which keys belong in it is not known
     }
+    const StageKindSpec& kind = *draft.kind;
     const std::string path = joined_key("stage", draft.name);
     Stage stage;
     stage.name = draft.name;
-    stage.kind = draft.kind->name;
+    stage.kind = kind.name;
     stage.from = draft.from;
-    stage.data_keys = draft.kind->data_keys;
+    stage.data_keys = kind.data_keys;
     tables_.report_missing(!draft.incomplete);
     stage.table =
-        tables_.read_table(draft.table, draft.kind->table, path, {"kind", "from", "like"});
+        tables_.read_table(draft.table, kind.table, path, {"kind", "from", "like", "unset"});
     tables_.report_missing(true);
     for (const std::string& key : stage.data_keys) {
       check_data_key(draft, key, path);
@@ -276,7 +277,7 @@ class PipelineReader {
       return;  // an empty text names none, where that is the default
     }
     const auto check = [&](const ConfigNode& node) {
-      if (const auto* name = std::get_if<std::string>(&node.scalar)) {
+      if (const std::string* name = node.as_text()) {
         named_data_.insert(*name);
         if (std::find(data_names_.begin(), data_names_.end(), *name) == data_names_.end()) {
           diagnostics_.error(

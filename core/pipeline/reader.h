@@ -20,10 +20,11 @@ struct ReadRequest {
   /// The host's own keys of `[data.NAME]`, beside those of the dataset component.
   const TableSpec& data_selection;
   /// What the file says, where that is known already: then nothing is read from `file`, which
-  /// serves for messages, and overrides must be empty.
+  /// serves for messages, and there must be no overrides and nothing to unset.
   std::optional<ConfigNode> root = std::nullopt;
   /// Whether to warn of data sources that no stage uses.
   bool warn_of_unused_data = true;
+  std::vector<std::string> unset = {};  ///< "stage.pretrain.epochs", as given to --unset
 };
 
 struct ReadResult {
@@ -37,8 +38,8 @@ struct ReadResult {
 ///
 /// Top-level keys: name, seed, include, plugins.path, data.NAME, model.backbone, stage.NAME; and
 /// `lock`, a table which to_lock_toml writes and which is not looked into.
-/// A folder in plugins.path is relative to the file that names it, one that an override names to
-/// the working directory.
+/// Paths (plugins.path, parameters that are declared as paths) are relative to the file that names
+/// them, those of an override to the working directory.
 ReadResult read_pipeline(const ReadRequest& request);
 
 }  // namespace bissl

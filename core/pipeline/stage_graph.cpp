@@ -1,6 +1,8 @@
 #include "pipeline/stage_graph.h"
 
+#include "pipeline/exclusive_keys.h"
 #include "pipeline/run_names.h"
+#include "pipeline/unset_keys.h"
 #include "plugins/spelling.h"
 
 #include <fmt/format.h>
@@ -16,8 +18,10 @@ constexpr size_t longest_name = 100;
 
 std::string quoted(const std::string& text) { return to_toml(Value(shortened(text))); }
 
-/// Entries of `source` that the specification declares, laid under those of `table`.
-void fill_from(ConfigNode& table, const ConfigNode& source, const TableSpec& spec) {
+/// Entries of `source` that the specification declares, laid under those of `table`, without what
+/// `unset` takes away from the table called `name`.
+void fill_from(ConfigNode& table, const ConfigNode& source, const TableSpec& spec,
+               const std::string& name, std::vector<UnsetKey>& unset) {
   ConfigNode merged;
   merged.at = table.at;
   const auto take = [&](const std::string& key) {
@@ -33,6 +37,11 @@ void fill_from(ConfigNode& table, const ConfigNode& source, const TableSpec& spe
   }
   for (const SubtableSpec& subtable : spec.tables) {
     take(subtable.name);
+  }
+  for (UnsetKey& key : unset) {
+    if (key.keys.size() > 1 && key.keys.front() == name) {
+      key.found = merged.erase_path({key.keys.begin() + 1, key.keys.end()}) || key.found;
+    }
   }
   merge(merged, std::move(table));
   table = std::move(merged);
@@ -97,8 +106,9 @@ bool is_plain_name(const std::string& name) {
 }
 
 std::string plain_name_rule() {
-  return fmt::format("1 to {} letters, digits, '.', '_' and '-', not beginning with '.'",
-                     longest_name);
+  return fmt::format(
+      "a string of 1 to {} letters, digits, '.', '_' and '-', not beginning with '.'",
+      longest_name);
 }
 
 bool refuse_stray_override(const ConfigNode& tables, const ConfigEntry& entry,
@@ -132,6 +142,12 @@ std::vector<StageDraft> StageGraph::resolve(const ConfigNode& stages) {
   const std::vector<size_t> order = parents_first();
   for (const size_t stage : order) {
     inherit(drafts_[stage]);
+  }
+  report_unset_keys();
+  for (StageDraft& draft : drafts_) {
+    if (draft.kind != nullptr) {
+      drop_overruled(draft.table, draft.kind->table);
+    }
   }
   std::vector<StageDraft> result;
   result.reserve(drafts_.size());
@@ -190,7 +206,7 @@ void StageGraph::collect(const ConfigNode& stages) {
 
 const size_t* StageGraph::find_stage(const StageDraft& draft, const ConfigNode& name,
                                      const std::string& key) {
-  const std::string* text = std::get_if<std::string>(&name.scalar);
+  const std::string* text = name.as_text();
   if (text == nullptr) {
     diagnostics_.error(name.at, joined_key(path(draft), key), describe_given(name),
                        "the name of a stage");
@@ -243,10 +259,21 @@ void StageGraph::resolve_like() {
       const StageDraft& base = drafts_[links[stage]];
       draft.incomplete = draft.incomplete || base.incomplete;
       ConfigNode merged = base.table;
+      for (UnsetKey& key : merged.unset) {
+        key.found = true;  // that stage itself reports it
+      }
       merge(merged, std::move(draft.table));
       draft.table = std::move(merged);
     }
     draft.table.erase("like");
+  }
+}
+
+void StageGraph::report_unset_keys() {
+  for (const StageDraft& draft : drafts_) {
+    if (!draft.incomplete) {
+      report_unset(draft.table.unset, draft.table, path(draft), diagnostics_);
+    }
   }
 }
 
@@ -319,7 +346,7 @@ void StageGraph::read_from(StageDraft& draft) {
 }
 
 void StageGraph::check_parent(StageDraft& draft, const ConfigNode& from) {
-  const std::string* name = std::get_if<std::string>(&from.scalar);
+  const std::string* name = from.as_text();
   if (name != nullptr && *name == scratch) {
     return;
   }
@@ -393,7 +420,7 @@ void StageGraph::inherit(StageDraft& draft) {
       const auto& own = draft.kind->not_inherited;
       return std::find(own.begin(), own.end(), parameter.name) != own.end();
     });
-    fill_from(entry->value, ancestor->table, inheritable);
+    fill_from(entry->value, ancestor->table, inheritable, into, draft.table.unset);
   }
 }
 

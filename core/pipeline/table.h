@@ -28,6 +28,9 @@ struct TableSpec {
   std::vector<ParameterSpec> parameters;
   std::vector<ComponentSlot> components;
   std::vector<SubtableSpec> tables;
+  /// Groups of parameters of which one is to be given. Where tables are laid over each other, a key
+  /// of the upper one overrules the others of its group below it.
+  std::vector<std::vector<std::string>> exclusive;
   /// Rules over valid values.
   std::function<std::vector<Finding>(const ParameterValues&)> check;
 };

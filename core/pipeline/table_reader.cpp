@@ -6,13 +6,40 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
+#include <filesystem>
 
 namespace bissl {
 namespace {
 
+namespace fs = std::filesystem;
+
 std::string with_article(ComponentKind kind) {
   const bool vowel = kind == ComponentKind::augmentation || kind == ComponentKind::optimizer;
   return (vowel ? "an " : "a ") + to_string(kind);
+}
+
+/// What was given where a value of `type` is wanted.
+std::string describe_refused(const ConfigNode& node, ValueType type) {
+  const auto* real = std::get_if<double>(&node.scalar);
+  if (type == ValueType::integer && real != nullptr && *real == std::floor(*real) &&
+      std::isfinite(*real)) {
+    // A whole number that was not taken is too large.
+    return fmt::format("{} is {}", to_toml(*real),
+                       std::abs(*real) < 0x1p63
+                           ? "a float beyond 2^53, where floats skip integers: write it as an "
+                             "integer, without point and exponent"
+                           : "beyond the integers of 64 bits");
+  }
+  return describe_given(node);
+}
+
+/// Absolute; as it is where there is no current folder.
+fs::path absolute_path(const fs::path& path) {
+  std::error_code failed;
+  const fs::path absolute = fs::absolute(path, failed);
+  fs::path normal = (failed ? path : absolute).lexically_normal();
+  return normal.has_filename() ? normal : normal.parent_path();
 }
 
 std::string component_example(ComponentKind kind) {
@@ -138,8 +165,11 @@ ParameterValues TableReader::read_values(const ConfigNode& node,
 Value TableReader::read_value(const ConfigNode& node, const ParameterSpec& spec,
                               const std::string& path) {
   std::optional<Value> value = to_value(node);
+  if (const std::string* text = node.as_text(); text != nullptr && spec.type == ValueType::text) {
+    value = *text;
+  }
   if (!value || !convert(*value, spec.type)) {
-    diagnostics_.error(node.at, path, describe_given(node), spec.accepted());
+    diagnostics_.error(node.at, path, describe_refused(node, spec.type), spec.accepted());
     return spec.default_value;
   }
   if (const std::string reason = spec.refusal(*value); !reason.empty()) {
@@ -149,7 +179,44 @@ Value TableReader::read_value(const ConfigNode& node, const ParameterSpec& spec,
                        text == nullptr ? std::vector<std::string>{} : nearest(*text, spec.choices));
     return spec.default_value;
   }
+  if (spec.is_path()) {
+    resolve_paths(*value, node.at, path);
+  }
   return *value;
+}
+
+void TableReader::resolve_paths(Value& value, const Location& at, const std::string& path) {
+  if (auto* text = std::get_if<std::string>(&value)) {
+    *text = resolved_path(*text, at, path);
+  } else if (auto* texts = std::get_if<std::vector<std::string>>(&value)) {
+    for (std::string& item : *texts) {
+      item = resolved_path(item, at, path);
+    }
+  }
+}
+
+/// Absolute paths stay as they are written, to the letter: they are part of stages' keys.
+std::string TableReader::resolved_path(const std::string& text, const Location& at,
+                                       const std::string& path) {
+  if (text.empty() || fs::path(text).is_absolute()) {
+    return text;
+  }
+  const fs::path from_here = absolute_path(text);
+  if (at.line == 0) {
+    return from_here.string();  // an override
+  }
+  const fs::path folder = absolute_path(fs::path(at.file).parent_path() / ".");
+  const fs::path from_file = absolute_path(folder / text);
+  std::error_code ignored;
+  if (!fs::exists(from_file, ignored) && fs::exists(from_here, ignored)) {
+    diagnostics_.error(
+        at, path,
+        fmt::format("{} is relative to the folder of this file, and there is no {}; it used to be "
+                    "taken from the current folder, where there is one: to mean that one, write {}",
+                    to_toml(text), from_file.string(),
+                    to_toml(from_here.lexically_relative(folder).string())));
+  }
+  return from_file.string();
 }
 
 void TableReader::run_check(const Check& check, const ParameterValues& values,
@@ -207,7 +274,7 @@ bool TableReader::is_table(const ConfigEntry& entry, const std::string& path,
 std::shared_ptr<const Component> TableReader::find_component(const ConfigNode& use,
                                                              ComponentKind kind,
                                                              const std::string& path) {
-  const std::string* name = std::get_if<std::string>(&use.scalar);
+  const std::string* name = use.as_text();
   if (name == nullptr) {
     diagnostics_.error(use.at, path, describe_given(use), quoted_list(names_of(kind, false)));
     return nullptr;

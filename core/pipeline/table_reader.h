@@ -30,6 +30,9 @@ class TableReader {
                                  const std::string& path,
                                  const std::vector<std::string>& host_keys = {});
 
+  /// The value of a parameter, a path made absolute; its default, with a report, for anything else.
+  Value read_value(const ConfigNode& node, const ParameterSpec& spec, const std::string& path);
+
   /// Reports keys of the table that are not among `accepted`.
   void refuse_unknown(const ConfigNode& node, const std::string& path,
                       const std::vector<std::string>& accepted);
@@ -43,7 +46,8 @@ class TableReader {
 
   ParameterValues read_values(const ConfigNode& node, const std::vector<ParameterSpec>& specs,
                               const std::string& path);
-  Value read_value(const ConfigNode& node, const ParameterSpec& spec, const std::string& path);
+  void resolve_paths(Value& value, const Location& at, const std::string& path);
+  std::string resolved_path(const std::string& text, const Location& at, const std::string& path);
   void run_check(const Check& check, const ParameterValues& values, const ConfigNode& node,
                  const std::string& path);
   void missing(const ConfigNode& table, const std::string& path, const std::string& key,

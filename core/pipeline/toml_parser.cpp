@@ -175,6 +175,27 @@ class Converter {
   Location place_;
 };
 
+/// The parser's words, but for numbers that are too large, which it calls invalid.
+std::string fault_text(std::string_view description) {
+  const auto number_before = [&](std::string_view words) -> std::string_view {
+    const size_t stop = description.find(words);
+    const size_t start =
+        stop == std::string_view::npos || stop == 0 ? stop : description.rfind('\'', stop - 1);
+    return start == std::string_view::npos || stop == 0
+               ? std::string_view()
+               : description.substr(start + 1, stop - start - 1);
+  };
+  const bool integer = description.find("integer") != std::string_view::npos;
+  if (const auto number = number_before("' is not representable in 64 bits"); !number.empty()) {
+    return fmt::format("{} is beyond the {} of 64 bits", number, integer ? "integers" : "floats");
+  }
+  if (const auto number = number_before("' could not be interpreted as a value");
+      !number.empty() && description.find("floating-point") != std::string_view::npos) {
+    return fmt::format("{} is beyond the floats of 64 bits", number);
+  }
+  return fmt::format("not valid TOML: {}", description);
+}
+
 /// The text's table, or nothing if it is not TOML.
 std::optional<toml::table> parse_quietly(const std::string& text) {
   if (DotCounter(text).find()) {
@@ -201,7 +222,7 @@ std::optional<ConfigNode> parse_toml(const std::string& text, const std::string&
     const toml::parse_error& error = result.error();
     const auto& begin = error.source().begin;
     diagnostics.error({file, static_cast<int>(begin.line), static_cast<int>(begin.column)}, "",
-                      "not valid TOML: " + std::string(error.description()));
+                      fault_text(error.description()));
     return std::nullopt;
   }
   ConfigNode root = Converter({file, 1, 1}).convert(result.table());
@@ -216,6 +237,14 @@ std::optional<ConfigNode> parse_toml_value(const std::string& text, const Locati
     return std::nullopt;
   }
   return Converter({at.file, 0, 0}).convert(table->begin()->second);
+}
+
+std::string toml_value_fault(const std::string& text) {
+  if (text.find('\n') != std::string::npos || DotCounter(text).find()) {
+    return "not one value of TOML";
+  }
+  const toml::parse_result result = toml::parse("value = " + text + "\n");
+  return result ? "not one value of TOML" : fault_text(result.error().description());
 }
 
 std::vector<std::string> parse_toml_key(const std::string& text) {

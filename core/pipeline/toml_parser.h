@@ -17,6 +17,9 @@ std::optional<ConfigNode> parse_toml(const std::string& text, const std::string&
 /// `at`.
 std::optional<ConfigNode> parse_toml_value(const std::string& text, const Location& at);
 
+/// Why parse_toml_value takes no value from the text.
+std::string toml_value_fault(const std::string& text);
+
 /// The parts of a dotted key, in which parts may be quoted; empty if it is not one.
 std::vector<std::string> parse_toml_key(const std::string& text);
 

@@ -6,13 +6,20 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace bissl {
 namespace {
 
+/// Keys of which a table gives one.
+using Group = std::vector<std::string>;
+const Group length_keys = {"epochs", "steps"};
+const Group warmup_keys = {"warmup_epochs", "warmup_steps"};
+
 template <class Options>
-TableSpec table_of(const Schema<Options>& schema) {
+TableSpec table_of(const Schema<Options>& schema, std::vector<Group> exclusive = {}) {
   TableSpec spec;
+  spec.exclusive = std::move(exclusive);
   spec.parameters = schema.specs();
   spec.check = [&schema](const ParameterValues& values) { return schema.check(values); };
   return spec;
@@ -107,7 +114,7 @@ const Schema<ScheduleOptions>& schedule_schema() {
 }
 
 SubtableSpec schedule_table() {
-  return {"schedule", table_of(schedule_schema()), false,
+  return {"schedule", table_of(schedule_schema(), {warmup_keys}), false,
           "the learning rate over time; constant if absent"};
 }
 
@@ -273,7 +280,7 @@ StageKindSpec pretrain_kind() {
   StageKindSpec kind;
   kind.name = "pretrain";
   kind.summary = "trains backbone and pretext head on the pretext loss";
-  kind.table = table_of(pretrain_schema());
+  kind.table = table_of(pretrain_schema(), {length_keys});
   kind.table.components = {augment_slot,
                            {"pretext", ComponentKind::pretext, true, "the self-supervised loss"},
                            optimizer_slot};
@@ -284,7 +291,7 @@ StageKindSpec pretrain_kind() {
 }
 
 StageKindSpec bissl_kind() {
-  TableSpec warmup = table_of(warmup_schema());
+  TableSpec warmup = table_of(warmup_schema(), {length_keys});
   warmup.components = {optimizer_slot};
   warmup.tables = {schedule_table()};
   TableSpec lower = table_of(lower_schema());
@@ -327,7 +334,7 @@ StageKindSpec finetune_kind() {
   StageKindSpec kind;
   kind.name = "finetune";
   kind.summary = "trains backbone and a new head on labelled images, and scores them";
-  kind.table = table_of(finetune_schema());
+  kind.table = table_of(finetune_schema(), {length_keys});
   kind.table.components = {
       augment_slot,
       {"downstream", ComponentKind::downstream, true, "head, loss and metrics"},

@@ -4,6 +4,7 @@
 #include "pipeline/metric_name.h"
 #include "pipeline/stage_graph.h"
 #include "pipeline/toml_parser.h"
+#include "pipeline/unset_keys.h"
 #include "sweep/ablation_fields.h"
 #include "sweep/labels.h"
 
@@ -41,6 +42,7 @@ class AblationReader : private AblationFields {
     if (!root) {
       return std::nullopt;
     }
+    report_unset(root->unset, *root, "", diagnostics());
     refuse_unknown(*root, "",
                    {"name", "pipeline", "metric", "reference", "goal", "stages", "set", "axes",
                     "zip", "exclude", "baseline", "search"});
@@ -79,7 +81,7 @@ class AblationReader : private AblationFields {
       if (const auto* item = std::get_if<std::string>(&node.scalar)) {
         found.push_back(*item);
       } else {
-        diagnostics().error(node.at, key, describe_given(node), "a text, or a list of texts");
+        diagnostics().error(node.at, key, describe_given(node), "a string, or an array of strings");
       }
     };
     if (entry->value.type == ConfigNode::Type::array) {
@@ -158,7 +160,7 @@ class AblationReader : private AblationFields {
 
   /// The values of one key; an empty list or one with repetitions is reported.
   std::vector<ConfigNode> values(const KeyValue& setting, const std::string& path) {
-    const std::string accepted = "a list of values";
+    const std::string accepted = "an array of values";
     if (setting.value.type != ConfigNode::Type::array) {
       diagnostics().error(setting.value.at, path, describe_given(setting.value), accepted);
       return {};

@@ -2,6 +2,7 @@
 
 #include "data/catalog.h"
 #include "pipeline/component_source.h"
+#include "pipeline/config_loader.h"
 #include "pipeline/reader.h"
 #include "store/sweep_plan.h"
 #include "sweep/ablation.h"
@@ -33,8 +34,8 @@ struct PlanResult {
 
 /// Reads an ablation file and the pipelines of all of its cells, and opens their data for the keys.
 /// All faults of all cells are reported together, each once, with the number of cells that have it.
-/// `overrides` are laid on every cell.
-PlanResult make_plan(const std::filesystem::path& file, const std::vector<std::string>& overrides,
+/// `changes` are made to every cell's pipeline.
+PlanResult make_plan(const std::filesystem::path& file, const Changes& changes,
                      const PipelineSources& sources, std::shared_ptr<DatasetCache> datasets);
 
 /// The pipeline of a unit. Throws Error(input) if its components are no longer what they were.

@@ -1,9 +1,10 @@
 #include "bissl/error.h"
 #include "bissl/hash.h"
-#include "pipeline/config_loader.h"
+#include "pipeline/exclusive_keys.h"
 #include "pipeline/lock.h"
 #include "pipeline/metric_name.h"
 #include "pipeline/toml_parser.h"
+#include "pipeline/unset_keys.h"
 #include "plugins/spelling.h"
 #include "stages/runner.h"
 #include "sweep/cell_messages.h"
@@ -45,16 +46,16 @@ class Planner {
     }
   }
 
-  PlanResult plan(const std::vector<std::string>& overrides);
+  PlanResult plan(const Changes& changes);
 
  private:
-  bool load_base(const std::vector<std::string>& overrides);
+  bool load_base(const Changes& changes);
   void check_keys();
   void check_key(const std::string& key, const Location& at);
   void expand();
-  void lay(ConfigNode& root, std::vector<KeyValue> settings) const;
+  void lay(ConfigNode& root, std::vector<KeyValue> settings);
   std::vector<KeyValue> settings_of(const std::vector<size_t>& choices) const;
-  bool is_excluded(const ConfigNode& root);
+  bool is_excluded(ConfigNode root);
   std::string id_of(const std::vector<size_t>& choices) const;
   std::string unique_id(const std::string& wanted);
   void add_cell(const std::vector<size_t>& choices, const ConfigNode& root);
@@ -87,8 +88,8 @@ class Planner {
   std::map<std::vector<size_t>, std::vector<size_t>> shared_trials_;
 };
 
-bool Planner::load_base(const std::vector<std::string>& overrides) {
-  std::optional<ConfigNode> base = load_config(ablation_.pipeline, overrides, rules_, diagnostics_);
+bool Planner::load_base(const Changes& changes) {
+  std::optional<ConfigNode> base = load_config(ablation_.pipeline, changes, rules_, diagnostics_);
   if (!base) {
     return false;
   }
@@ -97,14 +98,23 @@ bool Planner::load_base(const std::vector<std::string>& overrides) {
   return true;
 }
 
-/// Tables first and their entries after them, whatever their order in the file.
-void Planner::lay(ConfigNode& root, std::vector<KeyValue> settings) const {
+/// As one layer: of two keys that exclude each other, neither overrules the other. Tables first and
+/// their entries after them, whatever their order in the file.
+void Planner::lay(ConfigNode& root, std::vector<KeyValue> settings) {
+  if (settings.empty()) {
+    return;
+  }
   const auto depth = [](const KeyValue& setting) { return parse_toml_key(setting.key).size(); };
   std::stable_sort(settings.begin(), settings.end(),
                    [&](const KeyValue& a, const KeyValue& b) { return depth(a) < depth(b); });
+  ConfigNode layer;
   for (const KeyValue& setting : settings) {
-    merge_pipeline(root, tree_of(setting), rules_);
+    merge_pipeline(layer, tree_of(setting), rules_);
   }
+  flatten_layers(layer);
+  read_unset(layer, diagnostics_);
+  layer.at = root.at;
+  merge_pipeline(root, std::move(layer), rules_);
 }
 
 /// A stage or a data source that the pipeline does not have would be made by setting a key of it.
@@ -161,7 +171,11 @@ std::vector<KeyValue> Planner::settings_of(const std::vector<size_t>& choices) c
   return settings;
 }
 
-bool Planner::is_excluded(const ConfigNode& root) {
+bool Planner::is_excluded(ConfigNode root) {
+  if (ablation_.exclude.empty()) {
+    return false;
+  }
+  drop_overruled(root, sources_.stage_kinds);
   const auto fits = [&](const KeyValue& setting) {
     const ConfigNode* value = value_at(root, setting.key);
     return value != nullptr && matches(*value, setting.value);
@@ -401,9 +415,9 @@ void Planner::note_draws() {
   }
 }
 
-PlanResult Planner::plan(const std::vector<std::string>& overrides) {
+PlanResult Planner::plan(const Changes& changes) {
   PlanResult result;
-  if (load_base(overrides)) {
+  if (load_base(changes)) {
     check_keys();
     if (diagnostics_.errors() == 0) {
       expand();
@@ -446,7 +460,7 @@ PlanResult Planner::plan(const std::vector<std::string>& overrides) {
 
 }  // namespace
 
-PlanResult make_plan(const std::filesystem::path& file, const std::vector<std::string>& overrides,
+PlanResult make_plan(const std::filesystem::path& file, const Changes& changes,
                      const PipelineSources& sources, std::shared_ptr<DatasetCache> datasets) {
   DiagnosticCollector diagnostics;
   const std::optional<Ablation> ablation = read_ablation(file, diagnostics);
@@ -454,7 +468,7 @@ PlanResult make_plan(const std::filesystem::path& file, const std::vector<std::s
     return {
         .plan = std::nullopt, .pipelines = {}, .diagnostics = diagnostics.sorted(file.string())};
   }
-  PlanResult result = Planner(*ablation, sources, std::move(datasets)).plan(overrides);
+  PlanResult result = Planner(*ablation, sources, std::move(datasets)).plan(changes);
   const std::vector<Diagnostic> own = diagnostics.sorted(file.string());
   result.diagnostics.insert(result.diagnostics.begin(), own.begin(), own.end());
   return result;

@@ -2,10 +2,25 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
 #include <optional>
 
 namespace bissl {
 namespace {
+
+/// Says so if the node is two numbers of which the first is the greater one; else empty.
+std::string wrong_order(const ConfigNode& node) {
+  std::optional<Value> value = to_value(node);
+  if (!value || !convert(*value, ValueType::reals)) {
+    return "";
+  }
+  const auto& ends = std::get<std::vector<double>>(*value);
+  return ends.size() == 2 && ends[0] > ends[1]
+             ? fmt::format("the bounds {} are in the wrong order: the smaller number comes first",
+                           to_toml(ends))
+             : "";
+}
 
 /// Reads one table [search].
 class SearchReader {
@@ -43,13 +58,14 @@ std::optional<int64_t> SearchReader::number(const std::string& key, int64_t leas
   if (entry == nullptr) {
     return std::nullopt;
   }
-  const auto* value = std::get_if<int64_t>(&entry->value.scalar);
-  if (value == nullptr || *value < least || *value > most) {
+  std::optional<Value> value = to_value(entry->value);
+  if (!value || !convert(*value, ValueType::integer) || std::get<int64_t>(*value) < least ||
+      std::get<int64_t>(*value) > most) {
     diagnostics_.error(entry->value.at, "search." + key, describe_given(entry->value),
                        fmt::format("an integer from {} to {}", least, most));
     return std::nullopt;
   }
-  return *value;
+  return std::get<int64_t>(*value);
 }
 
 void SearchReader::read_draws() {
@@ -75,7 +91,7 @@ void SearchReader::read_selection() {
     const auto* per_seed = std::get_if<bool>(&entry->value.scalar);
     if (per_seed == nullptr) {
       diagnostics_.error(entry->value.at, "search.per_seed", describe_given(entry->value),
-                         "true or false");
+                         "a boolean (true or false)");
     } else {
       spec_.per_seed = *per_seed;
     }
@@ -112,8 +128,10 @@ bool SearchReader::read_bounds(const ConfigEntry& entry, Distribution& distribut
     ends.assign(integers.begin(), integers.end());
   }
   const bool logarithmic = entry.key == "log_uniform";
-  if ((!logarithmic && entry.key != "uniform") || ends.size() != 2 || !(ends[0] < ends[1]) ||
-      (logarithmic && ends[0] <= 0)) {
+  const bool finite =
+      std::all_of(ends.begin(), ends.end(), [](double x) { return std::isfinite(x); });
+  if ((!logarithmic && entry.key != "uniform") || ends.size() != 2 || !finite ||
+      !(ends[0] < ends[1]) || (logarithmic && ends[0] <= 0)) {
     return false;
   }
   distribution.kind = logarithmic ? Distribution::Kind::log_uniform : Distribution::Kind::uniform;
@@ -136,8 +154,10 @@ void SearchReader::read_distribution(const KeyValue& setting) {
   }
   if (!valid) {
     const ConfigNode& given = one ? entry->value : setting.value;
+    const std::string fault = wrong_order(given);
     diagnostics_.error(
-        given.at, "search." + spelled_key(setting.key), describe_given(given),
+        given.at, "search." + spelled_key(setting.key),
+        fault.empty() ? describe_given(given) : fault,
         "{ uniform = [a, b] }, { log_uniform = [a, b] } with 0 < a < b, or { choice = […] }");
     return;
   }

@@ -27,9 +27,11 @@ void add_split(Schema<Options>& schema) {
 void add_fashion_mnist(Registrar& registrar) {
   using Options = FashionMnistOptions;
   Schema<Options> schema;
-  schema.add("root", &Options::root,
-             "folder of the four IDX files, compressed by gzip or not; the default is where "
-             "Debian's package dataset-fashion-mnist puts them");
+  schema
+      .add("root", &Options::root,
+           "folder of the four IDX files, compressed by gzip or not; the default is where "
+           "Debian's package dataset-fashion-mnist puts them")
+      .path();
   add_split(schema);
   registrar.add<Dataset, Options>(
       {"fashion-mnist", "70,000 gray images of clothes, 28 x 28 pixels, ten classes",
@@ -51,7 +53,8 @@ void add_mnist(Registrar& registrar) {
   using Options = MnistOptions;
   Schema<Options> schema;
   schema.add("root", &Options::root, "folder of the four IDX files, compressed by gzip or not")
-      .required();
+      .required()
+      .path();
   add_split(schema);
   registrar.add<Dataset, Options>(
       {"mnist", "70,000 gray images of handwritten digits, 28 x 28 pixels, ten classes",

@@ -83,6 +83,9 @@ std::string ParameterSpec::accepted() const {
   const bool list =
       type == ValueType::integers || type == ValueType::reals || type == ValueType::texts;
   std::string text = describe(type);
+  if (type == ValueType::boolean) {
+    text += " (true or false)";
+  }
   if (length) {
     text += fmt::format(" with {} elements", *length);
   }
@@ -92,7 +95,11 @@ std::string ParameterSpec::accepted() const {
   }
   const std::string limits = bounds(*this);
   if (!limits.empty()) {
-    text += (list ? ", each " : type == ValueType::integer ? " of " : " ") + limits;
+    text += (list ? ", each " : " of ") + limits;
+  }
+  if (is_path()) {
+    text += list ? ", each a path, relative to the file that names it"
+                 : ": a path, relative to the file that names it";
   }
   return text;
 }
@@ -135,6 +142,10 @@ ParameterBuilder& ParameterBuilder::unit(std::string name) {
   return *this;
 }
 
+// In the text that people read of a number: another member would change the layout of what crosses
+// the plugin boundary.
+ParameterBuilder& ParameterBuilder::path() { return unit("path"); }
+
 ParameterBuilder& ParameterBuilder::length(int64_t elements) {
   spec_.length = elements;
   return *this;
@@ -158,6 +169,17 @@ std::vector<std::string> faults(const std::vector<ParameterSpec>& specs) {
     }
     if (!names.insert(spec.name).second) {
       found.push_back(fmt::format("parameter \"{}\": declared twice", spec.name));
+    }
+    if (spec.is_path()) {
+      const auto* path = std::get_if<std::string>(&spec.default_value);
+      if (spec.type != ValueType::text && spec.type != ValueType::texts) {
+        found.push_back(fmt::format("parameter \"{}\": only a text can be a path", spec.name));
+      } else if (path != nullptr && !path->empty() && path->front() != '/') {
+        found.push_back(
+            fmt::format("parameter \"{}\": the default {} is a path that is not "
+                        "absolute",
+                        spec.name, to_toml(spec.default_value)));
+      }
     }
     if (spec.doc.empty()) {
       found.push_back(fmt::format("parameter \"{}\": no documentation", spec.name));

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace bissl {
@@ -53,6 +54,9 @@ std::string spelled(double value) {
   return text;
 }
 
+/// Whether the number is an integer, and surely the one that was meant.
+bool is_integer(double value) { return value == std::floor(value) && std::abs(value) <= 0x1p53; }
+
 struct Speller {
   std::string operator()(std::monostate /*unset*/) const { return "unset"; }
   template <class T>
@@ -79,19 +83,19 @@ std::string describe(ValueType type) {
     case ValueType::none:
       return "nothing";
     case ValueType::boolean:
-      return "true or false";
+      return "a boolean";
     case ValueType::integer:
       return "an integer";
     case ValueType::real:
-      return "a number";
+      return "a float";
     case ValueType::text:
-      return "a text";
+      return "a string";
     case ValueType::integers:
-      return "a list of integers";
+      return "an array of integers";
     case ValueType::reals:
-      return "a list of numbers";
+      return "an array of floats";
     case ValueType::texts:
-      return "a list of texts";
+      return "an array of strings";
   }
   return "an unknown type";
 }
@@ -104,6 +108,17 @@ bool convert(Value& value, ValueType type) {
   }
   if (const auto* integer = std::get_if<int64_t>(&value); integer && type == ValueType::real) {
     value = static_cast<double>(*integer);
+    return true;
+  }
+  if (const auto* real = std::get_if<double>(&value);
+      real && type == ValueType::integer && is_integer(*real)) {
+    value = static_cast<int64_t>(*real);
+    return true;
+  }
+  if (const auto* reals = std::get_if<std::vector<double>>(&value);
+      reals && type == ValueType::integers &&
+      std::all_of(reals->begin(), reals->end(), is_integer)) {
+    value = std::vector<int64_t>(reals->begin(), reals->end());
     return true;
   }
   if (const auto* integers = std::get_if<std::vector<int64_t>>(&value)) {

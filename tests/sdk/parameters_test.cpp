@@ -117,13 +117,14 @@ TEST(Schema, RunsAllItsRules) {
 TEST(ParameterSpec, SaysWhatItAccepts) {
   const auto specs = schema().specs();
   EXPECT_EQ(spec(specs, "steps").accepted(), "an integer of at least 1");
-  EXPECT_EQ(spec(specs, "rate").accepted(), "a number more than 0 and less than 10");
-  EXPECT_EQ(spec(specs, "nesterov").accepted(), "true or false");
+  EXPECT_EQ(spec(specs, "rate").accepted(), "a float of more than 0 and less than 10");
+  EXPECT_EQ(spec(specs, "nesterov").accepted(), "a boolean (true or false)");
   EXPECT_EQ(spec(specs, "mode").accepted(), "one of \"global\", \"layerwise\"");
   EXPECT_EQ(spec(specs, "range").accepted(),
-            "a list of numbers with 2 elements, each at least 0 and at most 1");
-  EXPECT_EQ(spec(specs, "layers").accepted(), "a list of texts, each one of \"stem\", \"body\"");
-  EXPECT_EQ(spec(specs, "path").accepted(), "a text");
+            "an array of floats with 2 elements, each at least 0 and at most 1");
+  EXPECT_EQ(spec(specs, "layers").accepted(),
+            "an array of strings, each one of \"stem\", \"body\"");
+  EXPECT_EQ(spec(specs, "path").accepted(), "a string");
 }
 
 TEST(ParameterSpec, KeepsBounds) {

@@ -93,18 +93,46 @@ TEST(Convert, TakesIntegersForRealsAndLists) {
   EXPECT_EQ(text, Value(std::string("same")));
 }
 
+TEST(Convert, TakesRealsWithoutAFractionForIntegers) {
+  for (const double given : {1e3, 1000.0, -7.0, 0x1p53}) {
+    Value value = given;
+    EXPECT_TRUE(convert(value, ValueType::integer)) << given;
+    EXPECT_EQ(value, Value(static_cast<int64_t>(given)));
+  }
+  Value list = Reals{1.0, 2e2};
+  EXPECT_TRUE(convert(list, ValueType::integers));
+  EXPECT_EQ(list, Value(Integers{1, 200}));
+}
+
+TEST(Describe, NamesTypesInTomlsWords) {
+  EXPECT_EQ(describe(ValueType::boolean), "a boolean");
+  EXPECT_EQ(describe(ValueType::real), "a float");
+  EXPECT_EQ(describe(ValueType::text), "a string");
+  EXPECT_EQ(describe(ValueType::integers), "an array of integers");
+  EXPECT_EQ(describe(ValueType::reals), "an array of floats");
+  EXPECT_EQ(describe(ValueType::texts), "an array of strings");
+}
+
 TEST(Convert, LeavesTheRestAlone) {
   const std::vector<std::pair<Value, ValueType>> refused{
-      {3.0, ValueType::integer},         {int64_t{1}, ValueType::boolean},
-      {true, ValueType::integer},        {std::string("3"), ValueType::integer},
-      {int64_t{3}, ValueType::text},     {int64_t{3}, ValueType::reals},
-      {Reals{1.0}, ValueType::integers}, {Texts{"1"}, ValueType::reals},
+      {1.5, ValueType::integer},
+      {int64_t{1}, ValueType::boolean},
+      {true, ValueType::integer},
+      {std::string("3"), ValueType::integer},
+      {int64_t{3}, ValueType::text},
+      {int64_t{3}, ValueType::reals},
+      {Reals{1.0, 1.5}, ValueType::integers},
+      {Texts{"1"}, ValueType::reals},
       {Value{}, ValueType::real},
+      {1e300, ValueType::integer},
+      {0x1p53 + 2, ValueType::integer},
+      {std::nan(""), ValueType::integer},
+      {-std::numeric_limits<double>::infinity(), ValueType::integer},
   };
   for (const auto& [given, type] : refused) {
     Value value = given;
     EXPECT_FALSE(convert(value, type)) << to_toml(given) << " as " << describe(type);
-    EXPECT_EQ(value, given);
+    EXPECT_EQ(to_toml(value), to_toml(given));
   }
 }
 

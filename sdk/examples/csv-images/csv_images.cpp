@@ -25,7 +25,8 @@ struct Options {
 Schema<Options> schema() {
   Schema<Options> schema;
   schema.add("file", &Options::file, "the CSV file: label,pixel,pixel,… below a line of names")
-      .required();
+      .required()
+      .path();
   return schema;
 }
 

@@ -21,7 +21,7 @@ struct BISSL_API ParameterSpec {
   Value default_value;               ///< unset for a required or an optional parameter
   bool required = false;             ///< has no default and must be given
   std::string doc;                   ///< one line
-  std::string unit;                  ///< "steps", "pixels", "degrees", … or empty
+  std::string unit;                  ///< "steps", "pixels", "path", … or empty
   double minimum = -std::numeric_limits<double>::infinity();  ///< of numbers
   double maximum = std::numeric_limits<double>::infinity();   ///< of numbers
   bool minimum_excluded = false;                              ///< the minimum itself is refused
@@ -31,6 +31,9 @@ struct BISSL_API ParameterSpec {
 
   /// What is accepted, in words: "an integer of at least 1", "one of \"global\", \"layerwise\"".
   std::string accepted() const;
+
+  /// Whether the texts are paths (ParameterBuilder::path).
+  bool is_path() const { return unit == "path"; }
 
   /// Why `value` (already of this type) is refused, or an empty text. Bounds and choices hold for
   /// every element of a list; a real must be finite.
@@ -92,6 +95,10 @@ class BISSL_API ParameterBuilder {
   ParameterBuilder& choices(std::vector<std::string> accepted);
   /// What a number counts: "steps", "pixels". For people.
   ParameterBuilder& unit(std::string name);
+  /// A text, or each of a list, is a path. The host makes it absolute before the component sees it:
+  /// it is relative to the file that names it, on the command line to the current folder. It may be
+  /// empty, for none.
+  ParameterBuilder& path();
   /// A list has exactly so many elements.
   ParameterBuilder& length(int64_t elements);
   /// Takes the default away: the parameter must be given.

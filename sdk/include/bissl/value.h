@@ -19,7 +19,7 @@ enum class ValueType { none, boolean, integer, real, text, integers, reals, text
 
 BISSL_API ValueType type_of(const Value& value);
 
-/// The type in words: "an integer", "a list of numbers", …
+/// The type in TOML's words: "an integer", "an array of floats", …
 BISSL_API std::string describe(ValueType type);
 
 /// The value in TOML's spelling; reals in the shortest form that reads back as the same number.
@@ -27,7 +27,8 @@ BISSL_API std::string describe(ValueType type);
 BISSL_API std::string to_toml(const Value& value);
 
 /// Whether the value can serve for a parameter of `type`, and the value in that type: an integer
-/// is taken for a real, a list of integers for a list of reals or of texts. Returns false and
+/// is taken for a real, a real without a fraction for an integer (up to 2^53, where reals begin to
+/// skip integers), lists likewise, and a list of integers for one of texts. Returns false and
 /// leaves `value` alone if it cannot.
 BISSL_API bool convert(Value& value, ValueType type);
 

@@ -97,11 +97,11 @@ TEST_F(Describe, Component) {
 Parameters
   iterations  an integer of at least 1; default 3; unit: steps
               how often nothing is done
-  damping     a number more than 0; default 10.0
+  damping     a float of more than 0; default 10.0
               has no effect
   scope       one of "global", "layer"; default "global"
               over which parameters
-  tolerance   a number at least 0; may be left out
+  tolerance   a float of at least 0; may be left out
               where to stop early
 
 TOML
@@ -110,11 +110,11 @@ TOML
   use = "halve"
   # how often nothing is done (an integer of at least 1; unit: steps)
   iterations = 3
-  # has no effect (a number more than 0)
+  # has no effect (a float of more than 0)
   damping = 10.0
   # over which parameters (one of "global", "layer")
   scope = "global"
-  # where to stop early (a number at least 0; may be left out)
+  # where to stop early (a float of at least 0; may be left out)
   # tolerance = 1.0
 )");
 }
@@ -145,7 +145,7 @@ No other stage continues from it.
 What its table "lower" leaves out is taken from the nearest pretrain stage that it continues from.
 
 Parameters
-  data    a text; required; names a [data.NAME]
+  data    a string; required; names a [data.NAME]
           what it trains on
   epochs  an integer of at least 1; default 10; unit: epochs
           how long
@@ -163,9 +163,9 @@ Tables
           the head first
 
 Parameters of the table "lower"
-  data  a text; required; names a [data.NAME]
+  data  a string; required; names a [data.NAME]
         what the lower level trains on
-  clip  a number more than 0; may be left out
+  clip  a float of more than 0; may be left out
         the largest norm of a gradient
 
 Components of the table "lower"
@@ -182,7 +182,7 @@ TOML
   kind = "alternate"
   # the stage that it continues from, or "scratch"
   from = "PARENT"
-  # what it trains on (a text; required)
+  # what it trains on (a string; required)
   data = "…"
   # how long (an integer of at least 1; unit: epochs)
   epochs = 10
@@ -193,9 +193,9 @@ TOML
 
   # the lower level
   [stage.NAME.lower]
-  # what the lower level trains on (a text; required)
+  # what the lower level trains on (a string; required)
   data = "…"
-  # the largest norm of a gradient (a number more than 0; may be left out)
+  # the largest norm of a gradient (a float of more than 0; may be left out)
   # clip = 1.0
   # what makes its steps (optimizer: still)
   optimizer = { use = "still" }

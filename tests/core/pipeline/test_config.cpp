@@ -118,7 +118,8 @@ TEST_F(ConfigTest, GarbageIsAnError) {
 TEST_F(ConfigTest, EmptyFileNamesAllThatIsNeeded) {
   EXPECT_EQ(
       faults_of(""),
-      (Lines{"p.toml:1:1: error: name: this required key is missing; accepted: 1 to 100 letters, "
+      (Lines{"p.toml:1:1: error: name: this required key is missing; accepted: a string of 1 to "
+             "100 letters, "
              "digits, '.', '_' and '-', not beginning with '.'",
              "p.toml:1:1: error: model.backbone: this required key is missing; accepted: a table "
              "[model.backbone]: { use = \"NAME\", … }",
@@ -130,23 +131,24 @@ TEST_F(ConfigTest, WrongTypesEverywhere) {
   EXPECT_EQ(
       faults_of("name = 1979-05-27\nseed = 1.5\nplugins = 1\ndata = 3\nmodel = true\n"
                 "stage = [1]\n"),
-      (Lines{"p.toml:1:8: error: name: a date or time was given; accepted: 1 to 100 letters, "
-             "digits, '.', '_' and '-', not beginning with '.'",
-             "p.toml:2:8: error: seed: 1.5 is a number; accepted: an integer of at least 0",
-             "p.toml:3:11: error: plugins: 1 is an integer; accepted: a table with a list of "
-             "folders: path = [\"my-plugins\"]",
-             "p.toml:4:8: error: data: 3 is an integer; accepted: a table [data.NAME] for each "
-             "data source",
-             "p.toml:5:9: error: model: true is a truth value; accepted: a table with a table "
-             "[model.backbone]: { use = \"NAME\", … }",
-             "p.toml:6:9: error: stage: [1] is a list of integers; accepted: a table [stage.NAME] "
-             "for each stage, at least one"}));
+      (Lines{
+          "p.toml:1:8: error: name: a date was given; accepted: a string of 1 to 100 letters, "
+          "digits, '.', '_' and '-', not beginning with '.'",
+          "p.toml:2:8: error: seed: 1.5 is a float; accepted: an integer of at least 0",
+          "p.toml:3:11: error: plugins: 1 is an integer; accepted: a table with an array of "
+          "folders: path = [\"my-plugins\"]",
+          "p.toml:4:8: error: data: 3 is an integer; accepted: a table [data.NAME] for each "
+          "data source",
+          "p.toml:5:9: error: model: true is a boolean; accepted: a table with a table "
+          "[model.backbone]: { use = \"NAME\", … }",
+          "p.toml:6:9: error: stage: [1] is an array of integers; accepted: a table [stage.NAME] "
+          "for each stage, at least one"}));
   EXPECT_EQ(faults_of("name = \"x\"\n[[data]]\nuse = \"digits\"\n[[model]]\n[[stage]]\n").size(),
             3u);
   EXPECT_EQ(faults_of(std::string(head) + "[stage]\na = 1\nb = []\n[stage.c]\nkind = 3\n"),
             (Lines{"p.toml:7:5: error: stage.a: 1 is an integer; accepted: a table with the "
                    "stage's settings",
-                   "p.toml:8:5: error: stage.b: [] is an empty list; accepted: a table with the "
+                   "p.toml:8:5: error: stage.b: [] is an empty array; accepted: a table with the "
                    "stage's settings",
                    "p.toml:10:8: error: stage.c.kind: 3 is an integer; accepted: \"pretrain\", "
                    "\"bissl\", \"finetune\", \"knn\""}));
@@ -240,10 +242,12 @@ TEST_F(ConfigTest, IncludedFilesLieBelowAndRelativeToTheirFile) {
 
 TEST_F(ConfigTest, FaultsInIncludedFilesNameThem) {
   write("lib/common.toml", "sed = 1\n");
-  EXPECT_EQ(faults_of("include = [\"lib/common.toml\"]\n" + std::string(head) + pretrain),
-            Lines{"lib/common.toml:1:1: error: sed: unknown key; accepted: \"name\", \"seed\", "
-                  "\"include\", \"plugins\", \"data\", \"model\", \"stage\", \"lock\"; did you "
-                  "mean \"seed\"?"});
+  EXPECT_EQ(
+      faults_of("include = [\"lib/common.toml\"]\n" + std::string(head) + pretrain),
+      Lines{
+          "lib/common.toml:1:1: error: sed: unknown key; accepted: \"name\", \"seed\", "
+          "\"include\", \"unset\", \"plugins\", \"data\", \"model\", \"stage\", \"lock\"; did you "
+          "mean \"seed\"?"});
 }
 
 TEST_F(ConfigTest, IncludesThatFail) {
@@ -254,9 +258,10 @@ TEST_F(ConfigTest, IncludesThatFail) {
             "p.toml:1:12: error: include: absent.toml: the file cannot be opened: No such file or "
             "directory");
   EXPECT_EQ(found[1].rfind("bad.toml:1:5: error: not valid TOML: ", 0), 0u);
-  EXPECT_EQ(faults_of("include = \"a.toml\"\n"),
-            Lines{"p.toml:1:11: error: include: \"a.toml\" is a text; accepted: a list of files, "
-                  "such as [\"common.toml\"]"});
+  EXPECT_EQ(
+      faults_of("include = \"a.toml\"\n"),
+      Lines{"p.toml:1:11: error: include: \"a.toml\" is a string; accepted: an array of files, "
+            "such as [\"common.toml\"]"});
   EXPECT_EQ(faults_of("include = [1]\n").size(), 1u);
   EXPECT_EQ(faults_of("include = [[], {}]\n").size(), 1u);
 }
@@ -315,7 +320,7 @@ TEST_F(ConfigTest, OverridingUseStartsAfreshInWhateverOrder) {
   }
   EXPECT_EQ(faults_of(text, {"stage.pretrain.optimizer.use=adamw"}),
             Lines{"p.toml:10:13: error: stage.pretrain.optimizer.lr: this required key is missing; "
-                  "accepted: a number"});
+                  "accepted: a float"});
 }
 
 TEST_F(ConfigTest, FaultsOfOverrides) {
@@ -323,23 +328,24 @@ TEST_F(ConfigTest, FaultsOfOverrides) {
   EXPECT_EQ(
       faults_of(text, {"stage.pretrain.batch=0", "stage.pretrain.bacth=1", "seed", "=1",
                        "stage.pretrain.batch.x=1", "include=[\"a.toml\"]", "name=\xff"}),
-      (Lines{"--set =1: error: this is not an override; accepted: KEY=VALUE, such as "
-             "stage.pretrain.optimizer.lr=0.1",
-             "--set include=[\"a.toml\"]: error: include: this can only stand in a file",
-             "--set name=\xff: error: not valid UTF-8",
-             "--set seed: error: this is not an override; accepted: KEY=VALUE, such as "
-             "stage.pretrain.optimizer.lr=0.1",
-             "--set stage.pretrain.bacth=1: error: stage.pretrain.bacth: unknown key; accepted: "
-             "\"kind\", \"from\", \"like\", \"data\", \"batch\", \"epochs\", \"augment\", "
-             "\"optimizer\", \"schedule\"; did you mean \"batch\"?",
-             "--set stage.pretrain.batch.x=1: error: stage.pretrain.batch.x: stage.pretrain.batch "
-             "is not a table (at --set stage.pretrain.batch=0: 0 is an integer), so nothing can be "
-             "set in it",
-             "--set stage.pretrain.batch=0: error: stage.pretrain.batch: 0 is out of bounds; "
-             "accepted: an integer of at least 1"}));
+      (Lines{
+          "--set =1: error: this is not an override; accepted: KEY=VALUE, such as "
+          "stage.pretrain.optimizer.lr=0.1",
+          "--set include=[\"a.toml\"]: error: include: this can only stand in a file",
+          "--set name=\xff: error: not valid UTF-8",
+          "--set seed: error: this is not an override; accepted: KEY=VALUE, such as "
+          "stage.pretrain.optimizer.lr=0.1",
+          "--set stage.pretrain.bacth=1: error: stage.pretrain.bacth: unknown key; accepted: "
+          "\"kind\", \"from\", \"like\", \"unset\", \"data\", \"batch\", \"epochs\", \"augment\", "
+          "\"optimizer\", \"schedule\"; did you mean \"batch\"?",
+          "--set stage.pretrain.batch.x=1: error: stage.pretrain.batch.x: stage.pretrain.batch "
+          "is not a table (at --set stage.pretrain.batch=0: 0 is an integer), so nothing can be "
+          "set in it",
+          "--set stage.pretrain.batch=0: error: stage.pretrain.batch: 0 is out of bounds; "
+          "accepted: an integer of at least 1"}));
   EXPECT_EQ(faults_of(text, {"stage.pretrain.data.x=1"}),
             Lines{"--set stage.pretrain.data.x=1: error: stage.pretrain.data.x: "
-                  "stage.pretrain.data is not a table (at p.toml:8:8: \"train\" is a text), so "
+                  "stage.pretrain.data is not a table (at p.toml:8:8: \"train\" is a string), so "
                   "nothing can be set in it"});
 }
 

@@ -56,7 +56,7 @@ TEST_F(ReaderTest, ManyFaultsAreReportedTogether) {
       "kind = \"pretrain\"\n"                                                 // 12
       "data = \"tests\"\n"                                                    // 13
       "batch = 0\n"                                                           // 14
-      "epochs = 2.0\n"                                                        // 15
+      "epochs = 2.5\n"                                                        // 15
       "augment = \"crop\"\n"                                                  // 16
       "  optimizer = { use = \"cg\", lr = 1 }\n"                              // 17
       "  schedule = { use = \"linear\", warmup_epochs = \"many\", x = 1 }\n"  // 18
@@ -66,11 +66,14 @@ TEST_F(ReaderTest, ManyFaultsAreReportedTogether) {
       faults_of(text),
       (Lines{
           "p.toml:1:1: error: nam: unknown key; accepted: \"name\", \"seed\", \"include\", "
-          "\"plugins\", \"data\", \"model\", \"stage\", \"lock\"; did you mean \"name\"?",
-          "p.toml:1:1: error: name: this required key is missing; accepted: 1 to 100 letters, "
+          "\"unset\", \"plugins\", \"data\", \"model\", \"stage\", \"lock\"; did you mean "
+          "\"name\"?",
+          "p.toml:1:1: error: name: this required key is missing; accepted: a string of 1 to 100 "
+          "letters, "
           "digits, '.', '_' and '-', not beginning with '.'",
           "p.toml:2:8: error: seed: -1 is out of bounds; accepted: an integer of at least 0",
-          "p.toml:3:7: error: data.\"a b\": this cannot name a data source; accepted: 1 to 100 "
+          "p.toml:3:7: error: data.\"a b\": this cannot name a data source; accepted: a string of "
+          "1 to 100 "
           "letters, digits, '.', '_' and '-', not beginning with '.'",
           "p.toml:4:7: error: data.\"a b\".use: there is no dataset \"digit\"; accepted: "
           "\"clothes\", \"digits\"; did you mean \"digits\"?",
@@ -86,15 +89,16 @@ TEST_F(ReaderTest, ManyFaultsAreReportedTogether) {
           "\"test\"; did you mean \"test\"?",
           "p.toml:14:9: error: stage.s.batch: 0 is out of bounds; accepted: an integer of at least "
           "1",
-          "p.toml:15:10: error: stage.s.epochs: 2.0 is a number; accepted: an integer of at least "
+          "p.toml:15:10: error: stage.s.epochs: 2.5 is a float; accepted: an integer of at least "
           "1",
-          "p.toml:16:11: error: stage.s.augment: \"crop\" is a text; accepted: a table that names "
+          "p.toml:16:11: error: stage.s.augment: \"crop\" is a string; accepted: a table that "
+          "names "
           "an augmentation: { use = \"NAME\", … }",
           "p.toml:17:23: error: stage.s.optimizer.use: there is no optimizer \"cg\" (the name "
           "belongs to a hypergradient); accepted: \"adamw\", \"sgd\"",
           "p.toml:18:22: error: stage.s.schedule.use: \"linear\" is not among the choices; "
           "accepted: one of \"cosine\", \"constant\"",
-          "p.toml:18:48: error: stage.s.schedule.warmup_epochs: \"many\" is a text; accepted: an "
+          "p.toml:18:48: error: stage.s.schedule.warmup_epochs: \"many\" is a string; accepted: an "
           "integer of at least 0",
           "p.toml:18:56: error: stage.s.schedule.x: unknown key; accepted: \"use\", "
           "\"warmup_epochs\"",
@@ -113,43 +117,43 @@ TEST_F(ReaderTest, ValuesOfEveryWrongType) {
     return found.empty() ? "" : found[0];
   };
   const std::string start = "p.toml:9:35: error: stage.s.augment.scale: ";
-  const std::string end = "; accepted: a list of numbers";
+  const std::string end = "; accepted: an array of floats";
   EXPECT_EQ(fault("[1, 2.5]"), "");
   EXPECT_EQ(fault("[1, 2]"), "");
   EXPECT_EQ(fault("[]"), "");
   EXPECT_EQ(fault("1"), start + "1 is an integer" + end);
-  EXPECT_EQ(fault("[1, \"a\"]"), start + "a list of mixed or unsuitable types was given" + end);
-  EXPECT_EQ(fault("[[1]]"), start + "a list of mixed or unsuitable types was given" + end);
-  EXPECT_EQ(fault("[true]"), start + "a list of mixed or unsuitable types was given" + end);
-  EXPECT_EQ(fault("[{}]"), start + "a list of mixed or unsuitable types was given" + end);
-  EXPECT_EQ(fault("[\"a\"]"), start + "[\"a\"] is a list of texts" + end);
-  EXPECT_EQ(fault("07:32:00"), start + "a date or time was given" + end);
+  EXPECT_EQ(fault("[1, \"a\"]"), start + "an array of mixed or unsuitable types was given" + end);
+  EXPECT_EQ(fault("[[1]]"), start + "an array of mixed or unsuitable types was given" + end);
+  EXPECT_EQ(fault("[true]"), start + "an array of mixed or unsuitable types was given" + end);
+  EXPECT_EQ(fault("[{}]"), start + "an array of mixed or unsuitable types was given" + end);
+  EXPECT_EQ(fault("[\"a\"]"), start + "[\"a\"] is an array of strings" + end);
+  EXPECT_EQ(fault("07:32:00"), start + "a date was given" + end);
   EXPECT_EQ(fault("{ a = 1 }"), start + "a table was given" + end);
   EXPECT_EQ(fault("[1, nan]"),
             start + "[1.0, nan] has an element (nan) that is not a finite number" + end);
   EXPECT_EQ(fault("[\"" + std::string(500, 'x') + "\"]"),
-            start + "[\"" + std::string(78, 'x') + "… is a list of texts" + end);
+            start + "[\"" + std::string(78, 'x') + "… is an array of strings" + end);
 }
 
-TEST_F(ReaderTest, ARealTakesAnIntegerButNotTheOtherWayRound) {
+TEST_F(ReaderTest, ARealTakesAnIntegerAndAnIntegerNoFraction) {
   EXPECT_EQ(sound(sound_text, {"stage.pretrain.optimizer.lr=2"})
                 .stage("pretrain")
                 .table.component("optimizer")
                 .values.at("lr"),
             Value(2.0));
-  EXPECT_EQ(faults_of(sound_text, {"stage.pretrain.batch=2.0"}),
-            Lines{"--set stage.pretrain.batch=2.0: error: stage.pretrain.batch: 2.0 is a number; "
+  EXPECT_EQ(faults_of(sound_text, {"stage.pretrain.batch=2.5"}),
+            Lines{"--set stage.pretrain.batch=2.5: error: stage.pretrain.batch: 2.5 is a float; "
                   "accepted: an integer of at least 1"});
   EXPECT_EQ(faults_of(sound_text, {"stage.pretrain.optimizer.lr=0"}),
             Lines{"--set stage.pretrain.optimizer.lr=0: error: stage.pretrain.optimizer.lr: 0.0 is "
-                  "out of bounds; accepted: a number more than 0"});
+                  "out of bounds; accepted: a float of more than 0"});
 }
 
 TEST_F(ReaderTest, MissingKeysOfComponentsAndTables) {
   EXPECT_EQ(faults_of(std::string(head) + "[stage.s]\nkind = \"pretrain\"\noptimizer = {}\n"
                                           "augment = { use = 3 }\nschedule = 1\n"),
             (Lines{"p.toml:6:1: error: stage.s.data: this required key is missing; accepted: a "
-                   "text",
+                   "string",
                    "p.toml:8:13: error: stage.s.optimizer.use: this required key is missing; "
                    "accepted: \"adamw\", \"sgd\"",
                    "p.toml:9:19: error: stage.s.augment.use: 3 is an integer; accepted: \"crop\", "
@@ -249,7 +253,7 @@ TEST_F(ReaderTest, FaultsOfPluginFolders) {
              "folder",
              "p.toml:16:22: warning: plugins.path: /lib/bad.so is not a library"}));
   EXPECT_EQ(faults_of(sound_text + "[plugins]\npath = \"bad\"\n"),
-            Lines{"p.toml:15:8: error: plugins.path: \"bad\" is a text; accepted: a list of "
+            Lines{"p.toml:15:8: error: plugins.path: \"bad\" is a string; accepted: an array of "
                   "folders: path = [\"my-plugins\"]"});
 }
 

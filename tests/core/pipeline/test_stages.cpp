@@ -59,9 +59,10 @@ TEST_F(StagesTest, FromThatNamesNoStage) {
             Lines{"--set stage.bissl.from=pretrian: error: stage.bissl.from: there is no stage "
                   "\"pretrian\"; accepted: \"pretrain\", \"bissl\", \"scratch\"; did you mean "
                   "\"pretrain\"?"});
-  EXPECT_EQ(faults_of(base + bissl, {"stage.bissl.from=[1]"}),
-            Lines{"--set stage.bissl.from=[1]: error: stage.bissl.from: [1] is a list of integers; "
-                  "accepted: the name of a stage"});
+  EXPECT_EQ(
+      faults_of(base + bissl, {"stage.bissl.from=[1]"}),
+      Lines{"--set stage.bissl.from=[1]: error: stage.bissl.from: [1] is an array of integers; "
+            "accepted: the name of a stage"});
 }
 
 TEST_F(StagesTest, FromItself) {
@@ -256,9 +257,9 @@ TEST_F(StagesTest, WhatTheAncestorLacksTooIsMissingAtTheStage) {
   EXPECT_EQ(
       faults_of(std::string(head) + plain + bissl),
       (Lines{"p.toml:6:1: error: stage.pretrain.data: this required key is missing; accepted: "
-             "a text",
+             "a string",
              "p.toml:13:1: error: stage.bissl.lower.data: this required key is missing; "
-             "accepted: a text"}));
+             "accepted: a string"}));
 }
 
 TEST_F(StagesTest, NothingIsSaidToBeMissingIfTheAncestorIsNotKnown) {

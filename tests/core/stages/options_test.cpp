@@ -97,6 +97,19 @@ TEST(StageLength, RoundingThatChangesMuchIsSaid) {
             "epochs = 1 of 24 images are 2.4 steps of 10; 2 are taken");
 }
 
+TEST(StageOptions, DeclareWhichKeysExcludeEachOther) {
+  const std::vector<Texts> length = {{"epochs", "steps"}};
+  const std::vector<Texts> warmup = {{"warmup_epochs", "warmup_steps"}};
+  const TableSpec& bissl = kind("bissl").table;
+  for (const TableSpec* spec :
+       {&kind("pretrain").table, &kind("finetune").table, &subtable(bissl, "warmup")}) {
+    EXPECT_EQ(spec->exclusive, length);
+    EXPECT_EQ(subtable(*spec, "schedule").exclusive, warmup);
+  }
+  EXPECT_EQ(subtable(subtable(bissl, "lower"), "schedule").exclusive, warmup);
+  EXPECT_EQ(subtable(subtable(bissl, "upper"), "schedule").exclusive, warmup);
+}
+
 TEST(StageLength, EitherEpochsOrStepsMustBeGiven) {
   const TableSpec& bissl = kind("bissl").table;
   for (const TableSpec* spec :

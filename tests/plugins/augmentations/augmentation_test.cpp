@@ -382,8 +382,10 @@ TEST(Rules, RefuseRangesUpsideDownAndOddChannelCounts) {
   EXPECT_EQ(library().findings("simclr", {}), std::vector<std::string>{});
   EXPECT_EQ(library().findings("supervised", {}), std::vector<std::string>{});
   const std::vector<std::string> upside_down{
-      "crop_scale: the range [0.9, 0.3] is upside down: give the smaller number first",
-      "blur_sigma: the range [2, 1] is upside down: give the smaller number first"};
+      "crop_scale: the bounds [0.9, 0.3] are in the wrong order: the smaller number comes first, "
+      "[0.3, 0.9]",
+      "blur_sigma: the bounds [2, 1] are in the wrong order: the smaller number comes first, [1, "
+      "2]"};
   EXPECT_EQ(library().findings("simclr",
                                {{"crop_scale", Reals{0.9, 0.3}}, {"blur_sigma", Reals{2.0, 1.0}}}),
             upside_down);
