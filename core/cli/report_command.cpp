@@ -53,7 +53,7 @@ int run_report(const ReportArguments& arguments, std::ostream& out, std::ostream
   set_baseline(data, arguments.baseline);
   const Report report = build_report(data);
   if (arguments.json) {
-    out << json_text(report_json(data), 2) << '\n';
+    out << json_text(report_json(data, report), 2) << '\n';
   } else {
     out << to_terminal(report);
   }

@@ -169,6 +169,20 @@ std::vector<ReportCell> comparison_cells(const Comparison& comparison) {
           number_cell(comparison.adjusted, p_text(comparison.adjusted))};
 }
 
+/// Cells that have results and could have been compared, but for want of pairs.
+std::vector<std::string> labels_without_pairs(const ReportData& data,
+                                              const std::vector<CellSummary>& cells,
+                                              std::optional<Comparison> CellSummary::*which) {
+  std::vector<std::string> labels;
+  for (const CellSummary& cell : cells) {
+    const bool is_other = which == &CellSummary::to_reference || !is_baseline(data, cell.choices);
+    if (is_other && !cell.values.empty() && !(cell.*which)) {
+      labels.push_back(data.label(cell.choices));
+    }
+  }
+  return labels;
+}
+
 /// Comparisons of cells: with the baseline, or with the reference.
 ReportSection comparison_section(const ReportData& data, const std::vector<CellSummary>& cells,
                                  std::optional<Comparison> CellSummary::*which,
@@ -195,12 +209,18 @@ ReportSection comparison_section(const ReportData& data, const std::vector<CellS
     rows.push_back(
         row_of(data.label(cell.choices), comparison->difference, comparison->differences, false));
   }
+  const std::vector<std::string> alone = labels_without_pairs(data, cells, which);
   if (all.empty()) {
     section.notes.push_back(
         cells.size() < 2 && which == &CellSummary::to_baseline
             ? "There is one cell only: nothing to compare it with."
             : "Left out: no repetition has a result on both sides of the comparison.");
     return section;
+  }
+  if (!alone.empty()) {
+    section.notes.push_back(fmt::format(
+        "Left out, as none of their repetitions has a result on both sides of the comparison: {}.",
+        fmt::join(alone, "; ")));
   }
   section.paragraphs = {words, test_text(all)};
   if (const std::string power = power_text(all); !power.empty()) {
@@ -210,6 +230,53 @@ ReportSection comparison_section(const ReportData& data, const std::vector<CellS
                                         /*zero=*/true));
   section.tables.push_back(std::move(table));
   return section;
+}
+
+/// The cells of a table's row behind the mean, where there is no effect to show.
+std::vector<ReportCell> cells_without_effect(const std::string& words) {
+  const ReportCell none("", {std::nullopt});
+  return {none, ReportCell(words, {std::nullopt}), ReportCell("", {std::nullopt, std::nullopt}),
+          none, none};
+}
+
+/// What effects_section leaves out of an axis.
+void add_effect_notes(const ReportAxis& axis, const AxisEffects& effects, ReportSection& section) {
+  for (size_t label = 0; label < axis.labels.size(); ++label) {
+    const std::string name = axis.name + " = " + axis.labels[label];
+    const auto found = std::find_if(
+        effects.labels.begin(), effects.labels.end(),
+        [&](const MarginalEffect& effect) { return effect.label == axis.labels[label]; });
+    if (found == effects.labels.end()) {
+      section.notes.push_back(fmt::format("Left out: no cell with {} has a result.", name));
+    } else if (label != axis.baseline && !found->effect) {
+      section.notes.push_back(fmt::format(
+          "{} has no effect: no repetition has it and the baseline {} in cells that are equal "
+          "otherwise.",
+          name, axis.labels[axis.baseline]));
+    }
+  }
+}
+
+void add_axis_effects(const ReportAxis& axis, const AxisEffects& effects, ReportTable& table,
+                      std::vector<IntervalRow>& rows) {
+  rows.push_back({.label = axis.name,
+                  .points = {},
+                  .mean = {},
+                  .low = {},
+                  .high = {},
+                  .tip = "",
+                  .baseline = false,
+                  .heading = true});
+  for (const MarginalEffect& effect : effects.labels) {
+    const bool baseline = effect.label == axis.labels[axis.baseline];
+    std::vector<ReportCell> row = {axis.name, effect.label, number_cell(effect.mean.mean)};
+    const std::vector<ReportCell> numbers =
+        effect.effect ? comparison_cells(*effect.effect)
+                      : cells_without_effect(baseline ? "baseline" : "no pairs");
+    row.insert(row.end(), numbers.begin(), numbers.end());
+    table.rows.push_back(std::move(row));
+    rows.push_back(row_of(effect.label, effect.mean, {}, baseline));
+  }
 }
 
 ReportSection effects_section(const ReportData& data) {
@@ -223,31 +290,18 @@ ReportSection effects_section(const ReportData& data) {
   std::vector<IntervalRow> rows;
   std::vector<const Comparison*> all;
   const std::vector<AxisEffects> effects = marginal_effects(data);
-  for (const AxisEffects& axis : effects) {
-    rows.push_back({.label = axis.axis,
-                    .points = {},
-                    .mean = {},
-                    .low = {},
-                    .high = {},
-                    .tip = "",
-                    .baseline = false,
-                    .heading = true});
-    for (const MarginalEffect& effect : axis.labels) {
-      std::vector<ReportCell> row = {axis.axis, effect.label, number_cell(effect.mean.mean)};
+  for (const AxisEffects& one : effects) {
+    const auto axis = std::find_if(data.axes.begin(), data.axes.end(),
+                                   [&](const ReportAxis& other) { return other.name == one.axis; });
+    add_axis_effects(*axis, one, table, rows);
+    add_effect_notes(*axis, one, section);
+    for (const MarginalEffect& effect : one.labels) {
       if (effect.effect) {
         all.push_back(&*effect.effect);
-        const std::vector<ReportCell> numbers = comparison_cells(*effect.effect);
-        row.insert(row.end(), numbers.begin(), numbers.end());
-      } else {
-        const ReportCell none("", {std::nullopt});
-        row.insert(row.end(), {none, ReportCell("baseline", {std::nullopt}),
-                               ReportCell("", {std::nullopt, std::nullopt}), none, none});
       }
-      table.rows.push_back(std::move(row));
-      rows.push_back(row_of(effect.label, effect.mean, {}, !effect.effect.has_value()));
     }
   }
-  if (effects.empty()) {
+  if (table.rows.empty()) {
     return section;
   }
   section.paragraphs.push_back(

@@ -59,8 +59,8 @@ struct Report {
 /// axis, learning curves, time and memory.
 Report build_report(const ReportData& data);
 
-/// The same figures for programs.
-nlohmann::json report_json(const ReportData& data);
+/// The same figures for programs, and the notes of the report that was built of the data.
+nlohmann::json report_json(const ReportData& data, const Report& report);
 
 std::string to_terminal(const Report& report);
 std::string to_markdown(const Report& report);

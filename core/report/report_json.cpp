@@ -37,7 +37,7 @@ nlohmann::json axes_json(const ReportData& data, const std::vector<size_t>& choi
 
 }  // namespace
 
-nlohmann::json report_json(const ReportData& data) {
+nlohmann::json report_json(const ReportData& data, const Report& report) {
   nlohmann::json cells = nlohmann::json::array();
   for (const CellSummary& cell : summarise(data)) {
     nlohmann::json metrics = nlohmann::json::object();
@@ -69,10 +69,16 @@ nlohmann::json report_json(const ReportData& data) {
     failed_draws.push_back(draw.failure);
     failed_draws.back()["cell"] = draw.cell;
   }
-  return {{"title", data.title},         {"metrics", data.metrics},
-          {"reference", data.reference}, {"cells", cells},
-          {"effects", effects},          {"missing", missing},
-          {"failed_draws", failed_draws}};
+  nlohmann::json left_out = nlohmann::json::array();
+  for (const ReportSection& section : report.sections) {
+    for (const std::string& note : section.notes) {
+      left_out.push_back({{"section", section.title}, {"note", note}});
+    }
+  }
+  return {{"title", data.title},          {"metrics", data.metrics},
+          {"reference", data.reference},  {"cells", cells},
+          {"effects", effects},           {"missing", missing},
+          {"failed_draws", failed_draws}, {"left_out", left_out}};
 }
 
 }  // namespace bissl

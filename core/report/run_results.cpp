@@ -24,6 +24,7 @@ class RunReader {
       : folders_(folders), wanted_(metric) {}
 
   ReportData read() {
+    refuse_repeated();
     for (const fs::path& folder : folders_) {
       runs_.push_back(read_json_object(folder / "results.json"));
     }
@@ -43,6 +44,28 @@ class RunReader {
  private:
   bool several() const { return folders_.size() > 1; }
 
+  /// A folder given twice would be two cells with equal results.
+  void refuse_repeated() const {
+    for (size_t i = 0; i < folders_.size(); ++i) {
+      for (size_t k = 0; k < i; ++k) {
+        std::error_code ignored;
+        if (fs::equivalent(folders_[i], folders_[k], ignored)) {
+          fail_input("{} and {} are the same folder: name each run once", folders_[k].string(),
+                     folders_[i].string());
+        }
+      }
+    }
+  }
+
+  /// The folder as it was named, but for what says nothing: "runs/x" for "runs/./x/", the whole
+  /// path for ".".
+  static std::string label_of(const fs::path& folder) {
+    fs::path plain = folder.lexically_normal();
+    plain = plain.has_filename() ? plain : plain.parent_path();
+    const bool is_name = plain.filename() != "." && plain.filename() != "..";
+    return is_name && !plain.empty() ? plain.string() : fs::canonical(folder).string();
+  }
+
   void name_axes() {
     std::vector<std::string> titles;
     for (const fs::path& folder : folders_) {
@@ -56,7 +79,7 @@ class RunReader {
     if (several()) {
       data_.axes.push_back({"run", {}, 0});
       for (const fs::path& folder : folders_) {
-        data_.axes.back().labels.push_back(folder.lexically_normal().string());
+        data_.axes.back().labels.push_back(label_of(folder));
       }
     }
     std::vector<std::string> names;

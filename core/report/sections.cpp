@@ -54,7 +54,9 @@ ReportCell count_cell(int64_t count) {
 ReportSection curves_section(const ReportData& data) {
   ReportSection section;
   section.title = "Learning curves";
+  std::set<std::string> drawn;
   for (const CurveGroup& group : learning_curves(data)) {
+    drawn.insert(group.stage);
     std::vector<Line> lines;
     lines.reserve(group.curves.size());
     for (const Curve& curve : group.curves) {
@@ -71,11 +73,18 @@ ReportSection curves_section(const ReportData& data) {
         "cells share are drawn once.");
   }
   for (const MissingLogs& missing : missing_logs(data)) {
+    drawn.insert(missing.stage);
     section.notes.push_back(fmt::format(
         "{} of {} curves of {} are left out: there is no events.jsonl in {}. A run folder links to "
         "the stages in the store beside it (.store); where only the folder was copied or the store "
         "was pruned, its curves are gone.",
         missing.without, missing.stages, missing.stage, missing.example.string()));
+  }
+  for (const StageTiming& stage : data.stages) {
+    if (drawn.insert(stage.stage).second) {
+      section.notes.push_back(fmt::format(
+          "There is no curve of {}: its events.jsonl has no finite loss.", stage.stage));
+    }
   }
   return section;
 }

@@ -1,6 +1,11 @@
 #include "report/analysis.h"
+#include "report/report.h"
+#include "support/temporary_folder.h"
 
 #include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <stdexcept>
 
 namespace bissl::test {
 namespace {
@@ -66,6 +71,99 @@ TEST(Analysis, WithoutABaselineCellNothingIsComparedWithIt) {
   });
   for (const CellSummary& cell : summarise(data)) {
     EXPECT_FALSE(cell.to_baseline);
+  }
+}
+
+const ReportSection& section_of(const Report& report, const std::string& title) {
+  for (const ReportSection& section : report.sections) {
+    if (section.title == title) {
+      return section;
+    }
+  }
+  throw std::runtime_error("there is no section " + title);
+}
+
+std::string notes_of(const ReportData& data, const std::string& title) {
+  const Report report = build_report(data);
+  std::string notes;
+  for (const std::string& note : section_of(report, title).notes) {
+    notes += note + "\n";
+  }
+  return notes;
+}
+
+TEST(LeftOut, ALabelWithoutPairsIsNotCalledTheBaseline) {
+  ReportData data = example();
+  // b has results of seed 7 only, which a has not.
+  std::erase_if(data.observations, [](const Observation& one) { return one.choices[0] == 1; });
+  data.observations.push_back({{1, 0}, "seed 7", {{"m", 6.0}}, {}});
+  const Report report = build_report(data);
+  const ReportTable& table = section_of(report, "Effect of each axis").tables.front();
+  ASSERT_EQ(table.rows.at(0).at(1).text, "a");
+  EXPECT_EQ(table.rows.at(0).at(4).text, "baseline");
+  ASSERT_EQ(table.rows.at(1).at(1).text, "b");
+  EXPECT_EQ(table.rows.at(1).at(4).text, "no pairs");
+  EXPECT_NE(notes_of(data, "Effect of each axis").find("solver = b has no effect"),
+            std::string::npos);
+  EXPECT_NE(notes_of(data, "Against the baseline cell").find("sides of the comparison: b, low."),
+            std::string::npos)
+      << notes_of(data, "Against the baseline cell");
+  const nlohmann::json json = report_json(data, report);
+  EXPECT_NE(json.at("left_out").dump().find("solver = b has no effect"), std::string::npos);
+}
+
+TEST(LeftOut, ALabelWithoutResultsIsNamed) {
+  ReportData data = example();
+  std::erase_if(data.observations, [](const Observation& one) { return one.choices[0] == 1; });
+  EXPECT_NE(notes_of(data, "Effect of each axis").find("no cell with solver = b has a result"),
+            std::string::npos);
+}
+
+TEST(LeftOut, CellsWithoutTheReferenceAreNamed) {
+  ReportData data = example();
+  for (Observation& one : data.observations) {
+    if (one.choices == std::vector<size_t>{1, 1}) {
+      one.metrics.erase("r");
+    }
+  }
+  EXPECT_NE(notes_of(data, "Against the reference").find("sides of the comparison: b, high."),
+            std::string::npos)
+      << notes_of(data, "Against the reference");
+  EXPECT_EQ(notes_of(example(), "Against the reference"), "");
+}
+
+TEST(LeftOut, ALogWithoutFiniteLossesIsNoLogThatIsGone) {
+  const TemporaryFolder folder;
+  write_file(folder.path() / "events.jsonl", "{\"step\":0,\"loss\":null}\n");
+  ReportData data = example();
+  data.stages.push_back({.choices = {0, 0},
+                         .replicate = "seed 0",
+                         .stage = "pretrain",
+                         .kind = "pretrain",
+                         .key = "k",
+                         .folder = folder.path()});
+  EXPECT_NE(notes_of(data, "Learning curves").find("its events.jsonl has no finite loss"),
+            std::string::npos);
+  data.stages.back().folder = folder.path() / "gone";
+  EXPECT_NE(notes_of(data, "Learning curves").find("there is no events.jsonl in"),
+            std::string::npos);
+}
+
+TEST(SeveralRuns, HaveEachOneLabelAndAreCountedOnce) {
+  const TemporaryFolder folder;
+  for (const char* name : {"a", "b"}) {
+    std::filesystem::create_directory(folder.path() / name);
+    write_file(folder.path() / name / "results.json",
+               R"({"stages": {"f": {"kind": "finetune", "from": "", "key": "k", "repeats": 1,
+"metrics": {"test": {"top1": {"mean": 0.5, "std": 0}}}, "runs": [{"top1": 0.5}]}}})");
+  }
+  const std::string a = (folder.path() / "a").string();
+  const std::string b = (folder.path() / "b").string();
+  const ReportData data = gather({a + "/", folder.path() / "." / "b" / ""}, "");
+  EXPECT_EQ(data.axes.front().labels, (std::vector<std::string>{a, b}));
+  std::filesystem::create_symlink("a", folder.path() / "link");
+  for (const std::string& again : {a, a + "/", a + "/.", (folder.path() / "link").string()}) {
+    EXPECT_THROW(gather({a, again}, ""), std::exception) << again;
   }
 }
 
