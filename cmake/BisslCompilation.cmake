@@ -14,7 +14,7 @@ set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
 # The program finds its plugins relative to itself, in the build tree as in an installation.
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 set(CMAKE_LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
-set(CMAKE_INSTALL_RPATH "$ORIGIN/../lib:$ORIGIN/../..")
+set(CMAKE_INSTALL_RPATH "$ORIGIN/../lib" "$ORIGIN/../..")
 # A LibTorch outside the system's folders is found where it was linked.
 set(CMAKE_INSTALL_RPATH_USE_LINK_PATH ON)
 set(BISSL_PLUGIN_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib/bissl/plugins)

@@ -16,6 +16,7 @@ function(bissl_add_plugin name)
     CXX_VISIBILITY_PRESET hidden
     VISIBILITY_INLINES_HIDDEN ON
     CXX_EXTENSIONS OFF)
+  bissl_safe_runpath(${name})
   if(BISSL_PLUGIN_OUTPUT_DIRECTORY)
     set_target_properties(${name} PROPERTIES
       LIBRARY_OUTPUT_DIRECTORY ${BISSL_PLUGIN_OUTPUT_DIRECTORY})
@@ -30,6 +31,53 @@ function(bissl_add_plugin name)
         VERBATIM)
     endif()
   endif()
+endfunction()
+
+# bissl_safe_runpath(target): the folders in which the loader looks for the target's libraries are the
+# same in the build tree and after an installation.
+#
+# Otherwise CMake links a target that will be installed with colons behind the folders, to have room
+# for others, and each of them is an empty element: the loader takes it for the current folder, and
+# would load whatever library lies there. INSTALL_RPATH and the folders of libraries outside the
+# project apply to both; libraries of the project are found by their place beside the target.
+function(bissl_safe_runpath target)
+  set_target_properties(${target} PROPERTIES
+    BUILD_WITH_INSTALL_RPATH ON
+    INSTALL_RPATH_USE_LINK_PATH ON)
+  # Later, when the project has linked all that it wants.
+  cmake_language(EVAL CODE "cmake_language(DEFER CALL bissl_complete_runpath [[${target}]])")
+endfunction()
+
+function(bissl_complete_runpath target)
+  get_target_property(given ${target} INSTALL_RPATH)
+  foreach(folder IN LISTS given)
+    if(NOT folder MATCHES "\\$<" AND NOT ":${folder}" MATCHES "^(:(/|\\$ORIGIN)[^:]*)+$")
+      message(FATAL_ERROR "${target}: INSTALL_RPATH (CMAKE_INSTALL_RPATH) has \"${folder}\", which the "
+        "loader would look for in the current folder. Write \$ORIGIN/${folder}, which is relative to "
+        "the library, or an absolute path.")
+    endif()
+  endforeach()
+  set(waiting ${target})
+  set(seen "")
+  while(waiting)
+    list(POP_FRONT waiting one)
+    if(NOT TARGET "${one}" OR one IN_LIST seen)
+      continue()
+    endif()
+    list(APPEND seen ${one})
+    get_target_property(type ${one} TYPE)
+    get_target_property(imported ${one} IMPORTED)
+    if(type STREQUAL "SHARED_LIBRARY" AND NOT imported AND NOT one STREQUAL target)
+      set_property(TARGET ${target} APPEND PROPERTY INSTALL_RPATH
+        "$ORIGIN/$<PATH:RELATIVE_PATH,$<TARGET_FILE_DIR:${one}>,$<TARGET_FILE_DIR:${target}>>")
+    endif()
+    foreach(property LINK_LIBRARIES INTERFACE_LINK_LIBRARIES)
+      get_target_property(more ${one} ${property})
+      if(more)
+        list(APPEND waiting ${more})
+      endif()
+    endforeach()
+  endwhile()
 endfunction()
 
 # bissl_add_conformance_test(name ARGUMENTS...): `ctest` runs `bissl conform` on the plugin, with

@@ -83,3 +83,37 @@ expect_refusal "step register, code no_components" cmake --build "$work/refused/
 exported=$(nm -D --defined-only "$work/vicreg/build/plugins/vicreg.so" |
   awk '$2 == "T" || $2 == "R" {print $3}')
 [ "$exported" = bissl_plugin_entry ] || fail "vicreg.so exports: $exported"
+
+# Libraries are looked for in no current folder, wherever the files come from: the installation, the
+# plugins above, and a project with a library of its own that is installed as well.
+mkdir "$work/shelf"
+cat >"$work/shelf/CMakeLists.txt" <<'END'
+cmake_minimum_required(VERSION 3.25)
+project(shelf LANGUAGES CXX)
+find_package(bissl CONFIG REQUIRED)
+add_library(board SHARED board.cpp)
+add_library(screws INTERFACE)
+target_link_libraries(screws INTERFACE board)
+bissl_add_plugin(shelf shelf.cpp)
+target_link_libraries(shelf PRIVATE screws)
+install(TARGETS shelf board LIBRARY DESTINATION lib/bissl/plugins)
+END
+cp "$work/my-optimizer/my_optimizer.cpp" "$work/shelf/shelf.cpp"
+cat >>"$work/shelf/shelf.cpp" <<'END'
+int board();
+const int shelf = board();
+END
+echo 'int board() { return 1; }' >"$work/shelf/board.cpp"
+sed -i 's/BISSL_PLUGIN("my-optimizer"/BISSL_PLUGIN("shelf"/' "$work/shelf/shelf.cpp"
+{
+  cmake -S "$work/shelf" -B "$work/shelf/build" -G Ninja -DCMAKE_BUILD_TYPE=Release &&
+    cmake --build "$work/shelf/build" &&
+    cmake --install "$work/shelf/build" --prefix "$work/shelves"
+} >"$work/shelf.log" 2>&1 || fail "shelf: $(tail -n 60 "$work/shelf.log")"
+expect_refusal 'INSTALL_RPATH (CMAKE_INSTALL_RPATH) has "libraries"' \
+  cmake -S "$work/shelf" -B "$work/shelf/build2" -G Ninja "-DCMAKE_INSTALL_RPATH=libraries"
+"$source_folder/tests/installation/runpath.sh" "$work"
+for path in "" : libraries '$ORIGIN:' '/usr/lib::/lib'; do
+  cc -shared -Wl,-rpath,"$path" -o "$work/bad.so" -x c - <<<'int f(void) { return 1; }'
+  [ -z "$path" ] || expect_refusal "has [$path]" "$source_folder/tests/installation/runpath.sh" "$work"
+done
