@@ -232,8 +232,9 @@ void CommandLine::add_store() {
                           });
   CLI::App* verify = add(*store, "verify", "compare all contents with their checksums",
                          [this] { return run_store_verify(pipeline_, std::cout, std::cerr); });
-  CLI::App* prune = add(*store, "prune", "remove stages",
-                        [this] { return run_store_prune(pipeline_, store_, std::cout); });
+  CLI::App* prune = add(*store, "prune", "remove stages", [this] {
+    return run_store_prune(pipeline_, store_, std::cout, std::cerr);
+  });
   for (CLI::App* command : {list, explain, verify, prune}) {
     command->add_option("--out", pipeline_.out, "folder that holds the store")
         ->capture_default_str();

@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <ostream>
 
@@ -27,6 +28,7 @@ StageStore open_store(const PipelineArguments& arguments, std::ostream* err = nu
   StoreListener listener;
   if (err != nullptr) {
     listener.warn = [err](const std::string& text) { *err << text << std::endl; };
+    listener.waiting = listener.warn;
   }
   return StageStore(root, listener);
 }
@@ -36,16 +38,24 @@ std::string size_text(uint64_t bytes) {
                             : fmt::format("{:.1f} kB", static_cast<double>(bytes) / 1e3);
 }
 
+/// Negative for a time ahead, which the clock of another machine, or this one's before it was set,
+/// may have left.
 double age_in_days(const StoreEntry& entry) {
   const auto age = fs::file_time_type::clock::now() - entry.changed;
   return std::chrono::duration<double, std::ratio<86400>>(age).count();
 }
 
+bool is_old_enough(const StoreEntry& entry, double days) {
+  return days <= 0 || age_in_days(entry) >= days;
+}
+
 std::string age_text(const StoreEntry& entry) {
   const double days = age_in_days(entry);
-  return days >= 1         ? fmt::format("{:.0f} d", days)
+  constexpr double minute = 1.0 / 1440;
+  return days < -minute    ? "in the future"
+         : days >= 1       ? fmt::format("{:.0f} d", days)
          : days >= 1. / 24 ? fmt::format("{:.0f} h", days * 24)
-                           : fmt::format("{:.0f} min", days * 1440);
+                           : fmt::format("{:.0f} min", std::max(0.0, days / minute));
 }
 
 nlohmann::json to_json(const StoreEntry& entry, const References& references) {
@@ -193,27 +203,28 @@ int run_store_verify(const PipelineArguments& arguments, std::ostream& out, std:
 }
 
 int run_store_prune(const PipelineArguments& arguments, const StoreArguments& prune,
-                    std::ostream& out) {
+                    std::ostream& out, std::ostream& err) {
   if (!prune.unused && !prune.damaged && !prune.abandoned) {
     fail_input(
         "say what to remove: --unused (no run and no sweep below {} refers to it), "
         "--damaged, --abandoned, or several of them",
         arguments.out.string());
   }
-  StageStore store = open_store(arguments);
+  StageStore store = open_store(arguments, &err);
   const References references = find_references(arguments.out);
-  uint64_t bytes = 0;
-  nlohmann::json removed = nlohmann::json::array();
-  for (const StoreEntry& entry : store.entries()) {
+  std::vector<StoreEntry> chosen;
+  for (StoreEntry& entry : store.entries()) {
     const bool unused =
         entry.state == StoreEntry::State::finished && references.of(entry.key).empty();
-    const bool chosen = (prune.unused && unused) ||
-                        (prune.damaged && entry.state == StoreEntry::State::damaged) ||
-                        (prune.abandoned && entry.state == StoreEntry::State::stale);
-    if (!chosen || age_in_days(entry) < prune.older_than ||
-        (!prune.dry_run && !store.remove(entry))) {
-      continue;
+    if (((prune.unused && unused) || (prune.damaged && entry.state == StoreEntry::State::damaged) ||
+         (prune.abandoned && entry.state == StoreEntry::State::stale)) &&
+        is_old_enough(entry, prune.older_than)) {
+      chosen.push_back(std::move(entry));
     }
+  }
+  uint64_t bytes = 0;
+  nlohmann::json removed = nlohmann::json::array();
+  for (const StoreEntry& entry : prune.dry_run ? chosen : store.remove(chosen)) {
     bytes += entry.bytes;
     removed.push_back(entry.folder.filename().string());
     if (!arguments.json) {

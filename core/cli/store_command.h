@@ -29,6 +29,6 @@ int run_store_verify(const PipelineArguments& arguments, std::ostream& out, std:
 
 /// `bissl store prune`: removes what the arguments name.
 int run_store_prune(const PipelineArguments& arguments, const StoreArguments& prune,
-                    std::ostream& out);
+                    std::ostream& out, std::ostream& err);
 
 }  // namespace bissl

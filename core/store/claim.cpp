@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <condition_variable>
 #include <csignal>
@@ -277,8 +278,11 @@ bool is_claimed(const fs::path& file, const ClaimPolicy& policy) {
   if (owner && owner->machine == this_machine(policy)) {
     return locked != Locked::yes && !process_is_gone(owner->process);
   }
+  // Seconds, as file systems may round times. A time ahead is not that of a renewal a moment ago,
+  // but of another clock, which tells nothing about when it was.
   const std::chrono::seconds age(::time(nullptr) - status.st_mtim.tv_sec);
-  return owner.has_value() && age < 2 * policy.lease;
+  const auto ahead = std::max<std::chrono::milliseconds>(policy.lease, std::chrono::seconds(1));
+  return owner.has_value() && age < 2 * policy.lease && -age <= ahead;
 }
 
 std::string claim_owner(const fs::path& file, const ClaimPolicy& policy) {

@@ -56,7 +56,10 @@ class Claim {
 };
 
 /// Whether somebody has the claim, without taking it. A claim of another machine is taken for held
-/// while its last renewal is less than two leases old by this machine's clock.
+/// while its last renewal is less than two leases old by this machine's clock, and not more than
+/// one lease ahead of it: a clock that is wrong, this machine's or the other's, must not keep a
+/// claim for ever. What was taken for abandoned by mistake is safe: to take it over, try_take
+/// watches it.
 bool is_claimed(const std::filesystem::path& file, const ClaimPolicy& policy);
 
 /// Who has it, for people: "process 12", with the machine's name if it is not this one.

@@ -173,7 +173,11 @@ void StageStore::warn(const std::string& text) const {
 }
 
 std::optional<Claim> StageStore::try_claim(const std::string& key) {
-  return Claim::try_take(lock_file(key), watches_[key], policy_);
+  return try_claim(key, policy_);
+}
+
+std::optional<Claim> StageStore::try_claim(const std::string& key, const ClaimPolicy& policy) {
+  return Claim::try_take(lock_file(key), watches_[key], policy);
 }
 
 /// What is wrong with the finished stage; reads its contents the first time.
@@ -348,7 +352,10 @@ std::vector<StoreEntry> StageStore::entries() const {
 
 bool StageStore::remove(const StoreEntry& entry) {
   check_key(entry.key);
-  const std::optional<Claim> claim = try_claim(entry.key);
+  // Whoever has a claim looks whether it is lost once half a lease has passed without renewal.
+  ClaimPolicy policy = policy_;
+  policy.lease /= 2;
+  const std::optional<Claim> claim = try_claim(entry.key, policy);
   if (!claim || !is_there(entry.folder)) {
     return false;
   }
@@ -362,6 +369,35 @@ bool StageStore::remove(const StoreEntry& entry) {
     fail_run("cannot remove {}: {}", doomed.string(), exception_text(error));
   }
   return true;
+}
+
+std::vector<StoreEntry> StageStore::remove(const std::vector<StoreEntry>& entries) {
+  const auto end = std::chrono::steady_clock::now() + policy_.lease * 3 / 4;
+  std::vector<bool> removed(entries.size(), false);
+  for (bool announced = false;; announced = true) {
+    bool watching = false;
+    for (size_t i = 0; i < entries.size(); ++i) {
+      removed[i] = removed[i] || remove(entries[i]);
+      watching = watching || (!removed[i] && is_there(entries[i].folder) &&
+                              is_there(lock_file(entries[i].key)) && !is_running(entries[i].key));
+    }
+    if (!watching || std::chrono::steady_clock::now() > end) {
+      break;
+    }
+    if (!announced && listener_.waiting) {
+      listener_.waiting(
+          fmt::format("watching for {:.3g} seconds whether another machine renews its claims",
+                      std::chrono::duration<double>(policy_.lease / 2).count()));
+    }
+    std::this_thread::sleep_for(std::min(policy_.lease / 20, std::chrono::milliseconds(500)));
+  }
+  std::vector<StoreEntry> gone;
+  for (size_t i = 0; i < entries.size(); ++i) {
+    if (removed[i]) {
+      gone.push_back(entries[i]);
+    }
+  }
+  return gone;
 }
 
 }  // namespace bissl

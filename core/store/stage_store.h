@@ -121,8 +121,12 @@ class StageStore {
   std::vector<StoreEntry> entries() const;
 
   /// Removes what an entry stands for, unless somebody computes the stage or has changed its state
-  /// since; whether it did.
+  /// since; whether it did. A claim of another machine that looks abandoned has to be watched for
+  /// half a lease, in which it would be renewed three times: false at first, to be asked again.
   bool remove(const StoreEntry& entry);
+  /// Removes all of them as remove() does, and watches for those that it has to: reports the wait,
+  /// once, to the listener. Returns those that are removed.
+  std::vector<StoreEntry> remove(const std::vector<StoreEntry>& entries);
 
   /// Takes the right to compute a stage, waiting for whoever has it. To be asked for one key at a
   /// time: a second call for a key that this process holds already waits for ever. The folder is
@@ -138,6 +142,7 @@ class StageStore {
   std::filesystem::path lock_file(const std::string& key) const;
   void check_format();
   std::optional<Claim> try_claim(const std::string& key);
+  std::optional<Claim> try_claim(const std::string& key, const ClaimPolicy& policy);
   StageWork begin_claimed(const std::string& key, const nlohmann::json& description, Claim claim);
   std::optional<std::string> damage_of(const std::string& key);
   bool is_finished(const std::string& key);

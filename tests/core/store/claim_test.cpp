@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <thread>
 
 namespace bissl::test {
@@ -137,6 +138,48 @@ TEST_F(ClaimTest, ManyMachinesNeverHaveItTogether) {
     waitpid(child, &status, 0);
     EXPECT_EQ(status, 0);
   }
+}
+
+TEST_F(ClaimTest, ATimeAheadIsNotThatOfARenewal) {
+  abandon(machine("a"));
+  // Not at once: whoever looks once believes a clock that is a little ahead, and no other.
+  const auto held_at = [&](std::chrono::seconds ahead) {
+    fs::last_write_time(file_, fs::file_time_type::clock::now() + ahead);
+    return is_claimed(file_, {.lease = 60s, .machine = "b", .file_locks = false});
+  };
+  EXPECT_TRUE(held_at(0s));
+  EXPECT_TRUE(held_at(40s));
+  EXPECT_FALSE(held_at(80s));
+  EXPECT_FALSE(held_at(3600s));
+  EXPECT_FALSE(held_at(2 * 365 * 86400s));
+  // As for times in the past.
+  EXPECT_TRUE(held_at(-100s));
+  EXPECT_FALSE(held_at(-140s));
+  EXPECT_FALSE(held_at(-2 * 365 * 86400s));
+}
+
+TEST_F(ClaimTest, ATimeAheadIsTakenOverAfterTheLease) {
+  for (const auto ahead : {3600s, 2 * 365 * 86400s, -3600s}) {
+    abandon(machine("a"));
+    fs::last_write_time(file_, fs::file_time_type::clock::now() + ahead);
+    const auto begin = std::chrono::steady_clock::now();
+    EXPECT_TRUE(wait_for(machine("b"), 10s));
+    EXPECT_GE(std::chrono::steady_clock::now() - begin, 400ms);
+  }
+}
+
+TEST_F(ClaimTest, AMachineWhoseClockIsWrongKeepsItsClaim) {
+  abandon(machine("a"));
+  std::atomic<bool> done = false;
+  std::thread renewing([&] {  // as the holder does, with a clock two years ahead
+    for (int i = 1; !done; ++i) {
+      fs::last_write_time(file_, fs::file_time_type::clock::now() + 2 * 365 * 86400s + i * 1ms);
+      std::this_thread::sleep_for(50ms);
+    }
+  });
+  EXPECT_FALSE(wait_for(machine("b"), 1500ms));
+  done = true;
+  renewing.join();
 }
 
 TEST_F(ClaimTest, ContentThatIsNoneOfOursIsTakenOver) {

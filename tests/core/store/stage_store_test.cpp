@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <stdexcept>
 #include <thread>
@@ -269,6 +270,48 @@ TEST_F(Store, TryBeginDoesNotWait) {
   EXPECT_TRUE(work.finished());
   EXPECT_FALSE(store.is_running(key));
   EXPECT_TRUE(store.try_begin(key, {})->finished());
+}
+
+TEST_F(Store, AnAbandonedStageOfAnotherMachineIsRemovedAfterALook) {
+  for (const auto ahead :
+       {std::chrono::hours(-1), std::chrono::hours(1), std::chrono::hours(17520)}) {
+    const fs::path root = folder_.path() / "machines";
+    ClaimPolicy here;
+    here.lease = std::chrono::milliseconds(600);
+    std::vector<std::string> waits;
+    StageStore store(root,
+                     {.warn = {},
+                      .waiting = [&](const std::string& text) { waits.push_back(text); },
+                      .while_waiting = {}},
+                     here);
+    fs::create_directories(root / (key + ".partial"));
+    const fs::path lock = root / (key + ".lock");
+    write_file(lock, R"({"machine":"another","host":"elsewhere","process":77})");
+    fs::last_write_time(lock, fs::file_time_type::clock::now() + ahead);
+    const std::vector<StoreEntry> entries = store.entries();
+    ASSERT_EQ(entries.size(), 1U);
+    EXPECT_EQ(entries[0].state, StoreEntry::State::stale);
+
+    // A machine that lives, whatever its clock says, keeps its stage.
+    std::atomic<bool> done = false;
+    std::thread renewing([&] {
+      for (int i = 1; !done; ++i) {
+        fs::last_write_time(
+            lock, fs::file_time_type::clock::now() + ahead + std::chrono::milliseconds(i));
+        std::this_thread::sleep_for(std::chrono::milliseconds(40));
+      }
+    });
+    EXPECT_TRUE(store.remove(entries).empty());
+    done = true;
+    renewing.join();
+    EXPECT_TRUE(fs::exists(entries[0].folder));
+
+    EXPECT_EQ(store.remove(entries).size(), 1U);
+    EXPECT_FALSE(fs::exists(entries[0].folder));
+    EXPECT_FALSE(fs::exists(lock));
+    ASSERT_FALSE(waits.empty());
+    EXPECT_EQ(waits[0], "watching for 0.3 seconds whether another machine renews its claims");
+  }
 }
 
 TEST_F(Store, OtherVersionOrOtherFolderIsRefused) {
