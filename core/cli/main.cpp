@@ -28,7 +28,8 @@ int call(int count, char** arguments) {
   try {
     return bissl::run_command_line(count, arguments);
   } catch (const bissl::Interrupted&) {
-    std::cerr << "interrupted; a checkpoint is written, and the same call goes on from it\n";
+    std::cerr << bissl::interrupt_cause()
+              << "; a checkpoint is written, and the same call continues from it\n";
     return bissl::exit_interrupted;
   } catch (const bissl::Error& error) {
     std::cerr << "error: " << bissl::exception_text(error) << '\n';

@@ -13,13 +13,18 @@ class Interrupted : public std::exception {
 
 inline constexpr int interrupted_exit_code = 130;
 
-/// From now on SIGINT and SIGTERM only make interrupted() true, so that the run can write its
-/// checkpoint; a SIGINT after that ends the process at once, with _exit(130). System calls that a
-/// signal meets are restarted.
+/// From now on these signals only make interrupted() true, so that the run can write its
+/// checkpoint: SIGINT, SIGTERM, SIGHUP (the terminal is gone), SIGUSR1 and SIGUSR2 (what batch
+/// systems send ahead of their time limit), SIGXCPU (the limit on CPU time is near). A SIGINT after
+/// the first of them ends the process at once, with _exit(130). All but SIGINT and SIGTERM stay
+/// ignored if they are: nohup starts a program so. System calls that a signal meets are restarted.
 void install_interrupt_handlers();
 
 /// Whether the run should come to an end. Cheap; from any thread.
 bool interrupted();
+
+/// What came first, for people: "interrupted by SIGTERM".
+const char* interrupt_cause();
 
 /// Does what a first signal does.
 void request_interrupt();

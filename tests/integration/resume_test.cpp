@@ -5,7 +5,10 @@
 
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace bissl::test {
 namespace {
@@ -46,13 +49,42 @@ TEST_P(ResumeStageTest, EndsWithTheSameBits) {
     ASSERT_TRUE(outcome.code == 130 || outcome.code == 0) << outcome.err;
     if (outcome.code == 130) {
       ++interrupted;
-      EXPECT_NE(outcome.err.find("goes on from it"), std::string::npos);
+      EXPECT_NE(outcome.err.find("continues from it"), std::string::npos);
     }
   }
   EXPECT_GE(interrupted, 1) << "the run was too fast to be interrupted";
   const Outcome last = run_bissl(call(broken));
   ASSERT_EQ(last.code, 0) << last.err;
   expect_same_weights(whole, broken);
+}
+
+/// What batch systems, terminals and the system itself send before they end a process.
+TEST_F(ResumeTest, EverySignalThatAsksToEndWritesACheckpoint) {
+  const std::vector<std::pair<int, std::string>> signals = {
+      {SIGHUP, "interrupted by SIGHUP (the terminal is gone)"},
+      {SIGUSR1, "interrupted by SIGUSR1"},
+      {SIGUSR2, "interrupted by SIGUSR2"},
+      {SIGXCPU, "interrupted: the limit on CPU time (ulimit -t) is near"}};
+  for (const auto& [signal, cause] : signals) {
+    const std::filesystem::path out = folder_.path() / std::to_string(signal);
+    std::vector<std::string> words = call(out);
+    words.insert(words.end(), {"--set", "stage.pretrain.steps=100000"});
+    const Outcome outcome =
+        run_bissl_until(words, out / "small" / "pretrain" / "events.jsonl", 1, signal);
+    EXPECT_EQ(outcome.code, 130) << outcome.err;
+    EXPECT_NE(outcome.err.find(cause + "; a checkpoint is written"), std::string::npos)
+        << outcome.err;
+    EXPECT_TRUE(std::filesystem::exists(out / "small" / "pretrain" / "checkpoint.safetensors"));
+  }
+}
+
+TEST_F(ResumeTest, NohupIsRespected) {
+  const std::filesystem::path out = folder_.path() / "out";
+  const auto previous = std::signal(SIGHUP, SIG_IGN);  // the child has it as well
+  const Outcome outcome =
+      run_bissl_until(call(out), out / "small" / "pretrain" / "events.jsonl", 1, SIGHUP);
+  std::signal(SIGHUP, previous);
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
 }
 
 INSTANTIATE_TEST_SUITE_P(Stages, ResumeStageTest,

@@ -4,9 +4,10 @@
 #include "core/store/failing_disk.h"
 
 #include <gtest/gtest.h>
-#include <signal.h>
 #include <unistd.h>
 
+#include <csignal>
+#include <string>
 #include <type_traits>
 
 namespace bissl::test {
@@ -25,7 +26,7 @@ int code_after(const std::function<bool()>& body) {
 }
 
 TEST(Interrupt, FirstSignalOnlySetsTheFlag) {
-  for (const int signal : {SIGINT, SIGTERM}) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU}) {
     EXPECT_EQ(code_after([&] {
                 const bool before = interrupted();
                 raise(signal);
@@ -51,6 +52,36 @@ TEST(Interrupt, SecondSigtermLetsTheCheckpointBeWritten) {
               raise(SIGINT);
               raise(SIGTERM);
               return interrupted();
+            }),
+            as_expected);
+}
+
+TEST(Interrupt, WhatWasIgnoredAtTheStartStaysSo) {
+  for (const int signal : {SIGHUP, SIGUSR1, SIGUSR2}) {
+    EXPECT_EQ(exit_code_of([&] {
+                std::signal(signal, SIG_IGN);
+                install_interrupt_handlers();
+                raise(signal);
+                _exit(interrupted() ? unexpected : as_expected);
+              }),
+              as_expected);
+  }
+  // A shell that starts a program in the background ignores SIGINT for it, which must still end it.
+  EXPECT_EQ(exit_code_of([&] {
+              std::signal(SIGINT, SIG_IGN);
+              install_interrupt_handlers();
+              raise(SIGINT);
+              _exit(interrupted() ? as_expected : unexpected);
+            }),
+            as_expected);
+}
+
+TEST(Interrupt, TheFirstSignalIsTheCause) {
+  EXPECT_EQ(code_after([] {
+              raise(SIGHUP);
+              raise(SIGTERM);
+              return std::string(interrupt_cause()) ==
+                     "interrupted by SIGHUP (the terminal is gone)";
             }),
             as_expected);
 }
