@@ -3,27 +3,14 @@
 #include "cli/exit_codes.h"
 #include "cli/standard_streams.h"
 #include "telemetry/interrupt.h"
+#include "telemetry/limits.h"
 #include "text/exception_text.h"
 
-#include <unistd.h>
-
-#include <cstdlib>
 #include <iostream>
 
 namespace {
 
-/// GNU OpenMP's threads wait by spinning, which starves the loader's threads and every neighbour on
-/// a machine whose cores are all in use. libgomp reads its settings when it is loaded, so the
-/// program starts itself once more with a short spin, unless the user has chosen.
-void limit_spinning(char** arguments) {
-  constexpr const char* spin = "GOMP_SPINCOUNT";
-  if (std::getenv(spin) == nullptr && std::getenv("OMP_WAIT_POLICY") == nullptr) {
-    setenv(spin, "20000", /*overwrite=*/0);
-    execv("/proc/self/exe", arguments);
-  }
-}
-
-/// Makes the call that the arguments ask for; its exit code. What is thrown is told.
+/// Makes the call that the arguments ask for; its exit code. Prints what is thrown.
 int call(int count, char** arguments) {
   try {
     return bissl::run_command_line(count, arguments);
@@ -36,7 +23,7 @@ int call(int count, char** arguments) {
     return error.kind() == bissl::ErrorKind::input ? bissl::exit_wrong_input
                                                    : bissl::exit_run_failed;
   } catch (const std::exception& exception) {
-    std::cerr << "error: " << bissl::exception_text(exception) << '\n';
+    std::cerr << "error: " << bissl::explain_limits(exception) << '\n';
     return bissl::exit_run_failed;
   }
 }
@@ -44,7 +31,6 @@ int call(int count, char** arguments) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  limit_spinning(arguments);
   bissl::guard_standard_streams();
   const int code = call(count, arguments);
   // Here and nowhere else, so that no call can forget it.

@@ -198,7 +198,8 @@ ChildOutcome run_in_child(std::chrono::milliseconds limit,
   auto answer = make_pipe();
   auto words = make_pipe();
   if (!answer || !words) {
-    none.not_started = fmt::format("no pipe to be had ({})", std::strerror(errno));
+    none.not_started = fmt::format("no pipe can be had ({}; ulimit -n is the limit on open files)",
+                                   std::strerror(errno));
     return none;
   }
   // A library that calls exit() would write the buffered text of the host a second time.
@@ -207,7 +208,9 @@ ChildOutcome run_in_child(std::chrono::milliseconds limit,
   const pid_t parent = getpid();
   const pid_t child = fork();
   if (child < 0) {
-    none.not_started = fmt::format("no child process to be had ({})", std::strerror(errno));
+    none.not_started = fmt::format(
+        "no child process can be had ({}; ulimit -u is the limit on processes and threads)",
+        std::strerror(errno));
     return none;
   }
   if (child == 0) {

@@ -23,7 +23,7 @@ constexpr std::string_view temporary_suffix = ".tmp";
 
 std::string text_of(int error) { return std::generic_category().message(error); }
 
-std::string write_advice(int error) {
+std::string advice(int error) {
   switch (error) {
     case ENOSPC:
     case EDQUOT:
@@ -34,6 +34,8 @@ std::string write_advice(int error) {
       return ". Allow writing there, or choose another folder";
     case EFBIG:
       return ". The file system or a limit (ulimit -f) allows no file of this size";
+    case EMFILE:
+      return ". Raise the limit on open files (ulimit -n)";
     default:
       return "";
   }
@@ -65,10 +67,14 @@ void fail_write(const fs::path& file, int error) {
     fail_run("cannot write {}: the folder {} does not exist", file.string(),
              file.parent_path().string());
   }
-  fail_run("cannot write {}: {}{}", file.string(), text_of(error), write_advice(error));
+  fail_run("cannot write {}: {}{}", file.string(), text_of(error), advice(error));
 }
 
 void fail_read(const fs::path& file, int error) {
+  if (error == EMFILE || error == ENFILE || error == ENOMEM) {
+    // Nothing is wrong with the file.
+    fail_run("cannot read {}: {}{}", file.string(), text_of(error), advice(error));
+  }
   fail_input("cannot read {}: {}", file.string(), text_of(error));
 }
 
@@ -162,7 +168,7 @@ void make_folder(const fs::path& folder) {
   fs::create_directories(folder, error);
   if (error) {
     fail_run("cannot make the folder {}: {}{}", folder.string(), error.message(),
-             write_advice(error.value()));
+             advice(error.value()));
   }
   if (!fs::is_directory(folder, error)) {
     fail_run("cannot make the folder {}: something else has this name. Move it away",

@@ -31,7 +31,7 @@ class FileDescriptor {
 
 /// Throws Error(run): "cannot write FILE: reason" for an errno value, with what to do about it.
 [[noreturn]] void fail_write(const std::filesystem::path& file, int error);
-/// Throws Error(input): "cannot read FILE: reason".
+/// Throws Error(input): "cannot read FILE: reason"; Error(run) where a limit of the process is it.
 [[noreturn]] void fail_read(const std::filesystem::path& file, int error);
 
 /// Opens a regular file; anything else (missing, a folder, a pipe) is Error(input). Never blocks.

@@ -3,6 +3,7 @@
 #include "bissl/error.h"
 #include "store/posix_file.h"
 #include "telemetry/interrupt.h"
+#include "telemetry/limits.h"
 #include "telemetry/progress.h"
 
 #include <fcntl.h>
@@ -119,7 +120,8 @@ void Coordinator::start(int number) {
     _exit(127);
   }
   if (child < 0) {
-    fail_run("cannot start a worker: {}", std::strerror(errno));
+    const int error = errno;
+    fail_run("cannot start a worker: {}{}", std::strerror(error), limit_advice(error));
   }
   workers_.push_back({number, child, log});
 }

@@ -3,6 +3,7 @@
 #include "bissl/error.h"
 #include "stages/runner.h"
 #include "telemetry/interrupt.h"
+#include "telemetry/limits.h"
 #include "text/exception_text.h"
 
 #include <fmt/format.h>
@@ -145,7 +146,7 @@ void Worker::compute(const PlanNode& node, const StageTask& task, StageWork& wor
   } catch (const Error& error) {
     fail(node, exception_text(error), error.kind() == ErrorKind::input);
   } catch (const std::exception& exception) {
-    fail(node, exception_text(exception), false);
+    fail(node, explain_limits(exception), false);
   } catch (...) {
     fail(node, current_exception_text(), false);
   }

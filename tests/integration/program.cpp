@@ -15,11 +15,9 @@
 namespace bissl::test {
 namespace {
 
-pid_t start(const std::vector<std::string>& arguments,
-            const std::map<std::string, std::string>& environment,
-            const std::filesystem::path& folder) {
-  std::vector<std::string> words = {program};
-  words.insert(words.end(), arguments.begin(), arguments.end());
+pid_t start_command(std::vector<std::string> words,
+                    const std::map<std::string, std::string>& environment,
+                    const std::filesystem::path& folder) {
   std::vector<char*> pointers;
   for (std::string& word : words) {
     pointers.push_back(word.data());
@@ -34,13 +32,21 @@ pid_t start(const std::vector<std::string>& arguments,
     for (const auto& [name, value] : environment) {
       setenv(name.c_str(), value.c_str(), 1);
     }
-    execv(program, pointers.data());
+    execv(pointers[0], pointers.data());
     _exit(127);
   }
   if (child < 0) {
     throw std::runtime_error("fork failed");
   }
   return child;
+}
+
+pid_t start(const std::vector<std::string>& arguments,
+            const std::map<std::string, std::string>& environment,
+            const std::filesystem::path& folder) {
+  std::vector<std::string> words = {program};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  return start_command(std::move(words), environment, folder);
 }
 
 Outcome outcome_of(int status, const std::filesystem::path& folder) {
@@ -59,6 +65,23 @@ Outcome run_bissl(const std::vector<std::string>& arguments,
   const pid_t child = start(arguments, environment, folder.path());
   int status = 0;
   waitpid(child, &status, 0);
+  return outcome_of(status, folder.path());
+}
+
+Outcome run_bissl_under(const std::string& limits, const std::vector<std::string>& arguments,
+                        const std::map<std::string, std::string>& environment) {
+  const TemporaryFolder folder;
+  std::vector<std::string> words = {"/bin/sh", "-c", limits + "; exec \"$@\"", "sh", program};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  const pid_t child = start_command(std::move(words), environment, folder.path());
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  int status = 0;
+  while (waitpid(child, &status, WNOHANG) == 0) {
+    if (std::chrono::steady_clock::now() > end) {
+      kill(child, SIGKILL);
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
   return outcome_of(status, folder.path());
 }
 

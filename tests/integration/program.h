@@ -23,6 +23,11 @@ struct Outcome {
 Outcome run_bissl(const std::vector<std::string>& arguments,
                   const std::map<std::string, std::string>& environment = {});
 
+/// The same behind commands of the shell that set limits ("ulimit -v 700000"). Killed after a
+/// minute, which gives code 137.
+Outcome run_bissl_under(const std::string& limits, const std::vector<std::string>& arguments,
+                        const std::map<std::string, std::string>& environment = {});
+
 /// The same, but sends `signal` once the program has written to `file` and it has at least `bytes`
 /// bytes.
 Outcome run_bissl_until(const std::vector<std::string>& arguments,

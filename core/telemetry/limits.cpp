@@ -1,0 +1,87 @@
+#include "telemetry/limits.h"
+
+#include "text/exception_text.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <cerrno>
+#include <new>
+#include <system_error>
+
+namespace bissl {
+namespace {
+
+using Resource = decltype(RLIMIT_AS);
+
+/// "NAME (ulimit -X) is N UNIT", or that there is none.
+std::string limit_text(const char* name, char option, Resource resource, rlim_t unit,
+                       const char* unit_name) {
+  rlimit limit{};
+  if (getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
+    return fmt::format("{} (ulimit -{}) is none", name, option);
+  }
+  return fmt::format("{} (ulimit -{}) is {}{}", name, option, limit.rlim_cur / unit, unit_name);
+}
+
+bool is_limited(Resource resource) {
+  rlimit limit{};
+  return getrlimit(resource, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+}
+
+std::string memory_advice() {
+  if (!is_limited(RLIMIT_AS) && !is_limited(RLIMIT_DATA)) {
+    return ". No limit is set (ulimit -v), so the machine has no more: use smaller batches or a "
+           "smaller network, or a machine with more memory";
+  }
+  return fmt::format(
+      ". The limit on {}, the one on {}: raise them, or use smaller batches, a smaller network, "
+      "fewer threads (--threads)",
+      limit_text("address space", 'v', RLIMIT_AS, 1024, " KiB"),
+      limit_text("data", 'd', RLIMIT_DATA, 1024, " KiB"));
+}
+
+std::string thread_advice() {
+  return fmt::format(
+             ". The limit on {} and counts all that the user runs: raise it, or use fewer threads "
+             "and jobs "
+             "(--threads, --jobs, OMP_NUM_THREADS)",
+             limit_text("processes and threads", 'u', RLIMIT_NPROC, 1, "")) +
+         (is_limited(RLIMIT_AS) ? fmt::format(". A thread needs address space as well, and its {}",
+                                              limit_text("limit", 'v', RLIMIT_AS, 1024, " KiB"))
+                                : "");
+}
+
+}  // namespace
+
+std::string limit_advice(int error) {
+  switch (error) {
+    case ENOMEM:
+      return memory_advice();
+    case EAGAIN:
+      return thread_advice();
+    case EMFILE:
+      return fmt::format(". The limit on {}: raise it",
+                         limit_text("open files", 'n', RLIMIT_NOFILE, 1, ""));
+    case ENFILE:
+      return ". The whole system has too many files open";
+    default:
+      return "";
+  }
+}
+
+std::string explain_limits(const std::exception& exception) {
+  if (dynamic_cast<const std::bad_alloc*>(&exception) != nullptr) {
+    return "there is no memory left" + memory_advice();
+  }
+  const auto* system = dynamic_cast<const std::system_error*>(&exception);
+  if (system == nullptr) {
+    return exception_text(exception);
+  }
+  const int error = system->code().value();
+  // What std::thread throws says only that the resource is temporarily unavailable.
+  return (error == EAGAIN ? "no further thread can be started" : std::string(exception.what())) +
+         limit_advice(error);
+}
+
+}  // namespace bissl

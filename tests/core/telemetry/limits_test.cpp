@@ -1,0 +1,62 @@
+#include "telemetry/limits.h"
+
+#include "core/store/failing_disk.h"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <new>
+#include <stdexcept>
+#include <system_error>
+
+namespace bissl::test {
+namespace {
+
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+TEST(Limits, TheLimitBehindAFailureIsNamedWithItsValue) {
+  EXPECT_EQ(exit_code_of([] {
+              const rlimit few{20, 20};
+              setrlimit(RLIMIT_NOFILE, &few);
+              const std::system_error files(EMFILE, std::generic_category(), "cannot list");
+              _exit(has(explain_limits(files),
+                        "cannot list: Too many open files. The limit on open "
+                        "files (ulimit -n) is 20")
+                        ? 0
+                        : 1);
+            }),
+            0);
+  EXPECT_EQ(exit_code_of([] {
+              const rlimit few{500, 500};
+              setrlimit(RLIMIT_NPROC, &few);
+              const std::system_error threads(EAGAIN, std::generic_category());
+              const std::string text = explain_limits(threads);
+              _exit(has(text, "no further thread can be started") &&
+                            has(text, "processes and threads (ulimit -u) is 500")
+                        ? 0
+                        : 1);
+            }),
+            0);
+  EXPECT_EQ(
+      exit_code_of([] {
+        const rlimit much{rlim_t{1} << 40, rlim_t{1} << 40};
+        setrlimit(RLIMIT_AS, &much);
+        const std::string text = explain_limits(std::bad_alloc());
+        _exit(has(text, "no memory left") && has(text, "(ulimit -v) is 1073741824 KiB") ? 0 : 1);
+      }),
+      0);
+}
+
+TEST(Limits, OtherFailuresKeepTheirText) {
+  EXPECT_EQ(explain_limits(std::runtime_error("some text")), "some text");
+  EXPECT_EQ(limit_advice(ENOENT), "");
+  EXPECT_EQ(explain_limits(std::system_error(ENOENT, std::generic_category(), "f")),
+            "f: No such file or directory");
+}
+
+}  // namespace
+}  // namespace bissl::test

@@ -1,0 +1,126 @@
+// The program under limits on what a process may use: a message and an exit code, no endless loop
+// and no signal, from the start on.
+
+#include "program.h"
+#include "support/paths.h"
+#include "support/temporary_folder.h"
+
+#include <gtest/gtest.h>
+
+#include <fmt/format.h>
+
+#include <string>
+
+namespace bissl::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+class ProcessLimitsTest : public ::testing::Test {
+ protected:
+  ProcessLimitsTest() { write_file(file_, small_pipeline()); }
+
+  std::vector<std::string> run_call() const {
+    return {"run", file_.string(), "--out", out_.string(), "--threads", "1"};
+  }
+
+  TemporaryFolder folder_;
+  fs::path file_ = folder_.path() / "small.toml";
+  fs::path out_ = folder_.path() / "runs";
+};
+
+/// Not ended by a signal, and what failed says why.
+void expect_orderly(const Outcome& outcome, const std::string& limit) {
+  EXPECT_LE(outcome.code, 127) << limit << "\n" << outcome.err;
+  if (outcome.code != 0) {
+    EXPECT_FALSE(outcome.err.empty()) << limit;
+  }
+}
+
+TEST_F(ProcessLimitsTest, AddressSpace) {
+  // The loader refuses the first ones, OpenBLAS's buffers do not fit into the next.
+  size_t named = 0;
+  for (const int limit : {100000, 400000, 540000, 600000, 650000, 750000}) {
+    const std::string text = fmt::format("ulimit -v {}", limit);
+    const Outcome outcome = run_bissl_under(text, {"--version"});
+    expect_orderly(outcome, text);
+    named += outcome.err.find(fmt::format("(ulimit -v) is {} KiB", limit)) != std::string::npos;
+  }
+  EXPECT_GE(named, 2U);
+}
+
+TEST_F(ProcessLimitsTest, AddressSpaceThatEndsDuringARun) {
+  for (int limit = 850000; limit <= 1300000; limit += 50000) {
+    const std::string text = fmt::format("ulimit -v {}", limit);
+    const Outcome outcome = run_bissl_under(text, run_call());
+    expect_orderly(outcome, text);
+    fs::remove_all(out_);
+  }
+  EXPECT_EQ(run_bissl_under("ulimit -v 6000000", run_call()).code, 0);
+}
+
+TEST_F(ProcessLimitsTest, Data) {
+  for (const int limit : {100000, 300000, 500000}) {
+    const std::string text = fmt::format("ulimit -d {}", limit);
+    expect_orderly(run_bissl_under(text, {"--version"}), text);
+    expect_orderly(run_bissl_under(text, run_call()), text);
+    fs::remove_all(out_);
+  }
+}
+
+TEST_F(ProcessLimitsTest, FileSize) {
+  const Outcome whole = run_bissl(run_call());
+  ASSERT_EQ(whole.code, 0) << whole.err;
+  const std::string weights = read_file(out_ / "small" / "bissl" / "backbone.safetensors");
+  fs::remove_all(out_);
+  for (const int limit : {0, 1, 8, 16, 32}) {
+    const std::string text = fmt::format("ulimit -f {}", limit);
+    const Outcome outcome = run_bissl_under(text, run_call());
+    if (limit == 0) {
+      EXPECT_EQ(outcome.code, 1);  // the test's own file for the message is limited as well
+      continue;
+    }
+    EXPECT_EQ(outcome.code, 1) << text << "\n" << outcome.err;
+    EXPECT_NE(outcome.err.find("(ulimit -f)"), std::string::npos) << outcome.err;
+  }
+  // Nothing of it is in the way of the next call.
+  EXPECT_EQ(run_bissl(run_call()).code, 0);
+  EXPECT_TRUE(weights == read_file(out_ / "small" / "bissl" / "backbone.safetensors"));
+}
+
+TEST_F(ProcessLimitsTest, Stack) {
+  for (const int limit : {256, 512, 1000}) {
+    const Outcome outcome = run_bissl_under(fmt::format("ulimit -s {}", limit), {"--version"});
+    EXPECT_EQ(outcome.code, 1);
+    EXPECT_NE(outcome.err.find(fmt::format("(ulimit -s) is {} KiB", limit)), std::string::npos)
+        << outcome.err;
+  }
+  EXPECT_EQ(run_bissl_under("ulimit -s 1024", run_call()).code, 0);
+}
+
+TEST_F(ProcessLimitsTest, OpenFiles) {
+  size_t named = 0;
+  for (const int limit : {3, 4, 5, 6, 7, 8, 16}) {
+    const std::string text = fmt::format("ulimit -n {}", limit);
+    expect_orderly(run_bissl_under(text, {"--version"}), text);
+    expect_orderly(run_bissl_under(text, {"plugins"}), text);
+    const Outcome outcome = run_bissl_under(text, run_call());
+    expect_orderly(outcome, text);
+    EXPECT_NE(outcome.code, 2) << text << "\n" << outcome.err;
+    named += outcome.err.find("ulimit -n") != std::string::npos ? 1 : 0;
+    fs::remove_all(out_);
+  }
+  EXPECT_GE(named, 1U);
+}
+
+TEST_F(ProcessLimitsTest, CpuTime) {
+  std::vector<std::string> words = run_call();
+  words.insert(words.end(), {"--set", "stage.pretrain.steps=1000000"});
+  const Outcome outcome = run_bissl_under("ulimit -t 3", words);
+  EXPECT_EQ(outcome.code, 130) << outcome.err;
+  EXPECT_NE(outcome.err.find("CPU time (ulimit -t)"), std::string::npos) << outcome.err;
+  EXPECT_TRUE(fs::exists(out_ / "small" / "pretrain" / "checkpoint.safetensors"));
+}
+
+}  // namespace
+}  // namespace bissl::test
