@@ -3,6 +3,7 @@
 #include "cli/exit_codes.h"
 #include "cli/findings.h"
 #include "cli/run_settings.h"
+#include "cli/solve_advice.h"
 #include "pipeline/metric_name.h"
 #include "stages/runner.h"
 #include "telemetry/interrupt.h"
@@ -114,6 +115,7 @@ std::string solve_lines(const RunOutcome& outcome) {
     }
     text += fmt::format("; mean cosine(u, v) {}\n",
                         number_or_not_finite(solves.at("mean_cosine_u_v"), 4));
+    text += solve_advice(stage.name, solves);
     if (solves.contains("audit")) {
       text += audit_line(stage.name, solves["audit"]);
     }
