@@ -82,7 +82,8 @@ BISSL_PLUGIN("darts", "1.0.0", "MIT", registrar) {
   using namespace bissl;
   registrar.add<Hypergradient>(
       {.name = "darts",
-       .summary = "v = u − ξ·H·u, one unrolled gradient step, by a difference of two gradients",
+       .summary = "v = u − ξ·H·u, one unrolled gradient step, by a difference of two gradients; "
+                  "can be further from the solution than v = u: audit it",
        .source = "Liu, Simonyan and Yang 2019, arXiv 1806.09055, equations 7 and 8"},
       schema(),
       [](const Options& options, const HypergradientContext& /*context*/)

@@ -31,7 +31,8 @@ void add_product_options(Schema<Options>& schema) {
       .add(
           "products", static_cast<std::string Options::*>(&ProductOptions::products),
           "how H·x is got: \"exact\" by differentiating twice, \"finite-difference\" from one more "
-          "gradient, \"central-difference\" from two")
+          "gradient, \"central-difference\" from two. Differences can be further from the solution "
+          "than v = u: audit them")
       .choices({"exact", "finite-difference", "central-difference"});
   schema
       .add("difference_step", static_cast<double Options::*>(&ProductOptions::difference_step),
