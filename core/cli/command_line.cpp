@@ -64,6 +64,7 @@ class CommandLine {
   std::string library_;  ///< of `conform` and `plugins --check`
   ConformanceOptions conformance_;
   int conformance_seconds_ = 600;
+  int check_seconds_ = 60;
 };
 
 CommandLine::CommandLine() {
@@ -268,14 +269,16 @@ void CommandLine::add_plugins() {
 void CommandLine::add_conform() {
   CLI::App* conform =
       add(app_, "conform",
-          "hold the components of a plugin library against what their kind promises", [this] {
+          "check that the components of a plugin library keep what their kind promises", [this] {
             conformance_.limit = std::chrono::seconds(conformance_seconds_);
+            conformance_.check_limit = std::chrono::seconds(check_seconds_);
             return run_conform(library_, conformance_, pipeline_.json, std::cout);
           });
   conform->add_option("library", library_, "the library")->required();
   conform
       ->add_option("--set", conformance_.values,
-                   "[COMPONENT.]PARAMETER=VALUE: for parameters without a default")
+                   "[COMPONENT.]PARAMETER=VALUE: try a component with this value; needed where a "
+                   "parameter without a default is a text or a list")
       ->take_all()
       ->allow_extra_args(false);
   conform
@@ -287,6 +290,13 @@ void CommandLine::add_conform() {
   conform->add_option("--limit", conformance_seconds_, "seconds for the whole library")
       ->check(CLI::Range(1, 86400))
       ->capture_default_str();
+  conform->add_option("--check-limit", check_seconds_, "seconds for each check")
+      ->check(CLI::Range(1, 86400))
+      ->capture_default_str();
+  conform->add_flag("--json", pipeline_.json, "print the report as data");
+  conform->footer(
+      "Exit codes: 0 the library conforms, 1 a check failed, 2 wrong arguments, 3 not tested: "
+      "nothing failed, but a component could not be tried.");
 }
 
 void CommandLine::add_new_and_describe() {

@@ -14,7 +14,15 @@ int run_conform(const std::filesystem::path& library, const ConformanceOptions& 
   }
   const ConformanceReport report = conform(library, options);
   out << (json ? dump(report, 2) + "\n" : to_text(report));
-  return report.conforms() ? exit_done : exit_run_failed;
+  switch (report.verdict()) {
+    case Verdict::conforms:
+      return exit_done;
+    case Verdict::fails:
+      return exit_run_failed;
+    case Verdict::not_tested:
+      return exit_not_tested;
+  }
+  return exit_run_failed;
 }
 
 }  // namespace bissl

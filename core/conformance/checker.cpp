@@ -1,6 +1,7 @@
 #include "conformance/checker.h"
 
 #include "conformance/advice.h"
+#include "conformance/surroundings.h"
 #include "text/exception_text.h"
 
 #include <thread>
@@ -8,6 +9,10 @@
 
 namespace bissl {
 void Checker::report(const std::string& name, CheckStatus status, const std::string& detail) {
+  reported_.insert(name);
+  if (status == CheckStatus::failed && first_failure_.empty()) {
+    first_failure_ = name;
+  }
   listener_.end({.kind = to_string(choice_.component->info.kind),
                  .component = choice_.component->info.text.name,
                  .check = name,
@@ -40,9 +45,16 @@ void require_in_threads(const std::function<std::string(size_t thread)>& work) {
 
 bool Checker::check(const std::string& name, const std::function<void()>& body) {
   listener_.begin(name);
+  const ProcessState before = ProcessState::now();
   try {
     body();
+    const std::string change = before.difference(ProcessState::now());
+    before.restore();
+    require(change.empty(), "{}; others in the process rely on it: leave it as it is", change);
     report(name, CheckStatus::passed, "");
+    return true;
+  } catch (const NotApplicable& reason) {
+    report(name, CheckStatus::skipped, reason.what());
     return true;
   } catch (const Violation& violation) {
     report(name, CheckStatus::failed, violation.what());
@@ -56,6 +68,17 @@ bool Checker::check(const std::string& name, const std::function<void()>& body) 
 
 void Checker::skip(const std::string& name, const std::string& reason) {
   report(name, CheckStatus::skipped, reason);
+}
+
+void Checker::skip_the_rest() {
+  if (!failed()) {
+    return;
+  }
+  for (const std::string& name : names_of_checks(choice_.component->info.kind)) {
+    if (reported_.count(name) == 0) {
+      skip(name, fmt::format("not tried, since \"{}\" failed", first_failure_));
+    }
+  }
 }
 
 }  // namespace bissl

@@ -8,14 +8,22 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace bissl {
 
 /// A promise that a component does not keep; the text says what was found.
 class Violation : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// A promise that says nothing about this component; the text says why. The check is skipped.
+class NotApplicable : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
@@ -27,6 +35,10 @@ void require(bool kept, fmt::format_string<Arguments...> format, Arguments&&... 
     throw Violation(fmt::format(format, std::forward<Arguments>(arguments)...));
   }
 }
+
+/// The checks of a component of this kind, by name, in the order in which they are made. What is
+/// left out because of an earlier check is reported as skipped.
+std::vector<std::string> names_of_checks(ComponentKind kind);
 
 /// Calls `work` in four threads at once, each with its number. It returns what it found wrong, or
 /// an empty text; the first such text, or exception, is thrown as a Violation.
@@ -41,14 +53,21 @@ class Checker {
     std::function<void(const CheckResult& result)> end;
   };
 
-  Checker(ComponentChoice choice, Listener listener)
-      : choice_(std::move(choice)), listener_(std::move(listener)) {}
+  /// `given`: the parameters whose values the user chose.
+  Checker(ComponentChoice choice, std::set<std::string> given, Listener listener)
+      : choice_(std::move(choice)), given_(std::move(given)), listener_(std::move(listener)) {}
 
-  /// Runs `body`; whatever it throws is a failure. Returns whether it passed, since what follows
-  /// may rest on it.
+  /// Runs `body`; whatever it throws but NotApplicable is a failure, and so is a change of what the
+  /// process has in common. Returns whether it passed, since what follows may rest on it.
   bool check(const std::string& name, const std::function<void()>& body);
 
   void skip(const std::string& name, const std::string& reason);
+
+  /// Reports the checks of the component's kind that were not reached as skipped.
+  void skip_the_rest();
+
+  /// Whether a check of the component has failed so far.
+  bool failed() const { return !first_failure_.empty(); }
 
   /// A new instance with the values under test.
   template <class Interface>
@@ -57,6 +76,7 @@ class Checker {
   }
 
   const ComponentChoice& choice() const { return choice_; }
+  const std::set<std::string>& given() const { return given_; }
 
   /// The loss of the component holds targets fixed on purpose, so that its gradient is not that of
   /// the loss's value.
@@ -67,8 +87,11 @@ class Checker {
   void report(const std::string& name, CheckStatus status, const std::string& detail);
 
   ComponentChoice choice_;
+  std::set<std::string> given_;
   bool targets_are_fixed_ = false;
   Listener listener_;
+  std::set<std::string> reported_;
+  std::string first_failure_;
 };
 
 // The checks of each kind. They call the component in this process.

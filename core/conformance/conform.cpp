@@ -2,87 +2,22 @@
 
 #include "bissl/error.h"
 #include "conformance/checker.h"
-#include "pipeline/toml_parser.h"
+#include "conformance/given_values.h"
 #include "plugins/child_process.h"
 #include "plugins/elf.h"
 #include "plugins/load_report_json.h"
 #include "plugins/registry.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/wait.h>
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 namespace bissl {
 namespace {
-
-/// A value for a parameter, for one component or (with an empty name) for all that have it.
-struct GivenValue {
-  std::string component;
-  std::string parameter;
-  Value value;
-};
-
-GivenValue parse_given(const std::string& text) {
-  const size_t equals = text.find('=');
-  const std::vector<std::string> keys = equals == std::string::npos
-                                            ? std::vector<std::string>{}
-                                            : parse_toml_key(text.substr(0, equals));
-  if (keys.empty() || keys.size() > 2) {
-    fail_input("--set {}: expected PARAMETER=VALUE or COMPONENT.PARAMETER=VALUE", text);
-  }
-  const std::string word = text.substr(equals + 1);
-  Value value = word;
-  if (const auto node = parse_toml_value(word, {"--set " + text, 0, 0})) {
-    if (const auto parsed = to_value(*node)) {
-      value = *parsed;
-    }
-  }
-  return {keys.size() == 2 ? keys[0] : "", keys.back(), value};
-}
-
-/// The defaults, what was given, and for required parameters something within their bounds.
-/// Returns the name of a parameter for which there is nothing, or an empty text.
-std::string fill_values(const ComponentInfo& info, const std::vector<GivenValue>& given,
-                        ParameterValues& values) {
-  values = defaults(info.parameters);
-  for (const GivenValue& one : given) {
-    if (!one.component.empty() && one.component != info.text.name) {
-      continue;
-    }
-    for (const ParameterSpec& spec : info.parameters) {
-      if (spec.name == one.parameter) {
-        Value value = one.value;
-        if (!convert(value, spec.type) || !spec.refusal(value).empty()) {
-          fail_input("--set {}: {} wants {}", one.parameter, info.text.name, spec.accepted());
-        }
-        values[spec.name] = value;
-      }
-    }
-  }
-  constexpr double usual = 0.01;  // most required numbers are learning rates
-  for (const ParameterSpec& spec : info.parameters) {
-    if (!spec.required || type_of(values[spec.name]) != ValueType::none) {
-      continue;
-    }
-    Value value;
-    if (spec.type == ValueType::real) {
-      value = std::clamp(usual, spec.minimum, spec.maximum);
-    } else if (spec.type == ValueType::integer) {
-      value = static_cast<int64_t>(std::clamp(8.0, spec.minimum, spec.maximum));
-    } else if (spec.type == ValueType::boolean) {
-      value = false;
-    } else if (spec.type == ValueType::text && !spec.choices.empty()) {
-      value = spec.choices.front();
-    }
-    if (type_of(value) == ValueType::none || !spec.refusal(value).empty()) {
-      return spec.name;
-    }
-    values[spec.name] = value;
-  }
-  return "";
-}
 
 void check_kind(Checker& checker) {
   switch (checker.choice().component->info.kind) {
@@ -103,9 +38,9 @@ void check_kind(Checker& checker) {
   }
 }
 
-// The child sends objects, a line each: {"component": number, "kind": …, "name": …} when it turns
-// to a component, {"begin": check} before a check, {"result": …} after it, {"done": true} at the
-// end.
+// The child sends objects, a line each: {"components": [{"kind": …, "name": …}, …]} when the
+// library is loaded, or {"refused": why} when its values are no such; {"component": number} when it
+// turns to one, {"begin": check} before a check, {"result": …} after it, {"done": true} at the end.
 
 class Child {
  public:
@@ -122,13 +57,12 @@ class Child {
     tell({{"begin", loads}});
     // Trusted: this process is the trial.
     const bool loaded = registry.load_library(library_, /*trusted=*/true);
-    if (first_ == 0) {
-      report_loading(registry, loaded);
-    }
     const auto components = registry.components();
+    if (first_ == 0 && !begin(registry, components, loaded)) {
+      return;
+    }
     for (size_t i = first_; i < components.size(); ++i) {
-      const ComponentInfo& info = components[i]->info;
-      tell({{"component", i}, {"kind", to_string(info.kind)}, {"name", info.text.name}});
+      tell({{"component", i}});
       check(components[i]);
     }
     tell({{"done", true}});
@@ -138,6 +72,27 @@ class Child {
 
  private:
   void tell(const nlohmann::json& line) const { send_(dump(line, -1)); }
+
+  /// What is done once for a library. Returns whether its components can be tried.
+  bool begin(const Registry& registry,
+             const std::vector<std::shared_ptr<const Component>>& components, bool loaded) const {
+    try {
+      if (loaded) {
+        require_taken(given_, components);
+      }
+    } catch (const Error& error) {
+      tell({{"refused", error.what()}});
+      return false;
+    }
+    report_loading(registry, loaded);
+    nlohmann::json list = nlohmann::json::array();
+    for (const auto& component : components) {
+      list.push_back(
+          {{"kind", to_string(component->info.kind)}, {"name", component->info.text.name}});
+    }
+    tell({{"components", list}});
+    return true;
+  }
 
   void report_loading(const Registry& registry, bool loaded) const {
     CheckResult result{
@@ -171,28 +126,37 @@ class Child {
   }
 
   void check(const std::shared_ptr<const Component>& component) const {
-    ComponentChoice choice{component, {}, "bissl conform"};
-    const std::string missing = fill_values(component->info, given_, choice.values);
-    Checker checker(choice, {.begin =
-                                 [this](const std::string& check) {
-                                   tell({{"begin", check}});
-                                 },
-                             .end =
-                                 [this](const CheckResult& result) {
-                                   tell({{"result", result}});
-                                 }});
-    if (!missing.empty()) {
-      checker.skip("all checks of instances",
-                   fmt::format("parameter {} has no default: give one with --set {}.{}=VALUE",
-                               missing, component->info.text.name, missing));
+    const ComponentInfo& info = component->info;
+    TrialValues trial = trial_values(info, given_);
+    if (!trial.missing.empty()) {
+      tell({{"result", CheckResult{.kind = to_string(info.kind),
+                                   .component = info.text.name,
+                                   .check = "all checks",
+                                   .status = CheckStatus::not_tested,
+                                   .detail = fmt::format(
+                                       "parameter {} has no default, so no instance can be "
+                                       "made: give --set {}.{}=VALUE (in CMake: "
+                                       "bissl_add_conformance_test(NAME --set {}.{}=VALUE))",
+                                       trial.missing, info.text.name, trial.missing, info.text.name,
+                                       trial.missing)}}});
       return;
     }
+    Checker checker({component, std::move(trial.values), "bissl conform"}, std::move(trial.given),
+                    {.begin =
+                         [this](const std::string& check) {
+                           tell({{"begin", check}});
+                         },
+                     .end =
+                         [this](const CheckResult& result) {
+                           tell({{"result", result}});
+                         }});
     if (std::find(fixed_targets_.begin(), fixed_targets_.end(), component->info.text.name) !=
         fixed_targets_.end()) {
       checker.hold_targets_fixed();
     }
     check_declaration(checker);
     check_kind(checker);
+    checker.skip_the_rest();
   }
 
   const std::filesystem::path& library_;
@@ -205,10 +169,10 @@ class Child {
 /// What a child's lines say.
 struct Told {
   std::vector<CheckResult> results;
-  size_t component = 0;  ///< at which it was
-  std::string kind;
-  std::string name;
-  std::string check = "starting";  ///< under way at the end
+  std::vector<std::pair<std::string, std::string>> components;  ///< kind and name
+  std::optional<size_t> component;                              ///< at which it was
+  std::string check = "starting";                               ///< under way at the end
+  std::optional<std::string> refused;                           ///< why the given values are wrong
   bool done = false;
 };
 
@@ -218,14 +182,19 @@ Told parse_lines(const std::string& answer) {
   for (size_t end = answer.find('\n'); end != std::string::npos; end = answer.find('\n', begin)) {
     const auto line = nlohmann::json::parse(answer.substr(begin, end - begin), nullptr, false);
     begin = end + 1;
-    if (line.contains("component")) {
+    if (line.contains("components")) {
+      for (const auto& one : line["components"]) {
+        told.components.emplace_back(one["kind"], one["name"]);
+      }
+    } else if (line.contains("component")) {
       told.component = line["component"];
-      told.kind = line["kind"];
-      told.name = line["name"];
+      told.check = "starting";
     } else if (line.contains("begin")) {
       told.check = line["begin"];
     } else if (line.contains("result")) {
       told.results.push_back(line["result"].get<CheckResult>());
+    } else if (line.contains("refused")) {
+      told.refused = line["refused"].get<std::string>();
     } else if (line.contains("done")) {
       told.done = true;
     }
@@ -233,13 +202,20 @@ Told parse_lines(const std::string& answer) {
   return told;
 }
 
-std::string how_it_ended(const ChildOutcome& outcome, std::chrono::milliseconds limit) {
+double seconds(std::chrono::milliseconds time) { return double(time.count()) / 1000.0; }
+
+std::string how_it_ended(const ChildOutcome& outcome, const ConformanceOptions& options) {
   const std::string words = quoted_words(outcome.words);
   if (!outcome.not_started.empty()) {
     return outcome.not_started;
   }
+  if (outcome.silent) {
+    return fmt::format("not done within {} s, the time for a check (--check-limit){}",
+                       seconds(options.check_limit), words);
+  }
   if (outcome.hung) {
-    return fmt::format("not done within {} s{}", double(limit.count()) / 1000.0, words);
+    return fmt::format("not done within {} s, the time for the whole library (--limit){}",
+                       seconds(options.limit), words);
   }
   if (outcome.status && WIFSIGNALED(*outcome.status)) {
     const int signal = WTERMSIG(*outcome.status);
@@ -251,6 +227,106 @@ std::string how_it_ended(const ChildOutcome& outcome, std::chrono::milliseconds 
                      outcome.status ? WEXITSTATUS(*outcome.status) : -1, words);
 }
 
+/// Makes the children, one after another, and gathers what they tell.
+class Trial {
+ public:
+  Trial(const std::filesystem::path& library, const ConformanceOptions& options)
+      : library_(library), options_(options), report_{library.string(), {}} {
+    for (const std::string& text : options.values) {
+      given_.push_back(parse_given(text));
+    }
+  }
+
+  ConformanceReport run() {
+    const auto end = std::chrono::steady_clock::now() + options_.limit;
+    for (size_t first = 0;;) {
+      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+          end - std::chrono::steady_clock::now());
+      const ChildOutcome outcome = run_in_child(
+          left,
+          [&](const SendLine& send) {
+            Child(library_, given_, options_.fixed_targets, first, send).run();
+          },
+          options_.check_limit);
+      const Told told = parse_lines(outcome.answer);
+      if (told.refused) {
+        fail_input("{}", *told.refused);
+      }
+      if (first == 0) {
+        components_ = told.components;
+      }
+      report_.results.insert(report_.results.end(), told.results.begin(), told.results.end());
+      if (told.done) {
+        require_pretext_tasks(options_.fixed_targets, report_);
+        return report_;
+      }
+      report_end(told, outcome);
+      if (outcome.hung && !outcome.silent) {
+        skip_components(told.component ? *told.component + 1 : first);
+        return report_;
+      }
+      if (!told.component) {
+        return report_;
+      }
+      first = *told.component + 1;
+    }
+  }
+
+ private:
+  CheckResult result(size_t component, const std::string& check, CheckStatus status,
+                     const std::string& detail) const {
+    const auto& [kind, name] = components_.at(component);
+    return {.kind = kind, .component = name, .check = check, .status = status, .detail = detail};
+  }
+
+  /// What became of the check under way when a child ended early, and of those after it.
+  void report_end(const Told& told, const ChildOutcome& outcome) {
+    const std::string detail = how_it_ended(outcome, options_);
+    if (!told.component) {
+      report_.results.push_back({"", "", told.check, CheckStatus::failed, detail});
+      return;
+    }
+    const size_t at = *told.component;
+    report_.results.push_back(result(at, told.check, CheckStatus::failed, detail));
+    for (const std::string& name : names_of_checks(kind_at(at))) {
+      const bool reported =
+          std::any_of(report_.results.begin(), report_.results.end(), [&](const CheckResult& one) {
+            return one.kind == components_[at].first && one.component == components_[at].second &&
+                   one.check == name;
+          });
+      if (!reported) {
+        report_.results.push_back(
+            result(at, name, CheckStatus::skipped,
+                   fmt::format("not tried, since the process ended in \"{}\"", told.check)));
+      }
+    }
+  }
+
+  void skip_components(size_t first) {
+    for (size_t i = first; i < components_.size(); ++i) {
+      report_.results.push_back(result(i, "all checks", CheckStatus::skipped,
+                                       "not tried, since the time for the whole library is over; "
+                                       "give it more with --limit"));
+    }
+  }
+
+  ComponentKind kind_at(size_t component) const {
+    for (const ComponentKind kind :
+         {ComponentKind::dataset, ComponentKind::augmentation, ComponentKind::backbone,
+          ComponentKind::pretext, ComponentKind::downstream, ComponentKind::hypergradient}) {
+      if (to_string(kind) == components_.at(component).first) {
+        return kind;
+      }
+    }
+    return ComponentKind::optimizer;
+  }
+
+  const std::filesystem::path& library_;
+  const ConformanceOptions& options_;
+  std::vector<GivenValue> given_;
+  std::vector<std::pair<std::string, std::string>> components_;
+  ConformanceReport report_;
+};
 /// Refuses names in --fixed-targets that are no pretext task of the library.
 void require_pretext_tasks(const std::vector<std::string>& names, const ConformanceReport& report) {
   std::vector<std::string> tasks;
@@ -271,31 +347,7 @@ void require_pretext_tasks(const std::vector<std::string>& names, const Conforma
 }  // namespace
 
 ConformanceReport conform(const std::filesystem::path& library, const ConformanceOptions& options) {
-  std::vector<GivenValue> given;
-  for (const std::string& text : options.values) {
-    given.push_back(parse_given(text));
-  }
-  ConformanceReport report{.path = library.string(), .results = {}};
-  for (size_t first = 0;;) {
-    const ChildOutcome outcome = run_in_child(options.limit, [&](const SendLine& send) {
-      Child(library, given, options.fixed_targets, first, send).run();
-    });
-    const Told told = parse_lines(outcome.answer);
-    report.results.insert(report.results.end(), told.results.begin(), told.results.end());
-    if (told.done) {
-      require_pretext_tasks(options.fixed_targets, report);
-      return report;
-    }
-    report.results.push_back({.kind = told.kind,
-                              .component = told.name,
-                              .check = told.check,
-                              .status = CheckStatus::failed,
-                              .detail = how_it_ended(outcome, options.limit)});
-    if (told.name.empty() || outcome.hung) {
-      return report;
-    }
-    first = told.component + 1;
-  }
+  return Trial(library, options).run();
 }
 
 }  // namespace bissl

@@ -11,17 +11,19 @@ namespace bissl {
 
 struct ConformanceOptions {
   /// "component.parameter=value" or "parameter=value" (for all components that have it), the value
-  /// as in TOML: for parameters without a default.
+  /// as in TOML: needed where a parameter has no default.
   std::vector<std::string> values;
   /// Names of pretext tasks whose losses hold targets fixed on purpose (stop-gradient): their
   /// gradients are not compared with differences of losses.
   std::vector<std::string> fixed_targets;
-  std::chrono::milliseconds limit = std::chrono::minutes(10);  ///< for the whole library
+  std::chrono::milliseconds limit = std::chrono::minutes(10);       ///< for the whole library
+  std::chrono::milliseconds check_limit = std::chrono::minutes(1);  ///< for each check
 };
 
 /// Loads a library as the program does and holds each of its components against what the headers of
-/// its kind promise, in child processes: a crash is a failed check, and the next component is tried
-/// in a new child. Throws Error(ErrorKind::input) for options that are none.
+/// its kind promise, in child processes: a crash or a check that does not end is a failed check,
+/// and the next component is tried in a new child. Throws Error(ErrorKind::input) for values that
+/// no component of the library takes, before anything is checked.
 ///
 /// Threads: forks, so call it before this process starts threads.
 ConformanceReport conform(const std::filesystem::path& library, const ConformanceOptions& options);

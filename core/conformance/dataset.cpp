@@ -1,14 +1,252 @@
 #include "bissl/dataset.h"
+
+#include "bissl/hash.h"
+#include "bissl/random.h"
 #include "conformance/checker.h"
+#include "conformance/dataset_samples.h"
+#include "conformance/surroundings.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
+#include <map>
 #include <set>
+#include <thread>
 
 namespace bissl {
 namespace {
 
-/// Up to `most` indices, from both ends and between.
+using Clock = std::chrono::steady_clock;
+
+/// What large data may cost: a check looks at all samples, or at as many as this time allows.
+constexpr auto sweep_time = std::chrono::seconds(3);
+/// What finds calls that disturb each other; less where the component has failed already.
+constexpr auto thread_time = std::chrono::milliseconds(600);
+constexpr auto short_thread_time = std::chrono::milliseconds(100);
+
+/// Calls `visit` with indices in an order that looks random, until all had their turn or the time
+/// is over.
+void sweep(int64_t size, const std::function<void(int64_t index)>& visit) {
+  const auto end = Clock::now() + sweep_time;
+  RandomStream stream(3, "conformance/sweep");
+  for (const int64_t index : permutation(stream, size)) {
+    visit(index);
+    if (Clock::now() > end) {
+      return;
+    }
+  }
+}
+
+void check_images(const Dataset& dataset) {
+  for (const int64_t index : some_indices(dataset.size(), 64)) {
+    copy_of(dataset, index);
+  }
+  sweep(dataset.size(), [&](int64_t index) { copy_of(dataset, index); });
+}
+
+void check_class_names(const Checker& checker, const Dataset& dataset) {
+  const std::vector<std::string> names = dataset.class_names();
+  std::map<std::string, size_t> places;
+  for (size_t i = 0; i < names.size(); ++i) {
+    require(names[i].find_first_not_of(" \t\r\n") != std::string::npos,
+            "class {} has an empty name; give each class a name that a user can write", i);
+    const auto [found, fresh] = places.emplace(names[i], i);
+    require(fresh, "classes {} and {} are both called \"{}\"; a name must mean one class",
+            found->second, i, names[i]);
+  }
+  const auto require_same = [&](const Dataset& other, const char* when) {
+    const std::vector<std::string> now = other.class_names();
+    require(now == names,
+            "class_names() gives other names or another order {}: {} names at first, {} then", when,
+            names.size(), now.size());
+  };
+  require_same(dataset, "at a second call");
+  for (const int64_t index : some_indices(dataset.size(), 16)) {
+    dataset.get(index);
+    dataset.label(index);
+    require_same(dataset, "after samples were read");
+  }
+  const auto second = checker.make<Dataset>();
+  require_same(*second, "in a second instance");
+  require_same(dataset, "after a second instance was made");
+}
+
+void check_label(const Dataset& dataset, int64_t index, int64_t classes) {
+  const int64_t label = dataset.label(index);
+  if (classes == 0) {
+    require(label == -1, "there are no class names, but label({}) is {}; expected -1", index,
+            label);
+  }
+  require(classes == 0 || (label >= 0 && label < classes),
+          "label({}) is {}; with {} class names it must lie in 0 … {}", index, label, classes,
+          classes - 1);
+}
+
+void check_labels(const Dataset& dataset) {
+  const auto classes = static_cast<int64_t>(dataset.class_names().size());
+  const auto check_both = [&](int64_t index) {
+    check_label(dataset, index, classes);
+    const int64_t label = dataset.get(index).label;
+    require(dataset.label(index) == label, "label({}) is {}, get({}).label is {}", index,
+            dataset.label(index), index, label);
+  };
+  for (const int64_t index : some_indices(dataset.size(), 64)) {
+    check_both(index);
+  }
+  sweep(dataset.size(), check_both);
+  sweep(dataset.size(), [&](int64_t index) { check_label(dataset, index, classes); });
+}
+
+void require_same_sample(const Dataset& dataset, int64_t index, const SampleCopy& expected,
+                         const char* when) {
+  const SampleCopy found = copy_of(dataset, index);
+  require(found.shape == expected.shape, "sample {} has another size {}", index, when);
+  require(found.label == expected.label, "sample {} has label {} {}, {} before", index, found.label,
+          when, expected.label);
+  require(
+      found.pixels == expected.pixels,
+      "sample {} differs {}; it depends on other calls, or reads memory that was freed or never "
+      "written",
+      index, when);
+}
+
+void check_same(const Checker& checker, const Dataset& dataset) {
+  const StirredMemory memory;
+  std::vector<int64_t> indices = some_indices(dataset.size(), 64);
+  std::map<int64_t, SampleCopy> expected;
+  StirredMemory::stir(0x5A);
+  for (const int64_t index : indices) {
+    expected[index] = copy_of(dataset, index);
+  }
+  const auto require_all = [&](const Dataset& other, const char* when) {
+    for (const int64_t index : indices) {
+      require_same_sample(other, index, expected.at(index), when);
+    }
+  };
+  StirredMemory::stir(0xC3);
+  for (const int64_t index : indices) {
+    require_same_sample(dataset, index, expected.at(index), "at a second call");
+    require_same_sample(dataset, index, expected.at(index), "at two calls in a row");
+  }
+  std::reverse(indices.begin(), indices.end());
+  require_all(dataset, "when samples are read backwards");
+  StirredMemory::stir(0x81);
+  const auto second = checker.make<Dataset>();
+  require(second->size() == dataset.size(), "a second instance has {} samples, the first {}",
+          second->size(), dataset.size());
+  RandomStream stream(4, "conformance/order");
+  for (int round = 0; round < 3; ++round) {
+    for (size_t i = indices.size(); i > 1; --i) {
+      std::swap(indices[i - 1], indices[stream.below(i)]);
+    }
+    require_all(*second, "in a second instance, read in another order");
+    require_all(dataset, "when samples are read in another order");
+  }
+}
+
+/// Samples that are held while others are read, by this thread and by one that ends.
+void check_pixels_stay(const Dataset& dataset) {
+  const StirredMemory memory;
+  constexpr int64_t most_bytes = int64_t{64} << 20;
+  struct Held {
+    int64_t index;
+    Sample sample;
+    std::string hash;
+  };
+  const auto hash_of = [](const Sample& sample) {
+    return Hasher()
+        .update(sample.image.pixels, static_cast<size_t>(sample.image.shape.elements()))
+        .hex();
+  };
+  std::vector<Held> held;
+  int64_t bytes = 0;
+  const auto hold = [&](int64_t index) {
+    Sample sample = dataset.get(index);
+    bytes += sample.image.shape.elements();
+    std::string hash = hash_of(sample);
+    held.push_back({index, std::move(sample), std::move(hash)});
+  };
+  const auto require_all = [&](const char* when) {
+    for (const Held& one : held) {
+      require(hash_of(one.sample) == one.hash,
+              "the pixels of sample {} changed {}; keep them as long as the dataset lives, or give "
+              "the image an owner that keeps them",
+              one.index, when);
+    }
+  };
+  StirredMemory::stir(0x5A);
+  for (const int64_t index : some_indices(dataset.size(), 512)) {
+    if (bytes > most_bytes) {
+      break;
+    }
+    hold(index);
+  }
+  StirredMemory::stir(0xC3);
+  require_all("while others were read");
+  held.clear();
+  std::string wrong;
+  std::thread([&] {
+    try {
+      for (const int64_t index : some_indices(dataset.size(), 8)) {
+        hold(index);
+      }
+    } catch (const std::exception& exception) {
+      wrong = exception.what();
+    }
+  }).join();
+  require(wrong.empty(), "in another thread: {}", wrong);
+  StirredMemory::stir(0x81);
+  require_all("when the thread ended that read them");
+}
+
+void check_owner(const Checker& checker) {
+  const StirredMemory memory;
+  auto second = checker.make<Dataset>();
+  std::vector<std::pair<Sample, SampleCopy>> held;
+  for (const int64_t index : some_indices(second->size(), 8)) {
+    Sample sample = second->get(index);
+    if (sample.image.owner) {
+      held.emplace_back(std::move(sample), copy_of(*second, index));
+    }
+  }
+  second.reset();
+  StirredMemory::stir(0xC3);
+  for (const auto& [sample, copy] : held) {
+    require(std::memcmp(sample.image.pixels, copy.pixels.data(), copy.pixels.size()) == 0,
+            "the pixels of an image with an owner changed when its dataset went");
+  }
+}
+
+void check_threads(const Dataset& dataset, std::chrono::milliseconds time) {
+  const std::vector<int64_t> indices = some_indices(dataset.size(), 64);
+  std::vector<SampleCopy> expected;
+  for (const int64_t index : indices) {
+    expected.push_back(copy_of(dataset, index));
+  }
+  const auto names = dataset.class_names();
+  const std::string fingerprint = dataset.fingerprint();
+  const int64_t size = dataset.size();
+  const auto end = Clock::now() + time;
+  require_in_threads([&](size_t thread) -> std::string {
+    for (size_t i = 0; i < 2 * indices.size() || Clock::now() < end; ++i) {
+      const size_t place = (i * (2 * thread + 1) + thread) % indices.size();
+      if (copy_of(dataset, indices[place]) != expected[place]) {
+        return fmt::format("sample {} came out different; share no memory between calls",
+                           indices[place]);
+      }
+      if (dataset.label(indices[place]) != expected[place].label) {
+        return fmt::format("label({}) came out different", indices[place]);
+      }
+      if (i % 32 == thread && (dataset.class_names() != names || dataset.size() != size)) {
+        return "class_names() or size() came out different";
+      }
+    }
+    return dataset.fingerprint() == fingerprint ? "" : "fingerprint() came out different";
+  });
+}
+
+}  // namespace
+
 std::vector<int64_t> some_indices(int64_t size, int64_t most) {
   std::set<int64_t> indices;
   for (int64_t i = 0; i < std::min(size, most); ++i) {
@@ -17,96 +255,87 @@ std::vector<int64_t> some_indices(int64_t size, int64_t most) {
   return {indices.begin(), indices.end()};
 }
 
-/// A copy of a sample that lives longer than its dataset.
-struct Copy {
-  ImageShape shape;
-  std::vector<uint8_t> pixels;
-  int64_t label = -1;
-  bool operator==(const Copy&) const = default;
-};
-
-Copy copy_of(const Dataset& dataset, int64_t index) {
+SampleCopy copy_of(const Dataset& dataset, int64_t index) {
   const Sample sample = dataset.get(index);
   const Image& image = sample.image;
   require(image.pixels != nullptr, "sample {} has no pixels", index);
   require(image.shape.channels == 1 || image.shape.channels == 3,
-          "sample {} has {} channels, not 1 or 3", index, image.shape.channels);
-  require(image.shape.height > 0 && image.shape.width > 0, "sample {} is of {}x{} pixels", index,
-          image.shape.height, image.shape.width);
+          "sample {} has {} channels; expected 1 (gray) or 3 (red, green, blue)", index,
+          image.shape.channels);
+  require(image.shape.height > 0 && image.shape.width > 0,
+          "sample {} is of {}x{} pixels; expected at least 1x1", index, image.shape.height,
+          image.shape.width);
   // Every byte that is promised is read, so one that is not there shows.
   return {image.shape, {image.pixels, image.pixels + image.shape.elements()}, sample.label};
 }
 
-void check_threads(const Dataset& dataset, const std::vector<int64_t>& indices) {
-  std::vector<Copy> expected;
-  for (const int64_t index : indices) {
-    expected.push_back(copy_of(dataset, index));
+std::string digest_of(const Dataset& dataset, int64_t most_samples) {
+  Hasher hasher;
+  hasher.update(fmt::format("{} samples;", dataset.size()));
+  for (const std::string& name : dataset.class_names()) {
+    hasher.update(name).update(";");
   }
-  require_in_threads([&](size_t thread) -> std::string {
-    for (size_t i = 0; i < 2 * indices.size(); ++i) {
-      const size_t place = (i * (thread + 1) + thread) % indices.size();
-      if (copy_of(dataset, indices[place]) != expected[place]) {
-        return fmt::format("sample {} came out different", indices[place]);
-      }
-    }
-    return "";
-  });
+  for (const int64_t index : some_indices(dataset.size(), most_samples)) {
+    const SampleCopy copy = copy_of(dataset, index);
+    hasher.update(fmt::format("{} {}x{}x{};", copy.label, copy.shape.channels, copy.shape.height,
+                              copy.shape.width));
+    hasher.update(copy.pixels.data(), copy.pixels.size());
+  }
+  return hasher.hex();
 }
 
-}  // namespace
-
 void check_dataset(Checker& checker) {
+  const auto begin = Clock::now();
   std::shared_ptr<Dataset> dataset;
+  std::string digest;
   if (!checker.check("has samples", [&] {
         dataset = checker.make<Dataset>();
-        require(dataset->size() > 0, "size() is {}", dataset->size());
+        const int64_t size = dataset->size();
+        require(size > 0, "size() is {}", size);
+        dataset->get(size - 1);
+        dataset->get(0);
+        require(dataset->size() == size, "size() was {} and is {} after samples were read", size,
+                dataset->size());
       })) {
     return;
   }
-  const std::vector<int64_t> indices = some_indices(dataset->size(), 64);
-  checker.check("images are 8-bit with 1 or 3 channels, each byte readable", [&] {
-    for (const int64_t index : indices) {
-      copy_of(*dataset, index);
-    }
+  if (!checker.check("images are 8-bit with 1 or 3 channels, each byte readable",
+                     [&] { check_images(*dataset); })) {
+    return;
+  }
+  digest = digest_of(*dataset, 64);
+  checker.check("class names are distinct and not empty, and stay the same",
+                [&] { check_class_names(checker, *dataset); });
+  checker.check("labels lie within the class names, and label() agrees with get()",
+                [&] { check_labels(*dataset); });
+  checker.check("a sample is the same each time, from each instance",
+                [&] { check_same(checker, *dataset); });
+  checker.check("pixels stay where they are as long as the dataset",
+                [&] { check_pixels_stay(*dataset); });
+  checker.check("an image outlives its dataset if it says so", [&] { check_owner(checker); });
+  check_fingerprint(checker, *dataset);
+  checker.check("draws from no generator of the process", [&] {
+    require_no_draws("the constructor", Generators::all, [&] { checker.make<Dataset>(); });
+    require_no_draws("get(), label(), class_names() or fingerprint()", Generators::all, [&] {
+      digest_of(*dataset, 64);
+      dataset->label(0);
+      dataset->fingerprint();
+    });
   });
-  checker.check("labels lie within the class names, and label() agrees with get()", [&] {
-    const auto classes = static_cast<int64_t>(dataset->class_names().size());
-    for (const int64_t index : indices) {
-      const int64_t label = dataset->get(index).label;
-      require(classes == 0 ? label == -1 : label >= 0 && label < classes,
-              "sample {} has label {} with {} class names", index, label, classes);
-      require(dataset->label(index) == label, "label({}) is {}, get({}).label is {}", index,
-              dataset->label(index), index, label);
-    }
-  });
-  checker.check("a sample is the same each time, from each instance", [&] {
-    const auto second = checker.make<Dataset>();
-    require(second->size() == dataset->size(), "a second instance has {} samples, the first {}",
-            second->size(), dataset->size());
-    for (const int64_t index : indices) {
-      const Copy first = copy_of(*dataset, index);
-      require(copy_of(*dataset, index) == first, "sample {} differs at a second call", index);
-      require(copy_of(*second, index) == first, "sample {} differs in a second instance", index);
-    }
-  });
-  checker.check("an image outlives its dataset if it says so", [&] {
-    auto second = checker.make<Dataset>();
-    const Sample sample = second->get(0);
-    const Copy before = copy_of(*second, 0);
-    if (sample.image.owner) {
-      second.reset();
-      require(std::memcmp(sample.image.pixels, before.pixels.data(), before.pixels.size()) == 0,
-              "the pixels of an image with an owner changed when its dataset went");
-    }
-  });
-  checker.check("the fingerprint is a text that stays the same", [&] {
+  const auto time = checker.failed() ? short_thread_time : thread_time;
+  checker.check("several threads read at once", [&] { check_threads(*dataset, time); });
+  if (checker.failed()) {
+    checker.skip("nothing depends on the time", "not tried, since other checks failed");
+    return;
+  }
+  checker.check("nothing depends on the time", [&] {
     const std::string fingerprint = dataset->fingerprint();
-    require(!fingerprint.empty(), "it is empty");
-    require(dataset->fingerprint() == fingerprint, "it differs at a second call");
-    require(checker.make<Dataset>()->fingerprint() == fingerprint,
-            "it differs in a second instance");
+    wait_for_next_second(begin);
+    const auto later = checker.make<Dataset>();
+    require(later->fingerprint() == fingerprint, "the fingerprint changes with the time");
+    require(digest_of(*later, 64) == digest && digest_of(*dataset, 64) == digest,
+            "samples or class names change with the time");
   });
-  checker.check("several threads read at once", [&] { check_threads(*dataset, indices); });
 }
 
 }  // namespace bissl

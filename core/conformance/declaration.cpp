@@ -8,6 +8,7 @@
 #include "bissl/optimizer.h"
 #include "bissl/pretext.h"
 #include "conformance/checker.h"
+#include "conformance/downstream_trial.h"
 #include "conformance/samples.h"
 
 #include <algorithm>
@@ -27,7 +28,7 @@ std::shared_ptr<void> make_any(const Checker& checker) {
     case ComponentKind::pretext:
       return checker.make<Pretext>({.features = 6});
     case ComponentKind::downstream:
-      return checker.make<Downstream>({.features = 6, .classes = 4});
+      return make_downstream_for_some_classes(checker);
     case ComponentKind::hypergradient:
       return checker.make<Hypergradient>();
     case ComponentKind::optimizer:

@@ -1,6 +1,7 @@
 #include "conformance/report.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -14,6 +15,20 @@ std::string to_string(CheckStatus status) {
       return "failed";
     case CheckStatus::skipped:
       return "skipped";
+    case CheckStatus::not_tested:
+      return "not tested";
+  }
+  return "unknown";
+}
+
+std::string to_string(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::conforms:
+      return "conforms";
+    case Verdict::fails:
+      return "fails";
+    case Verdict::not_tested:
+      return "not tested";
   }
   return "unknown";
 }
@@ -32,9 +47,13 @@ void from_json(const nlohmann::json& json, CheckResult& result) {
   json.at("check").get_to(result.check);
   json.at("detail").get_to(result.detail);
   const auto status = json.at("status").get<std::string>();
-  result.status = status == "passed"    ? CheckStatus::passed
-                  : status == "skipped" ? CheckStatus::skipped
-                                        : CheckStatus::failed;
+  result.status = CheckStatus::failed;
+  for (const CheckStatus one :
+       {CheckStatus::passed, CheckStatus::skipped, CheckStatus::not_tested}) {
+    if (status == to_string(one)) {
+      result.status = one;
+    }
+  }
 }
 
 int64_t ConformanceReport::count(CheckStatus status) const {
@@ -42,11 +61,50 @@ int64_t ConformanceReport::count(CheckStatus status) const {
                        [&](const CheckResult& result) { return result.status == status; });
 }
 
-bool ConformanceReport::conforms() const { return count(CheckStatus::failed) == 0; }
+Verdict ConformanceReport::verdict() const {
+  if (count(CheckStatus::failed) > 0) {
+    return Verdict::fails;
+  }
+  return count(CheckStatus::not_tested) > 0 ? Verdict::not_tested : Verdict::conforms;
+}
 
 void to_json(nlohmann::json& json, const ConformanceReport& report) {
-  json = {{"library", report.path}, {"conforms", report.conforms()}, {"checks", report.results}};
+  json = {{"library", report.path},
+          {"verdict", to_string(report.verdict())},
+          {"conforms", report.verdict() == Verdict::conforms},
+          {"checks", report.results}};
 }
+
+namespace {
+
+std::string closing_line(const ConformanceReport& report) {
+  std::string counts =
+      fmt::format("{} passed, {} failed, {} skipped", report.count(CheckStatus::passed),
+                  report.count(CheckStatus::failed), report.count(CheckStatus::skipped));
+  std::vector<std::string> untested;
+  for (const CheckResult& result : report.results) {
+    if (result.status == CheckStatus::not_tested) {
+      untested.push_back(result.kind + " " + result.component);
+    }
+  }
+  if (!untested.empty()) {
+    counts += fmt::format(", {} not tested", untested.size());
+  }
+  switch (report.verdict()) {
+    case Verdict::conforms:
+      return counts + ": the library conforms";
+    case Verdict::fails:
+      return counts + ": the library does not conform";
+    case Verdict::not_tested:
+      return fmt::format(
+          "{}: this is no verdict on {}, of which nothing could be tried; give the values that "
+          "are named above",
+          counts, fmt::join(untested, ", "));
+  }
+  return counts;
+}
+
+}  // namespace
 
 std::string to_text(const ConformanceReport& report) {
   std::string text = report.path + "\n";
@@ -58,15 +116,12 @@ std::string to_text(const ConformanceReport& report) {
       heading = of;
       text += fmt::format("\n{}\n", heading);
     }
-    text += fmt::format("  {:<8} {}\n", to_string(result.status), result.check);
+    text += fmt::format("  {:<10} {}\n", to_string(result.status), result.check);
     if (result.status != CheckStatus::passed && !result.detail.empty()) {
-      text += fmt::format("           {}\n", result.detail);
+      text += fmt::format("             {}\n", result.detail);
     }
   }
-  return text +
-         fmt::format("\n{} passed, {} failed, {} skipped: {}\n", report.count(CheckStatus::passed),
-                     report.count(CheckStatus::failed), report.count(CheckStatus::skipped),
-                     report.conforms() ? "the library conforms" : "the library does not conform");
+  return text + "\n" + closing_line(report) + "\n";
 }
 
 }  // namespace bissl

@@ -135,15 +135,21 @@ bool drain(int descriptor, std::string& into) {
   }
 }
 
-/// Reads from the child until it has ended or `limit` is over, and kills it then.
+/// Reads from the child until it has ended, `limit` is over or nothing was sent for `pause`, and
+/// kills it then.
 ChildOutcome watch(pid_t child, Descriptor answer, Descriptor words,
-                   std::chrono::milliseconds limit) {
+                   std::chrono::milliseconds limit, std::chrono::milliseconds pause) {
   ChildOutcome outcome;
   const auto deadline = Clock::now() + limit;
+  auto last_line = Clock::now();
   bool more_answer = true;
   bool more_words = true;
   const auto read_all = [&] {
+    const size_t before = outcome.answer.size();
     more_answer = more_answer && drain(answer.get(), outcome.answer);
+    if (outcome.answer.size() > before) {
+      last_line = Clock::now();
+    }
     more_words = more_words && drain(words.get(), outcome.words);
     // A library that prints without end must not fill the memory.
     more_answer = more_answer && outcome.answer.size() < answer_limit;
@@ -161,8 +167,11 @@ ChildOutcome watch(pid_t child, Descriptor answer, Descriptor words,
       read_all();
       return outcome;
     }
-    if (Clock::now() >= deadline && !outcome.hung) {
+    const auto now = Clock::now();
+    const bool silent = now - last_line >= pause;
+    if ((now >= deadline || silent) && !outcome.hung) {
       outcome.hung = true;
+      outcome.silent = silent && now < deadline;
       kill(-child, SIGKILL);
       kill(child, SIGKILL);
     }
@@ -193,7 +202,8 @@ std::string quoted_words(const std::string& words) {
 }
 
 ChildOutcome run_in_child(std::chrono::milliseconds limit,
-                          const std::function<void(const SendLine& send)>& work) {
+                          const std::function<void(const SendLine& send)>& work,
+                          std::chrono::milliseconds pause) {
   ChildOutcome none;
   auto answer = make_pipe();
   auto words = make_pipe();
@@ -221,7 +231,7 @@ ChildOutcome run_in_child(std::chrono::milliseconds limit,
   setpgid(child, child);
   answer->write.close();
   words->write.close();
-  return watch(child, std::move(answer->read), std::move(words->read), limit);
+  return watch(child, std::move(answer->read), std::move(words->read), limit, pause);
 }
 
 }  // namespace bissl

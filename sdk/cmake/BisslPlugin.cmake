@@ -83,6 +83,8 @@ endfunction()
 # bissl_add_conformance_test(name ARGUMENTS...): `ctest` runs `bissl conform` on the plugin, with
 # these arguments more: --set PARAMETER=VALUE where there is no default, --fixed-targets COMPONENT for
 # a pretext task whose loss holds targets fixed on purpose.
+# Every exit code but 0 fails the test: also 3, for a component that could not be tested; what it
+# prints says what to give.
 function(bissl_add_conformance_test name)
   add_test(NAME conform_${name} COMMAND bissl::bissl conform $<TARGET_FILE:${name}> ${ARGN})
 endfunction()

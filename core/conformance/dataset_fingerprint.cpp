@@ -1,0 +1,156 @@
+#include "bissl/hash.h"
+#include "conformance/dataset_samples.h"
+#include "conformance/surroundings.h"
+#include "plugins/child_process.h"
+
+#include <algorithm>
+#include <chrono>
+#include <iterator>
+#include <sstream>
+#include <thread>
+
+namespace bissl {
+namespace {
+
+/// Whether a text among the values names something below the current folder: a dataset that reads
+/// it cannot be made in another one.
+bool has_relative_path(const ParameterValues& values) {
+  const auto is_path = [](const std::string& text) {
+    std::error_code error;
+    const std::filesystem::path path(text);
+    return !text.empty() && path.is_relative() && std::filesystem::exists(path, error);
+  };
+  for (const auto& [name, value] : values) {
+    if (const auto* text = std::get_if<std::string>(&value); text != nullptr && is_path(*text)) {
+      return true;
+    }
+    if (const auto* texts = std::get_if<std::vector<std::string>>(&value)) {
+      if (std::any_of(texts->begin(), texts->end(), is_path)) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+/// Fingerprint and digest of an instance in another process; empty where that gave no answer.
+std::vector<std::string> seen_elsewhere(const Checker& checker) {
+  const ChildOutcome outcome = run_in_child(std::chrono::seconds(10), [&](const SendLine& send) {
+    const auto dataset = checker.make<Dataset>();
+    send(hash_hex(dataset->fingerprint()));
+    send(digest_of(*dataset, 64));
+  });
+  std::istringstream lines(outcome.answer);
+  return {std::istream_iterator<std::string>(lines), {}};
+}
+
+void check_stays(const Checker& checker, const Dataset& dataset) {
+  const std::string fingerprint = dataset.fingerprint();
+  require(!fingerprint.empty(), "it is empty; hash the content with Hasher");
+  require(std::none_of(fingerprint.begin(), fingerprint.end(),
+                       [](char c) { return static_cast<unsigned char>(c) < 0x20; }),
+          "it has characters that are no text; give Hasher::hex()");
+  require(dataset.fingerprint() == fingerprint, "it differs at a second call");
+  const auto second = checker.make<Dataset>();
+  const auto third = checker.make<Dataset>();
+  require(second->fingerprint() == fingerprint && third->fingerprint() == fingerprint,
+          "it differs in a second instance");
+  for (const int64_t index : some_indices(dataset.size(), 16)) {
+    second->get(index);
+  }
+  require(second->fingerprint() == fingerprint, "it differs after samples were read");
+  std::string in_thread = fingerprint;
+  std::thread([&] {
+    try {
+      in_thread = dataset.fingerprint();
+    } catch (const std::exception& exception) {
+      in_thread = exception.what();
+    }
+  }).join();
+  require(in_thread == fingerprint, "it differs in another thread");
+  if (!has_relative_path(checker.choice().values)) {
+    const OtherFolder other;
+    require(dataset.fingerprint() == fingerprint &&
+                checker.make<Dataset>()->fingerprint() == fingerprint,
+            "it differs in another current folder; hash the content, not where it lies");
+  }
+  const std::vector<std::string> elsewhere = seen_elsewhere(checker);
+  if (elsewhere.size() == 2) {
+    require(elsewhere[0] == hash_hex(fingerprint), "it differs in another process");
+    require(elsewhere[1] == digest_of(dataset, 64),
+            "it stays, but samples or class names differ in another process");
+  }
+}
+
+/// Other values for a parameter. Texts without choices have none.
+std::vector<Value> others(const ParameterSpec& spec, const Value& value) {
+  std::vector<Value> values;
+  if (const auto* flag = std::get_if<bool>(&value)) {
+    values = {Value(!*flag)};
+  } else if (const auto* integer = std::get_if<int64_t>(&value)) {
+    values = {Value(*integer + 1), Value(*integer - 1), Value(*integer / 2)};
+  } else if (const auto* real = std::get_if<double>(&value)) {
+    values = {Value(*real * 0.5), Value(*real * 1.5), Value(*real + 0.25)};
+  } else if (spec.type == ValueType::text) {
+    for (const std::string& choice : spec.choices) {
+      values.emplace_back(choice);
+    }
+  }
+  std::erase_if(values, [&](const Value& one) {
+    return one == value || type_of(one) != spec.type || !spec.refusal(one).empty();
+  });
+  return values;
+}
+
+/// Tries other values for the parameters that the user left alone. Returns whether one of them
+/// changed the content.
+bool check_changes(const Checker& checker, const Dataset& dataset) {
+  constexpr int64_t samples = 256;
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(8);
+  const std::string digest = digest_of(dataset, samples);
+  const std::string fingerprint = dataset.fingerprint();
+  const ComponentInfo& info = checker.choice().component->info;
+  bool changed = false;
+  for (const ParameterSpec& spec : info.parameters) {
+    const Value own = checker.choice().values.at(spec.name);
+    if (checker.given().count(spec.name) > 0) {
+      continue;
+    }
+    for (const Value& value : others(spec, own)) {
+      if (std::chrono::steady_clock::now() > end) {
+        return changed;
+      }
+      ComponentChoice choice = checker.choice();
+      choice.values[spec.name] = value;
+      std::string other_digest = digest;
+      std::string other_fingerprint;
+      try {
+        const auto other = choice.create<Dataset>(DatasetContext{});
+        other_digest = digest_of(*other, samples);
+        other_fingerprint = other->fingerprint();
+      } catch (const std::exception&) {
+        continue;  // it may refuse the value
+      }
+      changed = changed || other_digest != digest;
+      require(other_digest == digest || other_fingerprint != fingerprint,
+              "{} = {} gives other samples, labels or class names than {}, but the same "
+              "fingerprint: finished stages would be taken for the other data's; hash all content",
+              spec.name, to_toml(value), to_toml(own));
+    }
+  }
+  return changed;
+}
+
+}  // namespace
+
+void check_fingerprint(Checker& checker, const Dataset& dataset) {
+  checker.check("the fingerprint is a text that stays the same",
+                [&] { check_stays(checker, dataset); });
+  checker.check("the fingerprint changes with the content", [&] {
+    if (!check_changes(checker, dataset)) {
+      throw NotApplicable("no parameter that can be varied changes the content");
+    }
+  });
+}
+
+}  // namespace bissl

@@ -1,0 +1,102 @@
+// The names of all checks, in their order.
+
+#include "conformance/checker.h"
+
+namespace bissl {
+namespace {
+
+using Names = std::vector<std::string>;
+
+Names of_kind(ComponentKind kind) {
+  switch (kind) {
+    case ComponentKind::dataset:
+      return {"has samples",
+              "images are 8-bit with 1 or 3 channels, each byte readable",
+              "class names are distinct and not empty, and stay the same",
+              "labels lie within the class names, and label() agrees with get()",
+              "a sample is the same each time, from each instance",
+              "pixels stay where they are as long as the dataset",
+              "an image outlives its dataset if it says so",
+              "the fingerprint is a text that stays the same",
+              "the fingerprint changes with the content",
+              "draws from no generator of the process",
+              "several threads read at once",
+              "nothing depends on the time"};
+    case ComponentKind::augmentation:
+      return {"accepts images, and refuses others as wrong input",
+              "views have the shape that is announced, all of it written and finite",
+              "the image stays as it is",
+              "writes the view and nothing beside it, reads the image and nothing beside it",
+              "the same image, stream and view give the same result, in each instance",
+              "a view does not depend on what was made before",
+              "rows and columns keep their places, whatever the image's shape",
+              "draws from the stream that it is given and from no other",
+              "several threads work at once",
+              "nothing depends on the time"};
+    case ComponentKind::backbone:
+      return {"takes images",
+              "gives finite features of the width that it says",
+              "has parameters that train, with names",
+              "instances are alike but independent, and one generator gives the same weights",
+              "a copy by names computes the same",
+              "in evaluation mode a sample does not depend on the others, nor change anything",
+              "the gradient is that of the features (training mode, double precision)",
+              "the second derivative is that of the gradient"};
+    case ComponentKind::pretext:
+      return {"is made for a width of features, with at least one view",
+              "the loss is a finite scalar with a graph",
+              "a pass that is no training leaves no trace",
+              "the gradient is that of the loss",
+              "the second derivative is that of the gradient",
+              "the batch couples as declared",
+              "after_step can be called after a step"};
+    case ComponentKind::downstream:
+      return {"is made for features and classes, and gives outputs",
+              "instances are alike but independent, and one generator gives the same weights",
+              "any number of classes, with outputs for each",
+              "the loss is a finite scalar",
+              "right outputs cost less than wrong ones",
+              "features, outputs and targets stay as they are",
+              "in evaluation a sample does not depend on chance, on others or on their order",
+              "chance in training comes from LibTorch's generator",
+              "the gradient reaches the head and the features",
+              "the gradient is that of the loss, in the head and in the features",
+              "what training changes is in parameters and buffers, of fixed names and shapes",
+              "metrics do not depend on how the data is cut into batches",
+              "metrics of two passes are the same, and passes do not mix",
+              "metrics of right and wrong outputs"};
+    case ComponentKind::hypergradient:
+      return {"tells what it needs",
+              "solves, with a finite vector like u, and leaves u alone",
+              "leaves models, buffers and generator alone",
+              "comes closer to the solution than u, or not much less close",
+              "asks for what it uses",
+              "twice u has twice the solution",
+              "zero has a finite solution",
+              "a lower problem that answers with NaN gives a finite vector",
+              "goes on from its state"};
+    case ComponentKind::optimizer:
+      return {"has a learning rate and a momentum within sense",
+              "descends on a quadratic",
+              "a rate of zero moves nothing",
+              "a parameter without gradient stays",
+              "goes on from its state with the same bits",
+              "a state that does not fit is refused as wrong input",
+              "the preconditioner has the gradients' shapes and changes nothing"};
+  }
+  return {};
+}
+
+}  // namespace
+
+std::vector<std::string> names_of_checks(ComponentKind kind) {
+  Names names = {"has a summary of one line, and lines for its parameters",
+                 "its defaults lie within their bounds and break none of its rules",
+                 "instances are made, and go in any order"};
+  for (std::string& name : of_kind(kind)) {
+    names.push_back(std::move(name));
+  }
+  return names;
+}
+
+}  // namespace bissl

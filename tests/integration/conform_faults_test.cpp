@@ -1,0 +1,362 @@
+// `bissl conform` on datasets, augmentations and downstream tasks that break one promise each.
+
+#include "program.h"
+#include "support/paths.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+
+namespace bissl::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Fault {
+  std::string component;  ///< called after what it does wrong
+  std::string check;      ///< that finds it; empty where chance decides which
+  std::string words;      ///< of what it says
+};
+
+struct Library {
+  std::string name;
+  std::vector<std::string> right;  ///< components that keep all promises
+  std::vector<Fault> faults;
+};
+
+std::string fixture(const std::string& name) {
+  return (fs::path(fixture_plugin_folder) / (name + ".so")).string();
+}
+
+/// Name of a component → its checks.
+std::map<std::string, std::vector<nlohmann::json>> checks_of(const Outcome& outcome) {
+  std::map<std::string, std::vector<nlohmann::json>> checks;
+  const auto report = nlohmann::json::parse(outcome.out);
+  for (const auto& check : report.at("checks")) {
+    checks[check["component"]].push_back(check);
+  }
+  return checks;
+}
+
+void expect_found(const Library& library) {
+  const Outcome outcome = run_bissl({"conform", "--json", fixture(library.name)});
+  EXPECT_EQ(outcome.code, 1) << outcome.err;
+  auto checks = checks_of(outcome);
+  EXPECT_EQ(checks.size(), library.right.size() + library.faults.size() + 1)
+      << "a component without a line here";
+  for (const std::string& component : library.right) {
+    EXPECT_FALSE(checks[component].empty()) << component;
+    for (const auto& check : checks[component]) {
+      EXPECT_NE(check["status"], "failed") << component << ": " << check.dump();
+    }
+  }
+  for (const Fault& fault : library.faults) {
+    bool found = false;
+    for (const auto& check : checks[fault.component]) {
+      found = found || (check["status"] == "failed" &&
+                        (fault.check.empty() || check["check"] == fault.check) &&
+                        check["detail"].get<std::string>().find(fault.words) != std::string::npos);
+    }
+    EXPECT_TRUE(found) << fault.component << ": " << fault.check << ": " << fault.words << "\n"
+                       << nlohmann::json(checks[fault.component]).dump(1);
+  }
+}
+
+TEST(ConformFaults, OfDatasets) {
+  const std::string images = "images are 8-bit with 1 or 3 channels, each byte readable";
+  const std::string names = "class names are distinct and not empty, and stay the same";
+  const std::string labels = "labels lie within the class names, and label() agrees with get()";
+  const std::string same = "a sample is the same each time, from each instance";
+  const std::string stay = "pixels stay where they are as long as the dataset";
+  const std::string fingerprint = "the fingerprint is a text that stays the same";
+  const std::string generators = "draws from no generator of the process";
+  expect_found(
+      {"misbehaving_datasets",
+       {"right"},
+       {{"growing", "has samples", "after samples were read"},
+        {"two-channels", images, "sample 57 has 2 channels"},
+        {"no-height", images, "sample 3 is of 0x5 pixels"},
+        {"no-pixels", images, "sample 41 has no pixels"},
+        {"dangling", same, "memory that was freed"},
+        {"unwritten", same, "never written"},
+        {"history", same, "depends on other calls"},
+        {"neighbour", same, "read backwards"},
+        {"another-instance", same, "in a second instance"},
+        {"scratch", stay, "while others were read"},
+        {"small-cache", stay, "while others were read"},
+        {"thread-memory", stay, "when the thread ended"},
+        {"owner-of-nothing", "an image outlives its dataset if it says so",
+         "when its dataset went"},
+        {"shared-by-threads", "several threads read at once", "share no memory"},
+        {"label-beyond", labels, "label(57) is 2"},
+        {"label-missing", labels, "label(99) is -1"},
+        {"label-disagrees", labels, "get(93).label is 1"},
+        {"unlabelled-with-labels", labels, "there are no class names"},
+        {"duplicate-names", names, "both called \"cat\""},
+        {"empty-name", names, "class 1 has an empty name"},
+        {"changing-names", names, "at a second call"},
+        {"names-after-reading", names, "names at first"},
+        {"names-by-instance", names, "in a second instance"},
+        {"fingerprint-empty", fingerprint, "it is empty"},
+        {"fingerprint-binary", fingerprint, "no text"},
+        {"fingerprint-constant", "the fingerprint changes with the content", "seed = 2"},
+        {"fingerprint-by-second", "", ""},
+        {"fingerprint-by-clock", fingerprint, "at a second call"},
+        {"fingerprint-by-address", fingerprint, "in a second instance"},
+        {"fingerprint-by-folder", fingerprint, "in another current folder"},
+        {"fingerprint-by-thread", fingerprint, "in another thread"},
+        {"fingerprint-by-process", fingerprint, "in another process"},
+        {"fingerprint-by-reads", fingerprint, "it differs"},
+        {"draws-rand", generators, "draws from std::rand"},
+        {"draws-torch", generators, "draws from LibTorch's generator"},
+        {"time-in-samples", "", ""},
+        {"process-in-samples", fingerprint, "samples or class names differ in another process"},
+        {"changes-folder", "instances are made, and go in any order", "the current folder was"},
+        {"changes-locale", "instances are made, and go in any order", "the locale was"}}});
+}
+
+TEST(ConformFaults, OfAugmentations) {
+  const std::string accepts = "accepts images, and refuses others as wrong input";
+  const std::string written =
+      "views have the shape that is announced, all of it written and finite";
+  const std::string beside =
+      "writes the view and nothing beside it, reads the image and nothing beside it";
+  const std::string before = "a view does not depend on what was made before";
+  const std::string places = "rows and columns keep their places, whatever the image's shape";
+  const std::string stream = "draws from the stream that it is given and from no other";
+  const std::string image = "the image stays as it is";
+  expect_found({"misbehaving_augmentations",
+                {"right"},
+                {{"fails-on-gray", accepts, "as a failed run"},
+                 {"throws-on-wide", accepts, "images of 1x24x40 are refused by an exception"},
+                 {"crashes-on-tiny-shapes", accepts, "no bissl::Error"},
+                 {"refuses-late", accepts, "apply() fails on them"},
+                 {"announces-exchanged", places, "not in those of 1x24x40"},
+                 {"reads-exchanged", places, "rows and columns"},
+                 {"writes-exchanged", places, "rows and columns"},
+                 {"reads-next-pixel", beside, "bytes beside the image's pixels"},
+                 {"reads-by-height", beside, "bytes beside the image's pixels"},
+                 {"writes-by-height", written, "was not written"},
+                 {"adds-to-output", beside, "what the output's memory held before"},
+                 {"writes-behind", beside, "output[3072] of a view of 3x32x32"},
+                 {"writes-far-behind", beside, "output[3136]"},
+                 {"writes-before", beside, "output[-1]"},
+                 {"adds-behind", beside, "output[3075]"},
+                 {"counts-calls", "", ""},
+                 {"remembers-by-address", before, "by an image's address"},
+                 {"remembers-by-shape", before, "or shape"},
+                 {"first-stream-only", before, "static variables"},
+                 {"draws-rand", "", ""},
+                 {"device-random", "", ""},
+                 {"keeps-an-engine", "", ""},
+                 {"seeds-rand", stream, "std::rand"},
+                 {"draws-torch", stream, "LibTorch's generator"},
+                 {"time", "", ""},
+                 {"shared-by-threads", "several threads work at once", "share no memory"},
+                 {"skips-second-view", written, "element 0 of view 1"},
+                 {"bytes", written, "is 255"},
+                 {"writes-into-image", image, "wrote into the image"},
+                 {"writes-beside-image", image, "or beside it"}}});
+}
+
+TEST(ConformFaults, OfDownstreamTasks) {
+  const std::string made = "is made for features and classes, and gives outputs";
+  const std::string classes = "any number of classes, with outputs for each";
+  const std::string scalar = "the loss is a finite scalar";
+  const std::string order = "right outputs cost less than wrong ones";
+  const std::string untouched = "features, outputs and targets stay as they are";
+  const std::string evaluation =
+      "in evaluation a sample does not depend on chance, on others or on their order";
+  const std::string chance = "chance in training comes from LibTorch's generator";
+  const std::string reaches = "the gradient reaches the head and the features";
+  const std::string state =
+      "what training changes is in parameters and buffers, of fixed names and shapes";
+  const std::string alike =
+      "instances are alike but independent, and one generator gives the same weights";
+  const std::string batches = "metrics do not depend on how the data is cut into batches";
+  const std::string passes = "metrics of two passes are the same, and passes do not mix";
+  const std::string right = "metrics of right and wrong outputs";
+  expect_found({"misbehaving_tasks",
+                {"right", "right-number", "dropout-in-training", "running-mean-in-buffer"},
+                {{"unregistered-layer", made, "a weight is not in module()"},
+                 {"squeezes", made, "the first size must be the number of samples"},
+                 {"common-layer", alike, "share \"head.weight\""},
+                 {"weights-by-rand", alike, "draw from it alone"},
+                 {"ten-outputs", classes, "an output for each class"},
+                 {"thousand-outputs", classes, "an output for each class"},
+                 {"one-output-more", classes, "an output for each class"},
+                 {"one-output-less", classes, "loss() fails"},
+                 {"two-outputs", classes, "loss() fails"},
+                 {"fails-to-refuse", classes, "refuse what cannot be handled"},
+                 {"one-element", classes, "must be a scalar"},
+                 {"for-each-sample", classes, "must be a scalar"},
+                 {"counts-losses", scalar, "at a second call"},
+                 {"first-sample", scalar, "in another order"},
+                 {"half-the-batch", scalar, "in another order"},
+                 {"order-of-losses", scalar, "in another order"},
+                 {"logarithm-of-softmax", scalar, "log_softmax"},
+                 {"negated", order, "is a sign wrong"},
+                 {"next-class", order, "right ones must cost less"},
+                 {"reversed-classes", order, "right ones must cost less"},
+                 {"no-targets", order, "right ones must cost less"},
+                 {"constant-targets", order, "right ones must cost less"},
+                 {"constant", order, "right ones must cost less"},
+                 {"ignores-class-0", order, "of class 0 costs nothing"},
+                 {"moves-targets", untouched, "loss() changes the targets"},
+                 {"moves-outputs", untouched, "loss() changes the outputs"},
+                 {"changes-features", untouched, "forward() changes the features"},
+                 {"adds-into-outputs", untouched, "add() of the metrics changes the outputs"},
+                 {"adds-into-targets", untouched, "add() of the metrics changes the targets"},
+                 {"leaves-evaluation-mode", untouched, "another mode"},
+                 {"dropout-always", evaluation, "give dropout the module's mode"},
+                 {"mean-of-the-batch", evaluation, "when it is alone"},
+                 {"order-of-the-batch", evaluation, "when it is alone"},
+                 {"dropout-by-rand", chance, "generator"},
+                 {"detached-features", reaches, "the features get no gradient"},
+                 {"detached-head", reaches, "no gradient at all"},
+                 {"wrong-number", reaches, "the features get no gradient"},
+                 {"counts-in-a-member", state, "keep it in buffers"},
+                 {"running-mean-in-member", state, "keep it in buffers"},
+                 {"lazy-buffer", state, "must be final when the factory returns"},
+                 {"last-batch", batches, "divide in result()"},
+                 {"mean-of-batches", batches, "divide in result()"},
+                 {"common-sums", passes, "know nothing of earlier ones"},
+                 {"result-that-divides", passes, "in the midst of a pass"},
+                 {"result-that-clears", passes, "result()"},
+                 {"result-that-counts", passes, "result()"},
+                 {"percent", right, "metrics are fractions"},
+                 {"reversed", right, "of right outputs is 0"},
+                 {"blind-metric", right, "no metric tells"}}});
+}
+
+/// What a component's checks are called, in order.
+std::vector<std::string> names_of(const std::vector<nlohmann::json>& checks) {
+  std::vector<std::string> names;
+  for (const auto& check : checks) {
+    names.push_back(check["check"]);
+  }
+  return names;
+}
+
+TEST(ConformFaults, ListsTheChecksThatAnEarlierOneLeavesOut) {
+  const auto conform = [](const std::string& library, const std::string& method) {
+    return checks_of(run_bissl({"conform", "--json", library, "--set", "method=" + method}));
+  };
+  const auto broken = conform(fixture("throws_in_run"), "construction");
+  // The same components without their fault, most of which go through all checks.
+  const auto whole = conform(fixture("throws_in_run"), "none");
+  for (const std::string kind : {"dataset", "augmentation", "backbone", "pretext", "downstream",
+                                 "hypergradient", "optimizer"}) {
+    ASSERT_EQ(broken.count("throwing-" + kind), 1U) << kind;
+    const auto& checks = broken.at("throwing-" + kind);
+    EXPECT_EQ(names_of(checks), names_of(whole.at("throwing-" + kind))) << kind;
+    EXPECT_EQ(checks.back()["status"], "skipped") << kind;
+    EXPECT_NE(checks.back()["detail"].get<std::string>().find("failed"), std::string::npos);
+  }
+}
+
+TEST(ConformLimits, NameTheCheckThatHangsAndGoOnWithTheNextComponent) {
+  const Outcome outcome = run_bissl({"conform", "--json", fixture("needs_a_file"), "--set",
+                                     "pause=100", "--set", "file=x", "--check-limit", "4"});
+  EXPECT_EQ(outcome.code, 1);
+  const auto checks = checks_of(outcome);
+  const auto& hanging = checks.at("one-image");
+  ASSERT_EQ(hanging.size(), 15U);
+  EXPECT_EQ(hanging[3]["check"], "has samples");
+  EXPECT_EQ(hanging[3]["status"], "failed");
+  EXPECT_NE(hanging[3]["detail"].get<std::string>().find("(--check-limit)"), std::string::npos);
+  for (size_t i = 4; i < hanging.size(); ++i) {
+    EXPECT_EQ(hanging[i]["status"], "skipped");
+    EXPECT_NE(hanging[i]["detail"].get<std::string>().find("ended in \"has samples\""),
+              std::string::npos);
+  }
+  EXPECT_EQ(checks.at("sleeping").size(), 13U);
+  for (const auto& check : checks.at("sleeping")) {
+    EXPECT_EQ(check["status"], "passed") << check.dump();
+  }
+}
+
+TEST(ConformLimits, ListTheComponentsForWhichNoTimeIsLeft) {
+  const Outcome outcome = run_bissl({"conform", "--json", fixture("needs_a_file"), "--set",
+                                     "pause=100", "--set", "file=x", "--limit", "4"});
+  EXPECT_EQ(outcome.code, 1);
+  const auto checks = checks_of(outcome);
+  EXPECT_EQ(checks.at("one-image").at(3)["check"], "has samples");
+  EXPECT_NE(checks.at("one-image").at(3)["detail"].get<std::string>().find("(--limit)"),
+            std::string::npos);
+  EXPECT_EQ(checks.at("sleeping").at(0)["status"], "skipped");
+  EXPECT_NE(checks.at("sleeping").at(0)["detail"].get<std::string>().find("give it more"),
+            std::string::npos);
+}
+
+TEST(ConformVerdict, IsNotTestedWhereAValueIsMissing) {
+  const Outcome outcome = run_bissl({"conform", "--json", fixture("needs_a_file")});
+  EXPECT_EQ(outcome.code, 3) << outcome.err;
+  const auto report = nlohmann::json::parse(outcome.out);
+  EXPECT_EQ(report.at("verdict"), "not tested");
+  EXPECT_FALSE(report.at("conforms").get<bool>());
+  const auto checks = checks_of(outcome);
+  EXPECT_EQ(checks.at("one-image").at(0)["status"], "not tested");
+  EXPECT_NE(
+      checks.at("one-image").at(0)["detail"].get<std::string>().find("--set one-image.file=VALUE"),
+      std::string::npos);
+  const Outcome text = run_bissl({"conform", fixture("needs_a_file")});
+  EXPECT_EQ(text.code, 3);
+  EXPECT_EQ(text.out.find("conforms"), std::string::npos) << text.out;
+  EXPECT_NE(text.out.find("dataset one-image"), std::string::npos) << text.out;
+  const Outcome given =
+      run_bissl({"conform", "--json", fixture("needs_a_file"), "--set", "file=x"});
+  EXPECT_EQ(given.code, 0) << given.out;
+  EXPECT_EQ(nlohmann::json::parse(given.out).at("verdict"), "conforms");
+  const Outcome broken = run_bissl(
+      {"conform", "--json", fixture("needs_a_file"), "--set", "seconds=100", "--check-limit", "4"});
+  EXPECT_EQ(broken.code, 1) << "what fails counts more than what was not tested";
+  EXPECT_EQ(nlohmann::json::parse(broken.out).at("verdict"), "fails");
+}
+
+TEST(ConformValues, AreRefusedWhereNoComponentTakesThem) {
+  const std::string library = fixture("needs_a_file");
+  const std::vector<std::array<std::string, 2>> refused = {
+      {"flie=x", "did you mean \"file\""},
+      {"one-image.seconds=1", "one-image has no parameter \"seconds\""},
+      {"one-imge.file=x", "did you mean \"one-image\""},
+      {"sleeping.second=1", "did you mean \"seconds\""},
+      {"zzzzz=1", "there are \"file\", \"pause\", \"seconds\""},
+      {"file=nan", "--set 'file=\"nan\"'"},
+      {"file=7", "parameter file of dataset one-image wants a text, found an integer, 7"},
+      {"seconds=long", "wants a number"},
+      {"seconds=-1", "out of bounds"},
+      {"levels=1", "at least 2"},
+      {"file", "expected PARAMETER=VALUE"},
+      {"a.b.c=1", "expected PARAMETER=VALUE"},
+      {"levels=2.5", "wants an integer"}};
+  for (const auto& [value, words] : refused) {
+    const Outcome outcome = run_bissl({"conform", library, "--set", value});
+    EXPECT_EQ(outcome.code, 2) << value << outcome.out;
+    EXPECT_NE(outcome.err.find(words), std::string::npos) << value << ": " << outcome.err;
+    EXPECT_EQ(outcome.out, "") << value << ": nothing is checked";
+  }
+  const Outcome rule =
+      run_bissl({"conform", library, "--set", "file=x", "--set", "seconds=1", "--set", "levels=3"});
+  EXPECT_EQ(rule.code, 2) << rule.out;
+  EXPECT_NE(rule.err.find("parameter levels: cannot be 3 with a pause"), std::string::npos)
+      << rule.err;
+}
+
+TEST(ConformExamples, TheTaskWithATeacherKeepsAllPromises) {
+  const Outcome outcome = run_bissl({"conform", fixture("momentum_head")});
+  EXPECT_EQ(outcome.code, 0) << outcome.out << outcome.err;
+}
+
+TEST(ConformHelp, ListsItsOptionsAndExitCodes) {
+  const Outcome outcome = run_bissl({"conform", "--help"});
+  EXPECT_EQ(outcome.code, 0);
+  for (const char* word : {"--json", "--set", "--limit", "--check-limit", "not tested"}) {
+    EXPECT_NE(outcome.out.find(word), std::string::npos) << word << "\n" << outcome.out;
+  }
+}
+
+}  // namespace
+}  // namespace bissl::test
