@@ -35,21 +35,37 @@ Names of_kind(ComponentKind kind) {
               "nothing depends on the time"};
     case ComponentKind::backbone:
       return {"takes images",
+              "training continues with the same bits from parameters and buffers",
               "gives finite features of the width that it says",
               "has parameters that train, with names",
               "instances are alike but independent, and one generator gives the same weights",
               "a copy by names computes the same",
+              "forward leaves images, weights, names and modes alone",
               "in evaluation mode a sample does not depend on the others, nor change anything",
+              "different images have different features, all finite",
+              "takes images that are not square, or refuses them as wrong input",
               "the gradient is that of the features (training mode, double precision)",
               "the second derivative is that of the gradient"};
     case ComponentKind::pretext:
       return {"is made for a width of features, with at least one view",
+              "training continues with the same bits from parameters and buffers",
               "the loss is a finite scalar with a graph",
+              "the loss moves the backbone",
+              "all weights of the loss are in module()",
+              "loss leaves its views, the backbone and all weights alone",
+              "after_step leaves the backbone alone",
+              "parameters and buffers keep their names and shapes, and stay finite",
               "a pass that is no training leaves no trace",
+              "the loss is that of the backbone that it is given",
+              "each view counts",
+              "takes batches of any size from 2 on",
+              "takes images that are not square",
+              "the loss is finite where views are equal",
+              "works in double precision, as audits need it",
+              "the Hessian is symmetric, linear and finite",
               "the gradient is that of the loss",
               "the second derivative is that of the gradient",
-              "the batch couples as declared",
-              "after_step can be called after a step"};
+              "the batch couples as declared"};
     case ComponentKind::downstream:
       return {"is made for features and classes, and gives outputs",
               "instances are alike but independent, and one generator gives the same weights",

@@ -17,8 +17,8 @@ std::string source(const std::string& path) {
 
 TEST(Documents, TheTutorialQuotesTheExample) {
   const std::string page = source("docs/write-a-plugin.md");
-  for (const char* file :
-       {"sdk/examples/cutout/cutout.cpp", "sdk/examples/cutout/CMakeLists.txt"}) {
+  for (const char* file : {"sdk/examples/cutout/cutout.cpp", "sdk/examples/cutout/CMakeLists.txt",
+                           "sdk/examples/momentum-head/momentum_head.cpp"}) {
     EXPECT_NE(page.find("\n" + source(file) + "```"), std::string::npos)
         << file << " has changed; copy it into docs/write-a-plugin.md";
   }

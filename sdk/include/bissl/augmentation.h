@@ -21,9 +21,10 @@ class BISSL_API Augmentation {
   /// an input that cannot be handled.
   virtual ImageShape view_shape(const ImageShape& input) const = 0;
 
-  /// Writes a view of `image` into `output` (view_shape(image.shape).elements() floats).
-  /// `view` numbers the views of one sample from 0, for augmentations that treat them differently;
-  /// `stream` is fresh for each (sample, epoch, view).
+  /// Writes a view of `image` into `output` (view_shape(image.shape).elements() floats): each of
+  /// them, and none beside them. What `output` holds before has no meaning. `view` numbers the
+  /// views of one sample from 0, for augmentations that treat them differently; `stream` is fresh
+  /// for each (sample, epoch, view).
   virtual void apply(const Image& image, int64_t view, RandomStream& stream,
                      std::span<float> output) const = 0;
 };

@@ -20,9 +20,10 @@ using Metrics = std::vector<std::pair<std::string, double>>;
 class BISSL_API MetricAccumulator {
  public:
   virtual ~MetricAccumulator();
-  /// Takes one batch: the head's outputs and the targets (N), int64.
+  /// Takes one batch: the head's outputs and the targets (N), int64. Changes neither.
   virtual void add(const at::Tensor& outputs, const at::Tensor& targets) = 0;
-  /// The metrics of all batches since construction, as fractions or as documented.
+  /// The metrics of all batches since construction, as fractions or as documented; the same when
+  /// asked again.
   virtual Metrics result() const = 0;
 };
 
@@ -31,10 +32,13 @@ class BISSL_API Downstream {
  public:
   virtual ~Downstream();
 
-  /// Features (N, D) to outputs; for classification logits (N, K). Differentiable.
+  /// Features (N, D) to outputs; for classification logits (N, K), for other tasks (N, …), which
+  /// only `loss` and the accumulator read. In evaluation mode a sample's outputs depend on that
+  /// sample alone, and on no chance. Differentiable.
   virtual at::Tensor forward(const at::Tensor& features) = 0;
 
-  /// The loss of a batch, a scalar. `targets` is (N), int64, classes in 0 … K − 1.
+  /// The loss of a batch, a scalar: right outputs cost less than wrong ones. `targets` is (N),
+  /// int64, classes in 0 … K − 1. Changes neither of them.
   virtual at::Tensor loss(const at::Tensor& outputs, const at::Tensor& targets) = 0;
 
   /// A fresh accumulator, for one pass over a data set.
