@@ -61,11 +61,11 @@ Names of_kind(ComponentKind kind) {
               "takes batches of any size from 2 on",
               "takes images that are not square",
               "the loss is finite where views are equal",
+              "the batch couples as declared",
               "works in double precision, as audits need it",
               "the Hessian is symmetric, linear and finite",
               "the gradient is that of the loss",
-              "the second derivative is that of the gradient",
-              "the batch couples as declared"};
+              "the second derivative is that of the gradient"};
     case ComponentKind::downstream:
       return {"is made for features and classes, and gives outputs",
               "instances are alike but independent, and one generator gives the same weights",
