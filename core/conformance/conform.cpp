@@ -227,6 +227,23 @@ std::string how_it_ended(const ChildOutcome& outcome, const ConformanceOptions& 
                      outcome.status ? WEXITSTATUS(*outcome.status) : -1, words);
 }
 
+/// Refuses names in --fixed-targets that are no pretext task of the library.
+void require_pretext_tasks(const std::vector<std::string>& names, const ConformanceReport& report) {
+  std::vector<std::string> tasks;
+  for (const CheckResult& result : report.results) {
+    if (result.kind == to_string(ComponentKind::pretext) &&
+        std::find(tasks.begin(), tasks.end(), result.component) == tasks.end()) {
+      tasks.push_back(result.component);
+    }
+  }
+  for (const std::string& name : names) {
+    if (std::find(tasks.begin(), tasks.end(), name) == tasks.end()) {
+      fail_input("--fixed-targets {}: {} has no pretext task of that name; it has {}", name,
+                 report.path, tasks.empty() ? "none" : fmt::format("{}", fmt::join(tasks, ", ")));
+    }
+  }
+}
+
 /// Makes the children, one after another, and gathers what they tell.
 class Trial {
  public:
@@ -327,23 +344,6 @@ class Trial {
   std::vector<std::pair<std::string, std::string>> components_;
   ConformanceReport report_;
 };
-/// Refuses names in --fixed-targets that are no pretext task of the library.
-void require_pretext_tasks(const std::vector<std::string>& names, const ConformanceReport& report) {
-  std::vector<std::string> tasks;
-  for (const CheckResult& result : report.results) {
-    if (result.kind == to_string(ComponentKind::pretext) &&
-        std::find(tasks.begin(), tasks.end(), result.component) == tasks.end()) {
-      tasks.push_back(result.component);
-    }
-  }
-  for (const std::string& name : names) {
-    if (std::find(tasks.begin(), tasks.end(), name) == tasks.end()) {
-      fail_input("--fixed-targets {}: {} has no pretext task of that name; it has {}", name,
-                 report.path, tasks.empty() ? "none" : fmt::format("{}", fmt::join(tasks, ", ")));
-    }
-  }
-}
-
 }  // namespace
 
 ConformanceReport conform(const std::filesystem::path& library, const ConformanceOptions& options) {
