@@ -192,6 +192,17 @@ std::optional<std::string> StageStore::damage_of(const std::string& key) {
   return damage;
 }
 
+void StageStore::clear_claim(const std::string& key) {
+  if (!is_there(lock_file(key))) {
+    return;
+  }
+  try {
+    try_claim(key);  // and give it back, if nobody has it
+  } catch (const Error&) {
+    // The store cannot be written.
+  }
+}
+
 std::optional<fs::path> StageStore::find(const std::string& key) {
   check_key(key);
   if (!is_there(stage_folder(key))) {
@@ -199,6 +210,7 @@ std::optional<fs::path> StageStore::find(const std::string& key) {
   }
   const std::optional<std::string> damage = damage_of(key);
   if (!damage) {
+    clear_claim(key);
     return stage_folder(key);
   }
   // Under the claim, so as not to move away what another process has just put in its place.

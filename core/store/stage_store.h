@@ -144,6 +144,8 @@ class StageStore {
   std::optional<Claim> try_claim(const std::string& key);
   std::optional<Claim> try_claim(const std::string& key, const ClaimPolicy& policy);
   StageWork begin_claimed(const std::string& key, const nlohmann::json& description, Claim claim);
+  /// Removes the claim of a process that was killed after it had finished the stage.
+  void clear_claim(const std::string& key);
   std::optional<std::string> damage_of(const std::string& key);
   bool is_finished(const std::string& key);
   void set_aside(const std::string& key, const std::string& damage);

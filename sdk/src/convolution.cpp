@@ -72,8 +72,8 @@ at::Tensor sum(const at::Tensor& a, const at::Tensor& b) {
   return a.add(b);
 }
 
-/// Those of `all` that are wanted: a function's outputs must be defined. Some of LibTorch's backends
-/// give the weight's derivative although only the bias's is wanted.
+/// Those of `all` that are wanted: a function's outputs must be defined. Some of LibTorch's
+/// backends give the weight's derivative although only the bias's is wanted.
 variable_list wanted_ones(const std::array<at::Tensor, 3>& all, const std::vector<bool>& wanted) {
   variable_list chosen;
   for (size_t i = 0; i < all.size(); ++i) {

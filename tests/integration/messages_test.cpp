@@ -264,7 +264,7 @@ class LimitsTest : public testing::Test {
 TEST_F(LimitsTest, BatchesBeyondAllMemoryAreRefusedBeforeTheyAreTried) {
   for (const auto& [key, value] : std::vector<std::pair<std::string, std::string>>{
            {"stage.pretrain.batch", "4000000000000"},
-           {"stage.pretrain.batch", "9223372036854775807"},
+           {"stage.pretrain.batch", "10000000000000000"},
            {"stage.finetune.batch", "9000000000000"},
            {"stage.bissl.lower.batch", "1000000000000000"},
            {"stage.bissl.lower.hessian_batch", "4000000000000"},

@@ -78,7 +78,7 @@ TEST_F(SettingsTest, CheckSaysWhatIsShortenedOrRounded) {
 TEST_F(SettingsTest, StepsBeyondAnyNumberAreRefusedBeforeAnythingRuns) {
   for (const char* set :
        {"stage.pretrain.epochs=1e300", "stage.bissl.rounds=9e15", "stage.finetune.steps=9e15",
-        "stage.bissl.warmup.epochs=1e30", "stage.bissl.lower.hessian_batches=9e15"}) {
+        "stage.bissl.warmup.epochs=1e30", "stage.bissl.upper.steps=9e15"}) {
     for (const char* command : {"check", "run"}) {
       const Outcome outcome = call(command, {"--threads", "1", "--set", set});
       EXPECT_EQ(outcome.code, 2) << set << outcome.err;
