@@ -93,7 +93,8 @@ void tell_apart(std::vector<std::string>& labels,
   for (size_t i = 0; i < labels.size(); ++i) {
     sharing[labels[i]].push_back(i);
   }
-  for (const auto& [label, members] : sharing) {
+  for (const auto& shared : sharing) {
+    const std::vector<size_t>& members = shared.second;
     const bool all_same = std::all_of(members.begin(), members.end(), [&](size_t member) {
       return is_same(members.front(), member);
     });
@@ -147,6 +148,7 @@ std::vector<std::string> joint_labels(const std::vector<std::vector<ConfigNode>>
   };
   tell_apart(labels, is_same, [&](size_t i) {
     std::vector<std::string> parts;
+    parts.reserve(columns.size());
     for (const std::vector<ConfigNode>& column : columns) {
       parts.push_back(inline_toml(column[i]));
     }
