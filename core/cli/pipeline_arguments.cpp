@@ -3,6 +3,7 @@
 #include "data/selection.h"
 #include "pipeline/reader.h"
 #include "stages/options.h"
+#include "telemetry/limits.h"
 #include "text/json_text.h"
 
 #include <ATen/Parallel.h>
@@ -71,6 +72,9 @@ void warn_about_threads(int threads, int jobs, std::ostream& err) {
 
 int set_threads(int wanted) {
   const int threads = wanted > 0 ? wanted : available_processors();
+  // Two pools of LibTorch have one thread each for all but the first; the loader's and the one that
+  // renews a claim come on top.
+  require_threads(2 * (threads - 1) + 2);
   at::set_num_threads(threads);
   return threads;
 }

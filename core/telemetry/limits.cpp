@@ -1,13 +1,18 @@
 #include "telemetry/limits.h"
 
+#include "bissl/error.h"
 #include "text/exception_text.h"
 
 #include <fmt/format.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <latch>
 #include <new>
 #include <system_error>
+#include <thread>
+#include <vector>
 
 namespace bissl {
 namespace {
@@ -82,6 +87,27 @@ std::string explain_limits(const std::exception& exception) {
   // What std::thread throws says only that the resource is temporarily unavailable.
   return (error == EAGAIN ? "no further thread can be started" : std::string(exception.what())) +
          limit_advice(error);
+}
+
+void require_threads(int count) {
+  std::latch end(1);
+  std::vector<std::thread> threads;
+  threads.reserve(static_cast<size_t>(std::max(0, count)));
+  std::string refused;
+  try {
+    for (int i = 0; i < count; ++i) {
+      threads.emplace_back([&end] { end.wait(); });
+    }
+  } catch (const std::system_error& error) {
+    refused = explain_limits(error);
+  }
+  end.count_down();
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  if (!refused.empty()) {
+    fail_run("{} of {} threads could be started: {}", threads.size(), count, refused);
+  }
 }
 
 }  // namespace bissl

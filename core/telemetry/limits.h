@@ -13,4 +13,8 @@ std::string explain_limits(const std::exception& exception);
 /// system's own text.
 std::string limit_advice(int error);
 
+/// Throws Error(run) unless as many threads more can run at once. Libraries below LibTorch wait for
+/// ever for threads that the system refused, so this has to be asked before they start any.
+void require_threads(int count);
+
 }  // namespace bissl

@@ -15,7 +15,7 @@
 #include "models/module_state.h"
 #include "stages/networks.h"
 #include "stages/options.h"
-#include "stages/probe.h"
+#include "stages/trial.h"
 #include "store/atomic_file.h"
 
 #include <ATen/TensorOperators.h>
@@ -124,9 +124,9 @@ class Round {
     backbone_ = make_backbone(context_, shape, 0);
     upper_ = make_backbone(context_, shape, 0);
     pretext_ = make_pretext(context_, lower_table_.component("pretext"), *backbone_, 0);
-    load_weights(*context_.parent, backbone_file, backbone_->module());
-    load_weights(*context_.parent, backbone_file, upper_->module());
-    load_weights(*context_.parent, pretext_file, pretext_->module());
+    take_over(context_, backbone_file, backbone_->module());
+    take_over(context_, backbone_file, upper_->module());
+    take_over(context_, pretext_file, pretext_->module());
     const auto labelled = source("upper", 1, 1);
     const auto classes = static_cast<int64_t>(labelled->data().class_names().size());
     downstream_ = make_downstream(context_, upper_table_.component("downstream"), *upper_, classes,

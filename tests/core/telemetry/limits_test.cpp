@@ -1,5 +1,7 @@
 #include "telemetry/limits.h"
 
+#include "bissl/error.h"
+
 #include "core/store/failing_disk.h"
 
 #include <gtest/gtest.h>
@@ -49,6 +51,28 @@ TEST(Limits, TheLimitBehindAFailureIsNamedWithItsValue) {
         _exit(has(text, "no memory left") && has(text, "(ulimit -v) is 1073741824 KiB") ? 0 : 1);
       }),
       0);
+}
+
+TEST(Limits, ThreadsThatCannotRunAreRefusedBeforeALibraryWaitsForThem) {
+  require_threads(3);
+  EXPECT_EQ(exit_code_of([] {
+              constexpr uid_t nobody = 65534;
+              if (geteuid() == 0 && setuid(nobody) != 0) {  // the limit does not bind root
+                _exit(2);
+              }
+              const rlimit one{1, 1};
+              setrlimit(RLIMIT_NPROC, &one);
+              try {
+                require_threads(3);
+              } catch (const Error& error) {
+                _exit(has(error.what(), "of 3 threads could be started") &&
+                              has(error.what(), "processes and threads (ulimit -u) is 1")
+                          ? 0
+                          : 1);
+              }
+              _exit(3);
+            }),
+            0);
 }
 
 TEST(Limits, OtherFailuresKeepTheirText) {
