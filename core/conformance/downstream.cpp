@@ -189,7 +189,7 @@ void check_loss(const HeadTrial& trial) {
   const double reversed = loss_of(*trial.task, trial.outputs.index_select(0, order),
                                   trial.targets.index_select(0, order));
   require(std::abs(reversed - loss) <= 1e-9 * (1 + std::abs(loss)),
-          "the loss is {}, and {} when the samples stand in another order", loss, reversed);
+          "the loss is {}, and {} when the samples are in another order", loss, reversed);
   for (int64_t i = 0; i < HeadTrial::samples; ++i) {
     const double alone =
         loss_of(*trial.task, trial.outputs.narrow(0, i, 1), trial.targets.narrow(0, i, 1));
@@ -288,7 +288,7 @@ void check_evaluation(const HeadTrial& trial) {
   }
   const at::Tensor order = at::arange(HeadTrial::samples - 1, -1, -1, at::kLong);
   require_near(evaluate(task, trial.inputs.index_select(0, order)), together.index_select(0, order),
-               "when samples stand in another order");
+               "when samples are in another order");
   require_no_draws("forward() in evaluation mode", Generators::all,
                    [&] { evaluate(task, trial.inputs); });
   require_no_draws("loss()", Generators::all_but_torch,

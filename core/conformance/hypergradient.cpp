@@ -266,7 +266,7 @@ void check_hypergradient(Checker& checker) {
     const HypergradientSolution rescue = other->solve(trial->u, broken);
     require(all_finite(rescue.v), "v is not finite: it would end up in the weights");
   });
-  checker.check("goes on from its state", [&] { check_state(checker, *trial); });
+  checker.check("continues from its state", [&] { check_state(checker, *trial); });
 }
 
 }  // namespace bissl

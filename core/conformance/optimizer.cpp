@@ -115,7 +115,7 @@ void check_optimizer(Checker& checker) {
     problem.optimizer->step(1.0);
     require(problem.parameters[1].second.equal(before), "it moved");
   });
-  checker.check("goes on from its state with the same bits", [&] {
+  checker.check("continues from its state with the same bits", [&] {
     Quadratic first(checker);
     for (int i = 0; i < 5; ++i) {
       first.step();

@@ -90,13 +90,13 @@ Names of_kind(ComponentKind kind) {
               "twice u has twice the solution",
               "zero has a finite solution",
               "a lower problem that answers with NaN gives a finite vector",
-              "goes on from its state"};
+              "continues from its state"};
     case ComponentKind::optimizer:
       return {"has a learning rate and a momentum within sense",
               "descends on a quadratic",
               "a rate of zero moves nothing",
               "a parameter without gradient stays",
-              "goes on from its state with the same bits",
+              "continues from its state with the same bits",
               "a state that does not fit is refused as wrong input",
               "the preconditioner has the gradients' shapes and changes nothing"};
   }

@@ -68,7 +68,7 @@ struct ReportData {
   std::string title;
   std::vector<ReportAxis> axes;      ///< without the seed
   std::vector<std::string> metrics;  ///< the first is the one that is compared by
-  std::string reference;             ///< a metric that the first is held against; may be empty
+  std::string reference;             ///< a metric that the first is compared with; may be empty
   bool maximise = true;
   std::string replicates;  ///< what the repetitions are, in words
   std::vector<Observation> observations;

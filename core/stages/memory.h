@@ -40,7 +40,8 @@ struct BisslMemory {
 /// The same for each of them, those that are kept for the Hessian products of a round included.
 void refuse_beyond_memory(const BisslMemory& memory);
 
-/// Batches that a Prefetcher with so many threads holds, with the one in use; at most `batches`.
+/// Batches that a Prefetcher with this number of threads holds, including the one in use; at most
+/// `batches`.
 int64_t batches_held(int loader_threads, int64_t batches);
 
 }  // namespace bissl

@@ -55,7 +55,7 @@ struct SweepPlan {
   std::string name;
   std::vector<AxisText> axes;
   std::vector<std::string> metrics;
-  std::string reference;  ///< a metric that the first is held against; empty for none
+  std::string reference;  ///< a metric that the first is compared with; empty for none
   bool maximise = true;
   std::string select;  ///< of the search; empty for none
   bool select_maximise = true;

@@ -41,7 +41,7 @@ struct Ablation {
   std::filesystem::path file;
   std::filesystem::path pipeline;    ///< relative to the file that names it, resolved
   std::vector<std::string> metrics;  ///< "stage.data.metric"; the first is the one to compare by
-  std::string reference;             ///< a metric that the first is held against; may be empty
+  std::string reference;             ///< a metric that the first is compared with; may be empty
   std::vector<AskedMetric> asked;    ///< these and the reference, with their places
   bool maximise = true;              ///< whether more of the first metric is better
   std::vector<std::string> stages;   ///< to be run, with those they continue; empty: all

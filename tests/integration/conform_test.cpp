@@ -77,7 +77,7 @@ TEST(Conform, NamesThePromiseThatIsBroken) {
       {"uneven", {"metrics do not depend on how the data is cut into batches", "mean is "}},
       {"trusting", {"a lower problem that answers with NaN gives a finite vector", "not finite"}},
       {"dying", {"solves, with a finite vector like u, and leaves u alone", "signal 11"}},
-      {"forgetful", {"goes on from its state with the same bits", "more than"}},
+      {"forgetful", {"continues from its state with the same bits", "more than"}},
   };
   for (const auto& [component, what] : expected) {
     bool found = false;
