@@ -17,7 +17,7 @@ constexpr int exit_input = 2;
 
 /// What goes by the name that was asked for.
 struct Named {
-  std::vector<std::shared_ptr<const Component>> components;
+  std::vector<std::shared_ptr<const RegisteredComponent>> components;
   std::vector<StageKindSpec> kinds;
 };
 

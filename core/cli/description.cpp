@@ -174,7 +174,7 @@ nlohmann::json table_json(const TableSpec& table) {
 
 }  // namespace
 
-std::string describe_component(const Component& component) {
+std::string describe_component(const RegisteredComponent& component) {
   const ComponentText& text = component.info.text;
   const LibraryIdentity& library = component.library;
   std::string result =
@@ -214,7 +214,7 @@ nlohmann::json library_json(const LibraryIdentity& library) {
           {"compiler", library.compiler}, {"cxx_abi_version", library.cxx_abi_version}};
 }
 
-nlohmann::json component_json(const Component& component) {
+nlohmann::json component_json(const RegisteredComponent& component) {
   return {{"kind", to_string(component.info.kind)},
           {"name", component.info.text.name},
           {"qualified_name", component.qualified_name()},

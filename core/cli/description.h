@@ -13,14 +13,14 @@ namespace bissl {
 
 /// Everything that a declaration says, for people: what it is, where it comes from, and each
 /// parameter with what it accepts, its default, unit and documentation. Ends with a line break.
-std::string describe_component(const Component& component);
+std::string describe_component(const RegisteredComponent& component);
 
 /// The same for a kind of stage: parameters, components and subtables, recursively.
 std::string describe_stage_kind(const StageKindSpec& kind);
 
 /// The same as data.
 nlohmann::json library_json(const LibraryIdentity& library);
-nlohmann::json component_json(const Component& component);
+nlohmann::json component_json(const RegisteredComponent& component);
 nlohmann::json stage_kind_json(const StageKindSpec& kind);
 
 }  // namespace bissl

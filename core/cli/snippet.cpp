@@ -149,7 +149,7 @@ Value example_value(const ParameterSpec& spec) {
   return text;
 }
 
-std::string toml_snippet(const Component& component, bool qualified) {
+std::string toml_snippet(const RegisteredComponent& component, bool qualified) {
   std::string text = comment(component.info.text.summary) +
                      fmt::format("[{}]\nuse = \"{}\"\n", header_of(component.info.kind),
                                  qualified ? component.qualified_name() : component.info.text.name);

@@ -10,7 +10,7 @@ namespace bissl {
 /// TOML that uses the component with its defaults, each key under a comment. Required parameters
 /// stand there with a value that is accepted, texts as "…"; optional ones that have no value are
 /// commented out. Always well-formed TOML; "use" is qualified if `qualified`.
-std::string toml_snippet(const Component& component, bool qualified);
+std::string toml_snippet(const RegisteredComponent& component, bool qualified);
 
 /// The same for a stage of the kind. Components are the first of each kind in the registry, with
 /// the names of all in the comment, or "NAME" where none is loaded.

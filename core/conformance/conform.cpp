@@ -75,7 +75,8 @@ class Child {
 
   /// What is done once for a library. Returns whether its components can be tried.
   bool begin(const Registry& registry,
-             const std::vector<std::shared_ptr<const Component>>& components, bool loaded) const {
+             const std::vector<std::shared_ptr<const RegisteredComponent>>& components,
+             bool loaded) const {
     try {
       if (loaded) {
         require_taken(given_, components);
@@ -125,7 +126,7 @@ class Child {
     tell({{"result", result}});
   }
 
-  void check(const std::shared_ptr<const Component>& component) const {
+  void check(const std::shared_ptr<const RegisteredComponent>& component) const {
     const ComponentInfo& info = component->info;
     TrialValues trial = trial_values(info, given_);
     if (!trial.missing.empty()) {

@@ -12,7 +12,7 @@
 namespace bissl {
 namespace {
 
-using Components = std::vector<std::shared_ptr<const Component>>;
+using Components = std::vector<std::shared_ptr<const RegisteredComponent>>;
 
 bool is_for(const GivenValue& given, const ComponentInfo& info) {
   return given.component.empty() || given.component == info.text.name;

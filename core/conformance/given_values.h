@@ -24,7 +24,7 @@ GivenValue parse_given(const std::string& text);
 /// Throws Error(ErrorKind::input) for a value that is for no parameter of the components, with the
 /// nearest names, and for one that a parameter refuses.
 void require_taken(const std::vector<GivenValue>& given,
-                   const std::vector<std::shared_ptr<const Component>>& components);
+                   const std::vector<std::shared_ptr<const RegisteredComponent>>& components);
 
 /// The values to try a component with.
 struct TrialValues {

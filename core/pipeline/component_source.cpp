@@ -6,12 +6,12 @@
 
 namespace bissl {
 
-std::shared_ptr<const Component> RegistrySource::find(ComponentKind kind,
-                                                      const std::string& name) const {
+std::shared_ptr<const RegisteredComponent> RegistrySource::find(ComponentKind kind,
+                                                                const std::string& name) const {
   return search_.registry().find(kind, name);
 }
 
-std::vector<std::shared_ptr<const Component>> RegistrySource::components() const {
+std::vector<std::shared_ptr<const RegisteredComponent>> RegistrySource::components() const {
   return search_.registry().components();
 }
 

@@ -24,9 +24,9 @@ class ComponentSource {
   virtual ~ComponentSource() = default;
 
   /// The component called `name`, plain or qualified ("library/component"), or null.
-  virtual std::shared_ptr<const Component> find(ComponentKind kind,
-                                                const std::string& name) const = 0;
-  virtual std::vector<std::shared_ptr<const Component>> components() const = 0;
+  virtual std::shared_ptr<const RegisteredComponent> find(ComponentKind kind,
+                                                          const std::string& name) const = 0;
+  virtual std::vector<std::shared_ptr<const RegisteredComponent>> components() const = 0;
   /// Loads the libraries of a folder that a pipeline names; it is not trusted and has to exist.
   /// Returns what went wrong with it.
   virtual std::vector<FolderProblem> add_folder(const std::filesystem::path& folder) = 0;
@@ -44,8 +44,9 @@ class RegistrySource : public ComponentSource {
  public:
   explicit RegistrySource(PluginSearch& search) : search_(search) {}
 
-  std::shared_ptr<const Component> find(ComponentKind kind, const std::string& name) const override;
-  std::vector<std::shared_ptr<const Component>> components() const override;
+  std::shared_ptr<const RegisteredComponent> find(ComponentKind kind,
+                                                  const std::string& name) const override;
+  std::vector<std::shared_ptr<const RegisteredComponent>> components() const override;
   std::vector<FolderProblem> add_folder(const std::filesystem::path& folder) override;
   void finish() override;
   std::vector<std::string> refused() const override;

@@ -271,15 +271,15 @@ bool TableReader::is_table(const ConfigEntry& entry, const std::string& path,
   return true;
 }
 
-std::shared_ptr<const Component> TableReader::find_component(const ConfigNode& use,
-                                                             ComponentKind kind,
-                                                             const std::string& path) {
+std::shared_ptr<const RegisteredComponent> TableReader::find_component(const ConfigNode& use,
+                                                                       ComponentKind kind,
+                                                                       const std::string& path) {
   const std::string* name = use.as_text();
   if (name == nullptr) {
     diagnostics_.error(use.at, path, describe_given(use), quoted_list(names_of(kind, false)));
     return nullptr;
   }
-  std::shared_ptr<const Component> component = components_.find(kind, *name);
+  std::shared_ptr<const RegisteredComponent> component = components_.find(kind, *name);
   if (!component) {
     report_unknown_component(use, kind, *name, path);
   }
@@ -312,7 +312,7 @@ void TableReader::report_unknown_component(const ConfigNode& use, ComponentKind 
   diagnostics_.error(use.at, path, message, quoted_list(available), nearest(name, available));
 }
 
-void TableReader::refuse_clashes(const ConfigNode& use, const Component& component,
+void TableReader::refuse_clashes(const ConfigNode& use, const RegisteredComponent& component,
                                  const std::string& path,
                                  const std::vector<std::string>& host_keys) {
   for (const ParameterSpec& parameter : component.info.parameters) {

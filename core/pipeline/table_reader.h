@@ -53,12 +53,13 @@ class TableReader {
   void missing(const ConfigNode& table, const std::string& path, const std::string& key,
                const std::string& accepted);
   bool is_table(const ConfigEntry& entry, const std::string& path, const std::string& accepted);
-  std::shared_ptr<const Component> find_component(const ConfigNode& use, ComponentKind kind,
-                                                  const std::string& path);
+  std::shared_ptr<const RegisteredComponent> find_component(const ConfigNode& use,
+                                                            ComponentKind kind,
+                                                            const std::string& path);
   void report_unknown_component(const ConfigNode& use, ComponentKind kind, const std::string& name,
                                 const std::string& path);
-  void refuse_clashes(const ConfigNode& node, const Component& component, const std::string& path,
-                      const std::vector<std::string>& host_keys);
+  void refuse_clashes(const ConfigNode& node, const RegisteredComponent& component,
+                      const std::string& path, const std::vector<std::string>& host_keys);
   std::vector<std::string> names_of(ComponentKind kind, bool qualified) const;
 
   const ComponentSource& components_;

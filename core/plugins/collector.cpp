@@ -93,10 +93,11 @@ void Collector::add(ComponentInfo info) {
   if (!info.check) {
     info.check = [](const ParameterValues&) { return std::vector<Finding>{}; };
   }
-  collected_.push_back(std::make_shared<const Component>(Component{std::move(info), library_}));
+  collected_.push_back(
+      std::make_shared<const RegisteredComponent>(RegisteredComponent{std::move(info), library_}));
 }
 
-std::vector<std::shared_ptr<const Component>> Collector::collect(
+std::vector<std::shared_ptr<const RegisteredComponent>> Collector::collect(
     BisslRegisterFunction register_components) {
   std::array<char, 2048> text{};
   std::optional<std::string> failure;

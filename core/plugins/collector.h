@@ -12,8 +12,8 @@
 namespace bissl {
 
 /// Finds a component that is already registered, or null.
-using FindComponent =
-    std::function<std::shared_ptr<const Component>(ComponentKind, const std::string& name)>;
+using FindComponent = std::function<std::shared_ptr<const RegisteredComponent>(
+    ComponentKind, const std::string& name)>;
 
 /// Takes what one library registers and keeps it apart until all of it is known to be sound.
 class Collector final : public Registrar {
@@ -28,7 +28,8 @@ class Collector final : public Registrar {
   /// Calls the library's registration function and gives what it registered, at least one
   /// component. Throws a Refusal of step "register" with code "bad_declaration",
   /// "duplicate_component", "register_failed" or "no_components"; of several causes the first.
-  std::vector<std::shared_ptr<const Component>> collect(BisslRegisterFunction register_components);
+  std::vector<std::shared_ptr<const RegisteredComponent>> collect(
+      BisslRegisterFunction register_components);
 
  private:
   void check_declaration(const ComponentInfo& info);
@@ -37,7 +38,7 @@ class Collector final : public Registrar {
 
   LibraryIdentity library_;
   FindComponent find_registered_;
-  std::vector<std::shared_ptr<const Component>> collected_;
+  std::vector<std::shared_ptr<const RegisteredComponent>> collected_;
   std::optional<LoadProblem> first_problem_;
 };
 

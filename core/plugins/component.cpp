@@ -62,7 +62,7 @@ std::shared_ptr<void> ComponentChoice::create_erased(ComponentKind kind,
   }
   // The object shares its owner's life with the component, and so with the library's record.
   struct Holder {
-    std::shared_ptr<const Component> component;
+    std::shared_ptr<const RegisteredComponent> component;
     std::shared_ptr<void> object;
   };
   auto holder = std::make_shared<Holder>(Holder{component, std::move(made)});

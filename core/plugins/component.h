@@ -38,7 +38,7 @@ std::string replacement_of(const LibraryIdentity& library);
 std::optional<FileStamp> stamp_of_file(const std::string& path);
 
 /// A registered component: what its library declared, and which library that was.
-struct Component {
+struct RegisteredComponent {
   ComponentInfo info;
   LibraryIdentity library;
 
@@ -48,7 +48,7 @@ struct Component {
 
 /// A component that a pipeline uses, with checked values for all of its parameters.
 struct ComponentChoice {
-  std::shared_ptr<const Component> component;
+  std::shared_ptr<const RegisteredComponent> component;
   ParameterValues values;
   /// Where the pipeline asks for it: "file.toml:12:7".
   std::string origin;

@@ -216,7 +216,8 @@ void Registry::check_plugin_name(const LibraryIdentity& library) const {
   }
 }
 
-std::shared_ptr<const Component> Registry::find(ComponentKind kind, const std::string& name) const {
+std::shared_ptr<const RegisteredComponent> Registry::find(ComponentKind kind,
+                                                          const std::string& name) const {
   const size_t slash = name.find('/');
   const bool qualified = slash != std::string::npos;
   const auto found = components_.find({kind, qualified ? name.substr(slash + 1) : name});
@@ -227,8 +228,8 @@ std::shared_ptr<const Component> Registry::find(ComponentKind kind, const std::s
   return found->second;
 }
 
-std::vector<std::shared_ptr<const Component>> Registry::components() const {
-  std::vector<std::shared_ptr<const Component>> all;
+std::vector<std::shared_ptr<const RegisteredComponent>> Registry::components() const {
+  std::vector<std::shared_ptr<const RegisteredComponent>> all;
   all.reserve(components_.size());
   for (const auto& [key, component] : components_) {
     all.push_back(component);

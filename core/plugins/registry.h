@@ -36,10 +36,11 @@ class Registry {
   bool load_library(const std::filesystem::path& library, bool trusted);
 
   /// The component called `name`, plain or qualified ("library/component"), or null.
-  std::shared_ptr<const Component> find(ComponentKind kind, const std::string& name) const;
+  std::shared_ptr<const RegisteredComponent> find(ComponentKind kind,
+                                                  const std::string& name) const;
 
   /// All components, by kind and then by name.
-  std::vector<std::shared_ptr<const Component>> components() const;
+  std::vector<std::shared_ptr<const RegisteredComponent>> components() const;
 
   /// The libraries that were accepted, in the order of loading.
   const std::vector<LibraryIdentity>& libraries() const { return libraries_; }
@@ -52,7 +53,8 @@ class Registry {
   void check_plugin_name(const LibraryIdentity& library) const;
 
   std::chrono::milliseconds vetting_limit_;
-  std::map<std::pair<ComponentKind, std::string>, std::shared_ptr<const Component>> components_;
+  std::map<std::pair<ComponentKind, std::string>, std::shared_ptr<const RegisteredComponent>>
+      components_;
   std::vector<LibraryIdentity> libraries_;
   std::map<std::filesystem::path, bool> seen_;  ///< canonical path → was it accepted
   LoadReport report_;

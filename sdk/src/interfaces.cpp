@@ -2,6 +2,7 @@
 
 #include "bissl/augmentation.h"
 #include "bissl/backbone.h"
+#include "bissl/component.h"
 #include "bissl/dataset.h"
 #include "bissl/downstream.h"
 #include "bissl/hypergradient.h"
@@ -14,6 +15,7 @@
 namespace bissl {
 
 Registrar::~Registrar() = default;
+Component::~Component() = default;
 Dataset::~Dataset() = default;
 Augmentation::~Augmentation() = default;
 Backbone::~Backbone() = default;
@@ -23,6 +25,8 @@ Downstream::~Downstream() = default;
 Optimizer::~Optimizer() = default;
 LowerProblem::~LowerProblem() = default;
 Hypergradient::~Hypergradient() = default;
+
+void* Component::capability(std::string_view /*id*/) { return nullptr; }
 
 int64_t Dataset::label(int64_t index) const { return get(index).label; }
 

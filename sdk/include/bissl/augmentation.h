@@ -1,5 +1,6 @@
 #pragma once
 
+#include "bissl/component.h"
 #include "bissl/export.h"
 #include "bissl/image.h"
 #include "bissl/random.h"
@@ -13,9 +14,9 @@ namespace bissl {
 ///
 /// `apply` is a pure function of its arguments: same image, same stream, same view, same result.
 /// Threads: after construction all methods are called from several threads at once.
-class BISSL_API Augmentation {
+class BISSL_API Augmentation : public Component {
  public:
-  virtual ~Augmentation();
+  ~Augmentation() override;
 
   /// The shape of the views made of images of shape `input`. Throws Error(ErrorKind::input) for
   /// an input that cannot be handled.

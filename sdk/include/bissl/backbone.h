@@ -1,5 +1,6 @@
 #pragma once
 
+#include "bissl/component.h"
 #include "bissl/export.h"
 #include "bissl/image.h"
 
@@ -20,9 +21,9 @@ namespace bissl {
 /// default generator, which the host seeds before it calls the factory.
 ///
 /// `forward` must be twice differentiable in training mode. Threads: one at a time.
-class BISSL_API Backbone {
+class BISSL_API Backbone : public Component {
  public:
-  virtual ~Backbone();
+  ~Backbone() override;
 
   /// (N, C, H, W) → (N, features()). Training or evaluation mode is that of module().
   virtual at::Tensor forward(const at::Tensor& images) = 0;

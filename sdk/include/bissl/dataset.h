@@ -1,5 +1,6 @@
 #pragma once
 
+#include "bissl/component.h"
 #include "bissl/export.h"
 #include "bissl/image.h"
 
@@ -25,9 +26,9 @@ struct Sample {
 ///
 /// Choosing classes, a number of samples per class and the like is the host's work; it is the same
 /// for every dataset.
-class BISSL_API Dataset {
+class BISSL_API Dataset : public Component {
  public:
-  virtual ~Dataset();
+  ~Dataset() override;
 
   /// The number of samples, the same as long as the object lives.
   virtual int64_t size() const = 0;

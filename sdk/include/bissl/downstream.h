@@ -1,6 +1,7 @@
 #pragma once
 
 #include "bissl/backbone.h"
+#include "bissl/component.h"
 #include "bissl/export.h"
 
 #include <ATen/core/Tensor.h>
@@ -28,9 +29,9 @@ class BISSL_API MetricAccumulator {
 };
 
 /// A supervised task: the head φ_D, its loss L_D and its metrics. Threads: one at a time.
-class BISSL_API Downstream {
+class BISSL_API Downstream : public Component {
  public:
-  virtual ~Downstream();
+  ~Downstream() override;
 
   /// Features (N, D) to outputs; for classification logits (N, K), for other tasks (N, …), which
   /// only `loss` and the accumulator read. In evaluation mode a sample's outputs depend on that

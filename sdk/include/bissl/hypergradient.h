@@ -1,5 +1,6 @@
 #pragma once
 
+#include "bissl/component.h"
 #include "bissl/export.h"
 #include "bissl/layers.h"
 #include "bissl/tensor_list.h"
@@ -123,9 +124,9 @@ struct HypergradientNeeds {
 ///
 /// Free of side effects on the models; must return finite tensors for finite `u`. Threads: one at
 /// a time; gradient mode is off when solve is called.
-class BISSL_API Hypergradient {
+class BISSL_API Hypergradient : public Component {
  public:
-  virtual ~Hypergradient();
+  ~Hypergradient() override;
 
   /// v from u = ∇_θ L_D(θ_P, φ_D); u has the shapes of the backbone's parameters and must not be
   /// changed.

@@ -1,14 +1,15 @@
 #pragma once
 
+#include "bissl/component.h"
 #include "bissl/export.h"
 #include "bissl/tensor_list.h"
 
 namespace bissl {
 
 /// Updates parameters from their gradients. Threads: one at a time; without gradients.
-class BISSL_API Optimizer {
+class BISSL_API Optimizer : public Component {
  public:
-  virtual ~Optimizer();
+  ~Optimizer() override;
 
   /// One update from the parameters' grad() at `rate` times the optimizer's own learning rate; the
   /// factor comes from the schedule. A parameter without gradient is left alone.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "bissl/backbone.h"
+#include "bissl/component.h"
 #include "bissl/export.h"
 
 #include <ATen/core/Tensor.h>
@@ -12,9 +13,9 @@ namespace bissl {
 /// A self-supervised task: the loss L_P and the module holding its own weights φ_P.
 ///
 /// Threads: one at a time.
-class BISSL_API Pretext {
+class BISSL_API Pretext : public Component {
  public:
-  virtual ~Pretext();
+  ~Pretext() override;
 
   /// How many views of each sample the loss wants.
   virtual int64_t views() const = 0;

@@ -86,7 +86,7 @@ class Describe : public testing::Test {
   std::vector<StageKindSpec> kinds_;
 };
 
-TEST_F(Describe, Component) {
+TEST_F(Describe, RegisteredComponent) {
   EXPECT_EQ(describe("halve"),
             "hypergradient halve: half of the upper gradient\n"
             "Source: Doe 2020, eq. 1\n"
@@ -223,7 +223,7 @@ TEST_F(Describe, SnippetsAreToml) {
 }
 
 TEST_F(Describe, LineBreaksInADeclarationStayInTheComment) {
-  Component component;
+  RegisteredComponent component;
   component.info.text = {"x", "two\nlines = 1", ""};
   const toml::table table = toml::parse(toml_snippet(component, false));
   EXPECT_EQ(table.at_path("data.NAME").as_table()->size(), 1U);

@@ -42,7 +42,7 @@ class CatalogTest : public ::testing::Test {
     pipeline_.data.push_back(std::move(source));
   }
 
-  std::shared_ptr<Component> component_ = std::make_shared<Component>();
+  std::shared_ptr<RegisteredComponent> component_ = std::make_shared<RegisteredComponent>();
   Pipeline pipeline_;
   std::shared_ptr<FakeDataset> last_;
   int made_ = 0;

@@ -72,7 +72,7 @@ class FakeAugmentation : public Augmentation {
 
 /// Names the augmentation in errors.
 inline ComponentChoice fake_choice() {
-  auto component = std::make_shared<Component>();
+  auto component = std::make_shared<RegisteredComponent>();
   component->info.kind = ComponentKind::augmentation;
   component->info.text.name = "blur";
   component->library.path = "/lib/blurs.so";

@@ -168,8 +168,8 @@ FakeComponents::FakeComponents() {
   add(ComponentKind::hypergradient, "solvers", "neumann", {parameter("terms", int64_t{5})});
 }
 
-std::shared_ptr<const Component> FakeComponents::find(ComponentKind kind,
-                                                      const std::string& name) const {
+std::shared_ptr<const RegisteredComponent> FakeComponents::find(ComponentKind kind,
+                                                                const std::string& name) const {
   for (const auto& component : components_) {
     if (component->info.kind == kind &&
         (component->info.text.name == name || component->qualified_name() == name)) {
@@ -199,7 +199,7 @@ void FakeComponents::spoil(const std::filesystem::path& folder, const std::strin
 void FakeComponents::add(ComponentKind kind, const std::string& library, const std::string& name,
                          std::vector<ParameterSpec> parameters,
                          std::function<std::vector<Finding>(const ParameterValues&)> check) {
-  auto component = std::make_shared<Component>();
+  auto component = std::make_shared<RegisteredComponent>();
   component->info.kind = kind;
   component->info.text.name = name;
   component->info.parameters = std::move(parameters);
@@ -216,7 +216,7 @@ void FakeComponents::offer(const std::filesystem::path& folder, ComponentKind ki
 void FakeComponents::set_version(const std::string& library, const std::string& version) {
   for (auto& component : components_) {
     if (component->library.name == library) {
-      auto changed = std::make_shared<Component>(*component);
+      auto changed = std::make_shared<RegisteredComponent>(*component);
       changed->library.version = version;
       component = std::move(changed);
     }

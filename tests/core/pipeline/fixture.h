@@ -17,8 +17,11 @@ class FakeComponents : public ComponentSource {
  public:
   FakeComponents();
 
-  std::shared_ptr<const Component> find(ComponentKind kind, const std::string& name) const override;
-  std::vector<std::shared_ptr<const Component>> components() const override { return components_; }
+  std::shared_ptr<const RegisteredComponent> find(ComponentKind kind,
+                                                  const std::string& name) const override;
+  std::vector<std::shared_ptr<const RegisteredComponent>> components() const override {
+    return components_;
+  }
   std::vector<FolderProblem> add_folder(const std::filesystem::path& folder) override;
   std::vector<std::string> refused() const override { return refused_; }
 
@@ -34,7 +37,7 @@ class FakeComponents : public ComponentSource {
   std::vector<std::filesystem::path> asked_folders;
 
  private:
-  std::vector<std::shared_ptr<const Component>> components_;
+  std::vector<std::shared_ptr<const RegisteredComponent>> components_;
   std::map<std::filesystem::path, std::pair<ComponentKind, std::string>> offers_;
   std::map<std::filesystem::path, std::string> spoilt_;
   std::vector<std::string> refused_;
