@@ -12,6 +12,7 @@
 #include <new>
 #include <system_error>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 namespace bissl {
@@ -47,14 +48,17 @@ std::string memory_advice() {
 }
 
 std::string thread_advice() {
-  return fmt::format(
-             ". The limit on {} and counts all that the user runs: raise it, or use fewer threads "
-             "and jobs "
-             "(--threads, --jobs, OMP_NUM_THREADS)",
-             limit_text("processes and threads", 'u', RLIMIT_NPROC, 1, "")) +
-         (is_limited(RLIMIT_AS) ? fmt::format(". A thread needs address space as well, and its {}",
-                                              limit_text("limit", 'v', RLIMIT_AS, 1024, " KiB"))
-                                : "");
+  std::string advice = fmt::format(". The limit on {} and counts all that the user runs",
+                                   limit_text("processes and threads", 'u', RLIMIT_NPROC, 1, ""));
+  for (const auto& [name, option, resource] :
+       {std::tuple{"address space", 'v', RLIMIT_AS}, std::tuple{"data", 'd', RLIMIT_DATA}}) {
+    if (is_limited(resource)) {
+      advice += fmt::format("; a thread's stack needs room, and the limit on {}",
+                            limit_text(name, option, resource, 1024, " KiB"));
+    }
+  }
+  return advice +
+         ". Raise the limit, or use fewer threads and jobs (--threads, --jobs, OMP_NUM_THREADS)";
 }
 
 }  // namespace
