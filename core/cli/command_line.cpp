@@ -209,7 +209,7 @@ void CommandLine::add_report() {
                      "what to compare by: STAGE.DATA.METRIC of a sweep, DATA.METRIC of runs");
   report
       ->add_option("--baseline", report_.baseline,
-                   "AXIS=LABEL: the choice that others are held against")
+                   "AXIS=LABEL: the choice that others are compared with")
       ->take_all()
       ->allow_extra_args(false);
   report->add_option("--to", report_.to, "where report.html and its companions go");

@@ -15,7 +15,7 @@ namespace bissl {
 struct ReportAxis {
   std::string name;
   std::vector<std::string> labels;
-  size_t baseline = 0;  ///< number of the label that others are held against
+  size_t baseline = 0;  ///< number of the label that others are compared with
 };
 
 /// One result: a cell's choices, which repetition it is, what was measured.

@@ -35,7 +35,7 @@ struct AskedMetric {
   std::string metric;  ///< as MetricName::text() spells it
 };
 
-/// An ablation file, read but not yet held against its pipeline's components.
+/// An ablation file, read but not yet checked with its pipeline's components.
 struct Ablation {
   std::string name;
   std::filesystem::path file;
