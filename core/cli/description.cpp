@@ -43,11 +43,17 @@ std::string default_words(const ParameterSpec& spec) {
 
 Entry parameter_entry(const ParameterSpec& spec, bool names_data) {
   std::string facts = fmt::format("{}; {}", spec.accepted(), default_words(spec));
-  if (!spec.unit.empty() && !spec.is_path()) {
+  if (!spec.unit.empty()) {
     facts += "; unit: " + spec.unit;
   }
   if (names_data) {
     facts += "; names a [data.NAME]";
+  }
+  for (const EffectCondition& condition : spec.only_with) {
+    facts += "; only " + condition.text();
+  }
+  if (spec.execution_only()) {
+    facts += "; changes no result";
   }
   return {spec.name, facts, spec.doc};
 }
@@ -139,6 +145,12 @@ nlohmann::json parameter_json(const ParameterSpec& spec) {
   }
   if (spec.length) {
     json["length"] = *spec.length;
+  }
+  for (const EffectCondition& condition : spec.only_with) {
+    json["only"].push_back(condition.text());
+  }
+  for (const auto& [trait, value] : spec.traits) {
+    json[trait] = std::visit(JsonOf{}, value);
   }
   return json;
 }

@@ -51,6 +51,7 @@ class PipelineReader {
                                     {keys_of(request_.data_selection)}, diagnostics_);
     if (root) {
       report_unset(root->unset, *root, "", diagnostics_);
+      tables_.defaults_are_written(root->find("lock") != nullptr);
       load_plugins(*root);
       request_.components.finish();
       tables_.refuse_unknown(

@@ -103,7 +103,7 @@ Table TableReader::read_entries(const ConfigNode& node, const TableSpec& spec,
     }
   }
   if (sound) {
-    run_check(spec.check, table.values, node, path);
+    run_check(spec.check, spec.parameters, table.values, node, path);
   }
   return table;
 }
@@ -133,7 +133,7 @@ ComponentChoice TableReader::read_component(const ConfigNode& node, ComponentKin
   const size_t errors_before = diagnostics_.errors();
   choice.values = read_values(node, info.parameters, path);
   if (diagnostics_.errors() == errors_before) {
-    run_check(info.check, choice.values, node, path);
+    run_check(info.check, info.parameters, choice.values, node, path);
   }
   return choice;
 }
@@ -219,11 +219,22 @@ std::string TableReader::resolved_path(const std::string& text, const Location& 
   return from_file.string();
 }
 
-void TableReader::run_check(const Check& check, const ParameterValues& values,
-                            const ConfigNode& node, const std::string& path) {
-  if (!check) {
-    return;
+std::set<std::string> TableReader::given(const std::vector<ParameterSpec>& specs,
+                                         const ParameterValues& values,
+                                         const ConfigNode& node) const {
+  std::set<std::string> names;
+  for (const ParameterSpec& spec : specs) {
+    if (node.find(spec.name) != nullptr &&
+        !(defaults_are_written_ && values.at(spec.name) == spec.default_value)) {
+      names.insert(spec.name);
+    }
   }
+  return names;
+}
+
+void TableReader::run_check(const Check& check, const std::vector<ParameterSpec>& specs,
+                            const ParameterValues& values, const ConfigNode& node,
+                            const std::string& path) {
   const bool complete = std::all_of(values.begin(), values.end(), [&](const auto& value) {
     return type_of(value.second) != ValueType::none || report_missing_;
   });
@@ -232,7 +243,7 @@ void TableReader::run_check(const Check& check, const ParameterValues& values,
   }
   std::vector<Finding> findings;
   try {
-    findings = check(values);
+    findings = check ? check(values) : std::vector<Finding>{};
   } catch (const std::exception& exception) {
     diagnostics_.error(
         node.at, path,
@@ -242,6 +253,9 @@ void TableReader::run_check(const Check& check, const ParameterValues& values,
                        "the rules over its values failed with an exception that is not a "
                        "std::exception");
   }
+  const std::vector<Finding> idle =
+      findings_without_effect(specs, values, given(specs, values, node));
+  findings.insert(findings.end(), idle.begin(), idle.end());
   for (const Finding& finding : findings) {
     const ConfigEntry* entry = node.find_path(finding.parameter);
     const Location& at = entry == nullptr ? node.at : entry->value.at;

@@ -4,6 +4,7 @@
 #include "pipeline/config_tree.h"
 #include "pipeline/table.h"
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,10 @@ class TableReader {
   /// their entries from another table, which could not be found.
   void report_missing(bool report) { report_missing_ = report; }
 
+  /// While true, the tables have been written with all defaults, as locks are: that a value stands
+  /// there does not mean that somebody gave it, unless it differs from the default.
+  void defaults_are_written(bool written) { defaults_are_written_ = written; }
+
  private:
   using Check = std::function<std::vector<Finding>(const ParameterValues&)>;
 
@@ -48,8 +53,11 @@ class TableReader {
                               const std::string& path);
   void resolve_paths(Value& value, const Location& at, const std::string& path);
   std::string resolved_path(const std::string& text, const Location& at, const std::string& path);
-  void run_check(const Check& check, const ParameterValues& values, const ConfigNode& node,
-                 const std::string& path);
+  /// Rules, and warnings for what is given and has no effect.
+  void run_check(const Check& check, const std::vector<ParameterSpec>& specs,
+                 const ParameterValues& values, const ConfigNode& node, const std::string& path);
+  std::set<std::string> given(const std::vector<ParameterSpec>& specs,
+                              const ParameterValues& values, const ConfigNode& node) const;
   void missing(const ConfigNode& table, const std::string& path, const std::string& key,
                const std::string& accepted);
   bool is_table(const ConfigEntry& entry, const std::string& path, const std::string& accepted);
@@ -65,6 +73,7 @@ class TableReader {
   const ComponentSource& components_;
   DiagnosticCollector& diagnostics_;
   bool report_missing_ = true;
+  bool defaults_are_written_ = false;
 };
 
 /// All keys that may stand in a table of the specification.

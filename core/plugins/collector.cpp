@@ -35,6 +35,12 @@ std::vector<std::string> faults_of(const ComponentInfo& info) {
   }
   const std::vector<std::string> of_parameters = faults(info.parameters);
   found.insert(found.end(), of_parameters.begin(), of_parameters.end());
+  for (const ParameterSpec& parameter : info.parameters) {
+    if (parameter.names_data()) {
+      found.push_back(fmt::format(
+          "parameter \"{}\": only tables of the host can name data sources", parameter.name));
+    }
+  }
   return found;
 }
 

@@ -77,11 +77,148 @@ bool is_lower_snake(const std::string& name) {
          });
 }
 
+/// "a, b or c"
+std::string alternatives(const std::vector<std::string>& items) {
+  if (items.size() < 2) {
+    return fmt::format("{}", fmt::join(items, ""));
+  }
+  return fmt::format("{} or {}", fmt::join(items.begin(), items.end() - 1, ", "), items.back());
+}
+
+std::optional<double> as_number(const Value& value) {
+  if (const auto* integer = std::get_if<int64_t>(&value)) {
+    return static_cast<double>(*integer);
+  }
+  const auto* real = std::get_if<double>(&value);
+  return real == nullptr ? std::nullopt : std::optional(*real);
+}
+
+const Value& value_of(const std::string& name, const ParameterValues& all) {
+  static const Value unset;
+  const auto found = all.find(name);
+  return found == all.end() ? unset : found->second;
+}
+
+const ParameterSpec* find_spec(const std::vector<ParameterSpec>& specs, const std::string& name) {
+  const auto found = std::find_if(specs.begin(), specs.end(),
+                                  [&](const ParameterSpec& spec) { return spec.name == name; });
+  return found == specs.end() ? nullptr : &*found;
+}
+
+/// Why a parameter has no effect, or an empty text. `depth` ends a circle of conditions.
+std::string without_effect(const ParameterSpec& spec, const std::vector<ParameterSpec>& specs,
+                           const ParameterValues& values, size_t depth) {
+  for (const EffectCondition& condition : spec.only_with) {
+    if (!condition.holds(values)) {
+      return condition.unmet_text(values);
+    }
+    const ParameterSpec* other = condition.relation == EffectCondition::Relation::one_of ||
+                                         condition.relation == EffectCondition::Relation::more_than
+                                     ? find_spec(specs, condition.parameters.front())
+                                     : nullptr;
+    if (other != nullptr && depth < specs.size()) {
+      if (std::string reason = without_effect(*other, specs, values, depth + 1); !reason.empty()) {
+        return reason;
+      }
+    }
+  }
+  return "";
+}
+
+/// What is wrong with a condition of `spec`, or an empty text.
+std::string fault_of(const EffectCondition& condition, const ParameterSpec& spec,
+                     const std::vector<ParameterSpec>& specs) {
+  using Relation = EffectCondition::Relation;
+  if (spec.required) {
+    return "must always be given, so it cannot depend on others";
+  }
+  for (const std::string& name : condition.parameters) {
+    const ParameterSpec* other = find_spec(specs, name);
+    if (name == spec.name || other == nullptr) {
+      return fmt::format("depends on \"{}\", which is no other parameter of the declaration", name);
+    }
+    if (condition.relation == Relation::more_than && other->type != ValueType::integer &&
+        other->type != ValueType::real) {
+      return fmt::format("depends on how much \"{}\" is, which is no number", name);
+    }
+    if ((condition.relation == Relation::any_given || condition.relation == Relation::not_given) &&
+        (other->required || type_of(other->default_value) != ValueType::none)) {
+      return fmt::format("depends on whether \"{}\" is given, which always has a value", name);
+    }
+    for (Value value : condition.values) {
+      if (condition.relation == Relation::one_of &&
+          (!convert(value, other->type) || !other->refusal(value).empty())) {
+        return fmt::format("depends on {} = {}, a value that it cannot have", name, to_toml(value));
+      }
+    }
+  }
+  return "";
+}
+
 }  // namespace
 
+bool EffectCondition::holds(const ParameterValues& all) const {
+  const Value& actual = parameters.empty() ? Value() : value_of(parameters.front(), all);
+  switch (relation) {
+    case Relation::one_of:
+      return std::any_of(values.begin(), values.end(), [&](Value value) {
+        return convert(value, type_of(actual)) && value == actual;
+      });
+    case Relation::more_than: {
+      const std::optional<double> number = as_number(actual);
+      return number && !values.empty() && *number > as_number(values.front()).value_or(0);
+    }
+    case Relation::any_given:
+      return std::any_of(parameters.begin(), parameters.end(), [&](const std::string& name) {
+        return type_of(value_of(name, all)) != ValueType::none;
+      });
+    case Relation::not_given:
+      return type_of(actual) == ValueType::none;
+  }
+  return true;
+}
+
+std::string EffectCondition::text() const {
+  const std::string names = alternatives(parameters);
+  std::vector<std::string> spelled;
+  for (const Value& value : values) {
+    spelled.push_back(to_toml(value));
+  }
+  switch (relation) {
+    case Relation::one_of:
+      return fmt::format("with {} = {}", names, alternatives(spelled));
+    case Relation::more_than:
+      return fmt::format("with {} of more than {}", names,
+                         number(values.empty() ? 0 : as_number(values.front()).value_or(0)));
+    case Relation::any_given:
+      return "with " + names;
+    case Relation::not_given:
+      return "without " + names;
+  }
+  return "";
+}
+
+std::string EffectCondition::unmet_text(const ParameterValues& all) const {
+  const std::string names = alternatives(parameters);
+  switch (relation) {
+    case Relation::any_given:
+      return "without " + names;
+    case Relation::not_given:
+      return fmt::format("when {} is given", names);
+    case Relation::one_of:
+    case Relation::more_than:
+      break;
+  }
+  const Value& actual = value_of(names, all);
+  if (type_of(actual) == ValueType::none) {
+    return "without " + names;
+  }
+  const std::optional<double> as_real = as_number(actual);
+  return fmt::format("with {} = {}", names, as_real ? number(*as_real) : to_toml(actual));
+}
+
 std::string ParameterSpec::accepted() const {
-  const bool list =
-      type == ValueType::integers || type == ValueType::reals || type == ValueType::texts;
+  const bool list = is_list();
   std::string text = describe(type);
   if (type == ValueType::boolean) {
     text += " (true or false)";
@@ -142,9 +279,10 @@ ParameterBuilder& ParameterBuilder::unit(std::string name) {
   return *this;
 }
 
-// In the text that people read of a number: another member would change the layout of what crosses
-// the plugin boundary.
-ParameterBuilder& ParameterBuilder::path() { return unit("path"); }
+ParameterBuilder& ParameterBuilder::path() {
+  spec_.traits["path"] = true;
+  return *this;
+}
 
 ParameterBuilder& ParameterBuilder::length(int64_t elements) {
   spec_.length = elements;
@@ -155,6 +293,56 @@ ParameterBuilder& ParameterBuilder::required() {
   spec_.required = true;
   spec_.default_value = Value{};
   return *this;
+}
+
+ParameterBuilder& ParameterBuilder::only_with(std::string other, Value value) {
+  return only_with(std::move(other), std::vector<Value>{std::move(value)});
+}
+
+ParameterBuilder& ParameterBuilder::only_with(std::string other, std::vector<Value> values) {
+  spec_.only_with.push_back(
+      {EffectCondition::Relation::one_of, {std::move(other)}, std::move(values)});
+  return *this;
+}
+
+ParameterBuilder& ParameterBuilder::only_above(std::string other, double bound) {
+  spec_.only_with.push_back({EffectCondition::Relation::more_than, {std::move(other)}, {bound}});
+  return *this;
+}
+
+ParameterBuilder& ParameterBuilder::only_if_given(std::vector<std::string> others) {
+  spec_.only_with.push_back({EffectCondition::Relation::any_given, std::move(others), {}});
+  return *this;
+}
+
+ParameterBuilder& ParameterBuilder::only_without(std::string other) {
+  spec_.only_with.push_back({EffectCondition::Relation::not_given, {std::move(other)}, {}});
+  return *this;
+}
+
+ParameterBuilder& ParameterBuilder::names_data() {
+  spec_.traits["names_data"] = true;
+  return *this;
+}
+
+ParameterBuilder& ParameterBuilder::execution_only() {
+  spec_.traits["execution_only"] = true;
+  return *this;
+}
+
+std::vector<Finding> findings_without_effect(const std::vector<ParameterSpec>& specs,
+                                             const ParameterValues& values,
+                                             const std::set<std::string>& given) {
+  std::vector<Finding> findings;
+  for (const ParameterSpec& spec : specs) {
+    if (given.count(spec.name) == 0) {
+      continue;
+    }
+    if (const std::string reason = without_effect(spec, specs, values, 0); !reason.empty()) {
+      findings.push_back({Finding::Severity::warning, spec.name, "has no effect " + reason});
+    }
+  }
+  return findings;
 }
 
 std::vector<std::string> faults(const std::vector<ParameterSpec>& specs) {
@@ -179,6 +367,15 @@ std::vector<std::string> faults(const std::vector<ParameterSpec>& specs) {
             fmt::format("parameter \"{}\": the default {} is a path that is not "
                         "absolute",
                         spec.name, to_toml(spec.default_value)));
+      }
+    }
+    if (spec.names_data() && spec.type != ValueType::text && spec.type != ValueType::texts) {
+      found.push_back(
+          fmt::format("parameter \"{}\": only a text can name a data source", spec.name));
+    }
+    for (const EffectCondition& condition : spec.only_with) {
+      if (const std::string fault = fault_of(condition, spec, specs); !fault.empty()) {
+        found.push_back(fmt::format("parameter \"{}\": it {}", spec.name, fault));
       }
     }
     if (spec.doc.empty()) {

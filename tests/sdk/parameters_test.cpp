@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -114,6 +115,174 @@ TEST(Schema, RunsAllItsRules) {
   EXPECT_EQ(findings[1].parameter, "nesterov");
 }
 
+struct Decay {
+  double weight_decay = 0.1;
+  bool decay_1d = true;
+  bool operator==(const Decay&) const = default;
+};
+
+Schema<Decay> decay_schema() {
+  Schema<Decay> made;
+  made.add("weight_decay", &Decay::weight_decay, "penalty").at_least(0);
+  made.add("decay_1d", &Decay::decay_1d, "of biases, too").only_above("weight_decay", 0);
+  made.rule([](const Decay& decay, std::vector<Finding>& findings) {
+    if (decay.weight_decay > 1) {
+      findings.push_back({Finding::Severity::warning, "weight_decay", "is large"});
+    }
+  });
+  return made;
+}
+
+struct Nested {
+  std::string data;
+  Decay inner{.weight_decay = 0.5, .decay_1d = false};
+  std::optional<int64_t> steps;
+};
+
+Schema<Nested> nested_schema() {
+  Schema<Nested> made;
+  made.add("data", &Nested::data, "source").required().names_data();
+  made.embed(&Nested::inner, decay_schema());
+  made.add("steps", &Nested::steps, "number of steps").execution_only();
+  return made;
+}
+
+/// Once more, two levels deep.
+struct Outer {
+  Nested nested;
+};
+
+TEST(Embed, DeclaresTheKeysOfThePartWithTheDefaultsOfTheWhole) {
+  const auto specs = nested_schema().specs();
+  ASSERT_EQ(specs.size(), 4U);
+  EXPECT_EQ(specs[1].name, "weight_decay");
+  EXPECT_EQ(specs[1].default_value, Value(0.5)) << "not that of the part, 0.1";
+  EXPECT_EQ(specs[2].default_value, Value(false));
+  EXPECT_EQ(specs[0].default_value, Value{});
+  EXPECT_EQ(specs[3].default_value, Value{});
+  EXPECT_TRUE(specs[0].names_data());
+  EXPECT_TRUE(specs[3].execution_only());
+  EXPECT_FALSE(specs[1].execution_only());
+  EXPECT_EQ(faults(specs), std::vector<std::string>{});
+}
+
+TEST(Embed, ParsesIntoThePartAndRunsItsRules) {
+  Schema<Outer> outer;
+  outer.embed(&Outer::nested, nested_schema());
+  ParameterValues values = defaults(outer.specs());
+  values["data"] = std::string("few");
+  EXPECT_EQ(outer.parse(values).nested.inner, (Decay{0.5, false}));
+  values["weight_decay"] = 2.0;
+  values["decay_1d"] = true;
+  values["steps"] = int64_t{3};
+  const Nested nested = outer.parse(values).nested;
+  EXPECT_EQ(nested.data, "few");
+  EXPECT_EQ(nested.inner, (Decay{2.0, true}));
+  EXPECT_EQ(nested.steps, 3);
+  ASSERT_EQ(outer.check(values).size(), 1U);
+  EXPECT_EQ(outer.check(values)[0].parameter, "weight_decay");
+}
+
+TEST(Embed, TellsAKeyThatTwoPartsDeclare) {
+  struct Twice {
+    Decay first;
+    Decay second;
+  };
+  Schema<Twice> twice;
+  twice.embed(&Twice::first, decay_schema()).embed(&Twice::second, decay_schema());
+  EXPECT_EQ(faults(twice.specs()),
+            (std::vector<std::string>{"parameter \"weight_decay\": declared twice",
+                                      "parameter \"decay_1d\": declared twice"}));
+}
+
+struct Solver {
+  std::string form = "global";
+  std::string preconditioner = "none";
+  int64_t probes = 5;
+  double weight_decay = 0;
+  bool decay_1d = true;
+  std::optional<double> step;
+  double damping = 10;
+  std::optional<int64_t> limit;
+  std::optional<int64_t> per_class;
+  int64_t subset_seed = 0;
+};
+
+Schema<Solver> solver_schema() {
+  Schema<Solver> made;
+  made.add("form", &Solver::form, "of the solve").choices({"global", "layerwise"});
+  made.add("preconditioner", &Solver::preconditioner, "scales")
+      .choices({"none", "diagonal", "block"})
+      .only_with("form", "global");
+  made.add("probes", &Solver::probes, "how many")
+      .only_with("preconditioner", {"diagonal", "block"});
+  made.add("weight_decay", &Solver::weight_decay, "penalty");
+  made.add("decay_1d", &Solver::decay_1d, "of biases, too").only_above("weight_decay", 0);
+  made.add("step", &Solver::step, "length");
+  made.add("damping", &Solver::damping, "in the default of step").only_without("step");
+  made.add("limit", &Solver::limit, "at most");
+  made.add("per_class", &Solver::per_class, "of each");
+  made.add("subset_seed", &Solver::subset_seed, "which").only_if_given({"limit", "per_class"});
+  return made;
+}
+
+/// The warnings for these values, all of which are given.
+std::vector<std::string> idle(const ParameterValues& changes) {
+  const auto specs = solver_schema().specs();
+  ParameterValues values = defaults(specs);
+  std::set<std::string> given;
+  for (const auto& [name, value] : changes) {
+    values.at(name) = value;
+    given.insert(name);
+  }
+  std::vector<std::string> found;
+  for (const Finding& finding : findings_without_effect(specs, values, given)) {
+    EXPECT_EQ(finding.severity, Finding::Severity::warning);
+    found.push_back(finding.parameter + " " + finding.message);
+  }
+  return found;
+}
+
+TEST(WithoutEffect, NamesTheValueThatMakesItSo) {
+  using Texts = std::vector<std::string>;
+  EXPECT_EQ(solver_schema().check(defaults(solver_schema().specs())).size(), 0U);
+  EXPECT_EQ(idle({}), Texts{});
+  EXPECT_EQ(idle({{"probes", int64_t{9}}}),
+            Texts{"probes has no effect with preconditioner = \"none\""});
+  EXPECT_EQ(idle({{"probes", int64_t{9}}, {"preconditioner", std::string("block")}}), Texts{});
+  EXPECT_EQ(idle({{"decay_1d", false}}), Texts{"decay_1d has no effect with weight_decay = 0"});
+  EXPECT_EQ(idle({{"decay_1d", false}, {"weight_decay", 0.1}}), Texts{});
+  EXPECT_EQ(idle({{"damping", 1.0}, {"step", 0.1}}),
+            Texts{"damping has no effect when step is given"});
+  EXPECT_EQ(idle({{"damping", 1.0}}), Texts{});
+  EXPECT_EQ(idle({{"subset_seed", int64_t{1}}}),
+            Texts{"subset_seed has no effect without limit or per_class"});
+  EXPECT_EQ(idle({{"subset_seed", int64_t{1}}, {"per_class", int64_t{5}}}), Texts{});
+}
+
+TEST(WithoutEffect, KnowsWhatWasGivenNotOnlyWhatDiffers) {
+  EXPECT_EQ(idle({{"probes", int64_t{5}}}),
+            std::vector<std::string>{"probes has no effect with preconditioner = \"none\""})
+      << "5 is the default";
+}
+
+TEST(WithoutEffect, FollowsConditionsOfConditions) {
+  EXPECT_EQ(idle({{"form", std::string("layerwise")},
+                  {"preconditioner", std::string("diagonal")},
+                  {"probes", int64_t{9}}}),
+            (std::vector<std::string>{"preconditioner has no effect with form = \"layerwise\"",
+                                      "probes has no effect with form = \"layerwise\""}));
+}
+
+TEST(WithoutEffect, IsSaidInWords) {
+  const auto specs = solver_schema().specs();
+  EXPECT_EQ(spec(specs, "probes").only_with.at(0).text(),
+            "with preconditioner = \"diagonal\" or \"block\"");
+  EXPECT_EQ(spec(specs, "decay_1d").only_with.at(0).text(), "with weight_decay of more than 0");
+  EXPECT_EQ(spec(specs, "damping").only_with.at(0).text(), "without step");
+  EXPECT_EQ(spec(specs, "subset_seed").only_with.at(0).text(), "with limit or per_class");
+}
+
 TEST(ParameterSpec, SaysWhatItAccepts) {
   const auto specs = schema().specs();
   EXPECT_EQ(spec(specs, "steps").accepted(), "an integer of at least 1");
@@ -185,6 +354,35 @@ TEST(Faults, FindEachMistakeOfADeclaration) {
       "parameter \"mode\": no documentation",
       "parameter \"mode\": the default \"neither\" is not among the choices"};
   EXPECT_EQ(faults(wrong.specs()), expected);
+}
+
+TEST(Faults, FindConditionsThatCannotBe) {
+  struct Mistakes {
+    std::string mode = "one";
+    int64_t number = 1;
+    std::optional<int64_t> perhaps;
+  };
+  Schema<Mistakes> wrong;
+  wrong.add("mode", &Mistakes::mode, "mode").choices({"one", "other"}).only_above("number", 0);
+  wrong.add("number", &Mistakes::number, "a").required().only_with("mode", "one");
+  wrong.add("third", &Mistakes::number, "b").only_with("mode", "two");
+  wrong.add("fourth", &Mistakes::number, "c").only_with("nothing", 1);
+  wrong.add("fifth", &Mistakes::number, "d").only_above("mode", 0);
+  wrong.add("sixth", &Mistakes::number, "e").only_without("third");
+  wrong.add("seventh", &Mistakes::number, "f").names_data();
+  wrong.add("eighth", &Mistakes::perhaps, "g").only_if_given({"eighth"});
+  EXPECT_EQ(
+      faults(wrong.specs()),
+      (std::vector<std::string>{
+          "parameter \"number\": it must always be given, so it cannot depend on others",
+          "parameter \"third\": it depends on mode = \"two\", a value that it cannot have",
+          "parameter \"fourth\": it depends on \"nothing\", which is no other parameter of the "
+          "declaration",
+          "parameter \"fifth\": it depends on how much \"mode\" is, which is no number",
+          "parameter \"sixth\": it depends on whether \"third\" is given, which always has a value",
+          "parameter \"seventh\": only a text can name a data source",
+          "parameter \"eighth\": it depends on \"eighth\", which is no other parameter of the "
+          "declaration"}));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <dlfcn.h>
 
+#include <set>
 #include <stdexcept>
 
 namespace bissl::test {
@@ -69,7 +70,15 @@ ParameterValues PluginLibrary::values(const std::string& name,
 std::vector<std::string> PluginLibrary::findings(const std::string& name,
                                                  const ParameterValues& changes) const {
   std::vector<std::string> texts;
-  for (const Finding& finding : component(name).check(values(name, changes))) {
+  const ParameterValues all = values(name, changes);
+  std::vector<Finding> findings = component(name).check(all);
+  std::set<std::string> given;
+  for (const auto& [parameter, value] : changes) {
+    given.insert(parameter);
+  }
+  const std::vector<Finding> idle = findings_without_effect(component(name).parameters, all, given);
+  findings.insert(findings.end(), idle.begin(), idle.end());
+  for (const Finding& finding : findings) {
     const bool warning = finding.severity == Finding::Severity::warning;
     texts.push_back((warning ? "warning " : "") + finding.parameter + ": " + finding.message);
   }

@@ -6,12 +6,34 @@
 #include <functional>
 #include <limits>
 #include <optional>
+#include <set>
 #include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 namespace bissl {
+
+/// When a parameter has an effect, by others of the same declaration.
+struct BISSL_API EffectCondition {
+  /// What is asked of the other parameters.
+  enum class Relation {
+    one_of,     ///< its value is among `values`
+    more_than,  ///< its number is more than the one in `values`
+    any_given,  ///< one of them at least is given
+    not_given,  ///< it is not given
+  };
+  Relation relation = Relation::one_of;  ///< which of these
+  std::vector<std::string> parameters;   ///< the others: one, or several for any_given
+  std::vector<Value> values;             ///< see Relation
+
+  /// Whether it holds for the values of all parameters.
+  bool holds(const ParameterValues& all) const;
+  /// In words: "with form = \"global\"", "with weight_decay of more than 0", "without step".
+  std::string text() const;
+  /// What stands against it where it does not hold: "with form = \"layerwise\"".
+  std::string unmet_text(const ParameterValues& all) const;
+};
 
 /// One parameter, declared once. Parsing, checking, help, the reference pages and the resolved
 /// configuration of a run all come from this.
@@ -28,12 +50,23 @@ struct BISSL_API ParameterSpec {
   bool maximum_excluded = false;                              ///< the maximum itself is refused
   std::vector<std::string> choices;  ///< for texts: the accepted values; empty accepts every text
   std::optional<int64_t> length;     ///< for lists: the exact number of elements
+  std::vector<EffectCondition> only_with;  ///< all must hold for the parameter to have an effect
+  /// Marks by name, so that later ones need no new member: "path", "names_data", "execution_only".
+  ParameterValues traits;
 
   /// What is accepted, in words: "an integer of at least 1", "one of \"global\", \"layerwise\"".
   std::string accepted() const;
 
   /// Whether the texts are paths (ParameterBuilder::path).
-  bool is_path() const { return unit == "path"; }
+  bool is_path() const { return traits.count("path") != 0; }
+  /// Whether the texts are names of data sources (ParameterBuilder::names_data).
+  bool names_data() const { return traits.count("names_data") != 0; }
+  /// Whether it changes no result (ParameterBuilder::execution_only).
+  bool execution_only() const { return traits.count("execution_only") != 0; }
+  /// Whether a value is a list.
+  bool is_list() const {
+    return type == ValueType::integers || type == ValueType::reals || type == ValueType::texts;
+  }
 
   /// Why `value` (already of this type) is refused, or an empty text. Bounds and choices hold for
   /// every element of a list; a real must be finite.
@@ -104,6 +137,27 @@ class BISSL_API ParameterBuilder {
   /// Takes the default away: the parameter must be given.
   ParameterBuilder& required();
 
+  /// The parameter has an effect only where the parameter `other` of the same declaration has this
+  /// value, or one of these. Where it has none and is given, the user is warned; descriptions say
+  /// so, too. Conditions add up: all must hold, and an `other` must itself have an effect.
+  ParameterBuilder& only_with(std::string other, Value value);
+  /// The same for several values.
+  ParameterBuilder& only_with(std::string other, std::vector<Value> values);
+  /// The same for a number of more than `bound`: a weight or a probability that is not 0.
+  ParameterBuilder& only_above(std::string other, double bound);
+  /// The same for parameters without a default, of which one at least is given.
+  ParameterBuilder& only_if_given(std::vector<std::string> others);
+  /// The same for a parameter without a default that is not given.
+  ParameterBuilder& only_without(std::string other);
+
+  /// A text, or each of a list, is the name of a data source ([data.NAME]), which must exist; the
+  /// data itself, not its name, is in a stage's key. Where the default is an empty text, that is
+  /// none. For tables of the host: components are given data, they do not choose it.
+  ParameterBuilder& names_data();
+  /// Any value gives the same results: a path to data (its fingerprint is compared), the size of a
+  /// cache, a way to compute that costs less memory. It is in no stage's key and is not compared.
+  ParameterBuilder& execution_only();
+
  private:
   ParameterSpec& spec_;
 };
@@ -116,7 +170,8 @@ class BISSL_API ParameterBuilder {
 ///
 /// The default is the one that the aggregate's initialiser gives. A member of type
 /// std::optional<T> declares a parameter that may be left unset. Members may be bool, int64_t,
-/// double, std::string or a std::vector of the latter three.
+/// double, std::string or a std::vector of the latter three. Members that are aggregates with a
+/// schema of their own are declared by `embed`.
 template <class Options>
 class Schema {
  public:
@@ -133,21 +188,61 @@ class Schema {
       spec.default_value = Options{}.*member;
     }
     specs_.push_back(std::move(spec));
-    setters_.push_back([name, member](Options& options, const ParameterValues& values) {
-      const Value& value = values.at(name);
-      if constexpr (detail::IsOptional<T>::value) {
-        if (const auto* held = std::get_if<typename T::value_type>(&value)) {
-          options.*member = *held;
-        }
-      } else {
-        options.*member = std::get<T>(value);
-      }
-    });
+    members_.push_back({[name, member](Options& options, const ParameterValues& values) {
+                          const Value& value = values.at(name);
+                          if constexpr (detail::IsOptional<T>::value) {
+                            if (const auto* held = std::get_if<typename T::value_type>(&value)) {
+                              options.*member = *held;
+                            }
+                          } else {
+                            options.*member = std::get<T>(value);
+                          }
+                        },
+                        [member](const Options& options) -> Value {
+                          if constexpr (detail::IsOptional<T>::value) {
+                            return options.*member ? Value(*(options.*member)) : Value();
+                          } else {
+                            return options.*member;
+                          }
+                        }});
     return ParameterBuilder(specs_.back());
   }
 
+  /// Declares all parameters of `part`, which are kept in the aggregate `member`, with its rules:
+  /// a block of options that several components share is declared once. Its keys stand beside the
+  /// others, not in a table of their own. The defaults are those that `Options` gives the member.
+  ///
+  ///     struct DecayOptions { double weight_decay = 0; bool decay_1d = true; };
+  ///     struct LarsOptions { double lr = 0.1; DecayOptions decay{.decay_1d = false}; };
+  ///     schema.embed(&LarsOptions::decay, decay_schema());
+  template <class Part>
+  Schema& embed(Part Options::*member, const Schema<Part>& part) {
+    const Options standard;
+    for (size_t i = 0; i < part.specs_.size(); ++i) {
+      ParameterSpec spec = part.specs_[i];
+      if (!spec.required) {
+        spec.default_value = part.members_[i].get(standard.*member);
+      }
+      specs_.push_back(std::move(spec));
+      members_.push_back(
+          {[member, set = part.members_[i].set](Options& options, const ParameterValues& values) {
+             set(options.*member, values);
+           },
+           [member, get = part.members_[i].get](const Options& options) {
+             return get(options.*member);
+           }});
+    }
+    for (const auto& check : part.rules_) {
+      rules_.push_back([member, check](const Options& options, std::vector<Finding>& findings) {
+        check(options.*member, findings);
+      });
+    }
+    return *this;
+  }
+
   /// A rule over several parameters, called with valid values only. It appends its findings: an
-  /// error for a combination that cannot work, a warning for a parameter without effect.
+  /// error for a combination that cannot work, a warning for one that is hardly meant. That a
+  /// parameter has no effect is better declared: ParameterBuilder::only_with.
   void rule(std::function<void(const Options&, std::vector<Finding>&)> check) {
     rules_.push_back(std::move(check));
   }
@@ -158,8 +253,8 @@ class Schema {
   /// Checked values (one for each declared parameter) as an aggregate.
   Options parse(const ParameterValues& values) const {
     Options options;
-    for (const auto& setter : setters_) {
-      setter(options, values);
+    for (const Member& member : members_) {
+      member.set(options, values);
     }
     return options;
   }
@@ -175,13 +270,29 @@ class Schema {
   }
 
  private:
+  template <class Other>
+  friend class Schema;
+
+  /// How the value of one parameter reaches its member, and which one is there.
+  struct Member {
+    std::function<void(Options&, const ParameterValues&)> set;
+    std::function<Value(const Options&)> get;
+  };
+
   std::vector<ParameterSpec> specs_;
-  std::vector<std::function<void(Options&, const ParameterValues&)>> setters_;
+  std::vector<Member> members_;  ///< in the order of specs_
   std::vector<std::function<void(const Options&, std::vector<Finding>&)>> rules_;
 };
 
+/// Warnings for the parameters among `given` that have no effect with these valid values
+/// (ParameterBuilder::only_with): "has no effect with form = \"layerwise\"".
+BISSL_API std::vector<Finding> findings_without_effect(const std::vector<ParameterSpec>& specs,
+                                                       const ParameterValues& values,
+                                                       const std::set<std::string>& given);
+
 /// Faults of a declaration itself (no documentation, a default outside its bounds, a name used
-/// twice or not in lower_case), one text each; empty when it is sound.
+/// twice or not in lower_case, a condition on what is not declared), one text each; empty when it
+/// is sound.
 BISSL_API std::vector<std::string> faults(const std::vector<ParameterSpec>& specs);
 
 /// The defaults of all parameters; those without one are unset.

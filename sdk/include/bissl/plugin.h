@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -106,6 +107,28 @@ struct ComponentInfo {
   std::function<std::shared_ptr<void>(const ParameterValues&, const void* context)> create;
 };
 
+namespace detail {
+
+/// An instance, from as much as its constructor takes.
+template <class Implementation, class Options, class Context>
+std::shared_ptr<Implementation> construct(const Options& options, const Context& context) {
+  if constexpr (std::is_constructible_v<Implementation, const Options&, const Context&>) {
+    return std::make_shared<Implementation>(options, context);
+  } else if constexpr (std::is_constructible_v<Implementation, const Options&>) {
+    return std::make_shared<Implementation>(options);
+  } else {
+    static_assert(std::is_empty_v<Options>,
+                  "options are declared that the constructor does not take");
+    if constexpr (std::is_constructible_v<Implementation, const Context&>) {
+      return std::make_shared<Implementation>(context);
+    } else {
+      return std::make_shared<Implementation>();
+    }
+  }
+}
+
+}  // namespace detail
+
 /// Handed by the host to a library's registration function.
 class BISSL_API Registrar {
  public:
@@ -130,6 +153,20 @@ class BISSL_API Registrar {
       return std::static_pointer_cast<void>(std::move(made));
     };
     add(std::move(info));
+  }
+
+  /// Registers `Implementation`, a class that is constructed from its options and its context:
+  /// Implementation(const Options&, const Context&); the constructor may leave out either, the
+  /// options only if none are declared.
+  ///
+  ///     registrar.add<Optimizer, Sgd>({.name = "sgd", .summary = "…"}, schema());
+  template <class Interface, class Implementation, class Options>
+  void add(ComponentText text, Schema<Options> schema) {
+    using Context = typename KindOf<Interface>::Context;
+    add<Interface>(std::move(text), std::move(schema),
+                   [](const Options& options, const Context& context) {
+                     return detail::construct<Implementation>(options, context);
+                   });
   }
 };
 
@@ -206,7 +243,7 @@ int register_guarded(Register function, void* registrar, char* error, uint64_t s
 /// that registers its components:
 ///
 ///     BISSL_PLUGIN("my-plugin", "1.0.0", "MIT", registrar) {
-///       registrar.add<bissl::Hypergradient, CgOptions>({...}, schema(), factory);
+///       registrar.add<bissl::Hypergradient, ConjugateGradient>({...}, schema());
 ///     }
 #define BISSL_PLUGIN(plugin_name, plugin_version, plugin_license, registrar)                       \
   static void bissl_register_components(bissl::Registrar& registrar);                              \
