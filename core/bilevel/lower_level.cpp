@@ -36,7 +36,7 @@ void LowerLevel::tie_to(Backbone& anchor, double lambda) {
   lambda_ = lambda;
 }
 
-PretextStep LowerLevel::step(const at::Tensor& views, double rate) {
+PretextStep LowerLevel::step(const Views& views, double rate) {
   PretextStep result;
   TensorList gradients = in_gradient(pretext_, backbone_, [&] {
     const c10::AutoGradMode grad(true);

@@ -26,10 +26,10 @@ class LowerLevel {
   /// Ties the backbone to `anchor`, another backbone of the same shapes that is only read.
   void tie_to(Backbone& anchor, double lambda);
 
-  /// One optimizer step on (V, N, C, H, W) views at `rate` times the base rate. Throws
+  /// One optimizer step on `views` at `rate` times the base rate. Throws
   /// Error(ErrorKind::run) when the loss or the gradient is not finite; the weights are then those
   /// before the step.
-  PretextStep step(const at::Tensor& views, double rate);
+  PretextStep step(const Views& views, double rate);
 
   /// Called in each step when all is known but the optimizer has not moved the weights: with the
   /// gradients that it gets, the backbone's first, and the factor that clipping has put on them.

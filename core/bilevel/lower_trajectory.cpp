@@ -121,7 +121,7 @@ class RecordedStep : public LowerProblem {
   }
 
   TensorList values;     ///< of state_of, before the step
-  at::Tensor views;      ///< the step's batch
+  Views views;           ///< the step's batch
   int64_t batch = 0;     ///< its number
   at::Tensor generator;  ///< the state of LibTorch's generator
   double learning_rate = 0;
@@ -158,7 +158,7 @@ LowerTrajectory::~LowerTrajectory() = default;
 
 void LowerTrajectory::clear() { steps_.clear(); }
 
-void LowerTrajectory::before_step(const at::Tensor& views, int64_t batch) {
+void LowerTrajectory::before_step(const Views& views, int64_t batch) {
   if (steps_.size() == length_) {
     steps_.pop_front();
   }
@@ -210,7 +210,7 @@ NamedTensors LowerTrajectory::state() const {
 }
 
 void LowerTrajectory::load_state(const NamedTensors& state,
-                                 const std::function<at::Tensor(int64_t)>& views) {
+                                 const std::function<Views(int64_t)>& views) {
   const std::map<std::string, at::Tensor> all(state.begin(), state.end());
   const auto list = [&](const std::string& prefix, const TensorList& like) {
     TensorList found;

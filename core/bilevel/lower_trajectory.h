@@ -31,7 +31,7 @@ class LowerTrajectory {
 
   /// To be called before a step on `views`, batch number `batch`, with models and generator as the
   /// step's loss finds them.
-  void before_step(const at::Tensor& views, int64_t batch);
+  void before_step(const Views& views, int64_t batch);
 
   /// To be called in that step, before `optimizer` moves the weights at `rate` times its base rate.
   /// `gradients` are those it gets, the backbone's first; `clip` is the factor that clipping has
@@ -45,7 +45,7 @@ class LowerTrajectory {
 
   /// For checkpoints. Batches are not in it: `views` makes them again from their numbers.
   NamedTensors state() const;
-  void load_state(const NamedTensors& state, const std::function<at::Tensor(int64_t)>& views);
+  void load_state(const NamedTensors& state, const std::function<Views(int64_t)>& views);
 
  private:
   Backbone& backbone_;

@@ -32,7 +32,7 @@ std::optional<size_t> place_in(const TensorList& list, const at::Tensor& tensor)
 
 }  // namespace
 
-PretextProblem::PretextProblem(Backbone& backbone, Pretext& pretext, TensorList batches,
+PretextProblem::PretextProblem(Backbone& backbone, Pretext& pretext, std::vector<Views> batches,
                                const Setting& setting)
     : backbone_(backbone),
       pretext_(pretext),

@@ -29,8 +29,9 @@ class PretextProblem : public LowerProblem {
         false;  ///< build the graph for each product anew: less memory, more time
   };
 
-  /// `batches` are (V, N, C, H, W) each; the loss is the mean of theirs.
-  PretextProblem(Backbone& backbone, Pretext& pretext, TensorList batches, const Setting& setting);
+  /// The loss is the mean of those of the batches.
+  PretextProblem(Backbone& backbone, Pretext& pretext, std::vector<Views> batches,
+                 const Setting& setting);
 
   TensorList hessian_product(const TensorList& x) override;
   TensorList gradient(const TensorList& shift) override;
@@ -62,7 +63,7 @@ class PretextProblem : public LowerProblem {
 
   Backbone& backbone_;
   Pretext& pretext_;
-  TensorList batches_;
+  std::vector<Views> batches_;
   Setting setting_;
   uint64_t id_;
   TensorList parameters_;

@@ -54,7 +54,7 @@ RandomStream stream_of(uint64_t sample, int64_t view) {
 
 View view_of(const Augmentation& augmentation, const Picture& picture, int64_t view,
              uint64_t sample, int pattern = 0, bool nan = true) {
-  const ImageShape shape = augmentation.view_shape(picture.shape());
+  const ImageShape shape = augmentation.view_shape(picture.shape(), view);
   Canvas canvas(shape, pattern, nan);
   RandomStream stream = stream_of(sample, view);
   augmentation.apply(picture.image(), view, stream, canvas.view());
@@ -75,7 +75,9 @@ bool same_bits(const View& a, const View& b) {
 /// Whether the augmentation takes images of this shape. A refusal must be one of wrong input.
 bool accepts(const Augmentation& augmentation, const ImageShape& shape, std::string& refusal) {
   try {
-    augmentation.view_shape(shape);
+    for (const int64_t view : views) {
+      augmentation.view_shape(shape, view);
+    }
     return true;
   } catch (const Error& error) {
     require(error.kind() == ErrorKind::input,
@@ -117,16 +119,18 @@ std::vector<ImageShape> accepted_shapes(const Augmentation& augmentation) {
 }
 
 void check_written(const Augmentation& augmentation, const ImageShape& input) {
-  const ImageShape shape = augmentation.view_shape(input);
-  require(shape.channels > 0 && shape.height > 0 && shape.width > 0,
-          "views of {} of images of {}; expected at least one value", to_text(shape),
-          to_text(input));
-  require(augmentation.view_shape(input) == shape,
-          "view_shape() gives another shape at a second call");
+  for (const int64_t view : views) {
+    const ImageShape shape = augmentation.view_shape(input, view);
+    require(shape.channels > 0 && shape.height > 0 && shape.width > 0,
+            "views of {} of images of {}; expected at least one value", to_text(shape),
+            to_text(input));
+    require(augmentation.view_shape(input, view) == shape,
+            "view_shape() gives another shape at a second call");
+  }
   const Picture picture(input);
   for (uint64_t sample = 0; sample < repeats_for(input); ++sample) {
     const int64_t view = views[sample % views.size()];
-    Canvas canvas(shape, 0, true);
+    Canvas canvas(augmentation.view_shape(input, view), 0, true);
     RandomStream stream = stream_of(sample, view);
     augmentation.apply(picture.image(), view, stream, canvas.view());
     const View output = canvas.copy();
@@ -145,7 +149,7 @@ void check_image(const Augmentation& augmentation, const ImageShape& shape) {
   const Picture picture(shape);
   for (uint64_t sample = 0; sample < repeats_for(shape); ++sample) {
     const int64_t view = views[sample % views.size()];
-    Canvas canvas(augmentation.view_shape(shape), 0, true);
+    Canvas canvas(augmentation.view_shape(shape, view), 0, true);
     RandomStream stream = stream_of(sample, view);
     augmentation.apply(picture.image(), view, stream, canvas.view());
     require(picture.unchanged(), "apply() wrote into the image of {} or beside it; work on a copy",
@@ -340,8 +344,9 @@ double mixing_of(const Augmentation& augmentation, const ImageShape& shape) {
     const Picture picture(shape, content);
     double best = 1;
     for (uint64_t sample = 0; sample < samples; ++sample) {
-      best = std::min(best, mixing(view_of(augmentation, picture, views[sample % 2], sample),
-                                   augmentation.view_shape(shape)));
+      const int64_t view = views[sample % 2];
+      best = std::min(best, mixing(view_of(augmentation, picture, view, sample),
+                                   augmentation.view_shape(shape, view)));
     }
     worse = std::max(worse, best);
   }

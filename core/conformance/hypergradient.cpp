@@ -69,8 +69,9 @@ class Trial {
   }
 
   std::unique_ptr<PretextProblem> problem() {
-    auto problem = std::make_unique<PretextProblem>(*backbone_, *pretext_, TensorList{views(99)},
-                                                    PretextProblem::Setting{.lambda = lambda});
+    auto problem =
+        std::make_unique<PretextProblem>(*backbone_, *pretext_, std::vector<Views>{views(99)},
+                                         PretextProblem::Setting{.lambda = lambda});
     problem->use_optimizer(optimizer_);
     problem->use_trajectory(trajectory_);
     return problem;
@@ -96,10 +97,11 @@ class Trial {
   TensorList u;
 
  private:
-  static at::Tensor views(int64_t batch) {
+  static Views views(int64_t batch) {
     return normal_numbers(
-        {2, samples, sample_input.channels, sample_input.height, sample_input.width},
-        700 + static_cast<uint64_t>(batch));
+               {2, samples, sample_input.channels, sample_input.height, sample_input.width},
+               700 + static_cast<uint64_t>(batch))
+        .unbind();
   }
 
   std::shared_ptr<Backbone> backbone_;

@@ -74,6 +74,13 @@ TensorList leaves_of(const at::Tensor& loss) {
   return leaves;
 }
 
+bool equal(const Views& left, const Views& right) {
+  return std::equal(left.begin(), left.end(), right.begin(), right.end(),
+                    [](const at::Tensor& x, const at::Tensor& y) {
+                      return x.sizes() == y.sizes() && x.equal(y);
+                    });
+}
+
 bool contains(const TensorList& list, const at::Tensor& tensor) {
   return std::any_of(list.begin(), list.end(),
                      [&](const at::Tensor& other) { return other.is_same(tensor); });
@@ -82,7 +89,7 @@ bool contains(const TensorList& list, const at::Tensor& tensor) {
 /// Weights in the graph that neither module has. What is made in each call anew (a perturbation of
 /// the images, say) is none.
 void require_weights_in_module(const PretextTrial& trial) {
-  const at::Tensor views = trial.views(trial_samples, 31);
+  const Views views = trial.views(trial_samples, 31);
   const at::Tensor first_loss = trial.evaluate(views);
   const TensorList first = leaves_of(first_loss);
   const at::Tensor second_loss = trial.evaluate(views);
@@ -121,8 +128,8 @@ void require_loss_changes_nothing(const PretextTrial& trial) {
     const ModuleRecord backbone(trial.backbone->module(), "the backbone");
     const ModuleRecord task(trial.pretext->module(), "the task");
     trial.backbone->begin();
-    const at::Tensor views = trial.views(trial_samples, 100 + uint64_t(i));
-    const at::Tensor given = views.clone();
+    const Views views = trial.views(trial_samples, 100 + uint64_t(i));
+    const Views given = copy(views);
     at::Tensor loss;
     {
       const c10::AutoGradMode grad(true);
@@ -130,9 +137,10 @@ void require_loss_changes_nothing(const PretextTrial& trial) {
       const bool still_on = c10::GradMode::is_enabled();
       require(still_on, "loss leaves gradient mode off; use a guard object (NoGradGuard)");
     }
-    require(given.sizes() == views.sizes() && given.equal(views),
+    require(equal(given, views),
             "loss changes the views that it is given, which the host uses again: clone them first");
-    require(!given.requires_grad(),
+    require(std::none_of(given.begin(), given.end(),
+                         [](const at::Tensor& view) { return view.requires_grad(); }),
             "loss switches requires_grad of the views on, which the host uses again: use detach() "
             "first");
     for (const ModuleRecord* record : {&backbone, &task}) {
@@ -181,17 +189,17 @@ void require_structure_kept(const Checker& checker, const PretextTrial& trial) {
 }
 
 void require_no_trace(const PretextTrial& trial) {
-  const at::Tensor views = trial.views(trial_samples, 31);
+  const Views views = trial.views(trial_samples, 31);
   const ModuleRecord backbone(trial.backbone->module(), "the backbone");
   const ModuleRecord task(trial.pretext->module(), "the task");
-  const double first = trial.evaluate(views.clone()).item<double>();
+  const double first = trial.evaluate(copy(views)).item<double>();
   for (int i = 0; i < 3; ++i) {
-    const at::Tensor given = views.clone();
+    const Views given = copy(views);
     const double again = trial.evaluate(given).item<double>();
     for (const ModuleRecord* record : {&backbone, &task}) {
       record->require_same_values(ModuleRecord::Part::all, "loss");
     }
-    require(given.equal(views), "loss changes the views that it is given: clone them first");
+    require(equal(given, views), "loss changes the views that it is given: clone them first");
     require(
         again == first || (std::isnan(again) && std::isnan(first)),
         "the loss changes from {} to {} from call to call, although weights, views, buffers and "
@@ -206,7 +214,7 @@ void require_no_trace(const PretextTrial& trial) {
 void require_backbone_given(const Checker& checker) {
   const PretextTrial first(checker, at::kFloat);
   const PretextTrial second(checker, at::kFloat);
-  const at::Tensor views = first.views(trial_samples, 31);
+  const Views views = first.views(trial_samples, 31);
   first.evaluate(views);
   ObservedBackbone other(sample_backbone(at::kFloat, 88));
   const auto loss = [&](const PretextTrial& trial) {
@@ -227,7 +235,7 @@ void check_derivatives(Checker& checker) {
   constexpr const char* first_name = "the gradient is that of the loss";
   constexpr const char* second_name = "the second derivative is that of the gradient";
   std::unique_ptr<PretextTrial> trial;
-  at::Tensor views;
+  Views views;
   if (!checker.check("works in double precision, as audits need it", [&] {
         trial = std::make_unique<PretextTrial>(checker, at::kDouble);
         views = trial->views(trial_samples, 31);

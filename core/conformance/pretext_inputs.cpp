@@ -21,7 +21,7 @@ namespace bissl {
 namespace {
 
 /// The loss, and what it leaves in buffers.
-std::pair<double, TensorList> effect_of(const PretextTrial& trial, const at::Tensor& views) {
+std::pair<double, TensorList> effect_of(const PretextTrial& trial, const Views& views) {
   const EvaluationGuard guard({&trial.backbone->module(), &trial.pretext->module()}, 1);
   const c10::AutoGradMode grad(true);
   const double loss = trial.pretext->loss(*trial.backbone, views).item<double>();
@@ -36,19 +36,19 @@ void require_views_matter(const PretextTrial& trial) {
   for (int64_t i = 0; i < 3; ++i) {
     trial.step(i);
   }
-  const at::Tensor views = trial.views(trial_samples, 31);
-  const at::Tensor others = trial.views(trial_samples, 35);
+  const Views views = trial.views(trial_samples, 31);
+  const Views others = trial.views(trial_samples, 35);
   const auto [loss, buffers] = effect_of(trial, views);
-  for (int64_t view = 0; view < views.size(0); ++view) {
-    const at::Tensor changed = views.clone();
-    changed[view].copy_(others[view]);
+  for (int64_t view = 0; view < int64_t(views.size()); ++view) {
+    Views changed = views;
+    changed[view] = others[view];
     const auto [other_loss, other_buffers] = effect_of(trial, changed);
     const bool same = loss == other_loss &&
                       std::equal(buffers.begin(), buffers.end(), other_buffers.begin(), same_bits);
     require(!same,
             "other images in view {} of {} change neither the loss nor a buffer: the loss ignores "
             "them. Use the view, or say fewer in views()",
-            view, views.size(0));
+            view, views.size());
   }
 }
 
@@ -79,8 +79,8 @@ void require_takes(const Checker& checker, int64_t samples, const ImageShape& sh
 }
 
 void require_finite_for_equal_views(const PretextTrial& trial) {
-  at::Tensor views = trial.views(trial_samples, 31);
-  for (int64_t view = 1; view < views.size(0); ++view) {
+  Views views = trial.views(trial_samples, 31);
+  for (int64_t view = 1; view < int64_t(views.size()); ++view) {
     views[view].copy_(views[0]);
   }
   const at::Tensor loss = trial.evaluate(views);
@@ -98,10 +98,14 @@ void require_no_coupling(const PretextTrial& trial) {
   const c10::NoGradGuard no_grad;
   set_training(trial.backbone->module(), false);
   set_training(trial.pretext->module(), false);
-  const at::Tensor views = trial.views(trial_samples, 31);
+  const Views views = trial.views(trial_samples, 31);
   const auto loss = [&](int64_t first, int64_t count) {
     const EvaluationGuard guard({&trial.backbone->module(), &trial.pretext->module()}, 1);
-    return trial.pretext->loss(*trial.backbone, views.narrow(1, first, count)).item<double>();
+    Views part;
+    for (const at::Tensor& view : views) {
+      part.push_back(view.narrow(0, first, count));
+    }
+    return trial.pretext->loss(*trial.backbone, part).item<double>();
   };
   const double whole = loss(0, trial_samples);
   const double halves =

@@ -80,13 +80,14 @@ PretextTrial::PretextTrial(const Checker& checker, at::ScalarType type, uint64_t
   set_training(pretext->module(), true);
 }
 
-at::Tensor PretextTrial::views(int64_t samples, uint64_t seed, const ImageShape& shape) const {
+Views PretextTrial::views(int64_t samples, uint64_t seed, const ImageShape& shape) const {
   return normal_numbers({pretext->views(), samples, shape.channels, shape.height, shape.width},
                         seed)
-      .to(type_);
+      .to(type_)
+      .unbind();
 }
 
-at::Tensor PretextTrial::evaluate(const at::Tensor& views, uint64_t noise) const {
+at::Tensor PretextTrial::evaluate(const Views& views, uint64_t noise) const {
   const EvaluationGuard guard({&backbone->module(), &pretext->module()}, noise);
   const c10::AutoGradMode grad(true);
   return pretext->loss(*backbone, views);

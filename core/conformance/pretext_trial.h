@@ -40,13 +40,13 @@ class PretextTrial {
   /// `seed`: of the initial weights of both.
   PretextTrial(const Checker& checker, at::ScalarType type, uint64_t seed = 6);
 
-  /// (V, samples, C, H, W), the same for the same seed.
-  at::Tensor views(int64_t samples, uint64_t seed, const ImageShape& shape = sample_input) const;
+  /// Views of so many samples, the same for the same seed.
+  Views views(int64_t samples, uint64_t seed, const ImageShape& shape = sample_input) const;
 
   /// The loss with its graph, as a pass that is no training.
-  at::Tensor evaluate(const at::Tensor& views, uint64_t noise = 1) const;
+  at::Tensor evaluate(const Views& views, uint64_t noise = 1) const;
   /// The loss with its graph, as in training: buffers move.
-  at::Tensor loss(const at::Tensor& views) const { return pretext->loss(*backbone, views); }
+  at::Tensor loss(const Views& views) const { return pretext->loss(*backbone, views); }
   /// A training step; `whole`: with after_step.
   void step(int64_t number, bool whole = true) const;
   /// after_step without gradients, as the host calls it.

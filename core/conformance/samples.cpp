@@ -44,7 +44,7 @@ class SamplePretext : public Pretext {
   }
   int64_t views() const override { return 2; }
   bool couples_samples() const override { return true; }
-  at::Tensor loss(Backbone& backbone, const at::Tensor& views) override {
+  at::Tensor loss(Backbone& backbone, const Views& views) override {
     const at::Tensor first = head_(backbone.forward(views[0]));
     const at::Tensor second = head_(backbone.forward(views[1]));
     const at::Tensor similarity = torch::mm(first, second.t());

@@ -23,9 +23,8 @@ BatchSource::BatchSource(std::shared_ptr<const DataView> data,
       options_(std::move(options)),
       order_purpose_(options_.purpose + "/order"),
       view_purpose_(options_.purpose + "/views") {
-  const Sample first = data_->get(0);
-  view_shape_ = call_component(choice_, "view_shape",
-                               [&] { return augmentation_->view_shape(first.image.shape); });
+  first_image_ = data_->get(0).image.shape;
+  view_shapes_ = call_component(choice_, "view_shape", [&] { return shapes_of(first_image_); });
 }
 
 int64_t BatchSource::batches() const {
@@ -53,19 +52,48 @@ BatchSource::Position BatchSource::position(int64_t place) const {
   return {epoch, (*found->second)[within]};
 }
 
-void BatchSource::write_views(const Position& position, const Sample& sample, float* output,
-                              int64_t view_stride) const {
+std::vector<ImageShape> BatchSource::shapes_of(const ImageShape& image) const {
+  std::vector<ImageShape> shapes;
+  for (int64_t view = 0; view < options_.views; ++view) {
+    shapes.push_back(augmentation_->view_shape(image, view));
+  }
+  return shapes;
+}
+
+Views BatchSource::make_room(int64_t samples) const {
+  Views views;
+  for (size_t first = 0, end = 0; first < view_shapes_.size(); first = end) {
+    const ImageShape& shape = view_shapes_[first];
+    while (end < view_shapes_.size() && view_shapes_[end] == shape) {
+      ++end;
+    }
+    const auto count = static_cast<int64_t>(end - first);
+    const at::Tensor room =
+        at::empty({count, samples, shape.channels, shape.height, shape.width}, at::kFloat);
+    for (int64_t view = 0; view < count; ++view) {
+      views.push_back(room[view]);
+    }
+  }
+  return views;
+}
+
+void BatchSource::write_views(const Position& position, const Sample& sample, int64_t place,
+                              Batch& batch) const {
   for (int64_t view = 0; view < options_.views; ++view) {
     RandomStream stream(options_.seed, view_purpose_, static_cast<uint64_t>(position.epoch),
                         static_cast<uint64_t>(position.sample), static_cast<uint64_t>(view));
-    augmentation_->apply(
+    const int64_t elements = view_shapes_[view].elements();
+    const ViewGeometry geometry = augmentation_->apply(
         sample.image, view, stream,
-        {output + view * view_stride, static_cast<size_t>(view_shape_.elements())});
+        {batch.views[view].data_ptr<float>() + place * elements, static_cast<size_t>(elements)});
+    if (options_.geometry) {
+      batch.geometry[view][place] = geometry;
+    }
   }
 }
 
 void BatchSource::require_shape(const Sample& sample, int64_t number) const {
-  if (augmentation_->view_shape(sample.image.shape) != view_shape_) {
+  if (sample.image.shape != first_image_ && shapes_of(sample.image.shape) != view_shapes_) {
     fail_input("sample {} of {}x{} pixels gives views of another shape than the first sample",
                number, sample.image.shape.height, sample.image.shape.width);
   }
@@ -87,20 +115,19 @@ Batch BatchSource::make(int64_t number) const {
                             ? std::min(options_.batch, data_->size() - first)
                             : options_.batch;
   Batch batch;
-  batch.views = at::empty(
-      {options_.views, count, view_shape_.channels, view_shape_.height, view_shape_.width},
-      at::kFloat);
+  batch.views = make_room(count);
+  if (options_.geometry) {
+    batch.geometry.assign(view_shapes_.size(), std::vector<ViewGeometry>(count));
+  }
   if (data_->labelled()) {
     batch.targets = at::empty({count}, at::kLong);
   }
-  auto* views = batch.views.data_ptr<float>();
-  const int64_t elements = view_shape_.elements();
   for (int64_t i = 0; i < count; ++i) {
     const Position place = position(first + i);
     const Sample sample = data_->get(place.sample);
     call_component(choice_, "apply", [&] {
       require_shape(sample, place.sample);
-      write_views(place, sample, views + i * elements, count * elements);
+      write_views(place, sample, i, batch);
     });
     if (data_->labelled()) {
       batch.targets.data_ptr<int64_t>()[i] = sample.label;

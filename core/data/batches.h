@@ -1,6 +1,7 @@
 #pragma once
 
 #include "bissl/augmentation.h"
+#include "bissl/views.h"
 #include "data/selection.h"
 
 #include <ATen/core/Tensor.h>
@@ -15,8 +16,10 @@ namespace bissl {
 
 /// Samples ready for a network.
 struct Batch {
-  at::Tensor views;    ///< (V, N, C, H, W), float32
+  Views views;         ///< float32; neighbours of one shape lie in one buffer
   at::Tensor targets;  ///< (N), int64; undefined for unlabelled data
+  /// geometry[v][n] is that of view v of sample n, where BatchOptions::geometry asks for it.
+  std::vector<std::vector<ViewGeometry>> geometry;
 };
 
 /// In which order a BatchSource goes through its data.
@@ -32,6 +35,7 @@ struct BatchOptions {
   uint64_t seed = 0;
   /// Keeps the random streams of different uses apart: "pretrain", "bissl/lower", …
   std::string purpose;
+  bool geometry = false;  ///< whether to tell where views lie in their images
 };
 
 /// Makes batches by number. Batch b of a shuffled source holds positions b·N … (b+1)·N − 1 of the
@@ -56,7 +60,9 @@ class BatchSource {
   int64_t batches() const;
   /// Samples in the data.
   int64_t samples() const { return data_->size(); }
-  const ImageShape& view_shape() const { return view_shape_; }
+  /// Of the first view, for which a backbone is made.
+  const ImageShape& view_shape() const { return view_shapes_.front(); }
+  const std::vector<ImageShape>& view_shapes() const { return view_shapes_; }
   const DataView& data() const { return *data_; }
 
  private:
@@ -65,15 +71,18 @@ class BatchSource {
     int64_t sample;
   };
   Position position(int64_t place) const;
+  std::vector<ImageShape> shapes_of(const ImageShape& image) const;
   void require_shape(const Sample& sample, int64_t number) const;
-  void write_views(const Position& position, const Sample& sample, float* output,
-                   int64_t view_stride) const;
+  Views make_room(int64_t samples) const;
+  void write_views(const Position& position, const Sample& sample, int64_t place,
+                   Batch& batch) const;
 
   std::shared_ptr<const DataView> data_;
   std::shared_ptr<const Augmentation> augmentation_;
   ComponentChoice choice_;
   BatchOptions options_;
-  ImageShape view_shape_;
+  ImageShape first_image_;
+  std::vector<ImageShape> view_shapes_;
   std::string order_purpose_;
   std::string view_purpose_;
   // The orders of the epochs last asked for; a batch touches at most a few.

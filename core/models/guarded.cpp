@@ -50,7 +50,7 @@ class GuardedPretext : public Guarded<Pretext> {
   bool couples_samples() const override {
     return call("couples_samples", [](Pretext& inner) { return inner.couples_samples(); });
   }
-  at::Tensor loss(Backbone& backbone, const at::Tensor& views) override {
+  at::Tensor loss(Backbone& backbone, const Views& views) override {
     return call("loss", [&](Pretext& inner) { return inner.loss(backbone, views); });
   }
   void after_step(Backbone& backbone) override {

@@ -65,7 +65,7 @@ void Auditor::build(const StageContext& context, const ComponentChoice& pretext,
   convert_to_double(pretext_->module());
 }
 
-AuditOutcome Auditor::audit(Backbone& backbone, Pretext& pretext, const TensorList& batches,
+AuditOutcome Auditor::audit(Backbone& backbone, Pretext& pretext, const std::vector<Views>& batches,
                             const PretextProblem::Setting& setting, const TensorList& u,
                             const TensorList& v) {
   AuditOutcome outcome;
@@ -77,9 +77,9 @@ AuditOutcome Auditor::audit(Backbone& backbone, Pretext& pretext, const TensorLi
     const EvaluationGuard guard({}, setting.noise_seed);
     copy_state(backbone.module(), backbone_->module());
     copy_state(pretext.module(), pretext_->module());
-    TensorList doubles;
-    for (const at::Tensor& batch : batches) {
-      doubles.push_back(batch.to(at::kDouble));
+    std::vector<Views> doubles;
+    for (const Views& batch : batches) {
+      doubles.push_back(converted(batch, at::kDouble));
     }
     PretextProblem problem(*backbone_, *pretext_, std::move(doubles), setting);
     AuditReport report = bissl::audit(u, v, problem, setting_);

@@ -34,7 +34,7 @@ class Auditor {
 
   /// Holds v against a reference on the given Hessian batches. What is random inside the loss is
   /// drawn in double precision and so differs from what the solve saw.
-  AuditOutcome audit(Backbone& backbone, Pretext& pretext, const TensorList& batches,
+  AuditOutcome audit(Backbone& backbone, Pretext& pretext, const std::vector<Views>& batches,
                      const PretextProblem::Setting& setting, const TensorList& u,
                      const TensorList& v);
 

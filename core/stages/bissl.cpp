@@ -45,7 +45,7 @@ class BisslStage {
   std::unique_ptr<Prefetcher> lower_batches_;
   std::unique_ptr<Prefetcher> upper_batches_;
   nlohmann::json audited_;                   ///< of the step under way; null without an audit
-  TensorList hessian_batches_;               ///< of the round
+  std::vector<Views> hessian_batches_;       ///< of the round
   std::unique_ptr<PretextProblem> problem_;  ///< of the round whose upper steps are running
   SolveSummary solves_;
 };
@@ -88,7 +88,7 @@ void BisslStage::lower_step(Session& session, int64_t step, int64_t round, int64
   problem_.reset();
   const int64_t number = round * parts_.lower_options.steps + within;
   const double rate = parts_.lower_schedule->rate(number);
-  const at::Tensor views = lower_batches_->next().views.to(context_.settings.device);
+  const Views views = converted(lower_batches_->next().views, context_.settings.device);
   const PretextStep result =
       session.step(step, [&] { return parts_.lower_step(views, number, within == 0, rate); });
   session.done(step, {{"lower", result.loss}},
@@ -111,7 +111,7 @@ void BisslStage::build_problem(int64_t round) {
   for (int64_t i = 0; i < parts_.lower_options.hessian_batches; ++i) {
     const int64_t number = round * parts_.lower_options.hessian_batches + i;
     hessian_batches_.push_back(
-        parts_.hessian_source->make(number).views.to(context_.settings.device));
+        converted(parts_.hessian_source->make(number).views, context_.settings.device));
   }
   problem_ = parts_.make_problem(hessian_batches_, problem_setting(round));
 }
@@ -213,7 +213,7 @@ void BisslStage::keep_parts(Session& session) {
         "lower_steps", [this] { return parts_.trajectory->state(); },
         [this](const NamedTensors& state) {
           parts_.trajectory->load_state(state, [this](int64_t number) {
-            return parts_.lower_source->make(number).views.to(context_.settings.device);
+            return converted(parts_.lower_source->make(number).views, context_.settings.device);
           });
         });
   }

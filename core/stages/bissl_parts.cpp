@@ -110,7 +110,7 @@ void BisslParts::build_schedules(const Table& table) {
                          upper_epoch);
 }
 
-PretextStep BisslParts::lower_step(const at::Tensor& views, int64_t number, bool first_of_round,
+PretextStep BisslParts::lower_step(const Views& views, int64_t number, bool first_of_round,
                                    double rate) {
   if (trajectory) {
     if (first_of_round) {
@@ -125,7 +125,7 @@ PretextStep BisslParts::lower_step(const at::Tensor& views, int64_t number, bool
 }
 
 std::unique_ptr<PretextProblem> BisslParts::make_problem(
-    TensorList batches, const PretextProblem::Setting& setting) const {
+    std::vector<Views> batches, const PretextProblem::Setting& setting) const {
   auto problem =
       std::make_unique<PretextProblem>(*lower_backbone, *pretext, std::move(batches), setting);
   problem->use_optimizer(*lower_optimizer);

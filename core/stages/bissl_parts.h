@@ -64,10 +64,10 @@ class BisslParts {
 
   /// Step number `number` of the lower level, which the trajectory records; the first of a round
   /// begins a new one.
-  PretextStep lower_step(const at::Tensor& views, int64_t number, bool first_of_round, double rate);
+  PretextStep lower_step(const Views& views, int64_t number, bool first_of_round, double rate);
 
   /// The lower problem of a round on these Hessian batches.
-  std::unique_ptr<PretextProblem> make_problem(TensorList batches,
+  std::unique_ptr<PretextProblem> make_problem(std::vector<Views> batches,
                                                const PretextProblem::Setting& setting) const;
 
  private:

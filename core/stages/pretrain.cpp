@@ -24,7 +24,7 @@ nlohmann::json run_pretrain(const StageContext& context) {
   int64_t step = session.start();
   Prefetcher batches(source, step, steps, context.settings.loader_threads);
   for (; step < steps; ++step) {
-    const at::Tensor views = batches.next().views.to(context.settings.device);
+    const Views views = converted(batches.next().views, context.settings.device);
     const double rate = schedule->rate(step);
     const PretextStep result = session.step(step, [&] { return level.step(views, rate); });
     loss = result.loss;

@@ -113,7 +113,7 @@ void BisslTrial::step() {
   try_upper();
   try_lower();
   pass("lower.hessian_batch", parts_->hessian_batch(), [this] {
-    const at::Tensor views = parts_->hessian_source->make(0).views.to(context().settings.device);
+    const Views views = converted(parts_->hessian_source->make(0).views, context().settings.device);
     const auto problem = parts_->make_problem({views}, {.lambda = parts_->options.lambda});
     try_products(*problem);
     try_layers(*problem);
@@ -124,11 +124,11 @@ void BisslTrial::step() {
 void BisslTrial::try_lower() {
   const int64_t batch = parts_->lower_options.batch;
   lower_seconds_ = pass("lower.batch", batch, [this] {
-    const at::Tensor views = parts_->lower_source->make(0).views.to(context().settings.device);
+    const Views views = converted(parts_->lower_source->make(0).views, context().settings.device);
     parts_->lower_step(views, 0, /*first_of_round=*/true, /*rate=*/0.0);
   });
   if (needs_.lower_steps > 1) {  // approximators that go back through steps see two of them
-    const at::Tensor views = parts_->lower_source->make(1).views.to(context().settings.device);
+    const Views views = converted(parts_->lower_source->make(1).views, context().settings.device);
     parts_->lower_step(views, 1, /*first_of_round=*/false, /*rate=*/0.0);
   }
 }

@@ -39,7 +39,7 @@ class PretrainTrial : public StageTrial {
 
   void step() override {
     seconds_ = pass("batch", parts_.options.batch, [this] {
-      const at::Tensor views = parts_.source->make(0).views.to(context().settings.device);
+      const Views views = converted(parts_.source->make(0).views, context().settings.device);
       const NamedTensors parameters = lower_parameters(*parts_.backbone, *parts_.pretext);
       assign_gradients(parameters, in_gradient(*parts_.pretext, *parts_.backbone, [&] {
                          const at::Tensor loss = parts_.pretext->loss(*parts_.backbone, views);

@@ -22,17 +22,18 @@ class Evaluation : public Augmentation {
   explicit Evaluation(const EvaluationOptions& options)
       : resize_(options.size > 0), format_(options.size, options.mean, options.std) {}
 
-  ImageShape view_shape(const ImageShape& input) const override { return format_.shape(input); }
+  ImageShape view_shape(const ImageShape& input, int64_t /*view*/) const override {
+    return format_.shape(input);
+  }
 
-  void apply(const Image& image, int64_t /*view*/, RandomStream& /*stream*/,
-             std::span<float> output) const override {
+  ViewGeometry apply(const Image& image, int64_t /*view*/, RandomStream& /*stream*/,
+                     std::span<float> output) const override {
     const Planes view = format_.planes(image.shape, output);
-    if (resize_) {
-      resize_and_center_crop(image, view);
-    } else {
-      resized_crop(image, {0, 0, image.shape.height, image.shape.width}, view);
-    }
+    const Box whole{0, 0, image.shape.height, image.shape.width};
+    const ViewGeometry geometry =
+        resize_ ? resize_and_center_crop(image, view) : resized_crop(image, whole, view);
     format_.normalize(view);
+    return geometry;
   }
 
  private:

@@ -11,6 +11,7 @@ namespace bissl {
 // the same name in torchvision.transforms.functional does with float tensors, up to rounding.
 // Threads: any number at once on different images.
 
+/// Exchanges left and right.
 void flip_horizontal(Planes image);
 
 /// factor · x, clamped to [0, 1].

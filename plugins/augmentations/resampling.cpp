@@ -148,27 +148,41 @@ void resample(const Image& image, const Box& box, const Axis& vertical, const Ax
   }
 }
 
+/// Where the wanted samples of both axes lie in the image that the box is cut from.
+ViewGeometry geometry_of(const Box& box, const Axis& vertical, const Axis& horizontal) {
+  const auto scale = [](const Axis& axis) {
+    return static_cast<double>(axis.length) / static_cast<double>(axis.resized);
+  };
+  ViewGeometry geometry;
+  geometry.xx = scale(horizontal);
+  geometry.x0 = static_cast<double>(box.left) + geometry.xx * static_cast<double>(horizontal.first);
+  geometry.yy = scale(vertical);
+  geometry.y0 = static_cast<double>(box.top) + geometry.yy * static_cast<double>(vertical.first);
+  return geometry;
+}
+
 }  // namespace
 
-void resized_crop(const Image& image, const Box& box, Planes output) {
+ViewGeometry resized_crop(const Image& image, const Box& box, Planes output) {
   const ImageShape& shape = output.shape;
+  const Axis vertical{box.height, shape.height, 0, shape.height};
+  const Axis horizontal{box.width, shape.width, 0, shape.width};
   if (box.height == shape.height && box.width == shape.width) {
     for (int64_t channel = 0; channel < shape.channels; ++channel) {
       load_rows(image, box, channel, output.plane(channel));
     }
-    return;
+  } else {
+    resample(image, box, vertical, horizontal, output);
   }
-  resample(image, box, {box.height, shape.height, 0, shape.height},
-           {box.width, shape.width, 0, shape.width}, output);
+  return geometry_of(box, vertical, horizontal);
 }
 
-void resize_and_center_crop(const Image& image, Planes output) {
+ViewGeometry resize_and_center_crop(const Image& image, Planes output) {
   const int64_t height = image.shape.height;
   const int64_t width = image.shape.width;
   const int64_t size = output.shape.height;
   if (height == size && width == size) {
-    resized_crop(image, {0, 0, height, width}, output);
-    return;
+    return resized_crop(image, {0, 0, height, width}, output);
   }
   const auto axis = [&](int64_t length, int64_t other) {
     const int64_t resized = length <= other ? size : size * length / other;
@@ -177,7 +191,11 @@ void resize_and_center_crop(const Image& image, Planes output) {
         static_cast<int64_t>(std::nearbyint(static_cast<double>(resized - size) / 2.0));
     return Axis{length, resized, first, size};
   };
-  resample(image, {0, 0, height, width}, axis(height, width), axis(width, height), output);
+  const Axis vertical = axis(height, width);
+  const Axis horizontal = axis(width, height);
+  const Box whole{0, 0, height, width};
+  resample(image, whole, vertical, horizontal, output);
+  return geometry_of(whole, vertical, horizontal);
 }
 
 }  // namespace bissl

@@ -61,15 +61,18 @@ class Simclr : public Augmentation {
         range_(crop_range(options.crop_scale, options.crop_ratio)),
         format_(options.size, options.mean, options.std) {}
 
-  ImageShape view_shape(const ImageShape& input) const override { return format_.shape(input); }
+  ImageShape view_shape(const ImageShape& input, int64_t /*view*/) const override {
+    return format_.shape(input);
+  }
 
-  void apply(const Image& image, int64_t /*view*/, RandomStream& stream,
-             std::span<float> output) const override {
+  ViewGeometry apply(const Image& image, int64_t /*view*/, RandomStream& stream,
+                     std::span<float> output) const override {
     const Planes view = format_.planes(image.shape, output);
     const Draws draws = draw(image.shape, view.shape, stream);
-    resized_crop(image, draws.box, view);
+    ViewGeometry geometry = resized_crop(image, draws.box, view);
     if (draws.flip) {
       flip_horizontal(view);
+      geometry = geometry * flipped(static_cast<double>(view.shape.width));
     }
     if (draws.jitter) {
       jitter(view, draws);
@@ -85,6 +88,7 @@ class Simclr : public Augmentation {
       solarize(view, options_.solarize_threshold);
     }
     format_.normalize(view);
+    return geometry;
   }
 
  private:

@@ -30,32 +30,37 @@ class Supervised : public Augmentation {
         range_(crop_range(options.crop_scale, options.crop_ratio)),
         format_(options.size, options.mean, options.std) {}
 
-  ImageShape view_shape(const ImageShape& input) const override { return format_.shape(input); }
+  ImageShape view_shape(const ImageShape& input, int64_t /*view*/) const override {
+    return format_.shape(input);
+  }
 
   // Draws: flip, then the crop.
-  void apply(const Image& image, int64_t /*view*/, RandomStream& stream,
-             std::span<float> output) const override {
+  ViewGeometry apply(const Image& image, int64_t /*view*/, RandomStream& stream,
+                     std::span<float> output) const override {
     const Planes view = format_.planes(image.shape, output);
     const bool flip = stream.chance(options_.flip_probability);
-    if (options_.crop == "padded") {
-      padded_crop(image, stream, view);
-    } else {
-      resized_crop(image, random_box(image.shape, range_, stream), view);
-    }
+    ViewGeometry geometry =
+        options_.crop == "padded"
+            ? padded_crop(image, stream, view)
+            : resized_crop(image, random_box(image.shape, range_, stream), view);
     if (flip) {
       flip_horizontal(view);
+      geometry = geometry * flipped(static_cast<double>(view.shape.width));
     }
     format_.normalize(view);
+    return geometry;
   }
 
  private:
   // Cutting a view out of the image with a black frame is moving it by up to the frame's width.
-  void padded_crop(const Image& image, RandomStream& stream, Planes view) const {
+  ViewGeometry padded_crop(const Image& image, RandomStream& stream, Planes view) const {
     const auto positions = static_cast<uint64_t>(2 * options_.padding + 1);
     const int64_t down = static_cast<int64_t>(stream.below(positions)) - options_.padding;
     const int64_t right = static_cast<int64_t>(stream.below(positions)) - options_.padding;
-    resized_crop(image, centered_box(image.shape, view.shape), view);
+    const ViewGeometry geometry = resized_crop(image, centered_box(image.shape, view.shape), view);
     shift(view, down, right);
+    return geometry *
+           ViewGeometry{.x0 = -static_cast<double>(right), .y0 = -static_cast<double>(down)};
   }
 
   SupervisedOptions options_;

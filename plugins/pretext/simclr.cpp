@@ -61,17 +61,17 @@ class SimClr : public Pretext {
   int64_t views() const override { return 2; }
   bool couples_samples() const override { return true; }
 
-  at::Tensor loss(Backbone& backbone, const at::Tensor& views) override {
-    if (views.size(1) < 2) {
+  at::Tensor loss(Backbone& backbone, const Views& views) override {
+    if (views[0].size(0) < 2) {
       fail_input("simclr compares the samples of a batch, so it needs at least 2; found {}",
-                 views.size(1));
+                 views[0].size(0));
     }
     if (options_.forward == "separate") {
       const at::Tensor first = projector_->forward(backbone.forward(views[0]));
       const at::Tensor second = projector_->forward(backbone.forward(views[1]));
       return nt_xent(first, second, options_.temperature);
     }
-    const at::Tensor embeddings = projector_->forward(backbone.forward(views.flatten(0, 1)));
+    const at::Tensor embeddings = projector_->forward(backbone.forward(joined(views)));
     const auto halves = embeddings.chunk(2);
     return nt_xent(halves[0], halves[1], options_.temperature);
   }

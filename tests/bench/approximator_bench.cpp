@@ -95,8 +95,8 @@ class Round {
 
   /// A lower problem as a round of training makes it.
   std::unique_ptr<PretextProblem> problem() const {
-    auto problem =
-        std::make_unique<PretextProblem>(*backbone_, *pretext_, TensorList{batch_}, setting_);
+    auto problem = std::make_unique<PretextProblem>(*backbone_, *pretext_,
+                                                    std::vector<Views>{batch_}, setting_);
     problem->use_optimizer(*optimizer_);
     problem->use_trajectory(*trajectory_);
     return problem;
@@ -145,7 +145,7 @@ class Round {
       trajectory_->with_gradients(*optimizer_, gradients, 1.0, clip);
     });
     for (int64_t step = 0; step < lower_options_.steps; ++step) {
-      const at::Tensor views = batches->make(step).views;
+      const Views views = batches->make(step).views;
       trajectory_->before_step(views, step);
       level.step(views, 1.0);
     }
@@ -176,7 +176,8 @@ class Round {
     copy_state(backbone_->module(), double_backbone_->module());
     copy_state(pretext_->module(), double_pretext_->module());
     double_problem_ = std::make_unique<PretextProblem>(
-        *double_backbone_, *double_pretext_, TensorList{batch_.to(at::kDouble)}, setting_);
+        *double_backbone_, *double_pretext_, std::vector<Views>{converted(batch_, at::kDouble)},
+        setting_);
   }
 
   const StageContext& context_;
@@ -195,7 +196,7 @@ class Round {
   std::shared_ptr<Backbone> double_backbone_;
   std::shared_ptr<Pretext> double_pretext_;
   std::unique_ptr<PretextProblem> double_problem_;
-  at::Tensor batch_;
+  Views batch_;
   std::vector<TensorList> u_;
 };
 

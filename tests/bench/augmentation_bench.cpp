@@ -19,7 +19,7 @@ double pairs_per_second(const bissl::Augmentation& augmentation, const bissl::Im
     pixel = static_cast<uint8_t>(noise.below(256));
   }
   const bissl::Image image{shape, pixels.data(), nullptr};
-  std::vector<float> view(static_cast<size_t>(augmentation.view_shape(shape).elements()));
+  std::vector<float> view(static_cast<size_t>(augmentation.view_shape(shape, 0).elements()));
   uint64_t pairs = 0;
   const std::clock_t start = std::clock();
   double seconds = 0.0;

@@ -35,7 +35,7 @@ class Cutout : public Augmentation {
  public:
   explicit Cutout(const Options& options) : options_(options) {}
 
-  ImageShape view_shape(const ImageShape& input) const override {
+  ImageShape view_shape(const ImageShape& input, int64_t /*view*/) const override {
     if (options_.side > std::min(input.height, input.width)) {
       fail_input("side = {} does not fit into an image of {}x{} pixels", options_.side,
                  input.height, input.width);
@@ -43,8 +43,8 @@ class Cutout : public Augmentation {
     return input;
   }
 
-  void apply(const Image& image, int64_t /*view*/, RandomStream& stream,
-             std::span<float> output) const override {
+  ViewGeometry apply(const Image& image, int64_t /*view*/, RandomStream& stream,
+                     std::span<float> output) const override {
     const auto [channels, height, width] = image.shape;
     const int64_t side = options_.side;
     const bool cut = stream.chance(options_.probability);
@@ -60,6 +60,7 @@ class Cutout : public Augmentation {
         }
       }
     }
+    return {};
   }
 
  private:

@@ -46,12 +46,12 @@ class MomentumHead : public Pretext {
   int64_t views() const override { return 2; }
   bool couples_samples() const override { return true; }
 
-  at::Tensor loss(Backbone& backbone, const at::Tensor& views) override {
+  at::Tensor loss(Backbone& backbone, const Views& views) override {
     const at::Tensor queries = student_(backbone.forward(views[0]));
     // Clones: the graph may be used after `after_step` has changed the buffers.
     const at::Tensor keys = at::linear(backbone.forward(views[1]), weight_.clone(), bias_.clone());
     const at::Tensor similarity = unit(queries).matmul(unit(keys).t()) / options_.temperature;
-    const at::Tensor own = at::arange(views.size(1), at::kLong).to(views.device());
+    const at::Tensor own = at::arange(queries.size(0), at::kLong).to(queries.device());
     return at::cross_entropy_loss(similarity, own);
   }
 

@@ -50,7 +50,7 @@ class VicReg : public Pretext {
   int64_t views() const override { return 2; }
   bool couples_samples() const override { return true; }
 
-  at::Tensor loss(Backbone& backbone, const at::Tensor& views) override {
+  at::Tensor loss(Backbone& backbone, const Views& views) override {
     const at::Tensor a = project(backbone.forward(views[0]));
     const at::Tensor b = project(backbone.forward(views[1]));
     return options_.invariance * (a - b).square().mean() +

@@ -4,6 +4,7 @@
 #include "bissl/export.h"
 #include "bissl/image.h"
 #include "bissl/random.h"
+#include "bissl/view_geometry.h"
 
 #include <cstdint>
 #include <span>
@@ -18,16 +19,16 @@ class BISSL_API Augmentation : public Component {
  public:
   ~Augmentation() override;
 
-  /// The shape of the views made of images of shape `input`. Throws Error(ErrorKind::input) for
-  /// an input that cannot be handled.
-  virtual ImageShape view_shape(const ImageShape& input) const = 0;
+  /// The shape of view number `view` of images of shape `input`. Views are numbered from 0, for
+  /// augmentations that treat them differently. Throws Error(ErrorKind::input) for an input that
+  /// cannot be handled.
+  virtual ImageShape view_shape(const ImageShape& input, int64_t view) const = 0;
 
-  /// Writes a view of `image` into `output` (view_shape(image.shape).elements() floats): each of
-  /// them, and none beside them. What `output` holds before has no meaning. `view` numbers the
-  /// views of one sample from 0, for augmentations that treat them differently; `stream` is fresh
-  /// for each (sample, epoch, view).
-  virtual void apply(const Image& image, int64_t view, RandomStream& stream,
-                     std::span<float> output) const = 0;
+  /// Writes view number `view` of `image` into `output` (view_shape(image.shape, view).elements()
+  /// floats): each of them, and none beside them. What `output` holds before has no meaning.
+  /// `stream` is fresh for each (sample, epoch, view). Returns where the view lies in the image.
+  virtual ViewGeometry apply(const Image& image, int64_t view, RandomStream& stream,
+                             std::span<float> output) const = 0;
 };
 
 /// What the factory of an augmentation is given besides its options.

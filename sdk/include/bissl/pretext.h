@@ -3,6 +3,7 @@
 #include "bissl/backbone.h"
 #include "bissl/component.h"
 #include "bissl/export.h"
+#include "bissl/views.h"
 
 #include <ATen/core/Tensor.h>
 
@@ -25,12 +26,12 @@ class BISSL_API Pretext : public Component {
   virtual bool couples_samples() const = 0;
 
   /// The loss of one batch, a scalar that is twice differentiable in the backbone's parameters.
-  /// `views` is (V, N, C, H, W), V = views().
+  /// There are views() of them, each of the same samples.
   ///
   /// The host may call this without training: for Hessian products, shifted gradients and checks.
   /// It then restores the buffers of both modules and LibTorch's random generator afterwards, so
   /// keep all other state out of this method: what a step changes belongs into after_step.
-  virtual at::Tensor loss(Backbone& backbone, const at::Tensor& views) = 0;
+  virtual at::Tensor loss(Backbone& backbone, const Views& views) = 0;
 
   /// Called after each optimizer step of training, without gradients: moving averages, queues.
   virtual void after_step(Backbone& backbone);

@@ -36,7 +36,7 @@ class AuditTest : public ::testing::Test {
     torch::manual_seed(1);
     return {};
   }
-  static at::Tensor views() { return test::small_views(2, 8); }
+  static Views views() { return test::small_views(2, 8); }
 
   AuditSetting setting_{.damping = 0.3, .dense_below = 1000, .iterations = 200, .tolerance = 1e-12};
   test::SmallBackbone backbone_;

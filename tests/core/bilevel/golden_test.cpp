@@ -73,7 +73,7 @@ class GoldenTest : public ::testing::Test {
   double number(const char* key) const { return golden_[key].get<double>(); }
 
   PretextProblem problem() {
-    return PretextProblem(backbone_, pretext_, {pattern(50, {2, 8, 4}) * 3},
+    return PretextProblem(backbone_, pretext_, {(pattern(50, {2, 8, 4}) * 3).unbind()},
                           {.lambda = number("lambda")});
   }
 
@@ -157,7 +157,7 @@ TEST_F(GoldenTest, UnrolledThroughTrainingWithMomentum) {
   LowerLevel level(backbone_, pretext_, *sgd, /*max_grad_norm=*/0);
   level.tie_to(upper_, number("lambda"));
   for (size_t t = 0; t < rates.size(); ++t) {
-    const at::Tensor views = pattern(60 + int64_t(t), {2, 8, 4}) * 3;
+    const Views views = (pattern(60 + int64_t(t), {2, 8, 4}) * 3).unbind();
     trajectory.before_step(views, int64_t(t));
     level.observe([&](const TensorList& gradients, double clip) {
       trajectory.with_gradients(*sgd, gradients, rates[t], clip);

@@ -68,7 +68,7 @@ class HypergradientTest : public ::testing::Test {
   std::unique_ptr<test::SmallBackbone> backbone_;
   std::unique_ptr<test::SmallPretext> pretext_;
   TensorList parameters_;
-  at::Tensor views_;
+  Views views_;
 };
 
 TEST_F(HypergradientTest, ProductEqualsCentralDifferenceOfGradients) {
@@ -189,7 +189,7 @@ TEST_F(HypergradientTest, UpperStepLeavesTheLowerModelAlone) {
 
 TEST_F(HypergradientTest, SeveralBatchesGiveTheMeanOfTheirHessians) {
   const TensorList x = random_list();
-  const at::Tensor other = test::small_views(2, 12);
+  const Views other = test::small_views(2, 12);
   PretextProblem both(*backbone_, *pretext_, {views_, other}, {.lambda = 0.5});
   PretextProblem first(*backbone_, *pretext_, {views_}, {.lambda = 0.5});
   PretextProblem second(*backbone_, *pretext_, {other}, {.lambda = 0.5});
@@ -216,7 +216,7 @@ TEST_F(HypergradientTest, ARecomputedGraphGivesTheSameProducts) {
 /// A loss over distances, whose gradient LibTorch cannot differentiate again.
 class DistancePretext : public test::SmallPretext {
  public:
-  at::Tensor loss(Backbone& backbone, const at::Tensor& views) override {
+  at::Tensor loss(Backbone& backbone, const Views& views) override {
     return torch::cdist(backbone.forward(views[0]), backbone.forward(views[1]), 3.0).mean();
   }
 };

@@ -19,7 +19,7 @@ TEST(LowerLevel, ProximityGradientIsAddedToTheBackboneOnly) {
   test::SmallPretext pretext;
   constexpr double lambda = 0.9;
   constexpr double lr = 0.05;
-  const at::Tensor views = test::small_views(2, 8);
+  const Views views = test::small_views(2, 8);
   const NamedTensors all = lower_parameters(backbone, pretext);
   const at::Tensor before = flatten(tensors_of(all)).clone();
   const at::Tensor plain = flatten(gradients_of(pretext.loss(backbone, views), tensors_of(all)));
@@ -59,7 +59,7 @@ TEST(LowerLevel, DivergenceIsAnErrorBeforeTheWeightsChange) {
   const at::Tensor before = flatten(tensors_of(all)).clone();
   test::PlainDescent descent(all, 1.0);
   LowerLevel level(backbone, pretext, descent, 10);
-  const at::Tensor views = torch::full({2, 8, 4}, std::nan(""), torch::kDouble);
+  const Views views = torch::full({2, 8, 4}, std::nan(""), torch::kDouble).unbind();
   try {
     level.step(views, 1.0);
     FAIL() << "no error";

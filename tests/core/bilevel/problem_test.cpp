@@ -37,7 +37,7 @@ class LayeredBackbone : public Backbone {
   Linear second_{nullptr};
 };
 
-at::Tensor image_views() { return test::small_views(2, 4 * 5).reshape({2, 5, 16}); }
+Views image_views() { return joined(test::small_views(2, 4 * 5)).reshape({2, 5, 16}).unbind(); }
 
 TEST(LayerGradients, MultiplyToTheGradientsOfTheWeights) {
   torch::manual_seed(2);
@@ -95,18 +95,19 @@ TEST(MemoryMeter, CountsWhatLives) {
 TEST(PretextProblem, TellsTheMemoryOfTheGraphThatItKeeps) {
   LayeredBackbone backbone;
   test::SmallPretext pretext;
-  const auto bytes = [&](const at::Tensor& views, bool recompute) {
+  const auto bytes = [&](const Views& views, bool recompute) {
     PretextProblem problem(backbone, pretext, {views},
                            {.lambda = 0.5, .recompute_graph = recompute});
     EXPECT_EQ(problem.graph_bytes(), 0);
     problem.hessian_product(copy(problem.parameters()));
     return problem.graph_bytes();
   };
-  const at::Tensor views = image_views();
+  const Views views = image_views();
   const int64_t once = bytes(views, false);
   // At the least the hidden layer of both views, 5·12 numbers each, is in it.
   EXPECT_GT(once, int64_t{2 * 5 * 12 * 8});
-  const int64_t twice = bytes(torch::cat({views, views}, 1), false);
+  const int64_t twice =
+      bytes({torch::cat({views[0], views[0]}), torch::cat({views[1], views[1]})}, false);
   EXPECT_GT(twice, once * 3 / 2);
   EXPECT_LT(twice, once * 5 / 2);
   EXPECT_EQ(bytes(views, true), 0);

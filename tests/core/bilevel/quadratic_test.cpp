@@ -44,8 +44,8 @@ class QuadraticPretext : public Pretext {
       : a_(std::move(a)), p_(std::move(p)), module_(std::make_shared<torch::nn::Module>()) {}
   int64_t views() const override { return 1; }
   bool couples_samples() const override { return false; }
-  at::Tensor loss(Backbone& backbone, const at::Tensor& views) override {
-    const at::Tensor difference = backbone.forward(views).squeeze(0) - p_;
+  at::Tensor loss(Backbone& backbone, const Views& views) override {
+    const at::Tensor difference = backbone.forward(views[0]).squeeze(0) - p_;
     return 0.5 * difference.dot(a_.mv(difference));
   }
   torch::nn::Module& module() override { return *module_; }
@@ -108,7 +108,7 @@ TEST_F(QuadraticTest, LowerStepsFindTheMinimiser) {
   test::PlainDescent descent(lower_parameters(lower, pretext), 0.2);
   LowerLevel level(lower, pretext, descent, 0);
   level.tie_to(upper, lambda);
-  const at::Tensor views = torch::zeros({1, 1, 1}, torch::kDouble);
+  const Views views = {torch::zeros({1, 1}, torch::kDouble)};
   PretextStep last;
   for (int i = 0; i < 2000; ++i) {
     last = level.step(views, 1.0);
@@ -136,7 +136,7 @@ TEST_F(QuadraticTest, UpperGradientIsTheDerivativeThroughTheMinimiser) {
   choice.values["tolerance"] = 1e-14;
   const auto cg = choice.create<Hypergradient>({});
   const at::Tensor nothing = torch::zeros({1, 1}, torch::kDouble);
-  PretextProblem problem(lower, pretext, {nothing.unsqueeze(0)}, {.lambda = lambda});
+  PretextProblem problem(lower, pretext, {Views{nothing}}, {.lambda = lambda});
   test::PlainDescent unused({}, 0.1);
   UpperLevel level({lower, upper, downstream}, *cg, unused, gamma, 0);
   const UpperGradient gradient = level.gradient(nothing, nothing, problem, 0);

@@ -22,7 +22,7 @@ SmallPretext::SmallPretext(double noise)
   module_->to(torch::kDouble);
 }
 
-at::Tensor SmallPretext::loss(Backbone& backbone, const at::Tensor& views) {
+at::Tensor SmallPretext::loss(Backbone& backbone, const Views& views) {
   at::Tensor first = head_(backbone.forward(views[0]));
   const at::Tensor second = head_(backbone.forward(views[1]));
   if (noise_ != 0) {
@@ -48,10 +48,10 @@ void PlainDescent::step(double rate) {
   }
 }
 
-at::Tensor small_views(int64_t views, int64_t samples) {
+Views small_views(int64_t views, int64_t samples) {
   const at::Tensor places =
       torch::arange(views * samples * 4, torch::kDouble).view({views, samples, 4});
-  return torch::sin(places * 1.7) + 0.3 * torch::cos(places * places * 0.05);
+  return (torch::sin(places * 1.7) + 0.3 * torch::cos(places * places * 0.05)).unbind();
 }
 
 at::Tensor small_targets(int64_t samples) { return torch::arange(samples, torch::kLong) % 2; }

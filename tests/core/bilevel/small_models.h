@@ -36,7 +36,7 @@ class SmallPretext : public Pretext {
   explicit SmallPretext(double noise = 0.0);
   int64_t views() const override { return 2; }
   bool couples_samples() const override { return true; }
-  at::Tensor loss(Backbone& backbone, const at::Tensor& views) override;
+  at::Tensor loss(Backbone& backbone, const Views& views) override;
   torch::nn::Module& module() override { return *module_; }
 
  private:
@@ -73,8 +73,8 @@ class PlainDescent : public Optimizer {
   double lr_;
 };
 
-/// (V, N, 4) views and (N) targets that are the same in every run.
-at::Tensor small_views(int64_t views, int64_t samples);
+/// Views of (N, 4) and targets (N) that are the same in every run.
+Views small_views(int64_t views, int64_t samples);
 at::Tensor small_targets(int64_t samples);
 
 }  // namespace bissl::test

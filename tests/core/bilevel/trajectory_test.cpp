@@ -65,7 +65,7 @@ class TrajectoryTest : public ::testing::Test {
     }
   }
 
-  static at::Tensor views(int64_t batch) { return test::small_views(2, 6 + batch); }
+  static Views views(int64_t batch) { return test::small_views(2, 6 + batch); }
 
   /// θ_K after training tied to the anchor. Records the steps if asked to.
   TensorList train(LowerTrajectory* trajectory = nullptr, double factor = 1.0) {

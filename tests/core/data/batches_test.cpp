@@ -32,7 +32,7 @@ Indices all_of(int64_t count) {
 }
 
 bool equal(const Batch& x, const Batch& y) {
-  return x.views.equal(y.views) && x.targets.defined() == y.targets.defined() &&
+  return test::equal(x.views, y.views) && x.targets.defined() == y.targets.defined() &&
          (!x.targets.defined() || x.targets.equal(y.targets));
 }
 
@@ -64,7 +64,7 @@ TEST(BatchSource, TheOrderOfSamplesDoesNotDependOnTheBatchSize) {
 TEST(BatchSource, ABatchLargerThanManyEpochsIsFull) {
   const auto source = source_of(unlabelled(3), {.batch = 50, .purpose = "test"});
   const Batch batch = source->make(7);
-  EXPECT_EQ(batch.views.size(1), 50);
+  EXPECT_EQ(batch.views[0].size(0), 50);
   EXPECT_TRUE(equal(batch, source->make(7)));
 }
 
@@ -74,7 +74,7 @@ TEST(BatchSource, SequentialGoesThroughTheDataOnce) {
   EXPECT_EQ(source->batches(), 3);
   EXPECT_EQ(source->samples(), 10);
   EXPECT_EQ(sequence(*source, 0, 2), all_of(10));
-  EXPECT_EQ(source->make(2).views.size(1), 2);
+  EXPECT_EQ(source->make(2).views[0].size(0), 2);
   const auto larger =
       source_of(unlabelled(10), {.batch = 64, .order = Order::sequential, .purpose = "test"});
   EXPECT_EQ(larger->batches(), 1);
@@ -87,8 +87,11 @@ TEST(BatchSource, HasTheShapesPromised) {
       {.batch = 3, .views = 2, .order = Order::sequential, .purpose = "test"});
   EXPECT_EQ(source->view_shape(), (ImageShape{1, 1, 2}));
   const Batch batch = source->make(0);
-  EXPECT_EQ(batch.views.sizes(), (Indices{2, 3, 1, 1, 2}));
-  EXPECT_EQ(batch.views.scalar_type(), at::kFloat);
+  ASSERT_EQ(batch.views.size(), 2U);
+  for (const at::Tensor& view : batch.views) {
+    EXPECT_EQ(view.sizes(), (Indices{3, 1, 1, 2}));
+    EXPECT_EQ(view.scalar_type(), at::kFloat);
+  }
   EXPECT_EQ(batch.targets.scalar_type(), at::kLong);
   EXPECT_EQ(batch.targets[0].item<int64_t>(), 1);
   EXPECT_EQ(batch.targets[2].item<int64_t>(), 2);
@@ -169,7 +172,7 @@ TEST(BatchSource, ViewsAreNewInEveryEpoch) {
   const auto source = source_of(unlabelled(1), {.batch = 1, .purpose = "test"});
   std::vector<float> seen;
   for (int64_t epoch = 0; epoch < 20; ++epoch) {
-    seen.push_back(source->make(epoch).views.flatten()[1].item<float>());
+    seen.push_back(source->make(epoch).views[0].flatten()[1].item<float>());
   }
   std::sort(seen.begin(), seen.end());
   EXPECT_EQ(std::adjacent_find(seen.begin(), seen.end()), seen.end());
@@ -186,10 +189,54 @@ TEST(BatchSource, RefusesSamplesOfAnotherShape) {
             "2x5 pixels gives views of another shape than the first sample");
 }
 
+/// Every third view is larger.
+class SeveralSizes : public test::FakeAugmentation {
+ public:
+  ImageShape view_shape(const ImageShape& input, int64_t view) const override {
+    return {1, input.height + (view % 3 == 2 ? 1 : 0), input.width + 1};
+  }
+  ViewGeometry apply(const Image& image, int64_t view, RandomStream& stream,
+                     std::span<float> output) const override {
+    std::fill(output.begin(), output.end(), static_cast<float>(view));
+    return FakeAugmentation::apply(image, view, stream, output);
+  }
+};
+
+TEST(BatchSource, ViewsHaveShapesOfTheirOwn) {
+  const BatchSource source(std::make_shared<const DataView>(unlabelled(4), SelectionOptions{}),
+                           std::make_shared<SeveralSizes>(), test::fake_choice(),
+                           {.batch = 2, .views = 5, .purpose = "test"});
+  const Batch batch = source.make(0);
+  ASSERT_EQ(batch.views.size(), 5U);
+  for (int64_t view = 0; view < 5; ++view) {
+    const ImageShape shape{1, view == 2 ? 2 : 1, 2};
+    EXPECT_EQ(source.view_shapes()[view], shape);
+    EXPECT_EQ(batch.views[view].sizes(), (Indices{2, 1, shape.height, 2}));
+  }
+  EXPECT_EQ(batch.views[2][1].flatten()[3].item<float>(), 2.0F);
+  // Two neighbours are one buffer; the larger one lies by itself.
+  EXPECT_EQ(joined({batch.views[0], batch.views[1]}).data_ptr(), batch.views[0].data_ptr());
+  EXPECT_EQ(joined_by_shape(batch.views).size(), 3U);
+}
+
+TEST(BatchSource, TellsWhereViewsLieWhereItIsAskedTo) {
+  const auto source =
+      source_of(unlabelled(4), {.batch = 3, .views = 2, .purpose = "test", .geometry = true});
+  const Batch batch = source->make(1);
+  ASSERT_EQ(batch.geometry.size(), 2U);
+  for (size_t view = 0; view < 2; ++view) {
+    ASSERT_EQ(batch.geometry[view].size(), 3U);
+    for (const ViewGeometry& geometry : batch.geometry[view]) {
+      EXPECT_EQ(geometry, (ViewGeometry{.x0 = static_cast<double>(view)}));
+    }
+  }
+  EXPECT_TRUE(source_of(unlabelled(4), {.purpose = "test"})->make(0).geometry.empty());
+}
+
 /// Cannot make views of anything.
 class Refusing : public test::FakeAugmentation {
  public:
-  ImageShape view_shape(const ImageShape& input) const override {
+  ImageShape view_shape(const ImageShape& input, int64_t /*view*/) const override {
     fail_input("images of {} pixels are too small", input.elements());
   }
 };

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <string>
@@ -58,14 +59,15 @@ inline std::shared_ptr<FakeDataset> unlabelled(size_t count) {
 /// number.
 class FakeAugmentation : public Augmentation {
  public:
-  ImageShape view_shape(const ImageShape& input) const override {
+  ImageShape view_shape(const ImageShape& input, int64_t /*view*/) const override {
     return {1, input.height, input.width + 1};
   }
-  void apply(const Image& image, int64_t view, RandomStream& stream,
-             std::span<float> output) const override {
+  ViewGeometry apply(const Image& image, int64_t view, RandomStream& stream,
+                     std::span<float> output) const override {
     ++calls;
     output[0] = image.pixels[0];
     output[1] = static_cast<float>(stream.uniform()) + static_cast<float>(view);
+    return {.x0 = static_cast<double>(view)};
   }
   mutable std::atomic<int64_t> calls = 0;
 };
@@ -86,10 +88,16 @@ inline std::shared_ptr<const BatchSource> source_of(std::shared_ptr<const Datase
       std::make_shared<FakeAugmentation>(), fake_choice(), std::move(options));
 }
 
+/// Whether the views are the same to the bit.
+inline bool equal(const Views& left, const Views& right) {
+  return std::equal(left.begin(), left.end(), right.begin(), right.end(),
+                    [](const at::Tensor& x, const at::Tensor& y) { return x.equal(y); });
+}
+
 /// The samples in a batch, by their pixel in the first view.
 inline std::vector<int64_t> samples(const Batch& batch) {
   std::vector<int64_t> found;
-  for (int64_t i = 0; i < batch.views.size(1); ++i) {
+  for (int64_t i = 0; i < batch.views[0].size(0); ++i) {
     found.push_back(static_cast<int64_t>(batch.views[0][i].flatten()[0].item<float>()));
   }
   return found;

@@ -22,7 +22,7 @@ TEST_P(PrefetcherThreads, GiveTheSourcesBatchesInOrder) {
     Prefetcher prefetcher(source(), first, -1, GetParam());
     const auto expected = source();
     for (int64_t number = first; number < first + 50; ++number) {
-      ASSERT_TRUE(prefetcher.next().views.equal(expected->make(number).views)) << number;
+      ASSERT_TRUE(test::equal(prefetcher.next().views, expected->make(number).views)) << number;
     }
   }
 }
@@ -30,7 +30,7 @@ TEST_P(PrefetcherThreads, GiveTheSourcesBatchesInOrder) {
 TEST_P(PrefetcherThreads, StopAtTheEnd) {
   Prefetcher prefetcher(source(), 2, 5, GetParam());
   for (int64_t number = 2; number < 5; ++number) {
-    EXPECT_TRUE(prefetcher.next().views.equal(source()->make(number).views));
+    EXPECT_TRUE(test::equal(prefetcher.next().views, source()->make(number).views));
   }
   try {
     prefetcher.next();

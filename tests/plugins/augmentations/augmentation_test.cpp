@@ -59,7 +59,8 @@ struct TestImage {
 
 Floats view_of(const Augmentation& augmentation, const Image& image, uint64_t sample = 0,
                uint64_t view = 0) {
-  Floats values(static_cast<size_t>(augmentation.view_shape(image.shape).elements()));
+  Floats values(static_cast<size_t>(
+      augmentation.view_shape(image.shape, static_cast<int64_t>(view)).elements()));
   RandomStream stream(0, "views", 0, sample, view);
   augmentation.apply(image, static_cast<int64_t>(view), stream, values);
   return values;
@@ -70,7 +71,7 @@ Floats plain(const Image& image) { return view_of(*make("evaluation", unit()), i
 
 std::string input_error(const Augmentation& augmentation, const ImageShape& shape) {
   try {
-    augmentation.view_shape(shape);
+    augmentation.view_shape(shape, 0);
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::input);
     return error.what();
@@ -89,8 +90,8 @@ INSTANTIATE_TEST_SUITE_P(Augmentations, EveryAugmentation,
                          [](const auto& info) { return info.param; });
 
 TEST_P(EveryAugmentation, KeepsTheShapeOrTakesTheSize) {
-  EXPECT_EQ(make(GetParam())->view_shape({1, 28, 30}), (ImageShape{1, 28, 30}));
-  EXPECT_EQ(make(GetParam(), {{"size", int64_t{12}}})->view_shape({3, 28, 30}),
+  EXPECT_EQ(make(GetParam())->view_shape({1, 28, 30}, 0), (ImageShape{1, 28, 30}));
+  EXPECT_EQ(make(GetParam(), {{"size", int64_t{12}}})->view_shape({3, 28, 30}, 0),
             (ImageShape{3, 12, 12}));
 }
 
@@ -104,7 +105,7 @@ TEST_P(EveryAugmentation, RefusesOtherImages) {
   EXPECT_EQ(
       input_error(*coloured, {1, 8, 8}),
       "an image is gray, but `mean` has 3 and `std` has 1 elements; expected one number each");
-  EXPECT_EQ(coloured->view_shape({3, 8, 8}), (ImageShape{3, 8, 8}));
+  EXPECT_EQ(coloured->view_shape({3, 8, 8}, 0), (ImageShape{3, 8, 8}));
 }
 
 TEST_P(EveryAugmentation, RefusesRoomOfTheWrongSize) {
