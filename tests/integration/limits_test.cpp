@@ -29,6 +29,13 @@ class ProcessLimitsTest : public ::testing::Test {
   fs::path out_ = folder_.path() / "runs";
 };
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool sanitized = true;
+#else
+constexpr bool sanitized = false;
+#endif
+constexpr const char* sanitizer_reason = "a sanitizer reserves terabytes of address space";
+
 /// Not ended by a signal, and what failed says why.
 void expect_orderly(const Outcome& outcome, const std::string& limit) {
   EXPECT_LE(outcome.code, 127) << limit << "\n" << outcome.err;
@@ -38,6 +45,9 @@ void expect_orderly(const Outcome& outcome, const std::string& limit) {
 }
 
 TEST_F(ProcessLimitsTest, AddressSpace) {
+  if (sanitized) {
+    GTEST_SKIP() << sanitizer_reason;
+  }
   // The loader refuses the first ones, OpenBLAS's buffers do not fit into the next.
   size_t named = 0;
   for (const int limit : {100000, 400000, 540000, 600000, 650000, 750000}) {
@@ -50,6 +60,9 @@ TEST_F(ProcessLimitsTest, AddressSpace) {
 }
 
 TEST_F(ProcessLimitsTest, AddressSpaceThatEndsDuringARun) {
+  if (sanitized) {
+    GTEST_SKIP() << sanitizer_reason;
+  }
   for (int limit = 850000; limit <= 1300000; limit += 50000) {
     const std::string text = fmt::format("ulimit -v {}", limit);
     const Outcome outcome = run_bissl_under(text, run_call());
@@ -60,6 +73,9 @@ TEST_F(ProcessLimitsTest, AddressSpaceThatEndsDuringARun) {
 }
 
 TEST_F(ProcessLimitsTest, Data) {
+  if (sanitized) {
+    GTEST_SKIP() << sanitizer_reason;
+  }
   for (const int limit : {100000, 300000, 500000}) {
     const std::string text = fmt::format("ulimit -d {}", limit);
     expect_orderly(run_bissl_under(text, {"--version"}), text);

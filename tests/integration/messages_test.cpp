@@ -144,12 +144,16 @@ TEST_F(MessagesTest, MetricsThatAreNotFiniteAreNullWithTheReasonBesideThem) {
   EXPECT_NE(report.out.find("images.loss is not finite: nan"), std::string::npos) << report.out;
   const Outcome diff = run_bissl({"diff", run, run, "--json"});
   ASSERT_EQ(diff.code, 0) << diff.err;
-  for (const auto& one : nlohmann::json::parse(diff.out)["results"]) {
-    if (one["key"] == "ft.images.up") {
-      EXPECT_TRUE(one["left"].is_null());
-      EXPECT_EQ(one["not_finite"]["left"], "inf in run 0, inf in run 1");
+  const nlohmann::json differences = nlohmann::json::parse(diff.out);
+  bool found = false;
+  for (const auto& one : differences.at("results")) {
+    if (one.at("key") == "ft.images.up") {
+      found = true;
+      EXPECT_TRUE(one.at("left").is_null());
+      EXPECT_EQ(one.at("not_finite").at("left"), "inf in run 0, inf in run 1");
     }
   }
+  EXPECT_TRUE(found) << diff.out;
   const Outcome words = run_bissl({"diff", run, run});
   EXPECT_NE(words.out.find("not finite"), std::string::npos) << words.out;
 }
