@@ -21,7 +21,7 @@ struct TwoPartGradient {
 };
 
 TwoPartGradient downstream_gradient(Backbone& backbone, Downstream& downstream,
-                                    const at::Tensor& images, const at::Tensor& targets) {
+                                    const at::Tensor& images, const TargetBatch& targets) {
   const c10::AutoGradMode grad(true);
   const TensorList backbone_parameters = tensors_of(trainable_parameters(backbone.module()));
   TensorList all = backbone_parameters;
@@ -68,7 +68,7 @@ UpperLevel::UpperLevel(Models models, Hypergradient& hypergradient, Optimizer& o
       gamma_(gamma),
       max_grad_norm_(max_grad_norm) {}
 
-UpperGradient UpperLevel::gradient(const at::Tensor& images, const at::Tensor& targets,
+UpperGradient UpperLevel::gradient(const at::Tensor& images, const TargetBatch& targets,
                                    LowerProblem& lower, uint64_t noise_seed) {
   TwoPartGradient through_lower;
   {
@@ -106,8 +106,8 @@ UpperGradient UpperLevel::gradient(const at::Tensor& images, const at::Tensor& t
   return result;
 }
 
-UpperStep UpperLevel::step(const at::Tensor& images, const at::Tensor& targets, LowerProblem& lower,
-                           uint64_t noise_seed, double rate) {
+UpperStep UpperLevel::step(const at::Tensor& images, const TargetBatch& targets,
+                           LowerProblem& lower, uint64_t noise_seed, double rate) {
   UpperGradient gradient = this->gradient(images, targets, lower, noise_seed);
   const c10::NoGradGuard no_grad;
   TensorList all = std::move(gradient.backbone);

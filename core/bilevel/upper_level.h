@@ -46,15 +46,15 @@ class UpperLevel {
   UpperLevel(Models models, Hypergradient& hypergradient, Optimizer& optimizer, double gamma,
              double max_grad_norm);
 
-  /// The gradient on one batch: images (N, C, H, W), targets (N). Changes nothing but the running
-  /// statistics of θ_D, which see the batch when γ is not 0. `noise_seed` fixes what is random in
-  /// the pass through θ_P.
-  UpperGradient gradient(const at::Tensor& images, const at::Tensor& targets, LowerProblem& lower,
+  /// The gradient on one batch: images (N, C, H, W) and their targets. Changes nothing but the
+  /// running statistics of θ_D, which see the batch when γ is not 0. `noise_seed` fixes what is
+  /// random in the pass through θ_P.
+  UpperGradient gradient(const at::Tensor& images, const TargetBatch& targets, LowerProblem& lower,
                          uint64_t noise_seed);
 
   /// One optimizer step with that gradient, clipped. Throws Error(ErrorKind::run) when it is not
   /// finite; the weights are then those before the step.
-  UpperStep step(const at::Tensor& images, const at::Tensor& targets, LowerProblem& lower,
+  UpperStep step(const at::Tensor& images, const TargetBatch& targets, LowerProblem& lower,
                  uint64_t noise_seed, double rate);
 
   /// Called with u and v of each step before the weights change; for audits.

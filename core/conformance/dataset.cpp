@@ -45,7 +45,7 @@ void check_images(const Dataset& dataset) {
 }
 
 void check_class_names(const Checker& checker, const Dataset& dataset) {
-  const std::vector<std::string> names = dataset.class_names();
+  const std::vector<std::string> names = dataset.targets().names;
   std::map<std::string, size_t> places;
   for (size_t i = 0; i < names.size(); ++i) {
     require(names[i].find_first_not_of(" \t\r\n") != std::string::npos,
@@ -55,15 +55,15 @@ void check_class_names(const Checker& checker, const Dataset& dataset) {
             found->second, i, names[i]);
   }
   const auto require_same = [&](const Dataset& other, const char* when) {
-    const std::vector<std::string> now = other.class_names();
+    const std::vector<std::string> now = other.targets().names;
     require(now == names,
-            "class_names() gives other names or another order {}: {} names at first, {} then", when,
+            "targets() gives other names or another order {}: {} names at first, {} then", when,
             names.size(), now.size());
   };
   require_same(dataset, "at a second call");
   for (const int64_t index : some_indices(dataset.size(), 16)) {
     dataset.get(index);
-    dataset.label(index);
+    dataset.target(index);
     require_same(dataset, "after samples were read");
   }
   const auto second = checker.make<Dataset>();
@@ -72,23 +72,24 @@ void check_class_names(const Checker& checker, const Dataset& dataset) {
 }
 
 void check_label(const Dataset& dataset, int64_t index, int64_t classes) {
-  const int64_t label = dataset.label(index);
+  const int64_t label = dataset.target(index).category;
   if (classes == 0) {
-    require(label == -1, "there are no class names, but label({}) is {}; expected -1", index,
-            label);
+    require(label == -1, "there are no class names, but target({}).category is {}; expected -1",
+            index, label);
   }
   require(classes == 0 || (label >= 0 && label < classes),
-          "label({}) is {}; with {} class names it must lie in 0 … {}", index, label, classes,
-          classes - 1);
+          "target({}).category is {}; with {} class names it must lie in 0 … {}", index, label,
+          classes, classes - 1);
 }
 
 void check_labels(const Dataset& dataset) {
-  const auto classes = static_cast<int64_t>(dataset.class_names().size());
+  const auto classes = static_cast<int64_t>(dataset.targets().names.size());
   const auto check_both = [&](int64_t index) {
     check_label(dataset, index, classes);
-    const int64_t label = dataset.get(index).label;
-    require(dataset.label(index) == label, "label({}) is {}, get({}).label is {}", index,
-            dataset.label(index), index, label);
+    const int64_t label = dataset.get(index).target.category;
+    require(dataset.target(index).category == label,
+            "target({}).category is {}, get({}).target.category is {}", index,
+            dataset.target(index).category, index, label);
   };
   for (const int64_t index : some_indices(dataset.size(), 64)) {
     check_both(index);
@@ -223,7 +224,7 @@ void check_threads(const Dataset& dataset, std::chrono::milliseconds time) {
   for (const int64_t index : indices) {
     expected.push_back(copy_of(dataset, index));
   }
-  const auto names = dataset.class_names();
+  const TargetSpec targets = dataset.targets();
   const std::string fingerprint = dataset.fingerprint();
   const int64_t size = dataset.size();
   const auto end = Clock::now() + time;
@@ -234,11 +235,11 @@ void check_threads(const Dataset& dataset, std::chrono::milliseconds time) {
         return fmt::format("sample {} came out different; share no memory between calls",
                            indices[place]);
       }
-      if (dataset.label(indices[place]) != expected[place].label) {
-        return fmt::format("label({}) came out different", indices[place]);
+      if (dataset.target(indices[place]).category != expected[place].label) {
+        return fmt::format("target({}) came out different", indices[place]);
       }
-      if (i % 32 == thread && (dataset.class_names() != names || dataset.size() != size)) {
-        return "class_names() or size() came out different";
+      if (i % 32 == thread && (dataset.targets() != targets || dataset.size() != size)) {
+        return "targets() or size() came out different";
       }
     }
     return dataset.fingerprint() == fingerprint ? "" : "fingerprint() came out different";
@@ -266,13 +267,14 @@ SampleCopy copy_of(const Dataset& dataset, int64_t index) {
           "sample {} is of {}x{} pixels; expected at least 1x1", index, image.shape.height,
           image.shape.width);
   // Every byte that is promised is read, so one that is not there shows.
-  return {image.shape, {image.pixels, image.pixels + image.shape.elements()}, sample.label};
+  return {
+      image.shape, {image.pixels, image.pixels + image.shape.elements()}, sample.target.category};
 }
 
 std::string digest_of(const Dataset& dataset, int64_t most_samples) {
   Hasher hasher;
   hasher.update(fmt::format("{} samples;", dataset.size()));
-  for (const std::string& name : dataset.class_names()) {
+  for (const std::string& name : dataset.targets().names) {
     hasher.update(name).update(";");
   }
   for (const int64_t index : some_indices(dataset.size(), most_samples)) {
@@ -306,7 +308,7 @@ void check_dataset(Checker& checker) {
   digest = digest_of(*dataset, 64);
   checker.check("class names are distinct and not empty, and stay the same",
                 [&] { check_class_names(checker, *dataset); });
-  checker.check("labels lie within the class names, and label() agrees with get()",
+  checker.check("labels lie within the class names, and target() agrees with get()",
                 [&] { check_labels(*dataset); });
   checker.check("a sample is the same each time, from each instance",
                 [&] { check_same(checker, *dataset); });
@@ -316,9 +318,9 @@ void check_dataset(Checker& checker) {
   check_fingerprint(checker, *dataset);
   checker.check("draws from no generator of the process", [&] {
     require_no_draws("the constructor", Generators::all, [&] { checker.make<Dataset>(); });
-    require_no_draws("get(), label(), class_names() or fingerprint()", Generators::all, [&] {
+    require_no_draws("get(), target(), targets() or fingerprint()", Generators::all, [&] {
       digest_of(*dataset, 64);
-      dataset->label(0);
+      dataset->target(0);
       dataset->fingerprint();
     });
   });

@@ -38,7 +38,7 @@ double value_of(const at::Tensor& loss) {
 
 double loss_of(Downstream& task, const at::Tensor& outputs, const at::Tensor& targets) {
   const c10::NoGradGuard no_grad;
-  return value_of(task.loss(outputs.clone(), targets.clone()));
+  return value_of(task.loss(outputs.clone(), {targets.clone()}));
 }
 
 at::Tensor evaluate(Downstream& task, const at::Tensor& inputs) {
@@ -67,6 +67,14 @@ at::Tensor forward_in_double(Downstream& task, const at::Tensor& inputs) {
                           text)
             : text);
   }
+}
+
+TargetSpec numbered_classes(int64_t classes) {
+  std::vector<std::string> names;
+  for (int64_t number = 0; number < classes; ++number) {
+    names.push_back(std::to_string(number));
+  }
+  return TargetSpec::named(TargetKind::category, std::move(names));
 }
 
 void make_for_some_classes(const Checker& checker, HeadTrial& trial) {
@@ -145,7 +153,7 @@ int64_t check_classes(Downstream& task, int64_t classes) {
     const c10::NoGradGuard no_grad;
     const auto metrics = task.metrics();
     require(metrics != nullptr, "metrics() gave nothing");
-    metrics->add(outputs, targets);
+    metrics->add(outputs, {targets});
     result = metrics->result();
   } catch (const std::exception& exception) {
     failed("the accumulator of metrics()", exception);
@@ -160,7 +168,7 @@ int64_t check_classes(Downstream& task, int64_t classes) {
     require(
         width < classes || !acts_as_classifier(task, classes, width),
         "{} classes gave outputs of shape {}, which the loss takes for scores of classes; there "
-        "must be an output for each class, (N, {}), as DownstreamContext::classes says",
+        "must be an output for each class, (N, {}), as DownstreamContext::targets says",
         classes, shape_of(outputs), classes);
   }
   return width;
@@ -204,7 +212,7 @@ void check_loss(const HeadTrial& trial) {
   at::Tensor sure = decided_scores(trial.targets, trial.classes, trial.classes, 1, 150)
                         .to(at::kFloat)
                         .requires_grad_();
-  const at::Tensor large = trial.task->loss(sure, trial.targets);
+  const at::Tensor large = trial.task->loss(sure, {trial.targets});
   require(!std::isnan(value_of(large)), "the loss is NaN for outputs of 150");
   const at::Tensor gradient = gradients_of(large, {sure})[0];
   require(!gradient.isnan().any().item<bool>(),
@@ -257,10 +265,10 @@ void check_untouched(const HeadTrial& trial) {
     const c10::NoGradGuard no_grad;
     trial.task->forward(inputs);
     require_same("forward()");
-    trial.task->loss(outputs, targets);
+    trial.task->loss(outputs, {targets});
     require_same("loss()");
     const auto metrics = trial.task->metrics();
-    metrics->add(outputs, targets);
+    metrics->add(outputs, {targets});
     require_same("add() of the metrics");
     metrics->result();
     require_same("result() of the metrics");
@@ -301,13 +309,13 @@ void check_evaluation(const HeadTrial& trial) {
 at::Tensor seeded_loss(Downstream& task, const HeadTrial& trial, uint64_t seed) {
   const c10::AutoGradMode grad(true);
   seed_generator(seed);
-  return task.loss(task.forward(trial.inputs), trial.targets);
+  return task.loss(task.forward(trial.inputs), {trial.targets});
 }
 
 void check_chance(const Checker& checker, const HeadTrial& trial) {
   const auto loss = [&] {
     const EvaluationGuard guard({&trial.task->module()}, 5);
-    return value_of(trial.task->loss(trial.task->forward(trial.inputs), trial.targets));
+    return value_of(trial.task->loss(trial.task->forward(trial.inputs), {trial.targets}));
   };
   require_no_draws("the constructor", Generators::all_but_torch,
                    [&] { make_head(checker, trial.classes); });
@@ -323,7 +331,7 @@ void check_gradient_reaches(const HeadTrial& trial) {
   const EvaluationGuard guard({&trial.task->module()}, 5);
   const c10::AutoGradMode grad(true);
   const at::Tensor inputs = trial.inputs.clone().requires_grad_();
-  const at::Tensor loss = trial.task->loss(trial.task->forward(inputs), trial.targets);
+  const at::Tensor loss = trial.task->loss(trial.task->forward(inputs), {trial.targets});
   require(loss.requires_grad(),
           "the loss has no gradient at all: something detaches it from the features");
   const NamedTensors parameters = trainable_parameters(trial.task->module());
@@ -406,7 +414,7 @@ void check_instances(const Checker& checker, const HeadTrial& trial) {
 std::shared_ptr<Downstream> make_head(const Checker& checker, int64_t classes, int64_t features) {
   seed_generator(7);
   try {
-    return checker.make<Downstream>({.features = features, .classes = classes});
+    return checker.make<Downstream>({.features = features, .targets = numbered_classes(classes)});
   } catch (const Error& error) {
     require(error.kind() == ErrorKind::input,
             "the factory fails for {} features and {} classes: {}; refuse what cannot be handled "
@@ -468,7 +476,7 @@ void check_downstream(Checker& checker) {
       const LossFunction loss = [&] {
         const EvaluationGuard guard({&trial.task->module()}, 1);
         const c10::AutoGradMode grad(true);
-        return trial.task->loss(trial.task->forward(parameters.back()), trial.targets);
+        return trial.task->loss(trial.task->forward(parameters.back()), {trial.targets});
       };
       require_gradient(loss, parameters);
     });

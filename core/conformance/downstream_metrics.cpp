@@ -27,7 +27,7 @@ Values values_of(const Metrics& metrics) {
 
 void add(MetricAccumulator& metrics, const at::Tensor& outputs, const at::Tensor& targets) {
   const c10::NoGradGuard no_grad;
-  metrics.add(outputs.clone(), targets.clone());
+  metrics.add(outputs.clone(), {targets.clone()});
 }
 
 std::unique_ptr<MetricAccumulator> fresh(const HeadTrial& trial) {

@@ -13,7 +13,7 @@ Names of_kind(ComponentKind kind) {
       return {"has samples",
               "images are 8-bit with 1 or 3 channels, each byte readable",
               "class names are distinct and not empty, and stay the same",
-              "labels lie within the class names, and label() agrees with get()",
+              "labels lie within the class names, and target() agrees with get()",
               "a sample is the same each time, from each instance",
               "pixels stay where they are as long as the dataset",
               "an image outlives its dataset if it says so",

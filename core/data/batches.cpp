@@ -12,6 +12,29 @@ namespace {
 /// How many epochs' orders are kept: enough for the loader's threads around an epoch's end.
 constexpr size_t kept_orders = 4;
 
+TargetBatch empty_targets(const TargetSpec& spec, int64_t count) {
+  switch (spec.kind) {
+    case TargetKind::category:
+      return {at::empty({count}, at::kLong)};
+    case TargetKind::multi_label:
+    case TargetKind::values:
+      return {at::empty({count, spec.width}, at::kFloat)};
+    case TargetKind::none:
+    case TargetKind::mask:
+      break;
+  }
+  return {};
+}
+
+void write_target(const TargetSpec& spec, const Target& target, int64_t place, TargetBatch& batch) {
+  if (spec.kind == TargetKind::category) {
+    batch.dense.data_ptr<int64_t>()[place] = target.category;
+  } else if (batch.dense.defined()) {
+    std::copy(target.values.begin(), target.values.end(),
+              batch.dense.data_ptr<float>() + place * spec.width);
+  }
+}
+
 }  // namespace
 
 BatchSource::BatchSource(std::shared_ptr<const DataView> data,
@@ -119,9 +142,7 @@ Batch BatchSource::make(int64_t number) const {
   if (options_.geometry) {
     batch.geometry.assign(view_shapes_.size(), std::vector<ViewGeometry>(count));
   }
-  if (data_->labelled()) {
-    batch.targets = at::empty({count}, at::kLong);
-  }
+  batch.targets = empty_targets(data_->targets(), count);
   for (int64_t i = 0; i < count; ++i) {
     const Position place = position(first + i);
     const Sample sample = data_->get(place.sample);
@@ -129,9 +150,7 @@ Batch BatchSource::make(int64_t number) const {
       require_shape(sample, place.sample);
       write_views(place, sample, i, batch);
     });
-    if (data_->labelled()) {
-      batch.targets.data_ptr<int64_t>()[i] = sample.label;
-    }
+    write_target(data_->targets(), sample.target, i, batch.targets);
   }
   return batch;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "bissl/augmentation.h"
+#include "bissl/target_batch.h"
 #include "bissl/views.h"
 #include "data/selection.h"
 
@@ -16,8 +17,8 @@ namespace bissl {
 
 /// Samples ready for a network.
 struct Batch {
-  Views views;         ///< float32; neighbours of one shape lie in one buffer
-  at::Tensor targets;  ///< (N), int64; undefined for unlabelled data
+  Views views;          ///< float32; neighbours of one shape lie in one buffer
+  TargetBatch targets;  ///< undefined for unlabelled data and for masks
   /// geometry[v][n] is that of view v of sample n, where BatchOptions::geometry asks for it.
   std::vector<std::vector<ViewGeometry>> geometry;
 };

@@ -78,9 +78,13 @@ int64_t shared_images(const DataContent& left, const DataContent& right) {
 }
 
 std::vector<int64_t> samples_by_class(const DataView& data) {
-  std::vector<int64_t> counts(data.class_names().size());
-  for (int64_t i = 0; data.labelled() && i < data.size(); ++i) {
-    ++counts[data.label(i)];
+  const TargetSpec& spec = data.targets();
+  if (spec.kind != TargetKind::category && spec.kind != TargetKind::multi_label) {
+    return {};
+  }
+  std::vector<int64_t> counts(spec.names.size());
+  for (int64_t i = 0; i < data.size(); ++i) {
+    add_to_counts(spec, data.target(i), counts);
   }
   return counts;
 }

@@ -33,7 +33,8 @@ DataContent content_of(const DataView& data, const ContentLimits& limits = {});
 /// counted once.
 int64_t shared_images(const DataContent& left, const DataContent& right);
 
-/// The number of chosen samples of each class, in the order of class_names().
+/// The number of chosen samples that have each category or label, in the order of the targets'
+/// names; empty for other kinds of target.
 std::vector<int64_t> samples_by_class(const DataView& data);
 
 }  // namespace bissl

@@ -20,12 +20,13 @@ class GuardedDataset : public Dataset {
   Sample get(int64_t index) const override {
     return call_component(choice_, "get", [&] { return inner_->get(index); });
   }
-  int64_t label(int64_t index) const override {
-    return call_component(choice_, "label", [&] { return inner_->label(index); });
+  Target target(int64_t index) const override {
+    return call_component(choice_, "target", [&] { return inner_->target(index); });
   }
-  std::vector<std::string> class_names() const override {
-    return call_component(choice_, "class_names", [&] { return inner_->class_names(); });
+  TargetSpec targets() const override {
+    return call_component(choice_, "targets", [&] { return inner_->targets(); });
   }
+  void* capability(std::string_view id) override { return inner_->capability(id); }
   std::string fingerprint() const override {
     // Each stage's key asks for it, and hashing large data takes seconds.
     const std::lock_guard lock(mutex_);

@@ -2,6 +2,7 @@
 
 #include "bissl/error.h"
 #include "bissl/random.h"
+#include "data/target_rules.h"
 
 #include <fmt/ranges.h>
 
@@ -15,8 +16,8 @@ namespace {
 Schema<SelectionOptions> make_schema() {
   Schema<SelectionOptions> schema;
   schema.add("classes", &SelectionOptions::classes,
-             "classes to keep, by name or number, in the order of their new labels; empty keeps "
-             "all");
+             "classes to keep, by name or number, in their new order; empty keeps all. Of "
+             "multi-label targets the labels to keep, for all samples");
   schema
       .add("per_class", &SelectionOptions::per_class,
            "samples to keep of each class, chosen at random; unset keeps all")
@@ -47,7 +48,7 @@ Schema<SelectionOptions> make_schema() {
   return schema;
 }
 
-/// The label that `text` names, as a class name or a number, or −1.
+/// The place that `text` names, as a class name or a number, or −1.
 int64_t find_class(const std::vector<std::string>& names, const std::string& text) {
   const auto found = std::find(names.begin(), names.end(), text);
   if (found != names.end()) {
@@ -88,36 +89,20 @@ TableSpec selection_spec() {
 }
 
 DataView::DataView(std::shared_ptr<const Dataset> dataset, const SelectionOptions& selection)
-    : dataset_(std::move(dataset)), class_names_(dataset_->class_names()) {
+    : dataset_(std::move(dataset)), all_targets_(dataset_->targets()), targets_(all_targets_) {
+  if (const std::string fault = fault_of(all_targets_); !fault.empty()) {
+    fail_input("the dataset declares its targets with a fault: {}", fault);
+  }
+  refuse_what_has_no_meaning(selection);
   indices_.resize(static_cast<size_t>(dataset_->size()));
   std::iota(indices_.begin(), indices_.end(), 0);
-  label_of_.resize(class_names_.size());
-  std::iota(label_of_.begin(), label_of_.end(), 0);
-  const bool by_class = selection.per_class.has_value() || selection.skip_per_class > 0;
-  if (class_names_.empty() && (!selection.classes.empty() || by_class)) {
-    fail_input("the data has no labels, so `classes` and `per_class` cannot choose among it");
-  }
-  std::vector<int64_t> in_dataset(class_names_.size());
-  for (const int64_t index : indices_) {
-    const int64_t label = labelled() ? dataset_->label(index) : 0;
-    if (labelled() && (label < 0 || label >= static_cast<int64_t>(class_names_.size()))) {
-      fail_input("sample {} has the label {}; expected 0 to {}", index, label,
-                 class_names_.size() - 1);
-    }
-    if (labelled()) {
-      ++in_dataset[label];
-    }
-  }
+  place_of_.resize(static_cast<size_t>(all_targets_.width));
+  std::iota(place_of_.begin(), place_of_.end(), 0);
+  look_at_targets();
   if (!selection.classes.empty()) {
     choose_classes(selection.classes);
   }
-  available_.resize(class_names_.size());
-  for (size_t own = 0; own < label_of_.size(); ++own) {
-    if (label_of_[own] >= 0) {
-      available_[label_of_[own]] = in_dataset[own];
-    }
-  }
-  if (by_class) {
+  if (selection.per_class.has_value() || selection.skip_per_class > 0) {
     choose_per_class(selection);
   }
   if (selection.limit) {
@@ -132,63 +117,140 @@ DataView::DataView(std::shared_ptr<const Dataset> dataset, const SelectionOption
   }
 }
 
-void DataView::choose_classes(const std::vector<std::string>& classes) {
-  std::vector<std::string> chosen_names;
-  std::fill(label_of_.begin(), label_of_.end(), -1);
-  for (const std::string& text : classes) {
-    const int64_t label = find_class(class_names_, text);
-    if (label < 0) {
-      fail_input("classes: there is no class \"{}\"; the classes are \"{}\", or 0 to {}", text,
-                 fmt::join(class_names_, "\", \""), class_names_.size() - 1);
-    }
-    if (label_of_[label] >= 0) {
-      fail_input("classes: \"{}\" is named twice", class_names_[label]);
-    }
-    label_of_[label] = static_cast<int64_t>(chosen_names.size());
-    chosen_names.push_back(class_names_[label]);
+void DataView::refuse_what_has_no_meaning(const SelectionOptions& selection) const {
+  const bool by_class = selection.per_class.has_value() || selection.skip_per_class > 0;
+  const TargetKind kind = all_targets_.kind;
+  if (kind == TargetKind::none && (!selection.classes.empty() || by_class)) {
+    fail_input("the data has no labels, so `classes` and `per_class` cannot choose among it");
   }
-  std::erase_if(indices_, [this](int64_t index) { return label_of_[dataset_->label(index)] < 0; });
-  class_names_ = std::move(chosen_names);
+  if (by_class && kind != TargetKind::category) {
+    fail_input(
+        "`per_class` and `skip_per_class` count the samples of a category, and the data has {}: a "
+        "sample is not of one category alone; choose with `limit`",
+        describe(all_targets_));
+  }
+  if (!selection.classes.empty() && kind != TargetKind::category &&
+      kind != TargetKind::multi_label) {
+    fail_input("`classes` chooses categories or labels, and the data has {}; choose with `limit`",
+               describe(all_targets_));
+  }
+}
+
+/// Finds targets that are not as the dataset says before anything is trained on them, and counts.
+/// Masks are large: they are looked at when they are read.
+void DataView::look_at_targets() {
+  const TargetKind kind = all_targets_.kind;
+  if (kind == TargetKind::none || kind == TargetKind::mask) {
+    return;
+  }
+  if (kind != TargetKind::values) {
+    available_.resize(static_cast<size_t>(all_targets_.width));
+  }
+  for (const int64_t index : indices_) {
+    const Target target = dataset_->target(index);
+    if (const std::string fault = fault_of(all_targets_, target); !fault.empty()) {
+      fail_input("sample {} has {}", index, fault);
+    }
+    add_to_counts(all_targets_, target, available_);
+  }
+}
+
+void DataView::choose_classes(const std::vector<std::string>& classes) {
+  const std::vector<std::string>& names = all_targets_.names;
+  std::vector<std::string> chosen_names;
+  std::vector<int64_t> available;
+  std::fill(place_of_.begin(), place_of_.end(), -1);
+  for (const std::string& text : classes) {
+    const int64_t place = find_class(names, text);
+    if (place < 0) {
+      fail_input("classes: there is no class \"{}\"; the classes are \"{}\", or 0 to {}", text,
+                 fmt::join(names, "\", \""), names.size() - 1);
+    }
+    if (place_of_[place] >= 0) {
+      fail_input("classes: \"{}\" is named twice", names[place]);
+    }
+    place_of_[place] = static_cast<int64_t>(chosen_names.size());
+    chosen_names.push_back(names[place]);
+    available.push_back(available_[place]);
+  }
+  if (all_targets_.kind == TargetKind::category) {
+    std::erase_if(indices_, [this](int64_t index) {
+      return place_of_[dataset_->target(index).category] < 0;
+    });
+  }
+  targets_ = TargetSpec::named(all_targets_.kind, std::move(chosen_names));
+  available_ = std::move(available);
 }
 
 void DataView::choose_per_class(const SelectionOptions& selection) {
-  std::vector<std::vector<int64_t>> by_class(class_names_.size());
+  std::vector<std::vector<int64_t>> by_class(targets_.names.size());
   for (const int64_t index : indices_) {
-    by_class[label_of_[dataset_->label(index)]].push_back(index);
+    by_class[place_of_[dataset_->target(index).category]].push_back(index);
   }
-  // Drawn by the dataset's own labels: what is kept of a class does not depend on the others.
-  std::vector<uint64_t> own_label(by_class.size());
-  for (size_t own = 0; own < label_of_.size(); ++own) {
-    if (label_of_[own] >= 0) {
-      own_label[label_of_[own]] = own;
+  // Drawn by the dataset's own categories: what is kept of one does not depend on the others.
+  std::vector<uint64_t> own_category(by_class.size());
+  for (size_t own = 0; own < place_of_.size(); ++own) {
+    if (place_of_[own] >= 0) {
+      own_category[place_of_[own]] = own;
     }
   }
   indices_.clear();
-  for (size_t label = 0; label < by_class.size(); ++label) {
-    const auto present = static_cast<int64_t>(by_class[label].size());
+  for (size_t place = 0; place < by_class.size(); ++place) {
+    const auto present = static_cast<int64_t>(by_class[place].size());
     const int64_t skip = selection.skip_per_class;
     const int64_t count = selection.per_class.value_or(std::max<int64_t>(0, present - skip));
     if (count > present - skip) {  // written so that no sum can overflow
       fail_input("per_class = {}{}, but class \"{}\" has only {} samples", count,
-                 skip > 0 ? fmt::format(" and skip_per_class = {}", skip) : "", class_names_[label],
-                 present);
+                 skip > 0 ? fmt::format(" and skip_per_class = {}", skip) : "",
+                 targets_.names[place], present);
     }
     const auto seed = static_cast<uint64_t>(selection.subset_seed);
     const std::vector<int64_t> drawn = draw(
-        RandomStream(seed, "data/per_class", 0, own_label[label]), by_class[label], count, skip);
+        RandomStream(seed, "data/per_class", 0, own_category[place]), by_class[place], count, skip);
     indices_.insert(indices_.end(), drawn.begin(), drawn.end());
   }
   std::sort(indices_.begin(), indices_.end());
 }
 
+/// The dataset's target of sample `index` as targets_ has it.
+Target DataView::chosen(Target target, int64_t index) const {
+  if (const std::string fault = fault_of(all_targets_, target); !fault.empty()) {
+    fail_input("sample {} has {}", index, fault);
+  }
+  if (all_targets_.kind == TargetKind::none) {
+    return {};
+  }
+  if (all_targets_.kind == TargetKind::category) {
+    target.category = place_of_[target.category];
+  } else if (all_targets_.kind == TargetKind::multi_label) {
+    std::vector<float> values(targets_.names.size());
+    for (size_t own = 0; own < place_of_.size(); ++own) {
+      if (place_of_[own] >= 0) {
+        values[place_of_[own]] = target.values[own];
+      }
+    }
+    target.values = std::move(values);
+  }
+  return target;
+}
+
 Sample DataView::get(int64_t index) const {
   Sample sample = dataset_->get(indices_[index]);
-  sample.label = labelled() ? label_of_[sample.label] : -1;
+  sample.target = chosen(std::move(sample.target), indices_[index]);
   return sample;
 }
 
-int64_t DataView::label(int64_t index) const {
-  return labelled() ? label_of_[dataset_->label(indices_[index])] : -1;
+Target DataView::target(int64_t index) const {
+  return labelled() ? chosen(dataset_->target(indices_[index]), indices_[index]) : Target{};
+}
+
+void add_to_counts(const TargetSpec& spec, const Target& target, std::vector<int64_t>& counts) {
+  if (spec.kind == TargetKind::category) {
+    ++counts[target.category];
+  }
+  for (size_t i = 0; spec.kind == TargetKind::multi_label && i < target.values.size(); ++i) {
+    counts[i] += target.values[i] == 1.0F ? 1 : 0;
+  }
 }
 
 }  // namespace bissl

@@ -25,34 +25,46 @@ const Schema<SelectionOptions>& selection_schema();
 /// The host's own keys of a `[data.NAME]` table.
 TableSpec selection_spec();
 
-/// Chosen samples of a dataset. Labels run from 0 in the order of the chosen classes. Reading is
-/// safe from several threads.
+/// Chosen samples of a dataset. Their targets are those that `classes` leaves, in its order:
+/// categories are renumbered, labels that are not chosen are left out. Reading is safe from several
+/// threads.
 class DataView {
  public:
   /// Throws Error(ErrorKind::input) for a class that does not exist, a class with too few samples,
-  /// a label out of range, or a choice by class among unlabelled data.
+  /// a target that is not as the dataset says, or a choice by class among data that has none.
   DataView(std::shared_ptr<const Dataset> dataset, const SelectionOptions& selection);
 
   int64_t size() const { return static_cast<int64_t>(indices_.size()); }
-  /// Sample `index` of the chosen ones, its label remapped.
+  /// Sample `index` of the chosen ones, its target as targets() says. Throws
+  /// Error(ErrorKind::input) for a target that is not as the dataset says.
   Sample get(int64_t index) const;
-  int64_t label(int64_t index) const;
-  bool labelled() const { return !class_names_.empty(); }
-  const std::vector<std::string>& class_names() const { return class_names_; }
-  /// Samples of each class in the whole dataset, before per_class, skip_per_class and limit.
+  /// Its target alone.
+  Target target(int64_t index) const;
+  /// What the chosen samples' targets are.
+  const TargetSpec& targets() const { return targets_; }
+  bool labelled() const { return targets_.kind != TargetKind::none; }
+  /// How many samples of the whole dataset have each category or label, before per_class,
+  /// skip_per_class and limit; empty for other kinds of target.
   const std::vector<int64_t>& available() const { return available_; }
   /// The fingerprint of the whole dataset.
   std::string fingerprint() const { return dataset_->fingerprint(); }
 
  private:
+  void refuse_what_has_no_meaning(const SelectionOptions& selection) const;
+  void look_at_targets();
   void choose_classes(const std::vector<std::string>& classes);
   void choose_per_class(const SelectionOptions& selection);
+  Target chosen(Target target, int64_t index) const;
 
   std::shared_ptr<const Dataset> dataset_;
-  std::vector<std::string> class_names_;
+  TargetSpec all_targets_;          ///< the dataset's
+  TargetSpec targets_;              ///< after the choice of classes
   std::vector<int64_t> indices_;    ///< in the dataset, ascending
-  std::vector<int64_t> available_;  ///< by the label after the choice of classes
-  std::vector<int64_t> label_of_;   ///< by the dataset's label; −1 for classes not chosen
+  std::vector<int64_t> available_;  ///< by the place in targets_
+  std::vector<int64_t> place_of_;  ///< in targets_, by the place in the dataset's; −1: not chosen
 };
+
+/// Adds a sample to the number of samples that have each category or label.
+void add_to_counts(const TargetSpec& spec, const Target& target, std::vector<int64_t>& counts);
 
 }  // namespace bissl

@@ -1,8 +1,12 @@
 #include "models/guarded.h"
 
+#include "bissl/error.h"
 #include "models/attribution.h"
 
 #include <c10/core/GradMode.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
 
 namespace bissl {
 namespace {
@@ -64,18 +68,43 @@ class GuardedPretext : public Guarded<Pretext> {
 
 class GuardedMetrics : public MetricAccumulator {
  public:
-  GuardedMetrics(ComponentChoice choice, std::unique_ptr<MetricAccumulator> inner)
-      : choice_(std::move(choice)), inner_(std::move(inner)) {}
-  void add(const at::Tensor& outputs, const at::Tensor& targets) override {
+  GuardedMetrics(ComponentChoice choice, std::vector<MetricInfo> info,
+                 std::unique_ptr<MetricAccumulator> inner)
+      : choice_(std::move(choice)), info_(std::move(info)), inner_(std::move(inner)) {}
+  void add(const at::Tensor& outputs, const TargetBatch& targets) override {
     const c10::NoGradGuard no_grad;
     call_component(choice_, "metrics (add)", [&] { inner_->add(outputs, targets); });
   }
   Metrics result() const override {
-    return call_component(choice_, "metrics (result)", [&] { return inner_->result(); });
+    Metrics metrics = call_component(choice_, "metrics (result)", [&] { return inner_->result(); });
+    const bool declared = std::equal(
+        metrics.begin(), metrics.end(), info_.begin(), info_.end(),
+        [](const auto& metric, const MetricInfo& info) { return metric.first == info.name; });
+    if (!declared) {
+      fail_run("{} gives the metrics {}, but declares {} (metric_info)", choice_.describe(),
+               names_of(metrics), names_of(info_));
+    }
+    return metrics;
   }
 
  private:
+  static std::string names_of(const Metrics& metrics) {
+    std::vector<std::string> names;
+    for (const auto& [name, value] : metrics) {
+      names.push_back(name);
+    }
+    return fmt::format("\"{}\"", fmt::join(names, "\", \""));
+  }
+  static std::string names_of(const std::vector<MetricInfo>& metrics) {
+    std::vector<std::string> names;
+    for (const MetricInfo& info : metrics) {
+      names.push_back(info.name);
+    }
+    return fmt::format("\"{}\"", fmt::join(names, "\", \""));
+  }
+
   ComponentChoice choice_;
+  std::vector<MetricInfo> info_;
   std::unique_ptr<MetricAccumulator> inner_;
 };
 
@@ -86,12 +115,15 @@ class GuardedDownstream : public Guarded<Downstream> {
   at::Tensor forward(const at::Tensor& features) override {
     return call("forward", [&](Downstream& inner) { return inner.forward(features); });
   }
-  at::Tensor loss(const at::Tensor& outputs, const at::Tensor& targets) override {
+  at::Tensor loss(const at::Tensor& outputs, const TargetBatch& targets) override {
     return call("loss", [&](Downstream& inner) { return inner.loss(outputs, targets); });
+  }
+  std::vector<MetricInfo> metric_info() const override {
+    return call("metric_info", [](Downstream& inner) { return inner.metric_info(); });
   }
   std::unique_ptr<MetricAccumulator> metrics() const override {
     return std::make_unique<GuardedMetrics>(
-        choice_, call("metrics", [](Downstream& inner) { return inner.metrics(); }));
+        choice_, metric_info(), call("metrics", [](Downstream& inner) { return inner.metrics(); }));
   }
   torch::nn::Module& module() override {
     return call("module", [](Downstream& inner) -> torch::nn::Module& { return inner.module(); });

@@ -30,6 +30,14 @@ std::vector<std::string> faults_of(const ComponentInfo& info) {
   if (info.text.summary.empty()) {
     found.emplace_back("no summary");
   }
+  const bool is_task = info.kind == ComponentKind::downstream;
+  if (is_task && info.text.takes.empty()) {
+    found.emplace_back(
+        "it takes no kind of target; say which, .takes = {bissl::TargetKind::category}");
+  }
+  if (!is_task && !info.text.takes.empty()) {
+    found.emplace_back("only downstream tasks take targets");
+  }
   if (!info.create) {
     found.emplace_back("no factory");
   }
@@ -37,8 +45,8 @@ std::vector<std::string> faults_of(const ComponentInfo& info) {
   found.insert(found.end(), of_parameters.begin(), of_parameters.end());
   for (const ParameterSpec& parameter : info.parameters) {
     if (parameter.names_data()) {
-      found.push_back(fmt::format(
-          "parameter \"{}\": only tables of the host can name data sources", parameter.name));
+      found.push_back(fmt::format("parameter \"{}\": only tables of the host can name data sources",
+                                  parameter.name));
     }
   }
   return found;

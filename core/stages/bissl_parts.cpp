@@ -43,9 +43,10 @@ void BisslParts::build_models(const StageContext& context, const ImageShape& vie
   take_over(context, backbone_file, lower_backbone->module());
   take_over(context, backbone_file, upper_backbone->module());
   take_over(context, pretext_file, pretext->module());
-  const auto classes = static_cast<int64_t>(upper_source->data().class_names().size());
-  downstream = make_downstream(context, upper_table.component("downstream"), *upper_backbone,
-                               classes, context.seed_for("init/head"));
+  downstream =
+      make_downstream(context, upper_table.component("downstream"), *upper_backbone,
+                      {.name = upper_options.data, .targets = upper_source->data().targets()},
+                      context.seed_for("init/head"));
 
   refuse_beyond_memory({.lower = lower_options,
                         .upper = upper_options,

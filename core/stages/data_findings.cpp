@@ -1,9 +1,9 @@
 #include "stages/data_findings.h"
 
+#include "data/target_rules.h"
 #include "stages/runner.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <set>
@@ -50,41 +50,41 @@ std::set<std::string> trained_on(const Pipeline& pipeline, const Stage& stage) {
   return names;
 }
 
-/// "“2”, “5” and 3 more"
-std::string some_of(const std::vector<std::string>& names) {
-  constexpr size_t most = 5;
-  const size_t shown = std::min(most, names.size());
-  const std::vector<std::string> first(names.begin(), names.begin() + static_cast<long>(shown));
-  const std::string text = fmt::format("\"{}\"", fmt::join(first, "\", \""));
-  return shown < names.size() ? fmt::format("{} and {} more", text, names.size() - shown) : text;
-}
-
 std::string extent(const DataContent& content) {
   return content.complete() ? fmt::format("{} images", content.samples)
                             : fmt::format("{} images that were looked at (of {})",
                                           content.looked_at, content.samples);
 }
 
+/// The names of the categories or labels that no chosen sample has: those that `limit` and the like
+/// left out, and those that the data has none of.
+struct Absent {
+  std::vector<std::string> emptied;
+  std::vector<std::string> never;
+};
+
+Absent absent(const DataView& view, const std::vector<int64_t>& counts) {
+  Absent names;
+  for (size_t place = 0; place < counts.size(); ++place) {
+    if (counts[place] == 0) {
+      (view.available()[place] > 0 ? names.emptied : names.never)
+          .push_back(view.targets().names[place]);
+    }
+  }
+  return names;
+}
+
 void add_class_findings(const std::string& name, const DataView& view,
                         std::vector<std::string>& found) {
   const std::vector<int64_t> counts = samples_by_class(view);
-  std::vector<std::string> emptied;
-  std::vector<std::string> never;
-  size_t present = 0;
-  for (size_t label = 0; label < counts.size(); ++label) {
-    if (counts[label] > 0) {
-      present = label;
-    } else if (view.available()[label] > 0) {
-      emptied.push_back(view.class_names()[label]);
-    } else {
-      never.push_back(view.class_names()[label]);
-    }
-  }
+  const auto [emptied, never] = absent(view, counts);
   if (emptied.size() + never.size() + 1 == counts.size()) {
+    const auto present =
+        std::find_if(counts.begin(), counts.end(), [](int64_t n) { return n > 0; });
     found.push_back(fmt::format(
         "data.{}: one class only: all {} samples are of class \"{}\" ({} classes are declared), so "
         "a constant answer is always right and accuracies mean nothing",
-        name, view.size(), view.class_names()[present], counts.size()));
+        name, view.size(), view.targets().names[present - counts.begin()], counts.size()));
   }
   if (!emptied.empty()) {
     found.push_back(fmt::format(
@@ -95,6 +95,23 @@ void add_class_findings(const std::string& name, const DataView& view,
   if (!never.empty()) {
     found.push_back(fmt::format("data.{}: {} of {} classes have no samples in the data: {}", name,
                                 never.size(), counts.size(), some_of(never)));
+  }
+}
+
+void add_label_findings(const std::string& name, const DataView& view,
+                        std::vector<std::string>& found) {
+  const std::vector<int64_t> counts = samples_by_class(view);
+  const auto [emptied, never] = absent(view, counts);
+  const char* const effect = "so nothing can be learnt of them and no mean over labels counts them";
+  if (!emptied.empty()) {
+    found.push_back(fmt::format(
+        "data.{}: {} of {} labels are of no sample that is left: {}. The data has some; limit left "
+        "them out, {}",
+        name, emptied.size(), counts.size(), some_of(emptied), effect));
+  }
+  if (!never.empty()) {
+    found.push_back(fmt::format("data.{}: {} of {} labels are of no sample in the data: {}, {}",
+                                name, never.size(), counts.size(), some_of(never), effect));
   }
 }
 
@@ -134,8 +151,11 @@ std::vector<std::string> data_findings(const Pipeline& pipeline, const Stage& st
   std::vector<std::string> found;
   for (const std::string& name : labelled_names(stage)) {
     const auto view = data.open(name);
-    if (view->labelled()) {
+    if (view->targets().kind == TargetKind::category) {
       add_class_findings(name, *view, found);
+    }
+    if (view->targets().kind == TargetKind::multi_label) {
+      add_label_findings(name, *view, found);
     }
   }
   const std::vector<std::string> names = data_names(stage);

@@ -2,6 +2,7 @@
 
 #include "bissl/error.h"
 #include "data/prefetcher.h"
+#include "data/target_rules.h"
 #include "models/module_state.h"
 #include "pipeline/diagnostics.h"
 #include "stages/memory.h"
@@ -9,8 +10,6 @@
 #include "stages/options.h"
 
 #include <c10/core/GradMode.h>
-
-#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -41,19 +40,17 @@ class EvaluationMode {
 }  // namespace
 
 std::shared_ptr<BatchSource> evaluation_batches(const StageContext& context, const Table& table,
-                                                const std::vector<std::string>& classes,
-                                                const ImageShape& shape,
+                                                const TargetSpec& targets, const ImageShape& shape,
                                                 std::optional<int64_t> batch) {
   const EvaluateOptions options = parse_evaluate(table);
   const auto source =
       make_labelled_batches(context, "evaluate.data", options.data, table.component("augment"),
                             {batch.value_or(options.batch), 1, Order::sequential, 0, "evaluate"});
-  if (source->data().class_names() != classes) {
+  if (source->data().targets() != targets) {
     fail_input(
-        "evaluate: data.{} has the classes \"{}\", but the head is trained on \"{}\"; they must be "
-        "the same, in the same order",
-        spelled_key(options.data), fmt::join(source->data().class_names(), "\", \""),
-        fmt::join(classes, "\", \""));
+        "evaluate: data.{} has {}, but the head is trained on {}; they must be of the same kind, "
+        "number and names, in the same order",
+        spelled_key(options.data), describe(source->data().targets()), describe(targets));
   }
   const ImageShape& found = source->view_shape();
   if (found != shape) {

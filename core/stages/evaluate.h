@@ -13,11 +13,10 @@
 namespace bissl {
 
 /// The batches on which `evaluate` (the subtable of that name) scores, in their order; of `batch`
-/// samples, if that is given, instead of the table's. Error(input) if the data's classes or its
+/// samples, if that is given, instead of the table's. Error(input) if the data's targets or its
 /// views are not those of the training.
 std::shared_ptr<BatchSource> evaluation_batches(const StageContext& context, const Table& table,
-                                                const std::vector<std::string>& classes,
-                                                const ImageShape& shape,
+                                                const TargetSpec& targets, const ImageShape& shape,
                                                 std::optional<int64_t> batch = std::nullopt);
 
 /// The metrics of backbone and head on the first `batches` of the source, in evaluation mode; both

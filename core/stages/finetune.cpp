@@ -80,7 +80,7 @@ void Repeat::train() {
 Metrics Repeat::run() {
   const auto test =
       evaluation_batches(context_, context_.stage.table.table("evaluate"),
-                         parts_.source->data().class_names(), parts_.source->view_shape());
+                         parts_.source->data().targets(), parts_.source->view_shape());
   train();
   const Metrics metrics =
       evaluate(context_, test, test->batches(), *parts_.backbone, *parts_.downstream);

@@ -2,13 +2,39 @@
 
 #include "bissl/error.h"
 #include "bissl/hash.h"
+#include "data/target_rules.h"
 #include "models/evaluation_guard.h"
 #include "models/guarded.h"
 #include "models/module_state.h"
 #include "pipeline/diagnostics.h"
 #include "store/safetensors.h"
 
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
 namespace bissl {
+namespace {
+
+void require_takes(const StageContext& context, const ComponentChoice& task,
+                   const LabelledData& data) {
+  const std::vector<TargetKind>& takes = task.component->info.text.takes;
+  if (std::find(takes.begin(), takes.end(), data.targets.kind) != takes.end()) {
+    return;
+  }
+  std::vector<std::string> kinds;
+  for (const TargetKind kind : takes) {
+    kinds.push_back(to_string(kind));
+  }
+  fail_input(
+      "{} takes {} targets, but data.{} (dataset {}, used at {}) has {}: choose a task that takes "
+      "them, or other data",
+      task.describe(), fmt::join(kinds, " or "), spelled_key(data.name),
+      context.pipeline.data_source(data.name).dataset.component->info.text.name,
+      context.pipeline.data_source(data.name).dataset.origin, describe(data.targets));
+}
+
+}  // namespace
 
 uint64_t StageContext::seed_for(const std::string& use) const {
   return hash64(fmt::format("{}#{}/{}", stage.kind, generation, use), pipeline.seed);
@@ -34,9 +60,10 @@ std::shared_ptr<Pretext> make_pretext(const StageContext& context, const Compone
 
 std::shared_ptr<Downstream> make_downstream(const StageContext& context,
                                             const ComponentChoice& choice, const Backbone& backbone,
-                                            int64_t classes, uint64_t seed) {
+                                            const LabelledData& data, uint64_t seed) {
+  require_takes(context, choice, data);
   seed_generator(seed);
-  auto downstream = create_guarded(choice, DownstreamContext{backbone.features(), classes});
+  auto downstream = create_guarded(choice, DownstreamContext{backbone.features(), data.targets});
   move_to(downstream->module(), context.settings.device);
   set_training(downstream->module(), true);
   return downstream;
@@ -99,6 +126,10 @@ std::shared_ptr<BatchSource> make_labelled_batches(const StageContext& context, 
   auto source = make_batches(context, data, augment, options);
   if (!source->data().labelled()) {
     fail_input("{}: data.{} has no labels, and this place needs some", key, spelled_key(data));
+  }
+  if (source->data().targets().kind == TargetKind::mask) {
+    fail_input("{}: data.{} has {}, and no stage trains on masks", key, spelled_key(data),
+               describe(source->data().targets()));
   }
   return source;
 }

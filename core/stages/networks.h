@@ -29,9 +29,17 @@ std::shared_ptr<Backbone> make_backbone(const StageContext& context, const Image
 std::shared_ptr<Pretext> make_pretext(const StageContext& context, const ComponentChoice& choice,
                                       const Backbone& backbone, uint64_t seed);
 
+/// Targets, and the data source that has them.
+struct LabelledData {
+  std::string name;  ///< of `[data.NAME]`
+  const TargetSpec& targets;
+};
+
+/// A task for these targets. Throws Error(input), which names both sides and their places, where it
+/// takes no targets of their kind.
 std::shared_ptr<Downstream> make_downstream(const StageContext& context,
                                             const ComponentChoice& choice, const Backbone& backbone,
-                                            int64_t classes, uint64_t seed);
+                                            const LabelledData& data, uint64_t seed);
 
 std::shared_ptr<Optimizer> make_optimizer(const ComponentChoice& choice, NamedTensors parameters);
 
@@ -53,7 +61,7 @@ std::shared_ptr<BatchSource> make_batches(const StageContext& context, const std
                                           const ComponentChoice& augment,
                                           const BatchOptions& options);
 
-/// The same for data that must have labels; `key` is the one of the stage that names it.
+/// The same for data that must have targets; `key` is the one of the stage that names it.
 std::shared_ptr<BatchSource> make_labelled_batches(const StageContext& context, const char* key,
                                                    const std::string& data,
                                                    const ComponentChoice& augment,

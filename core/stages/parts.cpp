@@ -76,7 +76,7 @@ FinetuneParts build_finetune(const StageContext& context, int64_t repeat) {
   take_over(context, backbone_file, parts.backbone->module());
   parts.downstream = make_downstream(
       context, table.component("downstream"), *parts.backbone,
-      static_cast<int64_t>(parts.source->data().class_names().size()), seed("init/head"));
+      {.name = options.data, .targets = parts.source->data().targets()}, seed("init/head"));
   for (const auto& [name, tensor] : trainable_parameters(parts.downstream->module())) {
     parts.parameters.emplace_back("head." + name, tensor);
   }
@@ -95,7 +95,7 @@ FinetuneParts build_finetune(const StageContext& context, int64_t repeat) {
 
 LossGradient finetune_gradient(const FinetuneParts& parts, const Batch& batch, c10::Device device) {
   const at::Tensor images = batch.views[0].to(device);
-  const at::Tensor targets = batch.targets.to(device);
+  const TargetBatch targets = batch.targets.to(device);
   at::Tensor features;
   {
     const c10::AutoGradMode grad(!parts.options.freeze_backbone);

@@ -45,10 +45,10 @@ class FinetuneTrial : public StageTrial {
 
   void score() override {
     const Table& table = context().stage.table.table("evaluate");
-    const auto batches = evaluation_batches(context(), table, parts_.source->data().class_names(),
+    const auto batches = evaluation_batches(context(), table, parts_.source->data().targets(),
                                             parts_.source->view_shape());
     test_ = batches;
-    const auto few = evaluation_batches(context(), table, parts_.source->data().class_names(),
+    const auto few = evaluation_batches(context(), table, parts_.source->data().targets(),
                                         parts_.source->view_shape(), probe_samples);
     Metrics metrics;
     try {

@@ -54,12 +54,12 @@ Sample IdxDataset::get(int64_t index) const {
   check_index(index);
   const ImageShape shape{1, side, side};
   return {{shape, pixels_.data() + index * shape.elements(), nullptr},
-          labels_[static_cast<size_t>(index)]};
+          {.category = labels_[static_cast<size_t>(index)]}};
 }
 
-int64_t IdxDataset::label(int64_t index) const {
+Target IdxDataset::target(int64_t index) const {
   check_index(index);
-  return labels_[static_cast<size_t>(index)];
+  return {.category = labels_[static_cast<size_t>(index)]};
 }
 
 }  // namespace bissl

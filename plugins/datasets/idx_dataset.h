@@ -18,8 +18,10 @@ class IdxDataset : public Dataset {
 
   int64_t size() const override { return static_cast<int64_t>(labels_.size()); }
   Sample get(int64_t index) const override;
-  int64_t label(int64_t index) const override;
-  std::vector<std::string> class_names() const override { return class_names_; }
+  Target target(int64_t index) const override;
+  TargetSpec targets() const override {
+    return TargetSpec::named(TargetKind::category, class_names_);
+  }
   std::string fingerprint() const override { return fingerprint_; }
 
  private:

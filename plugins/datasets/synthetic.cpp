@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <utility>
 #include <vector>
 
 namespace bissl {
@@ -74,25 +75,28 @@ class Synthetic : public Dataset {
   int64_t size() const override { return options_.samples; }
 
   Sample get(int64_t index) const override {
-    const int64_t known = label(index);
+    const Target known = target(index);
     return {{shape_, pixels_.data() + index * shape_.elements(), nullptr}, known};
   }
 
-  int64_t label(int64_t index) const override {
+  Target target(int64_t index) const override {
     if (index < 0 || index >= size()) {
       fail_run("sample {} asked for, but there are only 0 to {}", index, size() - 1);
     }
-    return options_.labelled ? index % options_.patterns : -1;
+    return {.category = options_.labelled ? index % options_.patterns : -1};
   }
 
-  std::vector<std::string> class_names() const override {
+  TargetSpec targets() const override {
+    if (!options_.labelled) {
+      return {};
+    }
     std::vector<std::string> names;
-    for (int64_t label = 0; options_.labelled && label < options_.patterns; ++label) {
+    for (int64_t label = 0; label < options_.patterns; ++label) {
       const Grating grating = grating_of(label, options_);
       names.push_back(fmt::format("{:.0f} degrees, {:.2f} cycles", grating.angle * 180.0 / M_PI,
                                   grating.cycles));
     }
-    return names;
+    return TargetSpec::named(TargetKind::category, std::move(names));
   }
 
   std::string fingerprint() const override { return fingerprint_; }

@@ -26,7 +26,8 @@ class Accuracy : public MetricAccumulator {
  public:
   explicit Accuracy(int64_t classes) : classes_(classes) {}
 
-  void add(const at::Tensor& outputs, const at::Tensor& targets) override {
+  void add(const at::Tensor& outputs, const TargetBatch& batch) override {
+    const at::Tensor& targets = batch.dense;
     const at::Tensor expected = targets.unsqueeze(1);
     // The rank of the true class. A class whose logit is not smaller counts as ranked before it:
     // constant or NaN outputs score nothing rather than everything.
@@ -64,16 +65,37 @@ class Classification : public Downstream {
  public:
   Classification(const Options& options, const DownstreamContext& context)
       : options_(options),
-        classes_(context.classes),
+        classes_(context.targets.width),
         module_(std::make_shared<torch::nn::Module>()) {
-    fc_ = module_->register_module("fc", torch::nn::Linear(context.features, context.classes));
+    fc_ = module_->register_module("fc", torch::nn::Linear(context.features, classes_));
   }
 
   at::Tensor forward(const at::Tensor& features) override { return fc_->forward(features); }
 
-  at::Tensor loss(const at::Tensor& outputs, const at::Tensor& targets) override {
-    return at::cross_entropy_loss(outputs, targets, /*weight=*/{}, at::Reduction::Mean,
+  at::Tensor loss(const at::Tensor& outputs, const TargetBatch& targets) override {
+    return at::cross_entropy_loss(outputs, targets.dense, /*weight=*/{}, at::Reduction::Mean,
                                   /*ignore_index=*/-100, options_.label_smoothing);
+  }
+
+  std::vector<MetricInfo> metric_info() const override {
+    std::vector<MetricInfo> info{{.name = "top1",
+                                  .doc = "share of samples whose class has the largest logit",
+                                  .higher_is_better = true,
+                                  .lowest = 0.0,
+                                  .highest = 1.0}};
+    if (classes_ > 5) {
+      info.push_back({.name = "top5",
+                      .doc = "share of samples whose class is among the five largest logits",
+                      .higher_is_better = true,
+                      .lowest = 0.0,
+                      .highest = 1.0});
+    }
+    info.push_back({.name = "loss",
+                    .doc = "mean cross entropy, without label smoothing",
+                    .higher_is_better = false,
+                    .lowest = 0.0,
+                    .highest = {}});
+    return info;
   }
 
   std::unique_ptr<MetricAccumulator> metrics() const override {
@@ -97,11 +119,13 @@ BISSL_PLUGIN("classification", "1.0.0", "MIT", registrar) {
   registrar.add<Downstream>(
       {.name = "classification",
        .summary = "one class per image: linear head, cross entropy, top-1 and top-5 accuracy",
-       .source = ""},
+       .source = "",
+       .takes = {TargetKind::category}},
       schema(),
       [](const Options& options, const DownstreamContext& context) -> std::shared_ptr<Downstream> {
-        if (context.classes < 2) {
-          fail_input("classification needs at least 2 classes; the data has {}", context.classes);
+        if (context.targets.width < 2) {
+          fail_input("classification needs at least 2 classes; the data has {}",
+                     context.targets.width);
         }
         return std::make_shared<Classification>(options, context);
       });

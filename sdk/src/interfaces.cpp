@@ -28,7 +28,13 @@ Hypergradient::~Hypergradient() = default;
 
 void* Component::capability(std::string_view /*id*/) { return nullptr; }
 
-int64_t Dataset::label(int64_t index) const { return get(index).label; }
+Target Dataset::target(int64_t index) const { return get(index).target; }
+
+at::Tensor TargetBatch::counted() const { return dense.isnan().logical_not(); }
+
+TargetBatch TargetBatch::to(c10::Device device) const {
+  return {dense.defined() ? dense.to(device) : dense};
+}
 
 void Pretext::after_step(Backbone& /*backbone*/) {}
 
@@ -71,6 +77,22 @@ std::string to_string(SolveStatus status) {
       return "negative_curvature";
     case SolveStatus::diverged:
       return "diverged";
+  }
+  return "unknown";
+}
+
+std::string to_string(TargetKind kind) {
+  switch (kind) {
+    case TargetKind::none:
+      return "none";
+    case TargetKind::category:
+      return "category";
+    case TargetKind::multi_label:
+      return "multi-label";
+    case TargetKind::values:
+      return "values";
+    case TargetKind::mask:
+      return "mask";
   }
   return "unknown";
 }

@@ -128,9 +128,10 @@ class Round {
     take_over(context_, backbone_file, upper_->module());
     take_over(context_, pretext_file, pretext_->module());
     const auto labelled = source("upper", 1, 1);
-    const auto classes = static_cast<int64_t>(labelled->data().class_names().size());
-    downstream_ = make_downstream(context_, upper_table_.component("downstream"), *upper_, classes,
-                                  context_.seed_for("init/head"));
+    downstream_ =
+        make_downstream(context_, upper_table_.component("downstream"), *upper_,
+                        {.name = upper_options_.data, .targets = labelled->data().targets()},
+                        context_.seed_for("init/head"));
     optimizer_ = make_optimizer(lower_table_.component("optimizer"),
                                 lower_parameters(*backbone_, *pretext_));
   }

@@ -98,12 +98,13 @@ class Bench {
     lower_ = resnet.make<Backbone>("resnet18", {{"stem", shape.stem}}, {input});
     upper_ = resnet.make<Backbone>("resnet18", {{"stem", shape.stem}}, {input});
     pretext_ = simclr.make<Pretext>("simclr", {}, {lower_->features()});
-    downstream_ = classification.make<Downstream>("classification", {}, {lower_->features(), 10});
+    downstream_ = classification.make<Downstream>(
+        "classification", {}, {lower_->features(), {TargetKind::category, 10, {}}});
     optimizer_ = optimizers.make<Optimizer>("sgd", {{"lr", 1e-4}},
                                             {upper_parameters(*upper_, *downstream_)});
     views_ = at::randn({2, shape.batch, 3, shape.size, shape.size});
     images_ = at::randn({shape.batch, 3, shape.size, shape.size});
-    targets_ = at::randint(10, {shape.batch}, at::kLong);
+    targets_ = {at::randint(10, {shape.batch}, at::kLong)};
   }
 
   double gradient() const {
@@ -152,7 +153,7 @@ class Bench {
   std::shared_ptr<Optimizer> optimizer_;
   at::Tensor views_;
   at::Tensor images_;
-  at::Tensor targets_;
+  TargetBatch targets_;
 };
 
 void line(const std::string& what, double seconds, double ratio, const std::string& of) {

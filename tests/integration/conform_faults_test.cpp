@@ -67,7 +67,7 @@ void expect_found(const Library& library) {
 TEST(ConformFaults, OfDatasets) {
   const std::string images = "images are 8-bit with 1 or 3 channels, each byte readable";
   const std::string names = "class names are distinct and not empty, and stay the same";
-  const std::string labels = "labels lie within the class names, and label() agrees with get()";
+  const std::string labels = "labels lie within the class names, and target() agrees with get()";
   const std::string same = "a sample is the same each time, from each instance";
   const std::string stay = "pixels stay where they are as long as the dataset";
   const std::string fingerprint = "the fingerprint is a text that stays the same";
@@ -90,9 +90,9 @@ TEST(ConformFaults, OfDatasets) {
         {"owner-of-nothing", "an image outlives its dataset if it says so",
          "when its dataset went"},
         {"shared-by-threads", "several threads read at once", "share no memory"},
-        {"label-beyond", labels, "label(57) is 2"},
-        {"label-missing", labels, "label(99) is -1"},
-        {"label-disagrees", labels, "get(93).label is 1"},
+        {"label-beyond", labels, "target(57).category is 2"},
+        {"label-missing", labels, "target(99).category is -1"},
+        {"label-disagrees", labels, "get(93).target.category is 1"},
         {"unlabelled-with-labels", labels, "there are no class names"},
         {"duplicate-names", names, "both called \"cat\""},
         {"empty-name", names, "class 1 has an empty name"},

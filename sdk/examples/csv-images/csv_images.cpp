@@ -78,17 +78,17 @@ class CsvImages : public Dataset {
   int64_t size() const override { return int64_t(images_.size()); }
 
   Sample get(int64_t index) const override {
-    return {{{1, side_, side_}, images_[size_t(index)].data(), nullptr}, label(index)};
+    return {{{1, side_, side_}, images_[size_t(index)].data(), nullptr}, target(index)};
   }
 
-  int64_t label(int64_t index) const override { return labels_[size_t(index)]; }
+  Target target(int64_t index) const override { return {.category = labels_[size_t(index)]}; }
 
-  std::vector<std::string> class_names() const override {
+  TargetSpec targets() const override {
     std::vector<std::string> names;
     for (int64_t label = 0; label <= *std::max_element(labels_.begin(), labels_.end()); ++label) {
       names.push_back(std::to_string(label));
     }
-    return names;
+    return TargetSpec::named(TargetKind::category, names);
   }
 
   std::string fingerprint() const override {

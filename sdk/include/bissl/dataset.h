@@ -3,24 +3,24 @@
 #include "bissl/component.h"
 #include "bissl/export.h"
 #include "bissl/image.h"
+#include "bissl/targets.h"
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
 namespace bissl {
 
-/// One sample: an image and its class, or −1 where the data has no labels.
+/// One sample: an image and its target.
 struct Sample {
-  Image image;         ///< 8-bit, see there
-  int64_t label = -1;  ///< a place in class_names()
+  Image image;      ///< 8-bit, see there
+  Target target{};  ///< of the kind that targets() says
 };
 
-/// A source of images, labelled or not.
+/// A source of images, with targets or without.
 ///
 /// Threads: after construction all methods are called from several threads at once.
 /// Errors: the constructor throws Error(ErrorKind::input) when a file is missing, cut short or
-/// holds a label out of range; `get` may do so for data that is read late.
+/// holds a target out of range; `get` may do so for data that is read late.
 /// Cost: each process that uses the data makes one instance for each set of parameters, `check` and
 /// the workers of a sweep included. Leave to `get` what takes long.
 ///
@@ -37,15 +37,15 @@ class BISSL_API Dataset : public Component {
   /// whatever was read before. Images may differ in size where the augmentation makes views of one.
   virtual Sample get(int64_t index) const = 0;
 
-  /// The label of a sample. Override where that needs no decoding of the image.
-  virtual int64_t label(int64_t index) const;
+  /// The target of a sample, as `get` gives it. Override where that needs no decoding of the image:
+  /// the host asks it for every sample, but for masks.
+  virtual Target target(int64_t index) const;
 
-  /// The names of the classes, in the order of their labels, none empty, no two alike; no names
-  /// for unlabelled data. The same at each call.
-  virtual std::vector<std::string> class_names() const = 0;
+  /// What the targets are. The same at each call.
+  virtual TargetSpec targets() const = 0;
 
-  /// A hash of the content (Hasher), labels and class names included: equal for equal data wherever
-  /// it lies on disk. The host asks an instance once and keeps the answer.
+  /// A hash of the content (Hasher), targets and their names included: equal for equal data
+  /// wherever it lies on disk. The host asks an instance once and keeps the answer.
   virtual std::string fingerprint() const = 0;
 };
 

@@ -3,6 +3,7 @@
 #include "bissl/abi.h"
 #include "bissl/export.h"
 #include "bissl/parameters.h"
+#include "bissl/targets.h"
 
 #include <fmt/format.h>
 #include <torch/version.h>
@@ -85,18 +86,21 @@ struct KindOf<Optimizer> {
   using Context = OptimizerContext;
 };
 
-/// What a person reads about a component.
+/// What a component says of itself.
 struct ComponentText {
   std::string name;     ///< the word after `use =`: [a-z0-9-]+
   std::string summary;  ///< one line
   std::string source;   ///< the paper and equation of its formula, or empty
+  /// Downstream tasks: the kinds of target that it takes, at least one. Nothing for other kinds of
+  /// component.
+  std::vector<TargetKind> takes{};
 };
 
 /// A component as the host keeps it, its C++ types erased.
 struct ComponentInfo {
   /// Which interface it implements.
   ComponentKind kind = ComponentKind::dataset;
-  /// What a person reads about it.
+  /// What it says of itself.
   ComponentText text;
   /// The declaration of its options, in their order.
   std::vector<ParameterSpec> parameters;

@@ -148,7 +148,7 @@ TEST_F(HypergradientTest, UpperGradientPutsItsPartsTogether) {
   test::SmallBackbone upper;
   test::SmallDownstream downstream;
   const at::Tensor images = test::small_views(1, 6)[0];
-  const at::Tensor targets = test::small_targets(6);
+  const TargetBatch targets = test::small_targets(6);
   const auto gradient_at = [&](test::SmallBackbone& backbone, torch::nn::Module& of) {
     return flatten(
         gradients_of(downstream.loss(downstream.forward(backbone.forward(images)), targets),

@@ -64,9 +64,10 @@ class QuadraticDownstream : public Downstream {
     phi_ = module_->register_parameter("phi", torch::full({1}, phi, torch::kDouble));
   }
   at::Tensor forward(const at::Tensor& features) override { return features * phi_; }
-  at::Tensor loss(const at::Tensor& outputs, const at::Tensor& /*targets*/) override {
+  at::Tensor loss(const at::Tensor& outputs, const TargetBatch& /*targets*/) override {
     return 0.5 * (outputs.squeeze(0) - t_).pow(2).sum();
   }
+  std::vector<MetricInfo> metric_info() const override { return {}; }
   std::unique_ptr<MetricAccumulator> metrics() const override { return nullptr; }
   torch::nn::Module& module() override { return *module_; }
 
@@ -139,7 +140,7 @@ TEST_F(QuadraticTest, UpperGradientIsTheDerivativeThroughTheMinimiser) {
   PretextProblem problem(lower, pretext, {Views{nothing}}, {.lambda = lambda});
   test::PlainDescent unused({}, 0.1);
   UpperLevel level({lower, upper, downstream}, *cg, unused, gamma, 0);
-  const UpperGradient gradient = level.gradient(nothing, nothing, problem, 0);
+  const UpperGradient gradient = level.gradient(nothing, {nothing}, problem, 0);
 
   const at::Tensor theta_p = lower_minimiser(theta_d_);
   const at::Tensor through = solve(identity() + a_ / lambda, phi * (phi * theta_p - t_));

@@ -37,8 +37,8 @@ SmallDownstream::SmallDownstream() : module_(std::make_shared<torch::nn::Module>
   module_->to(torch::kDouble);
 }
 
-at::Tensor SmallDownstream::loss(const at::Tensor& outputs, const at::Tensor& targets) {
-  return torch::nll_loss(torch::log_softmax(outputs, 1), targets);
+at::Tensor SmallDownstream::loss(const at::Tensor& outputs, const TargetBatch& targets) {
+  return torch::nll_loss(torch::log_softmax(outputs, 1), targets.dense);
 }
 
 void PlainDescent::step(double rate) {
@@ -54,6 +54,6 @@ Views small_views(int64_t views, int64_t samples) {
   return (torch::sin(places * 1.7) + 0.3 * torch::cos(places * places * 0.05)).unbind();
 }
 
-at::Tensor small_targets(int64_t samples) { return torch::arange(samples, torch::kLong) % 2; }
+TargetBatch small_targets(int64_t samples) { return {torch::arange(samples, torch::kLong) % 2}; }
 
 }  // namespace bissl::test

@@ -50,7 +50,8 @@ class SmallDownstream : public Downstream {
  public:
   SmallDownstream();
   at::Tensor forward(const at::Tensor& features) override { return head_->forward(features); }
-  at::Tensor loss(const at::Tensor& outputs, const at::Tensor& targets) override;
+  at::Tensor loss(const at::Tensor& outputs, const TargetBatch& targets) override;
+  std::vector<MetricInfo> metric_info() const override { return {}; }
   std::unique_ptr<MetricAccumulator> metrics() const override { return nullptr; }
   torch::nn::Module& module() override { return *module_; }
 
@@ -75,6 +76,6 @@ class PlainDescent : public Optimizer {
 
 /// Views of (N, 4) and targets (N) that are the same in every run.
 Views small_views(int64_t views, int64_t samples);
-at::Tensor small_targets(int64_t samples);
+TargetBatch small_targets(int64_t samples);
 
 }  // namespace bissl::test

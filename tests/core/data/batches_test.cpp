@@ -32,8 +32,8 @@ Indices all_of(int64_t count) {
 }
 
 bool equal(const Batch& x, const Batch& y) {
-  return test::equal(x.views, y.views) && x.targets.defined() == y.targets.defined() &&
-         (!x.targets.defined() || x.targets.equal(y.targets));
+  return test::equal(x.views, y.views) && x.targets.dense.defined() == y.targets.dense.defined() &&
+         (!x.targets.dense.defined() || x.targets.dense.equal(y.targets.dense));
 }
 
 TEST(BatchSource, ShuffledTakesEachSampleOnceAnEpoch) {
@@ -92,9 +92,9 @@ TEST(BatchSource, HasTheShapesPromised) {
     EXPECT_EQ(view.sizes(), (Indices{3, 1, 1, 2}));
     EXPECT_EQ(view.scalar_type(), at::kFloat);
   }
-  EXPECT_EQ(batch.targets.scalar_type(), at::kLong);
-  EXPECT_EQ(batch.targets[0].item<int64_t>(), 1);
-  EXPECT_EQ(batch.targets[2].item<int64_t>(), 2);
+  EXPECT_EQ(batch.targets.dense.scalar_type(), at::kLong);
+  EXPECT_EQ(batch.targets.dense[0].item<int64_t>(), 1);
+  EXPECT_EQ(batch.targets.dense[2].item<int64_t>(), 2);
   // Views are numbered: the second one's random number has 1 added.
   for (int64_t i = 0; i < 3; ++i) {
     EXPECT_EQ(batch.views[0][i].flatten()[0].item<float>(), static_cast<float>(i));
@@ -104,7 +104,7 @@ TEST(BatchSource, HasTheShapesPromised) {
     EXPECT_TRUE(first >= 0 && first < 1 && second >= 1 && second < 2);
     EXPECT_NE(first, second - 1) << "each view has a stream of its own";
   }
-  EXPECT_FALSE(source_of(unlabelled(3), {.purpose = "test"})->make(0).targets.defined());
+  EXPECT_FALSE(source_of(unlabelled(3), {.purpose = "test"})->make(0).targets.dense.defined());
 }
 
 TEST(BatchSource, LabelsStayWithTheirSamples) {
@@ -119,7 +119,7 @@ TEST(BatchSource, LabelsStayWithTheirSamples) {
     const Batch batch = source->make(number);
     const Indices found = samples(batch);
     for (size_t i = 0; i < found.size(); ++i) {
-      EXPECT_EQ(batch.targets[static_cast<int64_t>(i)].item<int64_t>(),
+      EXPECT_EQ(batch.targets.dense[static_cast<int64_t>(i)].item<int64_t>(),
                 labels[static_cast<size_t>(found[i])]);
     }
   }

@@ -22,12 +22,14 @@ class Patches : public Dataset {
     auto pixels = std::make_shared<std::vector<uint8_t>>(
         std::vector<uint8_t>{number, 7, 9, second, 7, 9, number, 7, 9, number, 7, 9});
     const uint8_t* data = pixels->data();
-    return {{{3, 2, 2}, data, std::move(pixels)}, label(index)};
+    return {{{3, 2, 2}, data, std::move(pixels)}, target(index)};
   }
-  int64_t label(int64_t index) const override {
-    return labels_.empty() ? -1 : labels_.at(static_cast<size_t>(index));
+  Target target(int64_t index) const override {
+    return {.category = labels_.empty() ? -1 : labels_.at(static_cast<size_t>(index))};
   }
-  std::vector<std::string> class_names() const override { return classes_; }
+  TargetSpec targets() const override {
+    return classes_.empty() ? TargetSpec{} : TargetSpec::named(TargetKind::category, classes_);
+  }
   std::string fingerprint() const override { return "patches"; }
 
  private:

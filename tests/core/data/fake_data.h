@@ -31,11 +31,15 @@ class FakeDataset : public Dataset {
     sample.image.shape = index == odd_sample ? ImageShape{1, 2, 5} : ImageShape{1, 1, 1};
     sample.image.pixels = pixel.get();
     sample.image.owner = std::move(pixel);
-    sample.label = label(index);
+    sample.target = target(index);
     return sample;
   }
-  int64_t label(int64_t index) const override { return labels_.at(static_cast<size_t>(index)); }
-  std::vector<std::string> class_names() const override { return classes_; }
+  Target target(int64_t index) const override {
+    return {.category = labels_.at(static_cast<size_t>(index))};
+  }
+  TargetSpec targets() const override {
+    return classes_.empty() ? TargetSpec{} : TargetSpec::named(TargetKind::category, classes_);
+  }
   std::string fingerprint() const override {
     ++fingerprints;
     return "fake";

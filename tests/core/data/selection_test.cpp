@@ -49,7 +49,7 @@ std::vector<int64_t> indices(const DataView& view) {
 std::map<std::string, std::set<int64_t>> by_class(const DataView& view) {
   std::map<std::string, std::set<int64_t>> found;
   for (int64_t i = 0; i < view.size(); ++i) {
-    found[view.class_names().at(static_cast<size_t>(view.label(i)))].insert(
+    found[view.targets().names.at(static_cast<size_t>(view.target(i).category))].insert(
         view.get(i).image.pixels[0]);
   }
   return found;
@@ -58,36 +58,37 @@ std::map<std::string, std::set<int64_t>> by_class(const DataView& view) {
 TEST(DataView, WithoutAChoiceIsTheDataset) {
   const DataView view = choose({});
   EXPECT_EQ(view.size(), 24);
-  EXPECT_EQ(view.class_names(), (Names{"ant", "bee", "2"}));
+  EXPECT_EQ(view.targets().names, (Names{"ant", "bee", "2"}));
   EXPECT_TRUE(view.labelled());
   EXPECT_EQ(view.fingerprint(), "fake");
   const auto dataset = insects();
   for (int64_t i = 0; i < 24; ++i) {
     EXPECT_EQ(view.get(i).image.pixels[0], i);
-    EXPECT_EQ(view.get(i).label, dataset->label(i));
-    EXPECT_EQ(view.label(i), dataset->label(i));
+    EXPECT_EQ(view.get(i).target.category, dataset->target(i).category);
+    EXPECT_EQ(view.target(i).category, dataset->target(i).category);
   }
 }
 
 TEST(DataView, ClassesGetNewLabelsInTheOrderGiven) {
   const DataView view = choose({.classes = {"2", "ant"}});
-  EXPECT_EQ(view.class_names(), (Names{"2", "ant"}));
+  EXPECT_EQ(view.targets().names, (Names{"2", "ant"}));
   EXPECT_EQ(view.size(), 16);
   const auto dataset = insects();
   for (int64_t i = 0; i < view.size(); ++i) {
     const Sample sample = view.get(i);
-    EXPECT_EQ(sample.label, dataset->label(sample.image.pixels[0]) == 2 ? 0 : 1);
-    EXPECT_EQ(view.label(i), sample.label);
+    EXPECT_EQ(sample.target.category,
+              dataset->target(sample.image.pixels[0]).category == 2 ? 0 : 1);
+    EXPECT_EQ(view.target(i).category, sample.target.category);
   }
 }
 
 TEST(DataView, ClassesMayBeNumbersButNamesComeFirst) {
-  EXPECT_EQ(choose({.classes = {"1", "0"}}).class_names(), (Names{"bee", "ant"}));
-  EXPECT_EQ(choose({.classes = {"2"}}).class_names(), Names{"2"});
+  EXPECT_EQ(choose({.classes = {"1", "0"}}).targets().names, (Names{"bee", "ant"}));
+  EXPECT_EQ(choose({.classes = {"2"}}).targets().names, Names{"2"});
   // Digits named by other digits: the name counts.
   const DataView view(std::make_shared<FakeDataset>(std::vector<int64_t>{0, 1}, Names{"1", "0"}),
                       Choice{.classes = {"1"}});
-  EXPECT_EQ(view.class_names(), Names{"1"});
+  EXPECT_EQ(view.targets().names, Names{"1"});
   EXPECT_EQ(indices(view), std::vector<int64_t>{0});
 }
 
@@ -185,8 +186,8 @@ TEST(DataView, TakesUnlabelledData) {
   const DataView view(test::unlabelled(5), Choice{.limit = 3});
   EXPECT_FALSE(view.labelled());
   EXPECT_EQ(view.size(), 3);
-  EXPECT_EQ(view.get(0).label, -1);
-  EXPECT_EQ(view.label(0), -1);
+  EXPECT_EQ(view.get(0).target.category, -1);
+  EXPECT_EQ(view.target(0).category, -1);
 }
 
 TEST(DataView, CannotChooseByClassWithoutLabels) {
@@ -203,7 +204,7 @@ TEST(DataView, RefusesLabelsOutOfRangeAndEmptyData) {
                                                        Names{"a", "b"}),
                          {});
               }),
-              "sample 2 has the label " + std::to_string(label) + "; expected 0 to 1");
+              "sample 2 has the category " + std::to_string(label) + "; expected 0 to 1");
   }
   EXPECT_EQ(error_of([] { DataView(test::unlabelled(0), {}); }), "no samples are left");
   // A class that the dataset names but has no sample of.

@@ -110,8 +110,8 @@ TEST_F(IdxFolder, HoldsImagesAndLabels) {
   for (int64_t i = 0; i < 3; ++i) {
     const Sample sample = dataset->get(i);
     EXPECT_EQ(sample.image.shape, (ImageShape{1, 28, 28}));
-    EXPECT_EQ(sample.label, i);
-    EXPECT_EQ(dataset->label(i), i);
+    EXPECT_EQ(sample.target.category, i);
+    EXPECT_EQ(dataset->target(i).category, i);
     for (size_t j = 0; j < area; ++j) {
       ASSERT_EQ(sample.image.pixels[j], static_cast<uint8_t>(7 * static_cast<size_t>(i) + j));
     }
@@ -128,7 +128,7 @@ TEST_F(IdxFolder, RefusesAnIndexOutOfRange) {
   const auto dataset = open();
   for (const int64_t index : {-1, 3}) {
     EXPECT_THROW(dataset->get(index), Error);
-    EXPECT_THROW(dataset->label(index), Error);
+    EXPECT_THROW(dataset->target(index), Error);
   }
 }
 
@@ -136,9 +136,9 @@ TEST_F(IdxFolder, NamesTheClasses) {
   const std::vector<std::string> clothes{"T-shirt/top", "Trouser",   "Pullover", "Dress",
                                          "Coat",        "Sandal",    "Shirt",    "Sneaker",
                                          "Bag",         "Ankle boot"};
-  EXPECT_EQ(open("fashion-mnist")->class_names(), clothes);
+  EXPECT_EQ(open("fashion-mnist")->targets().names, clothes);
   const std::vector<std::string> digits{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
-  EXPECT_EQ(open("mnist")->class_names(), digits);
+  EXPECT_EQ(open("mnist")->targets().names, digits);
 }
 
 TEST_F(IdxFolder, FingerprintTellsContentNotPacking) {
@@ -169,7 +169,7 @@ TEST_F(IdxFolder, TakesEverySpellingPackedOrNot) {
                        packed(idx({3}, labels_012)));
       const auto dataset =
           library().make<Dataset>("mnist", {{"root", folder.path().string()}, {"split", "test"}});
-      EXPECT_EQ(dataset->get(2).label, 2) << dot << end;
+      EXPECT_EQ(dataset->get(2).target.category, 2) << dot << end;
     }
   }
 }
@@ -187,7 +187,7 @@ TEST_F(IdxFolder, ServesSeveralThreads) {
     threads.emplace_back([&sum, &dataset] {
       for (int64_t i = 0; i < 3000; ++i) {
         const Sample sample = dataset->get(i % 3);
-        sum += sample.label + sample.image.pixels[static_cast<size_t>(i) % area];
+        sum += sample.target.category + sample.image.pixels[static_cast<size_t>(i) % area];
       }
     });
   }
@@ -345,7 +345,7 @@ TEST(FashionMnist, IsWhatDebianShips) {
     ASSERT_EQ(dataset->size(), 10 * per_class);
     std::array<int64_t, 10> counts{};
     for (int64_t i = 0; i < dataset->size(); ++i) {
-      ++counts.at(static_cast<size_t>(dataset->label(i)));
+      ++counts.at(static_cast<size_t>(dataset->target(i).category));
     }
     for (const int64_t count : counts) {
       EXPECT_EQ(count, per_class);
@@ -361,7 +361,7 @@ TEST(FashionMnist, IsWhatDebianShips) {
     }
   }
   EXPECT_NEAR(sum / 255.0 / (60000.0 * area), 0.2860, 0.00005);
-  EXPECT_EQ(train->get(0).label, 9) << "the first image is an ankle boot";
+  EXPECT_EQ(train->get(0).target.category, 9) << "the first image is an ankle boot";
 }
 
 }  // namespace

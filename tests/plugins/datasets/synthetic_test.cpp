@@ -33,11 +33,11 @@ TEST(Synthetic, HasTheShapeAndTheClassesAskedFor) {
                              {"size", int64_t{12}},
                              {"channels", int64_t{3}}});
   EXPECT_EQ(dataset->size(), 10);
-  EXPECT_EQ(dataset->class_names().size(), 3U);
+  EXPECT_EQ(dataset->targets().names.size(), 3U);
   for (int64_t i = 0; i < 10; ++i) {
     EXPECT_EQ(dataset->get(i).image.shape, (ImageShape{3, 12, 12}));
-    EXPECT_EQ(dataset->label(i), i % 3);
-    EXPECT_EQ(dataset->get(i).label, i % 3);
+    EXPECT_EQ(dataset->target(i).category, i % 3);
+    EXPECT_EQ(dataset->get(i).target.category, i % 3);
   }
   EXPECT_THROW(dataset->get(10), Error);
   EXPECT_THROW(dataset->get(-1), Error);
@@ -53,7 +53,7 @@ TEST(Synthetic, IsDeterministicAndSplitsAndSeedsDiffer) {
     const auto other = make(changes);
     EXPECT_NE(pixels(*dataset, 17), pixels(*other, 17));
     EXPECT_NE(dataset->fingerprint(), other->fingerprint());
-    EXPECT_EQ(dataset->class_names(), other->class_names());
+    EXPECT_EQ(dataset->targets().names, other->targets().names);
   }
 }
 
@@ -63,9 +63,9 @@ TEST(Synthetic, MoreSamplesLeaveTheFirstOnesAsTheyAre) {
 
 TEST(Synthetic, CanWithholdTheLabels) {
   const auto dataset = make({{"labelled", false}});
-  EXPECT_EQ(dataset->get(5).label, -1);
-  EXPECT_EQ(dataset->label(5), -1);
-  EXPECT_TRUE(dataset->class_names().empty());
+  EXPECT_EQ(dataset->get(5).target.category, -1);
+  EXPECT_EQ(dataset->target(5).category, -1);
+  EXPECT_TRUE(dataset->targets().names.empty());
   EXPECT_EQ(pixels(*dataset, 5), pixels(*make(), 5));
 }
 
@@ -100,10 +100,10 @@ TEST(Synthetic, ImagesShowTheGratingOfTheirClass) {
         best = label;
       }
     }
-    right += best == dataset->label(i) ? 1 : 0;
+    right += best == dataset->target(i).category ? 1 : 0;
   }
   EXPECT_EQ(right, 180);
-  EXPECT_EQ(dataset->class_names()[4], "45 degrees, 3.00 cycles");
+  EXPECT_EQ(dataset->targets().names[4], "45 degrees, 3.00 cycles");
 }
 
 TEST(Synthetic, NoiseHasTheGivenStrength) {
@@ -123,7 +123,7 @@ TEST(Synthetic, NoiseHasTheGivenStrength) {
 
 TEST(Synthetic, ClassNamesAreDistinct) {
   for (const int64_t classes : {2, 5, 64}) {
-    const auto names = make({{"patterns", classes}})->class_names();
+    const auto names = make({{"patterns", classes}})->targets().names;
     EXPECT_EQ(std::set<std::string>(names.begin(), names.end()).size(),
               static_cast<size_t>(classes));
   }

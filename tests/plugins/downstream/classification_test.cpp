@@ -25,8 +25,13 @@ const test::PluginLibrary& library() {
 }
 
 std::shared_ptr<Downstream> make(int64_t classes, double smoothing = 0.0) {
-  return library().make<Downstream>("classification", {{"label_smoothing", smoothing}},
-                                    {.features = 3, .classes = classes});
+  std::vector<std::string> names;
+  for (int64_t number = 0; number < classes; ++number) {
+    names.push_back(std::to_string(number));
+  }
+  return library().make<Downstream>(
+      "classification", {{"label_smoothing", smoothing}},
+      {.features = 3, .targets = TargetSpec::named(TargetKind::category, std::move(names))});
 }
 
 at::Tensor rows(std::vector<std::vector<double>> values) {
@@ -38,10 +43,10 @@ at::Tensor rows(std::vector<std::vector<double>> values) {
   return tensor;
 }
 
-at::Tensor labels(std::vector<int64_t> values) { return at::tensor(values, at::kLong); }
+TargetBatch labels(std::vector<int64_t> values) { return {at::tensor(values, at::kLong)}; }
 
 std::map<std::string, double> scores(int64_t classes, const at::Tensor& outputs,
-                                     const at::Tensor& targets) {
+                                     const TargetBatch& targets) {
   const auto accumulator = make(classes)->metrics();
   accumulator->add(outputs, targets);
   const Metrics metrics = accumulator->result();
@@ -118,11 +123,11 @@ TEST(Classification, NotANumberScoresNothing) {
 
 TEST(Classification, MetricsWeighSamplesNotBatches) {
   const at::Tensor outputs = rows({{2, 0}, {0, 1}, {3, 0}, {0, 4}});
-  const at::Tensor targets = labels({0, 0, 1, 1});
+  const TargetBatch targets = labels({0, 0, 1, 1});
   const auto whole = scores(2, outputs, targets);
   const auto accumulator = make(2)->metrics();
-  accumulator->add(outputs.narrow(0, 0, 3), targets.narrow(0, 0, 3));
-  accumulator->add(outputs.narrow(0, 3, 1), targets.narrow(0, 3, 1));
+  accumulator->add(outputs.narrow(0, 0, 3), {targets.dense.narrow(0, 0, 3)});
+  accumulator->add(outputs.narrow(0, 3, 1), {targets.dense.narrow(0, 3, 1)});
   const Metrics parts = accumulator->result();
   ASSERT_EQ(parts.size(), 2U) << "no top5 with two classes";
   EXPECT_EQ(parts[0].first, "top1");
