@@ -102,7 +102,7 @@ class Bench {
         "classification", {}, {lower_->features(), {TargetKind::category, 10, {}}});
     optimizer_ = optimizers.make<Optimizer>("sgd", {{"lr", 1e-4}},
                                             {upper_parameters(*upper_, *downstream_)});
-    views_ = at::randn({2, shape.batch, 3, shape.size, shape.size});
+    views_ = at::randn({2, shape.batch, 3, shape.size, shape.size}).unbind();
     images_ = at::randn({shape.batch, 3, shape.size, shape.size});
     targets_ = {at::randint(10, {shape.batch}, at::kLong)};
   }
@@ -151,7 +151,7 @@ class Bench {
   std::shared_ptr<Pretext> pretext_;
   std::shared_ptr<Downstream> downstream_;
   std::shared_ptr<Optimizer> optimizer_;
-  at::Tensor views_;
+  Views views_;
   at::Tensor images_;
   TargetBatch targets_;
 };
