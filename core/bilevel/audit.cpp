@@ -1,5 +1,6 @@
 #include "bilevel/audit.h"
 
+#include "bissl/linear_system.h"
 #include "bissl/minres.h"
 
 #include <ATen/ops/linalg_solve.h>
@@ -20,38 +21,14 @@ TensorList like(const TensorList& values, const TensorList& shapes) {
   return converted;
 }
 
-/// The system (I + H/(λ + δ)) of a problem.
-class System {
- public:
-  System(LowerProblem& problem, double damping)
-      : problem_(problem), weight_(problem.lambda() + damping) {}
-
-  TensorList apply(const TensorList& x) const {
-    TensorList product = problem_.hessian_product(x);
-    scale(product, 1.0 / weight_);
-    add_scaled(product, 1.0, x);
-    return product;
+TensorList dense_solution(LinearSystem& apply, const TensorList& u) {
+  const at::Tensor right = flatten(u);
+  TensorList columns;
+  for (int64_t i = 0; i < right.size(0); ++i) {
+    columns.push_back(flatten(apply(unit_vector(i, u))));
   }
-
-  TensorList residual(const TensorList& u, const TensorList& v) const {
-    TensorList rest = copy(u);
-    add_scaled(rest, -1.0, apply(v));
-    return rest;
-  }
-
-  TensorList dense_solution(const TensorList& u) const {
-    const at::Tensor right = flatten(u);
-    TensorList columns;
-    for (int64_t i = 0; i < right.size(0); ++i) {
-      columns.push_back(flatten(apply(unit_vector(i, u))));
-    }
-    return unflatten(at::linalg_solve(at::stack(columns, 1), right), u);
-  }
-
- private:
-  LowerProblem& problem_;
-  double weight_;
-};
+  return unflatten(at::linalg_solve(at::stack(columns, 1), right), u);
+}
 
 double ratio(double a, double b) { return b > 0 ? a / b : 0.0; }
 
@@ -80,18 +57,18 @@ std::string audit_group(const std::string& parameter) {
   return first == std::string::npos ? module : module.substr(0, module.find('.', first + 1));
 }
 
-ReferenceSolution reference_solution(const TensorList& u, LowerProblem& problem,
+ReferenceSolution reference_solution(const TensorList& u, ImplicitSystem& problem,
                                      const AuditSetting& setting) {
   const c10::NoGradGuard no_grad;
   const TensorList right = like(u, problem.parameters());
-  const System system(problem, setting.damping);
+  LinearSystem system(problem, setting.damping);
   ReferenceSolution reference;
   if (norm(right) == 0 || count(right) <= setting.dense_below) {
     reference.method = "dense";
-    reference.v = norm(right) == 0 ? copy(right) : system.dense_solution(right);
+    reference.v = norm(right) == 0 ? copy(right) : dense_solution(system, right);
   } else {
     reference.method = "minres";
-    MinresResult result = minres([&](const TensorList& x) { return system.apply(x); }, right,
+    MinresResult result = minres([&](const TensorList& x) { return system(x); }, right,
                                  setting.iterations, setting.tolerance);
     reference.iterations = result.iterations;
     reference.v = std::move(result.x);
@@ -100,17 +77,17 @@ ReferenceSolution reference_solution(const TensorList& u, LowerProblem& problem,
   return reference;
 }
 
-AuditReport audit(const TensorList& u, const TensorList& v, LowerProblem& problem,
+AuditReport audit(const TensorList& u, const TensorList& v, ImplicitSystem& problem,
                   const AuditSetting& setting) {
   return audit(u, v, reference_solution(u, problem, setting), problem, setting);
 }
 
 AuditReport audit(const TensorList& u, const TensorList& v, const ReferenceSolution& solution,
-                  LowerProblem& problem, const AuditSetting& setting) {
+                  ImplicitSystem& problem, const AuditSetting& setting) {
   const c10::NoGradGuard no_grad;
   const TensorList right = like(u, problem.parameters());
   const TensorList left = like(v, problem.parameters());
-  const System system(problem, setting.damping);
+  LinearSystem system(problem, setting.damping);
   const TensorList& reference = solution.v;
   AuditReport report;
   report.reference = solution.method;

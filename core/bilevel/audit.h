@@ -1,9 +1,10 @@
 #pragma once
 
-#include "bissl/hypergradient.h"
+#include "bissl/implicit_system.h"
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace bissl {
@@ -46,15 +47,15 @@ struct ReferenceSolution {
 
 /// Solves (I + H/(λ + δ))·v = u in the precision of `problem`: for a trustworthy solution its
 /// models are in double precision. `u` may be in single precision.
-ReferenceSolution reference_solution(const TensorList& u, LowerProblem& problem,
+ReferenceSolution reference_solution(const TensorList& u, ImplicitSystem& problem,
                                      const AuditSetting& setting);
 
 /// Holds `v` against `reference`, the solution for the same u and setting.
 AuditReport audit(const TensorList& u, const TensorList& v, const ReferenceSolution& reference,
-                  LowerProblem& problem, const AuditSetting& setting);
+                  ImplicitSystem& problem, const AuditSetting& setting);
 
 /// Both at once.
-AuditReport audit(const TensorList& u, const TensorList& v, LowerProblem& problem,
+AuditReport audit(const TensorList& u, const TensorList& v, ImplicitSystem& problem,
                   const AuditSetting& setting);
 
 /// The group that a parameter's name belongs to: its module, at most two names deep.

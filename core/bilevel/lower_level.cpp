@@ -36,7 +36,7 @@ void LowerLevel::tie_to(Backbone& anchor, double lambda) {
   lambda_ = lambda;
 }
 
-PretextStep LowerLevel::step(const Views& views, double rate) {
+PretextStep LowerLevel::step(const Views& views, double lr_scale, const Observer& observe) {
   PretextStep result;
   TensorList gradients = in_gradient(pretext_, backbone_, [&] {
     const c10::AutoGradMode grad(true);
@@ -61,12 +61,12 @@ PretextStep LowerLevel::step(const Views& views, double rate) {
                     "learning rate or a longer warm-up",
                     result.loss, result.gradient_norm));
   }
-  if (observer_) {
+  if (observe) {
     const bool clipped = max_grad_norm_ > 0 && result.gradient_norm > max_grad_norm_;
-    observer_(gradients, clipped ? max_grad_norm_ / result.gradient_norm : 1.0);
+    observe(gradients, clipped ? max_grad_norm_ / result.gradient_norm : 1.0);
   }
   assign_gradients(parameters_, gradients);
-  optimizer_.step(rate);
+  optimizer_.step(lr_scale);
   pretext_.after_step(backbone_);
   return result;
 }

@@ -26,15 +26,14 @@ class LowerLevel {
   /// Ties the backbone to `anchor`, another backbone of the same shapes that is only read.
   void tie_to(Backbone& anchor, double lambda);
 
-  /// One optimizer step on `views` at `rate` times the base rate. Throws
-  /// Error(ErrorKind::run) when the loss or the gradient is not finite; the weights are then those
-  /// before the step.
-  PretextStep step(const Views& views, double rate);
-
-  /// Called in each step when all is known but the optimizer has not moved the weights: with the
+  /// Called in a step when all is known but the optimizer has not moved the weights: with the
   /// gradients that it gets, the backbone's first, and the factor that clipping has put on them.
   using Observer = std::function<void(const TensorList& gradients, double clip)>;
-  void observe(Observer observer) { observer_ = std::move(observer); }
+
+  /// One optimizer step on `views` at `lr_scale` times the base rate. Throws
+  /// Error(ErrorKind::run) when the loss or the gradient is not finite; the weights are then those
+  /// before the step.
+  PretextStep step(const Views& views, double lr_scale, const Observer& observe = {});
 
  private:
   Backbone& backbone_;
@@ -45,7 +44,6 @@ class LowerLevel {
   size_t backbone_parameters_;
   TensorList anchor_;
   double lambda_ = 0;
-  Observer observer_;
 };
 
 /// The parameters that the lower level trains: the backbone's, then the pretext task's.

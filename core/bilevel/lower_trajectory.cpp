@@ -1,6 +1,7 @@
 #include "bilevel/lower_trajectory.h"
 
 #include "bilevel/hessian.h"
+#include "bilevel/optimizer_abilities.h"
 #include "bilevel/pretext_problem.h"
 #include "bissl/error.h"
 #include "models/attribution.h"
@@ -59,10 +60,10 @@ class SwappedValues {
 }  // namespace
 
 /// One step, and L_P before it.
-class RecordedStep : public LowerProblem {
+class RecordedStep : public ImplicitSystem {
  public:
   RecordedStep(Backbone& backbone, Pretext& pretext, double lambda)
-      : backbone_(backbone), pretext_(pretext), lambda_(lambda), id_(next_problem_id()) {
+      : backbone_(backbone), pretext_(pretext), lambda_(lambda), id_(next_system_id()) {
     for (const auto& entry : trainable_parameters(backbone.module())) {
       names_.push_back(entry.first);
     }
@@ -87,7 +88,7 @@ class RecordedStep : public LowerProblem {
   }
 
   const TensorList& parameters() const override { return parameters_; }
-  double lambda() const override { return lambda_; }
+  double weight() const override { return lambda_; }
   const std::vector<std::string>& parameter_names() const override { return names_; }
   uint64_t id() const override { return id_; }
 
@@ -95,7 +96,7 @@ class RecordedStep : public LowerProblem {
     LowerStep step{.learning_rate = learning_rate,
                    .momentum = momentum,
                    .preconditioner = preconditioner,
-                   .problem = this};
+                   .system = this};
     if (clip != 1.0 && preconditioner.empty()) {
       for (const at::Tensor& parameter : parameters_) {
         step.preconditioner.push_back(
@@ -171,13 +172,13 @@ void LowerTrajectory::before_step(const Views& views, int64_t batch) {
   steps_.push_back(std::move(step));
 }
 
-void LowerTrajectory::with_gradients(const Optimizer& optimizer, const TensorList& gradients,
-                                     double rate, double clip) {
+void LowerTrajectory::with_gradients(Optimizer& optimizer, const TensorList& gradients,
+                                     double lr_scale, double clip) {
   RecordedStep& step = *steps_.back();
-  step.learning_rate = rate * optimizer.learning_rate();
-  step.momentum = optimizer.momentum();
+  step.learning_rate = lr_scale * optimizer.learning_rate();
+  step.momentum = momentum_of(optimizer);
   step.clip = clip;
-  step.preconditioner = optimizer.preconditioner(gradients);
+  step.preconditioner = preconditioner_of(optimizer, gradients);
   if (!step.preconditioner.empty()) {
     step.preconditioner.resize(step.parameters().size());
   }

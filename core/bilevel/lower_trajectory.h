@@ -1,8 +1,8 @@
 #pragma once
 
-#include "bissl/hypergradient.h"
 #include "bissl/optimizer.h"
 #include "bissl/pretext.h"
+#include "bissl/system_abilities.h"
 
 #include <cstdint>
 #include <deque>
@@ -33,13 +33,13 @@ class LowerTrajectory {
   /// step's loss finds them.
   void before_step(const Views& views, int64_t batch);
 
-  /// To be called in that step, before `optimizer` moves the weights at `rate` times its base rate.
-  /// `gradients` are those it gets, the backbone's first; `clip` is the factor that clipping has
-  /// put on them.
-  void with_gradients(const Optimizer& optimizer, const TensorList& gradients, double rate,
+  /// To be called in that step, before `optimizer` moves the weights at `lr_scale` times its base
+  /// rate. `gradients` are those it gets, the backbone's first; `clip` is the factor that clipping
+  /// has put on them.
+  void with_gradients(Optimizer& optimizer, const TensorList& gradients, double lr_scale,
                       double clip);
 
-  /// The steps, oldest first. Their problems live until steps are added or forgotten; to evaluate
+  /// The steps, oldest first. Their systems live until steps are added or forgotten; to evaluate
   /// one is without effect on the models, down to the bit.
   std::vector<LowerStep> steps() const;
 

@@ -1,21 +1,34 @@
 #include "bilevel/pretext_problem.h"
 
 #include "bilevel/lower_trajectory.h"
+#include "bilevel/optimizer_abilities.h"
+#include "bissl/error.h"
 #include "models/attribution.h"
 #include "models/evaluation_guard.h"
 #include "models/gradients.h"
 #include "models/memory_meter.h"
 #include "models/module_state.h"
 
+#include <ATen/ops/ones_like.h>
 #include <c10/core/GradMode.h>
 
 #include <atomic>
 
 namespace bissl {
 
-uint64_t next_problem_id() {
+uint64_t next_system_id() {
   static std::atomic<uint64_t> last = 0;
   return ++last;
+}
+
+void require_abilities(const HypergradientNeeds& needs, ImplicitSystem& system,
+                       const std::string& who) {
+  for (const std::string_view id : needs.abilities) {
+    if (system.capability(id) == nullptr) {
+      fail_input("{} needs the ability \"{}\" of the lower level, which it does not have here", who,
+                 id);
+    }
+  }
 }
 
 namespace {
@@ -33,12 +46,13 @@ std::optional<size_t> place_in(const TensorList& list, const at::Tensor& tensor)
 }  // namespace
 
 PretextProblem::PretextProblem(Backbone& backbone, Pretext& pretext, std::vector<Views> batches,
-                               const Setting& setting)
+                               const Setting& setting, const Training& training)
     : backbone_(backbone),
       pretext_(pretext),
       batches_(std::move(batches)),
       setting_(setting),
-      id_(next_problem_id()) {
+      id_(next_system_id()),
+      training_(training) {
   const NamedTensors parameters = trainable_parameters(backbone.module());
   parameters_ = tensors_of(parameters);
   for (const auto& entry : parameters) {
@@ -107,24 +121,34 @@ TensorList PretextProblem::gradient(const TensorList& shift) {
   }
 }
 
+void* PretextProblem::capability(std::string_view id) {
+  if (id == RecordedSteps::id && training_.trajectory == nullptr) {
+    return nullptr;
+  }
+  return provide<SystemPreconditioner, RecordedSteps, LayerGradients>(*this, id);
+}
+
 TensorList PretextProblem::preconditioner() {
-  if (optimizer_ == nullptr) {
-    return LowerProblem::preconditioner();
+  const auto ones = [this] {
+    TensorList list;
+    for (const at::Tensor& parameter : parameters_) {
+      list.push_back(at::ones_like(parameter));
+    }
+    return list;
+  };
+  if (training_.optimizer == nullptr ||
+      bissl::capability<OptimizerPreconditioner>(*training_.optimizer) == nullptr) {
+    return ones();
   }
   TensorList gradients = gradient({});
   const size_t own = gradients.size();
   gradients.resize(own + trainable_parameters(pretext_.module()).size());
-  TensorList factors = optimizer_->preconditioner(gradients);
-  if (factors.empty()) {
-    return LowerProblem::preconditioner();
-  }
+  TensorList factors = preconditioner_of(*training_.optimizer, gradients);
   factors.resize(own);
   return factors;
 }
 
-std::vector<LowerStep> PretextProblem::steps() {
-  return trajectory_ == nullptr ? std::vector<LowerStep>{} : trajectory_->steps();
-}
+std::vector<LowerStep> PretextProblem::recorded_steps() { return training_.trajectory->steps(); }
 
 std::vector<LayerGradient> PretextProblem::layer_gradients() {
   const LayerRecorder recorder;

@@ -4,23 +4,34 @@
 #include "bissl/hypergradient.h"
 #include "bissl/optimizer.h"
 #include "bissl/pretext.h"
+#include "bissl/system_abilities.h"
 
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
 
 namespace bissl {
 
 class LowerTrajectory;
 
-/// A new number for LowerProblem::id().
-uint64_t next_problem_id();
+/// A new number for ImplicitSystem::id().
+uint64_t next_system_id();
+
+/// Throws Error(input) where `system` lacks an ability that an approximator cannot do without;
+/// `who` is that approximator, for the message.
+void require_abilities(const HypergradientNeeds& needs, ImplicitSystem& system,
+                       const std::string& who);
 
 /// The lower level of one round: θ_P, φ_P and one pretext batch, or the mean over several, held
 /// still while the upper steps run. The gradient's graph is built when it is first asked for and
 /// serves all of them.
-class PretextProblem : public LowerProblem {
+class PretextProblem : public ImplicitSystem,
+                       public SystemPreconditioner,
+                       public RecordedSteps,
+                       public LayerGradients {
  public:
   struct Setting {
     double lambda = 0;
@@ -29,26 +40,32 @@ class PretextProblem : public LowerProblem {
         false;  ///< build the graph for each product anew: less memory, more time
   };
 
+  /// How θ_P was trained, as far as anybody wants to know it.
+  struct Training {
+    /// Its first parameters are the backbone's; for preconditioner(), which is ones without it.
+    Optimizer* optimizer = nullptr;
+    /// The steps that led to θ_P. Without it the problem does not have the ability RecordedSteps.
+    const LowerTrajectory* trajectory = nullptr;
+  };
+
   /// The loss is the mean of those of the batches.
   PretextProblem(Backbone& backbone, Pretext& pretext, std::vector<Views> batches,
-                 const Setting& setting);
+                 const Setting& setting, const Training& training);
+  PretextProblem(Backbone& backbone, Pretext& pretext, std::vector<Views> batches,
+                 const Setting& setting)
+      : PretextProblem(backbone, pretext, std::move(batches), setting, Training()) {}
 
   TensorList hessian_product(const TensorList& x) override;
   TensorList gradient(const TensorList& shift) override;
   const TensorList& parameters() const override { return parameters_; }
-  double lambda() const override { return setting_.lambda; }
+  double weight() const override { return setting_.lambda; }
   const std::vector<std::string>& parameter_names() const override { return names_; }
   uint64_t id() const override { return id_; }
 
+  void* capability(std::string_view id) override;
   TensorList preconditioner() override;
-  std::vector<LowerStep> steps() override;
+  std::vector<LowerStep> recorded_steps() override;
   std::vector<LayerGradient> layer_gradients() override;
-
-  /// The lower level's optimizer, whose first parameters are the backbone's; for preconditioner().
-  void use_optimizer(const Optimizer& optimizer) { optimizer_ = &optimizer; }
-
-  /// The steps that led to θ_P; for steps().
-  void use_trajectory(const LowerTrajectory& trajectory) { trajectory_ = &trajectory; }
 
   /// Products so far, for reports.
   int64_t products() const { return products_; }
@@ -70,8 +87,7 @@ class PretextProblem : public LowerProblem {
   std::vector<std::string> names_;
   std::optional<HessianOperator> hessian_;
   TensorList gradient_;  ///< at θ_P, once asked for
-  const Optimizer* optimizer_ = nullptr;
-  const LowerTrajectory* trajectory_ = nullptr;
+  Training training_;
   int64_t products_ = 0;
   int64_t graph_bytes_ = 0;
 };

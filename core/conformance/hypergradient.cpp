@@ -4,6 +4,7 @@
 #include "bilevel/lower_trajectory.h"
 #include "bilevel/pretext_problem.h"
 #include "bissl/optimizer.h"
+#include "bissl/system_abilities.h"
 #include "conformance/checker.h"
 #include "conformance/samples.h"
 #include "models/evaluation_guard.h"
@@ -28,9 +29,9 @@ constexpr int64_t samples = 8;
 class Descent : public Optimizer {
  public:
   explicit Descent(NamedTensors parameters) : parameters_(std::move(parameters)) {}
-  void step(double rate) override {
+  void step(double lr_scale) override {
     for (auto& entry : parameters_) {
-      entry.second.add_(entry.second.grad(), -learning_rate() * rate);
+      entry.second.add_(entry.second.grad(), -learning_rate() * lr_scale);
     }
   }
   double learning_rate() const override { return 0.05; }
@@ -52,12 +53,12 @@ class Trial {
         trajectory_(*backbone_, *pretext_, std::max<int64_t>(1, lower_steps), lambda) {
     LowerLevel level(*backbone_, *pretext_, optimizer_, 0);
     level.tie_to(*anchor_, lambda);
-    level.observe([this](const TensorList& gradients, double clip) {
+    const auto record = [this](const TensorList& gradients, double clip) {
       trajectory_.with_gradients(optimizer_, gradients, 1.0, clip);
-    });
+    };
     for (int64_t step = 0; step < std::max<int64_t>(3, lower_steps); ++step) {
       trajectory_.before_step(views(step), step);
-      level.step(views(step), 1.0);
+      level.step(views(step), 1.0, record);
     }
     const auto problem = this->problem();
     u = normal_like(problem->parameters(), 61);
@@ -69,12 +70,10 @@ class Trial {
   }
 
   std::unique_ptr<PretextProblem> problem() {
-    auto problem =
-        std::make_unique<PretextProblem>(*backbone_, *pretext_, std::vector<Views>{views(99)},
-                                         PretextProblem::Setting{.lambda = lambda});
-    problem->use_optimizer(optimizer_);
-    problem->use_trajectory(trajectory_);
-    return problem;
+    return std::make_unique<PretextProblem>(
+        *backbone_, *pretext_, std::vector<Views>{views(99)},
+        PretextProblem::Setting{.lambda = lambda},
+        PretextProblem::Training{.optimizer = &optimizer_, .trajectory = &trajectory_});
   }
 
   /// (I + H/(λ + δ))⁻¹·u.
@@ -112,23 +111,29 @@ class Trial {
   at::Tensor hessian_;
 };
 
-/// A problem that answers with NaN, as one near divergence may.
-class BrokenProblem : public LowerProblem {
+/// A system that answers with NaN, as one near divergence may.
+class BrokenSystem : public ImplicitSystem,
+                     public SystemPreconditioner,
+                     public RecordedSteps,
+                     public LayerGradients {
  public:
-  explicit BrokenProblem(LowerProblem& whole) : whole_(whole), id_(next_problem_id()) {}
+  explicit BrokenSystem(PretextProblem& whole) : whole_(whole), id_(next_system_id()) {}
   TensorList hessian_product(const TensorList& x) override { return broken(x); }
   TensorList gradient(const TensorList& /*shift*/) override { return broken(parameters()); }
   const TensorList& parameters() const override { return whole_.parameters(); }
-  double lambda() const override { return whole_.lambda(); }
   const std::vector<std::string>& parameter_names() const override {
     return whole_.parameter_names();
   }
+  double weight() const override { return whole_.weight(); }
   uint64_t id() const override { return id_; }
+  void* capability(std::string_view id) override {
+    return provide<SystemPreconditioner, RecordedSteps, LayerGradients>(*this, id);
+  }
   TensorList preconditioner() override { return broken(parameters()); }
-  std::vector<LowerStep> steps() override {
-    std::vector<LowerStep> steps = whole_.steps();
+  std::vector<LowerStep> recorded_steps() override {
+    std::vector<LowerStep> steps = whole_.recorded_steps();
     for (LowerStep& step : steps) {
-      step.problem = this;
+      step.system = this;
     }
     return steps;
   }
@@ -148,7 +153,7 @@ class BrokenProblem : public LowerProblem {
     }
     return values;
   }
-  LowerProblem& whole_;
+  PretextProblem& whole_;
   uint64_t id_;
 };
 
@@ -160,11 +165,11 @@ double cosine(const at::Tensor& x, const at::Tensor& y) {
   return dot({x}, {y}) / (norm({x}) * norm({y}));
 }
 
-void check_accuracy(const Hypergradient& hypergradient, const Trial& trial, const TensorList& v) {
+void check_accuracy(const Trial& trial, const HypergradientSolution& solution) {
   const at::Tensor right = flatten(trial.u);
-  const at::Tensor left = flatten(v);
-  if (const std::optional<double> damping = hypergradient.damping()) {
-    require(std::isfinite(*damping) && *damping >= 0, "damping() is {}", *damping);
+  const at::Tensor left = flatten(solution.v);
+  if (const std::optional<double> damping = solution.damping) {
+    require(std::isfinite(*damping) && *damping >= 0, "the solution's damping is {}", *damping);
     const at::Tensor expected = trial.solution(*damping);
     const double error = relative_distance(left, expected);
     const double error_of_u = relative_distance(right, expected);
@@ -183,12 +188,17 @@ void check_state(const Checker& checker, Trial& trial) {
   const auto problem = trial.problem();
   const auto first = checker.make<Hypergradient>();
   first->solve(trial.u, *problem);
-  NamedTensors state;
-  for (const auto& [name, tensor] : first->state()) {
-    state.emplace_back(name, tensor.clone());
-  }
   const auto second = checker.make<Hypergradient>();
-  second->load_state(state);
+  if (const auto* from = capability<HypergradientState>(*first)) {
+    auto* to = capability<HypergradientState>(*second);
+    require(to != nullptr, "one instance has the ability {}, another has not",
+            HypergradientState::id);
+    NamedTensors state;
+    for (const auto& [name, tensor] : from->state()) {
+      state.emplace_back(name, tensor.clone());
+    }
+    to->load_state(state);
+  }
   const TensorList next = normal_like(trial.u, 63);
   const at::Tensor expected = flatten(first->solve(next, *problem).v);
   require(relative_distance(flatten(second->solve(next, *problem).v), expected) <= 1e-12,
@@ -203,11 +213,12 @@ void check_hypergradient(Checker& checker) {
   std::unique_ptr<Trial> trial;
   if (!checker.check("tells what it needs", [&] {
         needs = checker.make<Hypergradient>()->needs();
-        require(needs.hessian_products >= 0 && needs.shared_products >= 0 && needs.gradients >= 0 &&
-                    needs.shared_gradients >= 0 && needs.lower_steps >= 0 &&
-                    needs.step_products >= 0 && needs.step_gradients >= 0,
-                "some numbers are negative");
+        for (const SystemCost& cost : {needs.solve, needs.shared, needs.steps}) {
+          require(cost.products >= 0 && cost.gradients >= 0, "some numbers are negative");
+        }
+        require(needs.lower_steps >= 0, "some numbers are negative");
         trial = std::make_unique<Trial>(needs.lower_steps);
+        require_abilities(needs, *trial->problem(), "the approximator");
       })) {
     return;
   }
@@ -238,15 +249,16 @@ void check_hypergradient(Checker& checker) {
     }
   });
   checker.check("comes closer to the solution than u, or not much less close",
-                [&] { check_accuracy(*hypergradient, *trial, solution.v); });
+                [&] { check_accuracy(*trial, solution); });
   checker.check("asks for what it uses", [&] {
-    const int64_t products = needs.hessian_products + needs.shared_products + needs.step_products;
+    const int64_t products = needs.solve.products + needs.shared.products + needs.steps.products;
     require(solution.hessian_products <= products, "{} products were made, {} announced",
             solution.hessian_products, products);
-    const int64_t gradients = needs.gradients + needs.shared_gradients + needs.step_gradients;
+    const int64_t gradients =
+        needs.solve.gradients + needs.shared.gradients + needs.steps.gradients;
     require(solution.gradients <= gradients, "{} shifted gradients were made, {} announced",
             solution.gradients, gradients);
-    require(problem->products() <= products, "{} products of the lower problem, {} announced",
+    require(problem->products() <= products, "{} products of the system, {} announced",
             problem->products(), products);
   });
   checker.check("twice u has twice the solution", [&] {
@@ -262,8 +274,8 @@ void check_hypergradient(Checker& checker) {
     const HypergradientSolution zero = other->solve(zeros_like(trial->u), *trial->problem());
     require(all_finite(zero.v) && norm(zero.v) == 0, "v of u = 0 is not 0");
   });
-  checker.check("a lower problem that answers with NaN gives a finite vector", [&] {
-    BrokenProblem broken(*problem);
+  checker.check("a system that answers with NaN gives a finite vector", [&] {
+    BrokenSystem broken(*problem);
     const auto other = checker.make<Hypergradient>();
     const HypergradientSolution rescue = other->solve(trial->u, broken);
     require(all_finite(rescue.v), "v is not finite: it would end up in the weights");

@@ -1,5 +1,6 @@
 #include "bissl/optimizer.h"
 
+#include "bilevel/optimizer_abilities.h"
 #include "bissl/error.h"
 #include "conformance/checker.h"
 #include "conformance/samples.h"
@@ -31,12 +32,12 @@ class Quadratic {
     return sum;
   }
 
-  void step(double rate = 1.0) {
+  void step(double lr_scale = 1.0) {
     const c10::NoGradGuard no_grad;
     for (size_t i = 0; i < parameters.size(); ++i) {
       parameters[i].second.mutable_grad() = parameters[i].second.detach() - targets_[i];
     }
-    optimizer->step(rate);
+    optimizer->step(lr_scale);
   }
 
   TensorList values() const {
@@ -85,9 +86,9 @@ void check_optimizer(Checker& checker) {
   if (!checker.check("has a learning rate and a momentum within sense", [&] {
         const Quadratic problem(checker);
         const double lr = problem.optimizer->learning_rate();
-        const double momentum = problem.optimizer->momentum();
+        const double momentum = momentum_of(*problem.optimizer);
         require(std::isfinite(lr) && lr >= 0, "learning_rate() is {}", lr);
-        require(momentum >= 0 && momentum < 1, "momentum() is {}", momentum);
+        require(momentum >= 0 && momentum < 1, "its momentum is {}", momentum);
       })) {
     return;
   }
@@ -100,7 +101,7 @@ void check_optimizer(Checker& checker) {
     const double after = problem.loss();
     require(std::isfinite(after) && after < before, "from {} to {} in 100 steps", before, after);
   });
-  checker.check("a rate of zero moves nothing", [&] {
+  checker.check("a learning rate of zero moves nothing", [&] {
     Quadratic problem(checker);
     const TensorList before = problem.values();
     problem.step(0.0);
@@ -147,6 +148,12 @@ void check_optimizer(Checker& checker) {
     }
     require(refused, "a state with a missing or unknown part was accepted");
   });
+  {
+    const Quadratic problem(checker);
+    if (capability<OptimizerPreconditioner>(*problem.optimizer) == nullptr) {
+      return;
+    }
+  }
   checker.check("the preconditioner has the gradients' shapes and changes nothing", [&] {
     Quadratic problem(checker);
     problem.step();
@@ -156,9 +163,9 @@ void check_optimizer(Checker& checker) {
       gradients.push_back(normal_numbers(entry.second.sizes(), 53).to(at::kFloat));
     }
     const c10::NoGradGuard no_grad;
-    const TensorList factors = problem.optimizer->preconditioner(gradients);
-    require(factors.empty() || factors.size() == gradients.size(), "{} factors for {} gradients",
-            factors.size(), gradients.size());
+    const TensorList factors = preconditioner_of(*problem.optimizer, gradients);
+    require(factors.size() == gradients.size(), "{} factors for {} gradients", factors.size(),
+            gradients.size());
     for (size_t i = 0; i < factors.size(); ++i) {
       require(factors[i].sizes() == gradients[i].sizes() && all_finite({factors[i]}),
               "factor {} has another shape, or is not finite", i);

@@ -8,15 +8,79 @@
 
 #include <algorithm>
 
+#include <optional>
+#include <string_view>
+#include <tuple>
+
 namespace bissl {
 namespace {
 
-/// What all of them have: the instance and where it comes from.
-template <class Interface>
+/// The abilities of a component that the host knows, each by its guard; those that the host does
+/// not know are passed on as they are. A guard is made of the choice and the inner ability, and
+/// has the interface `Ability`.
+template <class... Guards>
+class GuardedAbilities {
+ public:
+  GuardedAbilities(const ComponentChoice& choice, Component& inner)
+      : choice_(choice), inner_(inner) {
+    (make<Guards>(), ...);
+  }
+
+  void* find(std::string_view id) {
+    void* found = nullptr;
+    const bool known =
+        ((id == Guards::Ability::id ? (found = guard<Guards>(), true) : false) || ...);
+    return known ? found : ask(id);
+  }
+
+ private:
+  void* ask(std::string_view id) const {
+    return call_component(choice_, "capability", [&] { return inner_.capability(id); });
+  }
+  template <class Guard>
+  void make() {
+    using Ability = typename Guard::Ability;
+    if (auto* ability = static_cast<Ability*>(ask(Ability::id))) {
+      std::get<std::optional<Guard>>(guards_).emplace(choice_, *ability);
+    }
+  }
+  template <class Guard>
+  void* guard() {
+    auto& held = std::get<std::optional<Guard>>(guards_);
+    return held ? static_cast<typename Guard::Ability*>(&*held) : nullptr;
+  }
+
+  const ComponentChoice& choice_;
+  Component& inner_;
+  std::tuple<std::optional<Guards>...> guards_;
+};
+
+/// What guards of abilities have in common.
+template <class AbilityOf>
+class GuardedAbility : public AbilityOf {
+ public:
+  using Ability = AbilityOf;
+  GuardedAbility(const ComponentChoice& choice, Ability& inner) : choice_(choice), inner_(inner) {}
+
+ protected:
+  template <class Function>
+  decltype(auto) call(const char* method, Function&& function) const {
+    return call_component(choice_, method, [&]() -> decltype(auto) { return function(inner_); });
+  }
+
+ private:
+  const ComponentChoice& choice_;
+  Ability& inner_;
+};
+
+/// What all of them have: the instance, where it comes from, and its abilities with their guards.
+template <class Interface, class... AbilityGuards>
 class Guarded : public Interface {
  public:
   Guarded(ComponentChoice choice, std::shared_ptr<Interface> inner)
-      : choice_(std::move(choice)), inner_(std::move(inner)) {}
+      : choice_(std::move(choice)), inner_(std::move(inner)), abilities_(choice_, *inner_) {}
+
+  void* capability(std::string_view id) override { return abilities_.find(id); }
 
   const ComponentChoice& choice() const { return choice_; }
 
@@ -29,6 +93,7 @@ class Guarded : public Interface {
  private:
   ComponentChoice choice_;
   std::shared_ptr<Interface> inner_;
+  GuardedAbilities<AbilityGuards...> abilities_;
 };
 
 class GuardedBackbone : public Guarded<Backbone> {
@@ -133,44 +198,56 @@ class GuardedDownstream : public Guarded<Downstream> {
   ComponentChoice choice_;
 };
 
-class GuardedHypergradient : public Guarded<Hypergradient> {
+class GuardedHypergradientState : public GuardedAbility<HypergradientState> {
+ public:
+  using GuardedAbility::GuardedAbility;
+  NamedTensors state() const override {
+    return call("state", [](HypergradientState& inner) { return inner.state(); });
+  }
+  void load_state(const NamedTensors& state) override {
+    call("load_state", [&](HypergradientState& inner) { inner.load_state(state); });
+  }
+};
+
+class GuardedHypergradient : public Guarded<Hypergradient, GuardedHypergradientState> {
  public:
   using Guarded::Guarded;
-  HypergradientSolution solve(const TensorList& u, LowerProblem& lower) override {
+  HypergradientSolution solve(const TensorList& u, ImplicitSystem& system) override {
     const c10::NoGradGuard no_grad;
-    return call("solve", [&](Hypergradient& inner) { return inner.solve(u, lower); });
+    return call("solve", [&](Hypergradient& inner) { return inner.solve(u, system); });
   }
   HypergradientNeeds needs() const override {
     return call("needs", [](Hypergradient& inner) { return inner.needs(); });
   }
-  std::optional<double> damping() const override {
-    return call("damping", [](Hypergradient& inner) { return inner.damping(); });
-  }
-  NamedTensors state() const override {
-    return call("state", [](Hypergradient& inner) { return inner.state(); });
-  }
-  void load_state(const NamedTensors& state) override {
-    call("load_state", [&](Hypergradient& inner) { inner.load_state(state); });
+};
+
+class GuardedMomentum : public GuardedAbility<OptimizerMomentum> {
+ public:
+  using GuardedAbility::GuardedAbility;
+  double momentum() const override {
+    return call("momentum", [](OptimizerMomentum& inner) { return inner.momentum(); });
   }
 };
 
-class GuardedOptimizer : public Guarded<Optimizer> {
+class GuardedPreconditioner : public GuardedAbility<OptimizerPreconditioner> {
  public:
-  using Guarded::Guarded;
-  void step(double rate) override {
-    const c10::NoGradGuard no_grad;
-    call("step", [&](Optimizer& inner) { inner.step(rate); });
-  }
-  double learning_rate() const override {
-    return call("learning_rate", [](Optimizer& inner) { return inner.learning_rate(); });
-  }
-  double momentum() const override {
-    return call("momentum", [](Optimizer& inner) { return inner.momentum(); });
-  }
+  using GuardedAbility::GuardedAbility;
   TensorList preconditioner(const TensorList& gradients) const override {
     const c10::NoGradGuard no_grad;
     return call("preconditioner",
-                [&](Optimizer& inner) { return inner.preconditioner(gradients); });
+                [&](OptimizerPreconditioner& inner) { return inner.preconditioner(gradients); });
+  }
+};
+
+class GuardedOptimizer : public Guarded<Optimizer, GuardedMomentum, GuardedPreconditioner> {
+ public:
+  using Guarded::Guarded;
+  void step(double lr_scale) override {
+    const c10::NoGradGuard no_grad;
+    call("step", [&](Optimizer& inner) { inner.step(lr_scale); });
+  }
+  double learning_rate() const override {
+    return call("learning_rate", [](Optimizer& inner) { return inner.learning_rate(); });
   }
   NamedTensors state() const override {
     return call("state", [](Optimizer& inner) { return inner.state(); });

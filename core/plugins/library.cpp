@@ -1,6 +1,7 @@
 #include "plugins/library.h"
 
 #include "plugins/refusal.h"
+#include "plugins/stamp.h"
 
 // std::filesystem and std::error_code instead of Boost's: nothing of Boost is linked.
 #define BOOST_DLL_USE_STD_FS
@@ -8,6 +9,7 @@
 #include <sys/statvfs.h>
 #include <boost/dll/shared_library.hpp>
 
+#include <regex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -87,6 +89,14 @@ std::string open_advice(const std::string& text, const std::filesystem::path& li
   if (text.find("undefined symbol") != std::string::npos) {
     return "link the library that defines the symbol (bissl_add_plugin finds such gaps when it "
            "links), and build it with the sdk and LibTorch of this program";
+  }
+  static const std::regex sdk("libbissl_sdk\\.so\\.([0-9]{1,4})\\.([0-9]{1,4}): cannot open");
+  if (std::smatch version; std::regex_search(text, version, sdk)) {
+    return fmt::format(
+        "it was built with bissl sdk {}.{}, this program has {}.{}: build it again with this "
+        "program's sdk headers{}",
+        version[1].str(), version[2].str(), BISSL_SDK_VERSION_MAJOR, BISSL_SDK_VERSION_MINOR,
+        porting_advice(static_cast<uint32_t>(std::stoul(version[1]))));
   }
   if (text.find("cannot open shared object file") != std::string::npos) {
     return "install the library that it needs, or add that library's folder to LD_LIBRARY_PATH or "

@@ -92,7 +92,7 @@ void compare(const BisslPluginStamp& stamp, const BisslPluginStamp& host) {
   if (stamp.sdk_major != host.sdk_major || stamp.sdk_minor != host.sdk_minor) {
     differences.add(version("bissl sdk", stamp.sdk_major, stamp.sdk_minor),
                     version("bissl sdk", host.sdk_major, host.sdk_minor),
-                    "with this program's sdk headers");
+                    "with this program's sdk headers" + porting_advice(stamp.sdk_major));
   }
   if (stamp.torch_major != host.torch_major || stamp.torch_minor != host.torch_minor) {
     differences.add(version("LibTorch", stamp.torch_major, stamp.torch_minor),
@@ -151,6 +151,16 @@ void check_stamp(const BisslPluginStamp* stamp, const BisslPluginStamp& host) {
                    "a name of lower-case letters, digits and hyphens",
                    "correct the first argument of BISSL_PLUGIN"});
   }
+}
+
+std::string porting_advice(uint32_t sdk_major) {
+  if (sdk_major >= BISSL_SDK_VERSION_MAJOR) {
+    return "";
+  }
+  return fmt::format(
+      " after porting its source: the interfaces of all kinds of component changed with sdk {}.0, "
+      "and docs/upgrade.md (share/doc/bissl/upgrade.md of an installation) says how",
+      BISSL_SDK_VERSION_MAJOR);
 }
 
 LibraryIdentity identity_of(const BisslPluginStamp& stamp, const std::string& path) {

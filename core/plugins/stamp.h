@@ -16,6 +16,10 @@ const BisslPluginStamp& host_stamp();
 /// `stamp` must point to memory that can be read as far as its struct_size says; never null.
 void check_stamp(const BisslPluginStamp* stamp, const BisslPluginStamp& host);
 
+/// What follows "build it again with this program's sdk headers" for a library that was built with
+/// this major version of the sdk: where it is written how to port its source; nothing for others.
+std::string porting_advice(uint32_t sdk_major);
+
 /// Who the library is, from a stamp that check_stamp accepted.
 LibraryIdentity identity_of(const BisslPluginStamp& stamp, const std::string& path);
 

@@ -44,20 +44,16 @@ bool is_finite(const AuditReport& report) {
 }  // namespace
 
 Auditor::Auditor(const StageContext& context, const ComponentChoice& pretext,
-                 const ImageShape& input, const AuditOptions& options,
-                 const Hypergradient& hypergradient)
-    : every_(options.every) {
-  not_built_ = reason_of_failure([&] { build(context, pretext, input, options, hypergradient); });
+                 const ImageShape& input, const AuditOptions& options)
+    : every_(options.every), damping_(options.damping) {
+  not_built_ = reason_of_failure([&] { build(context, pretext, input, options); });
 }
 
 void Auditor::build(const StageContext& context, const ComponentChoice& pretext,
-                    const ImageShape& input, const AuditOptions& options,
-                    const Hypergradient& hypergradient) {
-  setting_ = {
-      .damping = options.damping.value_or(hypergradient.damping().value_or(AuditSetting{}.damping)),
-      .dense_below = options.dense_below,
-      .iterations = options.iterations,
-      .tolerance = options.tolerance};
+                    const ImageShape& input, const AuditOptions& options) {
+  setting_.dense_below = options.dense_below;
+  setting_.iterations = options.iterations;
+  setting_.tolerance = options.tolerance;
   const EvaluationGuard guard({}, 0);
   backbone_ = make_backbone(context, input, 0);
   pretext_ = make_pretext(context, pretext, *backbone_, 0);
@@ -67,7 +63,7 @@ void Auditor::build(const StageContext& context, const ComponentChoice& pretext,
 
 AuditOutcome Auditor::audit(Backbone& backbone, Pretext& pretext, const std::vector<Views>& batches,
                             const PretextProblem::Setting& setting, const TensorList& u,
-                            const TensorList& v) {
+                            const HypergradientSolution& solution) {
   AuditOutcome outcome;
   if (!not_built_.empty()) {
     outcome.failure = not_built_;
@@ -82,7 +78,9 @@ AuditOutcome Auditor::audit(Backbone& backbone, Pretext& pretext, const std::vec
       doubles.push_back(converted(batch, at::kDouble));
     }
     PretextProblem problem(*backbone_, *pretext_, std::move(doubles), setting);
-    AuditReport report = bissl::audit(u, v, problem, setting_);
+    AuditSetting of_system = setting_;
+    of_system.damping = damping_.value_or(solution.damping.value_or(setting_.damping));
+    AuditReport report = bissl::audit(u, solution.v, problem, of_system);
     if (!is_finite(report)) {
       fail_run(
           "its numbers are not finite: the loss, its second derivative or the solution overflows "

@@ -27,24 +27,26 @@ class Auditor {
  public:
   /// `input` is the shape of the lower level's views.
   Auditor(const StageContext& context, const ComponentChoice& pretext, const ImageShape& input,
-          const AuditOptions& options, const Hypergradient& hypergradient);
+          const AuditOptions& options);
 
   /// Whether upper step number `step` of the stage is to be audited.
   bool due(int64_t step) const { return step % every_ == 0; }
 
-  /// Holds v against a reference on the given Hessian batches. What is random inside the loss is
-  /// drawn in double precision and so differs from what the solve saw.
+  /// Compares a solution with a reference on the given Hessian batches, of the system with the
+  /// table's damping, the solution's, or 10, whichever is known first. What is random inside the
+  /// loss is drawn in double precision and so differs from what the solve saw.
   AuditOutcome audit(Backbone& backbone, Pretext& pretext, const std::vector<Views>& batches,
                      const PretextProblem::Setting& setting, const TensorList& u,
-                     const TensorList& v);
+                     const HypergradientSolution& solution);
 
  private:
   void build(const StageContext& context, const ComponentChoice& pretext, const ImageShape& input,
-             const AuditOptions& options, const Hypergradient& hypergradient);
+             const AuditOptions& options);
 
   int64_t every_;
   std::string not_built_;  ///< why there are no copies; empty if there are
   AuditSetting setting_;
+  std::optional<double> damping_;  ///< of the table
   std::shared_ptr<Backbone> backbone_;
   std::shared_ptr<Pretext> pretext_;
 };

@@ -36,15 +36,13 @@ class BisslStage {
   void upper_step(Session& session, int64_t step, int64_t round, int64_t within);
   PretextProblem::Setting problem_setting(int64_t round) const;
   void build_problem(int64_t round);
-  /// Has the coming upper step audited if that is due; the report is in audited_ after it.
-  void watch(int64_t round, int64_t within);
+  nlohmann::json audit(int64_t round, const TensorList& u, const HypergradientSolution& solution);
   void note_failed_audit(const std::string& reason);
 
   const StageContext& context_;
   BisslParts parts_;
   std::unique_ptr<Prefetcher> lower_batches_;
   std::unique_ptr<Prefetcher> upper_batches_;
-  nlohmann::json audited_;                   ///< of the step under way; null without an audit
   std::vector<Views> hessian_batches_;       ///< of the round
   std::unique_ptr<PretextProblem> problem_;  ///< of the round whose upper steps are running
   SolveSummary solves_;
@@ -116,26 +114,21 @@ void BisslStage::build_problem(int64_t round) {
   problem_ = parts_.make_problem(hessian_batches_, problem_setting(round));
 }
 
-void BisslStage::watch(int64_t round, int64_t within) {
-  audited_ = nullptr;
-  if (!parts_.auditor || !parts_.auditor->due(round * parts_.upper_options.steps + within)) {
-    parts_.upper_level->observe({});
-    return;
+/// The audit of one upper step's solve, for the event log.
+nlohmann::json BisslStage::audit(int64_t round, const TensorList& u,
+                                 const HypergradientSolution& solution) {
+  const AuditOutcome outcome =
+      parts_.auditor->audit(*parts_.lower_backbone, *parts_.pretext, hessian_batches_,
+                            problem_setting(round), u, solution);
+  if (outcome.report) {
+    solves_.add(*outcome.report);
+    return to_json(*outcome.report);
   }
-  parts_.upper_level->observe([this, round](const TensorList& u, const TensorList& v) {
-    const AuditOutcome outcome = parts_.auditor->audit(
-        *parts_.lower_backbone, *parts_.pretext, hessian_batches_, problem_setting(round), u, v);
-    if (outcome.report) {
-      solves_.add(*outcome.report);
-      audited_ = to_json(*outcome.report);
-    } else {
-      note_failed_audit(outcome.failure);
-    }
-  });
+  note_failed_audit(outcome.failure);
+  return {{"failed", outcome.failure}};
 }
 
 void BisslStage::note_failed_audit(const std::string& reason) {
-  audited_ = {{"failed", reason}};
   if (solves_.add_failed_audit(reason) && context_.settings.warn) {
     context_.settings.warn(
         fmt::format("stage.{}.audit: an audit cannot be made: {}. Training does not need it and "
@@ -148,13 +141,20 @@ void BisslStage::upper_step(Session& session, int64_t step, int64_t round, int64
   if (!problem_) {
     build_problem(round);
   }
-  watch(round, within);
-  const double rate = parts_.upper_schedule->rate(round * parts_.upper_options.steps + within);
+  const int64_t number = round * parts_.upper_options.steps + within;
+  nlohmann::json audited;
+  UpperLevel::Observer observe;
+  if (parts_.auditor && parts_.auditor->due(number)) {
+    observe = [&](const TensorList& u, const HypergradientSolution& solution) {
+      audited = audit(round, u, solution);
+    };
+  }
+  const double rate = parts_.upper_schedule->rate(number);
   const Batch batch = upper_batches_->next();
   const UpperStep result = session.step(step, [&] {
-    return parts_.upper_level->step(batch.views[0].to(context_.settings.device),
-                                    batch.targets.to(context_.settings.device), *problem_,
-                                    problem_setting(round).noise_seed, rate);
+    return parts_.upper_level->step({.images = batch.views[0].to(context_.settings.device),
+                                     .targets = batch.targets.to(context_.settings.device)},
+                                    *problem_, problem_setting(round).noise_seed, rate, observe);
   });
   solves_.add(result);
   solves_.note_graph(problem_->graph_bytes());
@@ -169,7 +169,6 @@ void BisslStage::upper_step(Session& session, int64_t step, int64_t round, int64
   nlohmann::json event = {{"phase", "upper"},
                           {"round", round},
                           {"rate", rate},
-                          {"plain_loss", result.plain_loss},
                           {"u_norm", result.u_norm},
                           {"v_norm", result.v_norm},
                           {"cosine_u_v", result.cosine},
@@ -177,8 +176,11 @@ void BisslStage::upper_step(Session& session, int64_t step, int64_t round, int64
                           {"solve", to_string(result.status)},
                           {"iterations", result.iterations},
                           {"relative_residual", result.relative_residual}};
-  if (!audited_.is_null()) {
-    event["audit"] = std::move(audited_);
+  for (const auto& [name, value] : result.values) {
+    event[name] = value;
+  }
+  if (!audited.is_null()) {
+    event["audit"] = std::move(audited);
   }
   session.done(step, {{"upper", result.loss}}, event);
 }

@@ -76,7 +76,7 @@ void BisslParts::build_levels(const StageContext& context, const ImageShape& vie
   hypergradient = make_hypergradient(table.component("hypergradient"), lower_options.steps);
   if (table.has_table("audit")) {
     auditor = std::make_unique<Auditor>(context, lower_table.component("pretext"), views,
-                                        parse_audit(table.table("audit")), *hypergradient);
+                                        parse_audit(table.table("audit")));
   }
   lower_level = std::make_unique<LowerLevel>(*lower_backbone, *pretext, *lower_optimizer,
                                              lower_options.max_grad_norm);
@@ -85,9 +85,10 @@ void BisslParts::build_levels(const StageContext& context, const ImageShape& vie
     trajectory =
         std::make_unique<LowerTrajectory>(*lower_backbone, *pretext, length, options.lambda);
   }
-  upper_level = std::make_unique<UpperLevel>(
-      UpperLevel::Models{*lower_backbone, *upper_backbone, *downstream}, *hypergradient,
-      *upper_optimizer, options.gamma, upper_options.max_grad_norm);
+  outer_problem = std::make_unique<BisslCoupling>(
+      BisslCoupling::Models{*lower_backbone, *upper_backbone, *downstream}, options.gamma);
+  upper_level = std::make_unique<UpperLevel>(*outer_problem, *hypergradient, *upper_optimizer,
+                                             upper_options.max_grad_norm);
 }
 
 void BisslParts::build_schedules(const Table& table) {
@@ -112,28 +113,25 @@ void BisslParts::build_schedules(const Table& table) {
 }
 
 PretextStep BisslParts::lower_step(const Views& views, int64_t number, bool first_of_round,
-                                   double rate) {
-  if (trajectory) {
-    if (first_of_round) {
-      trajectory->clear();
-    }
-    trajectory->before_step(views, number);
-    lower_level->observe([this, rate](const TensorList& gradients, double clip) {
-      trajectory->with_gradients(*lower_optimizer, gradients, rate, clip);
-    });
+                                   double lr_scale) {
+  if (!trajectory) {
+    return lower_level->step(views, lr_scale);
   }
-  return lower_level->step(views, rate);
+  if (first_of_round) {
+    trajectory->clear();
+  }
+  trajectory->before_step(views, number);
+  return lower_level->step(
+      views, lr_scale, [this, lr_scale](const TensorList& gradients, double clip) {
+        trajectory->with_gradients(*lower_optimizer, gradients, lr_scale, clip);
+      });
 }
 
 std::unique_ptr<PretextProblem> BisslParts::make_problem(
     std::vector<Views> batches, const PretextProblem::Setting& setting) const {
-  auto problem =
-      std::make_unique<PretextProblem>(*lower_backbone, *pretext, std::move(batches), setting);
-  problem->use_optimizer(*lower_optimizer);
-  if (trajectory) {
-    problem->use_trajectory(*trajectory);
-  }
-  return problem;
+  return std::make_unique<PretextProblem>(
+      *lower_backbone, *pretext, std::move(batches), setting,
+      PretextProblem::Training{.optimizer = lower_optimizer.get(), .trajectory = trajectory.get()});
 }
 
 }  // namespace bissl

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "bilevel/bissl_coupling.h"
 #include "bilevel/lower_level.h"
 #include "bilevel/lower_trajectory.h"
 #include "bilevel/pretext_problem.h"
@@ -52,6 +53,7 @@ class BisslParts {
   std::unique_ptr<LowerTrajectory> trajectory;  ///< where the approximator asks for one
   std::unique_ptr<Auditor> auditor;             ///< null without audits
   std::unique_ptr<LowerLevel> lower_level;
+  std::unique_ptr<OuterProblem> outer_problem;
   std::unique_ptr<UpperLevel> upper_level;
 
   std::optional<Schedule> warmup_schedule;
@@ -64,7 +66,7 @@ class BisslParts {
 
   /// Step number `number` of the lower level, which the trajectory records; the first of a round
   /// begins a new one.
-  PretextStep lower_step(const Views& views, int64_t number, bool first_of_round, double rate);
+  PretextStep lower_step(const Views& views, int64_t number, bool first_of_round, double lr_scale);
 
   /// The lower problem of a round on these Hessian batches.
   std::unique_ptr<PretextProblem> make_problem(std::vector<Views> batches,

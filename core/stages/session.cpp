@@ -54,9 +54,21 @@ void Session::keep(const std::string& name, Optimizer& optimizer) {
 }
 
 void Session::keep(const std::string& name, Hypergradient& hypergradient) {
-  parts_.push_back(
-      {name, [&hypergradient] { return hypergradient.state(); },
-       [&hypergradient](const NamedTensors& state) { hypergradient.load_state(state); }});
+  auto* ability = capability<HypergradientState>(hypergradient);
+  if (ability == nullptr) {
+    parts_.push_back({name, [] { return NamedTensors{}; },
+                      [](const NamedTensors& state) {
+                        if (!state.empty()) {
+                          fail_input(
+                              "the checkpoint holds a state \"{}\" for a hypergradient "
+                              "approximator without one",
+                              state.front().first);
+                        }
+                      }});
+    return;
+  }
+  parts_.push_back({name, [ability] { return ability->state(); },
+                    [ability](const NamedTensors& state) { ability->load_state(state); }});
 }
 
 void Session::keep_tensors(const std::string& name, std::function<NamedTensors()> save,

@@ -1,4 +1,6 @@
+#include "bilevel/optimizer_abilities.h"
 #include "bissl/error.h"
+#include "bissl/system_abilities.h"
 #include "models/attribution.h"
 #include "models/gradients.h"
 #include "models/module_state.h"
@@ -101,11 +103,11 @@ void BisslTrial::judge_length() {
   }
   const int64_t parameters =
       count(tensors_of(trainable_parameters(parts_->lower_backbone->module())));
-  if (needs_.shared_products > parameters) {
+  if (needs_.shared.products > parameters) {
     plan().warnings.push_back(fmt::format(
         "hypergradient asks for {} Hessian products once a round; the backbone has {} parameters, "
         "and no more products than that are made",
-        needs_.shared_products, parameters));
+        needs_.shared.products, parameters));
   }
 }
 
@@ -115,6 +117,8 @@ void BisslTrial::step() {
   pass("lower.hessian_batch", parts_->hessian_batch(), [this] {
     const Views views = converted(parts_->hessian_source->make(0).views, context().settings.device);
     const auto problem = parts_->make_problem({views}, {.lambda = parts_->options.lambda});
+    require_abilities(needs_, *problem,
+                      context().stage.table.component("hypergradient").describe());
     try_products(*problem);
     try_layers(*problem);
     try_solve(*problem);
@@ -125,11 +129,11 @@ void BisslTrial::try_lower() {
   const int64_t batch = parts_->lower_options.batch;
   lower_seconds_ = pass("lower.batch", batch, [this] {
     const Views views = converted(parts_->lower_source->make(0).views, context().settings.device);
-    parts_->lower_step(views, 0, /*first_of_round=*/true, /*rate=*/0.0);
+    parts_->lower_step(views, 0, /*first_of_round=*/true, /*lr_scale=*/0.0);
   });
   if (needs_.lower_steps > 1) {  // approximators that go back through steps see two of them
     const Views views = converted(parts_->lower_source->make(1).views, context().settings.device);
-    parts_->lower_step(views, 1, /*first_of_round=*/false, /*rate=*/0.0);
+    parts_->lower_step(views, 1, /*first_of_round=*/false, /*lr_scale=*/0.0);
   }
 }
 
@@ -171,7 +175,7 @@ void BisslTrial::try_products(PretextProblem& problem) {
 }
 
 void BisslTrial::try_layers(PretextProblem& problem) const {
-  if (needs_.layers && problem.layer_gradients().empty()) {
+  if (needs_.has_ability(LayerGradients::id) && problem.layer_gradients().empty()) {
     fail_input(
         "{} works layer by layer, but {} calls none of the sdk's layers (bissl/layers.h) with its "
         "weights",
@@ -186,8 +190,9 @@ void BisslTrial::try_solve(PretextProblem& problem) {
   TrialProblem trial(problem, answers);
   const Batch batch = parts_->upper_source->make(0);
   try {
-    parts_->upper_level->gradient(batch.views[0].to(context().settings.device),
-                                  batch.targets.to(context().settings.device), trial, 0);
+    parts_->upper_level->gradient({.images = batch.views[0].to(context().settings.device),
+                                   .targets = batch.targets.to(context().settings.device)},
+                                  trial, 0);
   } catch (const Error&) {
     if (!trial.is_over()) {
       throw;
@@ -199,7 +204,7 @@ void BisslTrial::warn_about_pull() {
   const BisslOptions& options = parts_->options;
   const int64_t steps = options.rounds * parts_->lower_options.steps;
   const double pull = proximity_pull(options.lambda, parts_->lower_optimizer->learning_rate(),
-                                     parts_->lower_optimizer->momentum(), steps);
+                                     momentum_of(*parts_->lower_optimizer), steps);
   plan().networks += fmt::format("; pull of λ {:.3g}", pull);
   constexpr double weak = 0.3;
   if (pull < weak) {
@@ -216,16 +221,16 @@ RoundCost BisslTrial::round_cost() const {
   const int64_t parameters =
       count(tensors_of(trainable_parameters(parts_->lower_backbone->module())));
   const int64_t kept =
-      upper_steps * needs_.hessian_products + std::min(needs_.shared_products, parameters);
+      upper_steps * needs_.solve.products + std::min(needs_.shared.products, parameters);
   const bool recomputed = lower.hessian_graph == "recomputed";
   const int64_t graphs = recomputed ? kept : std::min<int64_t>(kept, 1);
-  const int64_t through_steps = upper_steps * needs_.step_products;
-  const int64_t shifted =
-      upper_steps * needs_.gradients + needs_.shared_gradients + (needs_.layers ? 1 : 0);
+  const int64_t through_steps = upper_steps * needs_.steps.products;
+  const int64_t shifted = upper_steps * needs_.solve.gradients + needs_.shared.gradients +
+                          (needs_.has_ability(LayerGradients::id) ? 1 : 0);
   // Recorded steps have the lower level's batch, which is taken as one of the Hessian's here.
   return {.products = kept * lower.hessian_batches + through_steps,
           .gradients = (shifted + graphs) * lower.hessian_batches + through_steps +
-                       upper_steps * needs_.step_gradients};
+                       upper_steps * needs_.steps.gradients};
 }
 
 void BisslTrial::estimate() {
@@ -244,8 +249,7 @@ void BisslTrial::estimate() {
                        double(cost.products) * product_seconds_;
   plan().seconds = double(parts_->warmup_steps) * upper_seconds_ + double(rounds) * round;
   // Only graphs that are kept stay; those through recorded steps and recomputed ones come and go.
-  if (needs_.hessian_products + needs_.shared_products == 0 ||
-      lower.hessian_graph == "recomputed") {
+  if (needs_.solve.products + needs_.shared.products == 0 || lower.hessian_graph == "recomputed") {
     plan().graph_bytes = 0;
   }
 }

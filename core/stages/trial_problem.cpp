@@ -22,11 +22,16 @@ TensorList TrialProblem::gradient(const TensorList& shift) {
   return inner_.gradient(shift);
 }
 
-std::vector<LowerStep> TrialProblem::steps() {
-  std::vector<LowerStep> steps = inner_.steps();
+void* TrialProblem::capability(std::string_view id) {
+  void* inner = inner_.capability(id);
+  return inner != nullptr && id == RecordedSteps::id ? static_cast<RecordedSteps*>(this) : inner;
+}
+
+std::vector<LowerStep> TrialProblem::recorded_steps() {
+  std::vector<LowerStep> steps = bissl::capability<RecordedSteps>(inner_)->recorded_steps();
   for (LowerStep& step : steps) {
-    of_steps_.push_back(std::unique_ptr<TrialProblem>(new TrialProblem(*step.problem, budget_)));
-    step.problem = of_steps_.back().get();
+    of_steps_.push_back(std::unique_ptr<TrialProblem>(new TrialProblem(*step.system, budget_)));
+    step.system = of_steps_.back().get();
   }
   return steps;
 }

@@ -1,8 +1,7 @@
 #include "bissl/hypergradient.h"
+#include "bissl/linear_system.h"
 #include "bissl/plugin.h"
 #include "bissl/random.h"
-#include "operator.h"
-#include "warm_start.h"
 
 #include <ATen/ops/from_blob.h>
 #include <c10/core/GradMode.h>
@@ -79,7 +78,7 @@ TensorList times(const TensorList& diagonal, const TensorList& x) {
 /// random signs (Hutchinson 1990; Bekas, Kokiopoulou and Saad 2007). The signs are the same in
 /// every round, so an interrupted round finds the same diagonal again. A preconditioner must be
 /// positive: elements are kept from getting small, and taken by their size.
-TensorList inverse_diagonal(const TensorList& like, SystemOperator& apply, int64_t probes) {
+TensorList inverse_diagonal(const TensorList& like, LinearSystem& apply, int64_t probes) {
   TensorList mean = zeros_like(like);
   for (int64_t probe = 0; probe < probes; ++probe) {
     TensorList signs = zeros_like(like);
@@ -109,8 +108,8 @@ struct Start {
 /// Preconditioned conjugate gradient (Hestenes and Stiefel 1952), stopped at a direction of
 /// negative curvature as in truncated Newton methods (Steihaug 1983): v so far is kept, or u if
 /// there is none. The iterate is only replaced by a finite one.
-HypergradientSolution solve_global(const TensorList& u, SystemOperator& apply,
-                                   const Options& options, const Start& start) {
+HypergradientSolution solve_global(const TensorList& u, LinearSystem& apply, const Options& options,
+                                   const Start& start) {
   HypergradientSolution solution;
   solution.status = SolveStatus::iteration_limit;
   const double u_squared = dot(u, u);
@@ -169,7 +168,7 @@ HypergradientSolution solve_global(const TensorList& u, SystemOperator& apply,
 }
 
 /// The authors' default: one α and β for each parameter tensor, while the operator couples them.
-HypergradientSolution solve_layerwise(const TensorList& u, SystemOperator& apply,
+HypergradientSolution solve_layerwise(const TensorList& u, LinearSystem& apply,
                                       const Options& options) {
   HypergradientSolution solution;
   solution.v = zeros_like(u);
@@ -213,12 +212,12 @@ class ConjugateGradient : public Hypergradient {
  public:
   explicit ConjugateGradient(Options options) : options_(std::move(options)) {}
 
-  HypergradientSolution solve(const TensorList& u, LowerProblem& lower) override {
+  HypergradientSolution solve(const TensorList& u, ImplicitSystem& system) override {
     const c10::NoGradGuard no_grad;
+    LinearSystem apply(system, options_);
     if (norm(u) == 0) {
-      return zero_solution(u);
+      return apply.zero_solution(u);
     }
-    SystemOperator apply(lower, options_);
     HypergradientSolution solution;
     if (options_.form == "layerwise") {
       solution = solve_layerwise(u, apply, options_);
@@ -228,37 +227,35 @@ class ConjugateGradient : public Hypergradient {
         start.v = warm_start_.begin(u);
       }
       if (options_.preconditioner == "diagonal") {
-        if (problem_ != lower.id()) {
+        if (system_ != system.id()) {
           diagonal_ = inverse_diagonal(u, apply, options_.probes);
-          problem_ = lower.id();
+          system_ = system.id();
         }
         start.diagonal = diagonal_;
       }
       solution = solve_global(u, apply, options_, start);
     }
-    apply.count_into(solution);
-    replace_if_diverged(solution, u);
+    apply.finish(solution, u);
     if (options_.warm_start) {
       warm_start_.keep(solution.v);
     }
     return solution;
   }
 
-  std::optional<double> damping() const override { return options_.damping; }
-
   HypergradientNeeds needs() const override {
-    return product_needs(options_, options_.iterations + (options_.warm_start ? 1 : 0),
-                         options_.preconditioner == "none" ? 0 : options_.probes);
+    return options_.needs(options_.iterations + (options_.warm_start ? 1 : 0),
+                          options_.preconditioner == "none" ? 0 : options_.probes);
   }
 
-  NamedTensors state() const override { return warm_start_.state(); }
-  void load_state(const NamedTensors& state) override { warm_start_.load_state(state); }
+  void* capability(std::string_view id) override {
+    return provide<HypergradientState>(warm_start_, id);
+  }
 
  private:
   Options options_;
   WarmStart warm_start_;
   TensorList diagonal_;
-  uint64_t problem_ = 0;  ///< the lower problem that the diagonal belongs to
+  uint64_t system_ = 0;  ///< that the diagonal belongs to
 };
 
 }  // namespace

@@ -1,4 +1,5 @@
 #include "bissl/hypergradient.h"
+#include "bissl/linear_system.h"
 #include "bissl/plugin.h"
 
 #include <c10/core/GradMode.h>
@@ -41,10 +42,13 @@ class Darts : public Hypergradient {
  public:
   explicit Darts(Options options) : options_(options) {}
 
-  HypergradientSolution solve(const TensorList& u, LowerProblem& lower) override {
+  HypergradientSolution solve(const TensorList& u, ImplicitSystem& system) override {
     const c10::NoGradGuard no_grad;
     HypergradientSolution solution;
     solution.v = copy(u);
+    if (!options_.step) {
+      solution.damping = options_.damping;
+    }
     const double length = norm(u);
     if (length == 0) {
       return solution;
@@ -52,24 +56,17 @@ class Darts : public Hypergradient {
     const double h = options_.epsilon / length;
     TensorList shift = copy(u);
     scale(shift, h);
-    TensorList product = lower.gradient(shift);
+    TensorList product = system.gradient(shift);
     scale(shift, -1.0);
-    add_scaled(product, -1.0, lower.gradient(shift));
-    const double step = options_.step.value_or(1.0 / (lower.lambda() + options_.damping));
+    add_scaled(product, -1.0, system.gradient(shift));
+    const double step = options_.step.value_or(1.0 / (system.weight() + options_.damping));
     add_scaled(solution.v, -step / (2 * h), product);
     solution.gradients = 2;
-    if (!all_finite(solution.v)) {
-      solution.status = SolveStatus::diverged;
-      solution.v = copy(u);
-    }
+    replace_if_diverged(solution, u);
     return solution;
   }
 
-  std::optional<double> damping() const override {
-    return options_.step ? std::nullopt : std::optional<double>(options_.damping);
-  }
-
-  HypergradientNeeds needs() const override { return {.gradients = 2}; }
+  HypergradientNeeds needs() const override { return {.solve = {.gradients = 2}}; }
 
  private:
   Options options_;

@@ -1,7 +1,7 @@
 #include "bissl/error.h"
 #include "bissl/hypergradient.h"
+#include "bissl/linear_system.h"
 #include "bissl/plugin.h"
-#include "operator.h"
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/eye.h>
@@ -32,24 +32,25 @@ Schema<Options> schema() {
 }
 
 /// The dense Hessian by products with all unit vectors, symmetrised, and an LU solve in double
-/// precision. The matrix is made once for a lower problem and serves all upper steps of a round.
+/// precision. The matrix is made once for a system and serves all upper steps of a round.
 class Exact : public Hypergradient {
  public:
   explicit Exact(Options options) : options_(options) {}
 
-  HypergradientSolution solve(const TensorList& u, LowerProblem& lower) override {
+  HypergradientSolution solve(const TensorList& u, ImplicitSystem& system) override {
     const c10::NoGradGuard no_grad;
     HypergradientSolution solution;
-    solution.hessian_products = build(u, lower);
-    const double weight = lower.lambda() + options_.damping;
-    const at::Tensor system = at::eye(hessian_.size(0), at::kDouble).add(hessian_, 1.0 / weight);
+    solution.hessian_products = build(u, system);
+    solution.damping = options_.damping;
+    const double weight = system.weight() + options_.damping;
+    const at::Tensor matrix = at::eye(hessian_.size(0), at::kDouble).add(hessian_, 1.0 / weight);
     const at::Tensor right = flatten(u);
     // The form that reports a singular matrix as a number instead of throwing.
-    const auto [left, info] = at::linalg_solve_ex(system, right);
+    const auto [left, info] = at::linalg_solve_ex(matrix, right);
     const double u_norm = right.norm().item<double>();
     solution.v = unflatten(left, u);
     if (u_norm > 0) {
-      solution.relative_residual = right.sub(system.matmul(left)).norm().item<double>() / u_norm;
+      solution.relative_residual = right.sub(matrix.matmul(left)).norm().item<double>() / u_norm;
     }
     // A singular system, or one so close to it that nothing is solved.
     if (info.item<int64_t>() != 0 || !(solution.relative_residual < 1e-3)) {
@@ -59,13 +60,13 @@ class Exact : public Hypergradient {
     return solution;
   }
 
-  std::optional<double> damping() const override { return options_.damping; }
-
-  HypergradientNeeds needs() const override { return {.shared_products = options_.max_parameters}; }
+  HypergradientNeeds needs() const override {
+    return {.shared = {.products = options_.max_parameters}};
+  }
 
  private:
-  /// Makes the matrix if the one at hand is another problem's; returns the products that it cost.
-  int64_t build(const TensorList& u, LowerProblem& lower) {
+  /// Makes the matrix if the one at hand is another system's; returns the products that it cost.
+  int64_t build(const TensorList& u, ImplicitSystem& system) {
     const int64_t size = count(u);
     if (size > options_.max_parameters) {
       fail_input(
@@ -73,21 +74,21 @@ class Exact : public Hypergradient {
           "approximator (\"cg\", \"minres\"), a smaller backbone, or a larger limit",
           size, options_.max_parameters);
     }
-    if (problem_ == lower.id()) {
+    if (system_ == system.id()) {
       return 0;
     }
     at::Tensor rows = at::empty({size, size}, at::kDouble);
     for (int64_t i = 0; i < size; ++i) {
-      rows[i].copy_(flatten(lower.hessian_product(unit_vector(i, u))));
+      rows[i].copy_(flatten(system.hessian_product(unit_vector(i, u))));
     }
     hessian_ = rows.add(rows.t()).mul_(0.5);
-    problem_ = lower.id();
+    system_ = system.id();
     return size;
   }
 
   Options options_;
   at::Tensor hessian_;
-  uint64_t problem_ = 0;
+  uint64_t system_ = 0;  ///< that the matrix belongs to
 };
 
 }  // namespace

@@ -7,7 +7,7 @@ namespace {
 /// v = u: the curvature of the lower level is ignored.
 class Identity : public Hypergradient {
  public:
-  HypergradientSolution solve(const TensorList& u, LowerProblem& /*lower*/) override {
+  HypergradientSolution solve(const TensorList& u, ImplicitSystem& /*system*/) override {
     HypergradientSolution solution;
     solution.v = copy(u);
     return solution;

@@ -1,8 +1,9 @@
 #include "bissl/error.h"
 #include "bissl/hypergradient.h"
+#include "bissl/linear_system.h"
 #include "bissl/plugin.h"
 #include "bissl/random.h"
-#include "operator.h"
+#include "bissl/system_abilities.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
@@ -121,17 +122,18 @@ struct Block {
 ///
 /// g are the gradients of the loss at hand (the empirical Fisher matrix), those of a mean times
 /// the number of rows of the batch. Different layers are taken as independent. Parameters of other
-/// layers (normalisations) have v = u. Factors are made once for a lower problem.
+/// layers (normalisations) have v = u. Factors are made once for a system.
 class Kfac : public Hypergradient {
  public:
   explicit Kfac(Options options) : options_(options) {}
 
-  HypergradientSolution solve(const TensorList& u, LowerProblem& lower) override {
+  HypergradientSolution solve(const TensorList& u, ImplicitSystem& system) override {
     const c10::NoGradGuard no_grad;
     HypergradientSolution solution;
-    if (problem_ != lower.id()) {
-      build(lower);
-      problem_ = lower.id();
+    solution.damping = options_.damping;
+    if (system_ != system.id()) {
+      build(system);
+      system_ = system.id();
     }
     solution.v = copy(u);
     if (!finite_) {
@@ -139,22 +141,24 @@ class Kfac : public Hypergradient {
       return solution;
     }
     for (const Block& block : blocks_) {
-      apply(block, lower.lambda() + options_.damping, u, solution.v);
+      apply(block, system.weight() + options_.damping, u, solution.v);
     }
     replace_if_diverged(solution, u);
     return solution;
   }
 
-  std::optional<double> damping() const override { return options_.damping; }
-
-  HypergradientNeeds needs() const override { return {.layers = true}; }
+  HypergradientNeeds needs() const override { return {.abilities = {LayerGradients::id}}; }
 
  private:
-  void build(LowerProblem& lower) {
+  void build(ImplicitSystem& system) {
+    auto* layers = bissl::capability<LayerGradients>(system);
+    if (layers == nullptr) {
+      fail_input("the lower level does not give its layers' gradients, which \"kfac\" needs");
+    }
     // A weight that is used several times has the rows of all its uses.
     std::map<size_t, std::vector<LayerGradient>> by_weight;
     finite_ = true;
-    for (LayerGradient& layer : lower.layer_gradients()) {
+    for (LayerGradient& layer : layers->layer_gradients()) {
       finite_ = finite_ && all_finite({layer.input, layer.output_gradient});
       by_weight[layer.weight].push_back(std::move(layer));
     }
@@ -170,7 +174,7 @@ class Kfac : public Hypergradient {
     for (const auto& [weight, uses] : by_weight) {
       const int64_t groups = uses.front().convolution ? uses.front().geometry.groups : 1;
       for (int64_t group = 0; group < groups; ++group) {
-        blocks_.push_back(factors(lower.parameters()[weight].detach(), uses, group, groups));
+        blocks_.push_back(factors(system.parameters()[weight].detach(), uses, group, groups));
       }
     }
   }
@@ -235,7 +239,7 @@ class Kfac : public Hypergradient {
   }
 
   Options options_;
-  uint64_t problem_ = 0;
+  uint64_t system_ = 0;  ///< that the blocks belong to
   bool finite_ = true;
   std::vector<Block> blocks_;
 };

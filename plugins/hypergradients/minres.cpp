@@ -1,7 +1,7 @@
 #include "bissl/minres.h"
 #include "bissl/hypergradient.h"
+#include "bissl/linear_system.h"
 #include "bissl/plugin.h"
-#include "operator.h"
 
 #include <c10/core/GradMode.h>
 
@@ -31,12 +31,12 @@ class Minres : public Hypergradient {
  public:
   explicit Minres(Options options) : options_(std::move(options)) {}
 
-  HypergradientSolution solve(const TensorList& u, LowerProblem& lower) override {
+  HypergradientSolution solve(const TensorList& u, ImplicitSystem& system) override {
     const c10::NoGradGuard no_grad;
+    LinearSystem apply(system, options_);
     if (norm(u) == 0) {
-      return zero_solution(u);
+      return apply.zero_solution(u);
     }
-    SystemOperator apply(lower, options_);
     MinresResult result = minres([&](const TensorList& x) { return apply(x); }, u,
                                  options_.iterations, options_.tolerance);
     HypergradientSolution solution;
@@ -46,16 +46,11 @@ class Minres : public Hypergradient {
     solution.status = !result.finite     ? SolveStatus::diverged
                       : result.converged ? SolveStatus::converged
                                          : SolveStatus::iteration_limit;
-    apply.count_into(solution);
-    replace_if_diverged(solution, u);
+    apply.finish(solution, u);
     return solution;
   }
 
-  std::optional<double> damping() const override { return options_.damping; }
-
-  HypergradientNeeds needs() const override {
-    return product_needs(options_, options_.iterations, 0);
-  }
+  HypergradientNeeds needs() const override { return options_.needs(options_.iterations); }
 
  private:
   Options options_;

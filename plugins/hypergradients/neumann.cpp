@@ -1,6 +1,6 @@
 #include "bissl/hypergradient.h"
+#include "bissl/linear_system.h"
 #include "bissl/plugin.h"
-#include "operator.h"
 
 #include <c10/core/GradMode.h>
 
@@ -35,13 +35,13 @@ class Neumann : public Hypergradient {
  public:
   explicit Neumann(Options options) : options_(std::move(options)) {}
 
-  HypergradientSolution solve(const TensorList& u, LowerProblem& lower) override {
+  HypergradientSolution solve(const TensorList& u, ImplicitSystem& system) override {
     const c10::NoGradGuard no_grad;
+    LinearSystem apply(system, options_);
     double length = norm(u);
     if (length == 0) {
-      return zero_solution(u);
+      return apply.zero_solution(u);
     }
-    SystemOperator apply(lower, options_);
     HypergradientSolution solution;
     solution.status = SolveStatus::iteration_limit;
     solution.v = copy(u);
@@ -58,14 +58,11 @@ class Neumann : public Hypergradient {
       add_scaled(solution.v, options_.step, term);
       ++solution.iterations;
     }
-    apply.count_into(solution);
-    replace_if_diverged(solution, u);
+    apply.finish(solution, u);
     return solution;
   }
 
-  std::optional<double> damping() const override { return options_.damping; }
-
-  HypergradientNeeds needs() const override { return product_needs(options_, options_.terms, 0); }
+  HypergradientNeeds needs() const override { return options_.needs(options_.terms); }
 
  private:
   Options options_;

@@ -1,7 +1,7 @@
 #include "bissl/hypergradient.h"
+#include "bissl/linear_system.h"
 #include "bissl/plugin.h"
 #include "bissl/random.h"
-#include "operator.h"
 
 #include <ATen/ops/linalg_eigh.h>
 #include <ATen/ops/stack.h>
@@ -58,38 +58,37 @@ class Nystrom : public Hypergradient {
  public:
   explicit Nystrom(Options options) : options_(std::move(options)) {}
 
-  HypergradientSolution solve(const TensorList& u, LowerProblem& lower) override {
+  HypergradientSolution solve(const TensorList& u, ImplicitSystem& system) override {
     const c10::NoGradGuard no_grad;
-    SystemOperator apply(lower, options_);
-    if (problem_ != lower.id()) {
+    LinearSystem apply(system, options_);
+    if (system_ != system.id()) {
       build(u, apply);
-      problem_ = lower.id();
+      system_ = system.id();
     }
     HypergradientSolution solution;
-    apply.count_into(solution);
     if (!finite_) {
       solution.status = SolveStatus::diverged;
-      replace_if_diverged(solution, u);
-      return solution;
-    }
-    if (values_.numel() == 0) {  // the sampled block of H is zero
+    } else if (values_.numel() == 0) {  // the sampled block of H is zero
       solution.v = copy(u);
-      return solution;
+    } else {
+      solution.v = solve_with_basis(u, apply.weight());
     }
-    const at::Tensor right = flatten(u);
-    const at::Tensor core = values_.mul(apply.weight()).diag().add(basis_.t().matmul(basis_));
-    const at::Tensor inner = solve_symmetric(core, basis_.t().matmul(right));
-    solution.v = unflatten(right.sub(basis_.matmul(inner)), u);
-    replace_if_diverged(solution, u);
+    apply.finish(solution, u);
     return solution;
   }
 
-  std::optional<double> damping() const override { return options_.damping; }
-
-  HypergradientNeeds needs() const override { return product_needs(options_, 0, options_.rank); }
+  HypergradientNeeds needs() const override { return options_.needs(0, options_.rank); }
 
  private:
-  void build(const TensorList& u, SystemOperator& apply) {
+  /// u − B·(ρ·Λ + Bᵀ·B)⁻¹·Bᵀ·u for ρ = `weight`.
+  TensorList solve_with_basis(const TensorList& u, double weight) const {
+    const at::Tensor right = flatten(u);
+    const at::Tensor core = values_.mul(weight).diag().add(basis_.t().matmul(basis_));
+    const at::Tensor inner = solve_symmetric(core, basis_.t().matmul(right));
+    return unflatten(right.sub(basis_.matmul(inner)), u);
+  }
+
+  void build(const TensorList& u, LinearSystem& apply) {
     const std::vector<int64_t> indices = sample_columns(options_.rank, count(u), options_.seed);
     TensorList columns;
     for (const int64_t index : indices) {
@@ -126,7 +125,7 @@ class Nystrom : public Hypergradient {
   }
 
   Options options_;
-  uint64_t problem_ = 0;
+  uint64_t system_ = 0;  ///< that basis and values belong to
   bool finite_ = true;
   at::Tensor basis_;   ///< B, (parameters, k)
   at::Tensor values_;  ///< the diagonal of Λ, (k)

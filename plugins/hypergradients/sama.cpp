@@ -1,5 +1,8 @@
+#include "bissl/error.h"
 #include "bissl/hypergradient.h"
+#include "bissl/linear_system.h"
 #include "bissl/plugin.h"
+#include "bissl/system_abilities.h"
 
 #include <c10/core/GradMode.h>
 
@@ -26,11 +29,16 @@ class Sama : public Hypergradient {
  public:
   explicit Sama(Options options) : options_(options) {}
 
-  HypergradientSolution solve(const TensorList& u, LowerProblem& lower) override {
+  HypergradientSolution solve(const TensorList& u, ImplicitSystem& system) override {
     const c10::NoGradGuard no_grad;
+    auto* preconditioned = bissl::capability<SystemPreconditioner>(system);
+    if (preconditioned == nullptr) {
+      fail_input(
+          "the lower level does not say how its optimizer scales gradients, which \"sama\" needs");
+    }
     HypergradientSolution solution;
     solution.v = copy(u);
-    const TensorList factors = lower.preconditioner();
+    const TensorList factors = preconditioned->preconditioner();
     for (size_t i = 0; i < u.size(); ++i) {
       solution.v[i].mul_(factors[i]);
     }
@@ -38,14 +46,11 @@ class Sama : public Hypergradient {
     if (options_.keep_norm && length > 0) {
       scale(solution.v, norm(u) / length);
     }
-    if (!all_finite(solution.v)) {
-      solution.status = SolveStatus::diverged;
-      solution.v = copy(u);
-    }
+    replace_if_diverged(solution, u);
     return solution;
   }
 
-  HypergradientNeeds needs() const override { return {.preconditioner = true}; }
+  HypergradientNeeds needs() const override { return {.abilities = {SystemPreconditioner::id}}; }
 
  private:
   Options options_;

@@ -1,7 +1,8 @@
 #include "bissl/error.h"
 #include "bissl/hypergradient.h"
+#include "bissl/linear_system.h"
 #include "bissl/plugin.h"
-#include "operator.h"
+#include "bissl/system_abilities.h"
 
 #include <c10/core/GradMode.h>
 
@@ -43,21 +44,23 @@ class Unrolled : public Hypergradient {
  public:
   explicit Unrolled(Options options) : options_(std::move(options)) {}
 
-  HypergradientSolution solve(const TensorList& u, LowerProblem& lower) override {
+  HypergradientSolution solve(const TensorList& u, ImplicitSystem& system) override {
     const c10::NoGradGuard no_grad;
-    const std::vector<LowerStep> steps = lower.steps();
+    auto* recorded = bissl::capability<RecordedSteps>(system);
+    const std::vector<LowerStep> steps =
+        recorded == nullptr ? std::vector<LowerStep>{} : recorded->recorded_steps();
     if (steps.empty()) {
       fail_input(
-          "the lower problem has no recorded steps to go through; \"unrolled\" works where the "
+          "the lower level has no recorded steps to go through; \"unrolled\" works where the "
           "lower level has just been trained");
     }
     HessianProducts product(options_);
     HypergradientSolution solution;
-    solution.v = go_back(u, steps, lower.lambda(), &product);
+    solution.v = go_back(u, steps, system.weight(), &product);
     solution.iterations = static_cast<int64_t>(std::min(steps.size(), size_t(options_.steps)));
     product.count_into(solution);
     if (options_.keep_norm) {
-      const double plain = norm(go_back(u, steps, lower.lambda(), nullptr));
+      const double plain = norm(go_back(u, steps, system.weight(), nullptr));
       if (plain > 0) {
         scale(solution.v, norm(u) / plain);
       }
@@ -69,11 +72,11 @@ class Unrolled : public Hypergradient {
   HypergradientNeeds needs() const override {
     const int64_t products = options_.steps - 1;
     const int64_t each = options_.gradients_each();
-    HypergradientNeeds needs{.preconditioner = true, .lower_steps = options_.steps};
+    HypergradientNeeds needs{.lower_steps = options_.steps, .abilities = {RecordedSteps::id}};
     if (each == 0) {
-      needs.step_products = products;
+      needs.steps.products = products;
     } else {
-      needs.step_gradients = 2 * products;  // of a forward difference the unshifted one too
+      needs.steps.gradients = 2 * products;  // of a forward difference the unshifted one too
     }
     return needs;
   }
@@ -98,7 +101,7 @@ class Unrolled : public Hypergradient {
         break;
       }
       if (product != nullptr) {
-        add_scaled(theta, 1.0, (*product)(*step.problem, gradient));
+        add_scaled(theta, 1.0, (*product)(*step.system, gradient));
       }
       add_scaled(theta, lambda, gradient);
       scale(momentum, step.momentum);

@@ -1,6 +1,6 @@
 #include "bissl/optimizer.h"
+#include "bissl/optimizer_state.h"
 #include "optimizers.h"
-#include "state_buffers.h"
 
 #include <ATen/ops/tensor.h>
 #include <c10/core/GradMode.h>
@@ -43,7 +43,7 @@ Schema<Options> schema() {
 }
 
 /// Adam with decoupled weight decay.
-class AdamW : public Optimizer {
+class AdamW : public Optimizer, public OptimizerPreconditioner {
  public:
   AdamW(const Options& options, const OptimizerContext& context)
       : options_(options),
@@ -51,10 +51,10 @@ class AdamW : public Optimizer {
         mean_("mean", context.parameters),
         mean_square_("mean_square", context.parameters) {}
 
-  void step(double rate) override {
+  void step(double lr_scale) override {
     const c10::NoGradGuard no_grad;
     ++steps_;
-    const double lr = options_.lr * rate;
+    const double lr = options_.lr * lr_scale;
     const auto steps = static_cast<double>(steps_);
     const double correction1 = 1.0 - std::pow(options_.beta1, steps);
     const double correction2 = 1.0 - std::pow(options_.beta2, steps);
@@ -76,6 +76,10 @@ class AdamW : public Optimizer {
   }
 
   double learning_rate() const override { return options_.lr; }
+
+  void* capability(std::string_view id) override {
+    return provide<OptimizerPreconditioner>(*this, id);
+  }
 
   /// With m' = β₁·m + (1 − β₁)·g, v' = β₂·v + (1 − β₂)·g², both corrected for their bias, and
   /// s = √v̂', the derivative of m̂'/(s + ε) in g is

@@ -1,6 +1,6 @@
 #include "bissl/optimizer.h"
+#include "bissl/optimizer_state.h"
 #include "optimizers.h"
-#include "state_buffers.h"
 
 #include <ATen/ops/full_like.h>
 #include <c10/core/GradMode.h>
@@ -42,16 +42,16 @@ Schema<Options> schema() {
 
 /// Layer-wise adaptive rate scaling: with g ← ∇ + wd·θ and q = trust·‖θ‖/‖g‖ for each tensor,
 /// m ← µ·m + q·g, θ ← θ − lr·m. q is 1 where either norm is 0 and for tensors without scaling.
-class Lars : public Optimizer {
+class Lars : public Optimizer, public OptimizerMomentum, public OptimizerPreconditioner {
  public:
   Lars(const Options& options, const OptimizerContext& context)
       : options_(options),
         parameters_(context.parameters),
         momentum_("momentum", context.parameters) {}
 
-  void step(double rate) override {
+  void step(double lr_scale) override {
     const c10::NoGradGuard no_grad;
-    const double lr = options_.lr * rate;
+    const double lr = options_.lr * lr_scale;
     for (size_t i = 0; i < parameters_.size(); ++i) {
       at::Tensor& parameter = parameters_[i].second;
       if (!parameter.grad().defined()) {
@@ -66,6 +66,10 @@ class Lars : public Optimizer {
 
   double learning_rate() const override { return options_.lr; }
   double momentum() const override { return options_.momentum; }
+
+  void* capability(std::string_view id) override {
+    return provide<OptimizerMomentum, OptimizerPreconditioner>(*this, id);
+  }
 
   /// The layers' ratios, taken as constants; the momentum's memory is left out.
   TensorList preconditioner(const TensorList& gradients) const override {

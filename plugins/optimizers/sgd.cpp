@@ -1,6 +1,6 @@
 #include "bissl/optimizer.h"
+#include "bissl/optimizer_state.h"
 #include "optimizers.h"
-#include "state_buffers.h"
 
 #include <c10/core/GradMode.h>
 
@@ -39,16 +39,16 @@ Schema<Options> schema() {
 }
 
 /// Stochastic gradient descent with momentum, in PyTorch's convention: m ← µ·m + g, θ ← θ − lr·m.
-class Sgd : public Optimizer {
+class Sgd : public Optimizer, public OptimizerMomentum {
  public:
   Sgd(const Options& options, const OptimizerContext& context)
       : options_(options),
         parameters_(context.parameters),
         momentum_("momentum", context.parameters) {}
 
-  void step(double rate) override {
+  void step(double lr_scale) override {
     const c10::NoGradGuard no_grad;
-    const double lr = options_.lr * rate;
+    const double lr = options_.lr * lr_scale;
     for (size_t i = 0; i < parameters_.size(); ++i) {
       at::Tensor& parameter = parameters_[i].second;
       if (!parameter.grad().defined()) {
@@ -66,6 +66,8 @@ class Sgd : public Optimizer {
 
   double learning_rate() const override { return options_.lr; }
   double momentum() const override { return options_.momentum; }
+
+  void* capability(std::string_view id) override { return provide<OptimizerMomentum>(*this, id); }
 
   NamedTensors state() const override {
     NamedTensors state;

@@ -6,11 +6,12 @@
 #include "bissl/dataset.h"
 #include "bissl/downstream.h"
 #include "bissl/hypergradient.h"
+#include "bissl/implicit_system.h"
 #include "bissl/optimizer.h"
 #include "bissl/plugin.h"
 #include "bissl/pretext.h"
 
-#include <ATen/ops/ones_like.h>
+#include <algorithm>
 
 namespace bissl {
 
@@ -23,7 +24,7 @@ Pretext::~Pretext() = default;
 MetricAccumulator::~MetricAccumulator() = default;
 Downstream::~Downstream() = default;
 Optimizer::~Optimizer() = default;
-LowerProblem::~LowerProblem() = default;
+ImplicitSystem::~ImplicitSystem() = default;
 Hypergradient::~Hypergradient() = default;
 
 void* Component::capability(std::string_view /*id*/) { return nullptr; }
@@ -38,31 +39,8 @@ TargetBatch TargetBatch::to(c10::Device device) const {
 
 void Pretext::after_step(Backbone& /*backbone*/) {}
 
-double Optimizer::momentum() const { return 0.0; }
-
-TensorList Optimizer::preconditioner(const TensorList& /*gradients*/) const { return {}; }
-
-TensorList LowerProblem::preconditioner() {
-  TensorList ones;
-  for (const at::Tensor& parameter : parameters()) {
-    ones.push_back(at::ones_like(parameter));
-  }
-  return ones;
-}
-
-std::vector<LowerStep> LowerProblem::steps() { return {}; }
-
-std::vector<LayerGradient> LowerProblem::layer_gradients() { return {}; }
-
-std::optional<double> Hypergradient::damping() const { return std::nullopt; }
-
-NamedTensors Hypergradient::state() const { return {}; }
-
-void Hypergradient::load_state(const NamedTensors& state) {
-  if (!state.empty()) {
-    fail_input("the checkpoint holds a state \"{}\" for a hypergradient approximator without one",
-               state.front().first);
-  }
+bool HypergradientNeeds::has_ability(std::string_view id) const {
+  return std::find(abilities.begin(), abilities.end(), id) != abilities.end();
 }
 
 std::string to_string(SolveStatus status) {

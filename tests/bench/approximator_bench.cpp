@@ -5,6 +5,7 @@
 //     approximator_bench PIPELINE.toml --weights RUN/pretrain --out results.json
 
 #include "bilevel/audit.h"
+#include "bilevel/bissl_coupling.h"
 #include "bilevel/lower_level.h"
 #include "bilevel/lower_trajectory.h"
 #include "bilevel/pretext_problem.h"
@@ -95,11 +96,9 @@ class Round {
 
   /// A lower problem as a round of training makes it.
   std::unique_ptr<PretextProblem> problem() const {
-    auto problem = std::make_unique<PretextProblem>(*backbone_, *pretext_,
-                                                    std::vector<Views>{batch_}, setting_);
-    problem->use_optimizer(*optimizer_);
-    problem->use_trajectory(*trajectory_);
-    return problem;
+    return std::make_unique<PretextProblem>(
+        *backbone_, *pretext_, std::vector<Views>{batch_}, setting_,
+        PretextProblem::Training{.optimizer = optimizer_.get(), .trajectory = trajectory_.get()});
   }
 
   /// The same in double precision, for references.
@@ -142,13 +141,13 @@ class Round {
     trajectory_ = std::make_unique<LowerTrajectory>(*backbone_, *pretext_, lower_options_.steps,
                                                     options_.lambda);
     const auto batches = source("lower", pretext_->views(), lower_options_.batch);
-    level.observe([this](const TensorList& gradients, double clip) {
+    const auto record = [this](const TensorList& gradients, double clip) {
       trajectory_->with_gradients(*optimizer_, gradients, 1.0, clip);
-    });
+    };
     for (int64_t step = 0; step < lower_options_.steps; ++step) {
       const Views views = batches->make(step).views;
       trajectory_->before_step(views, step);
-      level.step(views, 1.0);
+      level.step(views, 1.0, record);
     }
   }
 
@@ -158,12 +157,15 @@ class Round {
     const auto unused = create_guarded(registry_choice, HypergradientContext{});
     const auto descent = make_optimizer(upper_table_.component("optimizer"),
                                         upper_parameters(*upper_, *downstream_));
-    UpperLevel level({*backbone_, *upper_, *downstream_}, *unused, *descent, 0.0, 0.0);
-    level.observe([this](const TensorList& u, const TensorList& /*v*/) { u_.push_back(copy(u)); });
+    BisslCoupling coupling({*backbone_, *upper_, *downstream_}, 0.0);
+    UpperLevel level(coupling, *unused, *descent, 0.0);
+    const auto collect = [this](const TensorList& u, const HypergradientSolution& /*solution*/) {
+      u_.push_back(copy(u));
+    };
     const auto problem = this->problem();
     for (int64_t step = 0; step < upper_options_.steps; ++step) {
       const Batch batch = batches->make(step);
-      level.gradient(batch.views[0], batch.targets, *problem, 0);
+      level.gradient({batch.views[0], batch.targets}, *problem, 0, collect);
     }
   }
 

@@ -6,6 +6,7 @@
 //
 // With "products" it leaves out the upper steps and the script.
 
+#include "bilevel/bissl_coupling.h"
 #include "bilevel/pretext_problem.h"
 #include "bilevel/upper_level.h"
 #include "models/evaluation_guard.h"
@@ -134,11 +135,12 @@ class Bench {
   double upper_step(const ParameterValues& cg, int steps) const {
     const test::PluginLibrary library("cg");
     const auto hypergradient = library.make<Hypergradient>("cg", cg);
-    UpperLevel level({*lower_, *upper_, *downstream_}, *hypergradient, *optimizer_, 0.01, 10.0);
+    BisslCoupling coupling({*lower_, *upper_, *downstream_}, 0.01);
+    UpperLevel level(coupling, *hypergradient, *optimizer_, 10.0);
     const double round = seconds_of([&] {
       PretextProblem problem(*lower_, *pretext_, {views_}, {.lambda = 0.001});
       for (int i = 0; i < steps; ++i) {
-        level.step(images_, targets_, problem, 0, 1.0);
+        level.step({images_, targets_}, problem, 0, 1.0);
       }
     });
     return round / steps;

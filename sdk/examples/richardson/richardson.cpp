@@ -3,6 +3,7 @@
 // ended.
 
 #include "bissl/hypergradient.h"
+#include "bissl/linear_system.h"
 #include "bissl/plugin.h"
 
 #include <cmath>
@@ -12,11 +13,10 @@ namespace {
 
 using namespace bissl;
 
-struct Options {
+struct Options : SystemOptions {
   int64_t iterations = 5;
   double step = 0.9;
   double momentum = 0.1;
-  double damping = 10.0;
   double tolerance = 0.0;
 };
 
@@ -30,10 +30,10 @@ Schema<Options> schema() {
   schema.add("momentum", &Options::momentum, "m, share of the last change that is repeated")
       .at_least(0)
       .less_than(1);
-  schema.add("damping", &Options::damping, "δ: large values draw v towards u").at_least(0);
   schema.add("tolerance", &Options::tolerance, "stop when ‖u − A·v‖ is below this share of ‖u‖")
       .at_least(0)
       .less_than(1);
+  add_system_options(schema);  // damping, and how products are made
   return schema;
 }
 
@@ -41,24 +41,23 @@ class Richardson : public Hypergradient {
  public:
   explicit Richardson(const Options& options) : options_(options) {}
 
-  HypergradientSolution solve(const TensorList& u, LowerProblem& lower) override {
+  HypergradientSolution solve(const TensorList& u, ImplicitSystem& system) override {
+    LinearSystem apply(system, options_);
     const double length = norm(u);
-    const double weight = 1.0 / (lower.lambda() + options_.damping);
+    if (length == 0) {
+      return apply.zero_solution(u);
+    }
     HypergradientSolution solution;
     solution.v = copy(u);  // not zero: near the identity this is most of the way
     solution.status = SolveStatus::iteration_limit;
     TensorList change = zeros_like(u);
-    while (solution.iterations < options_.iterations && length > 0) {
-      TensorList residual = copy(u);
-      add_scaled(residual, -1.0, solution.v);
-      add_scaled(residual, -weight, lower.hessian_product(solution.v));
-      ++solution.hessian_products;
+    while (solution.iterations < options_.iterations) {
+      const TensorList residual = apply.residual(u, solution.v);
       ++solution.iterations;
       solution.relative_residual = norm(residual) / length;
-      if (!std::isfinite(solution.relative_residual) || solution.relative_residual > 1e3) {
+      if (!std::isfinite(solution.relative_residual) ||
+          solution.relative_residual > divergence_limit) {
         solution.status = SolveStatus::diverged;
-        solution.relative_residual = -1;
-        solution.v = copy(u);  // the first-order gradient is better than such an iterate
         break;
       }
       if (solution.relative_residual <= options_.tolerance) {
@@ -69,16 +68,11 @@ class Richardson : public Hypergradient {
       add_scaled(change, options_.step, residual);
       add_scaled(solution.v, 1.0, change);
     }
+    apply.finish(solution, u);  // counts the products; u in the place of what diverged
     return solution;
   }
 
-  HypergradientNeeds needs() const override {
-    HypergradientNeeds needs;
-    needs.hessian_products = options_.iterations;
-    return needs;
-  }
-
-  std::optional<double> damping() const override { return options_.damping; }
+  HypergradientNeeds needs() const override { return options_.needs(options_.iterations); }
 
  private:
   Options options_;
@@ -86,7 +80,7 @@ class Richardson : public Hypergradient {
 
 }  // namespace
 
-BISSL_PLUGIN("richardson", "1.0.0", "MIT", registrar) {
+BISSL_PLUGIN("richardson", "1.1.0", "MIT", registrar) {
   registrar.add<Hypergradient>(
       {.name = "richardson",
        .summary = "Richardson's iteration with momentum on (I + H/(λ + δ))·v = u",

@@ -15,8 +15,8 @@ extern "C" {
 
 /* The version of these headers. A plugin works with a host of the same major and minor number;
  * the patch number changes neither interfaces nor layouts. */
-#define BISSL_SDK_VERSION_MAJOR 1
-#define BISSL_SDK_VERSION_MINOR 2
+#define BISSL_SDK_VERSION_MAJOR 2
+#define BISSL_SDK_VERSION_MINOR 0
 #define BISSL_SDK_VERSION_PATCH 0
 
 /* Bits of BisslPluginStamp::build_flags. All of them change the layout of objects that cross the

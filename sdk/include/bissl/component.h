@@ -23,7 +23,8 @@ class BISSL_API Component {
   virtual void* capability(std::string_view id);
 };
 
-/// The ability `Ability` of a component, or null where it has none.
+/// The ability `Ability` of a component, or null where it has none. Within a component's own
+/// methods write bissl::capability: the name alone is Component's.
 template <class Ability>
 Ability* capability(Component& component) {
   return static_cast<Ability*>(component.capability(Ability::id));

@@ -2,84 +2,16 @@
 
 #include "bissl/component.h"
 #include "bissl/export.h"
-#include "bissl/layers.h"
+#include "bissl/implicit_system.h"
 #include "bissl/tensor_list.h"
 
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace bissl {
-
-class LowerProblem;
-
-/// A training step of the lower level as approximators that differentiate through it see it: with
-/// g = ∇_θ(L_P + (λ/2)·‖θ − θ_D‖²),
-///
-///     m ← momentum·m + preconditioner∘g,    θ ← θ − learning_rate·m
-///
-/// A step of another form, or with weight decay, is described by the nearest of this form.
-struct LowerStep {
-  double learning_rate = 0;   ///< the schedule's factor included
-  double momentum = 0;        ///< share of the last m that is kept
-  TensorList preconditioner;  ///< with the factor of gradient clipping; empty stands for ones
-  /// L_P before the step, on the step's own batch. Nothing of it is kept from one call to the
-  /// next: a product costs a graph. Lives as long as the problem that gave it.
-  LowerProblem* problem = nullptr;
-};
-
-/// A layer of the backbone in one forward pass of L_P, for approximations by layers.
-struct LayerGradient {
-  size_t weight = 0;                ///< which of the parameters it is
-  std::optional<size_t> bias;       ///< likewise; none where there is none or it is not trained
-  at::Tensor input;                 ///< (N, …, I), or (N, I, H, W) of a convolution
-  at::Tensor output_gradient;       ///< ∂L_P/∂output, (N, …, O) or (N, O, H', W')
-  bool convolution = false;         ///< rather than linear
-  layers::Conv2dGeometry geometry;  ///< of a convolution
-};
-
-/// The lower level as a hypergradient approximator sees it: θ_P, φ_P and the pretext batch are
-/// fixed while it exists, and H = ∇²_θ L_P(θ_P, φ_P) with φ_P held constant.
-///
-/// Nothing here changes models, buffers or random generators. Threads: one at a time.
-class BISSL_API LowerProblem {
- public:
-  virtual ~LowerProblem();
-
-  /// H·x. Exact, from a graph of the gradient that is built at the first call and then kept. `x`
-  /// has the shapes of the backbone's parameters. The result carries no graph.
-  virtual TensorList hessian_product(const TensorList& x) = 0;
-
-  /// ∇_θ L_P(θ_P + shift, φ_P) on the same batch with the same random numbers. An empty `shift`
-  /// stands for zero; that gradient is computed once and kept.
-  virtual TensorList gradient(const TensorList& shift) = 0;
-
-  /// θ_P itself, not a copy: to be read only.
-  virtual const TensorList& parameters() const = 0;
-
-  /// λ, the weight of the proximity term (λ/2)·‖θ_P − θ_D‖².
-  virtual double lambda() const = 0;
-
-  /// The names of the backbone's parameters, in the order of all lists.
-  virtual const std::vector<std::string>& parameter_names() const = 0;
-
-  /// A number that no other lower problem of this process has: what was derived from H (a
-  /// factorisation, say) holds as long as it stays the same. Never 0.
-  virtual uint64_t id() const = 0;
-
-  /// How the lower level's optimizer scales gradients, per element: its step is about
-  /// −lr·(preconditioner ∘ gradient). Ones by default (plain gradient descent).
-  virtual TensorList preconditioner();
-
-  /// The last training steps of the round, oldest first: as many as HypergradientNeeds asks for,
-  /// or all if the round has fewer. None by default.
-  virtual std::vector<LowerStep> steps();
-
-  /// All calls of layers::conv2d and layers::linear with a weight of the backbone, from a forward
-  /// and a backward pass made for this call. Layers of other kinds are not in it. None by default.
-  virtual std::vector<LayerGradient> layer_gradients();
-};
 
 /// How a solve ended.
 enum class SolveStatus {
@@ -91,36 +23,47 @@ enum class SolveStatus {
 };
 BISSL_API std::string to_string(SolveStatus status);
 
-/// An approximation of v = (I + H/(λ + δ))⁻¹·u, and how it came about. All of it is logged.
+/// An approximation of v = (I + H/(w + δ))⁻¹·u, and how it was found. All of it is logged.
 struct HypergradientSolution {
   TensorList v;                              ///< finite, whatever the status
   SolveStatus status = SolveStatus::direct;  ///< how it ended
   int64_t iterations = 0;                    ///< of the iterative ones
   int64_t hessian_products = 0;              ///< exact ones
   int64_t gradients = 0;                     ///< shifted gradients, as finite differences take them
-  /// ‖u − (I + H/(λ + δ))·v‖ / ‖u‖ as the solver knows it; negative where it does not.
+  /// ‖u − (I + H/(w + δ))·v‖ / ‖u‖ as the solver knows it; negative where it does not.
   double relative_residual = -1.0;
+  /// δ of the system that v approximates the solution of; none where there is no such system.
+  std::optional<double> damping;
 };
 
-/// What an approximator asks of the lower problem. A solve is one upper step's; a lower problem
-/// serves all upper steps of a round.
+/// Evaluations of the lower level.
+struct SystemCost {
+  int64_t products = 0;   ///< exact products with H
+  int64_t gradients = 0;  ///< at shifted parameters
+};
+
+/// What an approximator asks of a system. A solve is one upper step's; a system serves all upper
+/// steps of a round.
 struct HypergradientNeeds {
-  int64_t hessian_products = 0;  ///< of one solve at most
-  int64_t shared_products = 0;   ///< made once for a lower problem; at most one a parameter counts
-  int64_t gradients = 0;         ///< shifted gradients of one solve at most
-  int64_t shared_gradients = 0;  ///< the same, made once for a lower problem
-  bool preconditioner = false;   ///< LowerProblem::preconditioner()
-  int64_t lower_steps = 0;       ///< of the round that the host records: weights, buffers and batch
-  int64_t step_products = 0;     ///< of one solve at most, through recorded steps
-  int64_t step_gradients = 0;    ///< the same for shifted gradients
-  bool layers = false;           ///< layer_gradients(), once for a lower problem
+  SystemCost solve{};   ///< of one solve at most
+  SystemCost shared{};  ///< made once for a system; at most one product a parameter counts
+  SystemCost steps{};   ///< of one solve at most, through recorded steps
+  /// Training steps of the round that the host records, with weights, buffers and batch; see
+  /// RecordedSteps.
+  int64_t lower_steps = 0;
+  /// Identifiers of the abilities that solve cannot do without (bissl/system_abilities.h).
+  std::vector<std::string_view> abilities{};
 
   /// Whether backbone and loss must be twice differentiable.
-  bool second_derivatives() const { return hessian_products + shared_products + step_products > 0; }
+  bool second_derivatives() const { return solve.products + shared.products + steps.products > 0; }
+
+  /// Whether solve cannot do without this ability.
+  bool has_ability(std::string_view id) const;
 };
 
-/// Approximates the hypergradient of the upper level by implicit differentiation. The damping δ is
-/// a parameter of the approximators that use it.
+/// Approximates the solution v of the linear system of implicit differentiation. What v means to
+/// the upper level is not its concern: the upper problem takes it from there. The damping δ is a
+/// parameter of the approximators that use it.
 ///
 /// Free of side effects on the models; must return finite tensors for finite `u`. Threads: one at
 /// a time; gradient mode is off when solve is called.
@@ -128,22 +71,30 @@ class BISSL_API Hypergradient : public Component {
  public:
   ~Hypergradient() override;
 
-  /// v from u = ∇_θ L_D(θ_P, φ_D); u has the shapes of the backbone's parameters and must not be
-  /// changed.
-  virtual HypergradientSolution solve(const TensorList& u, LowerProblem& lower) = 0;
+  /// v from u, the gradient of the upper loss in the lower level's solution; u has the shapes of
+  /// the system's parameters and must not be changed.
+  virtual HypergradientSolution solve(const TensorList& u, ImplicitSystem& system) = 0;
 
-  /// What solve asks of the lower problem: decides what the host records and checks beforehand,
-  /// and what it estimates.
+  /// What solve asks of the system: decides what the host records and checks beforehand, and what
+  /// it estimates. The same at each call.
   virtual HypergradientNeeds needs() const = 0;
+};
 
-  /// δ of the system that solve approximates the solution of; none where it is not known. For
-  /// audits.
-  virtual std::optional<double> damping() const;
+/// An ability of approximators that carry state from one solve to the next (a warm start), for
+/// checkpoints.
+class HypergradientState {
+ public:
+  /// Of this ability and revision.
+  static constexpr std::string_view id = "bissl.hypergradient.state/1";
 
-  /// State carried from one solve to the next (a warm start), for checkpoints. None by default.
-  virtual NamedTensors state() const;
+  /// All that the next solve depends on besides u and the system. Names are unique.
+  virtual NamedTensors state() const = 0;
+
   /// Restores what state() gave. Throws Error of kind input when it does not fit.
-  virtual void load_state(const NamedTensors& state);
+  virtual void load_state(const NamedTensors& state) = 0;
+
+ protected:
+  ~HypergradientState() = default;
 };
 
 /// What the factory of a hypergradient approximator is given besides its options.

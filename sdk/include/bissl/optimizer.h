@@ -4,6 +4,8 @@
 #include "bissl/export.h"
 #include "bissl/tensor_list.h"
 
+#include <string_view>
+
 namespace bissl {
 
 /// Updates parameters from their gradients. Threads: one at a time; without gradients.
@@ -11,27 +13,46 @@ class BISSL_API Optimizer : public Component {
  public:
   ~Optimizer() override;
 
-  /// One update from the parameters' grad() at `rate` times the optimizer's own learning rate; the
-  /// factor comes from the schedule. A parameter without gradient is left alone.
-  virtual void step(double rate) = 0;
+  /// One update from the parameters' grad() at `lr_scale` times the optimizer's own learning rate;
+  /// the factor comes from the schedule. A parameter without gradient is left alone.
+  virtual void step(double lr_scale) = 0;
 
   /// The base learning rate.
   virtual double learning_rate() const = 0;
-
-  /// The momentum coefficient of heavy-ball style methods, 0 where there is none; for estimates
-  /// such as the effective learning rate lr/(1 − momentum).
-  virtual double momentum() const;
-
-  /// How the next step scales gradients: with `gradients` (one for each parameter; undefined where
-  /// none is asked for) it changes by −lr·(result ∘ change of the gradients). Changes nothing. An
-  /// empty list, the default, stands for ones.
-  virtual TensorList preconditioner(const TensorList& gradients) const;
 
   /// Everything that the next step depends on besides parameters and gradients. Names are unique.
   virtual NamedTensors state() const = 0;
 
   /// Restores what state() gave, for the same parameters. Throws Error when names or shapes differ.
   virtual void load_state(const NamedTensors& state) = 0;
+};
+
+/// An ability of optimizers of the heavy-ball kind.
+class OptimizerMomentum {
+ public:
+  /// Of this ability and revision.
+  static constexpr std::string_view id = "bissl.optimizer.momentum/1";
+
+  /// The momentum coefficient, at least 0 and less than 1; for estimates such as the effective
+  /// learning rate lr/(1 − momentum), and for approximators that go back through steps.
+  virtual double momentum() const = 0;
+
+ protected:
+  ~OptimizerMomentum() = default;
+};
+
+/// An ability of optimizers that scale gradients per element.
+class OptimizerPreconditioner {
+ public:
+  /// Of this ability and revision.
+  static constexpr std::string_view id = "bissl.optimizer.preconditioner/1";
+
+  /// How the next step scales gradients: with `gradients` (one for each parameter; undefined where
+  /// none is asked for) it changes by −lr·(result ∘ change of the gradients). Changes nothing.
+  virtual TensorList preconditioner(const TensorList& gradients) const = 0;
+
+ protected:
+  ~OptimizerPreconditioner() = default;
 };
 
 /// What the factory of an optimizer is given besides its options.

@@ -1,6 +1,7 @@
 // The upper gradient and every approximator against PyTorch (tests/reference/hypergradients.py).
 
 #include "reference/golden.h"
+#include "bilevel/bissl_coupling.h"
 #include "bilevel/lower_level.h"
 #include "bilevel/lower_trajectory.h"
 #include "bilevel/pretext_problem.h"
@@ -72,9 +73,9 @@ class GoldenTest : public ::testing::Test {
 
   double number(const char* key) const { return golden_[key].get<double>(); }
 
-  PretextProblem problem() {
+  PretextProblem problem(const PretextProblem::Training& training = {}) {
     return PretextProblem(backbone_, pretext_, {(pattern(50, {2, 8, 4}) * 3).unbind()},
-                          {.lambda = number("lambda")});
+                          {.lambda = number("lambda")}, training);
   }
 
   testing::AssertionResult matches(const std::string& key, const std::string& name,
@@ -159,14 +160,12 @@ TEST_F(GoldenTest, UnrolledThroughTrainingWithMomentum) {
   for (size_t t = 0; t < rates.size(); ++t) {
     const Views views = (pattern(60 + int64_t(t), {2, 8, 4}) * 3).unbind();
     trajectory.before_step(views, int64_t(t));
-    level.observe([&](const TensorList& gradients, double clip) {
+    level.step(views, rates[t], [&](const TensorList& gradients, double clip) {
       trajectory.with_gradients(*sgd, gradients, rates[t], clip);
     });
-    level.step(views, rates[t]);
   }
-  PretextProblem lower = problem();
+  PretextProblem lower = problem({.trajectory = &trajectory});
   EXPECT_TRUE(test::close(flatten(lower.parameters()), golden_["trained"], 1e-12));
-  lower.use_trajectory(trajectory);
   const auto unrolled = make("unrolled", {{"steps", int64_t{3}}, {"keep_norm", false}});
   EXPECT_TRUE(
       test::close(flatten(unrolled->solve(u_, lower).v), golden_["solutions"]["unrolled"], 1e-12));
@@ -175,15 +174,20 @@ TEST_F(GoldenTest, UnrolledThroughTrainingWithMomentum) {
 TEST_F(GoldenTest, UpperGradient) {
   const auto cg = make("cg", {{"iterations", int64_t{3}}, {"damping", number("damping")}});
   test::PlainDescent unused({}, 0.1);
-  UpperLevel level({backbone_, upper_, downstream_}, *cg, unused, number("gamma"), 0);
+  BisslCoupling coupling({backbone_, upper_, downstream_}, number("gamma"));
+  UpperLevel level(coupling, *cg, unused, 0);
   PretextProblem lower = problem();
   const at::Tensor images = pattern(51, {6, 4}) * 3;
-  level.observe([&](const TensorList& u, const TensorList& /*v*/) {
-    EXPECT_TRUE(test::close(flatten(u), golden_["u"], 1e-13));
-  });
-  const UpperGradient gradient = level.gradient(images, test::small_targets(6), lower, 0);
-  EXPECT_TRUE(test::close(flatten(gradient.backbone), golden_["upper_gradient"], 1e-12));
-  EXPECT_TRUE(test::close(flatten(gradient.head), golden_["upper_head"], 1e-12));
+  const UpperGradient gradient =
+      level.gradient({images, test::small_targets(6)}, lower, 0,
+                     [&](const TensorList& u, const HypergradientSolution& solution) {
+                       EXPECT_TRUE(test::close(flatten(u), golden_["u"], 1e-13));
+                       EXPECT_EQ(solution.damping, number("damping"));
+                     });
+  const auto middle = gradient.values.begin() + static_cast<int64_t>(u_.size());
+  EXPECT_TRUE(
+      test::close(flatten({gradient.values.begin(), middle}), golden_["upper_gradient"], 1e-12));
+  EXPECT_TRUE(test::close(flatten({middle, gradient.values.end()}), golden_["upper_head"], 1e-12));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // The hypergradient on a small model in double precision, held against dense algebra.
 
+#include "bilevel/bissl_coupling.h"
 #include "bilevel/pretext_problem.h"
 #include "bilevel/upper_level.h"
 #include "bissl/error.h"
@@ -163,11 +164,14 @@ TEST_F(HypergradientTest, UpperGradientPutsItsPartsTogether) {
   const at::Tensor v = flatten(cg->solve(unflatten(u, parameters_), lower).v);
 
   test::PlainDescent unused({}, 0.1);
-  UpperLevel level({*backbone_, upper, downstream}, *cg, unused, gamma, 0);
-  const UpperGradient gradient = level.gradient(images, targets, lower, 1);
-  EXPECT_LT((flatten(gradient.backbone) - (v + gamma * plain)).abs().max().item<double>(), 1e-10);
-  EXPECT_LT((flatten(gradient.head) - (head + gamma * plain_head)).abs().max().item<double>(),
-            1e-10);
+  BisslCoupling coupling({*backbone_, upper, downstream}, gamma);
+  UpperLevel level(coupling, *cg, unused, 0);
+  const UpperGradient gradient = level.gradient({images, targets}, lower, 1);
+  const auto middle = gradient.values.begin() + static_cast<int64_t>(parameters_.size());
+  const TensorList of_backbone(gradient.values.begin(), middle);
+  const TensorList of_head(middle, gradient.values.end());
+  EXPECT_LT((flatten(of_backbone) - (v + gamma * plain)).abs().max().item<double>(), 1e-10);
+  EXPECT_LT((flatten(of_head) - (head + gamma * plain_head)).abs().max().item<double>(), 1e-10);
   EXPECT_NEAR(gradient.report.u_norm, u.norm().item<double>(), 1e-10);
 }
 
@@ -180,8 +184,9 @@ TEST_F(HypergradientTest, UpperStepLeavesTheLowerModelAlone) {
   test::PlainDescent descent(upper_parameters(upper, downstream), 0.1);
   PretextProblem lower = problem();
   const auto cg = make_cg(3, 1.5);
-  UpperLevel level({*backbone_, upper, downstream}, *cg, descent, 0.3, 10);
-  level.step(test::small_views(1, 6)[0], test::small_targets(6), lower, 1, 1.0);
+  BisslCoupling coupling({*backbone_, upper, downstream}, 0.3);
+  UpperLevel level(coupling, *cg, descent, 10);
+  level.step({test::small_views(1, 6)[0], test::small_targets(6)}, lower, 1, 1.0);
   EXPECT_TRUE(torch::equal(lower_mean, backbone_->normalisation()->running_mean));
   EXPECT_TRUE(torch::equal(lower_weights, flatten(parameters_)));
   EXPECT_FALSE(torch::equal(upper_mean, upper.normalisation()->running_mean));

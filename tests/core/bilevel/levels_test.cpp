@@ -1,3 +1,4 @@
+#include "bilevel/bissl_coupling.h"
 #include "bilevel/lower_level.h"
 #include "bilevel/pretext_problem.h"
 #include "bilevel/upper_level.h"
@@ -73,7 +74,7 @@ TEST(LowerLevel, DivergenceIsAnErrorBeforeTheWeightsChange) {
 /// An approximator that breaks its promise of a finite vector.
 class Exploding : public Hypergradient {
  public:
-  HypergradientSolution solve(const TensorList& u, LowerProblem& /*lower*/) override {
+  HypergradientSolution solve(const TensorList& u, ImplicitSystem& /*system*/) override {
     HypergradientSolution solution;
     solution.v = copy(u);
     solution.v[0].fill_(std::nan(""));
@@ -91,10 +92,11 @@ TEST(UpperLevel, AVectorThatIsNotFiniteNeverReachesTheWeights) {
   const at::Tensor before = flatten(tensors_of(all));
   test::PlainDescent descent(all, 1.0);
   Exploding exploding;
-  UpperLevel level({lower, upper, downstream}, exploding, descent, 0.1, 10);
+  BisslCoupling coupling({lower, upper, downstream}, 0.1);
+  UpperLevel level(coupling, exploding, descent, 10);
   PretextProblem problem(lower, pretext, {test::small_views(2, 8)}, {.lambda = 0.5});
   try {
-    level.step(test::small_views(1, 6)[0], test::small_targets(6), problem, 0, 1.0);
+    level.step({test::small_views(1, 6)[0], test::small_targets(6)}, problem, 0, 1.0);
     FAIL() << "no error";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::run);

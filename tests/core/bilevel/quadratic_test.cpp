@@ -5,6 +5,7 @@
 //   L_D(θ, φ) = ½·‖φ·θ − t‖²                     dθ_P*/dθ_D = (I + A/λ)⁻¹
 //   dL_D(θ_P*(θ_D), φ)/dθ_D = (I + A/λ)⁻¹·φ·(φ·θ_P* − t)
 
+#include "bilevel/bissl_coupling.h"
 #include "bilevel/lower_level.h"
 #include "bilevel/pretext_problem.h"
 #include "bilevel/upper_level.h"
@@ -139,16 +140,17 @@ TEST_F(QuadraticTest, UpperGradientIsTheDerivativeThroughTheMinimiser) {
   const at::Tensor nothing = torch::zeros({1, 1}, torch::kDouble);
   PretextProblem problem(lower, pretext, {Views{nothing}}, {.lambda = lambda});
   test::PlainDescent unused({}, 0.1);
-  UpperLevel level({lower, upper, downstream}, *cg, unused, gamma, 0);
-  const UpperGradient gradient = level.gradient(nothing, {nothing}, problem, 0);
+  BisslCoupling coupling({lower, upper, downstream}, gamma);
+  UpperLevel level(coupling, *cg, unused, 0);
+  const UpperGradient gradient = level.gradient({nothing, {nothing}}, problem, 0);
 
   const at::Tensor theta_p = lower_minimiser(theta_d_);
   const at::Tensor through = solve(identity() + a_ / lambda, phi * (phi * theta_p - t_));
   const at::Tensor plain = phi * (phi * theta_d_ - t_);
-  EXPECT_LT((gradient.backbone[0] - (through + gamma * plain)).abs().max().item<double>(), 1e-10);
+  EXPECT_LT((gradient.values[0] - (through + gamma * plain)).abs().max().item<double>(), 1e-10);
   const double head = theta_p.dot(phi * theta_p - t_).item<double>() +
                       gamma * theta_d_.dot(phi * theta_d_ - t_).item<double>();
-  EXPECT_NEAR(gradient.head[0].item<double>(), head, 1e-10);
+  EXPECT_NEAR(gradient.values[1].item<double>(), head, 1e-10);
 
   // The same once more without the formula: a central difference through the minimiser.
   constexpr double step = 1e-6;
@@ -159,7 +161,7 @@ TEST_F(QuadraticTest, UpperGradientIsTheDerivativeThroughTheMinimiser) {
   for (int64_t i = 0; i < size; ++i) {
     const at::Tensor shift = step * identity()[i];
     const double difference = (value(theta_d_ + shift) - value(theta_d_ - shift)) / (2 * step);
-    EXPECT_NEAR(gradient.backbone[0][i].item<double>(), difference, 1e-7);
+    EXPECT_NEAR(gradient.values[0][i].item<double>(), difference, 1e-7);
   }
 }
 

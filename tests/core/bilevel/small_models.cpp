@@ -41,10 +41,10 @@ at::Tensor SmallDownstream::loss(const at::Tensor& outputs, const TargetBatch& t
   return torch::nll_loss(torch::log_softmax(outputs, 1), targets.dense);
 }
 
-void PlainDescent::step(double rate) {
+void PlainDescent::step(double lr_scale) {
   const torch::NoGradGuard no_grad;
   for (auto& [name, parameter] : parameters_) {
-    parameter.add_(parameter.grad(), -lr_ * rate);
+    parameter.add_(parameter.grad(), -lr_ * lr_scale);
   }
 }
 

@@ -60,11 +60,11 @@ class SmallDownstream : public Downstream {
   torch::nn::Linear head_{nullptr};
 };
 
-/// θ ← θ − lr·rate·g.
+/// θ ← θ − lr·lr_scale·g.
 class PlainDescent : public Optimizer {
  public:
   PlainDescent(NamedTensors parameters, double lr) : parameters_(std::move(parameters)), lr_(lr) {}
-  void step(double rate) override;
+  void step(double lr_scale) override;
   double learning_rate() const override { return lr_; }
   NamedTensors state() const override { return {}; }
   void load_state(const NamedTensors& /*state*/) override {}

@@ -22,13 +22,18 @@ constexpr double lr = 0.3;
 constexpr int64_t steps = 4;
 
 /// Descent with momentum, and with factors for each parameter (no derivative of the gradient).
-class ScaledDescent : public test::PlainDescent {
+class ScaledDescent : public test::PlainDescent,
+                      public OptimizerMomentum,
+                      public OptimizerPreconditioner {
  public:
   ScaledDescent(const NamedTensors& parameters, double factor)
       : PlainDescent(parameters, lr), parameters_(parameters), factor_(factor) {
     for (const auto& entry : parameters) {
       velocity_.push_back(torch::zeros_like(entry.second));
     }
+  }
+  void* capability(std::string_view id) override {
+    return provide<OptimizerMomentum, OptimizerPreconditioner>(*this, id);
   }
   double momentum() const override { return 0.6; }
   TensorList preconditioner(const TensorList& gradients) const override {
@@ -38,12 +43,12 @@ class ScaledDescent : public test::PlainDescent {
     }
     return factors;
   }
-  void step(double rate) override {
+  void step(double lr_scale) override {
     const torch::NoGradGuard no_grad;
     for (size_t i = 0; i < velocity_.size(); ++i) {
       at::Tensor parameter = parameters_[i].second;
       velocity_[i].mul_(momentum()).add_(parameter.grad(), factor_);
-      parameter.add_(velocity_[i], -lr * rate);
+      parameter.add_(velocity_[i], -lr * lr_scale);
     }
   }
 
@@ -77,13 +82,14 @@ class TrajectoryTest : public ::testing::Test {
     level.tie_to(anchor_, lambda);
     for (int64_t t = 0; t < steps; ++t) {
       const double rate = 1.0 - 0.1 * double(t);
+      LowerLevel::Observer record;
       if (trajectory != nullptr) {
         trajectory->before_step(views(t), t);
-        level.observe([&](const TensorList& gradients, double clip) {
+        record = [&](const TensorList& gradients, double clip) {
           trajectory->with_gradients(optimizer, gradients, rate, clip);
-        });
+        };
       }
-      level.step(views(t), rate);
+      level.step(views(t), rate, record);
     }
     return tensors_of(trainable_parameters(backbone_.module()));
   }
@@ -98,8 +104,8 @@ class TrajectoryTest : public ::testing::Test {
     ComponentChoice choice{component, defaults(component->info.parameters), "test"};
     choice.values["steps"] = steps;
     choice.values["keep_norm"] = false;
-    PretextProblem problem(backbone_, pretext_, {views(9)}, {.lambda = lambda});
-    problem.use_trajectory(trajectory);
+    PretextProblem problem(backbone_, pretext_, {views(9)}, {.lambda = lambda},
+                           {.trajectory = &trajectory});
     return choice.create<Hypergradient>({})->solve(u_, problem);
   }
 
@@ -183,23 +189,22 @@ TEST_F(TrajectoryTest, AStepHasTheGradientThatTrainingSaw) {
   std::vector<double> clips;
   for (int64_t t = 0; t < 2; ++t) {
     trajectory.before_step(views(t), t);
-    level.observe([&](const TensorList& gradients, double clip) {
+    level.step(views(t), 1.0, [&](const TensorList& gradients, double clip) {
       trajectory.with_gradients(optimizer, gradients, 1.0, clip);
       const auto end = gradients.begin() + static_cast<int64_t>(u_.size());
       seen.push_back(flatten(TensorList(gradients.begin(), end)));
       clips.push_back(clip);
     });
-    level.step(views(t), 1.0);
   }
   const std::vector<LowerStep> recorded = trajectory.steps();
   ASSERT_EQ(recorded.size(), 2U);
   for (size_t t = 0; t < 2; ++t) {
     ASSERT_LT(clips[t], 1.0) << "the example must clip";
-    const at::Tensor gradient = flatten(recorded[t].problem->gradient({}));
+    const at::Tensor gradient = flatten(recorded[t].system->gradient({}));
     EXPECT_LT((gradient * clips[t] - seen[t]).abs().max().item<double>(), 1e-15);
     EXPECT_NEAR(recorded[t].preconditioner[0].flatten()[0].item<double>(), clips[t], 1e-15);
     const at::Tensor shifted =
-        flatten(recorded[t].problem->gradient(zeros_like(recorded[t].problem->parameters())));
+        flatten(recorded[t].system->gradient(zeros_like(recorded[t].system->parameters())));
     EXPECT_TRUE(shifted.equal(gradient));
   }
 }

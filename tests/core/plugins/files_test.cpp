@@ -103,6 +103,22 @@ TEST_F(PluginFile, MissingDependency) {
   EXPECT_EQ(advice().rfind("install the library that it needs", 0), 0U) << advice();
 }
 
+/// The sdk's library of version 1.2 is another one than this program's.
+TEST_F(PluginFile, BuiltWithAnEarlierSdk) {
+  const fs::path file = folder_.path() / "old.so";
+  const std::string command = fmt::format(
+      "cd '{0}' && echo 'int f(){{return 1;}}' >d.c && echo 'int f(); int g(){{return f();}}' >n.c "
+      "&& cc -shared -fPIC -Wl,-soname,libbissl_sdk.so.1.2 -o libd.so d.c "
+      "&& cc -shared -fPIC -o old.so n.c -L. -ld && rm libd.so",
+      folder_.path().string());
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  const LoadProblem problem = refusal_of(file, true).at(0);
+  EXPECT_EQ(problem.code, "open_failed");
+  EXPECT_EQ(problem.advice.rfind("it was built with bissl sdk 1.2, this program has 2.", 0), 0U)
+      << problem.advice;
+  EXPECT_NE(problem.advice.find("docs/upgrade.md"), std::string::npos) << problem.advice;
+}
+
 TEST_F(PluginFile, NoAdviceToBuildAgainWhatWasBuiltRight) {
   const std::string whole = read_file(fixture("good"));
   for (const std::string& content :

@@ -42,7 +42,7 @@ class LibraryInUse : public testing::Test {
   void expect_still_working() const {
     const auto component = registry_.find(ComponentKind::hypergradient, "halve");
     const ComponentChoice choice{component, defaults(component->info.parameters), "test"};
-    EXPECT_EQ(choice.create<Hypergradient>({})->needs().hessian_products, 0);
+    EXPECT_EQ(choice.create<Hypergradient>({})->needs().solve.products, 0);
   }
 
   TemporaryFolder folder_;

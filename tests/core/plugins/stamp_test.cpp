@@ -81,6 +81,15 @@ TEST(PluginStamp, OtherSdk) {
                  mismatch("bissl sdk 99.3", host_sdk, "with this program's sdk headers"));
 }
 
+TEST(PluginStamp, SdkOfAnEarlierMajorVersion) {
+  expect_refusal(
+      fixture("sdk_1"),
+      mismatch("bissl sdk 1.2", host_sdk,
+               "with this program's sdk headers after porting its source: the interfaces of all "
+               "kinds of component changed with sdk 2.0, and docs/upgrade.md "
+               "(share/doc/bissl/upgrade.md of an installation) says how"));
+}
+
 TEST(PluginStamp, OtherTorch) {
   expect_refusal(fixture("other_torch"),
                  mismatch("LibTorch 9.8", "LibTorch " + host_torch, "with LibTorch " + host_torch));

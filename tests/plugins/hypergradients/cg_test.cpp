@@ -75,7 +75,7 @@ TEST_P(BothForms, UseNoMoreThanTheirIterations) {
   EXPECT_EQ(solution.iterations, 3);
   EXPECT_EQ(problem.products, 3);
   EXPECT_NEAR(solution.relative_residual, true_residual(hessian, 1.0, u, solution.v), 1e-12);
-  EXPECT_EQ(solver->needs().hessian_products, 3);
+  EXPECT_EQ(solver->needs().solve.products, 3);
 }
 
 TEST_P(BothForms, ZeroHasTheSolutionZero) {
@@ -276,7 +276,7 @@ TEST(Cg, DeclaresTheMethodsDefaults) {
   EXPECT_THROW(library().values("cg", {{"form", "blockwise"}}), std::invalid_argument);
   EXPECT_THROW(library().values("cg", {{"iterations", int64_t{0}}}), std::invalid_argument);
   EXPECT_THROW(library().values("cg", {{"damping", -1.0}}), std::invalid_argument);
-  EXPECT_TRUE(cg("global", 5, 1.0)->state().empty());
+  EXPECT_TRUE(capability<HypergradientState>(*cg("global", 5, 1.0))->state().empty());
 }
 
 TEST(IdentityHypergradient, CopiesTheGradient) {
@@ -288,7 +288,7 @@ TEST(IdentityHypergradient, CopiesTheGradient) {
   EXPECT_TRUE(equal(solution.v, u));
   EXPECT_EQ(solution.status, SolveStatus::direct);
   EXPECT_EQ(problem.products, 0);
-  EXPECT_EQ(solver->needs().hessian_products, 0);
+  EXPECT_EQ(solver->needs().solve.products, 0);
   solution.v[0].zero_();
   EXPECT_TRUE(equal(u, three_tensors())) << "v shares no memory with u";
 }

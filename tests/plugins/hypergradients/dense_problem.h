@@ -1,12 +1,14 @@
 #pragma once
 
 #include "bissl/hypergradient.h"
+#include "bissl/system_abilities.h"
 #include "reference/golden.h"
 
 #include <ATen/ops/block_diag.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/eye.h>
 #include <ATen/ops/linalg_solve.h>
+#include <ATen/ops/ones_like.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
@@ -18,7 +20,7 @@ namespace bissl::test {
 
 /// A lower level whose Hessian is a given matrix over all parameters in a row: L = ½·θᵀHθ at the
 /// parameters given (zero where none are).
-class DenseProblem : public LowerProblem {
+class DenseProblem : public ImplicitSystem, public SystemPreconditioner {
  public:
   DenseProblem(at::Tensor hessian, double lambda, TensorList parameters = {}, uint64_t id = 1)
       : hessian_(std::move(hessian)),
@@ -39,8 +41,19 @@ class DenseProblem : public LowerProblem {
     return like(at, hessian_.matmul(flat(at)));
   }
   const TensorList& parameters() const override { return parameters_; }
-  double lambda() const override { return lambda_; }
+  double weight() const override { return lambda_; }
   uint64_t id() const override { return id_; }
+  void* capability(std::string_view id) override {
+    return provide<SystemPreconditioner>(*this, id);
+  }
+  /// Ones, as of plain gradient descent.
+  TensorList preconditioner() override {
+    TensorList ones;
+    for (const at::Tensor& parameter : parameters_) {
+      ones.push_back(at::ones_like(parameter));
+    }
+    return ones;
+  }
   const std::vector<std::string>& parameter_names() const override { return names_; }
 
   static at::Tensor flat(const TensorList& x) {

@@ -32,16 +32,17 @@ std::shared_ptr<Hypergradient> make(ParameterValues values = {}) {
 }
 
 /// A lower level that knows its layers.
-class LayeredProblem : public LowerProblem {
+class LayeredProblem : public ImplicitSystem, public LayerGradients {
  public:
   explicit LayeredProblem(TensorList parameters, std::vector<LayerGradient> layers)
       : parameters_(std::move(parameters)), layers_(std::move(layers)) {}
   TensorList hessian_product(const TensorList& /*x*/) override { throw std::logic_error("unused"); }
   TensorList gradient(const TensorList& /*shift*/) override { throw std::logic_error("unused"); }
   const TensorList& parameters() const override { return parameters_; }
-  double lambda() const override { return pull; }
+  double weight() const override { return pull; }
   uint64_t id() const override { return 1; }
   const std::vector<std::string>& parameter_names() const override { return names_; }
+  void* capability(std::string_view id) override { return provide<LayerGradients>(*this, id); }
   std::vector<LayerGradient> layer_gradients() override {
     ++calls;
     return layers_;
@@ -201,6 +202,12 @@ TEST(Kfac, ReportsFactorsThatAreNotFinite) {
 
 TEST(Kfac, RefusesABackboneOfUnknownLayers) {
   LayeredProblem problem({pattern(3, {4, 3})}, {});
+  EXPECT_THROW(make()->solve({pattern(6, {4, 3})}, problem), Error);
+}
+
+TEST(Kfac, RefusesALowerLevelWithoutLayers) {
+  EXPECT_TRUE(make()->needs().has_ability(LayerGradients::id));
+  DenseProblem problem(test::positive_matrix(5, 12), pull);
   EXPECT_THROW(make()->solve({pattern(6, {4, 3})}, problem), Error);
 }
 

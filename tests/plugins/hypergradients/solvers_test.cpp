@@ -226,7 +226,7 @@ TEST(Sama, ScalesTheGradientAsTheOptimizerDoes) {
   EXPECT_LT(distance(make("sama", {{"keep_norm", false}})->solve(u, problem).v, product), 1e-15);
   EXPECT_LT(distance(make("sama")->solve(u, problem).v, product * (right.norm() / product.norm())),
             1e-14);
-  EXPECT_TRUE(make("sama")->needs().preconditioner);
+  EXPECT_TRUE(make("sama")->needs().has_ability(SystemPreconditioner::id));
   DenseProblem plain(positive_matrix(5, 10), 1.0, three_tensors());
   EXPECT_LT(distance(make("sama")->solve(u, plain).v, right), 1e-15);
 }
@@ -253,7 +253,7 @@ TEST(FiniteDifferences, AreExactOnAQuadraticAndCostGradients) {
       EXPECT_EQ(solution.gradients, problem.gradients);
       EXPECT_GE(solution.gradients, each);
       EXPECT_FALSE(solver->needs().second_derivatives());
-      EXPECT_EQ(solver->needs().gradients + solver->needs().shared_gradients, 40 * each);
+      EXPECT_EQ(solver->needs().solve.gradients + solver->needs().shared.gradients, 40 * each);
     }
   }
 }
@@ -267,14 +267,16 @@ TEST(CgWarmStart, BeginsAtTheLastSolutionAndKeepsItInACheckpoint) {
   const auto solver = make("cg", values);
   const int64_t cold = solver->solve(u, problem).iterations;
   const auto resumed = make("cg", values);
-  resumed->load_state(solver->state());
+  capability<HypergradientState>(*resumed)->load_state(
+      capability<HypergradientState>(*solver)->state());
   u[0].mul_(1.00001);
   const HypergradientSolution warm = solver->solve(u, problem);
   EXPECT_LT(warm.iterations, cold);
   EXPECT_EQ(warm.hessian_products, warm.iterations + 1);
   EXPECT_LT(true_residual(hessian, 1.0, u, warm.v), 1e-4);
   EXPECT_TRUE(equal(resumed->solve(u, problem).v, warm.v));
-  EXPECT_THROW(make("cg", values)->load_state({{"w/0", u[0]}}), Error);
+  EXPECT_THROW(capability<HypergradientState>(*make("cg", values))->load_state({{"w/0", u[0]}}),
+               Error);
 }
 
 TEST(CgPreconditioner, HelpsWhereTheDiagonalIsUneven) {

@@ -29,7 +29,7 @@ constexpr double pull = 0.5;  // λ
 
 /// A lower level that has been trained for some steps; each has a batch, and so a Hessian, of its
 /// own.
-class TrainedProblem : public DenseProblem {
+class TrainedProblem : public DenseProblem, public RecordedSteps {
  public:
   explicit TrainedProblem(int64_t steps) : DenseProblem(positive_matrix(9, 10), pull) {
     for (int64_t t = 0; t < steps; ++t) {
@@ -38,10 +38,11 @@ class TrainedProblem : public DenseProblem {
       recorded.push_back({.learning_rate = 0.05 * double(t + 1),
                           .momentum = 0.0,
                           .preconditioner = {},
-                          .problem = problems.back().get()});
+                          .system = problems.back().get()});
     }
   }
-  std::vector<LowerStep> steps() override { return recorded; }
+  void* capability(std::string_view id) override { return provide<RecordedSteps>(*this, id); }
+  std::vector<LowerStep> recorded_steps() override { return recorded; }
 
   /// (dθ_K/dθ_D)ᵀ·u by forward mode: the Jacobians of θ and of the momentum, step after step.
   at::Tensor derivative(const TensorList& u, size_t last) const {
@@ -103,7 +104,7 @@ TEST(Unrolled, KeepsTheNormWhereThereIsNoCurvature) {
     inner = std::make_unique<DenseProblem>(at::zeros({10, 10}, at::kDouble), pull);
   }
   for (size_t t = 0; t < 3; ++t) {
-    problem.recorded[t].problem = problem.problems[t].get();
+    problem.recorded[t].system = problem.problems[t].get();
   }
   const TensorList u = three_tensors();
   const HypergradientSolution solution = make({{"steps", int64_t{3}}})->solve(u, problem);
@@ -115,7 +116,7 @@ TEST(Unrolled, TakesFiniteDifferences) {
   const TensorList parameters = three_tensors();
   for (size_t t = 0; t < 4; ++t) {
     problem.problems[t] = std::make_unique<DenseProblem>(problem.hessians[t], pull, parameters);
-    problem.recorded[t].problem = problem.problems[t].get();
+    problem.recorded[t].system = problem.problems[t].get();
   }
   const TensorList u = three_tensors();
   const HypergradientSolution solution = make({{"steps", int64_t{4}},
@@ -130,8 +131,9 @@ TEST(Unrolled, TakesFiniteDifferences) {
 TEST(Unrolled, AsksForWhatItUses) {
   const HypergradientNeeds exact = make({{"steps", int64_t{4}}})->needs();
   EXPECT_EQ(exact.lower_steps, 4);
-  EXPECT_EQ(exact.step_products, 3);
+  EXPECT_EQ(exact.steps.products, 3);
   EXPECT_TRUE(exact.second_derivatives());
+  EXPECT_TRUE(exact.has_ability(RecordedSteps::id));
   const HypergradientNeeds differences =
       make({{"steps", int64_t{4}}, {"products", std::string("finite-difference")}})->needs();
   EXPECT_FALSE(differences.second_derivatives());
@@ -148,7 +150,7 @@ TEST(Unrolled, ReplacesWhatIsNotFinite) {
   TrainedProblem problem(2);
   problem.problems[1] = std::make_unique<DenseProblem>(
       at::full({10, 10}, std::numeric_limits<double>::infinity(), at::kDouble), pull);
-  problem.recorded[1].problem = problem.problems[1].get();
+  problem.recorded[1].system = problem.problems[1].get();
   const TensorList u = three_tensors();
   const HypergradientSolution solution = make({{"steps", int64_t{2}}})->solve(u, problem);
   EXPECT_EQ(solution.status, SolveStatus::diverged);

@@ -239,9 +239,14 @@ TEST(Optimizers, LeaveGradientsAsTheyAre) {
 }
 
 TEST(Optimizers, TellTheirMomentum) {
-  EXPECT_EQ(library().make<Optimizer>("sgd", {{"lr", 0.1}, {"momentum", 0.7}})->momentum(), 0.7);
-  EXPECT_EQ(library().make<Optimizer>("lars", {{"lr", 0.1}, {"momentum", 0.6}})->momentum(), 0.6);
-  EXPECT_EQ(library().make<Optimizer>("adamw", {{"lr", 0.1}, {"beta1", 0.8}})->momentum(), 0.0);
+  const auto momentum = [](const std::string& name, const ParameterValues& values) {
+    const auto optimizer = library().make<Optimizer>(name, values);
+    const auto* ability = capability<OptimizerMomentum>(*optimizer);
+    return ability == nullptr ? -1.0 : ability->momentum();
+  };
+  EXPECT_EQ(momentum("sgd", {{"lr", 0.1}, {"momentum", 0.7}}), 0.7);
+  EXPECT_EQ(momentum("lars", {{"lr", 0.1}, {"momentum", 0.6}}), 0.6);
+  EXPECT_EQ(momentum("adamw", {{"lr", 0.1}, {"beta1", 0.8}}), -1.0) << "it has none";
 }
 
 TEST(Lars, AVanishedWeightStepsAtTheFullRate) {
@@ -303,8 +308,9 @@ TEST(Preconditioner, OfAdamWIsTheSlopeOfItsStep) {
     }
     training.set_gradients(steps);
     const NamedTensors before = training.optimizer().state();
-    const TensorList factors = training.optimizer().preconditioner(
-        {training.parameter(0).grad(), training.parameter(1).grad()});
+    const TensorList factors =
+        capability<OptimizerPreconditioner>(training.optimizer())
+            ->preconditioner({training.parameter(0).grad(), training.parameter(1).grad()});
     for (const size_t k : {0U, 1U}) {
       const at::Tensor expected = step_slope("adamw", values, steps, k) / -lr;
       // The very first step has the length lr whatever the gradient, so its slope is about 0.
@@ -321,11 +327,11 @@ TEST(Preconditioner, OfAdamWIsTheSlopeOfItsStep) {
 TEST(Preconditioner, IsOneForASgdAndTheLayersRatioForLars) {
   Training sgd("sgd", {{"lr", 0.1}});
   sgd.set_gradients(0);
-  EXPECT_TRUE(
-      sgd.optimizer().preconditioner({sgd.parameter(0).grad(), sgd.parameter(1).grad()}).empty());
+  EXPECT_EQ(capability<OptimizerPreconditioner>(sgd.optimizer()), nullptr);
   Training lars("lars", {{"lr", 0.1}, {"trust", 0.02}});
   lars.set_gradients(0);
-  const TensorList factors = lars.optimizer().preconditioner({lars.parameter(0).grad(), {}});
+  const TensorList factors = capability<OptimizerPreconditioner>(lars.optimizer())
+                                 ->preconditioner({lars.parameter(0).grad(), {}});
   const double ratio = 0.02 * lars.parameter(0).norm().item<double>() /
                        lars.parameter(0).grad().norm().item<double>();
   EXPECT_TRUE(factors[0].allclose(at::full({3, 4}, ratio, at::kDouble), 1e-14, 0));

@@ -1,4 +1,4 @@
-#include "state_buffers.h"
+#include "bissl/optimizer_state.h"
 
 #include "bissl/error.h"
 
@@ -8,7 +8,7 @@
 
 #include <algorithm>
 
-namespace bissl::optimizers {
+namespace bissl {
 
 StateBuffers::StateBuffers(std::string name, const NamedTensors& parameters) {
   tensors_.reserve(parameters.size());
@@ -50,4 +50,8 @@ const at::Tensor& find_state(const NamedTensors& state, const std::string& name,
   return found->second;
 }
 
-}  // namespace bissl::optimizers
+bool applies_to(const at::Tensor& parameter, bool one_dimensional) {
+  return one_dimensional || parameter.dim() > 1;
+}
+
+}  // namespace bissl

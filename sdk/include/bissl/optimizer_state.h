@@ -1,19 +1,23 @@
 #pragma once
 
-#include "bissl/optimizer.h"
+#include "bissl/export.h"
+#include "bissl/tensor_list.h"
 
 #include <string>
-#include <utility>
 
-namespace bissl::optimizers {
+// For optimizers: tensors of state that follow the parameters, and reading them back.
+namespace bissl {
 
 /// One tensor of state for each parameter, zero at the start, that is saved under
 /// "<name>/<parameter>".
-class StateBuffers {
+class BISSL_API StateBuffers {
  public:
+  /// For OptimizerContext::parameters.
   StateBuffers(std::string name, const NamedTensors& parameters);
 
+  /// That of parameter number `parameter`.
   at::Tensor& operator[](size_t parameter) { return tensors_[parameter].second; }
+  /// That of parameter number `parameter`.
   const at::Tensor& operator[](size_t parameter) const { return tensors_[parameter].second; }
 
   /// Appends the tensors to `state`.
@@ -29,13 +33,11 @@ class StateBuffers {
 
 /// The tensor called `name`. Throws Error(ErrorKind::input) when there is none of `shape_of`'s
 /// shape.
-const at::Tensor& find_state(const NamedTensors& state, const std::string& name,
-                             const at::Tensor& shape_of);
+BISSL_API const at::Tensor& find_state(const NamedTensors& state, const std::string& name,
+                                       const at::Tensor& shape_of);
 
-/// Whether weight decay or layer-wise scaling reaches a parameter: always, or only with more than
-/// one dimension, which leaves out biases and the weights of normalisations.
-inline bool applies_to(const at::Tensor& parameter, bool one_dimensional) {
-  return one_dimensional || parameter.dim() > 1;
-}
+/// Whether weight decay or layer-wise scaling applies to a parameter: always, or only with more
+/// than one dimension, which leaves out biases and the weights of normalisations.
+BISSL_API bool applies_to(const at::Tensor& parameter, bool one_dimensional);
 
-}  // namespace bissl::optimizers
+}  // namespace bissl
