@@ -9,7 +9,7 @@
 #include "cli/run_command.h"
 #include "cli/store_command.h"
 #include "cli/sweep_command.h"
-#include "stages/options.h"
+#include "stages/stage_kind.h"
 
 #include <torch/version.h>
 #include <CLI/App.hpp>

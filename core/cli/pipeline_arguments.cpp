@@ -2,7 +2,7 @@
 
 #include "data/selection.h"
 #include "pipeline/reader.h"
-#include "stages/options.h"
+#include "stages/stage_kind.h"
 #include "telemetry/limits.h"
 #include "text/json_text.h"
 

@@ -2,7 +2,7 @@
 
 #include "bissl/error.h"
 #include "cli/exit_codes.h"
-#include "stages/runner.h"
+#include "stages/identity.h"
 #include "store/references.h"
 #include "store/stage_store.h"
 #include "telemetry/table.h"
@@ -80,7 +80,7 @@ std::string seed_of(const StoreEntry& entry) {
 /// Why a stage is not in the store, in lines that are indented.
 std::string explain(const StageIdentity& identity, const std::vector<StoreEntry>& entries,
                     const std::string& parent) {
-  const auto nearest = nearest_entry(nlohmann::json::parse(identity.description), entries);
+  const auto nearest = nearest_entry(identity.description, entries);
   if (!nearest) {
     return "  no stage of this kind is in the store\n";
   }
@@ -162,7 +162,7 @@ int run_store_explain(const PipelineArguments& arguments, PluginSearch& plugins,
       continue;
     }
     if (!found) {
-      const auto nearest = nearest_entry(nlohmann::json::parse(identity.description), entries);
+      const auto nearest = nearest_entry(identity.description, entries);
       item["nearest"] = nearest ? nlohmann::json(nearest->entry.key) : nlohmann::json(nullptr);
       for (const Difference& one : nearest ? nearest->differences : std::vector<Difference>()) {
         item["differences"].push_back(

@@ -5,7 +5,7 @@
 #include "cli/run_settings.h"
 #include "cli/sweep_text.h"
 #include "data/selection.h"
-#include "stages/options.h"
+#include "stages/stage_kind.h"
 #include "stages/runner.h"
 #include "store/atomic_file.h"
 #include "store/posix_file.h"

@@ -175,9 +175,9 @@ json canonical(const Pipeline& pipeline) {
           {"stages", stages}};
 }
 
-std::string stage_description(const Pipeline& pipeline, const Stage& stage,
-                              const std::map<std::string, std::string>& data_fingerprints,
-                              const std::string& parent_key) {
+json stage_description(const Pipeline& pipeline, const Stage& stage,
+                       const std::map<std::string, std::string>& data_fingerprints,
+                       const std::string& parent_key) {
   const auto stand_in = [&](const std::string& name) {
     const auto fingerprint = data_fingerprints.find(name);
     if (fingerprint == data_fingerprints.end()) {
@@ -190,14 +190,10 @@ std::string stage_description(const Pipeline& pipeline, const Stage& stage,
   for (const std::string& key : stage.data_keys) {
     replace_data_name(table, key, stand_in);
   }
-  return json_text(json{{"kind", stage.kind},
-                        {"table", table},
-                        {"backbone", canonical(pipeline.backbone)},
-                        {"seed", pipeline.seed},
-                        {"parent", parent_key},
-                        {"sdk", sdk_version()},
-                        {"bissl", BISSL_VERSION},
-                        {"torch", TORCH_VERSION}});
+  return json{
+      {"kind", stage.kind},     {"table", table},        {"backbone", canonical(pipeline.backbone)},
+      {"seed", pipeline.seed},  {"parent", parent_key},  {"sdk", sdk_version()},
+      {"bissl", BISSL_VERSION}, {"torch", TORCH_VERSION}};
 }
 
 std::string to_lock_toml(const Pipeline& pipeline,

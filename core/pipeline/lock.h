@@ -28,14 +28,14 @@ nlohmann::json canonical(const DataSource& source);
 /// Names included, plugin folders and the file's place not.
 nlohmann::json canonical(const Pipeline& pipeline);
 
-/// All that the result of a stage depends on, as JSON text; hash_hex of it is the stage's key, and
-/// the texts of two stages show in what they differ. Names of stages and of data sources are not
+/// All that the result of a stage depends on; hash_hex of its json_text is the stage's key, and the
+/// descriptions of two stages show in what they differ. Names of stages and of data sources are not
 /// in it, so renaming keeps the key: a data source stands for itself with its fingerprint, and the
 /// parent is represented by its own key (empty for a stage that starts from random weights).
 /// `data_fingerprints` has one for each data source that the stage names (Error of kind run if
 /// not).
-std::string stage_description(const Pipeline& pipeline, const Stage& stage,
-                              const std::map<std::string, std::string>& data_fingerprints,
-                              const std::string& parent_key);
+nlohmann::json stage_description(const Pipeline& pipeline, const Stage& stage,
+                                 const std::map<std::string, std::string>& data_fingerprints,
+                                 const std::string& parent_key);
 
 }  // namespace bissl

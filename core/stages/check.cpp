@@ -2,9 +2,10 @@
 
 #include "bissl/error.h"
 #include "pipeline/diagnostics.h"
+#include "stages/compute.h"
 #include "stages/data_findings.h"
-#include "stages/runner.h"
-#include "stages/stages.h"
+#include "stages/identity.h"
+#include "stages/stage_kind.h"
 #include "stages/trial.h"
 #include "store/run_folder.h"
 #include "store/stage_store.h"
@@ -58,7 +59,7 @@ StagePlan check_stage(const Pipeline& pipeline, const Stage& stage, const Handed
                              .generation = generation_of(pipeline, stage),
                              .settings = settings};
   try {
-    const auto trial = make_trial(context, plan, depth == TrialDepth::measured);
+    const auto trial = stage_kind(stage.kind).trial(context, plan, depth == TrialDepth::measured);
     for (const StageCheck& check : stage_checks()) {
       if (depth >= check.from) {
         check.look(*trial);

@@ -1,7 +1,8 @@
 #include "stages/data_findings.h"
 
 #include "data/target_rules.h"
-#include "stages/runner.h"
+#include "stages/identity.h"
+#include "stages/stage_kind.h"
 
 #include <fmt/format.h>
 
@@ -11,29 +12,14 @@
 namespace bissl {
 namespace {
 
-/// The text at a dotted key of a stage's table ("evaluate.data"); empty if it is not set.
-std::string text_at(const Table& table, const std::string& key) {
-  const size_t dot = key.find('.');
-  if (dot != std::string::npos) {
-    const std::string below = key.substr(0, dot);
-    return table.has_table(below) ? text_at(table.table(below), key.substr(dot + 1)) : "";
-  }
-  const auto found = table.values.find(key);
-  return found != table.values.end() && type_of(found->second) == ValueType::text
-             ? std::get<std::string>(found->second)
-             : "";
-}
-
-/// The sources whose labels a stage uses.
-std::set<std::string> labelled_names(const Stage& stage) {
+/// The sources that a stage uses in one way.
+std::set<std::string> names_of(const Stage& stage, bool DataUse::*use) {
   std::set<std::string> names;
-  for (const char* key : {"upper.data", "evaluate.data"}) {
-    names.insert(text_at(stage.table, key));
+  for (const DataUse& one : stage_kind(stage.kind).data(stage)) {
+    if (one.*use) {
+      names.insert(one.name);
+    }
   }
-  if (stage.kind == "finetune") {
-    names.insert(text_at(stage.table, "data"));
-  }
-  names.erase("");
   return names;
 }
 
@@ -42,11 +28,8 @@ std::set<std::string> trained_on(const Pipeline& pipeline, const Stage& stage) {
   std::set<std::string> names;
   for (const Stage* at = &stage; at != nullptr;
        at = at->from.empty() ? nullptr : &pipeline.stage(at->from)) {
-    for (const char* key : {"data", "lower.data", "upper.data"}) {
-      names.insert(text_at(at->table, key));
-    }
+    names.merge(names_of(*at, &DataUse::trains));
   }
-  names.erase("");
   return names;
 }
 
@@ -149,7 +132,7 @@ bool is_about_data(const std::string& warning) { return warning.starts_with("dat
 std::vector<std::string> data_findings(const Pipeline& pipeline, const Stage& stage,
                                        DataCatalog& data) {
   std::vector<std::string> found;
-  for (const std::string& name : labelled_names(stage)) {
+  for (const std::string& name : names_of(stage, &DataUse::labels)) {
     const auto view = data.open(name);
     if (view->targets().kind == TargetKind::category) {
       add_class_findings(name, *view, found);
@@ -162,8 +145,7 @@ std::vector<std::string> data_findings(const Pipeline& pipeline, const Stage& st
   for (const std::string& name : std::set<std::string>(names.begin(), names.end())) {
     add_image_findings(name, *data.content(name), found);
   }
-  const std::string scored = text_at(stage.table, "evaluate.data");
-  if (!scored.empty()) {
+  for (const std::string& scored : names_of(stage, &DataUse::scores)) {
     for (const std::string& trained : trained_on(pipeline, stage)) {
       add_duplicates(trained, scored, data, found);
     }

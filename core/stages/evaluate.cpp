@@ -7,7 +7,7 @@
 #include "pipeline/diagnostics.h"
 #include "stages/memory.h"
 #include "stages/networks.h"
-#include "stages/options.h"
+#include "stages/option_schemas.h"
 
 #include <c10/core/GradMode.h>
 
@@ -15,6 +15,18 @@
 
 namespace bissl {
 namespace {
+
+const Schema<EvaluateOptions>& evaluate_schema() {
+  static const Schema<EvaluateOptions> schema = [] {
+    Schema<EvaluateOptions> s;
+    add_data(s, &EvaluateOptions::data, "data source to score on; its classes are the training's");
+    s.add("batch", &EvaluateOptions::batch, "most samples that are scored at once")
+        .at_least(1)
+        .unit("samples");
+    return s;
+  }();
+  return schema;
+}
 
 /// Puts modules into evaluation mode while it lives.
 class EvaluationMode {
@@ -38,6 +50,14 @@ class EvaluationMode {
 };
 
 }  // namespace
+
+EvaluateOptions parse_evaluate(const Table& table) { return evaluate_schema().parse(table.values); }
+
+TableSpec evaluate_table() {
+  TableSpec table = table_of(evaluate_schema());
+  table.components = {augment_slot()};
+  return table;
+}
 
 std::shared_ptr<BatchSource> evaluation_batches(const StageContext& context, const Table& table,
                                                 const TargetSpec& targets, const ImageShape& shape,

@@ -12,6 +12,15 @@
 
 namespace bissl {
 
+/// `evaluate = { … }`
+struct EvaluateOptions {
+  std::string data;
+  int64_t batch = 250;
+};
+
+EvaluateOptions parse_evaluate(const Table& table);
+TableSpec evaluate_table();
+
 /// The batches on which `evaluate` (the subtable of that name) scores, in their order; of `batch`
 /// samples, if that is given, instead of the table's. Error(input) if the data's targets or its
 /// views are not those of the training.

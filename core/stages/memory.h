@@ -1,7 +1,6 @@
 #pragma once
 
 #include "bissl/image.h"
-#include "stages/options.h"
 
 #include <cstdint>
 #include <optional>
@@ -26,19 +25,6 @@ double bytes_of(const BatchMemory& batches);
 /// Throws Error(input), which names key, value, bytes needed and bytes there, if the batches cannot
 /// be held by any means. To be called before one is made.
 void refuse_beyond_memory(const BatchMemory& batches);
-
-/// The batches of a bissl stage.
-struct BisslMemory {
-  LowerOptions lower;
-  UpperOptions upper;
-  int64_t views = 1;  ///< of the pretext task
-  ImageShape lower_view;
-  ImageShape upper_view;
-  int loader_threads = 1;
-};
-
-/// The same for each of them, those that are kept for the Hessian products of a round included.
-void refuse_beyond_memory(const BisslMemory& memory);
 
 /// Batches that a Prefetcher with this number of threads holds, including the one in use; at most
 /// `batches`.

@@ -1,7 +1,6 @@
 #include "stages/networks.h"
 
 #include "bissl/error.h"
-#include "bissl/hash.h"
 #include "data/target_rules.h"
 #include "models/evaluation_guard.h"
 #include "models/guarded.h"
@@ -35,10 +34,6 @@ void require_takes(const StageContext& context, const ComponentChoice& task,
 }
 
 }  // namespace
-
-uint64_t StageContext::seed_for(const std::string& use) const {
-  return hash64(fmt::format("{}#{}/{}", stage.kind, generation, use), pipeline.seed);
-}
 
 std::shared_ptr<Backbone> make_backbone(const StageContext& context, const ImageShape& input,
                                         uint64_t seed) {

@@ -1,31 +1,18 @@
 #include "stages/runner.h"
 
 #include "bissl/error.h"
-#include "bissl/hash.h"
 #include "pipeline/diagnostics.h"
-#include "pipeline/lock.h"
-#include "stages/stages.h"
-#include "stages/work_record.h"
-#include "store/atomic_file.h"
-#include "store/json_file.h"
+#include "stages/compute.h"
+#include "stages/identity.h"
 #include "store/posix_file.h"
 #include "store/run_folder.h"
 #include "store/run_origin.h"
-#include "telemetry/environment.h"
-#include "telemetry/interrupt.h"
-#include "telemetry/peak_memory.h"
-#include "text/exception_text.h"
-#include "text/json_text.h"
-
-#include <torch/version.h>
 
 #include <map>
 #include <set>
 
 namespace bissl {
 namespace {
-
-constexpr const char* results_file = "results.json";
 
 /// Runs the stages of one pipeline in order.
 class Runner {
@@ -89,7 +76,7 @@ StageOutcome Runner::run_one(const Stage& stage) {
     outcome.folder = *folder;
     outcome.reused = true;
   } else {
-    StageWork work = store_.begin(identity.key, nlohmann::json::parse(identity.description));
+    StageWork work = store_.begin(identity.key, identity.description);
     outcome.reused = work.finished();
     if (!work.finished()) {
       run_.link_stage(stage.name, work.folder());
@@ -141,98 +128,6 @@ RunOutcome Runner::run() {
 
 }  // namespace
 
-nlohmann::json run_stage(const StageContext& context) {
-  try {
-    if (context.stage.kind == "pretrain") {
-      return run_pretrain(context);
-    }
-    if (context.stage.kind == "bissl") {
-      return run_bissl(context);
-    }
-    return run_finetune(context);
-  } catch (const Interrupted&) {
-    throw;
-  } catch (const Error& error) {
-    throw at_stage(context, error);
-  } catch (const std::exception& exception) {
-    throw at_stage(context, as_error(exception));
-  }
-}
-
-Error at_stage(const StageContext& context, const Error& error) {
-  return error.at(
-      fmt::format("stage.{} ({})", spelled_key(context.stage.name), context.stage.table.origin));
-}
-
-void compute_stage(const StageTask& task, StageWork& work) {
-  const WorkRecord record(
-      work.folder(), computing_environment(task.settings.device, task.settings.loader_threads));
-  RunSettings settings = task.settings;
-  settings.confirm = [&work] { work.confirm(); };
-  settings.checkpointed = [&record] { record.save(); };
-  const StageContext context{.pipeline = task.pipeline,
-                             .stage = task.stage,
-                             .data = task.data,
-                             .folder = work.folder(),
-                             .parent = task.parent,
-                             .handed_on = nullptr,
-                             .generation = generation_of(task.pipeline, task.stage),
-                             .settings = settings};
-  reset_peak_memory();
-  nlohmann::json results = run_stage(context);
-  results["kind"] = task.stage.kind;
-  record.add_to(results);
-  results["peak_memory_bytes"] = peak_memory();
-  write_file_atomically(work.folder() / results_file, json_text(results, 2) + "\n");
-  record.remove();
-  work.publish();
-}
-
-Error as_error(const std::exception& exception) {
-  return Error(
-      ErrorKind::run,
-      exception_text(exception) +
-          (is_out_of_memory(exception) ? ". Choose a smaller batch or a smaller network" : ""));
-}
-
-std::vector<std::string> metrics_not_finite(const nlohmann::json& results) {
-  std::vector<std::string> found;
-  const nlohmann::json scored = results.value("metrics", nlohmann::json::object());
-  for (const auto& [data, metrics] : scored.items()) {
-    for (const auto& [metric, value] : metrics.items()) {
-      if (value.contains(not_finite_key)) {
-        found.push_back(fmt::format(
-            "the {} on data.{} is not finite ({}), so its mean is left empty. The training may "
-            "have diverged: try a smaller learning rate",
-            metric, data, value[not_finite_key].value("mean", "")));
-      }
-    }
-  }
-  return found;
-}
-
-nlohmann::json read_stage_results(const std::filesystem::path& folder) {
-  constexpr uint64_t limit = 1 << 24;
-  return read_json_file(folder / results_file, limit);
-}
-
-std::string lock_text(const Pipeline& pipeline, DataCatalog& data) {
-  std::vector<std::pair<std::string, std::string>> notes = {{"torch", TORCH_VERSION}};
-  std::set<std::string> used;
-  for (const Stage& stage : pipeline.stages) {
-    for (const std::string& name : data_names(stage)) {
-      used.insert(name);
-    }
-  }
-  for (const DataSource& source : pipeline.data) {
-    if (used.count(source.name) == 0) {
-      continue;  // nothing of it is read
-    }
-    notes.emplace_back("fingerprint of data." + source.name, data.fingerprint(source.name));
-  }
-  return to_lock_toml(pipeline, notes);
-}
-
 nlohmann::json run_results(const Pipeline& pipeline, const nlohmann::json& stages) {
   return {{"pipeline", pipeline.name}, {"seed", pipeline.seed}, {"stages", stages}};
 }
@@ -254,43 +149,6 @@ FolderOrigin origin_of(const Pipeline& pipeline, const std::filesystem::path& ou
 RunOutcome run_pipeline(const Pipeline& pipeline, const RunOptions& options) {
   claim_origin(origin_of(pipeline, options.out));
   return Runner(pipeline, options).run();
-}
-
-StageIdentity identify(const Pipeline& pipeline, const Stage& stage, DataCatalog& data,
-                       const std::string& parent_key) {
-  std::map<std::string, std::string> fingerprints;
-  for (const std::string& name : data_names(stage)) {
-    fingerprints[name] = data.fingerprint(name);
-  }
-  StageIdentity identity;
-  identity.description = stage_description(pipeline, stage, fingerprints, parent_key);
-  identity.key = hash_hex(identity.description);
-  return identity;
-}
-
-std::vector<std::string> data_names(const Stage& stage) {
-  std::vector<std::string> names;
-  for (const std::string& key : stage.data_keys) {
-    const size_t dot = key.find('.');
-    const bool below = dot != std::string::npos;
-    if (below && !stage.table.has_table(key.substr(0, dot))) {
-      continue;
-    }
-    const Table& table = below ? stage.table.table(key.substr(0, dot)) : stage.table;
-    const auto found = table.values.find(below ? key.substr(dot + 1) : key);
-    if (found != table.values.end() && type_of(found->second) == ValueType::text) {
-      names.push_back(std::get<std::string>(found->second));
-    }
-  }
-  return names;
-}
-
-int64_t generation_of(const Pipeline& pipeline, const Stage& stage) {
-  int64_t generation = 0;
-  for (std::string name = stage.from; !name.empty(); name = pipeline.stage(name).from) {
-    generation += pipeline.stage(name).kind == stage.kind ? 1 : 0;
-  }
-  return generation;
 }
 
 }  // namespace bissl

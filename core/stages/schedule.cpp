@@ -36,6 +36,10 @@ double Schedule::rate(int64_t step) const {
   return final_ + (1.0 - final_) * 0.5 * (1.0 + std::cos(M_PI * std::min(progress, 1.0)));
 }
 
+Schedule make_schedule(const Table& table, int64_t steps, int64_t samples, int64_t batch) {
+  return {parse_schedule(table), steps, static_cast<double>(samples) / static_cast<double>(batch)};
+}
+
 std::vector<std::string> doubts(const ScheduleOptions& options, int64_t total,
                                 double steps_per_epoch) {
   const double asked = warmup_of(options, steps_per_epoch);

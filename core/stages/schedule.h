@@ -28,6 +28,9 @@ class Schedule {
   int64_t total_;
 };
 
+/// The schedule of a stage's table for `steps` steps of `batch` among `samples` samples.
+Schedule make_schedule(const Table& table, int64_t steps, int64_t samples, int64_t batch);
+
 /// What the schedule does otherwise than asked for in a stage of `total` steps; empty if nothing.
 std::vector<std::string> doubts(const ScheduleOptions& options, int64_t total,
                                 double steps_per_epoch);

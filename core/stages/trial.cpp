@@ -94,12 +94,4 @@ void StageTrial::describe(const BatchSource& source, Backbone& backbone) {
                   count(tensors_of(trainable_parameters(backbone.module()))));
 }
 
-std::unique_ptr<StageTrial> make_trial(const StageContext& context, StagePlan& plan, bool measure) {
-  if (context.stage.kind == "pretrain") {
-    return make_pretrain_trial(context, plan, measure);
-  }
-  return context.stage.kind == "bissl" ? make_bissl_trial(context, plan, measure)
-                                       : make_finetune_trial(context, plan, measure);
-}
-
 }  // namespace bissl

@@ -73,14 +73,4 @@ class StageTrial {
   bool measure_;
 };
 
-/// The trial of a stage, by its kind.
-std::unique_ptr<StageTrial> make_trial(const StageContext& context, StagePlan& plan, bool measure);
-
-std::unique_ptr<StageTrial> make_pretrain_trial(const StageContext& context, StagePlan& plan,
-                                                bool measure);
-std::unique_ptr<StageTrial> make_bissl_trial(const StageContext& context, StagePlan& plan,
-                                             bool measure);
-std::unique_ptr<StageTrial> make_finetune_trial(const StageContext& context, StagePlan& plan,
-                                                bool measure);
-
 }  // namespace bissl

@@ -5,7 +5,7 @@
 #include "plugins/spelling.h"
 #include "stages/check.h"
 #include "stages/data_findings.h"
-#include "stages/runner.h"
+#include "stages/identity.h"
 #include "sweep/cell_messages.h"
 #include "text/json_text.h"
 
@@ -30,7 +30,7 @@ void strip_reals(nlohmann::json& json) {
 
 /// What stages have in common that behave alike in a trial pass.
 std::string signature(const StageIdentity& identity, bool reals_matter) {
-  nlohmann::json json = nlohmann::json::parse(identity.description);
+  nlohmann::json json = identity.description;
   json.erase("seed");
   json.erase("parent");
   if (!reals_matter) {

@@ -6,7 +6,8 @@
 #include "pipeline/toml_parser.h"
 #include "pipeline/unset_keys.h"
 #include "plugins/spelling.h"
-#include "stages/runner.h"
+#include "stages/identity.h"
+#include "stages/stage_kind.h"
 #include "sweep/cell_messages.h"
 #include "sweep/labels.h"
 #include "sweep/plan.h"
@@ -332,14 +333,17 @@ void Planner::check_metric(const Pipeline& pipeline, const std::set<std::string>
   }
   std::vector<std::string> possible;
   for (const Stage& stage : pipeline.stages) {
-    if (stage.kind != "finetune" || stages.count(stage.name) == 0) {
+    if (stages.count(stage.name) == 0) {
       continue;
     }
-    const auto& data = std::get<std::string>(stage.table.table("evaluate").values.at("data"));
-    if (stage.name == wanted->stage && data == wanted->data) {
-      return;
+    for (const DataUse& use : stage_kind(stage.kind).data(stage)) {
+      if (use.scores) {
+        if (stage.name == wanted->stage && use.name == wanted->data) {
+          return;
+        }
+        possible.push_back(MetricName{stage.name, use.name, wanted->metric}.text());
+      }
     }
-    possible.push_back(MetricName{stage.name, data, wanted->metric}.text());
   }
   messages_.add(
       error_at(asked.at, asked.key, fmt::format("no stage that is run gives {}", asked.metric),

@@ -2,7 +2,7 @@
 
 #include "bissl/error.h"
 #include "pipeline/metric_name.h"
-#include "stages/runner.h"
+#include "stages/compute.h"
 #include "store/atomic_file.h"
 #include "store/checkpoint.h"
 #include "store/posix_file.h"
@@ -194,12 +194,13 @@ bool SweepState::is_settled(size_t unit) {
 }
 
 std::optional<double> SweepState::trial_score(const PlanUnit& unit) {
+  const std::optional<MetricName> select = parse_metric(plan_.select);
   nlohmann::json stages = nlohmann::json::object();
   for (const auto& [stage, key] : unit.stages) {
     if (node(key) != WorkState::done) {
       return std::nullopt;
     }
-    if (plan_.node(key).kind == "finetune") {
+    if (select && select->stage == stage) {
       const std::optional<fs::path> folder = store_.find(key);
       if (!folder) {
         forget_done(key);  // it is damaged

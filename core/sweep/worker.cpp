@@ -1,7 +1,8 @@
 #include "sweep/worker.h"
 
 #include "bissl/error.h"
-#include "stages/runner.h"
+#include "stages/compute.h"
+#include "stages/identity.h"
 #include "telemetry/interrupt.h"
 #include "telemetry/limits.h"
 #include "text/exception_text.h"
@@ -35,7 +36,6 @@ class Worker {
   bool try_node(const PlanNode& node);
   bool begin(const PlanNode& node, StageWork& work);
   bool is_ready(const PlanNode& node);
-  void compute(const PlanNode& node, const Pipeline& pipeline, DataCatalog& data, StageWork& work);
   void compute(const PlanNode& node, const StageTask& task, StageWork& work);
   void fail(const PlanNode& node, const std::string& cause, bool input);
   void write_finished_cells();
@@ -109,8 +109,7 @@ bool Worker::try_node(const PlanNode& node) {
       return !store_.contains(node.parent);
     }
   }
-  std::optional<StageWork> work =
-      store_.try_begin(node.key, nlohmann::json::parse(identity.description));
+  std::optional<StageWork> work = store_.try_begin(node.key, identity.description);
   if (!work) {
     return false;
   }

@@ -14,8 +14,8 @@
 #include "cli/pipeline_arguments.h"
 #include "models/guarded.h"
 #include "models/module_state.h"
+#include "stages/bissl/options.h"
 #include "stages/networks.h"
-#include "stages/options.h"
 #include "stages/trial.h"
 #include "store/atomic_file.h"
 

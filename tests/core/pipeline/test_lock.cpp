@@ -2,6 +2,7 @@
 
 #include "bissl/abi.h"
 #include "bissl/hash.h"
+#include "text/json_text.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -26,7 +27,8 @@ class LockTest : public PipelineTest {
 
   std::string key(const Pipeline& pipeline, const std::string& stage,
                   const std::string& parent = "p") {
-    return hash_hex(stage_description(pipeline, pipeline.stage(stage), fingerprints_, parent));
+    return hash_hex(
+        json_text(stage_description(pipeline, pipeline.stage(stage), fingerprints_, parent)));
   }
 };
 
@@ -200,8 +202,8 @@ TEST_F(LockTest, DescriptionsReplaceDataNamesInListsToo) {
   const Pipeline pipeline =
       sound(std::string(head) + pretrain +
             "[stage.k]\nkind = \"knn\"\nfrom = \"pretrain\"\ndata = [\"train\"]\n");
-  const auto description = nlohmann::json::parse(
-      stage_description(pipeline, pipeline.stage("k"), fingerprints_, "parent"));
+  const nlohmann::json description =
+      stage_description(pipeline, pipeline.stage("k"), fingerprints_, "parent");
   EXPECT_EQ(description.at("table").at("values").at("data")[0].at("fingerprint"), "f1");
   EXPECT_EQ(description.at("parent"), "parent");
   EXPECT_EQ(description.dump().find("pretrain"), std::string::npos);

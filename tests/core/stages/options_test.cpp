@@ -1,6 +1,11 @@
 #include "stages/options.h"
 
 #include "bissl/error.h"
+#include "stages/bissl/options.h"
+#include "stages/evaluate.h"
+#include "stages/finetune/options.h"
+#include "stages/pretrain/options.h"
+#include "stages/stage_kind.h"
 
 #include <gtest/gtest.h>
 

@@ -2,8 +2,8 @@
 #include "models/gradients.h"
 #include "models/module_state.h"
 #include "stages/evaluate.h"
-#include "stages/parts.h"
-#include "stages/trial.h"
+#include "stages/finetune/finetune.h"
+#include "stages/finetune/parts.h"
 
 namespace bissl {
 namespace {

@@ -1,3 +1,4 @@
+#include "stages/bissl/bissl.h"
 #include "bilevel/diverged.h"
 #include "bissl/error.h"
 #include "data/prefetcher.h"
@@ -5,11 +6,10 @@
 #include "models/evaluation_guard.h"
 #include "models/gradients.h"
 #include "models/module_state.h"
-#include "stages/bissl_parts.h"
+#include "stages/bissl/parts.h"
+#include "stages/bissl/solve_summary.h"
 #include "stages/networks.h"
 #include "stages/session.h"
-#include "stages/solve_summary.h"
-#include "stages/stages.h"
 
 #include <c10/core/GradMode.h>
 
@@ -260,8 +260,34 @@ nlohmann::json BisslStage::run() {
       {"solves", solves_.report()}};
 }
 
+class BisslKind : public StageKind {
+ public:
+  const StageKindSpec& spec() const override { return spec_; }
+
+  std::vector<DataUse> data(const Stage& stage) const override {
+    const Table& table = stage.table;
+    return {{.name = parse_lower(table.table("lower")).data, .trains = true},
+            {.name = parse_upper(table.table("upper")).data, .trains = true, .labels = true}};
+  }
+
+  nlohmann::json run(const StageContext& context) const override {
+    return BisslStage(context).run();
+  }
+
+  std::unique_ptr<StageTrial> trial(const StageContext& context, StagePlan& plan,
+                                    bool measure) const override {
+    return make_bissl_trial(context, plan, measure);
+  }
+
+ private:
+  StageKindSpec spec_ = bissl_spec();
+};
+
 }  // namespace
 
-nlohmann::json run_bissl(const StageContext& context) { return BisslStage(context).run(); }
+const StageKind& bissl_kind() {
+  static const BisslKind kind;
+  return kind;
+}
 
 }  // namespace bissl

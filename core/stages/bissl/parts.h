@@ -11,9 +11,9 @@
 #include "bissl/optimizer.h"
 #include "bissl/pretext.h"
 #include "data/batches.h"
-#include "stages/auditor.h"
+#include "stages/bissl/auditor.h"
+#include "stages/bissl/options.h"
 #include "stages/context.h"
-#include "stages/options.h"
 #include "stages/schedule.h"
 
 #include <cstdint>

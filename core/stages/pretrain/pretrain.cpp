@@ -1,12 +1,13 @@
+#include "stages/pretrain/pretrain.h"
 #include "bilevel/lower_level.h"
 #include "data/prefetcher.h"
 #include "models/evaluation_guard.h"
 #include "stages/networks.h"
-#include "stages/parts.h"
+#include "stages/pretrain/parts.h"
 #include "stages/session.h"
-#include "stages/stages.h"
 
 namespace bissl {
+namespace {
 
 nlohmann::json run_pretrain(const StageContext& context) {
   const PretrainParts parts = build_pretrain(context);
@@ -35,6 +36,32 @@ nlohmann::json run_pretrain(const StageContext& context) {
   save_weights(context.folder, backbone_file, backbone->module());
   save_weights(context.folder, pretext_file, pretext->module());
   return {{"steps", steps}, {"images", steps * options.batch}, {"last_loss", loss}};
+}
+
+class PretrainKind : public StageKind {
+ public:
+  const StageKindSpec& spec() const override { return spec_; }
+
+  std::vector<DataUse> data(const Stage& stage) const override {
+    return {{.name = parse_pretrain(stage.table).data, .trains = true}};
+  }
+
+  nlohmann::json run(const StageContext& context) const override { return run_pretrain(context); }
+
+  std::unique_ptr<StageTrial> trial(const StageContext& context, StagePlan& plan,
+                                    bool measure) const override {
+    return make_pretrain_trial(context, plan, measure);
+  }
+
+ private:
+  StageKindSpec spec_ = pretrain_spec();
+};
+
+}  // namespace
+
+const StageKind& pretrain_kind() {
+  static const PretrainKind kind;
+  return kind;
 }
 
 }  // namespace bissl

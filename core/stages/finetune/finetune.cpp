@@ -1,3 +1,4 @@
+#include "stages/finetune/finetune.h"
 #include "bilevel/diverged.h"
 #include "bissl/error.h"
 #include "data/prefetcher.h"
@@ -5,10 +6,9 @@
 #include "models/gradients.h"
 #include "models/module_state.h"
 #include "stages/evaluate.h"
+#include "stages/finetune/parts.h"
 #include "stages/networks.h"
-#include "stages/parts.h"
 #include "stages/session.h"
-#include "stages/stages.h"
 #include "store/atomic_file.h"
 #include "store/checkpoint.h"
 #include "store/json_file.h"
@@ -130,8 +130,6 @@ nlohmann::json summarise(const std::vector<nlohmann::json>& runs) {
   return summary;
 }
 
-}  // namespace
-
 nlohmann::json run_finetune(const StageContext& context) {
   const FinetuneOptions options = parse_finetune(context.stage.table);
   std::vector<nlohmann::json> runs;
@@ -153,6 +151,34 @@ nlohmann::json run_finetune(const StageContext& context) {
   }
   const std::string data = parse_evaluate(context.stage.table.table("evaluate")).data;
   return {{"repeats", options.repeats}, {"metrics", {{data, summarise(runs)}}}, {"runs", runs}};
+}
+
+class FinetuneKind : public StageKind {
+ public:
+  const StageKindSpec& spec() const override { return spec_; }
+
+  std::vector<DataUse> data(const Stage& stage) const override {
+    const Table& table = stage.table;
+    return {{.name = parse_finetune(table).data, .trains = true, .labels = true},
+            {.name = parse_evaluate(table.table("evaluate")).data, .labels = true, .scores = true}};
+  }
+
+  nlohmann::json run(const StageContext& context) const override { return run_finetune(context); }
+
+  std::unique_ptr<StageTrial> trial(const StageContext& context, StagePlan& plan,
+                                    bool measure) const override {
+    return make_finetune_trial(context, plan, measure);
+  }
+
+ private:
+  StageKindSpec spec_ = finetune_spec();
+};
+
+}  // namespace
+
+const StageKind& finetune_kind() {
+  static const FinetuneKind kind;
+  return kind;
 }
 
 }  // namespace bissl

@@ -1,10 +1,10 @@
-#include "stages/auditor.h"
+#include "stages/bissl/auditor.h"
 
 #include "bissl/error.h"
 #include "models/evaluation_guard.h"
 #include "models/module_state.h"
+#include "stages/bissl/options.h"
 #include "stages/networks.h"
-#include "stages/options.h"
 
 #include <c10/util/Exception.h>
 

@@ -1,4 +1,4 @@
-#include "stages/bissl_parts.h"
+#include "stages/bissl/parts.h"
 
 #include "bissl/error.h"
 #include "models/module_state.h"
@@ -8,6 +8,35 @@
 #include <fmt/format.h>
 
 namespace bissl {
+namespace {
+
+/// Refuses batches that memory cannot hold, those that are kept for the Hessian products of a round
+/// included.
+void refuse_beyond_memory(const BisslParts& parts, const ImageShape& lower_view, int threads) {
+  const LowerOptions& lower = parts.lower_options;
+  const UpperOptions& upper = parts.upper_options;
+  const int64_t views = parts.pretext->views();
+  const int64_t hessian = parts.hessian_batch();
+  bissl::refuse_beyond_memory({.key = "lower.batch",
+                               .batch = lower.batch,
+                               .views = views,
+                               .view = lower_view,
+                               .held = batches_held(threads, lower.steps)});
+  bissl::refuse_beyond_memory(
+      {.key = "lower.hessian_batch", .batch = hessian, .views = views, .view = lower_view});
+  bissl::refuse_beyond_memory({.key = "lower.hessian_batches",
+                               .batch = hessian,
+                               .views = views,
+                               .view = lower_view,
+                               .held = lower.hessian_batches,
+                               .value = lower.hessian_batches});
+  bissl::refuse_beyond_memory({.key = "upper.batch",
+                               .batch = upper.batch,
+                               .view = parts.upper_source->view_shape(),
+                               .held = batches_held(threads, upper.steps)});
+}
+
+}  // namespace
 
 BisslParts::BisslParts(const StageContext& context)
     : lower_table(context.stage.table.table("lower")),
@@ -48,12 +77,7 @@ void BisslParts::build_models(const StageContext& context, const ImageShape& vie
                       {.name = upper_options.data, .targets = upper_source->data().targets()},
                       context.seed_for("init/head"));
 
-  refuse_beyond_memory({.lower = lower_options,
-                        .upper = upper_options,
-                        .views = pretext->views(),
-                        .lower_view = views,
-                        .upper_view = upper_source->view_shape(),
-                        .loader_threads = context.settings.loader_threads});
+  refuse_beyond_memory(*this, views, context.settings.loader_threads);
   const ComponentChoice& augment = lower_table.component("augment");
   lower_source = make_batches(context, lower_options.data, augment,
                               {lower_options.batch, pretext->views(), Order::shuffled,

@@ -1,4 +1,4 @@
-#include "stages/solve_summary.h"
+#include "stages/bissl/solve_summary.h"
 
 namespace bissl {
 namespace {

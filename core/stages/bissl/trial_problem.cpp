@@ -1,4 +1,4 @@
-#include "stages/trial_problem.h"
+#include "stages/bissl/trial_problem.h"
 
 #include "bissl/error.h"
 

@@ -3,10 +3,9 @@
 #include "bissl/backbone.h"
 #include "bissl/downstream.h"
 #include "bissl/optimizer.h"
-#include "bissl/pretext.h"
 #include "data/batches.h"
 #include "stages/context.h"
-#include "stages/options.h"
+#include "stages/finetune/options.h"
 #include "stages/schedule.h"
 
 #include <cstdint>
@@ -15,22 +14,8 @@
 
 namespace bissl {
 
-// What a stage consists of before its first step. Its run and its check build it by the same calls,
-// so what the one refuses the other refuses, too. All of them throw Error. The parts of a bissl
-// stage are in bissl_parts.h.
-
-struct PretrainParts {
-  PretrainOptions options;
-  std::shared_ptr<BatchSource> source;
-  std::shared_ptr<Backbone> backbone;
-  std::shared_ptr<Pretext> pretext;
-  std::shared_ptr<Optimizer> optimizer;
-  int64_t steps = 0;
-  std::optional<Schedule> schedule;
-};
-PretrainParts build_pretrain(const StageContext& context);
-
-/// One of the repeats.
+/// What one repeat of a finetune stage consists of before its first step; for its run and its
+/// check.
 struct FinetuneParts {
   FinetuneOptions options;
   std::shared_ptr<BatchSource> source;
@@ -41,6 +26,7 @@ struct FinetuneParts {
   int64_t steps = 0;
   std::optional<Schedule> schedule;
 };
+/// Throws Error.
 FinetuneParts build_finetune(const StageContext& context, int64_t repeat);
 
 /// What is random in one repeat, by a word: "noise#2".

@@ -3,8 +3,8 @@
 #include "models/gradients.h"
 #include "models/module_state.h"
 #include "stages/networks.h"
-#include "stages/parts.h"
-#include "stages/trial.h"
+#include "stages/pretrain/parts.h"
+#include "stages/pretrain/pretrain.h"
 
 namespace bissl {
 namespace {

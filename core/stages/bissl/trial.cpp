@@ -4,10 +4,10 @@
 #include "models/attribution.h"
 #include "models/gradients.h"
 #include "models/module_state.h"
-#include "stages/bissl_parts.h"
+#include "stages/bissl/bissl.h"
+#include "stages/bissl/parts.h"
+#include "stages/bissl/trial_problem.h"
 #include "stages/networks.h"
-#include "stages/trial.h"
-#include "stages/trial_problem.h"
 
 #include <algorithm>
 #include <optional>

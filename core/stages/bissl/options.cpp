@@ -1,0 +1,160 @@
+#include "stages/bissl/options.h"
+
+#include "stages/option_schemas.h"
+
+namespace bissl {
+namespace {
+
+const Schema<BisslOptions>& bissl_schema() {
+  static const Schema<BisslOptions> schema = [] {
+    Schema<BisslOptions> s;
+    s.add("rounds", &BisslOptions::rounds, "alternations of lower and upper steps")
+        .at_least(1)
+        .unit("rounds");
+    s.add("lambda", &BisslOptions::lambda,
+          "λ: weight of (λ/2)·‖θ_P − θ_D‖², which ties the lower backbone to the upper one")
+        .more_than(0);
+    s.add("gamma", &BisslOptions::gamma,
+          "γ: weight of the plain gradient of the downstream loss at the upper backbone")
+        .at_least(0);
+    s.add("adaptation_every", &BisslOptions::adaptation_every,
+          "after every so many rounds the upper backbone moves towards the lower one; 0: never")
+        .at_least(0)
+        .unit("rounds");
+    s.add("adaptation_strength", &BisslOptions::adaptation_strength,
+          "a in θ_D ← (1 − a)·θ_D + a·θ_P")
+        .more_than(0)
+        .at_most(1);
+    s.rule([](const BisslOptions& options, std::vector<Finding>& findings) {
+      if (options.adaptation_every == 0 &&
+          options.adaptation_strength != BisslOptions{}.adaptation_strength) {
+        findings.push_back({Finding::Severity::warning, "adaptation_strength",
+                            "has no effect with adaptation_every = 0"});
+      }
+    });
+    return s;
+  }();
+  return schema;
+}
+
+const Schema<AuditOptions>& audit_schema() {
+  static const Schema<AuditOptions> schema = [] {
+    Schema<AuditOptions> s;
+    s.add("every", &AuditOptions::every, "audit the first upper step and then every so many")
+        .at_least(1)
+        .unit("upper steps");
+    s.add("damping", &AuditOptions::damping,
+          "δ of the reference; the approximator's own if absent, 10 if it has none")
+        .at_least(0);
+    s.add("dense_below", &AuditOptions::dense_below,
+          "solve densely for at most so many backbone parameters, by MINRES for more")
+        .at_least(0)
+        .at_most(20000)
+        .unit("parameters");
+    s.add("iterations", &AuditOptions::iterations, "of the reference's MINRES at most")
+        .at_least(1)
+        .unit("iterations");
+    s.add("tolerance", &AuditOptions::tolerance,
+          "the reference's MINRES stops at this share of ‖u‖")
+        .at_least(0)
+        .less_than(1);
+    return s;
+  }();
+  return schema;
+}
+
+using FlatWarmup = WithLength<WarmupOptions>;
+
+const Schema<FlatWarmup>& warmup_schema() {
+  static const Schema<FlatWarmup> schema = [] {
+    Schema<FlatWarmup> s;
+    add_length(s);
+    return s;
+  }();
+  return schema;
+}
+
+const Schema<LowerOptions>& lower_schema() {
+  static const Schema<LowerOptions> schema = [] {
+    Schema<LowerOptions> s;
+    add_data(s, &LowerOptions::data, "data source of the images");
+    add_batch(s, &LowerOptions::batch);
+    s.add("steps", &LowerOptions::steps, "optimizer steps in a round").at_least(1).unit("steps");
+    s.add("hessian_batch", &LowerOptions::hessian_batch,
+          "samples of the batch on which the Hessian is taken; 0: as in a step")
+        .at_least(0)
+        .unit("samples");
+    s.add("hessian_batches", &LowerOptions::hessian_batches,
+          "how many such batches the Hessian is the mean of")
+        .at_least(1)
+        .unit("batches");
+    s.add("hessian_graph", &LowerOptions::hessian_graph,
+          "\"kept\" builds the gradient's graph once a round and keeps it in memory, "
+          "\"recomputed\" builds it for each product")
+        .choices({"kept", "recomputed"});
+    add_clipping(s, &LowerOptions::max_grad_norm);
+    return s;
+  }();
+  return schema;
+}
+
+const Schema<UpperOptions>& upper_schema() {
+  static const Schema<UpperOptions> schema = [] {
+    Schema<UpperOptions> s;
+    add_data(s, &UpperOptions::data, "data source of the labelled images");
+    add_batch(s, &UpperOptions::batch);
+    s.add("steps", &UpperOptions::steps, "optimizer steps in a round").at_least(1).unit("steps");
+    add_clipping(s, &UpperOptions::max_grad_norm);
+    return s;
+  }();
+  return schema;
+}
+
+}  // namespace
+
+BisslOptions parse_bissl(const Table& table) { return bissl_schema().parse(table.values); }
+
+AuditOptions parse_audit(const Table& table) { return audit_schema().parse(table.values); }
+
+WarmupOptions parse_warmup(const Table& table) {
+  return with_length(warmup_schema().parse(table.values));
+}
+
+LowerOptions parse_lower(const Table& table) { return lower_schema().parse(table.values); }
+
+UpperOptions parse_upper(const Table& table) { return upper_schema().parse(table.values); }
+
+StageKindSpec bissl_spec() {
+  TableSpec warmup = table_of(warmup_schema(), {length_keys});
+  warmup.components = {optimizer_slot()};
+  warmup.tables = {schedule_table()};
+  TableSpec lower = table_of(lower_schema());
+  lower.components = {augment_slot(), pretext_slot(), optimizer_slot()};
+  lower.tables = {schedule_table()};
+  TableSpec upper = table_of(upper_schema());
+  upper.components = {augment_slot(), downstream_slot(), optimizer_slot()};
+  upper.tables = {schedule_table()};
+
+  StageKindSpec kind;
+  kind.name = "bissl";
+  kind.summary = "bilevel training between pretraining and fine-tuning (arXiv 2410.02387)";
+  kind.table = table_of(bissl_schema());
+  kind.table.components = {
+      {"hypergradient", ComponentKind::hypergradient, true, "approximates (I + H/(λ + δ))⁻¹·u"}};
+  kind.table.tables = {
+      {"warmup", warmup, false, "trains the head on the frozen backbone first, on the upper data"},
+      {"lower", lower, true,
+       "the pretext level; what is not given is taken from the pretrain stage before it"},
+      {"upper", upper, true, "the downstream level"},
+      {"audit", table_of(audit_schema()), false,
+       "holds the hypergradient against a reference solution now and then, in double precision"}};
+  kind.needs_parent = true;
+  kind.may_be_parent = true;
+  kind.data_keys = {"lower.data", "upper.data"};
+  kind.inherit_into = "lower";
+  kind.inherit_kind = "pretrain";
+  kind.not_inherited = {"steps"};  // there the length of the stage, here that of a round
+  return kind;
+}
+
+}  // namespace bissl

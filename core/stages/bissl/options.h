@@ -1,0 +1,61 @@
+#pragma once
+
+#include "pipeline/pipeline.h"
+#include "stages/options.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace bissl {
+
+struct BisslOptions {
+  int64_t rounds = 500;
+  double lambda = 0.001;
+  double gamma = 0.01;
+  int64_t adaptation_every = 0;
+  double adaptation_strength = 0.1;
+};
+
+/// `audit = { … }`
+struct AuditOptions {
+  int64_t every = 100;
+  std::optional<double> damping;
+  int64_t dense_below = 1000;
+  int64_t iterations = 200;
+  double tolerance = 1e-8;
+};
+
+/// `warmup = { … }`
+struct WarmupOptions {
+  LengthOptions length;
+};
+
+/// `lower = { … }`
+struct LowerOptions {
+  std::string data;
+  int64_t batch = 256;
+  int64_t steps = 20;
+  int64_t hessian_batch = 0;
+  int64_t hessian_batches = 1;
+  std::string hessian_graph = "kept";
+  double max_grad_norm = 10;
+};
+
+/// `upper = { … }`
+struct UpperOptions {
+  std::string data;
+  int64_t batch = 256;
+  int64_t steps = 8;
+  double max_grad_norm = 10;
+};
+
+BisslOptions parse_bissl(const Table& table);
+AuditOptions parse_audit(const Table& table);
+WarmupOptions parse_warmup(const Table& table);
+LowerOptions parse_lower(const Table& table);
+UpperOptions parse_upper(const Table& table);
+
+StageKindSpec bissl_spec();
+
+}  // namespace bissl

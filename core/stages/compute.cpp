@@ -1,0 +1,92 @@
+#include "stages/compute.h"
+
+#include "pipeline/diagnostics.h"
+#include "stages/identity.h"
+#include "stages/stage_kind.h"
+#include "stages/work_record.h"
+#include "store/atomic_file.h"
+#include "store/json_file.h"
+#include "telemetry/environment.h"
+#include "telemetry/interrupt.h"
+#include "telemetry/peak_memory.h"
+#include "text/exception_text.h"
+#include "text/json_text.h"
+
+namespace bissl {
+namespace {
+
+constexpr const char* results_file = "results.json";
+
+/// Errors come out with the stage and its place in the file.
+nlohmann::json run_stage(const StageContext& context) {
+  try {
+    return stage_kind(context.stage.kind).run(context);
+  } catch (const Interrupted&) {
+    throw;
+  } catch (const Error& error) {
+    throw at_stage(context, error);
+  } catch (const std::exception& exception) {
+    throw at_stage(context, as_error(exception));
+  }
+}
+
+}  // namespace
+
+Error at_stage(const StageContext& context, const Error& error) {
+  return error.at(
+      fmt::format("stage.{} ({})", spelled_key(context.stage.name), context.stage.table.origin));
+}
+
+Error as_error(const std::exception& exception) {
+  return Error(
+      ErrorKind::run,
+      exception_text(exception) +
+          (is_out_of_memory(exception) ? ". Choose a smaller batch or a smaller network" : ""));
+}
+
+void compute_stage(const StageTask& task, StageWork& work) {
+  const WorkRecord record(
+      work.folder(), computing_environment(task.settings.device, task.settings.loader_threads));
+  RunSettings settings = task.settings;
+  settings.confirm = [&work] { work.confirm(); };
+  settings.checkpointed = [&record] { record.save(); };
+  const StageContext context{.pipeline = task.pipeline,
+                             .stage = task.stage,
+                             .data = task.data,
+                             .folder = work.folder(),
+                             .parent = task.parent,
+                             .handed_on = nullptr,
+                             .generation = generation_of(task.pipeline, task.stage),
+                             .settings = settings};
+  reset_peak_memory();
+  nlohmann::json results = run_stage(context);
+  results["kind"] = task.stage.kind;
+  record.add_to(results);
+  results["peak_memory_bytes"] = peak_memory();
+  write_file_atomically(work.folder() / results_file, json_text(results, 2) + "\n");
+  record.remove();
+  work.publish();
+}
+
+std::vector<std::string> metrics_not_finite(const nlohmann::json& results) {
+  std::vector<std::string> found;
+  const nlohmann::json scored = results.value("metrics", nlohmann::json::object());
+  for (const auto& [data, metrics] : scored.items()) {
+    for (const auto& [metric, value] : metrics.items()) {
+      if (value.contains(not_finite_key)) {
+        found.push_back(fmt::format(
+            "the {} on data.{} is not finite ({}), so its mean is left empty. The training may "
+            "have diverged: try a smaller learning rate",
+            metric, data, value[not_finite_key].value("mean", "")));
+      }
+    }
+  }
+  return found;
+}
+
+nlohmann::json read_stage_results(const std::filesystem::path& folder) {
+  constexpr uint64_t limit = 1 << 24;
+  return read_json_file(folder / results_file, limit);
+}
+
+}  // namespace bissl

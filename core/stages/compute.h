@@ -1,0 +1,43 @@
+#pragma once
+
+#include "bissl/error.h"
+#include "stages/context.h"
+#include "store/stage_store.h"
+
+#include <nlohmann/json.hpp>
+
+#include <exception>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace bissl {
+
+/// What the work on one stage needs besides its claim.
+struct StageTask {
+  const Pipeline& pipeline;
+  const Stage& stage;
+  DataCatalog& data;
+  std::optional<std::filesystem::path> parent;  ///< the finished parent's folder
+  const RunSettings& settings;
+};
+
+/// Computes a stage and publishes it. Its results tell the seconds that went into it and what it
+/// was computed with (computing_environment), the work before an interruption included, and the
+/// process's highest memory.
+void compute_stage(const StageTask& task, StageWork& work);
+
+/// The error with the stage and its place in the file before it.
+Error at_stage(const StageContext& context, const Error& error);
+
+/// An exception of a library as an Error(run), with advice where memory was short.
+Error as_error(const std::exception& exception);
+
+/// Warnings about metrics in a stage's results that have no finite mean, with the reason.
+std::vector<std::string> metrics_not_finite(const nlohmann::json& results);
+
+/// The results of a finished stage in this folder of the store.
+nlohmann::json read_stage_results(const std::filesystem::path& folder);
+
+}  // namespace bissl

@@ -1,0 +1,50 @@
+#include "stages/finetune/options.h"
+
+#include "stages/evaluate.h"
+#include "stages/option_schemas.h"
+
+namespace bissl {
+namespace {
+
+using FlatFinetune = WithLength<FinetuneOptions>;
+
+const Schema<FlatFinetune>& finetune_schema() {
+  static const Schema<FlatFinetune> schema = [] {
+    Schema<FlatFinetune> s;
+    add_data(s, flat<FlatFinetune>(&FinetuneOptions::data), "data source of the labelled images");
+    add_batch(s, flat<FlatFinetune>(&FinetuneOptions::batch));
+    add_length(s);
+    add_clipping(s, flat<FlatFinetune>(&FinetuneOptions::max_grad_norm));
+    s.add("freeze_backbone", flat<FlatFinetune>(&FinetuneOptions::freeze_backbone),
+          "train the head only, on features of the backbone in evaluation mode (linear probe)");
+    s.add("repeats", flat<FlatFinetune>(&FinetuneOptions::repeats),
+          "how many times to fine-tune, each with a random stream of its own; results are given "
+          "as mean and standard deviation")
+        .at_least(1)
+        .at_most(1000)
+        .unit("runs");
+    return s;
+  }();
+  return schema;
+}
+
+}  // namespace
+
+FinetuneOptions parse_finetune(const Table& table) {
+  return with_length(finetune_schema().parse(table.values));
+}
+
+StageKindSpec finetune_spec() {
+  StageKindSpec kind;
+  kind.name = "finetune";
+  kind.summary = "trains backbone and a new head on labelled images, and scores them";
+  kind.table = table_of(finetune_schema(), {length_keys});
+  kind.table.components = {augment_slot(), downstream_slot(), optimizer_slot()};
+  kind.table.tables = {schedule_table(),
+                       {"evaluate", evaluate_table(), true, "what to score the result on"}};
+  kind.needs_parent = true;
+  kind.data_keys = {"data", "evaluate.data"};
+  return kind;
+}
+
+}  // namespace bissl

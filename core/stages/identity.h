@@ -1,0 +1,32 @@
+#pragma once
+
+#include "data/catalog.h"
+#include "pipeline/pipeline.h"
+
+#include <nlohmann/json.hpp>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace bissl {
+
+/// What tells a stage's results from others in the store.
+struct StageIdentity {
+  nlohmann::json description;  ///< all that the result depends on
+  std::string key;             ///< a hash of its text
+};
+/// `parent_key` is empty for a stage without parent. Opens the data.
+StageIdentity identify(const Pipeline& pipeline, const Stage& stage, DataCatalog& data,
+                       const std::string& parent_key);
+
+/// The data sources that a stage's table names, in the order of StageKindSpec::data_keys.
+std::vector<std::string> data_names(const Stage& stage);
+
+/// How many ancestors of a stage are of its kind.
+int64_t generation_of(const Pipeline& pipeline, const Stage& stage);
+
+/// What pipeline.lock.toml says of a pipeline, its data opened.
+std::string lock_text(const Pipeline& pipeline, DataCatalog& data);
+
+}  // namespace bissl

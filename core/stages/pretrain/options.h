@@ -1,0 +1,23 @@
+#pragma once
+
+#include "pipeline/pipeline.h"
+#include "stages/options.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace bissl {
+
+struct PretrainOptions {
+  std::string data;
+  int64_t batch = 256;
+  LengthOptions length;
+  double max_grad_norm = 0;
+};
+
+PretrainOptions parse_pretrain(const Table& table);
+
+StageKindSpec pretrain_spec();
+
+}  // namespace bissl

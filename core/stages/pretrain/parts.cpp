@@ -1,0 +1,40 @@
+#include "stages/pretrain/parts.h"
+
+#include "bilevel/lower_level.h"
+#include "stages/memory.h"
+#include "stages/networks.h"
+
+namespace bissl {
+
+PretrainParts build_pretrain(const StageContext& context) {
+  const Table& table = context.stage.table;
+  PretrainParts parts;
+  parts.options = parse_pretrain(table);
+  const PretrainOptions& options = parts.options;
+
+  // The pretext task knows how many views it wants, and needs a backbone to be made; the backbone
+  // needs the views' shape. A first source, for one view, tells that.
+  const auto first = make_batches(context, options.data, table.component("augment"), {});
+  parts.backbone = make_backbone(context, first->view_shape(), context.seed_for("init/backbone"));
+  parts.pretext = make_pretext(context, table.component("pretext"), *parts.backbone,
+                               context.seed_for("init/pretext"));
+  take_over(context, backbone_file, parts.backbone->module());
+  take_over(context, pretext_file, parts.pretext->module());
+  refuse_beyond_memory(
+      {.key = "batch",
+       .batch = options.batch,
+       .views = parts.pretext->views(),
+       .view = first->view_shape(),
+       .held = batches_held(context.settings.loader_threads,
+                            steps_of(options.length, first->samples(), options.batch))});
+  parts.optimizer = make_optimizer(table.component("optimizer"),
+                                   lower_parameters(*parts.backbone, *parts.pretext));
+  parts.source = make_batches(context, options.data, table.component("augment"),
+                              {options.batch, parts.pretext->views(), Order::shuffled,
+                               context.seed_for("batches"), "pretrain"});
+  parts.steps = steps_of(options.length, parts.source->samples(), options.batch);
+  parts.schedule = make_schedule(table, parts.steps, parts.source->samples(), options.batch);
+  return parts;
+}
+
+}  // namespace bissl

@@ -1,0 +1,59 @@
+#pragma once
+
+#include "pipeline/pipeline.h"
+#include "stages/context.h"
+
+#include <nlohmann/json.hpp>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace bissl {
+
+class StageTrial;
+struct StagePlan;
+
+/// What a stage does with a data source.
+struct DataUse {
+  std::string name;     ///< of the source
+  bool trains = false;  ///< weights are fitted to it
+  bool labels = false;  ///< its labels are used
+  bool scores = false;  ///< the stage is scored on it
+};
+
+/// A kind of stage: all that the host knows of it. Each has a folder of its own below core/stages
+/// and a line in stage_kinds.cpp. Objects have no state, and any thread may call them.
+class StageKind {
+ public:
+  StageKind() = default;
+  virtual ~StageKind() = default;
+  StageKind(const StageKind&) = delete;
+  StageKind& operator=(const StageKind&) = delete;
+
+  /// The name, the table, what it may continue.
+  virtual const StageKindSpec& spec() const = 0;
+
+  /// What a stage's data sources are for; one that has several uses may stand there several times.
+  virtual std::vector<DataUse> data(const Stage& stage) const = 0;
+
+  /// Runs a stage to its end: writes weights and events to its folder and returns its results.
+  /// Continues from the folder's checkpoint if there is one. Throws Interrupted after writing one
+  /// when the user asked to stop, and Error without the stage's place.
+  virtual nlohmann::json run(const StageContext& context) const = 0;
+
+  /// A trial of a stage. Context and plan must outlive it. With `measure`, its passes are timed.
+  virtual std::unique_ptr<StageTrial> trial(const StageContext& context, StagePlan& plan,
+                                            bool measure) const = 0;
+};
+
+/// The kind of that name. A name that no kind has is a fault of the caller: Error of kind run.
+const StageKind& stage_kind(const std::string& name);
+
+/// What all kinds are, for the pipeline reader and for `bissl describe`.
+const std::vector<StageKindSpec>& stage_kinds();
+
+/// Adds a kind to those of the host until the end of the process. Before anything is read.
+void add_stage_kind(const StageKind& kind);
+
+}  // namespace bissl
