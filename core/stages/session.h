@@ -1,6 +1,6 @@
 #pragma once
 
-#include "bilevel/diverged.h"
+#include "models/diverged.h"
 #include "bissl/tensor_list.h"
 #include "stages/context.h"
 #include "telemetry/events.h"

@@ -1,7 +1,7 @@
 #include "stages/finetune/finetune.h"
-#include "bilevel/diverged.h"
 #include "bissl/error.h"
 #include "data/prefetcher.h"
+#include "models/diverged.h"
 #include "models/evaluation_guard.h"
 #include "models/gradients.h"
 #include "models/module_state.h"
