@@ -41,12 +41,12 @@ std::string default_words(const ParameterSpec& spec) {
                                                         : "default " + to_toml(spec.default_value);
 }
 
-Entry parameter_entry(const ParameterSpec& spec, bool names_data) {
+Entry parameter_entry(const ParameterSpec& spec) {
   std::string facts = fmt::format("{}; {}", spec.accepted(), default_words(spec));
   if (!spec.unit.empty()) {
     facts += "; unit: " + spec.unit;
   }
-  if (names_data) {
+  if (spec.names_data()) {
     facts += "; names a [data.NAME]";
   }
   for (const EffectCondition& condition : spec.only_with) {
@@ -62,16 +62,22 @@ std::string joined(const std::string& path, const std::string& name) {
   return path.empty() ? name : path + "." + name;
 }
 
-/// The table at `path` (empty for the stage's own table) and all below it.
-std::string describe_table(const StageKindSpec& kind, const TableSpec& table,
-                           const std::string& path) {
+/// "a table; required": what a subtable is.
+std::string table_facts(const SubtableSpec& spec) {
+  std::string facts = fmt::format("{}; {}", spec.list ? "an array of tables" : "a table",
+                                  spec.required ? "required" : "may be left out");
+  if (spec.execution_only) {
+    facts += "; changes no result";
+  }
+  return facts;
+}
+
+/// The table at `path` (empty for the outermost one) and all below it.
+std::string describe_table(const TableSpec& table, const std::string& path) {
   const std::string in = path.empty() ? "" : fmt::format(" of the table \"{}\"", path);
   std::vector<Entry> parameters;
   for (const ParameterSpec& spec : table.parameters) {
-    const auto& keys = kind.data_keys;
-    const bool names_data =
-        std::find(keys.begin(), keys.end(), joined(path, spec.name)) != keys.end();
-    parameters.push_back(parameter_entry(spec, names_data));
+    parameters.push_back(parameter_entry(spec));
   }
   std::string text = print("Parameters" + in, parameters);
   std::vector<Entry> components;
@@ -84,14 +90,15 @@ std::string describe_table(const StageKindSpec& kind, const TableSpec& table,
   text += print("Components" + in, components);
   std::vector<Entry> tables;
   for (const SubtableSpec& subtable : table.tables) {
-    tables.push_back(
-        {subtable.name,
-         fmt::format("a table; {}", subtable.required ? "required" : "may be left out"),
-         subtable.doc});
+    tables.push_back({subtable.name, table_facts(subtable), subtable.doc});
   }
   text += print("Tables" + in, tables);
   for (const SubtableSpec& subtable : table.tables) {
-    text += describe_table(kind, subtable.table, joined(path, subtable.name));
+    text += describe_table(subtable.table, joined(path, subtable.name));
+  }
+  if (!table.free_keys.empty()) {
+    text +=
+        fmt::format("\n{}{}\n  {}\n", path.empty() ? "Other keys" : "Keys", in, table.free_keys);
   }
   return text;
 }
@@ -177,11 +184,14 @@ nlohmann::json table_json(const TableSpec& table) {
     json["name"] = subtable.name;
     json["required"] = subtable.required;
     json["doc"] = subtable.doc;
+    json["list"] = subtable.list;
+    json["execution_only"] = subtable.execution_only;
     tables.push_back(std::move(json));
   }
   return {{"parameters", parameters_json(table.parameters)},
           {"components", std::move(components)},
-          {"tables", std::move(tables)}};
+          {"tables", std::move(tables)},
+          {"free_keys", table.free_keys}};
 }
 
 }  // namespace
@@ -198,7 +208,7 @@ std::string describe_component(const RegisteredComponent& component) {
                         library.path);
   std::vector<Entry> parameters;
   for (const ParameterSpec& spec : component.info.parameters) {
-    parameters.push_back(parameter_entry(spec, false));
+    parameters.push_back(parameter_entry(spec));
   }
   return result + (parameters.empty() ? "\nNo parameters\n" : print("Parameters", parameters));
 }
@@ -217,7 +227,12 @@ std::string describe_stage_kind(const StageKindSpec& kind) {
         "it continues from.\n",
         kind.inherit_into, kind.inherit_kind);
   }
-  return text + describe_table(kind, kind.table, "");
+  return text + describe_table(kind.table, "");
+}
+
+std::string describe_document(const DocumentSpec& document) {
+  return fmt::format("{}: {}\n", document.name, document.summary) +
+         describe_table(document.table, "");
 }
 
 nlohmann::json library_json(const LibraryIdentity& library) {
@@ -242,9 +257,15 @@ nlohmann::json stage_kind_json(const StageKindSpec& kind) {
   json["summary"] = kind.summary;
   json["needs_parent"] = kind.needs_parent;
   json["may_be_parent"] = kind.may_be_parent;
-  json["data_keys"] = kind.data_keys;
   json["inherit_into"] = kind.inherit_into;
   json["inherit_kind"] = kind.inherit_kind;
+  return json;
+}
+
+nlohmann::json document_json(const DocumentSpec& document) {
+  nlohmann::json json = table_json(document.table);
+  json["name"] = document.name;
+  json["summary"] = document.summary;
   return json;
 }
 

@@ -18,9 +18,20 @@ std::string describe_component(const RegisteredComponent& component);
 /// The same for a kind of stage: parameters, components and subtables, recursively.
 std::string describe_stage_kind(const StageKindSpec& kind);
 
+/// A kind of TOML file.
+struct DocumentSpec {
+  std::string name;
+  std::string summary;
+  const TableSpec& table;
+};
+
+/// The same for a kind of file.
+std::string describe_document(const DocumentSpec& document);
+
 /// The same as data.
 nlohmann::json library_json(const LibraryIdentity& library);
 nlohmann::json component_json(const RegisteredComponent& component);
 nlohmann::json stage_kind_json(const StageKindSpec& kind);
+nlohmann::json document_json(const DocumentSpec& document);
 
 }  // namespace bissl

@@ -37,14 +37,8 @@ Schema<SelectionOptions> make_schema() {
   schema
       .add("subset_seed", &SelectionOptions::subset_seed,
            "seed of the random choice, apart from the pipeline's")
-      .at_least(0);
-  schema.rule([](const SelectionOptions& options, std::vector<Finding>& findings) {
-    if (options.subset_seed != 0 && !options.per_class && options.skip_per_class == 0 &&
-        !options.limit) {
-      findings.push_back({Finding::Severity::warning, "subset_seed",
-                          "has no effect without per_class, skip_per_class or limit"});
-    }
-  });
+      .at_least(0)
+      .only_with_any({"per_class", "skip_per_class", "limit"});
   return schema;
 }
 

@@ -2,7 +2,9 @@
 
 #include "bissl/abi.h"
 #include "bissl/error.h"
+#include "bissl/hash.h"
 #include "pipeline/diagnostics.h"
+#include "pipeline/toml_parser.h"
 #include "text/json_text.h"
 
 #include <fmt/format.h>
@@ -45,14 +47,6 @@ struct CanonicalValue {
     return list;
   }
 };
-
-json canonical_values(const ParameterValues& values) {
-  json result = json::object();
-  for (const auto& [name, value] : values) {
-    result[name] = std::visit(CanonicalValue{}, value);
-  }
-  return result;
-}
 
 std::string sdk_version() {
   return fmt::format("{}.{}.{}", BISSL_SDK_VERSION_MAJOR, BISSL_SDK_VERSION_MINOR,
@@ -105,53 +99,63 @@ class LockWriter {
   std::map<std::string, std::string> libraries_;
 };
 
-/// Replaces the data source's name at a dotted key by what it stands for.
-void replace_data_name(json& table, const std::string& key,
-                       const std::function<json(const std::string&)>& stand_in) {
-  const size_t dot = key.find('.');
-  if (dot != std::string::npos) {
-    auto& tables = table["tables"];
-    const auto subtable = tables.find(key.substr(0, dot));
-    if (subtable != tables.end()) {
-      replace_data_name(*subtable, key.substr(dot + 1), stand_in);
+/// What a data source's name stands for.
+using StandIn = std::function<json(const std::string&)>;
+
+/// A value that names data sources, by what they are; an empty text names none.
+json named_data(const Value& value, const StandIn& stand_in) {
+  if (const auto* text = std::get_if<std::string>(&value); text != nullptr && !text->empty()) {
+    return stand_in(*text);
+  }
+  if (const auto* texts = std::get_if<std::vector<std::string>>(&value)) {
+    json list = json::array();
+    for (const std::string& text : *texts) {
+      list.push_back(stand_in(text));
     }
-    return;
+    return list;
   }
-  auto& values = table["values"];
-  const auto found = values.find(key);
-  if (found == values.end()) {
-    return;
-  }
-  if (found->is_string() && !found->get_ref<const std::string&>().empty()) {
-    *found = stand_in(found->get<std::string>());
-  } else if (found->is_array()) {
-    for (json& item : *found) {
-      item = stand_in(item.get<std::string>());
-    }
-  }
+  return std::visit(CanonicalValue{}, value);
 }
 
-}  // namespace
-
-json canonical(const ComponentChoice& choice) {
-  return {{"kind", to_string(choice.component->info.kind)},
-          {"name", choice.component->info.text.name},
-          {"library", choice.component->library.name},
-          {"version", choice.component->library.version},
-          {"values", canonical_values(choice.values)}};
-}
-
-json canonical(const Table& table) {
+json canonical_table(const Table& table, const StandIn& stand_in) {
+  json values = json::object();
+  for (const auto& [name, value] : table.values) {
+    if (table.execution_only.count(name) == 0) {
+      values[name] = table.data_keys.count(name) == 0 ? std::visit(CanonicalValue{}, value)
+                                                      : named_data(value, stand_in);
+    }
+  }
   json components = json::object();
   for (const auto& [name, choice] : table.components) {
     components[name] = canonical(choice);
   }
   json tables = json::object();
   for (const auto& [name, subtable] : table.tables) {
-    tables[name] = canonical(subtable);
+    if (table.execution_only.count(name) == 0) {
+      tables[name] = canonical_table(subtable, stand_in);
+    }
   }
-  return {
-      {"values", canonical_values(table.values)}, {"components", components}, {"tables", tables}};
+  return {{"values", values}, {"components", components}, {"tables", tables}};
+}
+
+}  // namespace
+
+json canonical(const ComponentChoice& choice) {
+  json values = json::object();
+  for (const ParameterSpec& spec : choice.component->info.parameters) {
+    if (!spec.execution_only()) {
+      values[spec.name] = std::visit(CanonicalValue{}, choice.values.at(spec.name));
+    }
+  }
+  return {{"kind", to_string(choice.component->info.kind)},
+          {"name", choice.component->info.text.name},
+          {"library", choice.component->library.name},
+          {"version", choice.component->library.version},
+          {"values", values}};
+}
+
+json canonical(const Table& table) {
+  return canonical_table(table, [](const std::string& name) { return json(name); });
 }
 
 json canonical(const DataSource& source) {
@@ -186,14 +190,32 @@ json stage_description(const Pipeline& pipeline, const Stage& stage,
     return json{{"source", canonical(pipeline.data_source(name))},
                 {"fingerprint", fingerprint->second}};
   };
-  json table = canonical(stage.table);
-  for (const std::string& key : stage.data_keys) {
-    replace_data_name(table, key, stand_in);
+  return json{{"format", stage_key_format},
+              {"kind", stage.kind},
+              {"table", canonical_table(stage.table, stand_in)},
+              {"backbone", canonical(pipeline.backbone)},
+              {"seed", pipeline.seed},
+              {"parent", parent_key},
+              {"sdk", sdk_version()},
+              {"bissl", BISSL_VERSION},
+              {"torch", TORCH_VERSION}};
+}
+
+std::string identity_of(const Pipeline& pipeline,
+                        const std::vector<std::pair<std::string, std::string>>& notes) {
+  json all = {{"pipeline", canonical(pipeline)}, {"sdk", sdk_version()}};
+  for (const auto& [key, text] : notes) {
+    all["notes"][key] = text;
   }
-  return json{
-      {"kind", stage.kind},     {"table", table},        {"backbone", canonical(pipeline.backbone)},
-      {"seed", pipeline.seed},  {"parent", parent_key},  {"sdk", sdk_version()},
-      {"bissl", BISSL_VERSION}, {"torch", TORCH_VERSION}};
+  return hash_hex(json_text(all));
+}
+
+std::string identity_in_lock(const std::string& lock) {
+  DiagnosticCollector ignored;
+  const std::optional<ConfigNode> root = parse_toml(lock, "lock", ignored);
+  const ConfigEntry* identity = root ? root->find_path("lock.identity") : nullptr;
+  const std::string* text = identity == nullptr ? nullptr : identity->value.as_text();
+  return text == nullptr ? "" : *text;
 }
 
 std::string to_lock_toml(const Pipeline& pipeline,
@@ -230,6 +252,7 @@ std::string to_lock_toml(const Pipeline& pipeline,
   }
   writer.header("lock");
   writer.line("sdk", sdk_version());
+  writer.line("identity", identity_of(pipeline, notes));
   for (const auto& [key, text] : notes) {
     writer.line(key, text);
   }

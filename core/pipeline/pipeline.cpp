@@ -51,6 +51,23 @@ std::vector<LibraryIdentity> Pipeline::libraries() const {
   return libraries;
 }
 
+std::vector<std::string> data_names(const Table& table) {
+  std::vector<std::string> names;
+  for (const std::string& key : table.data_keys) {
+    const Value& value = table.values.at(key);
+    if (const auto* text = std::get_if<std::string>(&value); text != nullptr && !text->empty()) {
+      names.push_back(*text);
+    } else if (const auto* texts = std::get_if<std::vector<std::string>>(&value)) {
+      names.insert(names.end(), texts->begin(), texts->end());
+    }
+  }
+  for (const auto& [key, below] : table.tables) {
+    const std::vector<std::string> found = data_names(below);
+    names.insert(names.end(), found.begin(), found.end());
+  }
+  return names;
+}
+
 const DataSource& Pipeline::data_source(const std::string& name) const {
   return named(data, name, "data source");
 }

@@ -9,7 +9,7 @@
 
 namespace bissl {
 
-/// `[data.NAME]`: a dataset component and the host's choice among its samples (DataOptions).
+/// `[data.NAME]`: a dataset component and the host's choice among its samples (SelectionOptions).
 struct DataSource {
   std::string name;
   ComponentChoice dataset;
@@ -22,8 +22,6 @@ struct Stage {
   std::string kind;  ///< a name among stage_kinds()
   std::string from;  ///< the parent stage's name; empty when the stage starts from random weights
   Table table;       ///< without kind, from and like
-  /// The kind's StageKindSpec::data_keys: which of the table's texts name data sources.
-  std::vector<std::string> data_keys;
 };
 
 /// A pipeline that was read and checked; nothing of its data has been opened.
@@ -53,9 +51,6 @@ struct StageKindSpec {
   TableSpec table;
   bool needs_parent = false;   ///< `from` must name a stage or be "scratch"
   bool may_be_parent = false;  ///< others may continue from it
-  /// Names of the table's parameters, and of parameters of its subtables ("lower.data"), that name
-  /// a data source. A text or a list of texts; where the default is "", that stands for none.
-  std::vector<std::string> data_keys;
   /// The subtable whose missing entries (parameters, components) are taken from the table of the
   /// nearest ancestor of kind `inherit_kind`; empty for none.
   std::string inherit_into;

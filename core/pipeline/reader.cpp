@@ -1,16 +1,15 @@
 #include "pipeline/reader.h"
 
 #include "pipeline/config_loader.h"
+#include "pipeline/pipeline_spec.h"
 #include "pipeline/stage_graph.h"
 #include "pipeline/table_reader.h"
 #include "pipeline/unset_keys.h"
-#include "plugins/spelling.h"
 #include "text/exception_text.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 
 namespace bissl {
 namespace {
@@ -18,26 +17,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t most_data_sources = 1000;
-
-/// The parameter at a dotted key of the specification, or null.
-const ParameterSpec* find_parameter(const TableSpec& spec, const std::string& dotted) {
-  const size_t dot = dotted.find('.');
-  const std::string name = dotted.substr(0, dot);
-  if (dot != std::string::npos) {
-    for (const SubtableSpec& subtable : spec.tables) {
-      if (subtable.name == name) {
-        return find_parameter(subtable.table, dotted.substr(dot + 1));
-      }
-    }
-    return nullptr;
-  }
-  for (const ParameterSpec& parameter : spec.parameters) {
-    if (parameter.name == name) {
-      return &parameter;
-    }
-  }
-  return nullptr;
-}
 
 class PipelineReader {
  public:
@@ -54,9 +33,7 @@ class PipelineReader {
       tables_.defaults_are_written(root->find("lock") != nullptr);
       load_plugins(*root);
       request_.components.finish();
-      tables_.refuse_unknown(
-          *root, "",
-          {"name", "seed", "include", "unset", "plugins", "data", "model", "stage", "lock"});
+      tables_.refuse_unknown(*root, "", keys_of(pipeline_spec()));
       read_name(*root);
       read_seed(*root);
       read_data(*root);
@@ -159,13 +136,11 @@ class PipelineReader {
     if (entry == nullptr) {
       return;
     }
-    ParameterSpec spec;
-    spec.name = "seed";
-    spec.type = ValueType::integer;
-    spec.default_value = int64_t{0};
-    spec.minimum = 0;
+    const std::vector<ParameterSpec>& specs = pipeline_spec().parameters;
+    const auto spec = std::find_if(specs.begin(), specs.end(),
+                                   [](const ParameterSpec& one) { return one.name == "seed"; });
     pipeline_.seed =
-        static_cast<uint64_t>(std::get<int64_t>(tables_.read_value(entry->value, spec, "seed")));
+        static_cast<uint64_t>(std::get<int64_t>(tables_.read_value(entry->value, *spec, "seed")));
   }
 
   void read_data(const ConfigNode& root) {
@@ -240,6 +215,7 @@ class PipelineReader {
     if (stages == nullptr) {
       return;
     }
+    tables_.accept_data(data_names_);
     for (StageDraft& draft : StageGraph(request_.stage_kinds, diagnostics_).resolve(*stages)) {
       read_stage(draft);
     }
@@ -255,43 +231,11 @@ class PipelineReader {
     stage.name = draft.name;
     stage.kind = kind.name;
     stage.from = draft.from;
-    stage.data_keys = kind.data_keys;
     tables_.report_missing(!draft.incomplete);
     stage.table =
         tables_.read_table(draft.table, kind.table, path, {"kind", "from", "like", "unset"});
     tables_.report_missing(true);
-    for (const std::string& key : stage.data_keys) {
-      check_data_key(draft, key, path);
-    }
     pipeline_.stages.push_back(std::move(stage));
-  }
-
-  void check_data_key(const StageDraft& draft, const std::string& key, const std::string& path) {
-    const ConfigEntry* entry = draft.table.find_path(key);
-    const ParameterSpec* spec = find_parameter(draft.kind->table, key);
-    if (entry == nullptr || spec == nullptr) {
-      return;
-    }
-    const auto* default_name = std::get_if<std::string>(&spec->default_value);
-    if (default_name != nullptr && default_name->empty() &&
-        entry->value.scalar == spec->default_value) {
-      return;  // an empty text names none, where that is the default
-    }
-    const auto check = [&](const ConfigNode& node) {
-      if (const std::string* name = node.as_text()) {
-        named_data_.insert(*name);
-        if (std::find(data_names_.begin(), data_names_.end(), *name) == data_names_.end()) {
-          diagnostics_.error(
-              node.at, fmt::format("{}.{}", path, key),
-              fmt::format("there is no data source {}", to_toml(Value(shortened(*name)))),
-              quoted_list(data_names_), nearest(*name, data_names_));
-        }
-      }
-    };
-    check(entry->value);
-    for (const ConfigNode& item : entry->value.items) {
-      check(item);
-    }
   }
 
   void warn_about_unused_data(const ConfigNode& root) {
@@ -300,7 +244,7 @@ class PipelineReader {
       return;
     }
     for (const ConfigEntry& entry : data->value.entries) {
-      if (named_data_.count(entry.key) == 0) {
+      if (tables_.named_data().count(entry.key) == 0) {
         diagnostics_.warning(entry.key_at, joined_key("data", entry.key),
                              "no stage uses this data source");
       }
@@ -312,7 +256,6 @@ class PipelineReader {
   TableReader tables_;
   Pipeline pipeline_;
   std::vector<std::string> data_names_;
-  std::set<std::string> named_data_;
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,8 @@ struct TableSpec {
   std::vector<std::vector<std::string>> exclusive;
   /// Rules over valid values.
   std::function<std::vector<Finding>(const ParameterValues&)> check;
+  /// What may stand in it beside what is declared, in words; empty: nothing. It is not looked into.
+  std::string free_keys;
 };
 
 struct SubtableSpec {
@@ -40,6 +43,8 @@ struct SubtableSpec {
   TableSpec table;
   bool required = true;
   std::string doc;
+  bool list = false;            ///< [[name]]: an array of such tables, whose form alone is checked
+  bool execution_only = false;  ///< nothing in it changes the results of what it stands in
 };
 
 /// A checked table: every parameter present, every component found and its values checked.
@@ -48,11 +53,18 @@ struct Table {
   std::map<std::string, ComponentChoice> components;
   std::map<std::string, Table> tables;
   std::string origin;  ///< "file.toml:12:1"
+  /// Which of the values name data sources, and which of the values and tables change no result.
+  std::set<std::string> data_keys;
+  std::set<std::string> execution_only;
 
   bool has_component(const std::string& name) const { return components.count(name) != 0; }
   bool has_table(const std::string& name) const { return tables.count(name) != 0; }
   const ComponentChoice& component(const std::string& name) const { return components.at(name); }
   const Table& table(const std::string& name) const { return tables.at(name); }
 };
+
+/// All data sources that the table and those in it name, in the order of keys; the table's own come
+/// first. A source may occur several times.
+std::vector<std::string> data_names(const Table& table);
 
 }  // namespace bissl

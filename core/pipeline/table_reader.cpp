@@ -34,6 +34,17 @@ std::string describe_refused(const ConfigNode& node, ValueType type) {
   return describe_given(node);
 }
 
+/// A single value as a list of one; a list stays.
+void wrap_in_list(Value& value) {
+  if (const auto* text = std::get_if<std::string>(&value)) {
+    value = std::vector<std::string>{*text};
+  } else if (const auto* integer = std::get_if<int64_t>(&value)) {
+    value = std::vector<int64_t>{*integer};
+  } else if (const auto* real = std::get_if<double>(&value)) {
+    value = std::vector<double>{*real};
+  }
+}
+
 /// Absolute; as it is where there is no current folder.
 fs::path absolute_path(const fs::path& path) {
   std::error_code failed;
@@ -67,7 +78,9 @@ Table TableReader::read_table(const ConfigNode& node, const TableSpec& spec,
   std::vector<std::string> accepted = host_keys;
   const std::vector<std::string> declared = keys_of(spec);
   accepted.insert(accepted.end(), declared.begin(), declared.end());
-  refuse_unknown(node, path, accepted);
+  if (spec.free_keys.empty()) {
+    refuse_unknown(node, path, accepted);
+  }
   return read_entries(node, spec, path);
 }
 
@@ -89,23 +102,60 @@ Table TableReader::read_entries(const ConfigNode& node, const TableSpec& spec,
       table.components[slot.name] = read_component(entry->value, slot.kind, slot_path);
     }
   }
-  for (const SubtableSpec& subtable : spec.tables) {
-    const ConfigEntry* entry = node.find(subtable.name);
-    const std::string subtable_path = joined_key(path, subtable.name);
-    const std::string accepted =
-        fmt::format("a table with {}", quoted_list(keys_of(subtable.table)));
-    if (entry == nullptr) {
-      if (subtable.required) {
-        missing(node, path, subtable.name, accepted);
-      }
-    } else if (is_table(*entry, subtable_path, accepted)) {
-      table.tables[subtable.name] = read_table(entry->value, subtable.table, subtable_path);
+  for (const ParameterSpec& parameter : spec.parameters) {
+    if (parameter.names_data()) {
+      table.data_keys.insert(parameter.name);
     }
+    if (parameter.execution_only()) {
+      table.execution_only.insert(parameter.name);
+    }
+  }
+  for (const SubtableSpec& subtable : spec.tables) {
+    read_subtable(node, subtable, path, table);
   }
   if (sound) {
     run_check(spec.check, spec.parameters, table.values, node, path);
   }
   return table;
+}
+
+void TableReader::read_subtable(const ConfigNode& node, const SubtableSpec& spec,
+                                const std::string& path, Table& table) {
+  const ConfigEntry* entry = node.find(spec.name);
+  const std::string own_path = joined_key(path, spec.name);
+  if (spec.execution_only) {
+    table.execution_only.insert(spec.name);
+  }
+  if (spec.list) {
+    if (entry != nullptr) {
+      check_list(entry->value, spec, own_path);
+    }
+    return;
+  }
+  const std::vector<std::string> keys = keys_of(spec.table);
+  const std::string accepted =
+      "a table with " + (keys.empty() ? spec.table.free_keys : quoted_list(keys));
+  if (entry == nullptr) {
+    if (spec.required) {
+      missing(node, path, spec.name, accepted);
+    }
+  } else if (is_table(*entry, own_path, accepted)) {
+    table.tables[spec.name] = read_table(entry->value, spec.table, own_path);
+  }
+}
+
+void TableReader::check_list(const ConfigNode& node, const SubtableSpec& spec,
+                             const std::string& path) {
+  const std::string accepted = fmt::format("tables [[{}]] with {}", path, spec.table.free_keys);
+  if (node.type != ConfigNode::Type::array) {
+    diagnostics_.error(node.at, path, describe_given(node), accepted);
+    return;
+  }
+  for (const ConfigNode& item : node.items) {
+    if (!item.is_table()) {
+      diagnostics_.error(item.at, path, describe_given(item), accepted);
+    }
+  }
 }
 
 ComponentChoice TableReader::read_component(const ConfigNode& node, ComponentKind kind,
@@ -168,6 +218,9 @@ Value TableReader::read_value(const ConfigNode& node, const ParameterSpec& spec,
   if (const std::string* text = node.as_text(); text != nullptr && spec.type == ValueType::text) {
     value = *text;
   }
+  if (spec.accepts_one() && value) {
+    wrap_in_list(*value);
+  }
   if (!value || !convert(*value, spec.type)) {
     diagnostics_.error(node.at, path, describe_refused(node, spec.type), spec.accepted());
     return spec.default_value;
@@ -182,7 +235,32 @@ Value TableReader::read_value(const ConfigNode& node, const ParameterSpec& spec,
   if (spec.is_path()) {
     resolve_paths(*value, node.at, path);
   }
+  if (spec.names_data()) {
+    check_data(node, spec, path);
+  }
   return *value;
+}
+
+void TableReader::check_data(const ConfigNode& node, const ParameterSpec& spec,
+                             const std::string& path) {
+  if (data_ == nullptr ||
+      (spec.default_value == Value(std::string()) && node.scalar == spec.default_value)) {
+    return;  // an empty text names none, where that is the default
+  }
+  const auto check = [&](const ConfigNode& one) {
+    const std::string* name = one.as_text();
+    if (name == nullptr) {
+      return;
+    }
+    named_data_.insert(*name);
+    if (std::find(data_->begin(), data_->end(), *name) == data_->end()) {
+      diagnostics_.error(
+          one.at, path, fmt::format("there is no data source {}", to_toml(Value(shortened(*name)))),
+          quoted_list(*data_), nearest(*name, *data_));
+    }
+  };
+  check(node);
+  std::for_each(node.items.begin(), node.items.end(), check);
 }
 
 void TableReader::resolve_paths(Value& value, const Location& at, const std::string& path) {
@@ -195,7 +273,7 @@ void TableReader::resolve_paths(Value& value, const Location& at, const std::str
   }
 }
 
-/// Absolute paths stay as they are written, to the letter: they are part of stages' keys.
+/// Absolute paths stay as they are written, to the letter.
 std::string TableReader::resolved_path(const std::string& text, const Location& at,
                                        const std::string& path) {
   if (text.empty() || fs::path(text).is_absolute()) {
@@ -293,7 +371,7 @@ std::shared_ptr<const RegisteredComponent> TableReader::find_component(const Con
     diagnostics_.error(use.at, path, describe_given(use), quoted_list(names_of(kind, false)));
     return nullptr;
   }
-  std::shared_ptr<const RegisteredComponent> component = components_.find(kind, *name);
+  std::shared_ptr<const RegisteredComponent> component = components_->find(kind, *name);
   if (!component) {
     report_unknown_component(use, kind, *name, path);
   }
@@ -306,7 +384,7 @@ void TableReader::report_unknown_component(const ConfigNode& use, ComponentKind 
   std::string message =
       fmt::format("there is no {} {}", to_string(kind), to_toml(Value(shortened(name))));
   std::vector<std::string> kinds;
-  for (const auto& component : components_.components()) {
+  for (const auto& component : components_->components()) {
     if (component->info.kind != kind &&
         (component->info.text.name == name || component->qualified_name() == name)) {
       kinds.push_back(with_article(component->info.kind));
@@ -315,11 +393,11 @@ void TableReader::report_unknown_component(const ConfigNode& use, ComponentKind 
   if (!kinds.empty()) {
     message += fmt::format(" (the name belongs to {})", fmt::join(kinds, " and to "));
   }
-  if (const std::vector<std::string> refused = components_.refused(); !refused.empty()) {
+  if (const std::vector<std::string> refused = components_->refused(); !refused.empty()) {
     message += fmt::format(" (it may be in what could not be loaded: {}; `bissl plugins` says why)",
                            fmt::join(refused, ", "));
   }
-  if (const std::vector<std::string> searched = components_.searched(); !searched.empty()) {
+  if (const std::vector<std::string> searched = components_->searched(); !searched.empty()) {
     message += fmt::format(" (looked in {})", fmt::join(searched, ", "));
   }
   const std::vector<std::string> available = names_of(kind, qualified);
@@ -343,7 +421,7 @@ void TableReader::refuse_clashes(const ConfigNode& use, const RegisteredComponen
 
 std::vector<std::string> TableReader::names_of(ComponentKind kind, bool qualified) const {
   std::vector<std::string> names;
-  for (const auto& component : components_.components()) {
+  for (const auto& component : components_->components()) {
     if (component->info.kind == kind) {
       names.push_back(qualified ? component->qualified_name() : component->info.text.name);
     }

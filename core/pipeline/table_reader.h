@@ -16,7 +16,9 @@ namespace bissl {
 class TableReader {
  public:
   TableReader(const ComponentSource& components, DiagnosticCollector& diagnostics)
-      : components_(components), diagnostics_(diagnostics) {}
+      : components_(&components), diagnostics_(diagnostics) {}
+  /// For tables that hold no components.
+  explicit TableReader(DiagnosticCollector& diagnostics) : diagnostics_(diagnostics) {}
 
   /// `node` is a table; `path` its dotted key. `host_keys` may stand in it too and are left alone.
   Table read_table(const ConfigNode& node, const TableSpec& spec, const std::string& path,
@@ -42,6 +44,11 @@ class TableReader {
   /// their entries from another table, which could not be found.
   void report_missing(bool report) { report_missing_ = report; }
 
+  /// What parameters that name data sources may name, from now on; `sources` must outlive this.
+  void accept_data(const std::vector<std::string>& sources) { data_ = &sources; }
+  /// The data sources that were named in what has been read.
+  const std::set<std::string>& named_data() const { return named_data_; }
+
   /// While true, the tables have been written with all defaults, as locks are: that a value stands
   /// there does not mean that somebody gave it, unless it differs from the default.
   void defaults_are_written(bool written) { defaults_are_written_ = written; }
@@ -51,6 +58,11 @@ class TableReader {
 
   ParameterValues read_values(const ConfigNode& node, const std::vector<ParameterSpec>& specs,
                               const std::string& path);
+  /// Reports names of data sources that there are not.
+  void check_data(const ConfigNode& node, const ParameterSpec& spec, const std::string& path);
+  void read_subtable(const ConfigNode& node, const SubtableSpec& spec, const std::string& path,
+                     Table& table);
+  void check_list(const ConfigNode& node, const SubtableSpec& spec, const std::string& path);
   void resolve_paths(Value& value, const Location& at, const std::string& path);
   std::string resolved_path(const std::string& text, const Location& at, const std::string& path);
   /// Rules, and warnings for what is given and has no effect.
@@ -70,10 +82,12 @@ class TableReader {
                       const std::string& path, const std::vector<std::string>& host_keys);
   std::vector<std::string> names_of(ComponentKind kind, bool qualified) const;
 
-  const ComponentSource& components_;
+  const ComponentSource* components_ = nullptr;
   DiagnosticCollector& diagnostics_;
   bool report_missing_ = true;
   bool defaults_are_written_ = false;
+  const std::vector<std::string>* data_ = nullptr;
+  std::set<std::string> named_data_;
 };
 
 /// All keys that may stand in a table of the specification.

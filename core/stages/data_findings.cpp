@@ -141,7 +141,7 @@ std::vector<std::string> data_findings(const Pipeline& pipeline, const Stage& st
       add_label_findings(name, *view, found);
     }
   }
-  const std::vector<std::string> names = data_names(stage);
+  const std::vector<std::string> names = data_names(stage.table);
   for (const std::string& name : std::set<std::string>(names.begin(), names.end())) {
     add_image_findings(name, *data.content(name), found);
   }

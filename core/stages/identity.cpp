@@ -15,30 +15,13 @@ namespace bissl {
 StageIdentity identify(const Pipeline& pipeline, const Stage& stage, DataCatalog& data,
                        const std::string& parent_key) {
   std::map<std::string, std::string> fingerprints;
-  for (const std::string& name : data_names(stage)) {
+  for (const std::string& name : data_names(stage.table)) {
     fingerprints[name] = data.fingerprint(name);
   }
   StageIdentity identity;
   identity.description = stage_description(pipeline, stage, fingerprints, parent_key);
   identity.key = hash_hex(json_text(identity.description));
   return identity;
-}
-
-std::vector<std::string> data_names(const Stage& stage) {
-  std::vector<std::string> names;
-  for (const std::string& key : stage.data_keys) {
-    const size_t dot = key.find('.');
-    const bool below = dot != std::string::npos;
-    if (below && !stage.table.has_table(key.substr(0, dot))) {
-      continue;
-    }
-    const Table& table = below ? stage.table.table(key.substr(0, dot)) : stage.table;
-    const auto found = table.values.find(below ? key.substr(dot + 1) : key);
-    if (found != table.values.end() && type_of(found->second) == ValueType::text) {
-      names.push_back(std::get<std::string>(found->second));
-    }
-  }
-  return names;
 }
 
 int64_t generation_of(const Pipeline& pipeline, const Stage& stage) {
@@ -49,11 +32,15 @@ int64_t generation_of(const Pipeline& pipeline, const Stage& stage) {
   return generation;
 }
 
-std::string lock_text(const Pipeline& pipeline, DataCatalog& data) {
+namespace {
+
+/// What a lock file records of its surroundings.
+std::vector<std::pair<std::string, std::string>> lock_notes(const Pipeline& pipeline,
+                                                            DataCatalog& data) {
   std::vector<std::pair<std::string, std::string>> notes = {{"torch", TORCH_VERSION}};
   std::set<std::string> used;
   for (const Stage& stage : pipeline.stages) {
-    for (const std::string& name : data_names(stage)) {
+    for (const std::string& name : data_names(stage.table)) {
       used.insert(name);
     }
   }
@@ -63,7 +50,17 @@ std::string lock_text(const Pipeline& pipeline, DataCatalog& data) {
     }
     notes.emplace_back("fingerprint of data." + source.name, data.fingerprint(source.name));
   }
-  return to_lock_toml(pipeline, notes);
+  return notes;
+}
+
+}  // namespace
+
+std::string lock_text(const Pipeline& pipeline, DataCatalog& data) {
+  return to_lock_toml(pipeline, lock_notes(pipeline, data));
+}
+
+bool is_lock_of(const std::string& lock, const Pipeline& pipeline, DataCatalog& data) {
+  return identity_in_lock(lock) == identity_of(pipeline, lock_notes(pipeline, data));
 }
 
 }  // namespace bissl

@@ -20,13 +20,13 @@ struct StageIdentity {
 StageIdentity identify(const Pipeline& pipeline, const Stage& stage, DataCatalog& data,
                        const std::string& parent_key);
 
-/// The data sources that a stage's table names, in the order of StageKindSpec::data_keys.
-std::vector<std::string> data_names(const Stage& stage);
-
 /// How many ancestors of a stage are of its kind.
 int64_t generation_of(const Pipeline& pipeline, const Stage& stage);
 
 /// What pipeline.lock.toml says of a pipeline, its data opened.
 std::string lock_text(const Pipeline& pipeline, DataCatalog& data);
+
+/// Whether the text is the lock of this pipeline, but for what changes no result.
+bool is_lock_of(const std::string& lock, const Pipeline& pipeline, DataCatalog& data);
 
 }  // namespace bissl

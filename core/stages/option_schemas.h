@@ -25,46 +25,13 @@ TableSpec table_of(const Schema<Options>& schema, std::vector<Group> exclusive =
   return spec;
 }
 
-/// Schema members must belong to the aggregate itself, so lengths are bound through this base.
-template <class Options>
-struct WithLength : Options {
-  std::optional<double> epochs;
-  std::optional<int64_t> steps;
-};
-
-template <class Options>
-Options with_length(const WithLength<Options>& flat) {
-  Options options = flat;
-  options.length = {flat.epochs, flat.steps};
-  return options;
-}
-
-template <class Options>
-void add_length(Schema<WithLength<Options>>& schema) {
-  using Flat = WithLength<Options>;
-  schema.add("epochs", &Flat::epochs, "passes over the data (or give steps)")
-      .more_than(0)
-      .unit("epochs");
-  schema.add("steps", &Flat::steps, "optimizer steps (or give epochs)").at_least(1).unit("steps");
-  schema.rule([](const Flat& options, std::vector<Finding>& findings) {
-    if (options.epochs.has_value() == options.steps.has_value()) {
-      findings.push_back({Finding::Severity::error, "epochs",
-                          options.epochs ? "epochs and steps are both given; give one of them"
-                                         : "give either epochs or steps"});
-    }
-  });
-}
+/// `epochs` or `steps`, to be embedded.
+const Schema<LengthOptions>& length_schema();
 
 template <class Options>
 ParameterBuilder add_data(Schema<Options>& schema, std::string Options::*member,
                           const std::string& doc) {
-  return schema.add("data", member, doc).required();
-}
-
-/// For aggregates that are bound through WithLength.
-template <class Flat, class Options, class T>
-T Flat::*flat(T Options::*member) {
-  return member;
+  return schema.add("data", member, doc).required().names_data();
 }
 
 template <class Options>

@@ -28,15 +28,12 @@ const Schema<ScheduleOptions>& schedule_schema() {
         .unit("steps");
     s.add("final", &ScheduleOptions::final, "share of the base rate at the end of \"cosine\"")
         .at_least(0)
-        .at_most(1);
+        .at_most(1)
+        .only_with("use", "cosine");
     s.rule([](const ScheduleOptions& options, std::vector<Finding>& findings) {
       if (options.warmup_epochs > 0 && options.warmup_steps > 0) {
         findings.push_back({Finding::Severity::error, "warmup_steps",
                             "warmup_epochs and warmup_steps are both given; give one of them"});
-      }
-      if (options.use == "constant" && options.final != ScheduleOptions{}.final) {
-        findings.push_back(
-            {Finding::Severity::warning, "final", "has no effect with use = \"constant\""});
       }
     });
     return s;
@@ -49,6 +46,26 @@ double exact_steps(const LengthOptions& length, int64_t samples, int64_t batch) 
 }
 
 }  // namespace
+
+const Schema<LengthOptions>& length_schema() {
+  static const Schema<LengthOptions> schema = [] {
+    using Options = LengthOptions;
+    Schema<Options> s;
+    s.add("epochs", &Options::epochs, "passes over the data (or give steps)")
+        .more_than(0)
+        .unit("epochs");
+    s.add("steps", &Options::steps, "optimizer steps (or give epochs)").at_least(1).unit("steps");
+    s.rule([](const Options& options, std::vector<Finding>& findings) {
+      if (options.epochs.has_value() == options.steps.has_value()) {
+        findings.push_back({Finding::Severity::error, "epochs",
+                            options.epochs ? "epochs and steps are both given; give one of them"
+                                           : "give either epochs or steps"});
+      }
+    });
+    return s;
+  }();
+  return schema;
+}
 
 SubtableSpec schedule_table() {
   return {"schedule", table_of(schedule_schema(), {{"warmup_epochs", "warmup_steps"}}), false,

@@ -142,7 +142,7 @@ FolderOrigin origin_of(const Pipeline& pipeline, const std::filesystem::path& ou
             DataCatalog data(pipeline);
             const auto lock = out / pipeline.name / "pipeline.lock.toml";
             return std::filesystem::exists(lock) &&
-                   read_whole(lock, limit) == lock_text(pipeline, data);
+                   is_lock_of(read_whole(lock, limit), pipeline, data);
           }};
 }
 

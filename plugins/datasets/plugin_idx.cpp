@@ -31,7 +31,8 @@ void add_fashion_mnist(Registrar& registrar) {
       .add("root", &Options::root,
            "folder of the four IDX files, compressed by gzip or not; the default is where "
            "Debian's package dataset-fashion-mnist puts them")
-      .path();
+      .path()
+      .execution_only();
   add_split(schema);
   registrar.add<Dataset, Options>(
       {"fashion-mnist", "70,000 gray images of clothes, 28 x 28 pixels, ten classes",
@@ -54,7 +55,8 @@ void add_mnist(Registrar& registrar) {
   Schema<Options> schema;
   schema.add("root", &Options::root, "folder of the four IDX files, compressed by gzip or not")
       .required()
-      .path();
+      .path()
+      .execution_only();
   add_split(schema);
   registrar.add<Dataset, Options>(
       {"mnist", "70,000 gray images of handwritten digits, 28 x 28 pixels, ten classes",

@@ -93,6 +93,23 @@ std::optional<double> as_number(const Value& value) {
   return real == nullptr ? std::nullopt : std::optional(*real);
 }
 
+/// Whether a value is given and is not 0, false or empty.
+bool is_set(const Value& value) {
+  if (const auto* flag = std::get_if<bool>(&value)) {
+    return *flag;
+  }
+  if (const std::optional<double> number = as_number(value)) {
+    return *number != 0;
+  }
+  if (const auto* text = std::get_if<std::string>(&value)) {
+    return !text->empty();
+  }
+  const bool empty_list = value == Value(std::vector<int64_t>{}) ||
+                          value == Value(std::vector<double>{}) ||
+                          value == Value(std::vector<std::string>{});
+  return type_of(value) != ValueType::none && !empty_list;
+}
+
 const Value& value_of(const std::string& name, const ParameterValues& all) {
   static const Value unset;
   const auto found = all.find(name);
@@ -141,7 +158,7 @@ std::string fault_of(const EffectCondition& condition, const ParameterSpec& spec
         other->type != ValueType::real) {
       return fmt::format("depends on how much \"{}\" is, which is no number", name);
     }
-    if ((condition.relation == Relation::any_given || condition.relation == Relation::not_given) &&
+    if (condition.relation == Relation::not_given &&
         (other->required || type_of(other->default_value) != ValueType::none)) {
       return fmt::format("depends on whether \"{}\" is given, which always has a value", name);
     }
@@ -168,10 +185,9 @@ bool EffectCondition::holds(const ParameterValues& all) const {
       const std::optional<double> number = as_number(actual);
       return number && !values.empty() && *number > as_number(values.front()).value_or(0);
     }
-    case Relation::any_given:
-      return std::any_of(parameters.begin(), parameters.end(), [&](const std::string& name) {
-        return type_of(value_of(name, all)) != ValueType::none;
-      });
+    case Relation::any_set:
+      return std::any_of(parameters.begin(), parameters.end(),
+                         [&](const std::string& name) { return is_set(value_of(name, all)); });
     case Relation::not_given:
       return type_of(actual) == ValueType::none;
   }
@@ -190,7 +206,7 @@ std::string EffectCondition::text() const {
     case Relation::more_than:
       return fmt::format("with {} of more than {}", names,
                          number(values.empty() ? 0 : as_number(values.front()).value_or(0)));
-    case Relation::any_given:
+    case Relation::any_set:
       return "with " + names;
     case Relation::not_given:
       return "without " + names;
@@ -201,7 +217,7 @@ std::string EffectCondition::text() const {
 std::string EffectCondition::unmet_text(const ParameterValues& all) const {
   const std::string names = alternatives(parameters);
   switch (relation) {
-    case Relation::any_given:
+    case Relation::any_set:
       return "without " + names;
     case Relation::not_given:
       return fmt::format("when {} is given", names);
@@ -218,8 +234,14 @@ std::string EffectCondition::unmet_text(const ParameterValues& all) const {
 }
 
 std::string ParameterSpec::accepted() const {
+  if (const auto words = traits.find("accepts"); words != traits.end()) {
+    return std::get<std::string>(words->second);
+  }
   const bool list = is_list();
   std::string text = describe(type);
+  if (accepts_one()) {
+    text = fmt::format("{} or {}", describe(element_type()), text);
+  }
   if (type == ValueType::boolean) {
     text += " (true or false)";
   }
@@ -243,6 +265,19 @@ std::string ParameterSpec::accepted() const {
 
 std::string ParameterSpec::refusal(const Value& value) const {
   return std::visit(Refuser{*this}, value);
+}
+
+ValueType ParameterSpec::element_type() const {
+  switch (type) {
+    case ValueType::integers:
+      return ValueType::integer;
+    case ValueType::reals:
+      return ValueType::real;
+    case ValueType::texts:
+      return ValueType::text;
+    default:
+      return type;
+  }
 }
 
 ParameterBuilder& ParameterBuilder::at_least(double bound) {
@@ -284,6 +319,16 @@ ParameterBuilder& ParameterBuilder::path() {
   return *this;
 }
 
+ParameterBuilder& ParameterBuilder::or_one() {
+  spec_.traits["or_one"] = true;
+  return *this;
+}
+
+ParameterBuilder& ParameterBuilder::accepts(std::string words) {
+  spec_.traits["accepts"] = std::move(words);
+  return *this;
+}
+
 ParameterBuilder& ParameterBuilder::length(int64_t elements) {
   spec_.length = elements;
   return *this;
@@ -310,8 +355,8 @@ ParameterBuilder& ParameterBuilder::only_above(std::string other, double bound) 
   return *this;
 }
 
-ParameterBuilder& ParameterBuilder::only_if_given(std::vector<std::string> others) {
-  spec_.only_with.push_back({EffectCondition::Relation::any_given, std::move(others), {}});
+ParameterBuilder& ParameterBuilder::only_with_any(std::vector<std::string> others) {
+  spec_.only_with.push_back({EffectCondition::Relation::any_set, std::move(others), {}});
   return *this;
 }
 
@@ -377,6 +422,10 @@ std::vector<std::string> faults(const std::vector<ParameterSpec>& specs) {
       if (const std::string fault = fault_of(condition, spec, specs); !fault.empty()) {
         found.push_back(fmt::format("parameter \"{}\": it {}", spec.name, fault));
       }
+    }
+    if (spec.accepts_one() && !spec.is_list()) {
+      found.push_back(
+          fmt::format("parameter \"{}\": only a list can have one value in its place", spec.name));
     }
     if (spec.doc.empty()) {
       found.push_back(fmt::format("parameter \"{}\": no documentation", spec.name));

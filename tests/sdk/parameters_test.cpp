@@ -205,6 +205,7 @@ struct Solver {
   double damping = 10;
   std::optional<int64_t> limit;
   std::optional<int64_t> per_class;
+  int64_t skip = 0;
   int64_t subset_seed = 0;
 };
 
@@ -222,7 +223,9 @@ Schema<Solver> solver_schema() {
   made.add("damping", &Solver::damping, "in the default of step").only_without("step");
   made.add("limit", &Solver::limit, "at most");
   made.add("per_class", &Solver::per_class, "of each");
-  made.add("subset_seed", &Solver::subset_seed, "which").only_if_given({"limit", "per_class"});
+  made.add("skip", &Solver::skip, "of each, first");
+  made.add("subset_seed", &Solver::subset_seed, "which")
+      .only_with_any({"limit", "per_class", "skip"});
   return made;
 }
 
@@ -256,8 +259,10 @@ TEST(WithoutEffect, NamesTheValueThatMakesItSo) {
             Texts{"damping has no effect when step is given"});
   EXPECT_EQ(idle({{"damping", 1.0}}), Texts{});
   EXPECT_EQ(idle({{"subset_seed", int64_t{1}}}),
-            Texts{"subset_seed has no effect without limit or per_class"});
+            Texts{"subset_seed has no effect without limit, per_class or skip"});
   EXPECT_EQ(idle({{"subset_seed", int64_t{1}}, {"per_class", int64_t{5}}}), Texts{});
+  EXPECT_EQ(idle({{"subset_seed", int64_t{1}}, {"skip", int64_t{5}}}), Texts{});
+  EXPECT_EQ(idle({{"subset_seed", int64_t{1}}, {"skip", int64_t{0}}}).size(), 1U);
 }
 
 TEST(WithoutEffect, KnowsWhatWasGivenNotOnlyWhatDiffers) {
@@ -280,7 +285,7 @@ TEST(WithoutEffect, IsSaidInWords) {
             "with preconditioner = \"diagonal\" or \"block\"");
   EXPECT_EQ(spec(specs, "decay_1d").only_with.at(0).text(), "with weight_decay of more than 0");
   EXPECT_EQ(spec(specs, "damping").only_with.at(0).text(), "without step");
-  EXPECT_EQ(spec(specs, "subset_seed").only_with.at(0).text(), "with limit or per_class");
+  EXPECT_EQ(spec(specs, "subset_seed").only_with.at(0).text(), "with limit, per_class or skip");
 }
 
 TEST(ParameterSpec, SaysWhatItAccepts) {
@@ -294,6 +299,25 @@ TEST(ParameterSpec, SaysWhatItAccepts) {
   EXPECT_EQ(spec(specs, "layers").accepted(),
             "an array of strings, each one of \"stem\", \"body\"");
   EXPECT_EQ(spec(specs, "path").accepted(), "a string");
+}
+
+TEST(ParameterSpec, ListsMayBeGivenAsOneValue) {
+  struct Lists {
+    std::vector<std::string> metric;
+    std::vector<int64_t> steps;
+    std::string one;
+  };
+  Schema<Lists> lists;
+  lists.add("metric", &Lists::metric, "which").or_one();
+  lists.add("steps", &Lists::steps, "when").or_one().accepts("some steps");
+  lists.add("one", &Lists::one, "no list").or_one();
+  EXPECT_EQ(lists.specs()[0].accepted(), "a string or an array of strings");
+  EXPECT_EQ(lists.specs()[1].accepted(), "some steps");
+  EXPECT_TRUE(lists.specs()[0].accepts_one());
+  EXPECT_EQ(lists.specs()[0].element_type(), ValueType::text);
+  EXPECT_EQ(
+      faults(lists.specs()),
+      std::vector<std::string>{"parameter \"one\": only a list can have one value in its place"});
 }
 
 TEST(ParameterSpec, KeepsBounds) {
@@ -370,7 +394,7 @@ TEST(Faults, FindConditionsThatCannotBe) {
   wrong.add("fifth", &Mistakes::number, "d").only_above("mode", 0);
   wrong.add("sixth", &Mistakes::number, "e").only_without("third");
   wrong.add("seventh", &Mistakes::number, "f").names_data();
-  wrong.add("eighth", &Mistakes::perhaps, "g").only_if_given({"eighth"});
+  wrong.add("eighth", &Mistakes::perhaps, "g").only_with_any({"eighth"});
   EXPECT_EQ(
       faults(wrong.specs()),
       (std::vector<std::string>{

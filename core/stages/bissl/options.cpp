@@ -24,14 +24,8 @@ const Schema<BisslOptions>& bissl_schema() {
     s.add("adaptation_strength", &BisslOptions::adaptation_strength,
           "a in θ_D ← (1 − a)·θ_D + a·θ_P")
         .more_than(0)
-        .at_most(1);
-    s.rule([](const BisslOptions& options, std::vector<Finding>& findings) {
-      if (options.adaptation_every == 0 &&
-          options.adaptation_strength != BisslOptions{}.adaptation_strength) {
-        findings.push_back({Finding::Severity::warning, "adaptation_strength",
-                            "has no effect with adaptation_every = 0"});
-      }
-    });
+        .at_most(1)
+        .only_above("adaptation_every", 0);
     return s;
   }();
   return schema;
@@ -63,12 +57,10 @@ const Schema<AuditOptions>& audit_schema() {
   return schema;
 }
 
-using FlatWarmup = WithLength<WarmupOptions>;
-
-const Schema<FlatWarmup>& warmup_schema() {
-  static const Schema<FlatWarmup> schema = [] {
-    Schema<FlatWarmup> s;
-    add_length(s);
+const Schema<WarmupOptions>& warmup_schema() {
+  static const Schema<WarmupOptions> schema = [] {
+    Schema<WarmupOptions> s;
+    s.embed(&WarmupOptions::length, length_schema());
     return s;
   }();
   return schema;
@@ -91,7 +83,8 @@ const Schema<LowerOptions>& lower_schema() {
     s.add("hessian_graph", &LowerOptions::hessian_graph,
           "\"kept\" builds the gradient's graph once a round and keeps it in memory, "
           "\"recomputed\" builds it for each product")
-        .choices({"kept", "recomputed"});
+        .choices({"kept", "recomputed"})
+        .execution_only();
     add_clipping(s, &LowerOptions::max_grad_norm);
     return s;
   }();
@@ -116,9 +109,7 @@ BisslOptions parse_bissl(const Table& table) { return bissl_schema().parse(table
 
 AuditOptions parse_audit(const Table& table) { return audit_schema().parse(table.values); }
 
-WarmupOptions parse_warmup(const Table& table) {
-  return with_length(warmup_schema().parse(table.values));
-}
+WarmupOptions parse_warmup(const Table& table) { return warmup_schema().parse(table.values); }
 
 LowerOptions parse_lower(const Table& table) { return lower_schema().parse(table.values); }
 
@@ -150,7 +141,6 @@ StageKindSpec bissl_spec() {
        "holds the hypergradient against a reference solution now and then, in double precision"}};
   kind.needs_parent = true;
   kind.may_be_parent = true;
-  kind.data_keys = {"lower.data", "upper.data"};
   kind.inherit_into = "lower";
   kind.inherit_kind = "pretrain";
   kind.not_inherited = {"steps"};  // there the length of the stage, here that of a round

@@ -6,18 +6,16 @@
 namespace bissl {
 namespace {
 
-using FlatFinetune = WithLength<FinetuneOptions>;
-
-const Schema<FlatFinetune>& finetune_schema() {
-  static const Schema<FlatFinetune> schema = [] {
-    Schema<FlatFinetune> s;
-    add_data(s, flat<FlatFinetune>(&FinetuneOptions::data), "data source of the labelled images");
-    add_batch(s, flat<FlatFinetune>(&FinetuneOptions::batch));
-    add_length(s);
-    add_clipping(s, flat<FlatFinetune>(&FinetuneOptions::max_grad_norm));
-    s.add("freeze_backbone", flat<FlatFinetune>(&FinetuneOptions::freeze_backbone),
+const Schema<FinetuneOptions>& finetune_schema() {
+  static const Schema<FinetuneOptions> schema = [] {
+    Schema<FinetuneOptions> s;
+    add_data(s, &FinetuneOptions::data, "data source of the labelled images");
+    add_batch(s, &FinetuneOptions::batch);
+    s.embed(&FinetuneOptions::length, length_schema());
+    add_clipping(s, &FinetuneOptions::max_grad_norm);
+    s.add("freeze_backbone", &FinetuneOptions::freeze_backbone,
           "train the head only, on features of the backbone in evaluation mode (linear probe)");
-    s.add("repeats", flat<FlatFinetune>(&FinetuneOptions::repeats),
+    s.add("repeats", &FinetuneOptions::repeats,
           "how many times to fine-tune, each with a random stream of its own; results are given "
           "as mean and standard deviation")
         .at_least(1)
@@ -30,9 +28,7 @@ const Schema<FlatFinetune>& finetune_schema() {
 
 }  // namespace
 
-FinetuneOptions parse_finetune(const Table& table) {
-  return with_length(finetune_schema().parse(table.values));
-}
+FinetuneOptions parse_finetune(const Table& table) { return finetune_schema().parse(table.values); }
 
 StageKindSpec finetune_spec() {
   StageKindSpec kind;
@@ -43,7 +39,6 @@ StageKindSpec finetune_spec() {
   kind.table.tables = {schedule_table(),
                        {"evaluate", evaluate_table(), true, "what to score the result on"}};
   kind.needs_parent = true;
-  kind.data_keys = {"data", "evaluate.data"};
   return kind;
 }
 

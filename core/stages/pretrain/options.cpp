@@ -5,15 +5,13 @@
 namespace bissl {
 namespace {
 
-using FlatPretrain = WithLength<PretrainOptions>;
-
-const Schema<FlatPretrain>& pretrain_schema() {
-  static const Schema<FlatPretrain> schema = [] {
-    Schema<FlatPretrain> s;
-    add_data(s, flat<FlatPretrain>(&PretrainOptions::data), "data source of the images");
-    add_batch(s, flat<FlatPretrain>(&PretrainOptions::batch));
-    add_length(s);
-    add_clipping(s, flat<FlatPretrain>(&PretrainOptions::max_grad_norm));
+const Schema<PretrainOptions>& pretrain_schema() {
+  static const Schema<PretrainOptions> schema = [] {
+    Schema<PretrainOptions> s;
+    add_data(s, &PretrainOptions::data, "data source of the images");
+    add_batch(s, &PretrainOptions::batch);
+    s.embed(&PretrainOptions::length, length_schema());
+    add_clipping(s, &PretrainOptions::max_grad_norm);
     return s;
   }();
   return schema;
@@ -21,9 +19,7 @@ const Schema<FlatPretrain>& pretrain_schema() {
 
 }  // namespace
 
-PretrainOptions parse_pretrain(const Table& table) {
-  return with_length(pretrain_schema().parse(table.values));
-}
+PretrainOptions parse_pretrain(const Table& table) { return pretrain_schema().parse(table.values); }
 
 StageKindSpec pretrain_spec() {
   StageKindSpec kind;
@@ -33,7 +29,6 @@ StageKindSpec pretrain_spec() {
   kind.table.components = {augment_slot(), pretext_slot(), optimizer_slot()};
   kind.table.tables = {schedule_table()};
   kind.may_be_parent = true;
-  kind.data_keys = {"data"};
   return kind;
 }
 

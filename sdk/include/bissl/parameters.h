@@ -20,11 +20,11 @@ struct BISSL_API EffectCondition {
   enum class Relation {
     one_of,     ///< its value is among `values`
     more_than,  ///< its number is more than the one in `values`
-    any_given,  ///< one of them at least is given
+    any_set,    ///< one of them at least is given and is not 0, false or empty
     not_given,  ///< it is not given
   };
   Relation relation = Relation::one_of;  ///< which of these
-  std::vector<std::string> parameters;   ///< the others: one, or several for any_given
+  std::vector<std::string> parameters;   ///< the others: one, or several for any_set
   std::vector<Value> values;             ///< see Relation
 
   /// Whether it holds for the values of all parameters.
@@ -51,8 +51,12 @@ struct BISSL_API ParameterSpec {
   std::vector<std::string> choices;  ///< for texts: the accepted values; empty accepts every text
   std::optional<int64_t> length;     ///< for lists: the exact number of elements
   std::vector<EffectCondition> only_with;  ///< all must hold for the parameter to have an effect
-  /// Marks by name, so that later ones need no new member: "path", "names_data", "execution_only".
+  /// Marks by name, so that later ones need no new member: "path", "names_data", "execution_only",
+  /// "or_one" and "accepts".
   ParameterValues traits;
+
+  /// The type of a list's elements; of anything else its own.
+  ValueType element_type() const;
 
   /// What is accepted, in words: "an integer of at least 1", "one of \"global\", \"layerwise\"".
   std::string accepted() const;
@@ -61,6 +65,8 @@ struct BISSL_API ParameterSpec {
   bool is_path() const { return traits.count("path") != 0; }
   /// Whether the texts are names of data sources (ParameterBuilder::names_data).
   bool names_data() const { return traits.count("names_data") != 0; }
+  /// Whether a single value serves for a list (ParameterBuilder::or_one).
+  bool accepts_one() const { return traits.count("or_one") != 0; }
   /// Whether it changes no result (ParameterBuilder::execution_only).
   bool execution_only() const { return traits.count("execution_only") != 0; }
   /// Whether a value is a list.
@@ -134,6 +140,10 @@ class BISSL_API ParameterBuilder {
   ParameterBuilder& path();
   /// A list has exactly so many elements.
   ParameterBuilder& length(int64_t elements);
+  /// In the place of a list, a single value serves for a list of one.
+  ParameterBuilder& or_one();
+  /// What is accepted, in words, where types, bounds and choices do not say it.
+  ParameterBuilder& accepts(std::string words);
   /// Takes the default away: the parameter must be given.
   ParameterBuilder& required();
 
@@ -145,8 +155,8 @@ class BISSL_API ParameterBuilder {
   ParameterBuilder& only_with(std::string other, std::vector<Value> values);
   /// The same for a number of more than `bound`: a weight or a probability that is not 0.
   ParameterBuilder& only_above(std::string other, double bound);
-  /// The same for parameters without a default, of which one at least is given.
-  ParameterBuilder& only_if_given(std::vector<std::string> others);
+  /// The same for several parameters, of which one at least is given and is not 0, false or empty.
+  ParameterBuilder& only_with_any(std::vector<std::string> others);
   /// The same for a parameter without a default that is not given.
   ParameterBuilder& only_without(std::string other);
 

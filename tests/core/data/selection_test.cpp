@@ -216,15 +216,18 @@ TEST(DataView, RefusesLabelsOutOfRangeAndEmptyData) {
 }
 
 TEST(SelectionSchema, WarnsOfASeedWithoutUse) {
-  ParameterValues values = defaults(selection_schema().specs());
-  EXPECT_TRUE(selection_schema().check(values).empty());
+  const std::vector<ParameterSpec>& specs = selection_schema().specs();
+  ParameterValues values = defaults(specs);
   values["subset_seed"] = int64_t{3};
-  ASSERT_EQ(selection_schema().check(values).size(), 1U);
-  EXPECT_EQ(selection_schema().check(values)[0].severity, Finding::Severity::warning);
-  values["limit"] = int64_t{3};
-  EXPECT_TRUE(selection_schema().check(values).empty());
-  EXPECT_EQ(selection_spec().check(values).size(), 0U);
-  EXPECT_EQ(*selection_schema().parse(values).limit, 3);
+  const std::vector<Finding> idle = findings_without_effect(specs, values, {"subset_seed"});
+  ASSERT_EQ(idle.size(), 1U);
+  EXPECT_EQ(idle[0].message, "has no effect without per_class, skip_per_class or limit");
+  for (const char* key : {"per_class", "skip_per_class", "limit"}) {
+    ParameterValues chosen = values;
+    chosen[key] = int64_t{3};
+    EXPECT_TRUE(findings_without_effect(specs, chosen, {"subset_seed"}).empty()) << key;
+  }
+  EXPECT_EQ(faults(specs), std::vector<std::string>{});
 }
 
 }  // namespace

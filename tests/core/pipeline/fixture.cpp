@@ -3,6 +3,16 @@
 #include <algorithm>
 
 namespace bissl::test {
+
+ParameterSpec parameter(const std::string& name, Value value) {
+  ParameterSpec spec;
+  spec.name = name;
+  spec.type = type_of(value);
+  spec.default_value = std::move(value);
+  spec.doc = name;
+  return spec;
+}
+
 namespace {
 
 struct SgdOptions {
@@ -29,15 +39,6 @@ Schema<SgdOptions> sgd_schema() {
   return schema;
 }
 
-ParameterSpec parameter(const std::string& name, Value value) {
-  ParameterSpec spec;
-  spec.name = name;
-  spec.type = type_of(value);
-  spec.default_value = std::move(value);
-  spec.doc = name;
-  return spec;
-}
-
 ParameterSpec at_least(double bound, ParameterSpec spec) {
   spec.minimum = bound;
   return spec;
@@ -49,6 +50,11 @@ ParameterSpec required(const std::string& name, ValueType type) {
   spec.type = type;
   spec.required = true;
   spec.doc = name;
+  return spec;
+}
+
+ParameterSpec names_data(ParameterSpec spec) {
+  spec.traits["names_data"] = true;
   return spec;
 }
 
@@ -67,7 +73,7 @@ TableSpec schedule() {
 
 TableSpec training() {
   TableSpec spec;
-  spec.parameters = {required("data", ValueType::text),
+  spec.parameters = {names_data(required("data", ValueType::text)),
                      at_least(1, parameter("batch", int64_t{256}))};
   spec.components = {{"augment", ComponentKind::augmentation, true, ""},
                      {"optimizer", ComponentKind::optimizer, true, ""}};
@@ -81,7 +87,6 @@ StageKindSpec pretrain_kind() {
   kind.table = training();
   kind.table.parameters.push_back(at_least(1, parameter("epochs", int64_t{100})));
   kind.may_be_parent = true;
-  kind.data_keys = {"data"};
   return kind;
 }
 
@@ -94,11 +99,10 @@ StageKindSpec bissl_kind() {
   TableSpec lower = training();
   lower.parameters.push_back(at_least(1, parameter("steps", int64_t{20})));
   TableSpec upper;
-  upper.parameters = {required("data", ValueType::text)};
+  upper.parameters = {names_data(required("data", ValueType::text))};
   kind.table.tables = {{"lower", lower, true, ""}, {"upper", upper, true, ""}};
   kind.needs_parent = true;
   kind.may_be_parent = true;
-  kind.data_keys = {"lower.data", "upper.data"};
   kind.inherit_into = "lower";
   kind.inherit_kind = "pretrain";
   return kind;
@@ -109,17 +113,16 @@ StageKindSpec finetune_kind() {
   kind.name = "finetune";
   kind.table = training();
   TableSpec evaluate;
-  evaluate.parameters = {required("data", ValueType::text)};
+  evaluate.parameters = {names_data(required("data", ValueType::text))};
   kind.table.tables.push_back({"evaluate", evaluate, false, ""});
   kind.needs_parent = true;
-  kind.data_keys = {"data", "evaluate.data"};
   return kind;
 }
 
 StageKindSpec knn_kind() {
   StageKindSpec kind;
   kind.name = "knn";
-  kind.table.parameters = {parameter("data", std::vector<std::string>{}),
+  kind.table.parameters = {names_data(parameter("data", std::vector<std::string>{})),
                            at_least(1, parameter("neighbours", int64_t{20}))};
   kind.table.check = [](const ParameterValues& values) {
     std::vector<Finding> findings;
@@ -129,7 +132,6 @@ StageKindSpec knn_kind() {
     return findings;
   };
   kind.needs_parent = true;
-  kind.data_keys = {"data"};
   return kind;
 }
 

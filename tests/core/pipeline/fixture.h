@@ -45,6 +45,9 @@ class FakeComponents : public ComponentSource {
 
 /// Kinds like the real ones: pretrain, bissl (inherits `lower` from pretrain), finetune, knn.
 std::vector<StageKindSpec> stage_kinds();
+
+/// A parameter with this default.
+ParameterSpec parameter(const std::string& name, Value value);
 TableSpec data_selection();
 
 /// A folder for pipeline files, and the reader over it.

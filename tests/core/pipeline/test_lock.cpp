@@ -91,6 +91,9 @@ TEST_F(LockTest, IsWrittenOutInFull) {
                 fmt::format("{}.{}.{}", BISSL_SDK_VERSION_MAJOR, BISSL_SDK_VERSION_MINOR,
                             BISSL_SDK_VERSION_PATCH) +
                 "\"\n"
+                "identity = \"" +
+                identity_of(pipeline, {{"torch", "1.13.1"}}) +
+                "\"\n"
                 "torch = \"1.13.1\"\n"
                 "\n[lock.libraries]\n"
                 "descent = \"1.2.3\"\n"
@@ -207,6 +210,65 @@ TEST_F(LockTest, DescriptionsReplaceDataNamesInListsToo) {
   EXPECT_EQ(description.at("table").at("values").at("data")[0].at("fingerprint"), "f1");
   EXPECT_EQ(description.at("parent"), "parent");
   EXPECT_EQ(description.dump().find("pretrain"), std::string::npos);
+}
+
+/// A pipeline with keys that change no result: of a component, of a table and of a subtable.
+class ExecutionTest : public LockTest {
+ protected:
+  ExecutionTest() {
+    ParameterSpec root = parameter("root", std::string("/data"));
+    root.traits["execution_only"] = true;
+    components_.add(ComponentKind::dataset, "stored-lib", "stored",
+                    {root, parameter("split", std::string("train"))});
+    ParameterSpec graph = parameter("graph", std::string("kept"));
+    graph.traits["execution_only"] = true;
+    kinds_[0].table.parameters.push_back(graph);
+    TableSpec audit;
+    audit.parameters = {parameter("every", int64_t{100})};
+    SubtableSpec subtable{"audit", audit, false, "a look"};
+    subtable.execution_only = true;
+    kinds_[0].table.tables.push_back(subtable);
+    fingerprints_ = {{"train", "f1"}};
+  }
+
+  Pipeline with(const std::string& data, const std::string& stage) {
+    return sound("name = \"test\"\n[data.train]\nuse = \"stored\"\n" + data +
+                 "[model.backbone]\nuse = \"tiny\"\n" + pretrain + stage);
+  }
+};
+
+TEST_F(ExecutionTest, IsInNoKeyAndNotCompared) {
+  const Pipeline plain = with("", "");
+  const std::string own_key = key(plain, "pretrain");
+  const auto expect_same = [&](const Pipeline& other) {
+    EXPECT_EQ(key(other, "pretrain"), own_key);
+    EXPECT_EQ(canonical(other), canonical(plain));
+    EXPECT_EQ(identity_of(other, {{"torch", "1"}}), identity_of(plain, {{"torch", "1"}}));
+  };
+  expect_same(with("root = \"/elsewhere\"\n", ""));
+  expect_same(with("", "graph = \"recomputed\"\n"));
+  expect_same(with("", "audit = { every = 7 }\n"));
+  EXPECT_NE(key(with("split = \"test\"\n", ""), "pretrain"), own_key);
+  EXPECT_NE(identity_of(with("split = \"test\"\n", ""), {}), identity_of(plain, {}));
+  EXPECT_NE(identity_of(plain, {{"torch", "2"}}), identity_of(plain, {{"torch", "1"}}));
+}
+
+TEST_F(ExecutionTest, StandsInTheLockAllTheSame) {
+  const Pipeline pipeline = with("root = \"/elsewhere\"\n", "graph = \"recomputed\"\n");
+  const std::string lock = to_lock_toml(pipeline);
+  EXPECT_NE(lock.find("root = \"/elsewhere\"\n"), std::string::npos);
+  EXPECT_NE(lock.find("graph = \"recomputed\"\n"), std::string::npos);
+  EXPECT_EQ(identity_in_lock(lock), identity_of(pipeline, {}));
+  EXPECT_EQ(identity_in_lock("name = \"x\"\n"), "");
+  EXPECT_EQ(identity_in_lock("no toml"), "");
+}
+
+TEST_F(LockTest, DescriptionsSayTheirForm) {
+  const Pipeline pipeline = sound(std::string(head) + pretrain);
+  const nlohmann::json description =
+      stage_description(pipeline, pipeline.stage("pretrain"), fingerprints_, "");
+  EXPECT_EQ(description.at("format"), stage_key_format);
+  EXPECT_EQ(stage_key_format, 2);
 }
 
 TEST_F(LockTest, AMissingFingerprintIsAnError) {

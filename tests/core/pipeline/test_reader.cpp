@@ -18,7 +18,7 @@ TEST_F(ReaderTest, ASoundFileHasAllValues) {
   const Stage& stage = pipeline.stage("pretrain");
   EXPECT_EQ(stage.kind, "pretrain");
   EXPECT_EQ(stage.from, "");
-  EXPECT_EQ(stage.data_keys, Lines{"data"});
+  EXPECT_EQ(data_names(stage.table), Lines{"train"});
   EXPECT_EQ(stage.table.values,
             (ParameterValues{
                 {"data", std::string("train")}, {"batch", int64_t{64}}, {"epochs", int64_t{3}}}));

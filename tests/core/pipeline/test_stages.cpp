@@ -295,6 +295,7 @@ TEST_F(StagesTest, AnEmptyNameStandsForNoDataWhereItIsTheDefault) {
   spec.name = "data";
   spec.type = ValueType::text;
   spec.default_value = std::string();
+  spec.traits["names_data"] = true;
   kinds_[3].table.parameters[0] = spec;
   const std::string knn = "[stage.k]\nkind = \"knn\"\nneighbours = 1\nfrom = \"pretrain\"\n";
   const Pipeline pipeline = sound(base + knn);

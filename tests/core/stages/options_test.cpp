@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 
 namespace bissl {
 namespace {
@@ -45,7 +46,15 @@ Table table_of(const TableSpec& spec, const ParameterValues& changes) {
 /// What the table's rules say: "parameter: message", warnings with "warning " before.
 Texts findings(const TableSpec& spec, const ParameterValues& changes) {
   Texts texts;
-  for (const Finding& finding : spec.check(table_of(spec, changes).values)) {
+  const ParameterValues values = table_of(spec, changes).values;
+  std::vector<Finding> all = spec.check(values);
+  std::set<std::string> given;
+  for (const auto& [name, value] : changes) {
+    given.insert(name);
+  }
+  const std::vector<Finding> idle = findings_without_effect(spec.parameters, values, given);
+  all.insert(all.end(), idle.begin(), idle.end());
+  for (const Finding& finding : all) {
     const bool warning = finding.severity == Finding::Severity::warning;
     texts.push_back((warning ? "warning " : "") + finding.parameter + ": " + finding.message);
   }
@@ -223,8 +232,12 @@ TEST(StageKinds, KnowTheirParentsAndData) {
   EXPECT_TRUE(kind("bissl").needs_parent);
   EXPECT_TRUE(kind("finetune").needs_parent);
   EXPECT_FALSE(kind("finetune").may_be_parent);
-  EXPECT_EQ(kind("bissl").data_keys, (Texts{"lower.data", "upper.data"}));
-  EXPECT_EQ(kind("finetune").data_keys, (Texts{"data", "evaluate.data"}));
+  for (const auto& [name, table] : {std::pair("bissl", "lower"), std::pair("bissl", "upper"),
+                                    std::pair("finetune", "evaluate")}) {
+    const std::vector<ParameterSpec>& specs = subtable(kind(name).table, table).parameters;
+    EXPECT_EQ(specs.front().name, "data");
+    EXPECT_TRUE(specs.front().names_data()) << table;
+  }
   EXPECT_EQ(kind("bissl").inherit_into, "lower");
   EXPECT_EQ(kind("bissl").inherit_kind, "pretrain");
 }
