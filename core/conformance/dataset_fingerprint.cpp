@@ -1,3 +1,4 @@
+#include "bissl/data_files.h"
 #include "bissl/hash.h"
 #include "conformance/dataset_samples.h"
 #include "conformance/surroundings.h"
@@ -141,11 +142,39 @@ bool check_changes(const Checker& checker, const Dataset& dataset) {
   return changed;
 }
 
+/// The host works out the fingerprint itself from the files that a dataset names.
+void check_files(const DataFiles& files, const Dataset& dataset) {
+  const std::vector<DataFile> named = files.data_files();
+  require(!named.empty(), "data_files() names no file");
+  const std::vector<DataFile> again = files.data_files();
+  require(std::equal(named.begin(), named.end(), again.begin(), again.end(),
+                     [](const DataFile& left, const DataFile& right) {
+                       return left.name == right.name && left.path == right.path;
+                     }),
+          "data_files() differs at a second call");
+  for (const DataFile& file : named) {
+    require(!file.name.empty() && file.name.front() != '/',
+            "the name \"{}\" of the file {} is not relative to the dataset's folder", file.name,
+            file.path);
+  }
+  require(dataset.fingerprint() == fingerprint_of_files(named),
+          "fingerprint() is not fingerprint_of_files(data_files()), which the host takes");
+}
+
 }  // namespace
 
 void check_fingerprint(Checker& checker, const Dataset& dataset) {
   checker.check("the fingerprint is a text that stays the same",
                 [&] { check_stays(checker, dataset); });
+  checker.check("the files that it names are those of the fingerprint", [&] {
+    // The ability is asked of an instance of its own, since asking may change one.
+    const auto own = checker.make<Dataset>();
+    const auto* files = capability<DataFiles>(*own);
+    if (files == nullptr) {
+      throw NotApplicable("it does not name its files");
+    }
+    check_files(*files, *own);
+  });
   checker.check("the fingerprint changes with the content", [&] {
     if (!check_changes(checker, dataset)) {
       throw NotApplicable("no parameter that can be varied changes the content");

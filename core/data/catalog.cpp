@@ -24,7 +24,7 @@ std::string identity_of(const ComponentChoice& choice) {
 std::shared_ptr<const Dataset> DatasetCache::open(const ComponentChoice& choice) {
   auto& opened = datasets_[identity_of(choice)];
   if (!opened) {
-    opened = create_guarded_dataset(choice);
+    opened = create_guarded_dataset(choice, hashes_);
   }
   return opened;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "data/content.h"
+#include "data/content_hashes.h"
 #include "data/selection.h"
 
 #include <map>
@@ -12,12 +13,17 @@ namespace bissl {
 /// Opened datasets, by component and parameters. For one thread.
 class DatasetCache {
  public:
+  /// `hashes`: the hashes of files' contents that are kept between processes.
+  explicit DatasetCache(ContentHashes hashes = ContentHashes())
+      : hashes_(std::make_shared<ContentHashes>(std::move(hashes))) {}
+
   /// The dataset, opened if it is not. Throws Error(ErrorKind::input).
   std::shared_ptr<const Dataset> open(const ComponentChoice& choice);
   /// What the samples that a source chooses look like; they are read once.
   std::shared_ptr<const DataContent> content(const DataSource& source, const DataView& view);
 
  private:
+  std::shared_ptr<ContentHashes> hashes_;
   std::map<std::string, std::shared_ptr<const DataContent>> contents_;
   std::map<std::string, std::shared_ptr<const Dataset>> datasets_;
 };

@@ -1,5 +1,6 @@
 #include "data/guarded_dataset.h"
 
+#include "bissl/data_files.h"
 #include "bissl/hash.h"
 #include "text/json_text.h"
 
@@ -11,8 +12,10 @@ namespace {
 
 class GuardedDataset : public Dataset {
  public:
-  explicit GuardedDataset(const ComponentChoice& choice)
-      : choice_(choice), inner_(choice.create<Dataset>(DatasetContext{})) {}
+  GuardedDataset(const ComponentChoice& choice, std::shared_ptr<ContentHashes> hashes)
+      : choice_(choice),
+        inner_(choice.create<Dataset>(DatasetContext{})),
+        hashes_(std::move(hashes)) {}
 
   int64_t size() const override {
     return call_component(choice_, "size", [&] { return inner_->size(); });
@@ -32,7 +35,7 @@ class GuardedDataset : public Dataset {
     const std::lock_guard lock(mutex_);
     if (!fingerprint_) {
       const std::string text =
-          call_component(choice_, "fingerprint", [&] { return inner_->fingerprint(); });
+          call_component(choice_, "fingerprint", [&] { return work_out_fingerprint(); });
       // Keys of stages and lock files are texts: bytes that are none go in by their hash.
       fingerprint_ = is_utf8(text) ? text : "bytes:" + hash_hex(text);
     }
@@ -40,16 +43,23 @@ class GuardedDataset : public Dataset {
   }
 
  private:
+  std::string work_out_fingerprint() const {
+    const auto* files = bissl::capability<DataFiles>(*inner_);
+    return files == nullptr ? inner_->fingerprint() : hashes_->fingerprint(files->data_files());
+  }
+
   ComponentChoice choice_;
   std::shared_ptr<Dataset> inner_;
+  std::shared_ptr<ContentHashes> hashes_;
   mutable std::mutex mutex_;
   mutable std::optional<std::string> fingerprint_;
 };
 
 }  // namespace
 
-std::shared_ptr<const Dataset> create_guarded_dataset(const ComponentChoice& choice) {
-  return std::make_shared<GuardedDataset>(choice);
+std::shared_ptr<const Dataset> create_guarded_dataset(const ComponentChoice& choice,
+                                                      std::shared_ptr<ContentHashes> hashes) {
+  return std::make_shared<GuardedDataset>(choice, std::move(hashes));
 }
 
 }  // namespace bissl

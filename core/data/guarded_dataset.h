@@ -1,6 +1,7 @@
 #pragma once
 
 #include "bissl/dataset.h"
+#include "data/content_hashes.h"
 #include "plugins/component.h"
 
 #include <memory>
@@ -8,8 +9,9 @@
 namespace bissl {
 
 /// An instance of a dataset whose methods, when they throw, name component, library, TOML position
-/// and method in the error. The component is asked for its fingerprint once. The host only ever
-/// holds these.
-std::shared_ptr<const Dataset> create_guarded_dataset(const ComponentChoice& choice);
+/// and method in the error. The component is asked for its fingerprint once, or, where it has the
+/// ability DataFiles, for its files, which `hashes` hashes. The host only ever holds these.
+std::shared_ptr<const Dataset> create_guarded_dataset(const ComponentChoice& choice,
+                                                      std::shared_ptr<ContentHashes> hashes);
 
 }  // namespace bissl

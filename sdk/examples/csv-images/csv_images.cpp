@@ -1,9 +1,9 @@
 // A dataset that reads square gray images from a text file: a line of names, then a line for each
 // image with its label and its pixels, as Kaggle has MNIST and its likes.
 
+#include "bissl/data_files.h"
 #include "bissl/dataset.h"
 #include "bissl/error.h"
-#include "bissl/hash.h"
 #include "bissl/plugin.h"
 
 #include <algorithm>
@@ -26,7 +26,8 @@ Schema<Options> schema() {
   Schema<Options> schema;
   schema.add("file", &Options::file, "the CSV file: label,pixel,pixel,… below a line of names")
       .required()
-      .path();
+      .path()
+      .execution_only();
   return schema;
 }
 
@@ -47,9 +48,9 @@ std::vector<int> numbers_in(const std::string& line, const std::string& place) {
   return numbers;
 }
 
-class CsvImages : public Dataset {
+class CsvImages : public Dataset, public DataFiles {
  public:
-  explicit CsvImages(const Options& options) {
+  explicit CsvImages(const Options& options) : path_(options.file) {
     std::ifstream file(options.file);
     if (!file) {
       fail_input("{}: cannot be opened", options.file);
@@ -91,16 +92,13 @@ class CsvImages : public Dataset {
     return TargetSpec::named(TargetKind::category, names);
   }
 
-  std::string fingerprint() const override {
-    Hasher hasher;
-    hasher.update(labels_.data(), labels_.size() * sizeof(labels_[0]));
-    for (const auto& pixels : images_) {
-      hasher.update(pixels.data(), pixels.size());
-    }
-    return hasher.hex();
-  }
+  // The host hashes the file once, and again when it changes.
+  void* capability(std::string_view id) override { return provide<DataFiles>(*this, id); }
+  std::vector<DataFile> data_files() const override { return {{"images.csv", path_}}; }
+  std::string fingerprint() const override { return fingerprint_of_files(data_files()); }
 
  private:
+  std::string path_;
   int64_t side_ = 0;
   std::vector<int64_t> labels_;
   std::vector<std::vector<uint8_t>> images_;
@@ -109,9 +107,7 @@ class CsvImages : public Dataset {
 }  // namespace
 
 BISSL_PLUGIN("csv-images", "1.0.0", "MIT", registrar) {
-  registrar.add<Dataset>(
+  registrar.add<Dataset, CsvImages>(
       {.name = "csv-images", .summary = "square gray images from a CSV file", .source = ""},
-      schema(), [](const Options& options, const DatasetContext&) -> std::shared_ptr<Dataset> {
-        return std::make_shared<CsvImages>(options);
-      });
+      schema());
 }

@@ -1,0 +1,171 @@
+#include "data/content_hashes.h"
+
+#include "bissl/error.h"
+#include "support/temporary_folder.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <fstream>
+#include <thread>
+
+namespace bissl {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A folder of data whose files changed an hour ago, and one for the hashes.
+class ContentHashesTest : public ::testing::Test {
+ protected:
+  ContentHashesTest() {
+    write("a.bin", "one");
+    write("train/b.bin", "two");
+  }
+
+  void write(const std::string& name, const std::string& content) {
+    const fs::path file = data_ / name;
+    fs::create_directories(file.parent_path());
+    std::ofstream(file) << content;
+    age(name, std::chrono::hours(1));
+  }
+
+  void age(const std::string& name, std::chrono::seconds age) const {
+    fs::last_write_time(data_ / name, fs::file_time_type::clock::now() - age);
+  }
+
+  /// Changes the content, not the size nor the time.
+  void change_unseen(const std::string& name, const std::string& content) const {
+    const auto time = fs::last_write_time(data_ / name);
+    std::ofstream(data_ / name) << content;
+    fs::last_write_time(data_ / name, time);
+  }
+
+  std::vector<DataFile> files(const fs::path& folder) const {
+    return {{"a.bin", (folder / "a.bin").string()},
+            {"train/b.bin", (folder / "train/b.bin").string()}};
+  }
+
+  std::string fingerprint(bool again = false) const {
+    return ContentHashes(cache_, again).fingerprint(files(data_));
+  }
+
+  /// Read from the files, whatever is kept.
+  std::string true_fingerprint() const { return fingerprint_of_files(files(data_)); }
+
+  const test::TemporaryFolder temporary_;
+  const fs::path data_ = temporary_.path() / "data";
+  const fs::path cache_ = temporary_.path() / "cache" / "hashes";
+};
+
+TEST_F(ContentHashesTest, AreThoseOfTheContent) {
+  EXPECT_EQ(fingerprint(), true_fingerprint());
+  EXPECT_EQ(fingerprint(), true_fingerprint()) << "from what is kept";
+  write("a.bin", "new");
+  EXPECT_EQ(fingerprint(), true_fingerprint()) << "the time is another";
+}
+
+TEST_F(ContentHashesTest, AreTakenFromWhatIsKept) {
+  const std::string before = fingerprint();
+  change_unseen("a.bin", "ONE");
+  EXPECT_EQ(fingerprint(), before) << "a second reading would have seen the change";
+  EXPECT_NE(fingerprint(), true_fingerprint());
+  EXPECT_EQ(fingerprint(/*again=*/true), true_fingerprint());
+  EXPECT_EQ(fingerprint(), true_fingerprint()) << "what was found is kept";
+}
+
+TEST_F(ContentHashesTest, SizeAndTimeTellAChange) {
+  fingerprint();
+  change_unseen("a.bin", "longer");
+  EXPECT_EQ(fingerprint(), true_fingerprint());
+  change_unseen("train/b.bin", "TWO");
+  age("train/b.bin", std::chrono::hours(2));
+  EXPECT_EQ(fingerprint(), true_fingerprint());
+}
+
+TEST_F(ContentHashesTest, AFileThatHasJustChangedIsReadAgain) {
+  age("a.bin", std::chrono::seconds(0));
+  fingerprint();
+  change_unseen("a.bin", "ONE");
+  EXPECT_EQ(fingerprint(), true_fingerprint());
+}
+
+TEST_F(ContentHashesTest, DoNotDependOnThePlace) {
+  const fs::path moved = temporary_.path() / "elsewhere" / "data";
+  fs::create_directories(moved.parent_path());
+  fs::copy(data_, moved, fs::copy_options::recursive);
+  EXPECT_EQ(ContentHashes(cache_).fingerprint(files(moved)), fingerprint());
+  std::vector<DataFile> reversed = files(data_);
+  std::swap(reversed[0], reversed[1]);
+  EXPECT_EQ(ContentHashes(cache_).fingerprint(reversed), fingerprint());
+  std::vector<DataFile> renamed = files(data_);
+  renamed[0].name = "c.bin";
+  EXPECT_NE(ContentHashes(cache_).fingerprint(renamed), fingerprint());
+}
+
+TEST_F(ContentHashesTest, SetsOfFilesInOneFolderShareWhatIsKept) {
+  const std::vector<DataFile> one = {files(data_)[0]};
+  write("b.bin", "three");
+  const std::vector<DataFile> other = {{"b.bin", (data_ / "b.bin").string()}};
+  ContentHashes(cache_).fingerprint(one);
+  ContentHashes(cache_).fingerprint(other);
+  change_unseen("a.bin", "ONE");
+  EXPECT_NE(ContentHashes(cache_).fingerprint(one), fingerprint_of_files(one))
+      << "the other set has not taken the place of this one";
+}
+
+TEST_F(ContentHashesTest, ADamagedRecordIsNotBelieved) {
+  fingerprint();
+  for (const std::string content :
+       {"", "something else\n", "bissl content hashes 1\n3 x y\n\n-1 5 zz a\n"}) {
+    for (const auto& record : fs::directory_iterator(cache_)) {
+      std::ofstream(record.path()) << content;
+    }
+    EXPECT_EQ(fingerprint(), true_fingerprint()) << content;
+  }
+}
+
+TEST_F(ContentHashesTest, APlaceThatCannotBeWrittenIsNoFault) {
+  std::ofstream(temporary_.path() / "file") << "x";
+  const fs::path nowhere = temporary_.path() / "file" / "hashes";
+  EXPECT_EQ(ContentHashes(nowhere).fingerprint(files(data_)), true_fingerprint());
+  EXPECT_EQ(ContentHashes("").fingerprint(files(data_)), true_fingerprint());
+  EXPECT_EQ(ContentHashes(cache_).fingerprint({}), fingerprint_of_files({}));
+}
+
+TEST_F(ContentHashesTest, SeveralAtOnceLoseNothing) {
+  std::vector<std::thread> threads;
+  std::vector<std::string> found(4);
+  for (std::string& text : found) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 20; ++i) {
+        text = fingerprint(/*again=*/true);
+      }
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  EXPECT_EQ(found, std::vector<std::string>(4, true_fingerprint()));
+  change_unseen("a.bin", "ONE");
+  EXPECT_NE(fingerprint(), true_fingerprint()) << "a whole record is kept";
+}
+
+TEST_F(ContentHashesTest, AMissingFileIsWrongInput) {
+  fs::remove(data_ / "a.bin");
+  try {
+    fingerprint();
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::input);
+    EXPECT_NE(std::string(error.what()).find("a.bin: cannot be read: No such file"),
+              std::string::npos)
+        << error.what();
+  }
+}
+
+TEST_F(ContentHashesTest, TwoFilesOfOneNameAreTheDatasetsFault) {
+  EXPECT_THROW(fingerprint_of_files({{"x", "/a"}, {"x", "/b"}}), Error);
+}
+
+}  // namespace
+}  // namespace bissl
