@@ -3,9 +3,11 @@
 #include "pipeline/config_loader.h"
 #include "pipeline/metric_name.h"
 #include "pipeline/stage_graph.h"
+#include "pipeline/table_reader.h"
 #include "pipeline/toml_parser.h"
 #include "pipeline/unset_keys.h"
 #include "sweep/ablation_fields.h"
+#include "sweep/ablation_spec.h"
 #include "sweep/labels.h"
 
 #include <fmt/format.h>
@@ -43,20 +45,20 @@ class AblationReader : private AblationFields {
       return std::nullopt;
     }
     report_unset(root->unset, *root, "", diagnostics());
-    refuse_unknown(*root, "",
-                   {"name", "pipeline", "metric", "reference", "goal", "stages", "set", "axes",
-                    "zip", "exclude", "baseline", "search"});
-    read_name(*root);
-    read_pipeline(*root);
-    read_metrics(*root);
-    ablation_.stages = texts(*root, "stages");
+    const Table read = TableReader(diagnostics()).read_table(*root, ablation_spec(), "");
+    const AblationOptions options = parse_ablation(read);
+    take_name(options, *root);
+    take_pipeline(options, *root);
+    take_metrics(options, *root);
+    ablation_.stages = options.stages;
     read_set(*root);
     read_axes(*root);
     read_zips(*root);
     name_axes();
     read_exclusions(*root);
-    if (const ConfigNode* search = table(*root, "search")) {
-      ablation_.search = read_search(*search, *this);
+    if (read.has_table("search")) {
+      ablation_.search =
+          read_search(root->find("search")->value, parse_search(read.table("search")), *this);
     }
     read_baseline(*root);
     if (ablation_.axes.empty() && !ablation_.search) {
@@ -70,33 +72,27 @@ class AblationReader : private AblationFields {
   }
 
  private:
-  /// A text or a list of them.
-  std::vector<std::string> texts(const ConfigNode& root, const std::string& key) {
-    std::vector<std::string> found;
+  /// The table at a key; null if there is none. That it is one has been checked.
+  static const ConfigNode* table(const ConfigNode& root, const std::string& key) {
     const ConfigEntry* entry = root.find(key);
-    if (entry == nullptr) {
-      return found;
-    }
-    const auto take = [&](const ConfigNode& node) {
-      if (const auto* item = std::get_if<std::string>(&node.scalar)) {
-        found.push_back(*item);
-      } else {
-        diagnostics().error(node.at, key, describe_given(node), "a string, or an array of strings");
-      }
-    };
-    if (entry->value.type == ConfigNode::Type::array) {
+    return entry != nullptr && entry->value.is_table() ? &entry->value : nullptr;
+  }
+
+  /// The tables of an array at a key; what is none has been reported.
+  static std::vector<const ConfigNode*> tables(const ConfigNode& root, const std::string& key) {
+    std::vector<const ConfigNode*> found;
+    if (const ConfigEntry* entry = root.find(key)) {
       for (const ConfigNode& item : entry->value.items) {
-        take(item);
+        if (item.is_table()) {
+          found.push_back(&item);
+        }
       }
-    } else {
-      take(entry->value);
     }
     return found;
   }
 
-  void read_name(const ConfigNode& root) {
-    const std::string* name = text(root, "", "name", plain_name_rule());
-    ablation_.name = name != nullptr ? *name : ablation_.file.stem().string();
+  void take_name(const AblationOptions& options, const ConfigNode& root) {
+    ablation_.name = options.name.value_or(ablation_.file.stem().string());
     if (!is_plain_name(ablation_.name)) {
       const ConfigEntry* entry = root.find("name");
       diagnostics().error(
@@ -106,35 +102,26 @@ class AblationReader : private AblationFields {
     }
   }
 
-  void read_pipeline(const ConfigNode& root) {
-    const std::string accepted = "the path of a pipeline's TOML file, relative to this one";
-    const std::string* pipeline = text(root, "", "pipeline", accepted);
-    if (pipeline != nullptr) {
+  void take_pipeline(const AblationOptions& options, const ConfigNode& root) {
+    if (!options.pipeline.empty()) {
       const fs::path base = fs::path(root.find("pipeline")->value.at.file).parent_path();
-      ablation_.pipeline = (base / *pipeline).lexically_normal();
-    } else if (root.find("pipeline") == nullptr) {
-      diagnostics().missing(root.at, "pipeline", "this required key is missing", accepted);
+      ablation_.pipeline = (base / options.pipeline).lexically_normal();
     }
   }
 
-  void read_metrics(const ConfigNode& root) {
-    ablation_.metrics = texts(root, "metric");
+  void take_metrics(const AblationOptions& options, const ConfigNode& root) {
+    ablation_.metrics = options.metric;
     const ConfigEntry* entry = root.find("metric");
-    if (entry == nullptr) {
-      diagnostics().missing(root.at, "metric", "this required key is missing",
-                            std::string(metric_form) + ", or several of them");
-      return;
-    }
     for (size_t i = 0; i < ablation_.metrics.size(); ++i) {
       const bool in_list = i < entry->value.items.size();
       ask(ablation_.metrics[i], in_list ? entry->value.items[i].at : entry->value.at, "metric");
     }
-    if (const std::string* reference = text(root, "", "reference", metric_form)) {
-      ablation_.reference = *reference;
+    if (options.reference) {
+      ablation_.reference = *options.reference;
       ask(ablation_.reference, root.find("reference")->value.at, "reference");
     }
     if (!ablation_.metrics.empty()) {
-      ablation_.maximise = goal(root, "", ablation_.metrics.front());
+      ablation_.maximise = more_is_better(options.goal, ablation_.metrics.front());
     }
   }
 
@@ -165,7 +152,8 @@ class AblationReader : private AblationFields {
       diagnostics().error(setting.value.at, path, describe_given(setting.value), accepted);
       return {};
     }
-    if (setting.value.items.empty() || setting.value.items.size() > most_choices) {
+    if (setting.value.items.empty() ||
+        static_cast<int64_t>(setting.value.items.size()) > most_choices) {
       diagnostics().error(setting.value.at, path,
                           fmt::format("the list has {} values", setting.value.items.size()),
                           fmt::format("1 to {}", most_choices));
@@ -213,21 +201,8 @@ class AblationReader : private AblationFields {
   }
 
   void read_zips(const ConfigNode& root) {
-    const ConfigEntry* entry = root.find("zip");
-    if (entry == nullptr) {
-      return;
-    }
-    const std::string accepted = "[[zip]]: tables of keys with lists of one length";
-    if (entry->value.type != ConfigNode::Type::array) {
-      diagnostics().error(entry->value.at, "zip", describe_given(entry->value), accepted);
-      return;
-    }
-    for (const ConfigNode& item : entry->value.items) {
-      if (item.is_table()) {
-        read_zip(item);
-      } else {
-        diagnostics().error(item.at, "zip", describe_given(item), accepted);
-      }
+    for (const ConfigNode* zip : tables(root, "zip")) {
+      read_zip(*zip);
     }
   }
 
@@ -304,22 +279,14 @@ class AblationReader : private AblationFields {
   }
 
   void read_exclusions(const ConfigNode& root) {
-    const ConfigEntry* entry = root.find("exclude");
-    if (entry == nullptr) {
-      return;
-    }
-    const std::string accepted = "[[exclude]]: tables of keys with values";
-    const bool is_array = entry->value.type == ConfigNode::Type::array;
-    if (!is_array) {
-      diagnostics().error(entry->value.at, "exclude", describe_given(entry->value), accepted);
-    }
-    for (const ConfigNode& item : entry->value.items) {
-      if (!item.is_table() || item.entries.empty()) {
-        diagnostics().error(item.at, "exclude", describe_given(item), accepted);
+    for (const ConfigNode* item : tables(root, "exclude")) {
+      if (item->entries.empty()) {
+        diagnostics().error(item->at, "exclude", "this leaves out nothing",
+                            "keys of the pipeline with values");
         continue;
       }
       std::vector<KeyValue> rule;
-      walk(item, is_no_table, [&](KeyValue setting) { rule.push_back(std::move(setting)); });
+      walk(*item, is_no_table, [&](KeyValue setting) { rule.push_back(std::move(setting)); });
       ablation_.exclude.push_back(std::move(rule));
     }
   }

@@ -2,49 +2,12 @@
 
 #include "pipeline/metric_name.h"
 #include "pipeline/toml_parser.h"
-#include "plugins/spelling.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
 namespace bissl {
-
-void AblationFields::refuse_unknown(const ConfigNode& table, const std::string& path,
-                                    const std::vector<std::string>& known) {
-  for (const ConfigEntry& entry : table.entries) {
-    if (std::find(known.begin(), known.end(), entry.key) == known.end()) {
-      diagnostics_.error(entry.key_at, joined_key(path, entry.key), "there is no such key",
-                         quoted_list(known), nearest(entry.key, known));
-    }
-  }
-}
-
-const std::string* AblationFields::text(const ConfigNode& table, const std::string& path,
-                                        const std::string& key, const std::string& accepted) {
-  const ConfigEntry* entry = table.find(key);
-  if (entry == nullptr) {
-    return nullptr;
-  }
-  const auto* found = std::get_if<std::string>(&entry->value.scalar);
-  if (found == nullptr) {
-    diagnostics_.error(entry->value.at, joined_key(path, key), describe_given(entry->value),
-                       accepted);
-  }
-  return found;
-}
-
-const ConfigNode* AblationFields::table(const ConfigNode& root, const std::string& key) {
-  const ConfigEntry* entry = root.find(key);
-  if (entry == nullptr) {
-    return nullptr;
-  }
-  if (!entry->value.is_table()) {
-    diagnostics_.error(entry->value.at, key, describe_given(entry->value), "a table");
-    return nullptr;
-  }
-  return &entry->value;
-}
 
 void AblationFields::walk(const ConfigNode& node, const IsValue& is_value, const Take& take,
                           const std::string& prefix) {
@@ -65,18 +28,8 @@ void AblationFields::walk(const ConfigNode& node, const IsValue& is_value, const
   }
 }
 
-bool AblationFields::goal(const ConfigNode& table, const std::string& path,
-                          const std::string& metric) {
-  const std::string* goal = text(table, path, "goal", R"("max" or "min")");
-  if (goal == nullptr) {
-    return !metric.ends_with("loss");
-  }
-  if (*goal != "max" && *goal != "min") {
-    diagnostics_.error(table.find("goal")->value.at, joined_key(path, "goal"),
-                       fmt::format("{} is no goal", to_toml(Value(shortened(*goal)))),
-                       R"("max" or "min")");
-  }
-  return *goal == "max";
+bool more_is_better(const std::optional<std::string>& goal, const std::string& metric) {
+  return goal ? *goal == "max" : !metric.ends_with("loss");
 }
 
 std::string AblationFields::metric(const std::string& text, const Location& at,

@@ -1,3 +1,4 @@
+#include "pipeline/table_reader.h"
 #include "sweep/ablation_fields.h"
 
 #include <fmt/format.h>
@@ -25,14 +26,17 @@ std::string wrong_order(const ConfigNode& node) {
 /// Reads one table [search].
 class SearchReader {
  public:
-  SearchReader(const ConfigNode& search, AblationFields& fields)
-      : search_(search), fields_(fields), diagnostics_(fields.diagnostics()) {}
+  SearchReader(const ConfigNode& search, const SearchOptions& options, AblationFields& fields)
+      : search_(search), options_(options), fields_(fields), diagnostics_(fields.diagnostics()) {}
 
   SearchSpec read() {
-    read_draws();
-    read_selection();
-    if (const ConfigNode* final = fields_.table(search_, "final")) {
-      fields_.walk(*final, is_no_table,
+    spec_.draws = options_.draws;
+    spec_.seed = static_cast<uint64_t>(options_.seed);
+    spec_.per_seed = options_.per_seed;
+    take_selection();
+    const ConfigEntry* final = search_.find("final");
+    if (final != nullptr && final->value.is_table()) {
+      fields_.walk(final->value, is_no_table,
                    [&](KeyValue setting) { spec_.final.push_back(std::move(setting)); });
     }
     read_distributions();
@@ -40,68 +44,32 @@ class SearchReader {
   }
 
  private:
-  std::optional<int64_t> number(const std::string& key, int64_t least, int64_t most);
-  void read_draws();
-  void read_selection();
+  void take_selection();
   void read_distributions();
   void read_distribution(const KeyValue& setting);
   bool read_bounds(const ConfigEntry& entry, Distribution& distribution) const;
 
   const ConfigNode& search_;
+  const SearchOptions& options_;
   AblationFields& fields_;
   DiagnosticCollector& diagnostics_;
   SearchSpec spec_;
 };
 
-std::optional<int64_t> SearchReader::number(const std::string& key, int64_t least, int64_t most) {
-  const ConfigEntry* entry = search_.find(key);
-  if (entry == nullptr) {
-    return std::nullopt;
-  }
-  std::optional<Value> value = to_value(entry->value);
-  if (!value || !convert(*value, ValueType::integer) || std::get<int64_t>(*value) < least ||
-      std::get<int64_t>(*value) > most) {
-    diagnostics_.error(entry->value.at, "search." + key, describe_given(entry->value),
-                       fmt::format("an integer from {} to {}", least, most));
-    return std::nullopt;
-  }
-  return std::get<int64_t>(*value);
-}
-
-void SearchReader::read_draws() {
-  if (search_.find("draws") == nullptr) {
-    diagnostics_.missing(search_.at, "search.draws", "this required key is missing",
-                         "the number of draws in each cell");
-  }
-  spec_.draws = number("draws", 1, static_cast<int64_t>(most_choices)).value_or(0);
-  spec_.seed = static_cast<uint64_t>(number("seed", 0, INT64_MAX).value_or(0));
-}
-
-void SearchReader::read_selection() {
-  const std::string accepted =
-      "the metric on a validation split by which a draw is chosen: \"STAGE.DATA.METRIC\"";
-  if (const std::string* select = fields_.text(search_, "search", "select", accepted)) {
+void SearchReader::take_selection() {
+  if (!options_.select.empty()) {
     spec_.select_at = search_.find("select")->value.at;
-    spec_.select = fields_.metric(*select, spec_.select_at, "search.select");
-    spec_.maximise = fields_.goal(search_, "search", *select);
-  } else if (search_.find("select") == nullptr) {
-    diagnostics_.missing(search_.at, "search.select", "this required key is missing", accepted);
-  }
-  if (const ConfigEntry* entry = search_.find("per_seed")) {
-    const auto* per_seed = std::get_if<bool>(&entry->value.scalar);
-    if (per_seed == nullptr) {
-      diagnostics_.error(entry->value.at, "search.per_seed", describe_given(entry->value),
-                         "a boolean (true or false)");
-    } else {
-      spec_.per_seed = *per_seed;
-    }
+    spec_.select = fields_.metric(options_.select, spec_.select_at, "search.select");
+    spec_.maximise = more_is_better(options_.goal, options_.select);
   }
 }
 
 void SearchReader::read_distributions() {
-  static const std::set<std::string> own = {"draws", "seed", "select", "goal", "per_seed", "final"};
+  const std::vector<std::string> own = keys_of(search_spec());
   ConfigNode keys = search_;
-  std::erase_if(keys.entries, [](const ConfigEntry& entry) { return own.count(entry.key) != 0; });
+  std::erase_if(keys.entries, [&](const ConfigEntry& entry) {
+    return std::find(own.begin(), own.end(), entry.key) != own.end();
+  });
   const auto is_distribution = [](const std::string& /*key*/, const ConfigNode& value) {
     return value.find("uniform") != nullptr || value.find("log_uniform") != nullptr ||
            value.find("choice") != nullptr;
@@ -166,8 +134,9 @@ void SearchReader::read_distribution(const KeyValue& setting) {
 
 }  // namespace
 
-SearchSpec read_search(const ConfigNode& search, AblationFields& fields) {
-  return SearchReader(search, fields).read();
+SearchSpec read_search(const ConfigNode& search, const SearchOptions& options,
+                       AblationFields& fields) {
+  return SearchReader(search, options, fields).read();
 }
 
 }  // namespace bissl

@@ -67,7 +67,7 @@ select = "top1"
   const Outcome outcome = sweep(file.string());
   EXPECT_EQ(outcome.code, 2);
   for (const char* text :
-       {"grid.toml:2:1: error: metrik: there is no such key", "did you mean \"metric\"?",
+       {"grid.toml:2:1: error: metrik: unknown key", "did you mean \"metric\"?",
         "metric: this required key is missing", "grid.toml:4:8: error: axes.seed",
         "grid.toml:5:24: error: axes.\"stage.bissl.lambda\": the list has 0 values",
         "the value 0.1 stands there twice", "the list has 3 values; accepted: 2",

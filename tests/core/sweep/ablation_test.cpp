@@ -1,5 +1,6 @@
 #include "sweep/ablation.h"
 
+#include "pipeline/metric_name.h"
 #include "pipeline/toml_parser.h"
 #include "support/temporary_folder.h"
 
@@ -20,6 +21,65 @@ std::optional<Ablation> read(const std::string& text) {
   std::optional<Ablation> ablation = read_ablation(file, diagnostics);
   EXPECT_EQ(to_text(diagnostics.sorted(file.string())), "");
   return ablation;
+}
+
+/// All that is wrong with a file that says nothing but this, without the folder.
+std::string faults(const std::string& text) {
+  const TemporaryFolder folder;
+  const auto file = folder.path() / "study.toml";
+  write_file(file, text);
+  DiagnosticCollector diagnostics;
+  EXPECT_FALSE(read_ablation(file, diagnostics)) << text;
+  std::string said = to_text(diagnostics.sorted(file.string()));
+  const std::string prefix = folder.path().string() + "/";
+  for (size_t at = said.find(prefix); at != std::string::npos; at = said.find(prefix)) {
+    said.erase(at, prefix.size());
+  }
+  return said;
+}
+
+TEST(AblationFile, IsReadByItsDeclaration) {
+  EXPECT_EQ(
+      faults("goal = \"up\"\nstage = [\"f\"]\nmetric = 3\n[set]\n[axes]\nseed = [0]\n"
+             "[search]\ndraws = 0.5\nper_seed = 1\n"
+             "stage.f.lr = { uniform = [0, 1] }\n[zip]\nseed = [1]\n"),
+      "study.toml:1:1: error: pipeline: this required key is missing; accepted: the path of a "
+      "pipeline's TOML file, relative to this one\n"
+      "study.toml:1:8: error: goal: \"up\" is not among the choices; accepted: one of "
+      "\"max\", \"min\"\n"
+      "study.toml:2:1: error: stage: unknown key; accepted: \"name\", \"pipeline\", "
+      "\"metric\", \"reference\", \"goal\", \"stages\", \"include\", \"unset\", "
+      "\"set\", \"axes\", \"zip\", \"exclude\", \"baseline\", \"search\"; did you mean "
+      "\"stages\"?\n"
+      "study.toml:3:10: error: metric: 3 is an integer; accepted: " +
+          std::string(metric_form) +
+          ", or several of them\n"
+          "study.toml:7:1: error: search.select: this required key is missing; accepted: " +
+          metric_form +
+          "\n"
+          "study.toml:8:9: error: search.draws: 0.5 is a float; accepted: an integer of at "
+          "least 1 and at most 10000\n"
+          "study.toml:9:12: error: search.per_seed: 1 is an integer; accepted: a boolean "
+          "(true or false)\n"
+          "study.toml:11:1: error: zip: a table was given; accepted: tables [[zip]] with keys "
+          "of the pipeline with lists of one length\n");
+}
+
+TEST(AblationFile, TakesOneMetricOrSeveral) {
+  const TemporaryFolder folder;
+  const auto file = folder.path() / "study.toml";
+  for (const auto& [metric, count] :
+       {std::pair("\"f.t.a\"", 1U), std::pair("[\"f.t.a\", \"f.t.b\"]", 2U)}) {
+    write_file(file, std::string("pipeline = \"sub/p.toml\"\nmetric = ") + metric +
+                         "\nstages = \"f\"\n[axes]\nseed = [0]\n");
+    DiagnosticCollector diagnostics;
+    const std::optional<Ablation> ablation = read_ablation(file, diagnostics);
+    ASSERT_TRUE(ablation) << to_text(diagnostics.sorted(""));
+    EXPECT_EQ(ablation->metrics.size(), count);
+    EXPECT_EQ(ablation->pipeline, folder.path() / "sub/p.toml");
+    EXPECT_EQ(ablation->stages, std::vector<std::string>{"f"});
+    EXPECT_EQ(ablation->name, "study");
+  }
 }
 
 TEST(AblationFile, DottedKeysAndTablesSayTheSame) {
