@@ -3,7 +3,6 @@
 #include "bilevel/outer_problem.h"
 #include "bissl/hypergradient.h"
 #include "bissl/optimizer.h"
-#include "models/training_step.h"
 
 #include <cstdint>
 #include <functional>
@@ -57,7 +56,8 @@ class UpperLevel {
  private:
   OuterProblem& problem_;
   Hypergradient& hypergradient_;
-  TrainingStep step_;
+  Optimizer& optimizer_;
+  double max_grad_norm_;
 };
 
 }  // namespace bissl

@@ -56,7 +56,8 @@ int run_check(const PipelineArguments& arguments, PluginSearch& plugins, std::os
   std::vector<StagePlan> plans = check_pipeline({.pipeline = *pipeline,
                                                  .settings = settings,
                                                  .out = arguments.out,
-                                                 .depth = TrialDepth::measured});
+                                                 .depth = TrialDepth::measured,
+                                                 .datasets = arguments.make_datasets()});
   add_advice(plans, plugins.registry());
   const bool ok = !has_errors(plans);
   if (arguments.json) {

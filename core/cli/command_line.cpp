@@ -7,6 +7,7 @@
 #include "cli/plugins_command.h"
 #include "cli/report_command.h"
 #include "cli/run_command.h"
+#include "cli/schema_command.h"
 #include "cli/store_command.h"
 #include "cli/sweep_command.h"
 #include "stages/stage_kind.h"
@@ -35,6 +36,7 @@ class CommandLine {
   CLI::App* add(CLI::App& parent, const char* name, const char* text, Call call);
   void add_changes(CLI::App& command);
   void add_run_options(CLI::App& command);
+  void add_rehash(CLI::App& command);
   void add_pipeline(CLI::App& command);
   void add_pipeline_calls();
   void add_sweep();
@@ -43,6 +45,7 @@ class CommandLine {
   void add_plugins();
   void add_conform();
   void add_new_and_describe();
+  void add_schema();
   std::vector<std::string> options_of_workers() const;
 
   /// Searches for plugins and makes the call; what was refused is told if `warn`.
@@ -58,8 +61,9 @@ class CommandLine {
   StoreArguments store_;
   std::filesystem::path left_;  ///< of `diff`
   std::filesystem::path right_;
-  std::string name_;  ///< of `new` and `describe`
-  std::string kind_;  ///< of `new`
+  std::string name_;      ///< of `new` and `describe`
+  std::string kind_;      ///< of `new`
+  std::string document_;  ///< of `schema`
   std::string folder_ = ".";
   std::string library_;  ///< of `conform` and `plugins --check`
   ConformanceOptions conformance_;
@@ -85,6 +89,7 @@ CommandLine::CommandLine() {
   add_plugins();
   add_conform();
   add_new_and_describe();
+  add_schema();
 }
 
 CLI::App* CommandLine::add(CLI::App& parent, const char* name, const char* text, Call call) {
@@ -124,6 +129,12 @@ void CommandLine::add_run_options(CLI::App& command) {
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
   command.add_option("--device", pipeline_.device, "cpu, cuda or cuda:N")->capture_default_str();
+  add_rehash(command);
+}
+
+void CommandLine::add_rehash(CLI::App& command) {
+  command.add_flag("--rehash", pipeline_.rehash,
+                   "hash the files of all data again, also those that seem unchanged");
 }
 
 void CommandLine::add_pipeline(CLI::App& command) {
@@ -242,6 +253,7 @@ void CommandLine::add_store() {
   }
   add_pipeline(*explain);
   add_changes(*explain);
+  add_rehash(*explain);
   prune->add_flag("--unused", store_.unused, "finished stages that no run and no sweep refers to");
   prune->add_flag("--damaged", store_.damaged, "damaged stages that were moved aside");
   prune->add_flag("--abandoned", store_.abandoned,
@@ -313,14 +325,26 @@ void CommandLine::add_new_and_describe() {
   make->add_option("name", name_, "the component's name, and the folder's")->required();
   make->add_option("--in", folder_, "where the folder goes")->capture_default_str();
 
-  CLI::App* describe =
-      add(app_, "describe", "the parameters of a component or a kind of stage", [this] {
+  CLI::App* describe = add(
+      app_, "describe", "the parameters of a component, a kind of stage or a kind of file", [this] {
         return with_plugins(false, [this](Registry& registry, PluginSearch& search) {
           search.finish();
           return run_describe(registry, stage_kinds(), name_, pipeline_.json, std::cout, std::cerr);
         });
       });
-  describe->add_option("name", name_, "a component or a kind of stage")->required();
+  describe->add_option("name", name_, "a component, a kind of stage, \"pipeline\" or \"sweep\"")
+      ->required();
+}
+
+void CommandLine::add_schema() {
+  CLI::App* schema =
+      add(app_, "schema", "a JSON Schema of pipelines or ablations, for editors", [this] {
+        return with_plugins(false, [this](Registry& registry, PluginSearch& search) {
+          search.finish();
+          return run_schema(document_, registry, std::cout);
+        });
+      });
+  schema->add_option("document", document_, "pipeline or ablation")->required();
 }
 
 int CommandLine::run(int count, char** arguments) {

@@ -2,8 +2,10 @@
 
 #include "cli/description.h"
 #include "cli/snippet.h"
+#include "pipeline/pipeline_spec.h"
 #include "plugins/load_report_json.h"
 #include "plugins/spelling.h"
+#include "sweep/ablation_spec.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -19,7 +21,14 @@ constexpr int exit_input = 2;
 struct Named {
   std::vector<std::shared_ptr<const RegisteredComponent>> components;
   std::vector<StageKindSpec> kinds;
+  std::vector<DocumentSpec> documents;
 };
+
+/// The kinds of TOML file that are described.
+std::vector<DocumentSpec> all_documents() {
+  return {{"pipeline", "the file of `bissl run` and `bissl check`", pipeline_spec()},
+          {"sweep", "the file of `bissl sweep`, an ablation over a pipeline", ablation_spec()}};
+}
 
 Named everything_called(const std::string& name, const Registry& registry,
                         const std::vector<StageKindSpec>& kinds) {
@@ -32,6 +41,11 @@ Named everything_called(const std::string& name, const Registry& registry,
   for (const StageKindSpec& kind : kinds) {
     if (kind.name == name) {
       named.kinds.push_back(kind);
+    }
+  }
+  for (const DocumentSpec& document : all_documents()) {
+    if (document.name == name) {
+      named.documents.push_back(document);
     }
   }
   return named;
@@ -49,7 +63,11 @@ std::string unknown_text(const std::string& name, const Registry& registry,
   for (const StageKindSpec& kind : kinds) {
     candidates.push_back(kind.name);
   }
-  std::string text = fmt::format("there is no component and no kind of stage called \"{}\"", name);
+  for (const DocumentSpec& document : all_documents()) {
+    candidates.push_back(document.name);
+  }
+  std::string text =
+      fmt::format("there is no component, kind of stage or kind of file called \"{}\"", name);
   const std::vector<std::string> near = nearest(name, candidates);
   text += near.empty() ? "; " : fmt::format("; did you mean \"{}\"? ", near.front());
   text += "\"bissl plugins\" lists what is loaded";
@@ -70,7 +88,13 @@ nlohmann::json as_json(const Named& named, const std::string& name, const Regist
     kinds.push_back(stage_kind_json(kind));
     kinds.back()["toml"] = toml_snippet(kind, registry);
   }
-  return {{"components", std::move(components)}, {"stage_kinds", std::move(kinds)}};
+  nlohmann::json documents = nlohmann::json::array();
+  for (const DocumentSpec& document : named.documents) {
+    documents.push_back(document_json(document));
+  }
+  return {{"components", std::move(components)},
+          {"stage_kinds", std::move(kinds)},
+          {"documents", std::move(documents)}};
 }
 
 std::string indented(const std::string& text) {
@@ -91,7 +115,7 @@ std::string indented(const std::string& text) {
 int run_describe(const Registry& registry, const std::vector<StageKindSpec>& kinds,
                  const std::string& name, bool json, std::ostream& out, std::ostream& err) {
   const Named named = everything_called(name, registry, kinds);
-  if (named.components.empty() && named.kinds.empty()) {
+  if (named.components.empty() && named.kinds.empty() && named.documents.empty()) {
     err << unknown_text(name, registry, kinds) << '\n';
     return exit_input;
   }
@@ -109,6 +133,10 @@ int run_describe(const Registry& registry, const std::vector<StageKindSpec>& kin
   }
   for (const StageKindSpec& kind : named.kinds) {
     print(describe_stage_kind(kind), toml_snippet(kind, registry));
+  }
+  for (const DocumentSpec& document : named.documents) {
+    out << between << describe_document(document);
+    between = "\n";
   }
   return 0;
 }

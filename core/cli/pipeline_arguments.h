@@ -1,11 +1,13 @@
 #pragma once
 
+#include "data/catalog.h"
 #include "pipeline/diagnostics.h"
 #include "pipeline/pipeline.h"
 #include "plugins/search.h"
 
 #include <filesystem>
 #include <iosfwd>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,6 +23,12 @@ struct PipelineArguments {
   int threads = 0;  ///< 0: as many as the process may use
   std::string device = "cpu";
   bool json = false;
+  bool rehash = false;  ///< hash all data again, whatever is kept of it
+
+  /// For the data of this call.
+  std::shared_ptr<DatasetCache> make_datasets() const {
+    return std::make_shared<DatasetCache>(ContentHashes(content_hash_folder(), rehash));
+  }
 };
 
 /// Prints what is wrong or doubtful to `err`; as JSON to `out` if asked for and the input is

@@ -135,6 +135,7 @@ int run_run(const PipelineArguments& arguments, PluginSearch& plugins, std::ostr
   warn_about_threads(arguments.threads, 1, err);
   RunOptions options;
   options.out = arguments.out;
+  options.datasets = arguments.make_datasets();
   options.settings = make_settings(arguments, &err);
   std::vector<StagePlan> plans = check_pipeline({.pipeline = *pipeline,
                                                  .settings = options.settings,

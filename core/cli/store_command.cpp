@@ -143,7 +143,7 @@ int run_store_explain(const PipelineArguments& arguments, PluginSearch& plugins,
   }
   StageStore store = open_store(arguments, &err);
   const std::vector<StoreEntry> entries = store.entries();
-  DataCatalog data(*pipeline);
+  DataCatalog data(*pipeline, arguments.make_datasets());
   std::map<std::string, std::string> keys;
   nlohmann::json list = nlohmann::json::array();
   for (const Stage& stage : pipeline->stages) {

@@ -75,7 +75,7 @@ class SweepCommand {
   PipelineSources sources_;
   std::ostream& out_;
   std::ostream& err_;
-  std::shared_ptr<DatasetCache> datasets_ = std::make_shared<DatasetCache>();
+  std::shared_ptr<DatasetCache> datasets_ = arguments_.make_datasets();
   PlanResult planned_;
   fs::path folder_;
 };

@@ -33,10 +33,10 @@ struct WarmupOptions {
 /// A kind of stage with all that a table can hold.
 StageKindSpec alternate() {
   Schema<StageOptions> own;
-  own.add("data", &StageOptions::data, "what it trains on").required();
+  own.add("data", &StageOptions::data, "what it trains on").required().names_data();
   own.add("epochs", &StageOptions::epochs, "how long").at_least(1).unit("epochs");
   Schema<LowerOptions> lower;
-  lower.add("data", &LowerOptions::data, "what the lower level trains on").required();
+  lower.add("data", &LowerOptions::data, "what the lower level trains on").required().names_data();
   lower.add("clip", &LowerOptions::clip, "the largest norm of a gradient").more_than(0.0);
   Schema<WarmupOptions> warmup;
   warmup.add("epochs", &WarmupOptions::epochs, "how long the head is warmed up").at_least(0);
@@ -45,7 +45,6 @@ StageKindSpec alternate() {
   kind.name = "alternate";
   kind.summary = "two levels in turn";
   kind.needs_parent = true;
-  kind.data_keys = {"data", "lower.data"};
   kind.inherit_into = "lower";
   kind.inherit_kind = "pretrain";
   kind.table.parameters = own.specs();
@@ -253,6 +252,24 @@ TEST_F(Describe, Json) {
   EXPECT_EQ(kind.at("components").at(1).at("required"), false);
 }
 
+TEST_F(Describe, KindsOfFile) {
+  const std::string sweep = describe("sweep");
+  EXPECT_EQ(sweep.rfind("sweep: the file of `bissl sweep`, an ablation over a pipeline\n", 0), 0U);
+  EXPECT_NE(sweep.find("\n  goal       one of \"max\", \"min\"; may be left out\n"),
+            std::string::npos)
+      << sweep;
+  EXPECT_NE(sweep.find("\n  zip       an array of tables; may be left out\n"), std::string::npos);
+  EXPECT_NE(sweep.find("\nKeys of the table \"axes\"\n  keys of the pipeline, each with a list of "
+                       "values\n"),
+            std::string::npos);
+  EXPECT_NE(sweep.find("\nParameters of the table \"search\"\n  draws  "), std::string::npos);
+  const std::string pipeline = describe("pipeline");
+  EXPECT_NE(pipeline.find("\nTables\n  plugins  a table; may be left out\n"), std::string::npos)
+      << pipeline;
+  const auto json = nlohmann::json::parse(describe("pipeline", true));
+  EXPECT_EQ(json.at("documents").at(0).at("parameters").at(1).at("name"), "seed");
+}
+
 TEST_F(Describe, UnknownName) {
   const auto failure = [&](const std::string& name) {
     std::ostringstream out;
@@ -262,15 +279,18 @@ TEST_F(Describe, UnknownName) {
     return err.str();
   };
   EXPECT_EQ(failure("havle"),
-            "there is no component and no kind of stage called \"havle\"; did you mean \"halve\"? "
+            "there is no component, kind of stage or kind of file called \"havle\"; did you mean "
+            "\"halve\"? "
             "\"bissl plugins\" lists what is loaded\n");
-  EXPECT_EQ(failure("good/stil"),
-            "there is no component and no kind of stage called \"good/stil\"; did you mean "
-            "\"good/still\"? \"bissl plugins\" lists what is loaded\n");
+  EXPECT_EQ(
+      failure("good/stil"),
+      "there is no component, kind of stage or kind of file called \"good/stil\"; did you mean "
+      "\"good/still\"? \"bissl plugins\" lists what is loaded\n");
   EXPECT_EQ(failure("alternat").find("did you mean \"alternate\"?") != std::string::npos, true);
   EXPECT_FALSE(registry_.load_library("/nowhere.so", true));
   EXPECT_EQ(failure("temperature"),
-            "there is no component and no kind of stage called \"temperature\"; \"bissl plugins\" "
+            "there is no component, kind of stage or kind of file called \"temperature\"; \"bissl "
+            "plugins\" "
             "lists what is loaded and what was refused\n");
 }
 
