@@ -1,13 +1,8 @@
 #include "bilevel/lower_level.h"
 
-#include "bilevel/diverged.h"
-#include "models/attribution.h"
-#include "models/gradients.h"
 #include "models/module_state.h"
 
 #include <c10/core/GradMode.h>
-
-#include <cmath>
 
 namespace bissl {
 
@@ -26,9 +21,10 @@ LowerLevel::LowerLevel(Backbone& backbone, Pretext& pretext, Optimizer& optimize
                        double max_grad_norm)
     : backbone_(backbone),
       pretext_(pretext),
-      optimizer_(optimizer),
-      max_grad_norm_(max_grad_norm),
-      parameters_(lower_parameters(backbone, pretext)),
+      step_(lower_parameters(backbone, pretext), optimizer,
+            {.max_grad_norm = max_grad_norm,
+             .name = "the pretext training",
+             .advice = "Try a smaller learning rate or a longer warm-up"}),
       backbone_parameters_(trainable_parameters(backbone.module()).size()) {}
 
 void LowerLevel::tie_to(Backbone& anchor, double lambda) {
@@ -36,37 +32,28 @@ void LowerLevel::tie_to(Backbone& anchor, double lambda) {
   lambda_ = lambda;
 }
 
-PretextStep LowerLevel::step(const Views& views, double lr_scale, const Observer& observe) {
-  PretextStep result;
-  TensorList gradients = in_gradient(pretext_, backbone_, [&] {
-    const c10::AutoGradMode grad(true);
-    const at::Tensor loss = pretext_.loss(backbone_, views);
-    result.loss = loss.item<double>();
-    return gradients_of(loss, tensors_of(parameters_));
-  });
+/// (λ/2)·‖θ − anchor‖², whose gradient is added in the backbone's parameters.
+double LowerLevel::add_proximity(TensorList& gradients) const {
+  if (anchor_.empty()) {
+    return 0;
+  }
   const c10::NoGradGuard no_grad;
-  if (!anchor_.empty()) {
-    double squared = 0;
-    for (size_t i = 0; i < backbone_parameters_; ++i) {
-      const at::Tensor difference = parameters_[i].second.sub(anchor_[i]);
-      squared += dot({difference}, {difference});
-      gradients[i] = gradients[i].add(difference, lambda_);
-    }
-    result.proximity = 0.5 * lambda_ * squared;
+  double squared = 0;
+  for (size_t i = 0; i < backbone_parameters_; ++i) {
+    const at::Tensor difference = step_.parameters()[i].sub(anchor_[i]);
+    squared += dot({difference}, {difference});
+    gradients[i] = gradients[i].add(difference, lambda_);
   }
-  result.gradient_norm = clip_norm(gradients, max_grad_norm_);
-  if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm)) {
-    throw Diverged(
-        fmt::format("the pretext training diverged: loss {}, gradient norm {}. Try a smaller "
-                    "learning rate or a longer warm-up",
-                    result.loss, result.gradient_norm));
-  }
-  if (observe) {
-    const bool clipped = max_grad_norm_ > 0 && result.gradient_norm > max_grad_norm_;
-    observe(gradients, clipped ? max_grad_norm_ / result.gradient_norm : 1.0);
-  }
-  assign_gradients(parameters_, gradients);
-  optimizer_.step(lr_scale);
+  return 0.5 * lambda_ * squared;
+}
+
+PretextStep LowerLevel::step(const Views& views, double lr_scale, const Observer& observe) {
+  LossGradient gradient = loss_gradient(pretext_, backbone_, step_.parameters(),
+                                        [&] { return pretext_.loss(backbone_, views); });
+  PretextStep result;
+  result.loss = gradient.loss;
+  result.proximity = add_proximity(gradient.gradients);
+  result.gradient_norm = step_.take(std::move(gradient), lr_scale, observe);
   pretext_.after_step(backbone_);
   return result;
 }

@@ -2,6 +2,7 @@
 
 #include "bissl/optimizer.h"
 #include "bissl/pretext.h"
+#include "models/training_step.h"
 
 #include <functional>
 #include <utility>
@@ -28,7 +29,7 @@ class LowerLevel {
 
   /// Called in a step when all is known but the optimizer has not moved the weights: with the
   /// gradients that it gets, the backbone's first, and the factor that clipping has put on them.
-  using Observer = std::function<void(const TensorList& gradients, double clip)>;
+  using Observer = TrainingStep::Observer;
 
   /// One optimizer step on `views` at `lr_scale` times the base rate. Throws
   /// Error(ErrorKind::run) when the loss or the gradient is not finite; the weights are then those
@@ -36,11 +37,11 @@ class LowerLevel {
   PretextStep step(const Views& views, double lr_scale, const Observer& observe = {});
 
  private:
+  double add_proximity(TensorList& gradients) const;
+
   Backbone& backbone_;
   Pretext& pretext_;
-  Optimizer& optimizer_;
-  double max_grad_norm_;
-  NamedTensors parameters_;  ///< backbone first
+  TrainingStep step_;  ///< the backbone's parameters first
   size_t backbone_parameters_;
   TensorList anchor_;
   double lambda_ = 0;

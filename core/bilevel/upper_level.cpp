@@ -1,12 +1,8 @@
 #include "bilevel/upper_level.h"
 
-#include "bilevel/diverged.h"
-#include "models/gradients.h"
-
 #include <ATen/ops/zeros_like.h>
 #include <c10/core/GradMode.h>
-
-#include <cmath>
+#include <fmt/format.h>
 
 namespace bissl {
 namespace {
@@ -58,8 +54,10 @@ UpperLevel::UpperLevel(OuterProblem& problem, Hypergradient& hypergradient, Opti
                        double max_grad_norm)
     : problem_(problem),
       hypergradient_(hypergradient),
-      optimizer_(optimizer),
-      max_grad_norm_(max_grad_norm) {}
+      step_(problem.parameters(), optimizer,
+            {.max_grad_norm = max_grad_norm,
+             .name = "the upper level",
+             .advice = "Try a smaller upper learning rate or more damping"}) {}
 
 UpperGradient UpperLevel::gradient(const OuterBatch& batch, ImplicitSystem& system,
                                    uint64_t noise_seed, const Observer& observe) {
@@ -80,17 +78,9 @@ UpperGradient UpperLevel::gradient(const OuterBatch& batch, ImplicitSystem& syst
 UpperStep UpperLevel::step(const OuterBatch& batch, ImplicitSystem& system, uint64_t noise_seed,
                            double lr_scale, const Observer& observe) {
   UpperGradient gradient = this->gradient(batch, system, noise_seed, observe);
-  const c10::NoGradGuard no_grad;
-  UpperStep report = gradient.report;
-  report.gradient_norm = clip_norm(gradient.values, max_grad_norm_);
-  if (!std::isfinite(report.loss) || !std::isfinite(report.gradient_norm)) {
-    throw Diverged(
-        fmt::format("the upper level diverged: loss {}, gradient norm {} (solve: {}). Try a "
-                    "smaller upper learning rate or more damping",
-                    report.loss, report.gradient_norm, to_string(report.status)));
-  }
-  assign_gradients(problem_.parameters(), gradient.values);
-  optimizer_.step(lr_scale);
+  UpperStep report = std::move(gradient.report);
+  report.gradient_norm = step_.take({report.loss, std::move(gradient.values)}, lr_scale, {},
+                                    fmt::format(" (solve: {})", to_string(report.status)));
   return report;
 }
 

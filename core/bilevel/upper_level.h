@@ -3,6 +3,7 @@
 #include "bilevel/outer_problem.h"
 #include "bissl/hypergradient.h"
 #include "bissl/optimizer.h"
+#include "models/training_step.h"
 
 #include <cstdint>
 #include <functional>
@@ -56,8 +57,7 @@ class UpperLevel {
  private:
   OuterProblem& problem_;
   Hypergradient& hypergradient_;
-  Optimizer& optimizer_;
-  double max_grad_norm_;
+  TrainingStep step_;
 };
 
 }  // namespace bissl

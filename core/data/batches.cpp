@@ -152,6 +152,8 @@ Batch BatchSource::make(int64_t number) const {
     });
     write_target(data_->targets(), sample.target, i, batch.targets);
   }
+  batch.views = converted(batch.views, options_.device);
+  batch.targets = batch.targets.to(options_.device);
   return batch;
 }
 

@@ -6,6 +6,7 @@
 #include "data/selection.h"
 
 #include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
 
 #include <cstdint>
 #include <memory>
@@ -36,7 +37,8 @@ struct BatchOptions {
   uint64_t seed = 0;
   /// Keeps the random streams of different uses apart: "pretrain", "bissl/lower", …
   std::string purpose;
-  bool geometry = false;  ///< whether to tell where views lie in their images
+  bool geometry = false;           ///< whether to tell where views lie in their images
+  c10::Device device = c10::kCPU;  ///< where batches are handed out
 };
 
 /// Makes batches by number. Batch b of a shuffled source holds positions b·N … (b+1)·N − 1 of the
@@ -51,6 +53,7 @@ class BatchSource {
               std::shared_ptr<const Augmentation> augmentation, ComponentChoice choice,
               BatchOptions options);
 
+  /// The batch of this number, on the device of the options.
   Batch make(int64_t number) const;
 
   /// Throws Error(ErrorKind::input) unless images give views of one shape: looks at up to `most`

@@ -96,9 +96,7 @@ Metrics evaluate(const StageContext& context, const std::shared_ptr<BatchSource>
   Prefetcher prefetched(source, 0, batches, context.settings.loader_threads);
   for (int64_t i = 0; i < batches; ++i) {
     const Batch batch = prefetched.next();
-    const at::Tensor images = batch.views[0].to(context.settings.device);
-    metrics->add(downstream.forward(backbone.forward(images)),
-                 batch.targets.to(context.settings.device));
+    metrics->add(downstream.forward(backbone.forward(batch.views[0])), batch.targets);
   }
   return metrics->result();
 }

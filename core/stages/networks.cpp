@@ -107,11 +107,11 @@ void save_weights(const std::filesystem::path& folder, const char* file,
 }
 
 std::shared_ptr<BatchSource> make_batches(const StageContext& context, const std::string& data,
-                                          const ComponentChoice& augment,
-                                          const BatchOptions& options) {
+                                          const ComponentChoice& augment, BatchOptions options) {
+  options.device = context.settings.device;
   return std::make_shared<BatchSource>(context.data.open(data),
                                        augment.create<Augmentation>(AugmentationContext{}), augment,
-                                       options);
+                                       std::move(options));
 }
 
 std::shared_ptr<BatchSource> make_labelled_batches(const StageContext& context, const char* key,

@@ -56,10 +56,9 @@ void take_over(const StageContext& context, const char* file, torch::nn::Module&
 void save_weights(const std::filesystem::path& folder, const char* file,
                   const torch::nn::Module& module);
 
-/// A source of training batches for a table with `data`, `augment` and `batch`.
+/// A source of batches on the run's device for a table with `data`, `augment` and `batch`.
 std::shared_ptr<BatchSource> make_batches(const StageContext& context, const std::string& data,
-                                          const ComponentChoice& augment,
-                                          const BatchOptions& options);
+                                          const ComponentChoice& augment, BatchOptions options);
 
 /// The same for data that must have targets; `key` is the one of the stage that names it.
 std::shared_ptr<BatchSource> make_labelled_batches(const StageContext& context, const char* key,

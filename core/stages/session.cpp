@@ -155,20 +155,32 @@ void Session::save_checkpoint(int64_t next_step) {
   }
 }
 
-void Session::done(int64_t step, const Values& values, const nlohmann::json& event) {
+void Session::run(int64_t& step, int64_t end, const std::function<StepNews(int64_t)>& work) {
+  for (; step < end; ++step) {
+    StepNews news;
+    try {
+      news = work(step);
+    } catch (const Diverged& error) {
+      diverged(step, error);
+    }
+    done(step, news);
+  }
+}
+
+void Session::done(int64_t step, const StepNews& news) {
   if (settings_.confirm) {
     settings_.confirm();
   }
   nlohmann::json line = {{"step", step}};
-  for (const auto& [name, value] : values) {
+  for (const auto& [name, value] : news.values) {
     line[name] = value;
   }
-  if (event.is_object()) {
-    line.update(event);
+  if (news.event.is_object()) {
+    line.update(news.event);
   }
   events_->write(line);
   if (progress_) {
-    progress_->update(step + 1, values);
+    progress_->update(step + 1, news.values);
   }
   const bool stop = interrupted();
   const std::chrono::duration<double> since = Clock::now() - last_checkpoint_;

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "bilevel/diverged.h"
 #include "bissl/tensor_list.h"
+#include "models/diverged.h"
 #include "stages/context.h"
 #include "telemetry/events.h"
 
@@ -29,14 +29,15 @@ class Hypergradient;
 ///
 ///     Session session(context, folder, "pretrain", steps, images);
 ///     session.keep("backbone", module); …
-///     for (int64_t step = session.start(); step < steps; ++step) { …; session.done(step, {…}); }
+///     int64_t step = session.start();
+///     session.run(step, steps, [&](int64_t number) -> Session::StepNews { … });
 ///     session.finish();
 ///
 /// A checkpoint holds everything that was named with keep(), LibTorch's random generator and the
-/// number of the next step, so that a stage that goes on from it ends with the same bits.
+/// number of the next step, so that a stage that continues from it ends with the same bits.
 class Session {
  public:
-  /// Values of a step, shown and logged under their names.
+  /// Values of a step under their names.
   using Values = std::vector<std::pair<std::string, double>>;
 
   Session(const StageContext& context, std::filesystem::path folder, std::string label,
@@ -56,29 +57,24 @@ class Session {
   /// The step to begin with: 0, or where a checkpoint left off.
   int64_t start();
 
-  /// Runs the work of step number `step`. A divergence comes out with the number of the step; in
-  /// the first one of a stage that continues another, whose weights the loss was taken of, it is
-  /// that stage that is named.
-  template <class Work>
-  auto step(int64_t step, Work&& work) {
-    try {
-      return std::forward<Work>(work)();
-    } catch (const Diverged& error) {
-      diverged(step, error);
-    }
-  }
+  /// What a step tells: `values` are shown and logged, `event` is logged beside them.
+  struct StepNews {
+    Values values;
+    nlohmann::json event;
+  };
 
-  /// The error of a divergence in step number `step`, as step() throws it.
-  [[noreturn]] void diverged(int64_t step, const Diverged& error) const;
-
-  /// To be called after step number `step`. `values` are shown; `event` is added to the log beside
-  /// them. Writes a checkpoint when it is time; throws Interrupted, after writing one, when the
-  /// user asked to stop.
-  void done(int64_t step, const Values& values, const nlohmann::json& event = {});
+  /// The training loop of all stages: makes the steps from number `step` up to `end`, each by
+  /// `work`, and leaves `step` at `end`.
+  ///
+  /// A divergence comes out with the number of the step; in the first one of a stage that continues
+  /// another, whose weights the loss was taken of, it is that stage that is named. After each step
+  /// a checkpoint is written when it is time; throws Interrupted, after writing one, when the user
+  /// asked to stop.
+  void run(int64_t& step, int64_t end, const std::function<StepNews(int64_t step)>& work);
 
   /// The stage is through: ends the progress display. The checkpoint stays until the store
   /// publishes the stage. Throws Error(run) if a module that is kept holds weights that are not
-  /// finite, as done() does before it writes a checkpoint: neither is of use to anybody.
+  /// finite, as run() does before it writes a checkpoint: neither is of use to anybody.
   void finish();
 
  private:
@@ -99,6 +95,8 @@ class Session {
     std::set<std::string> exempt;  ///< buffers that were not finite before the first step
   };
 
+  [[noreturn]] void diverged(int64_t step, const Diverged& error) const;
+  void done(int64_t step, const StepNews& news);
   void save_checkpoint(int64_t next_step);
   void require_finite_weights(int64_t steps_done) const;
 

@@ -1,205 +1,141 @@
 #include "stages/bissl/bissl.h"
-#include "bilevel/diverged.h"
-#include "bissl/error.h"
+
 #include "data/prefetcher.h"
-#include "models/attribution.h"
 #include "models/evaluation_guard.h"
-#include "models/gradients.h"
 #include "models/module_state.h"
+#include "models/training_step.h"
 #include "stages/bissl/parts.h"
+#include "stages/bissl/round_problem.h"
 #include "stages/bissl/solve_summary.h"
+#include "stages/bissl/step_plan.h"
 #include "stages/networks.h"
 #include "stages/session.h"
 
-#include <c10/core/GradMode.h>
-
-#include <cmath>
+#include <memory>
 
 namespace bissl {
 namespace {
 
-/// The whole stage. Its steps are numbered: first those of the head's warm-up, then, round by
-/// round, the lower and the upper ones. Each can be the last before an interruption.
-class BisslStage {
+StepPlan step_plan(const BisslParts& parts) {
+  return {.warmup = parts.warmup_steps,
+          .rounds = parts.options.rounds,
+          .lower = parts.lower_options.steps,
+          .upper = parts.upper_options.steps};
+}
+
+/// A run of the stage. What its steps are is told by StepPlan.
+class BisslRun {
  public:
-  explicit BisslStage(const StageContext& context) : context_(context), parts_(context) {}
+  explicit BisslRun(const StageContext& context)
+      : context_(context),
+        parts_(context),
+        plan_(step_plan(parts_)),
+        problem_(context_, parts_, solves_) {}
+
   nlohmann::json run();
 
  private:
-  int64_t steps_per_round() const {
-    return parts_.lower_options.steps + parts_.upper_options.steps;
-  }
+  using Place = StepPlan::Place;
   void keep_parts(Session& session);
   void run_warmup(Session& session, int64_t& step);
-  void run_rounds(Session& session, int64_t& step);
-  void lower_step(Session& session, int64_t step, int64_t round, int64_t within);
-  void upper_step(Session& session, int64_t step, int64_t round, int64_t within);
-  PretextProblem::Setting problem_setting(int64_t round) const;
-  void build_problem(int64_t round);
-  nlohmann::json audit(int64_t round, const TensorList& u, const HypergradientSolution& solution);
-  void note_failed_audit(const std::string& reason);
+  Session::StepNews lower_step(const Place& place);
+  Session::StepNews upper_step(const Place& place);
+  void end_round(int64_t round);
 
   const StageContext& context_;
   BisslParts parts_;
+  StepPlan plan_;
+  SolveSummary solves_;
+  RoundProblem problem_;
   std::unique_ptr<Prefetcher> lower_batches_;
   std::unique_ptr<Prefetcher> upper_batches_;
-  std::vector<Views> hessian_batches_;       ///< of the round
-  std::unique_ptr<PretextProblem> problem_;  ///< of the round whose upper steps are running
-  SolveSummary solves_;
 };
 
-void BisslStage::run_warmup(Session& session, int64_t& step) {
-  const int64_t steps = parts_.warmup_steps;
-  if (step >= steps) {
+void BisslRun::run_warmup(Session& session, int64_t& step) {
+  if (step >= plan_.warmup) {
     return;
   }
-  const NamedTensors parameters = trainable_parameters(parts_.downstream->module());
+  Backbone& backbone = *parts_.upper_backbone;
   // The frozen backbone is in evaluation mode: its running statistics do not move.
-  set_training(parts_.upper_backbone->module(), false);
-  for (; step < steps; ++step) {
+  set_training(backbone.module(), false);
+  TrainingStep head(trainable_parameters(parts_.downstream->module()), *parts_.warmup_optimizer,
+                    {.name = "the warm-up", .advice = "Try a smaller learning rate"});
+  session.run(step, plan_.warmup, [&](int64_t number) -> Session::StepNews {
     const Batch batch = upper_batches_->next();
-    at::Tensor features;
-    {
-      const c10::NoGradGuard no_grad;
-      features = parts_.upper_backbone->forward(batch.views[0].to(context_.settings.device));
-    }
-    double value = 0;
-    const TensorList gradients = in_gradient(*parts_.downstream, *parts_.upper_backbone, [&] {
-      const at::Tensor loss = parts_.downstream->loss(parts_.downstream->forward(features),
-                                                      batch.targets.to(context_.settings.device));
-      value = loss.item<double>();
-      return gradients_of(loss, tensors_of(parameters));
-    });
-    if (!std::isfinite(value)) {
-      session.diverged(
-          step, Diverged(fmt::format("the warm-up diverged: loss {}. Try a smaller learning rate",
-                                     value)));
-    }
-    assign_gradients(parameters, gradients);
-    parts_.warmup_optimizer->step(parts_.warmup_schedule->rate(step));
-    session.done(step, {{"loss", value}}, {{"phase", "warmup"}});
-  }
-  set_training(parts_.upper_backbone->module(), true);
-}
-
-void BisslStage::lower_step(Session& session, int64_t step, int64_t round, int64_t within) {
-  problem_.reset();
-  const int64_t number = round * parts_.lower_options.steps + within;
-  const double rate = parts_.lower_schedule->rate(number);
-  const Views views = converted(lower_batches_->next().views, context_.settings.device);
-  const PretextStep result =
-      session.step(step, [&] { return parts_.lower_step(views, number, within == 0, rate); });
-  session.done(step, {{"lower", result.loss}},
-               {{"phase", "lower"},
-                {"round", round},
-                {"rate", rate},
-                {"proximity", result.proximity},
-                {"gradient_norm", result.gradient_norm}});
-}
-
-PretextProblem::Setting BisslStage::problem_setting(int64_t round) const {
-  return {.lambda = parts_.options.lambda,
-          .noise_seed = context_.seed_for(fmt::format("hessian-noise#{}", round)),
-          .recompute_graph = parts_.lower_options.hessian_graph == "recomputed"};
-}
-
-void BisslStage::build_problem(int64_t round) {
-  // The batches of a round are functions of its number, so a resumed round finds the same ones.
-  hessian_batches_.clear();
-  for (int64_t i = 0; i < parts_.lower_options.hessian_batches; ++i) {
-    const int64_t number = round * parts_.lower_options.hessian_batches + i;
-    hessian_batches_.push_back(
-        converted(parts_.hessian_source->make(number).views, context_.settings.device));
-  }
-  problem_ = parts_.make_problem(hessian_batches_, problem_setting(round));
-}
-
-/// The audit of one upper step's solve, for the event log.
-nlohmann::json BisslStage::audit(int64_t round, const TensorList& u,
-                                 const HypergradientSolution& solution) {
-  const AuditOutcome outcome =
-      parts_.auditor->audit(*parts_.lower_backbone, *parts_.pretext, hessian_batches_,
-                            problem_setting(round), u, solution);
-  if (outcome.report) {
-    solves_.add(*outcome.report);
-    return to_json(*outcome.report);
-  }
-  note_failed_audit(outcome.failure);
-  return {{"failed", outcome.failure}};
-}
-
-void BisslStage::note_failed_audit(const std::string& reason) {
-  if (solves_.add_failed_audit(reason) && context_.settings.warn) {
-    context_.settings.warn(
-        fmt::format("stage.{}.audit: an audit cannot be made: {}. Training does not need it and "
-                    "continues; results.json counts such audits under solves.audit.failed",
-                    context_.stage.name, reason));
-  }
-}
-
-void BisslStage::upper_step(Session& session, int64_t step, int64_t round, int64_t within) {
-  if (!problem_) {
-    build_problem(round);
-  }
-  const int64_t number = round * parts_.upper_options.steps + within;
-  nlohmann::json audited;
-  UpperLevel::Observer observe;
-  if (parts_.auditor && parts_.auditor->due(number)) {
-    observe = [&](const TensorList& u, const HypergradientSolution& solution) {
-      audited = audit(round, u, solution);
-    };
-  }
-  const double rate = parts_.upper_schedule->rate(number);
-  const Batch batch = upper_batches_->next();
-  const UpperStep result = session.step(step, [&] {
-    return parts_.upper_level->step({.images = batch.views[0].to(context_.settings.device),
-                                     .targets = batch.targets.to(context_.settings.device)},
-                                    *problem_, problem_setting(round).noise_seed, rate, observe);
+    LossGradient gradient = downstream_gradient(backbone, *parts_.downstream, head.parameters(),
+                                                batch.views[0], batch.targets, BackboneIs::frozen);
+    const double loss = gradient.loss;
+    head.take(std::move(gradient), parts_.warmup_schedule->rate(number));
+    return {{{"loss", loss}}, {{"phase", "warmup"}}};
   });
-  solves_.add(result);
-  solves_.note_graph(problem_->graph_bytes());
-  const bool round_ends = within + 1 == parts_.upper_options.steps;
-  if (round_ends) {
-    problem_.reset();
-    if (parts_.options.adaptation_every > 0 && (round + 1) % parts_.options.adaptation_every == 0) {
-      adapt_upper_backbone(*parts_.upper_backbone, *parts_.lower_backbone,
-                           parts_.options.adaptation_strength);
-    }
-  }
+  set_training(backbone.module(), true);
+}
+
+Session::StepNews BisslRun::lower_step(const Place& place) {
+  problem_.clear();
+  const double rate = parts_.lower_schedule->rate(place.number);
+  const PretextStep result =
+      parts_.lower_step(lower_batches_->next().views, place.number, place.within == 0, rate);
+  return {{{"lower", result.loss}},
+          {{"phase", "lower"},
+           {"round", place.round},
+           {"rate", rate},
+           {"proximity", result.proximity},
+           {"gradient_norm", result.gradient_norm}}};
+}
+
+nlohmann::json event_of(const UpperStep& step) {
   nlohmann::json event = {{"phase", "upper"},
-                          {"round", round},
-                          {"rate", rate},
-                          {"u_norm", result.u_norm},
-                          {"v_norm", result.v_norm},
-                          {"cosine_u_v", result.cosine},
-                          {"gradient_norm", result.gradient_norm},
-                          {"solve", to_string(result.status)},
-                          {"iterations", result.iterations},
-                          {"relative_residual", result.relative_residual}};
-  for (const auto& [name, value] : result.values) {
+                          {"u_norm", step.u_norm},
+                          {"v_norm", step.v_norm},
+                          {"cosine_u_v", step.cosine},
+                          {"gradient_norm", step.gradient_norm},
+                          {"solve", to_string(step.status)},
+                          {"iterations", step.iterations},
+                          {"relative_residual", step.relative_residual}};
+  for (const auto& [name, value] : step.values) {
     event[name] = value;
   }
+  return event;
+}
+
+Session::StepNews BisslRun::upper_step(const Place& place) {
+  PretextProblem& problem = problem_.of(place.round);
+  nlohmann::json audited;
+  UpperLevel::Observer observe;
+  if (parts_.auditor && parts_.auditor->due(place.number)) {
+    observe = [&](const TensorList& u, const HypergradientSolution& solution) {
+      audited = problem_.audit(place.round, u, solution);
+    };
+  }
+  const double rate = parts_.upper_schedule->rate(place.number);
+  const Batch batch = upper_batches_->next();
+  const UpperStep result =
+      parts_.upper_level->step({.images = batch.views[0], .targets = batch.targets}, problem,
+                               problem_.noise_seed(place.round), rate, observe);
+  solves_.add(result);
+  solves_.note_graph(problem.graph_bytes());
+  if (place.within + 1 == plan_.upper) {
+    end_round(place.round);
+  }
+  nlohmann::json event = event_of(result);
+  event["round"] = place.round;
+  event["rate"] = rate;
   if (!audited.is_null()) {
     event["audit"] = std::move(audited);
   }
-  session.done(step, {{"upper", result.loss}}, event);
+  return {{{"upper", result.loss}}, std::move(event)};
 }
 
-void BisslStage::run_rounds(Session& session, int64_t& step) {
-  const int64_t warmup = parts_.warmup_steps;
-  const int64_t end = warmup + parts_.options.rounds * steps_per_round();
-  for (; step < end; ++step) {
-    const int64_t round = (step - warmup) / steps_per_round();
-    const int64_t within = (step - warmup) % steps_per_round();
-    if (within < parts_.lower_options.steps) {
-      lower_step(session, step, round, within);
-    } else {
-      upper_step(session, step, round, within - parts_.lower_options.steps);
-    }
+void BisslRun::end_round(int64_t round) {
+  problem_.clear();
+  if (parts_.options.adaptation_every > 0 && (round + 1) % parts_.options.adaptation_every == 0) {
+    adapt_upper_backbone(*parts_.upper_backbone, *parts_.lower_backbone,
+                         parts_.options.adaptation_strength);
   }
 }
 
-void BisslStage::keep_parts(Session& session) {
+void BisslRun::keep_parts(Session& session) {
   session.keep("lower_backbone", parts_.lower_backbone->module());
   session.keep("upper_backbone", parts_.upper_backbone->module());
   session.keep("pretext", parts_.pretext->module());
@@ -214,9 +150,8 @@ void BisslStage::keep_parts(Session& session) {
     session.keep_tensors(
         "lower_steps", [this] { return parts_.trajectory->state(); },
         [this](const NamedTensors& state) {
-          parts_.trajectory->load_state(state, [this](int64_t number) {
-            return converted(parts_.lower_source->make(number).views, context_.settings.device);
-          });
+          parts_.trajectory->load_state(
+              state, [this](int64_t number) { return parts_.lower_source->make(number).views; });
         });
   }
   session.keep(
@@ -224,40 +159,30 @@ void BisslStage::keep_parts(Session& session) {
       [this](const nlohmann::json& saved) { solves_.load(saved); });
 }
 
-nlohmann::json BisslStage::run() {
-  const int64_t warmup = parts_.warmup_steps;
-  const int64_t total = warmup + parts_.options.rounds * steps_per_round();
-  Session session(context_, context_.folder, context_.stage.name, total,
+nlohmann::json BisslRun::run() {
+  Session session(context_, context_.folder, context_.stage.name, plan_.total(),
                   parts_.lower_options.batch);
   keep_parts(session);
   seed_generator(context_.seed_for("noise"));
   int64_t step = session.start();
-
-  // Batches are numbered through the stage: where to go on follows from the step alone.
-  const int64_t in_rounds = std::max<int64_t>(0, step - warmup);
-  const int64_t round = in_rounds / steps_per_round();
-  const int64_t within = in_rounds % steps_per_round();
-  const int64_t lower_done =
-      round * parts_.lower_options.steps + std::min(within, parts_.lower_options.steps);
-  const int64_t upper_done = std::min(step, warmup) + round * parts_.upper_options.steps +
-                             std::max<int64_t>(0, within - parts_.lower_options.steps);
   const int threads = context_.settings.loader_threads;
-  lower_batches_ = std::make_unique<Prefetcher>(
-      parts_.lower_source, lower_done, parts_.options.rounds * parts_.lower_options.steps, threads);
-  upper_batches_ = std::make_unique<Prefetcher>(
-      parts_.upper_source, upper_done, warmup + parts_.options.rounds * parts_.upper_options.steps,
-      threads);
+  lower_batches_ = std::make_unique<Prefetcher>(parts_.lower_source, plan_.lower_done(step),
+                                                plan_.lower_total(), threads);
+  upper_batches_ = std::make_unique<Prefetcher>(parts_.upper_source, plan_.upper_batches_done(step),
+                                                plan_.upper_batches(), threads);
   run_warmup(session, step);
-  run_rounds(session, step);
+  session.run(step, plan_.total(), [this](int64_t number) {
+    const Place place = plan_.place(number);
+    return place.phase == StepPlan::Phase::lower ? lower_step(place) : upper_step(place);
+  });
   session.finish();
 
   save_weights(context_.folder, backbone_file, parts_.lower_backbone->module());
   save_weights(context_.folder, pretext_file, parts_.pretext->module());
   save_weights(context_.folder, head_file, parts_.downstream->module());
-  return {
-      {"steps", total},
-      {"images", parts_.options.rounds * parts_.lower_options.steps * parts_.lower_options.batch},
-      {"solves", solves_.report()}};
+  return {{"steps", plan_.total()},
+          {"images", plan_.lower_total() * parts_.lower_options.batch},
+          {"solves", solves_.report()}};
 }
 
 class BisslKind : public StageKind {
@@ -270,9 +195,7 @@ class BisslKind : public StageKind {
             {.name = parse_upper(table.table("upper")).data, .trains = true, .labels = true}};
   }
 
-  nlohmann::json run(const StageContext& context) const override {
-    return BisslStage(context).run();
-  }
+  nlohmann::json run(const StageContext& context) const override { return BisslRun(context).run(); }
 
   std::unique_ptr<StageTrial> trial(const StageContext& context, StagePlan& plan,
                                     bool measure) const override {

@@ -1,9 +1,8 @@
 #include "bilevel/optimizer_abilities.h"
 #include "bissl/error.h"
 #include "bissl/system_abilities.h"
-#include "models/attribution.h"
-#include "models/gradients.h"
 #include "models/module_state.h"
+#include "models/training_step.h"
 #include "stages/bissl/bissl.h"
 #include "stages/bissl/parts.h"
 #include "stages/bissl/trial_problem.h"
@@ -115,7 +114,7 @@ void BisslTrial::step() {
   try_upper();
   try_lower();
   pass("lower.hessian_batch", parts_->hessian_batch(), [this] {
-    const Views views = converted(parts_->hessian_source->make(0).views, context().settings.device);
+    const Views views = parts_->hessian_source->make(0).views;
     const auto problem = parts_->make_problem({views}, {.lambda = parts_->options.lambda});
     require_abilities(needs_, *problem,
                       context().stage.table.component("hypergradient").describe());
@@ -128,11 +127,11 @@ void BisslTrial::step() {
 void BisslTrial::try_lower() {
   const int64_t batch = parts_->lower_options.batch;
   lower_seconds_ = pass("lower.batch", batch, [this] {
-    const Views views = converted(parts_->lower_source->make(0).views, context().settings.device);
+    const Views views = parts_->lower_source->make(0).views;
     parts_->lower_step(views, 0, /*first_of_round=*/true, /*lr_scale=*/0.0);
   });
   if (needs_.lower_steps > 1) {  // approximators that go back through steps see two of them
-    const Views views = converted(parts_->lower_source->make(1).views, context().settings.device);
+    const Views views = parts_->lower_source->make(1).views;
     parts_->lower_step(views, 1, /*first_of_round=*/false, /*lr_scale=*/0.0);
   }
 }
@@ -141,14 +140,10 @@ void BisslTrial::try_upper() {
   upper_seconds_ = pass("upper.batch", parts_->upper_options.batch, [this] {
     const Batch batch = parts_->upper_source->make(0);
     const NamedTensors parameters = upper_parameters(*parts_->upper_backbone, *parts_->downstream);
-    const at::Tensor features =
-        parts_->upper_backbone->forward(batch.views[0].to(context().settings.device));
-    assign_gradients(parameters, in_gradient(*parts_->downstream, *parts_->upper_backbone, [&] {
-                       const at::Tensor loss =
-                           parts_->downstream->loss(parts_->downstream->forward(features),
-                                                    batch.targets.to(context().settings.device));
-                       return gradients_of(loss, tensors_of(parameters));
-                     }));
+    assign_gradients(parameters,
+                     downstream_gradient(*parts_->upper_backbone, *parts_->downstream,
+                                         tensors_of(parameters), batch.views[0], batch.targets)
+                         .gradients);
     parts_->upper_optimizer->step(0.0);
     if (parts_->warmup_optimizer) {
       parts_->warmup_optimizer->step(0.0);
@@ -190,9 +185,7 @@ void BisslTrial::try_solve(PretextProblem& problem) {
   TrialProblem trial(problem, answers);
   const Batch batch = parts_->upper_source->make(0);
   try {
-    parts_->upper_level->gradient({.images = batch.views[0].to(context().settings.device),
-                                   .targets = batch.targets.to(context().settings.device)},
-                                  trial, 0);
+    parts_->upper_level->gradient({.images = batch.views[0], .targets = batch.targets}, trial, 0);
   } catch (const Error&) {
     if (!trial.is_over()) {
       throw;

@@ -1,9 +1,8 @@
 #include "stages/finetune/finetune.h"
-#include "bilevel/diverged.h"
+
 #include "bissl/error.h"
 #include "data/prefetcher.h"
 #include "models/evaluation_guard.h"
-#include "models/gradients.h"
 #include "models/module_state.h"
 #include "stages/evaluate.h"
 #include "stages/finetune/parts.h"
@@ -35,26 +34,12 @@ class Repeat {
 
  private:
   void train();
-  double step(const Batch& batch, double rate);
 
   const StageContext& context_;
   int64_t number_;
   std::filesystem::path folder_;
   FinetuneParts parts_;
 };
-
-double Repeat::step(const Batch& batch, double rate) {
-  auto [value, gradients] = finetune_gradient(parts_, batch, context_.settings.device);
-  const double gradient_norm = clip_norm(gradients, parts_.options.max_grad_norm);
-  if (!std::isfinite(value) || !std::isfinite(gradient_norm)) {
-    throw Diverged(
-        fmt::format("fine-tuning diverged: loss {}, gradient norm {}. Try a smaller learning rate",
-                    value, gradient_norm));
-  }
-  assign_gradients(parts_.parameters, gradients);
-  parts_.optimizer->step(rate);
-  return value;
-}
 
 void Repeat::train() {
   const FinetuneOptions& options = parts_.options;
@@ -66,14 +51,19 @@ void Repeat::train() {
   session.keep("head", parts_.downstream->module());
   session.keep("optimizer", *parts_.optimizer);
   seed_generator(context_.seed_for(use_of_repeat("noise", number_)));
-  int64_t step_number = session.start();
-  Prefetcher batches(parts_.source, step_number, parts_.steps, context_.settings.loader_threads);
-  for (; step_number < parts_.steps; ++step_number) {
-    const double rate = parts_.schedule->rate(step_number);
-    const Batch batch = batches.next();
-    const double loss = session.step(step_number, [&] { return step(batch, rate); });
-    session.done(step_number, {{"loss", loss}}, {{"rate", rate}});
-  }
+  TrainingStep training(parts_.parameters, *parts_.optimizer,
+                        {.max_grad_norm = options.max_grad_norm,
+                         .name = "fine-tuning",
+                         .advice = "Try a smaller learning rate"});
+  int64_t step = session.start();
+  Prefetcher batches(parts_.source, step, parts_.steps, context_.settings.loader_threads);
+  session.run(step, parts_.steps, [&](int64_t number) -> Session::StepNews {
+    const double rate = parts_.schedule->rate(number);
+    LossGradient gradient = finetune_gradient(parts_, batches.next());
+    const double loss = gradient.loss;
+    training.take(std::move(gradient), rate);
+    return {{{"loss", loss}}, {{"rate", rate}}};
+  });
   session.finish();
 }
 

@@ -1,12 +1,8 @@
 #include "stages/finetune/parts.h"
 
-#include "models/attribution.h"
-#include "models/gradients.h"
 #include "models/module_state.h"
 #include "stages/memory.h"
 #include "stages/networks.h"
-
-#include <c10/core/GradMode.h>
 
 #include <fmt/format.h>
 
@@ -52,18 +48,10 @@ FinetuneParts build_finetune(const StageContext& context, int64_t repeat) {
   return parts;
 }
 
-LossGradient finetune_gradient(const FinetuneParts& parts, const Batch& batch, c10::Device device) {
-  const at::Tensor images = batch.views[0].to(device);
-  const TargetBatch targets = batch.targets.to(device);
-  at::Tensor features;
-  {
-    const c10::AutoGradMode grad(!parts.options.freeze_backbone);
-    features = parts.backbone->forward(images);
-  }
-  return in_gradient(*parts.downstream, *parts.backbone, [&]() -> LossGradient {
-    const at::Tensor loss = parts.downstream->loss(parts.downstream->forward(features), targets);
-    return {loss.item<double>(), gradients_of(loss, tensors_of(parts.parameters))};
-  });
+LossGradient finetune_gradient(const FinetuneParts& parts, const Batch& batch) {
+  return downstream_gradient(
+      *parts.backbone, *parts.downstream, tensors_of(parts.parameters), batch.views[0],
+      batch.targets, parts.options.freeze_backbone ? BackboneIs::frozen : BackboneIs::trained);
 }
 
 }  // namespace bissl

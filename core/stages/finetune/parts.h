@@ -4,6 +4,7 @@
 #include "bissl/downstream.h"
 #include "bissl/optimizer.h"
 #include "data/batches.h"
+#include "models/training_step.h"
 #include "stages/context.h"
 #include "stages/finetune/options.h"
 #include "stages/schedule.h"
@@ -32,13 +33,7 @@ FinetuneParts build_finetune(const StageContext& context, int64_t repeat);
 /// What is random in one repeat, by a word: "noise#2".
 std::string use_of_repeat(const char* what, int64_t repeat);
 
-/// A loss and its gradients in the parameters that are trained.
-struct LossGradient {
-  double loss = 0;
-  TensorList gradients;
-};
-
-/// Those of one step of fine-tuning; a frozen backbone has none.
-LossGradient finetune_gradient(const FinetuneParts& parts, const Batch& batch, c10::Device device);
+/// Loss and gradients of one step of fine-tuning; a frozen backbone has none.
+LossGradient finetune_gradient(const FinetuneParts& parts, const Batch& batch);
 
 }  // namespace bissl

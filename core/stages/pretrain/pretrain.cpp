@@ -24,14 +24,12 @@ nlohmann::json run_pretrain(const StageContext& context) {
   LowerLevel level(*backbone, *pretext, *optimizer, options.max_grad_norm);
   int64_t step = session.start();
   Prefetcher batches(source, step, steps, context.settings.loader_threads);
-  for (; step < steps; ++step) {
-    const Views views = converted(batches.next().views, context.settings.device);
-    const double rate = schedule->rate(step);
-    const PretextStep result = session.step(step, [&] { return level.step(views, rate); });
+  session.run(step, steps, [&](int64_t number) -> Session::StepNews {
+    const double rate = parts.schedule->rate(number);
+    const PretextStep result = level.step(batches.next().views, rate);
     loss = result.loss;
-    session.done(step, {{"loss", result.loss}},
-                 {{"rate", rate}, {"gradient_norm", result.gradient_norm}});
-  }
+    return {{{"loss", result.loss}}, {{"rate", rate}, {"gradient_norm", result.gradient_norm}}};
+  });
   session.finish();
   save_weights(context.folder, backbone_file, backbone->module());
   save_weights(context.folder, pretext_file, pretext->module());

@@ -1,7 +1,6 @@
 #include "bilevel/lower_level.h"
-#include "models/attribution.h"
-#include "models/gradients.h"
 #include "models/module_state.h"
+#include "models/training_step.h"
 #include "stages/networks.h"
 #include "stages/pretrain/parts.h"
 #include "stages/pretrain/pretrain.h"
@@ -39,13 +38,12 @@ class PretrainTrial : public StageTrial {
 
   void step() override {
     seconds_ = pass("batch", parts_.options.batch, [this] {
-      const Views views = converted(parts_.source->make(0).views, context().settings.device);
+      const Views views = parts_.source->make(0).views;
       const NamedTensors parameters = lower_parameters(*parts_.backbone, *parts_.pretext);
-      assign_gradients(parameters, in_gradient(*parts_.pretext, *parts_.backbone, [&] {
-                         const at::Tensor loss = parts_.pretext->loss(*parts_.backbone, views);
-                         loss.item<double>();  // as the run reads it
-                         return gradients_of(loss, tensors_of(parameters));
-                       }));
+      assign_gradients(
+          parameters, loss_gradient(*parts_.pretext, *parts_.backbone, tensors_of(parameters), [&] {
+                        return parts_.pretext->loss(*parts_.backbone, views);
+                      }).gradients);
       parts_.optimizer->step(0.0);
       parts_.pretext->after_step(*parts_.backbone);
     });

@@ -1,0 +1,46 @@
+#include "models/training_step.h"
+
+#include "models/diverged.h"
+#include "models/module_state.h"
+
+#include <cmath>
+
+namespace bissl {
+
+LossGradient downstream_gradient(Backbone& backbone, Downstream& downstream,
+                                 const TensorList& parameters, const at::Tensor& images,
+                                 const TargetBatch& targets, BackboneIs backbone_is) {
+  return loss_gradient(downstream, backbone, parameters, [&] {
+    at::Tensor features;
+    {
+      const c10::AutoGradMode grad(backbone_is == BackboneIs::trained);
+      features = backbone.forward(images);
+    }
+    return downstream.loss(downstream.forward(features), targets);
+  });
+}
+
+TrainingStep::TrainingStep(NamedTensors parameters, Optimizer& optimizer, Setting setting)
+    : parameters_(std::move(parameters)),
+      tensors_(tensors_of(parameters_)),
+      optimizer_(optimizer),
+      setting_(std::move(setting)) {}
+
+double TrainingStep::take(LossGradient gradient, double lr_scale, const Observer& observe,
+                          const std::string& note) {
+  const c10::NoGradGuard no_grad;
+  const double norm = clip_norm(gradient.gradients, setting_.max_grad_norm);
+  if (!std::isfinite(gradient.loss) || !std::isfinite(norm)) {
+    throw Diverged(fmt::format("{} diverged: loss {}, gradient norm {}{}. {}", setting_.name,
+                               gradient.loss, norm, note, setting_.advice));
+  }
+  if (observe) {
+    const bool clipped = setting_.max_grad_norm > 0 && norm > setting_.max_grad_norm;
+    observe(gradient.gradients, clipped ? setting_.max_grad_norm / norm : 1.0);
+  }
+  assign_gradients(parameters_, gradient.gradients);
+  optimizer_.step(lr_scale);
+  return norm;
+}
+
+}  // namespace bissl

@@ -1,0 +1,48 @@
+#include "stages/bissl/round_problem.h"
+
+#include <fmt/format.h>
+
+namespace bissl {
+
+uint64_t RoundProblem::noise_seed(int64_t round) const {
+  return context_.seed_for(fmt::format("hessian-noise#{}", round));
+}
+
+PretextProblem::Setting RoundProblem::setting(int64_t round) const {
+  return {.lambda = parts_.options.lambda,
+          .noise_seed = noise_seed(round),
+          .recompute_graph = parts_.lower_options.hessian_graph == "recomputed"};
+}
+
+PretextProblem& RoundProblem::of(int64_t round) {
+  if (!problem_) {
+    batches_.clear();
+    for (int64_t i = 0; i < parts_.lower_options.hessian_batches; ++i) {
+      batches_.push_back(
+          parts_.hessian_source->make(round * parts_.lower_options.hessian_batches + i).views);
+    }
+    problem_ = parts_.make_problem(batches_, setting(round));
+  }
+  return *problem_;
+}
+
+void RoundProblem::clear() { problem_.reset(); }
+
+nlohmann::json RoundProblem::audit(int64_t round, const TensorList& u,
+                                   const HypergradientSolution& solution) {
+  const AuditOutcome outcome = parts_.auditor->audit(*parts_.lower_backbone, *parts_.pretext,
+                                                     batches_, setting(round), u, solution);
+  if (outcome.report) {
+    solves_.add(*outcome.report);
+    return to_json(*outcome.report);
+  }
+  if (solves_.add_failed_audit(outcome.failure) && context_.settings.warn) {
+    context_.settings.warn(
+        fmt::format("stage.{}.audit: an audit cannot be made: {}. Training does not need it and "
+                    "continues; results.json counts such audits under solves.audit.failed",
+                    context_.stage.name, outcome.failure));
+  }
+  return {{"failed", outcome.failure}};
+}
+
+}  // namespace bissl
