@@ -54,7 +54,7 @@ const std::vector<Fault>& pretext_faults() {
       {"weight-assigned", continues, "a new instance"},
       {"std-rand", continues, "a new instance"},
       {"random-device", continues, "LibTorch's generator alone"},
-      {"clock", continues, "in another process"},
+      {"clock", continues, ""},
       {"engine-in-a-member", continues, "a new instance"},
       {"engine-in-a-static", continues, "a new instance"},
       {"advances-in-loss", no_trace, "some state is elsewhere"},

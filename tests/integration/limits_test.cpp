@@ -3,6 +3,7 @@
 
 #include "program.h"
 #include "support/paths.h"
+#include "support/sanitizers.h"
 #include "support/temporary_folder.h"
 
 #include <gtest/gtest.h>
@@ -29,11 +30,6 @@ class ProcessLimitsTest : public ::testing::Test {
   fs::path out_ = folder_.path() / "runs";
 };
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool sanitized = true;
-#else
-constexpr bool sanitized = false;
-#endif
 constexpr const char* sanitizer_reason = "a sanitizer reserves terabytes of address space";
 
 /// Not ended by a signal, and what failed says why.
