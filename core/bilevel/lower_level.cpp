@@ -47,14 +47,19 @@ double LowerLevel::add_proximity(TensorList& gradients) const {
   return 0.5 * lambda_ * squared;
 }
 
-PretextStep LowerLevel::step(const Views& views, double lr_scale, const Observer& observe) {
+PretextStep LowerLevel::step(const Views& views, double lr_scale, const TrainingProgress& progress,
+                             const Observer& observer) {
+  pretext_.before_step(progress);
+  if (observer.before_loss) {
+    observer.before_loss();
+  }
   LossGradient gradient = loss_gradient(pretext_, backbone_, step_.parameters(),
                                         [&] { return pretext_.loss(backbone_, views); });
   PretextStep result;
   result.loss = gradient.loss;
   result.proximity = add_proximity(gradient.gradients);
-  result.gradient_norm = step_.take(std::move(gradient), lr_scale, observe);
-  pretext_.after_step(backbone_);
+  result.gradient_norm = step_.take(std::move(gradient), lr_scale, observer.before_update);
+  pretext_.after_step(backbone_, progress);
   return result;
 }
 

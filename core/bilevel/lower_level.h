@@ -27,14 +27,24 @@ class LowerLevel {
   /// Ties the backbone to `anchor`, another backbone of the same shapes that is only read.
   void tie_to(Backbone& anchor, double lambda);
 
-  /// Called in a step when all is known but the optimizer has not moved the weights: with the
-  /// gradients that it gets, the backbone's first, and the factor that clipping has put on them.
-  using Observer = TrainingStep::Observer;
+  /// What is called in a step; each may be empty.
+  struct Observer {
+    /// Right before the loss, with models and generator as it finds them.
+    std::function<void()> before_loss{};
+    /// When all is known but the optimizer has not moved the weights; the backbone's gradients
+    /// are the first.
+    TrainingStep::Observer before_update{};
+  };
 
-  /// One optimizer step on `views` at `lr_scale` times the base rate. Throws
-  /// Error(ErrorKind::run) when the loss or the gradient is not finite; the weights are then those
-  /// before the step.
-  PretextStep step(const Views& views, double lr_scale, const Observer& observe = {});
+  /// One optimizer step on `views` at `lr_scale` times the base rate; `progress` is what the
+  /// pretext task is given. Throws Error(ErrorKind::run) when the loss or the gradient is not
+  /// finite; the weights are then those before the step.
+  PretextStep step(const Views& views, double lr_scale, const TrainingProgress& progress,
+                   const Observer& observer);
+  /// The same unobserved.
+  PretextStep step(const Views& views, double lr_scale, const TrainingProgress& progress) {
+    return step(views, lr_scale, progress, {});
+  }
 
  private:
   double add_proximity(TensorList& gradients) const;

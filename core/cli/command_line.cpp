@@ -293,12 +293,6 @@ void CommandLine::add_conform() {
                    "parameter without a default is a text or a list")
       ->take_all()
       ->allow_extra_args(false);
-  conform
-      ->add_option("--fixed-targets", conformance_.fixed_targets,
-                   "COMPONENT: a pretext task whose loss holds targets fixed on purpose "
-                   "(stop-gradient): its gradient is not compared with differences of losses")
-      ->take_all()
-      ->allow_extra_args(false);
   conform->add_option("--limit", conformance_seconds_, "seconds for the whole library")
       ->check(CLI::Range(1, 86400))
       ->capture_default_str();

@@ -78,17 +78,11 @@ class Checker {
   const ComponentChoice& choice() const { return choice_; }
   const std::set<std::string>& given() const { return given_; }
 
-  /// The loss of the component holds targets fixed on purpose, so that its gradient is not that of
-  /// the loss's value.
-  void hold_targets_fixed() { targets_are_fixed_ = true; }
-  bool targets_are_fixed() const { return targets_are_fixed_; }
-
  private:
   void report(const std::string& name, CheckStatus status, const std::string& detail);
 
   ComponentChoice choice_;
   std::set<std::string> given_;
-  bool targets_are_fixed_ = false;
   Listener listener_;
   std::set<std::string> reported_;
   std::string first_failure_;

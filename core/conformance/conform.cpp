@@ -44,13 +44,9 @@ void check_kind(Checker& checker) {
 
 class Child {
  public:
-  Child(const std::filesystem::path& library, const std::vector<GivenValue>& given,
-        const std::vector<std::string>& fixed_targets, size_t first, const SendLine& send)
-      : library_(library),
-        given_(given),
-        fixed_targets_(fixed_targets),
-        first_(first),
-        send_(send) {}
+  Child(const std::filesystem::path& library, const std::vector<GivenValue>& given, size_t first,
+        const SendLine& send)
+      : library_(library), given_(given), first_(first), send_(send) {}
 
   void run() {
     Registry registry;
@@ -151,10 +147,6 @@ class Child {
                          [this](const CheckResult& result) {
                            tell({{"result", result}});
                          }});
-    if (std::find(fixed_targets_.begin(), fixed_targets_.end(), component->info.text.name) !=
-        fixed_targets_.end()) {
-      checker.hold_targets_fixed();
-    }
     check_declaration(checker);
     check_kind(checker);
     checker.skip_the_rest();
@@ -162,7 +154,6 @@ class Child {
 
   const std::filesystem::path& library_;
   const std::vector<GivenValue>& given_;
-  const std::vector<std::string>& fixed_targets_;
   size_t first_;
   const SendLine& send_;
 };
@@ -228,23 +219,6 @@ std::string how_it_ended(const ChildOutcome& outcome, const ConformanceOptions& 
                      outcome.status ? WEXITSTATUS(*outcome.status) : -1, words);
 }
 
-/// Refuses names in --fixed-targets that are no pretext task of the library.
-void require_pretext_tasks(const std::vector<std::string>& names, const ConformanceReport& report) {
-  std::vector<std::string> tasks;
-  for (const CheckResult& result : report.results) {
-    if (result.kind == to_string(ComponentKind::pretext) &&
-        std::find(tasks.begin(), tasks.end(), result.component) == tasks.end()) {
-      tasks.push_back(result.component);
-    }
-  }
-  for (const std::string& name : names) {
-    if (std::find(tasks.begin(), tasks.end(), name) == tasks.end()) {
-      fail_input("--fixed-targets {}: {} has no pretext task of that name; it has {}", name,
-                 report.path, tasks.empty() ? "none" : fmt::format("{}", fmt::join(tasks, ", ")));
-    }
-  }
-}
-
 /// Makes the children, one after another, and gathers what they tell.
 class Trial {
  public:
@@ -261,10 +235,7 @@ class Trial {
       const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
           end - std::chrono::steady_clock::now());
       const ChildOutcome outcome = run_in_child(
-          left,
-          [&](const SendLine& send) {
-            Child(library_, given_, options_.fixed_targets, first, send).run();
-          },
+          left, [&](const SendLine& send) { Child(library_, given_, first, send).run(); },
           options_.check_limit);
       const Told told = parse_lines(outcome.answer);
       if (told.refused) {
@@ -275,7 +246,6 @@ class Trial {
       }
       report_.results.insert(report_.results.end(), told.results.begin(), told.results.end());
       if (told.done) {
-        require_pretext_tasks(options_.fixed_targets, report_);
         return report_;
       }
       report_end(told, outcome);

@@ -13,9 +13,6 @@ struct ConformanceOptions {
   /// "component.parameter=value" or "parameter=value" (for all components that have it), the value
   /// as in TOML: needed where a parameter has no default.
   std::vector<std::string> values;
-  /// Names of pretext tasks whose losses hold targets fixed on purpose (stop-gradient): their
-  /// gradients are not compared with differences of losses.
-  std::vector<std::string> fixed_targets;
   std::chrono::milliseconds limit = std::chrono::minutes(10);       ///< for the whole library
   std::chrono::milliseconds check_limit = std::chrono::minutes(1);  ///< for each check
 };

@@ -58,7 +58,7 @@ class Trial {
     };
     for (int64_t step = 0; step < std::max<int64_t>(3, lower_steps); ++step) {
       trajectory_.before_step(views(step), step);
-      level.step(views(step), 1.0, record);
+      level.step(views(step), 1.0, {}, {.before_update = record});
     }
     const auto problem = this->problem();
     u = normal_like(problem->parameters(), 61);

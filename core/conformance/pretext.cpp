@@ -32,6 +32,8 @@ void require_made(const Checker& checker) {
           "views() differs from call to call, or from instance to instance");
   require(first.pretext->couples_samples() == second.pretext->couples_samples(),
           "couples_samples() differs from instance to instance");
+  require(first.pretext->holds_targets_fixed() == second.pretext->holds_targets_fixed(),
+          "holds_targets_fixed() differs from instance to instance");
   require(&first.pretext->module() == &first.pretext->module(),
           "module() is another module at each call");
   ModuleRecord(first.pretext->module(), "the task")
@@ -159,7 +161,7 @@ void require_after_step_spares_backbone(const PretextTrial& trial) {
     trial.step(i, /*whole=*/false);
     const ModuleRecord backbone(trial.backbone->module(), "the backbone");
     const ModuleRecord task(trial.pretext->module(), "the task");
-    trial.after_step();
+    trial.after_step(i);
     backbone.require_same_tensors("after_step");
     backbone.require_same_values(ModuleRecord::Part::all, "after_step");
     backbone.require_same_modes("after_step");
@@ -178,7 +180,7 @@ void require_structure_kept(const Checker& checker, const PretextTrial& trial) {
   };
   trial.evaluate(trial.views(trial_samples, 31));
   require_kept("after loss");
-  trial.after_step();
+  trial.after_step(0);
   require_kept("after after_step");
   repeat(training_steps, [&](int64_t i) {
     trial.step(i);
@@ -252,9 +254,11 @@ void check_derivatives(Checker& checker) {
   const TensorList parameters = trial->parameters();
   checker.check("the Hessian is symmetric, linear and finite",
                 [&] { require_symmetric_hessian(loss, parameters); });
-  if (checker.targets_are_fixed()) {
+  if (trial->pretext->holds_targets_fixed()) {
     for (const char* name : {first_name, second_name}) {
-      checker.skip(name, "--fixed-targets: differences of losses would move the targets as well");
+      checker.skip(name,
+                   "the loss holds targets fixed, as holds_targets_fixed() says: differences of "
+                   "losses would move them as well");
     }
     return;
   }
@@ -264,8 +268,9 @@ void check_derivatives(Checker& checker) {
     } catch (const Violation& violation) {
       throw Violation(fmt::format(
           "{}. A derivative is wrong, or a part of the graph is cut off by detach(). If the loss "
-          "holds targets fixed on purpose (stop-gradient, as SimSiam does), use --fixed-targets {}",
-          violation.what(), checker.choice().component->info.text.name));
+          "holds targets fixed on purpose (stop-gradient, as SimSiam does), say so in "
+          "holds_targets_fixed()",
+          violation.what()));
     }
   });
   if (right) {
@@ -288,8 +293,7 @@ void check_pretext(Checker& checker) {
   const auto trial = [&] { return PretextTrial(checker, at::kFloat); };
   if (!checker.check("the loss is a finite scalar with a graph", [&] {
         const PretextTrial one = trial();
-        require_not_seeded("the factory",
-                           [&] { checker.make<Pretext>({.features = sample_features}); });
+        require_not_seeded("the factory", [&] { one.make(); });
         const ModuleRecord backbone(one.backbone->module(), "the backbone");
         const at::Tensor loss = one.evaluate(one.views(trial_samples, 31));
         backbone.require_same_tensors("loss");

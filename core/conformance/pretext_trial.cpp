@@ -3,6 +3,7 @@
 #include "conformance/module_record.h"
 #include "models/evaluation_guard.h"
 #include "models/module_state.h"
+#include "models/second_backbone.h"
 
 #include <c10/core/GradMode.h>
 #include <fmt/ranges.h>
@@ -24,7 +25,8 @@ class PretextLearner : public Learner {
   at::Tensor loss(int64_t step) override {
     return trial_.loss(trial_.views(trial_samples, 900 + uint64_t(step)));
   }
-  void after_step() override { trial_.after_step(); }
+  void before_step(int64_t step) override { trial_.before_step(step); }
+  void after_step(int64_t step) override { trial_.after_step(step); }
 
  private:
   PretextTrial trial_;
@@ -72,12 +74,24 @@ void ObservedBackbone::require_buffers_of_a_pass(const std::string& call) const 
 }
 
 PretextTrial::PretextTrial(const Checker& checker, at::ScalarType type, uint64_t seed)
-    : backbone(std::make_shared<ObservedBackbone>(sample_backbone(type, seed * 10 + 2))),
+    : backbone(std::make_shared<ObservedBackbone>(sample_backbone(at::kFloat, seed * 10 + 2))),
+      checker_(checker),
       type_(type) {
   seed_generator(seed);
-  pretext = checker.make<Pretext>({.features = sample_features});
+  // As audits do it: made in single precision, then converted.
+  pretext = make();
+  convert_precision(backbone->module(), type);
   convert_precision(pretext->module(), type);
-  set_training(pretext->module(), true);
+}
+
+std::shared_ptr<Pretext> PretextTrial::make() const {
+  const SecondBackbones second(*backbone, [] { return sample_backbone(at::kFloat, 0); });
+  auto made = checker_.make<Pretext>({.features = sample_features,
+                                      .views = {sample_input},
+                                      .steps = trial_steps,
+                                      .make_backbone = second.maker()});
+  set_training(made->module(), true);
+  return made;
 }
 
 Views PretextTrial::views(int64_t samples, uint64_t seed, const ImageShape& shape) const {
@@ -105,9 +119,10 @@ void PretextTrial::step(int64_t number, bool whole) const {
     at::Tensor loss(int64_t /*step*/) override {
       return trial_.loss(trial_.views(trial_samples, 900 + uint64_t(number_)));
     }
-    void after_step() override {
+    void before_step(int64_t step) override { trial_.before_step(step); }
+    void after_step(int64_t step) override {
       if (whole_) {
-        trial_.after_step();
+        trial_.after_step(step);
       }
     }
 
@@ -120,9 +135,14 @@ void PretextTrial::step(int64_t number, bool whole) const {
   train(step, number);
 }
 
-void PretextTrial::after_step() const {
+void PretextTrial::before_step(int64_t number) const {
   const c10::NoGradGuard no_grad;
-  pretext->after_step(*backbone);
+  pretext->before_step({number, trial_steps});
+}
+
+void PretextTrial::after_step(int64_t number) const {
+  const c10::NoGradGuard no_grad;
+  pretext->after_step(*backbone, {number, trial_steps});
 }
 
 TensorList PretextTrial::backbone_parameters() const {

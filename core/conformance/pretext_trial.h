@@ -49,8 +49,12 @@ class PretextTrial {
   at::Tensor loss(const Views& views) const { return pretext->loss(*backbone, views); }
   /// A training step; `whole`: with after_step.
   void step(int64_t number, bool whole = true) const;
-  /// after_step without gradients, as the host calls it.
-  void after_step() const;
+  /// before_step and after_step of a step without gradients, as the host calls them.
+  void before_step(int64_t number) const;
+  void after_step(int64_t number) const;
+
+  /// Another instance of the task, with a backbone of the same weights at hand.
+  std::shared_ptr<Pretext> make() const;
 
   TensorList backbone_parameters() const;
   TensorList parameters() const;
@@ -59,6 +63,7 @@ class PretextTrial {
   std::shared_ptr<Pretext> pretext;
 
  private:
+  const Checker& checker_;
   at::ScalarType type_;
 };
 
@@ -74,6 +79,9 @@ LearnerFactory pretext_learners(const Checker& checker);
 
 /// Batches of the trial.
 inline constexpr int64_t trial_samples = 8;
+
+/// The steps that trials are said to have; more than any of them makes.
+inline constexpr int64_t trial_steps = 100;
 
 /// Calls `step` with numbers from 0, `most` times or until two seconds are over, at least thrice.
 void repeat(int64_t most, const std::function<void(int64_t)>& step);

@@ -296,6 +296,7 @@ double train(Learner& learner, int64_t step) {
   }
   double value = 0;
   TensorList gradients;
+  learner.before_step(step);
   {
     const c10::AutoGradMode grad(true);
     const at::Tensor loss = learner.loss(step);
@@ -307,7 +308,7 @@ double train(Learner& learner, int64_t step) {
   constexpr double length = 0.02;
   const double size = norm(gradients);
   add_scaled(parameters, size > 0 ? -length / size : 0.0, gradients);
-  learner.after_step();
+  learner.after_step(step);
   return value;
 }
 

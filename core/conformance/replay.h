@@ -23,14 +23,15 @@ class Learner {
   virtual std::vector<std::pair<std::string, torch::nn::Module*>> modules() = 0;
   /// The loss of step number `step`, with its graph.
   virtual at::Tensor loss(int64_t step) = 0;
-  virtual void after_step() {}
+  virtual void before_step(int64_t /*step*/) {}
+  virtual void after_step(int64_t /*step*/) {}
 };
 
 /// Makes an instance. Its initial weights are those of `seed`.
 using LearnerFactory = std::function<std::unique_ptr<Learner>(uint64_t seed)>;
 
-/// A step as the host makes it: loss, gradients, a short way downhill, after_step. Returns the
-/// loss.
+/// A step as the host makes it: before_step, loss, gradients, a short way downhill, after_step.
+/// Returns the loss.
 double train(Learner& learner, int64_t step);
 
 /// Trains an instance for some steps in a child process and continues there. Then another instance

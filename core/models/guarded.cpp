@@ -122,9 +122,16 @@ class GuardedPretext : public Guarded<Pretext> {
   at::Tensor loss(Backbone& backbone, const Views& views) override {
     return call("loss", [&](Pretext& inner) { return inner.loss(backbone, views); });
   }
-  void after_step(Backbone& backbone) override {
+  bool holds_targets_fixed() const override {
+    return call("holds_targets_fixed", [](Pretext& inner) { return inner.holds_targets_fixed(); });
+  }
+  void before_step(const TrainingProgress& progress) override {
     const c10::NoGradGuard no_grad;
-    call("after_step", [&](Pretext& inner) { inner.after_step(backbone); });
+    call("before_step", [&](Pretext& inner) { inner.before_step(progress); });
+  }
+  void after_step(Backbone& backbone, const TrainingProgress& progress) override {
+    const c10::NoGradGuard no_grad;
+    call("after_step", [&](Pretext& inner) { inner.after_step(backbone, progress); });
   }
   torch::nn::Module& module() override {
     return call("module", [](Pretext& inner) -> torch::nn::Module& { return inner.module(); });

@@ -5,6 +5,7 @@
 #include "models/evaluation_guard.h"
 #include "models/guarded.h"
 #include "models/module_state.h"
+#include "models/second_backbone.h"
 #include "pipeline/diagnostics.h"
 #include "store/safetensors.h"
 
@@ -45,9 +46,15 @@ std::shared_ptr<Backbone> make_backbone(const StageContext& context, const Image
 }
 
 std::shared_ptr<Pretext> make_pretext(const StageContext& context, const ComponentChoice& choice,
-                                      const Backbone& backbone, uint64_t seed) {
-  seed_generator(seed);
-  auto pretext = create_guarded(choice, PretextContext{backbone.features()});
+                                      Backbone& backbone, const PretextUse& use) {
+  seed_generator(use.seed);
+  const SecondBackbones second(backbone, [&context, &views = use.views] {
+    return make_backbone(context, views.front(), 0);
+  });
+  auto pretext = create_guarded(choice, PretextContext{.features = backbone.features(),
+                                                       .views = use.views,
+                                                       .steps = use.steps,
+                                                       .make_backbone = second.maker()});
   move_to(pretext->module(), context.settings.device);
   set_training(pretext->module(), true);
   return pretext;

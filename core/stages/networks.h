@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace bissl {
 
@@ -26,8 +27,17 @@ inline constexpr const char* head_file = "head.safetensors";
 std::shared_ptr<Backbone> make_backbone(const StageContext& context, const ImageShape& input,
                                         uint64_t seed);
 
+/// What a pretext task is made for.
+struct PretextUse {
+  std::vector<ImageShape> views;  ///< as PretextContext has them
+  int64_t steps = 1;              ///< of the stage, or of its lower level
+  uint64_t seed = 0;              ///< of the weights
+};
+
+/// A pretext task in training mode for `backbone`, whose weights are those that its teacher, if it
+/// makes one, begins with.
 std::shared_ptr<Pretext> make_pretext(const StageContext& context, const ComponentChoice& choice,
-                                      const Backbone& backbone, uint64_t seed);
+                                      Backbone& backbone, const PretextUse& use);
 
 /// Targets, and the data source that has them.
 struct LabelledData {

@@ -81,8 +81,7 @@ function(bissl_complete_runpath target)
 endfunction()
 
 # bissl_add_conformance_test(name ARGUMENTS...): `ctest` runs `bissl conform` on the plugin, with
-# these arguments more: --set PARAMETER=VALUE where there is no default, --fixed-targets COMPONENT for
-# a pretext task whose loss holds targets fixed on purpose.
+# these arguments more, such as --set PARAMETER=VALUE where there is no default.
 # Every exit code but 0 fails the test: also 3, for a component that could not be tested; what it
 # prints says what to give.
 function(bissl_add_conformance_test name)

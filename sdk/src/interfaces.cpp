@@ -37,7 +37,11 @@ TargetBatch TargetBatch::to(c10::Device device) const {
   return {dense.defined() ? dense.to(device) : dense};
 }
 
-void Pretext::after_step(Backbone& /*backbone*/) {}
+bool Pretext::holds_targets_fixed() const { return false; }
+
+void Pretext::before_step(const TrainingProgress& /*progress*/) {}
+
+void Pretext::after_step(Backbone& /*backbone*/, const TrainingProgress& /*progress*/) {}
 
 bool HypergradientNeeds::has_ability(std::string_view id) const {
   return std::find(abilities.begin(), abilities.end(), id) != abilities.end();

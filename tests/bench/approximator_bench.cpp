@@ -122,7 +122,8 @@ class Round {
     const ImageShape shape = source("lower", 1, 1)->view_shape();
     backbone_ = make_backbone(context_, shape, 0);
     upper_ = make_backbone(context_, shape, 0);
-    pretext_ = make_pretext(context_, lower_table_.component("pretext"), *backbone_, 0);
+    pretext_ = make_pretext(context_, lower_table_.component("pretext"), *backbone_,
+                            {.views = {shape}, .steps = lower_options_.steps});
     take_over(context_, backbone_file, backbone_->module());
     take_over(context_, backbone_file, upper_->module());
     take_over(context_, pretext_file, pretext_->module());
@@ -147,7 +148,7 @@ class Round {
     for (int64_t step = 0; step < lower_options_.steps; ++step) {
       const Views views = batches->make(step).views;
       trajectory_->before_step(views, step);
-      level.step(views, 1.0, record);
+      level.step(views, 1.0, {step, lower_options_.steps}, {.before_update = record});
     }
   }
 
@@ -172,8 +173,8 @@ class Round {
   void build_double_problem() {
     const ImageShape shape = source("lower", 1, 1)->view_shape();
     double_backbone_ = make_backbone(context_, shape, 0);
-    double_pretext_ =
-        make_pretext(context_, lower_table_.component("pretext"), *double_backbone_, 0);
+    double_pretext_ = make_pretext(context_, lower_table_.component("pretext"), *double_backbone_,
+                                   {.views = {shape}, .steps = lower_options_.steps});
     convert_to_double(double_backbone_->module());
     convert_to_double(double_pretext_->module());
     copy_state(backbone_->module(), double_backbone_->module());

@@ -110,7 +110,7 @@ const std::vector<Fault>& pretext_faults() {
       {"ignores-images", "each view counts", "view 0 of 2"},
       {"square-only", "takes images that are not square", "with fail_input"},
       {"queue-of-eight", "takes batches of any size from 2 on", "a batch of 2 samples"},
-      {"half-detached", gradient, "--fixed-targets specimen"},
+      {"half-detached", gradient, "holds_targets_fixed()"},
       {"couples-after-all", "the batch couples as declared", "couples_samples() is false"},
   };
   return faults;
@@ -202,11 +202,7 @@ void expect_found(const std::string& library, const std::vector<Fault>& faults) 
 
 void expect_sound(const std::string& library, const std::vector<std::string>& forms) {
   for (const std::string& form : forms) {
-    std::vector<std::string> call = call_for(library, "form", form);
-    if (form == "stop-gradient") {
-      call.insert(call.end(), {"--fixed-targets", "specimen"});
-    }
-    const Outcome outcome = run_bissl(call);
+    const Outcome outcome = run_bissl(call_for(library, "form", form));
     const auto report = nlohmann::json::parse(outcome.out, nullptr, /*allow_exceptions=*/false);
     ASSERT_FALSE(report.is_discarded()) << form << outcome.out << outcome.err;
     int passed = 0;
@@ -237,19 +233,6 @@ TEST(ConformTraining, OddPretextTasksThatKeepTheirPromisesPass) {
 TEST(ConformTraining, OddBackbonesThatKeepTheirPromisesPass) {
   expect_sound("faulty_backbone",
                {"plain", "unused-parameter", "one-size", "counting", "dropout", "relu"});
-}
-
-TEST(ConformTraining, FixedTargetsAreNamed) {
-  const std::string library = (fs::path(fixture_plugin_folder) / "faulty_pretext.so").string();
-  const Outcome without = run_bissl({"conform", library, "--set", "specimen.form=stop-gradient"});
-  EXPECT_NE(without.out.find("use --fixed-targets specimen"), std::string::npos) << without.out;
-  const Outcome unknown = run_bissl({"conform", library, "--fixed-targets", "specimn"});
-  EXPECT_EQ(unknown.code, 2) << unknown.out;
-  EXPECT_NE(unknown.err.find("specimn"), std::string::npos) << unknown.err;
-  EXPECT_NE(unknown.err.find("specimen"), std::string::npos) << unknown.err;
-  const std::string backbones = (fs::path(fixture_plugin_folder) / "faulty_backbone.so").string();
-  EXPECT_EQ(run_bissl({"conform", backbones, "--fixed-targets", "specimen"}).code, 2)
-      << "a backbone has no targets";
 }
 
 }  // namespace

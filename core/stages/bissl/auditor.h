@@ -25,9 +25,9 @@ struct AuditOutcome {
 /// double precision, memory) is no reason to end the training that it watches.
 class Auditor {
  public:
-  /// `input` is the shape of the lower level's views.
+  /// `input` is the shape of the lower level's views, `steps` the number of its steps.
   Auditor(const StageContext& context, const ComponentChoice& pretext, const ImageShape& input,
-          const AuditOptions& options);
+          int64_t steps, const AuditOptions& options);
 
   /// Whether upper step number `step` of the stage is to be audited.
   bool due(int64_t step) const { return step % every_ == 0; }
@@ -41,7 +41,7 @@ class Auditor {
 
  private:
   void build(const StageContext& context, const ComponentChoice& pretext, const ImageShape& input,
-             const AuditOptions& options);
+             int64_t steps, const AuditOptions& options);
 
   int64_t every_;
   std::string not_built_;  ///< why there are no copies; empty if there are

@@ -59,18 +59,31 @@ BisslParts::BisslParts(const StageContext& context)
         lower_options.data, first->view_shape().channels, upper_options.data,
         upper_source->view_shape().channels);
   }
+  check_lengths();
   build_models(context, first->view_shape());
   build_levels(context, first->view_shape());
   build_schedules(context.stage.table);
+}
+
+void BisslParts::check_lengths() const {
+  const auto rounds = static_cast<double>(options.rounds);
+  const auto check = [&](const char* key, int64_t each, int64_t batch) {
+    check_countable(fmt::format("rounds = {} with {} = {}", options.rounds, key, each),
+                    rounds * static_cast<double>(each), batch);
+  };
+  check("lower.steps", lower_options.steps, lower_options.batch);
+  check("lower.hessian_batches", lower_options.hessian_batches, hessian_batch());
+  check("upper.steps", upper_options.steps, upper_options.batch);
 }
 
 void BisslParts::build_models(const StageContext& context, const ImageShape& views) {
   const uint64_t seed = context.seed_for("init");
   lower_backbone = make_backbone(context, views, seed);
   upper_backbone = make_backbone(context, views, seed);
-  pretext = make_pretext(context, lower_table.component("pretext"), *lower_backbone, seed);
   take_over(context, backbone_file, lower_backbone->module());
   take_over(context, backbone_file, upper_backbone->module());
+  pretext = make_pretext(context, lower_table.component("pretext"), *lower_backbone,
+                         {.views = {views}, .steps = lower_steps(), .seed = seed});
   take_over(context, pretext_file, pretext->module());
   downstream =
       make_downstream(context, upper_table.component("downstream"), *upper_backbone,
@@ -100,7 +113,7 @@ void BisslParts::build_levels(const StageContext& context, const ImageShape& vie
   hypergradient = make_hypergradient(table.component("hypergradient"), lower_options.steps);
   if (table.has_table("audit")) {
     auditor = std::make_unique<Auditor>(context, lower_table.component("pretext"), views,
-                                        parse_audit(table.table("audit")));
+                                        lower_steps(), parse_audit(table.table("audit")));
   }
   lower_level = std::make_unique<LowerLevel>(*lower_backbone, *pretext, *lower_optimizer,
                                              lower_options.max_grad_norm);
@@ -122,33 +135,27 @@ void BisslParts::build_schedules(const Table& table) {
     warmup_steps = steps_of(warmup_options->length, upper_source->samples(), upper_options.batch);
     warmup_schedule.emplace(parse_schedule(table.table("warmup")), warmup_steps, upper_epoch);
   }
-  const auto rounds = static_cast<double>(options.rounds);
-  const auto check = [&](const char* key, int64_t each, int64_t batch) {
-    check_countable(fmt::format("rounds = {} with {} = {}", options.rounds, key, each),
-                    rounds * static_cast<double>(each), batch);
-  };
-  check("lower.steps", lower_options.steps, lower_options.batch);
-  check("lower.hessian_batches", lower_options.hessian_batches, hessian_batch());
-  check("upper.steps", upper_options.steps, upper_options.batch);
-  lower_schedule.emplace(parse_schedule(lower_table), options.rounds * lower_options.steps,
-                         lower_epoch);
+  lower_schedule.emplace(parse_schedule(lower_table), lower_steps(), lower_epoch);
   upper_schedule.emplace(parse_schedule(upper_table), options.rounds * upper_options.steps,
                          upper_epoch);
 }
 
 PretextStep BisslParts::lower_step(const Views& views, int64_t number, bool first_of_round,
                                    double lr_scale) {
+  const TrainingProgress progress{number, lower_steps()};
   if (!trajectory) {
-    return lower_level->step(views, lr_scale);
+    return lower_level->step(views, lr_scale, progress);
   }
   if (first_of_round) {
     trajectory->clear();
   }
-  trajectory->before_step(views, number);
-  return lower_level->step(
-      views, lr_scale, [this, lr_scale](const TensorList& gradients, double clip) {
-        trajectory->with_gradients(*lower_optimizer, gradients, lr_scale, clip);
-      });
+  return lower_level->step(views, lr_scale, progress,
+                           {.before_loss = [&] { trajectory->before_step(views, number); },
+                            .before_update =
+                                [&](const TensorList& gradients, double clip) {
+                                  trajectory->with_gradients(*lower_optimizer, gradients, lr_scale,
+                                                             clip);
+                                }});
 }
 
 std::unique_ptr<PretextProblem> BisslParts::make_problem(

@@ -64,6 +64,9 @@ class BisslParts {
     return lower_options.hessian_batch > 0 ? lower_options.hessian_batch : lower_options.batch;
   }
 
+  /// Steps of the lower level in all rounds.
+  int64_t lower_steps() const { return options.rounds * lower_options.steps; }
+
   /// Step number `number` of the lower level, which the trajectory records; the first of a round
   /// begins a new one.
   PretextStep lower_step(const Views& views, int64_t number, bool first_of_round, double lr_scale);
@@ -73,6 +76,8 @@ class BisslParts {
                                                const PretextProblem::Setting& setting) const;
 
  private:
+  /// Throws where the rounds have more steps than can be counted.
+  void check_lengths() const;
   void build_models(const StageContext& context, const ImageShape& views);
   void build_levels(const StageContext& context, const ImageShape& views);
   void build_schedules(const Table& table);

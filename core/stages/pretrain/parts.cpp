@@ -16,23 +16,23 @@ PretrainParts build_pretrain(const StageContext& context) {
   // needs the views' shape. A first source, for one view, tells that.
   const auto first = make_batches(context, options.data, table.component("augment"), {});
   parts.backbone = make_backbone(context, first->view_shape(), context.seed_for("init/backbone"));
-  parts.pretext = make_pretext(context, table.component("pretext"), *parts.backbone,
-                               context.seed_for("init/pretext"));
   take_over(context, backbone_file, parts.backbone->module());
+  parts.steps = steps_of(options.length, first->samples(), options.batch);
+  parts.pretext = make_pretext(context, table.component("pretext"), *parts.backbone,
+                               {.views = {first->view_shape()},
+                                .steps = parts.steps,
+                                .seed = context.seed_for("init/pretext")});
   take_over(context, pretext_file, parts.pretext->module());
-  refuse_beyond_memory(
-      {.key = "batch",
-       .batch = options.batch,
-       .views = parts.pretext->views(),
-       .view = first->view_shape(),
-       .held = batches_held(context.settings.loader_threads,
-                            steps_of(options.length, first->samples(), options.batch))});
+  refuse_beyond_memory({.key = "batch",
+                        .batch = options.batch,
+                        .views = parts.pretext->views(),
+                        .view = first->view_shape(),
+                        .held = batches_held(context.settings.loader_threads, parts.steps)});
   parts.optimizer = make_optimizer(table.component("optimizer"),
                                    lower_parameters(*parts.backbone, *parts.pretext));
   parts.source = make_batches(context, options.data, table.component("augment"),
                               {options.batch, parts.pretext->views(), Order::shuffled,
                                context.seed_for("batches"), "pretrain"});
-  parts.steps = steps_of(options.length, parts.source->samples(), options.batch);
   parts.schedule = make_schedule(table, parts.steps, parts.source->samples(), options.batch);
   return parts;
 }

@@ -26,7 +26,7 @@ nlohmann::json run_pretrain(const StageContext& context) {
   Prefetcher batches(source, step, steps, context.settings.loader_threads);
   session.run(step, steps, [&](int64_t number) -> Session::StepNews {
     const double rate = parts.schedule->rate(number);
-    const PretextStep result = level.step(batches.next().views, rate);
+    const PretextStep result = level.step(batches.next().views, rate, {number, parts.steps});
     loss = result.loss;
     return {{{"loss", result.loss}}, {{"rate", rate}, {"gradient_norm", result.gradient_norm}}};
   });

@@ -57,7 +57,7 @@ class MomentumHead : public Pretext {
 
   // Without gradients, once after each step of the optimizer; never for Hessian products and
   // audits.
-  void after_step(Backbone& /*backbone*/) override {
+  void after_step(Backbone& /*backbone*/, const TrainingProgress& /*progress*/) override {
     weight_.mul_(options_.momentum).add_(student_->weight, 1 - options_.momentum);
     bias_.mul_(options_.momentum).add_(student_->bias, 1 - options_.momentum);
   }

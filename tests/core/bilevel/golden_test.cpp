@@ -160,9 +160,10 @@ TEST_F(GoldenTest, UnrolledThroughTrainingWithMomentum) {
   for (size_t t = 0; t < rates.size(); ++t) {
     const Views views = (pattern(60 + int64_t(t), {2, 8, 4}) * 3).unbind();
     trajectory.before_step(views, int64_t(t));
-    level.step(views, rates[t], [&](const TensorList& gradients, double clip) {
-      trajectory.with_gradients(*sgd, gradients, rates[t], clip);
-    });
+    level.step(views, rates[t], {},
+               {.before_update = [&](const TensorList& gradients, double clip) {
+                 trajectory.with_gradients(*sgd, gradients, rates[t], clip);
+               }});
   }
   PretextProblem lower = problem({.trajectory = &trajectory});
   EXPECT_TRUE(test::close(flatten(lower.parameters()), golden_["trained"], 1e-12));

@@ -31,7 +31,7 @@ TEST(LowerLevel, ProximityGradientIsAddedToTheBackboneOnly) {
   test::PlainDescent descent(all, lr);
   LowerLevel level(backbone, pretext, descent, 0);
   level.tie_to(anchor, lambda);
-  const PretextStep step = level.step(views, 0.5);
+  const PretextStep step = level.step(views, 0.5, {});
   at::Tensor expected = plain.clone();
   expected.narrow(0, 0, difference.numel()).add_(difference, lambda);
   EXPECT_LT((flatten(tensors_of(all)) - (before - 0.5 * lr * expected)).abs().max().item<double>(),
@@ -48,7 +48,7 @@ TEST(LowerLevel, ClipsTheWholeGradient) {
   test::PlainDescent descent(all, 1.0);
   constexpr double limit = 1e-3;
   LowerLevel level(backbone, pretext, descent, limit);
-  const PretextStep step = level.step(test::small_views(2, 8), 1.0);
+  const PretextStep step = level.step(test::small_views(2, 8), 1.0, {});
   ASSERT_GT(step.gradient_norm, limit);
   EXPECT_NEAR((flatten(tensors_of(all)) - before).norm().item<double>(), limit, 1e-12);
 }
@@ -62,7 +62,7 @@ TEST(LowerLevel, DivergenceIsAnErrorBeforeTheWeightsChange) {
   LowerLevel level(backbone, pretext, descent, 10);
   const Views views = torch::full({2, 8, 4}, std::nan(""), torch::kDouble).unbind();
   try {
-    level.step(views, 1.0);
+    level.step(views, 1.0, {});
     FAIL() << "no error";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::run);

@@ -113,7 +113,7 @@ TEST_F(QuadraticTest, LowerStepsFindTheMinimiser) {
   const Views views = {torch::zeros({1, 1}, torch::kDouble)};
   PretextStep last;
   for (int i = 0; i < 2000; ++i) {
-    last = level.step(views, 1.0);
+    last = level.step(views, 1.0, {});
   }
   const at::Tensor expected = lower_minimiser(theta_d_);
   EXPECT_LT((lower.theta() - expected).abs().max().item<double>(), 1e-9);

@@ -85,11 +85,11 @@ class TrajectoryTest : public ::testing::Test {
       LowerLevel::Observer record;
       if (trajectory != nullptr) {
         trajectory->before_step(views(t), t);
-        record = [&](const TensorList& gradients, double clip) {
+        record.before_update = [&](const TensorList& gradients, double clip) {
           trajectory->with_gradients(optimizer, gradients, rate, clip);
         };
       }
-      level.step(views(t), rate, record);
+      level.step(views(t), rate, {}, record);
     }
     return tensors_of(trainable_parameters(backbone_.module()));
   }
@@ -189,12 +189,13 @@ TEST_F(TrajectoryTest, AStepHasTheGradientThatTrainingSaw) {
   std::vector<double> clips;
   for (int64_t t = 0; t < 2; ++t) {
     trajectory.before_step(views(t), t);
-    level.step(views(t), 1.0, [&](const TensorList& gradients, double clip) {
+    const auto record = [&](const TensorList& gradients, double clip) {
       trajectory.with_gradients(optimizer, gradients, 1.0, clip);
       const auto end = gradients.begin() + static_cast<int64_t>(u_.size());
       seen.push_back(flatten(TensorList(gradients.begin(), end)));
       clips.push_back(clip);
-    });
+    };
+    level.step(views(t), 1.0, {}, {.before_update = record});
   }
   const std::vector<LowerStep> recorded = trajectory.steps();
   ASSERT_EQ(recorded.size(), 2U);
