@@ -64,7 +64,7 @@ nlohmann::json to_json(const StoreEntry& entry, const References& references) {
           {"folder", entry.folder.string()},
           {"bytes", entry.bytes},
           {"description", entry.description},
-          {"used_by", references.of(entry.key)}};
+          {"used_by", references.of(entry)}};
 }
 
 std::string kind_of(const StoreEntry& entry) {
@@ -82,7 +82,13 @@ std::string explain(const StageIdentity& identity, const std::vector<StoreEntry>
                     const std::string& parent) {
   const auto nearest = nearest_entry(identity.description, entries);
   if (!nearest) {
-    return "  no stage of this kind is in the store\n";
+    const bool older = std::any_of(entries.begin(), entries.end(), [&](const StoreEntry& entry) {
+      return entry.state == StoreEntry::State::finished && entry.description.is_object() &&
+             form_of(entry.description) != form_of(identity.description);
+    });
+    return older ? "  no stage of this kind is in the store with a key of today's form; stages of "
+                   "other versions of bissl are, which are not used\n"
+                 : "  no stage of this kind is in the store\n";
   }
   std::string text = fmt::format("  the nearest finished stage, {}, differs in\n",
                                  nearest->entry.key.substr(0, 8));
@@ -121,7 +127,7 @@ int run_store_list(const PipelineArguments& arguments, std::ostream& out) {
                    {"used by"}});
   uint64_t bytes = 0;
   for (const StoreEntry& entry : entries) {
-    const std::vector<std::string>& users = references.of(entry.key);
+    const std::vector<std::string>& users = references.of(entry);
     table.add_row({entry.key.substr(0, 12), kind_of(entry), seed_of(entry), to_string(entry.state),
                    size_text(entry.bytes), age_text(entry),
                    users.empty()      ? "nothing"
@@ -214,8 +220,7 @@ int run_store_prune(const PipelineArguments& arguments, const StoreArguments& pr
   const References references = find_references(arguments.out);
   std::vector<StoreEntry> chosen;
   for (StoreEntry& entry : store.entries()) {
-    const bool unused =
-        entry.state == StoreEntry::State::finished && references.of(entry.key).empty();
+    const bool unused = entry.state == StoreEntry::State::finished && references.of(entry).empty();
     if (((prune.unused && unused) || (prune.damaged && entry.state == StoreEntry::State::damaged) ||
          (prune.abandoned && entry.state == StoreEntry::State::stale)) &&
         is_old_enough(entry, prune.older_than)) {

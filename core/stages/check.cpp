@@ -2,6 +2,7 @@
 
 #include "bissl/error.h"
 #include "pipeline/diagnostics.h"
+#include "stages/audit_artefact.h"
 #include "stages/compute.h"
 #include "stages/data_findings.h"
 #include "stages/identity.h"
@@ -148,6 +149,12 @@ class PipelineCheck {
     });
     plan.key = known.key;
     plan.in_store = known.in_store;
+    const auto audit = audit_identity(stage, known.key);
+    if (known.in_store && audit && !StageStore(store_folder(request_.out)).contains(audit->key)) {
+      plan.warnings.emplace_back(
+          "the stage is finished and was trained without this audit: a run trains it again for the "
+          "audit's figures, its weights and results stay as they are");
+    }
     const auto told = [&](const std::string& error) {
       return error.find(known.error) != std::string::npos;
     };

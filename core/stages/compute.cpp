@@ -1,11 +1,14 @@
 #include "stages/compute.h"
 
+#include "bissl/data_files.h"
 #include "pipeline/diagnostics.h"
+#include "stages/audit_artefact.h"
 #include "stages/identity.h"
 #include "stages/stage_kind.h"
 #include "stages/work_record.h"
 #include "store/atomic_file.h"
 #include "store/json_file.h"
+#include "store/posix_file.h"
 #include "telemetry/environment.h"
 #include "telemetry/interrupt.h"
 #include "telemetry/peak_memory.h"
@@ -14,6 +17,8 @@
 
 namespace bissl {
 namespace {
+
+namespace fs = std::filesystem;
 
 constexpr const char* results_file = "results.json";
 
@@ -44,9 +49,10 @@ Error as_error(const std::exception& exception) {
           (is_out_of_memory(exception) ? ". Choose a smaller batch or a smaller network" : ""));
 }
 
-void compute_stage(const StageTask& task, StageWork& work) {
-  const WorkRecord record(
-      work.folder(), computing_environment(task.settings.device, task.settings.loader_threads));
+namespace {
+
+/// Runs the stage in the folder of the work. The record is saved with each checkpoint.
+nlohmann::json run_in(const StageTask& task, const StageWork& work, const WorkRecord& record) {
   RunSettings settings = task.settings;
   settings.confirm = [&work] { work.confirm(); };
   settings.checkpointed = [&record] { record.save(); };
@@ -58,13 +64,66 @@ void compute_stage(const StageTask& task, StageWork& work) {
                              .handed_on = nullptr,
                              .generation = generation_of(task.pipeline, task.stage),
                              .settings = settings};
+  return run_stage(context);
+}
+
+WorkRecord begin_record(const StageTask& task, const StageWork& work) {
+  return {work.folder(), computing_environment(task.settings.device, task.settings.loader_threads)};
+}
+
+/// Whether both folders have the same weights, to the bit.
+bool same_weights(const fs::path& left, const fs::path& right) {
+  for (const auto& entry : fs::directory_iterator(left)) {
+    if (entry.path().extension() == ".safetensors" &&
+        (!fs::exists(right / entry.path().filename()) ||
+         hash_of_file(entry.path().string()) !=
+             hash_of_file((right / entry.path().filename()).string()))) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+void compute_stage(const StageTask& task, StageWork& work) {
+  const bool resumed = has_progress(work.folder());
+  const WorkRecord record = begin_record(task, work);
+  const AuditRecord audit(work.folder(), audit_identity(task.stage, task.key), resumed);
   reset_peak_memory();
-  nlohmann::json results = run_stage(context);
+  nlohmann::json results = run_in(task, work, record);
+  audit.publish(results, task.store);
   results["kind"] = task.stage.kind;
   record.add_to(results);
   results["peak_memory_bytes"] = peak_memory();
   write_file_atomically(work.folder() / results_file, json_text(results, 2) + "\n");
   record.remove();
+  work.publish();
+}
+
+void compute_audit(const StageTask& task, const fs::path& finished, StageWork& work) {
+  nlohmann::json results = run_in(task, work, begin_record(task, work));
+  const bool same = same_weights(finished, work.folder());
+  if (!same && task.settings.warn) {
+    task.settings.warn(
+        fmt::format("stage.{}: trained again for its audit, the stage ended with other weights "
+                    "than those in the store (another machine or number of threads computes other "
+                    "last digits), so the audit is of a training like that one",
+                    spelled_key(task.stage.name)));
+  }
+  const fs::path folder = work.folder();
+  const fs::path kept = temporary_path(folder);
+  fs::create_directory(kept);
+  write_audit(take_audit(results), folder, kept);
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.path() != kept) {
+      fs::remove_all(entry.path());
+    }
+  }
+  for (const auto& entry : fs::directory_iterator(kept)) {
+    fs::rename(entry.path(), folder / entry.path().filename());
+  }
+  fs::remove(kept);
   work.publish();
 }
 

@@ -20,13 +20,20 @@ struct StageTask {
   const Stage& stage;
   DataCatalog& data;
   std::optional<std::filesystem::path> parent;  ///< the finished parent's folder
+  std::string key;                              ///< the stage's
+  StageStore& store;                            ///< where its audit goes
   const RunSettings& settings;
 };
 
 /// Computes a stage and publishes it. Its results tell the seconds that went into it and what it
 /// was computed with (computing_environment), the work before an interruption included, and the
-/// process's highest memory.
+/// process's highest memory. An audit's figures are published under a key of their own, see
+/// audit_artefact.h.
 void compute_stage(const StageTask& task, StageWork& work);
+
+/// Computes a finished stage (in the folder `finished`) again for its audit alone, which is what
+/// `work` publishes. Warns if the weights come out different.
+void compute_audit(const StageTask& task, const std::filesystem::path& finished, StageWork& work);
 
 /// The error with the stage and its place in the file before it.
 Error at_stage(const StageContext& context, const Error& error);

@@ -2,6 +2,7 @@
 
 #include "bissl/error.h"
 #include "pipeline/diagnostics.h"
+#include "stages/audit_artefact.h"
 #include "stages/compute.h"
 #include "stages/identity.h"
 #include "store/posix_file.h"
@@ -28,6 +29,8 @@ class Runner {
 
  private:
   StageOutcome run_one(const Stage& stage);
+  /// Puts the figures of the stage's audit into its results, if it asks for one.
+  void add_audit(const StageTask& task, StageOutcome& outcome);
   void warn_about_replaced_plugins();
   void write_lock();
   void remove_leftovers();
@@ -71,6 +74,14 @@ void Runner::write_results(const RunOutcome& outcome) {
 StageOutcome Runner::run_one(const Stage& stage) {
   const std::string parent_key = stage.from.empty() ? "" : finished_.at(stage.from).key;
   const StageIdentity identity = identify(pipeline_, stage, data_, parent_key);
+  const StageTask task{
+      .pipeline = pipeline_,
+      .stage = stage,
+      .data = data_,
+      .parent = stage.from.empty() ? std::nullopt : std::optional(finished_.at(stage.from).folder),
+      .key = identity.key,
+      .store = store_,
+      .settings = options_.settings};
   StageOutcome outcome{stage.name, identity.key, {}, false, {}};
   if (const auto folder = store_.find(identity.key)) {
     outcome.folder = *folder;
@@ -80,13 +91,7 @@ StageOutcome Runner::run_one(const Stage& stage) {
     outcome.reused = work.finished();
     if (!work.finished()) {
       run_.link_stage(stage.name, work.folder());
-      compute_stage({.pipeline = pipeline_,
-                     .stage = stage,
-                     .data = data_,
-                     .parent = stage.from.empty() ? std::nullopt
-                                                  : std::optional(finished_.at(stage.from).folder),
-                     .settings = options_.settings},
-                    work);
+      compute_stage(task, work);
     }
     outcome.folder = work.folder();
   }
@@ -96,10 +101,31 @@ StageOutcome Runner::run_one(const Stage& stage) {
   run_.link_stage(stage.name, outcome.folder);
   outcome.results = read_stage_results(outcome.folder);
   outcome.results["from"] = stage.from;
+  add_audit(task, outcome);
   for (const std::string& text : metrics_not_finite(outcome.results)) {
     say(fmt::format("warning: stage.{}: {}", spelled_key(stage.name), text));
   }
   return outcome;
+}
+
+void Runner::add_audit(const StageTask& task, StageOutcome& outcome) {
+  const std::optional<StageIdentity> audit = audit_identity(task.stage, outcome.key);
+  if (!audit) {
+    return;
+  }
+  std::optional<std::filesystem::path> folder = store_.find(audit->key);
+  if (!folder) {
+    StageWork work = store_.begin(audit->key, audit->description);
+    if (!work.finished()) {
+      say(
+          fmt::format("{}: was trained without this audit; it is trained again for the audit's "
+                      "figures, its weights and results stay as they are",
+                      task.stage.name));
+      compute_audit(task, outcome.folder, work);
+    }
+    folder = work.folder();
+  }
+  outcome.results["solves"]["audit"] = read_audit(*folder);
 }
 
 /// A plugin that is built again during a long run: the stages must not pass for the new one's.

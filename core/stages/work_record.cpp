@@ -15,7 +15,14 @@ using nlohmann::json;
 
 constexpr const char* record_file = "work.json";
 
-/// Whether an earlier process left anything that the next one builds on.
+json read_record(const fs::path& file) {
+  constexpr uint64_t limit = 1 << 24;
+  json record = fs::exists(file) ? json::parse(read_whole(file, limit), nullptr, false) : json();
+  return record.is_object() ? record : json::object();
+}
+
+}  // namespace
+
 bool has_progress(const fs::path& folder) {
   std::error_code error;
   for (fs::recursive_directory_iterator entry(folder, error), end; entry != end;
@@ -28,14 +35,6 @@ bool has_progress(const fs::path& folder) {
   }
   return false;
 }
-
-json read_record(const fs::path& file) {
-  constexpr uint64_t limit = 1 << 24;
-  json record = fs::exists(file) ? json::parse(read_whole(file, limit), nullptr, false) : json();
-  return record.is_object() ? record : json::object();
-}
-
-}  // namespace
 
 WorkRecord::WorkRecord(fs::path folder, json environment) : file_(folder / record_file) {
   if (has_progress(folder)) {

@@ -7,6 +7,9 @@
 
 namespace bissl {
 
+/// Whether an earlier process left anything in a stage's folder that the next one builds on.
+bool has_progress(const std::filesystem::path& folder);
+
 /// What went into a stage over all processes that worked on it: the seconds, and what each computed
 /// with. Kept in the folder of the stage while it is computed, so that the next process takes over
 /// what an interrupted one did.

@@ -41,10 +41,21 @@ void note_plan(const fs::path& sweep, const std::string& name, References& refer
 
 }  // namespace
 
+int form_of(const nlohmann::json& description) {
+  constexpr int before_there_were_numbers = 1;
+  return description.is_object() ? description.value("format", before_there_were_numbers) : 0;
+}
+
 const std::vector<std::string>& References::of(const std::string& key) const {
   static const std::vector<std::string> nobody;
   const auto found = users.find(key);
   return found == users.end() ? nobody : found->second;
+}
+
+const std::vector<std::string>& References::of(const StoreEntry& entry) const {
+  const nlohmann::json& what = entry.description;
+  const bool is_audit = what.is_object() && what.value("kind", "") == "audit";
+  return of(is_audit ? what.value("stage", entry.key) : entry.key);
 }
 
 References find_references(const fs::path& out) {
@@ -70,7 +81,8 @@ std::optional<NearestEntry> nearest_entry(const nlohmann::json& description,
   std::optional<NearestEntry> nearest;
   for (const StoreEntry& entry : entries) {
     if (entry.state != StoreEntry::State::finished || !entry.description.is_object() ||
-        entry.description.value("kind", "") != description.value("kind", "")) {
+        entry.description.value("kind", "") != description.value("kind", "") ||
+        form_of(entry.description) != form_of(description)) {
       continue;
     }
     std::vector<Difference> found = differences(description, entry.description);

@@ -17,13 +17,19 @@ struct References {
 
   /// Nobody: an empty list.
   const std::vector<std::string>& of(const std::string& key) const;
+  /// The same of an entry; an audit is used by those who use its stage.
+  const std::vector<std::string>& of(const StoreEntry& entry) const;
 };
 
 /// Looks through the run folders and sweep folders below `out`: links into the store, and the plans
 /// of sweeps.
 References find_references(const std::filesystem::path& out);
 
-/// The finished stage of the same kind whose description differs least from this one.
+/// The number of the form that a description has; 0 if it is none. Descriptions of different forms
+/// say different things and are not to be compared.
+int form_of(const nlohmann::json& description);
+
+/// The finished stage of the same kind and form whose description differs least from this one.
 struct NearestEntry {
   StoreEntry entry;
   std::vector<Difference> differences;  ///< left: the description given

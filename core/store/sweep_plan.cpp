@@ -74,7 +74,9 @@ SweepPlan plan_from(const json& json) {
                          .baseline = optional_size(axis.at("baseline"))});
   }
   for (const auto& unit : json.at("units")) {
-    plan.units.push_back({.lock = unit.at("lock"), .stages = unit.at("stages")});
+    plan.units.push_back({.lock = unit.at("lock"),
+                          .stages = unit.at("stages"),
+                          .audits = unit.value("audits", std::map<std::string, std::string>())});
   }
   for (const auto& cell : json.at("cells")) {
     plan.cells.push_back(cell_from(cell));
@@ -262,6 +264,9 @@ json SweepPlan::to_json() const {
   }
   for (const PlanUnit& unit : units) {
     result["units"].push_back({{"lock", unit.lock}, {"stages", unit.stages}});
+    if (!unit.audits.empty()) {
+      result["units"].back()["audits"] = unit.audits;
+    }
   }
   for (const PlanCell& cell : cells) {
     result["cells"].push_back(cell_json(cell));

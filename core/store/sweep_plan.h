@@ -17,6 +17,7 @@ struct PlanUnit {
   std::string lock;  ///< the pipeline, as in pipeline.lock.toml
   /// The stages to be run with their keys, parents first.
   std::vector<std::pair<std::string, std::string>> stages;
+  std::map<std::string, std::string> audits{};  ///< keys of the audits, by the stage's name
 };
 
 /// A combination of choices, one for each axis.

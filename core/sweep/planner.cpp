@@ -6,6 +6,7 @@
 #include "pipeline/toml_parser.h"
 #include "pipeline/unset_keys.h"
 #include "plugins/spelling.h"
+#include "stages/audit_artefact.h"
 #include "stages/identity.h"
 #include "stages/stage_kind.h"
 #include "sweep/cell_messages.h"
@@ -388,6 +389,9 @@ void Planner::add_stages(PlanUnit& unit, const Pipeline& pipeline,
       const std::string key = identify(pipeline, stage, data, parent).key;
       keys[stage.name] = key;
       unit.stages.emplace_back(stage.name, key);
+      if (const auto audit = audit_identity(stage, key)) {
+        unit.audits[stage.name] = audit->key;
+      }
       if (keys_.insert(key).second) {
         plan_.nodes.push_back({key, stage.name, stage.kind, parent, plan_.units.size()});
       }

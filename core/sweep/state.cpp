@@ -2,6 +2,7 @@
 
 #include "bissl/error.h"
 #include "pipeline/metric_name.h"
+#include "stages/audit_artefact.h"
 #include "stages/compute.h"
 #include "store/atomic_file.h"
 #include "store/checkpoint.h"
@@ -381,6 +382,12 @@ bool SweepState::write_cell(const PlanCell& cell) {
     folders[stage] = *folder;
     stages[stage] = read_stage_results(*folder);
     stages[stage]["key"] = key;
+    const auto audit = unit.audits.find(stage);
+    if (audit != unit.audits.end()) {
+      if (const std::optional<fs::path> found = store_.find(audit->second)) {
+        stages[stage]["solves"]["audit"] = read_audit(*found);
+      }
+    }
     const std::string& parent = plan_.node(key).parent;
     const auto from = std::find_if(unit.stages.begin(), unit.stages.end(),
                                    [&](const auto& other) { return other.second == parent; });

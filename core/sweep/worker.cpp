@@ -124,6 +124,8 @@ bool Worker::try_node(const PlanNode& node) {
              .stage = stage,
              .data = data,
              .parent = parent,
+             .key = node.key,
+             .store = store_,
              .settings = settings},
             *work);
   }

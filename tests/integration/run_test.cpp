@@ -73,9 +73,19 @@ TEST_F(RunTest, AnAuditReportsAndChangesNoWeight) {
       "run", {"--set", "stage.bissl.audit.every=2", "--set", "stage.bissl.audit.iterations=20"}));
   ASSERT_EQ(audited.code, 0) << audited.err;
   EXPECT_NE(audited.out.find("3 audits; cosine(v, v*)"), std::string::npos) << audited.out;
+  EXPECT_NE(audited.err.find("bissl: was trained without this audit; it is trained again"),
+            std::string::npos)
+      << audited.err;
+  EXPECT_NE(audited.err.find("finetune: already in the store, not run again"), std::string::npos)
+      << audited.err;
+  EXPECT_EQ(audited.err.find("other weights"), std::string::npos) << audited.err;
   EXPECT_TRUE(read_file(weights) == before) << "the weights differ";
+  const auto results = nlohmann::json::parse(read_file(out_ / "small" / "results.json"));
+  const nlohmann::json figures = results["stages"]["bissl"]["solves"]["audit"];
+  EXPECT_EQ(figures["audits"], 3);
+  const std::filesystem::path artefact = out_ / ".store" / figures["key"].get<std::string>();
   int64_t lines = 0;
-  std::istringstream events(read_file(out_ / "small" / "bissl" / "events.jsonl"));
+  std::istringstream events(read_file(artefact / "audits.jsonl"));
   for (std::string line; std::getline(events, line);) {
     const auto event = nlohmann::json::parse(line);
     if (event.contains("audit")) {
@@ -85,6 +95,35 @@ TEST_F(RunTest, AnAuditReportsAndChangesNoWeight) {
     }
   }
   EXPECT_EQ(lines, 3);
+  EXPECT_FALSE(std::filesystem::exists(artefact / "backbone.safetensors"));
+
+  // Nothing is left to do, and with fewer audits the figures are others of the same stage.
+  const std::vector<std::string> same = {"--set", "stage.bissl.audit.every=2", "--set",
+                                         "stage.bissl.audit.iterations=20"};
+  const Outcome again = run_bissl(call("run", same));
+  EXPECT_EQ(again.err.find("trained again"), std::string::npos) << again.err;
+  EXPECT_NE(again.out.find("3 audits; cosine(v, v*)"), std::string::npos) << again.out;
+  const Outcome pruned = run_bissl({"store", "prune", "--unused", "--out", out_.string()});
+  EXPECT_EQ(pruned.out.find("audit"), std::string::npos)
+      << "an audit is used by who uses its stage\n"
+      << pruned.out;
+}
+
+/// One call that trains a stage and audits it makes both: nothing is trained a second time.
+TEST_F(RunTest, AnAuditIsMadeWhileItsStageIsTrained) {
+  const Outcome audited = run_bissl(call(
+      "run", {"--set", "stage.bissl.audit.every=2", "--set", "stage.bissl.audit.iterations=20"}));
+  ASSERT_EQ(audited.code, 0) << audited.err;
+  EXPECT_NE(audited.out.find("3 audits; cosine(v, v*)"), std::string::npos) << audited.out;
+  EXPECT_EQ(audited.err.find("trained again"), std::string::npos) << audited.err;
+  const auto of_stage = nlohmann::json::parse(read_file(out_ / "small" / "bissl" / "results.json"));
+  EXPECT_FALSE(of_stage["solves"].contains("audit")) << "which is no result of the stage";
+  // Without audits and with the graph built again for each product the stage is the same one.
+  const Outcome plain =
+      run_bissl(call("run", {"--set", "stage.bissl.lower.hessian_graph=recomputed"}));
+  EXPECT_NE(plain.err.find("bissl: already in the store, not run again"), std::string::npos)
+      << plain.err;
+  EXPECT_EQ(plain.out.find("audits; cosine"), std::string::npos) << plain.out;
 }
 
 /// A pipeline whose pretext task is the fixtures' specimen, with audits.
@@ -150,7 +189,8 @@ TEST_F(AuditTest, ThatCannotBeMadeIsReportedAndEndsNothing) {
         << "more than one warning\n"
         << outcome.err;
     EXPECT_EQ(outcome.err.find("frame #"), std::string::npos) << outcome.err;
-    EXPECT_NE(read_file(out_ / "small" / "bissl" / "events.jsonl").find("\"audit\":{\"failed\":"),
+    const std::string key = audit()["key"];
+    EXPECT_NE(read_file(out_ / ".store" / key / "audits.jsonl").find("\"audit\":{\"failed\":"),
               std::string::npos)
         << choice;
   }

@@ -138,7 +138,8 @@ StageKindSpec bissl_spec() {
        "the pretext level; what is not given is taken from the pretrain stage before it"},
       {"upper", upper, true, "the downstream level"},
       {"audit", table_of(audit_schema()), false,
-       "holds the hypergradient against a reference solution now and then, in double precision"}};
+       "holds the hypergradient against a reference solution now and then, in double precision",
+       /*list=*/false, /*execution_only=*/true}};
   kind.needs_parent = true;
   kind.may_be_parent = true;
   kind.inherit_into = "lower";
