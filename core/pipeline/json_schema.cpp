@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <nlohmann/json.hpp>
 
 namespace bissl {
@@ -93,6 +94,22 @@ json parameter_schema(const ParameterSpec& spec) {
   return schema;
 }
 
+/// Properties that have one schema or another, depending on what else is given. Editors complete by
+/// these: they look into "properties" and "anyOf", not into "then".
+json unions(const std::map<std::string, std::vector<json>>& schemas) {
+  json properties = json::object();
+  for (const auto& [name, all] : schemas) {
+    json different = json::array();
+    for (const json& schema : all) {
+      if (std::find(different.begin(), different.end(), schema) == different.end()) {
+        different.push_back(schema);
+      }
+    }
+    properties[name] = different.size() == 1 ? different.front() : json{{"anyOf", different}};
+  }
+  return properties;
+}
+
 /// Builds one schema; what several places share goes to "definitions".
 class SchemaWriter {
  public:
@@ -163,7 +180,7 @@ json SchemaWriter::table(const TableSpec& spec, json own_properties) {
 /// a table that changes what a parent or an included file gave, it may be of any component.
 json SchemaWriter::choice_by_use(ComponentKind kind, const json& host_properties) {
   json names = json::array();
-  json any = host_properties;
+  std::map<std::string, std::vector<json>> any;
   json choices = json::array();
   for (const auto& component : sources_.components) {
     if (component->info.kind != kind) {
@@ -174,12 +191,7 @@ json SchemaWriter::choice_by_use(ComponentKind kind, const json& host_properties
     json properties = host_properties;
     for (const ParameterSpec& parameter : component->info.parameters) {
       properties[parameter.name] = parameter_schema(parameter);
-      json& shared = any[parameter.name];
-      const std::string text =
-          fmt::format("{}: {}", component->info.text.name, description_of(parameter));
-      shared["description"] = shared.contains("description")
-                                  ? shared["description"].get<std::string>() + "\n" + text
-                                  : text;
+      any[parameter.name].push_back(properties[parameter.name]);
     }
     properties["use"] = {{"description", component->info.text.summary}};
     const std::string definition =
@@ -192,11 +204,13 @@ json SchemaWriter::choice_by_use(ComponentKind kind, const json& host_properties
     choices.push_back({{"if", {{"properties", {{"use", {{"enum", own}}}}}, {"required", {"use"}}}},
                        {"then", reference(name)}});
   }
-  any["use"] = {{"type", "string"},
+  json all = host_properties;
+  all.update(unions(any));
+  all["use"] = {{"type", "string"},
                 {"enum", std::move(names)},
                 {"description", "the component, by its name or as LIBRARY/NAME"}};
   json schema = {
-      {"type", "object"}, {"properties", std::move(any)}, {"additionalProperties", false}};
+      {"type", "object"}, {"properties", std::move(all)}, {"additionalProperties", false}};
   if (!choices.empty()) {
     schema["allOf"] = std::move(choices);
   }
@@ -236,16 +250,16 @@ json SchemaWriter::stage() {
       {"like", {{"type", "string"}, {"description", "the stage whose table it takes over"}}},
       {"unset", unset_keys()}};
   json kinds = json::array();
-  json any = own;
+  std::map<std::string, std::vector<json>> any;
   json choices = json::array();
   for (const StageKindSpec& kind : sources_.stage_kinds) {
     kinds.push_back(kind.name);
     json properties = own;
     properties["kind"] = {{"description", kind.summary}};
     json schema = table(kind.table, properties);
-    for (const auto& [key, ignored] : schema["properties"].items()) {
-      if (!any.contains(key)) {
-        any[key] = json::object();
+    for (const auto& [key, property] : schema["properties"].items()) {
+      if (key != "kind" && !own.contains(key)) {
+        any[key].push_back(property);
       }
     }
     definitions_["stage-" + kind.name] = std::move(schema);
@@ -253,10 +267,12 @@ json SchemaWriter::stage() {
         {{"if", {{"properties", {{"kind", {{"const", kind.name}}}}}, {"required", {"kind"}}}},
          {"then", reference("stage-" + kind.name)}});
   }
-  any["kind"] = {
+  json all = own;
+  all.update(unions(any));
+  all["kind"] = {
       {"type", "string"}, {"enum", std::move(kinds)}, {"description", "the kind of stage"}};
   definitions_["stage"] = {{"type", "object"},
-                           {"properties", std::move(any)},
+                           {"properties", std::move(all)},
                            {"additionalProperties", false},
                            {"allOf", std::move(choices)}};
   return reference("stage");
