@@ -49,12 +49,22 @@ double LowerLevel::add_proximity(TensorList& gradients) const {
 
 PretextStep LowerLevel::step(const Views& views, double lr_scale, const TrainingProgress& progress,
                              const Observer& observer) {
+  return step(
+      1, [&] { return views; }, lr_scale, progress, observer);
+}
+
+PretextStep LowerLevel::step(int64_t parts, const std::function<Views()>& next_views,
+                             double lr_scale, const TrainingProgress& progress,
+                             const Observer& observer) {
   pretext_.before_step(progress);
   if (observer.before_loss) {
     observer.before_loss();
   }
-  LossGradient gradient = loss_gradient(pretext_, backbone_, step_.parameters(),
-                                        [&] { return pretext_.loss(backbone_, views); });
+  LossGradient gradient = mean_gradient(parts, [&] {
+    const Views views = next_views();
+    return loss_gradient(pretext_, backbone_, step_.parameters(),
+                         [&] { return pretext_.loss(backbone_, views); });
+  });
   PretextStep result;
   result.loss = gradient.loss;
   result.proximity = add_proximity(gradient.gradients);

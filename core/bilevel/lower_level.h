@@ -46,6 +46,10 @@ class LowerLevel {
     return step(views, lr_scale, progress, {});
   }
 
+  /// The same on the mean over `parts` batches, for a loss that does not couple samples.
+  PretextStep step(int64_t parts, const std::function<Views()>& next_views, double lr_scale,
+                   const TrainingProgress& progress, const Observer& observer);
+
  private:
   double add_proximity(TensorList& gradients) const;
 

@@ -7,6 +7,22 @@
 
 namespace bissl {
 
+LossGradient mean_gradient(int64_t parts, const std::function<LossGradient()>& part) {
+  LossGradient sum = part();
+  if (parts == 1) {
+    return sum;
+  }
+  for (int64_t i = 1; i < parts; ++i) {
+    const LossGradient next = part();
+    sum.loss += next.loss;
+    add_scaled(sum.gradients, 1.0, next.gradients);
+  }
+  const double share = 1.0 / static_cast<double>(parts);
+  sum.loss *= share;
+  scale(sum.gradients, share);
+  return sum;
+}
+
 LossGradient downstream_gradient(Backbone& backbone, Downstream& downstream,
                                  const TensorList& parameters, const at::Tensor& images,
                                  const TargetBatch& targets, BackboneIs backbone_is) {

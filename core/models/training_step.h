@@ -7,6 +7,7 @@
 
 #include <c10/core/GradMode.h>
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <utility>
@@ -38,6 +39,11 @@ LossGradient loss_gradient(const Task& task, const Backbone& backbone, const Ten
     return result;
   });
 }
+
+/// The mean of `parts` losses and of their gradients, for a step on more samples than fit into
+/// memory at once: that of the whole batch where a loss is a mean over samples that do not know of
+/// each other and all parts have the same size. One part is passed on as it is.
+LossGradient mean_gradient(int64_t parts, const std::function<LossGradient()>& part);
 
 /// Whether a backbone is trained along with the head behind it.
 enum class BackboneIs { trained, frozen };

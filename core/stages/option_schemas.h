@@ -36,7 +36,19 @@ ParameterBuilder add_data(Schema<Options>& schema, std::string Options::*member,
 
 template <class Options>
 void add_batch(Schema<Options>& schema, int64_t Options::*member) {
-  schema.add("batch", member, "samples in a step").at_least(1).unit("samples");
+  schema.add("batch", member, "samples in a batch").at_least(1).unit("samples");
+}
+
+template <class Options>
+void add_accumulation(Schema<Options>& schema, int64_t Options::*member) {
+  schema
+      .add("accumulate", member,
+           "batches whose gradients are averaged for one step: the effect of that many times "
+           "`batch` samples in the memory of one batch. Batch normalisation sees one batch at a "
+           "time")
+      .at_least(1)
+      .at_most(65536)
+      .unit("batches");
 }
 
 template <class Options>

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace bissl {
 namespace {
@@ -113,6 +114,11 @@ int64_t steps_of(const LengthOptions& length, int64_t samples, int64_t batch) {
   const double steps = exact_steps(length, samples, batch);
   check_countable(fmt::format("epochs = {}", *length.epochs), steps, batch);
   return std::max<int64_t>(1, std::llround(steps));
+}
+
+int64_t samples_of(int64_t batch, int64_t accumulate) {
+  constexpr int64_t most = std::numeric_limits<int64_t>::max();
+  return batch > most / accumulate ? most : batch * accumulate;
 }
 
 std::string rounding_doubt(const LengthOptions& length, int64_t samples, int64_t batch) {

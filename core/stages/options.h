@@ -36,6 +36,9 @@ void check_countable(const std::string& what, double steps, int64_t batch);
 /// for a length of more than 0. Throws as check_countable does.
 int64_t steps_of(const LengthOptions& length, int64_t samples, int64_t batch);
 
+/// batch·accumulate, or the largest integer where that is beyond it: check_countable refuses both.
+int64_t samples_of(int64_t batch, int64_t accumulate);
+
 /// Says so if that number of steps is far (over a tenth) from what `epochs` asks for; else empty.
 std::string rounding_doubt(const LengthOptions& length, int64_t samples, int64_t batch);
 

@@ -64,6 +64,37 @@ TEST_F(RunTest, RunsEveryStageAndKeepsThem) {
   EXPECT_EQ(results, again);
 }
 
+/// The losses of the baseline's first run, a step each.
+std::vector<double> losses_of_baseline(const std::filesystem::path& run) {
+  std::vector<double> losses;
+  std::istringstream events(read_file(run / "baseline" / "run-0" / "events.jsonl"));
+  for (std::string line; std::getline(events, line);) {
+    losses.push_back(nlohmann::json::parse(line)["loss"].get<double>());
+  }
+  return losses;
+}
+
+TEST_F(RunTest, AccumulatedBatchesMakeTheStepsOfOneBatch) {
+  // On a frozen backbone samples do not know of each other.
+  const std::vector<std::string> probe = {"--set", "stage.baseline.freeze_backbone=true", "--set",
+                                          "stage.baseline.repeats=1"};
+  const auto losses = [&](const std::string& batch, const std::string& accumulate) {
+    std::vector<std::string> arguments = call("run", probe);
+    arguments.insert(arguments.end(), {"--set", "stage.baseline.batch=" + batch, "--set",
+                                       "stage.baseline.accumulate=" + accumulate});
+    const Outcome outcome = run_bissl(arguments);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return losses_of_baseline(out_ / "small");
+  };
+  const std::vector<double> whole = losses("8", "1");
+  const std::vector<double> parts = losses("2", "4");
+  ASSERT_EQ(whole.size(), 6U);
+  ASSERT_EQ(parts.size(), whole.size());
+  for (size_t i = 0; i < whole.size(); ++i) {
+    EXPECT_NEAR(parts[i], whole[i], 1e-5) << i;
+  }
+}
+
 TEST_F(RunTest, AnAuditReportsAndChangesNoWeight) {
   const Outcome plain = run_bissl(call("run"));
   ASSERT_EQ(plain.code, 0) << plain.err;

@@ -46,7 +46,7 @@ void Repeat::train() {
   const std::string label = options.repeats == 1 ? context_.stage.name
                                                  : fmt::format("{} {}/{}", context_.stage.name,
                                                                number_ + 1, options.repeats);
-  Session session(context_, folder_, label, parts_.steps, options.batch);
+  Session session(context_, folder_, label, parts_.steps, options.step_samples());
   session.keep("backbone", parts_.backbone->module());
   session.keep("head", parts_.downstream->module());
   session.keep("optimizer", *parts_.optimizer);
@@ -56,10 +56,12 @@ void Repeat::train() {
                          .name = "fine-tuning",
                          .advice = "Try a smaller learning rate"});
   int64_t step = session.start();
-  Prefetcher batches(parts_.source, step, parts_.steps, context_.settings.loader_threads);
+  Prefetcher batches(parts_.source, step * options.accumulate, parts_.steps * options.accumulate,
+                     context_.settings.loader_threads);
   session.run(step, parts_.steps, [&](int64_t number) -> Session::StepNews {
     const double rate = parts_.schedule->rate(number);
-    LossGradient gradient = finetune_gradient(parts_, batches.next());
+    LossGradient gradient = mean_gradient(
+        options.accumulate, [&] { return finetune_gradient(parts_, batches.next()); });
     const double loss = gradient.loss;
     training.take(std::move(gradient), rate);
     return {{{"loss", loss}}, {{"rate", rate}}};

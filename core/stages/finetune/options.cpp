@@ -11,6 +11,7 @@ const Schema<FinetuneOptions>& finetune_schema() {
     Schema<FinetuneOptions> s;
     add_data(s, &FinetuneOptions::data, "data source of the labelled images");
     add_batch(s, &FinetuneOptions::batch);
+    add_accumulation(s, &FinetuneOptions::accumulate);
     s.embed(&FinetuneOptions::length, length_schema());
     add_clipping(s, &FinetuneOptions::max_grad_norm);
     s.add("freeze_backbone", &FinetuneOptions::freeze_backbone,

@@ -12,10 +12,14 @@ namespace bissl {
 struct FinetuneOptions {
   std::string data;
   int64_t batch = 256;
+  int64_t accumulate = 1;
   LengthOptions length;
   double max_grad_norm = 0;
   bool freeze_backbone = false;
   int64_t repeats = 1;
+
+  /// Samples that a step sees.
+  int64_t step_samples() const { return samples_of(batch, accumulate); }
 };
 
 FinetuneOptions parse_finetune(const Table& table);

@@ -21,12 +21,12 @@ FinetuneParts build_finetune(const StageContext& context, int64_t repeat) {
   parts.source =
       make_labelled_batches(context, "data", options.data, table.component("augment"),
                             {options.batch, 1, Order::shuffled, seed("batches"), "finetune"});
-  refuse_beyond_memory(
-      {.key = "batch",
-       .batch = options.batch,
-       .view = parts.source->view_shape(),
-       .held = batches_held(context.settings.loader_threads,
-                            steps_of(options.length, parts.source->samples(), options.batch))});
+  refuse_beyond_memory({.key = "batch",
+                        .batch = options.batch,
+                        .view = parts.source->view_shape(),
+                        .held = batches_held(context.settings.loader_threads,
+                                             steps_of(options.length, parts.source->samples(),
+                                                      options.step_samples()))});
   parts.backbone = make_backbone(context, parts.source->view_shape(), seed("init/backbone"));
   take_over(context, backbone_file, parts.backbone->module());
   parts.downstream = make_downstream(
@@ -43,8 +43,9 @@ FinetuneParts build_finetune(const StageContext& context, int64_t repeat) {
     }
   }
   parts.optimizer = make_optimizer(table.component("optimizer"), parts.parameters);
-  parts.steps = steps_of(options.length, parts.source->samples(), options.batch);
-  parts.schedule = make_schedule(table, parts.steps, parts.source->samples(), options.batch);
+  parts.steps = steps_of(options.length, parts.source->samples(), options.step_samples());
+  parts.schedule =
+      make_schedule(table, parts.steps, parts.source->samples(), options.step_samples());
   return parts;
 }
 

@@ -33,7 +33,7 @@ FinetuneParts build_finetune(const StageContext& context, int64_t repeat);
 /// What is random in one repeat, by a word: "noise#2".
 std::string use_of_repeat(const char* what, int64_t repeat);
 
-/// Loss and gradients of one step of fine-tuning; a frozen backbone has none.
+/// Loss and gradients on one batch; a frozen backbone has none.
 LossGradient finetune_gradient(const FinetuneParts& parts, const Batch& batch);
 
 }  // namespace bissl

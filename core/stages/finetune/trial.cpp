@@ -29,9 +29,9 @@ class FinetuneTrial : public StageTrial {
   }
 
   void judge_length() override {
-    const int64_t batch = parts_.options.batch;
-    warn_about_length("", parts_.options.length, *parts_.source, batch);
-    warn_about_schedule("", context().stage.table, parts_.steps, *parts_.source, batch);
+    const int64_t samples = parts_.options.step_samples();
+    warn_about_length("", parts_.options.length, *parts_.source, samples);
+    warn_about_schedule("", context().stage.table, parts_.steps, *parts_.source, samples);
   }
 
   void step() override {
@@ -66,11 +66,11 @@ class FinetuneTrial : public StageTrial {
   void estimate() override {
     const int64_t repeats = parts_.options.repeats;
     plan().steps = repeats * parts_.steps;
-    plan().gradients = plan().steps;
+    plan().gradients = plan().steps * parts_.options.accumulate;
     // Scoring is a forward pass, about a third of a gradient.
     const double scored = static_cast<double>(repeats * test_->samples()) /
                           (3.0 * static_cast<double>(parts_.options.batch));
-    plan().seconds = (static_cast<double>(plan().steps) + scored) * seconds_;
+    plan().seconds = (static_cast<double>(plan().gradients) + scored) * seconds_;
   }
 
  private:

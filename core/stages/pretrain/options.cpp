@@ -10,6 +10,7 @@ const Schema<PretrainOptions>& pretrain_schema() {
     Schema<PretrainOptions> s;
     add_data(s, &PretrainOptions::data, "data source of the images");
     add_batch(s, &PretrainOptions::batch);
+    add_accumulation(s, &PretrainOptions::accumulate);
     s.embed(&PretrainOptions::length, length_schema());
     add_clipping(s, &PretrainOptions::max_grad_norm);
     return s;

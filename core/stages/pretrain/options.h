@@ -12,8 +12,12 @@ namespace bissl {
 struct PretrainOptions {
   std::string data;
   int64_t batch = 256;
+  int64_t accumulate = 1;
   LengthOptions length;
   double max_grad_norm = 0;
+
+  /// Samples that a step sees.
+  int64_t step_samples() const { return samples_of(batch, accumulate); }
 };
 
 PretrainOptions parse_pretrain(const Table& table);

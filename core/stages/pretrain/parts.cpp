@@ -1,6 +1,8 @@
 #include "stages/pretrain/parts.h"
 
 #include "bilevel/lower_level.h"
+#include "bissl/error.h"
+#include "models/attribution.h"
 #include "stages/memory.h"
 #include "stages/networks.h"
 
@@ -17,11 +19,17 @@ PretrainParts build_pretrain(const StageContext& context) {
   const auto first = make_batches(context, options.data, table.component("augment"), {});
   parts.backbone = make_backbone(context, first->view_shape(), context.seed_for("init/backbone"));
   take_over(context, backbone_file, parts.backbone->module());
-  parts.steps = steps_of(options.length, first->samples(), options.batch);
+  parts.steps = steps_of(options.length, first->samples(), options.step_samples());
   parts.pretext = make_pretext(context, table.component("pretext"), *parts.backbone,
                                {.views = {first->view_shape()},
                                 .steps = parts.steps,
                                 .seed = context.seed_for("init/pretext")});
+  if (options.accumulate > 1 && parts.pretext->couples_samples()) {
+    fail_input(
+        "accumulate = {}, but the loss of {} couples the samples of a batch, so that the mean over "
+        "several batches is another loss. Leave accumulate at 1 and choose the batch by the memory",
+        options.accumulate, describe(*parts.pretext));
+  }
   take_over(context, pretext_file, parts.pretext->module());
   refuse_beyond_memory({.key = "batch",
                         .batch = options.batch,
@@ -33,7 +41,8 @@ PretrainParts build_pretrain(const StageContext& context) {
   parts.source = make_batches(context, options.data, table.component("augment"),
                               {options.batch, parts.pretext->views(), Order::shuffled,
                                context.seed_for("batches"), "pretrain"});
-  parts.schedule = make_schedule(table, parts.steps, parts.source->samples(), options.batch);
+  parts.schedule =
+      make_schedule(table, parts.steps, parts.source->samples(), options.step_samples());
   return parts;
 }
 

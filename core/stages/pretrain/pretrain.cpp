@@ -12,7 +12,7 @@ namespace {
 nlohmann::json run_pretrain(const StageContext& context) {
   const PretrainParts parts = build_pretrain(context);
   const auto& [options, source, backbone, pretext, optimizer, steps, schedule] = parts;
-  Session session(context, context.folder, context.stage.name, steps, options.batch);
+  Session session(context, context.folder, context.stage.name, steps, options.step_samples());
   session.keep("backbone", backbone->module());
   session.keep("pretext", pretext->module());
   session.keep("optimizer", *optimizer);
@@ -23,17 +23,20 @@ nlohmann::json run_pretrain(const StageContext& context) {
       [&](const nlohmann::json& saved) { loss = saved.get<double>(); });
   LowerLevel level(*backbone, *pretext, *optimizer, options.max_grad_norm);
   int64_t step = session.start();
-  Prefetcher batches(source, step, steps, context.settings.loader_threads);
+  Prefetcher batches(source, step * options.accumulate, steps * options.accumulate,
+                     context.settings.loader_threads);
   session.run(step, steps, [&](int64_t number) -> Session::StepNews {
     const double rate = parts.schedule->rate(number);
-    const PretextStep result = level.step(batches.next().views, rate, {number, parts.steps});
+    const PretextStep result =
+        level.step(parts.options.accumulate, [&] { return batches.next().views; }, rate,
+                   {number, parts.steps}, {});
     loss = result.loss;
     return {{{"loss", result.loss}}, {{"rate", rate}, {"gradient_norm", result.gradient_norm}}};
   });
   session.finish();
   save_weights(context.folder, backbone_file, backbone->module());
   save_weights(context.folder, pretext_file, pretext->module());
-  return {{"steps", steps}, {"images", steps * options.batch}, {"last_loss", loss}};
+  return {{"steps", steps}, {"images", steps * options.step_samples()}, {"last_loss", loss}};
 }
 
 class PretrainKind : public StageKind {

@@ -31,9 +31,9 @@ class PretrainTrial : public StageTrial {
   }
 
   void judge_length() override {
-    const int64_t batch = parts_.options.batch;
-    warn_about_length("", parts_.options.length, *parts_.source, batch);
-    warn_about_schedule("", context().stage.table, parts_.steps, *parts_.source, batch);
+    const int64_t samples = parts_.options.step_samples();
+    warn_about_length("", parts_.options.length, *parts_.source, samples);
+    warn_about_schedule("", context().stage.table, parts_.steps, *parts_.source, samples);
   }
 
   void step() override {
@@ -53,8 +53,8 @@ class PretrainTrial : public StageTrial {
 
   void estimate() override {
     plan().steps = parts_.steps;
-    plan().gradients = parts_.steps;
-    plan().seconds = static_cast<double>(parts_.steps) * seconds_;
+    plan().gradients = parts_.steps * parts_.options.accumulate;
+    plan().seconds = static_cast<double>(plan().gradients) * seconds_;
   }
 
  private:

@@ -53,6 +53,48 @@ TEST(LowerLevel, ClipsTheWholeGradient) {
   EXPECT_NEAR((flatten(tensors_of(all)) - before).norm().item<double>(), limit, 1e-12);
 }
 
+/// A loss that is a mean over samples.
+class UncoupledPretext : public test::SmallPretext {
+ public:
+  bool couples_samples() const override { return false; }
+  at::Tensor loss(Backbone& backbone, const Views& views) override {
+    return (backbone.forward(views[0]) - backbone.forward(views[1])).square().sum(1).mean();
+  }
+};
+
+TEST(LowerLevel, PartsOfABatchMakeTheStepOfTheWhole) {
+  const Views whole = test::small_views(2, 8);
+  const auto trained = [&](int64_t parts) {
+    torch::manual_seed(5);
+    test::SmallBackbone backbone;
+    // Its statistics are those of a batch; in evaluation mode samples do not know of each other.
+    backbone.normalisation()->eval();
+    test::SmallBackbone anchor;
+    UncoupledPretext pretext;
+    const NamedTensors all = lower_parameters(backbone, pretext);
+    test::PlainDescent descent(all, 0.1);
+    LowerLevel level(backbone, pretext, descent, 10);
+    level.tie_to(anchor, 0.3);
+    int64_t next = 0;
+    const PretextStep step = level.step(parts,
+                                        [&] {
+                                          Views part;
+                                          for (const at::Tensor& view : whole) {
+                                            part.push_back(view.chunk(parts)[next]);
+                                          }
+                                          ++next;
+                                          return part;
+                                        },
+                                        1.0, {}, {});
+    EXPECT_EQ(next, parts);
+    return std::make_pair(step.loss, flatten(tensors_of(all)));
+  };
+  const auto [loss, weights] = trained(1);
+  const auto [mean_loss, mean_weights] = trained(4);
+  EXPECT_NEAR(mean_loss, loss, 1e-14);
+  EXPECT_LT((mean_weights - weights).abs().max().item<double>(), 1e-14);
+}
+
 TEST(LowerLevel, DivergenceIsAnErrorBeforeTheWeightsChange) {
   test::SmallBackbone backbone;
   test::SmallPretext pretext;

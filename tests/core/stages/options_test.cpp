@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <set>
 
@@ -144,10 +145,13 @@ TEST(StageOptions, ArriveInTheirAggregates) {
   EXPECT_EQ(pretrain.length.epochs, 2.5);
   EXPECT_FALSE(pretrain.length.steps);
   EXPECT_EQ(pretrain.max_grad_norm, 0);
+  EXPECT_EQ(pretrain.accumulate, 1);
+  EXPECT_EQ(pretrain.step_samples(), 32);
 
   const FinetuneOptions finetune =
       parse_finetune(table_of(kind("finetune").table, {{"data", "few"},
                                                        {"steps", int64_t{9}},
+                                                       {"accumulate", int64_t{3}},
                                                        {"freeze_backbone", true},
                                                        {"repeats", int64_t{3}}}));
   EXPECT_EQ(finetune.data, "few");
@@ -155,6 +159,8 @@ TEST(StageOptions, ArriveInTheirAggregates) {
   EXPECT_FALSE(finetune.length.epochs);
   EXPECT_TRUE(finetune.freeze_backbone);
   EXPECT_EQ(finetune.repeats, 3);
+  EXPECT_EQ(finetune.step_samples(), 3 * 256);
+  EXPECT_EQ(samples_of(int64_t{1} << 62, 4), std::numeric_limits<int64_t>::max());
 
   const TableSpec& bissl = kind("bissl").table;
   const BisslOptions options = parse_bissl(
