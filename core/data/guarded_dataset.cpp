@@ -2,6 +2,7 @@
 
 #include "bissl/data_files.h"
 #include "bissl/hash.h"
+#include "plugins/guard.h"
 #include "text/json_text.h"
 
 #include <mutex>
@@ -10,32 +11,38 @@
 namespace bissl {
 namespace {
 
-class GuardedDataset : public Dataset {
+class GuardedDataFiles : public GuardedAbility<DataFiles> {
  public:
-  GuardedDataset(const ComponentChoice& choice, std::shared_ptr<ContentHashes> hashes)
-      : choice_(choice),
-        inner_(choice.create<Dataset>(DatasetContext{})),
-        hashes_(std::move(hashes)) {}
+  using GuardedAbility::GuardedAbility;
+  std::vector<DataFile> data_files() const override {
+    return call("data_files", [](DataFiles& inner) { return inner.data_files(); });
+  }
+};
+
+class GuardedDataset : public Guarded<Dataset, GuardedDataFiles> {
+ public:
+  GuardedDataset(ComponentChoice choice, std::shared_ptr<Dataset> inner,
+                 std::shared_ptr<ContentHashes> hashes)
+      : Guarded(std::move(choice), std::move(inner)), hashes_(std::move(hashes)) {}
 
   int64_t size() const override {
-    return call_component(choice_, "size", [&] { return inner_->size(); });
+    return call("size", [](const Dataset& inner) { return inner.size(); });
   }
   Sample get(int64_t index) const override {
-    return call_component(choice_, "get", [&] { return inner_->get(index); });
+    return call("get", [&](const Dataset& inner) { return inner.get(index); });
   }
   Target target(int64_t index) const override {
-    return call_component(choice_, "target", [&] { return inner_->target(index); });
+    return call("target", [&](const Dataset& inner) { return inner.target(index); });
   }
   TargetSpec targets() const override {
-    return call_component(choice_, "targets", [&] { return inner_->targets(); });
+    return call("targets", [](const Dataset& inner) { return inner.targets(); });
   }
-  void* capability(std::string_view id) override { return inner_->capability(id); }
   std::string fingerprint() const override {
     // Each stage's key asks for it, and hashing large data takes seconds.
     const std::lock_guard lock(mutex_);
     if (!fingerprint_) {
       const std::string text =
-          call_component(choice_, "fingerprint", [&] { return work_out_fingerprint(); });
+          call("fingerprint", [this](Dataset& inner) { return work_out_fingerprint(inner); });
       // Keys of stages and lock files are texts: bytes that are none go in by their hash.
       fingerprint_ = is_utf8(text) ? text : "bytes:" + hash_hex(text);
     }
@@ -43,13 +50,11 @@ class GuardedDataset : public Dataset {
   }
 
  private:
-  std::string work_out_fingerprint() const {
-    const auto* files = bissl::capability<DataFiles>(*inner_);
-    return files == nullptr ? inner_->fingerprint() : hashes_->fingerprint(files->data_files());
+  std::string work_out_fingerprint(Dataset& inner) const {
+    const auto* files = bissl::capability<DataFiles>(inner);
+    return files == nullptr ? inner.fingerprint() : hashes_->fingerprint(files->data_files());
   }
 
-  ComponentChoice choice_;
-  std::shared_ptr<Dataset> inner_;
   std::shared_ptr<ContentHashes> hashes_;
   mutable std::mutex mutex_;
   mutable std::optional<std::string> fingerprint_;
@@ -59,7 +64,7 @@ class GuardedDataset : public Dataset {
 
 std::shared_ptr<const Dataset> create_guarded_dataset(const ComponentChoice& choice,
                                                       std::shared_ptr<ContentHashes> hashes) {
-  return std::make_shared<GuardedDataset>(choice, std::move(hashes));
+  return make_guard<GuardedDataset, Dataset>(choice, DatasetContext{}, std::move(hashes));
 }
 
 }  // namespace bissl

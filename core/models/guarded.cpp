@@ -2,99 +2,15 @@
 
 #include "bissl/error.h"
 #include "models/attribution.h"
+#include "plugins/guard.h"
 
 #include <c10/core/GradMode.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
 
-#include <optional>
-#include <string_view>
-#include <tuple>
-
 namespace bissl {
 namespace {
-
-/// The abilities of a component that the host knows, each by its guard; those that the host does
-/// not know are passed on as they are. A guard is made of the choice and the inner ability, and
-/// has the interface `Ability`.
-template <class... Guards>
-class GuardedAbilities {
- public:
-  GuardedAbilities(const ComponentChoice& choice, Component& inner)
-      : choice_(choice), inner_(inner) {
-    (make<Guards>(), ...);
-  }
-
-  void* find(std::string_view id) {
-    void* found = nullptr;
-    const bool known =
-        ((id == Guards::Ability::id ? (found = guard<Guards>(), true) : false) || ...);
-    return known ? found : ask(id);
-  }
-
- private:
-  void* ask(std::string_view id) const {
-    return call_component(choice_, "capability", [&] { return inner_.capability(id); });
-  }
-  template <class Guard>
-  void make() {
-    using Ability = typename Guard::Ability;
-    if (auto* ability = static_cast<Ability*>(ask(Ability::id))) {
-      std::get<std::optional<Guard>>(guards_).emplace(choice_, *ability);
-    }
-  }
-  template <class Guard>
-  void* guard() {
-    auto& held = std::get<std::optional<Guard>>(guards_);
-    return held ? static_cast<typename Guard::Ability*>(&*held) : nullptr;
-  }
-
-  const ComponentChoice& choice_;
-  Component& inner_;
-  std::tuple<std::optional<Guards>...> guards_;
-};
-
-/// What guards of abilities have in common.
-template <class AbilityOf>
-class GuardedAbility : public AbilityOf {
- public:
-  using Ability = AbilityOf;
-  GuardedAbility(const ComponentChoice& choice, Ability& inner) : choice_(choice), inner_(inner) {}
-
- protected:
-  template <class Function>
-  decltype(auto) call(const char* method, Function&& function) const {
-    return call_component(choice_, method, [&]() -> decltype(auto) { return function(inner_); });
-  }
-
- private:
-  const ComponentChoice& choice_;
-  Ability& inner_;
-};
-
-/// What all of them have: the instance, where it comes from, and its abilities with their guards.
-template <class Interface, class... AbilityGuards>
-class Guarded : public Interface {
- public:
-  Guarded(ComponentChoice choice, std::shared_ptr<Interface> inner)
-      : choice_(std::move(choice)), inner_(std::move(inner)), abilities_(choice_, *inner_) {}
-
-  void* capability(std::string_view id) override { return abilities_.find(id); }
-
-  const ComponentChoice& choice() const { return choice_; }
-
- protected:
-  template <class Function>
-  decltype(auto) call(const char* method, Function&& function) const {
-    return call_component(choice_, method, [&]() -> decltype(auto) { return function(*inner_); });
-  }
-
- private:
-  ComponentChoice choice_;
-  std::shared_ptr<Interface> inner_;
-  GuardedAbilities<AbilityGuards...> abilities_;
-};
 
 class GuardedBackbone : public Guarded<Backbone> {
  public:
@@ -182,8 +98,7 @@ class GuardedMetrics : public MetricAccumulator {
 
 class GuardedDownstream : public Guarded<Downstream> {
  public:
-  GuardedDownstream(ComponentChoice choice, std::shared_ptr<Downstream> inner)
-      : Guarded(choice, std::move(inner)), choice_(std::move(choice)) {}
+  using Guarded::Guarded;
   at::Tensor forward(const at::Tensor& features) override {
     return call("forward", [&](Downstream& inner) { return inner.forward(features); });
   }
@@ -195,14 +110,12 @@ class GuardedDownstream : public Guarded<Downstream> {
   }
   std::unique_ptr<MetricAccumulator> metrics() const override {
     return std::make_unique<GuardedMetrics>(
-        choice_, metric_info(), call("metrics", [](Downstream& inner) { return inner.metrics(); }));
+        choice(), metric_info(),
+        call("metrics", [](Downstream& inner) { return inner.metrics(); }));
   }
   torch::nn::Module& module() override {
     return call("module", [](Downstream& inner) -> torch::nn::Module& { return inner.module(); });
   }
-
- private:
-  ComponentChoice choice_;
 };
 
 class GuardedHypergradientState : public GuardedAbility<HypergradientState> {
@@ -270,12 +183,6 @@ std::string describe_guarded(const Interface& component) {
   return guarded == nullptr ? to_string(KindOf<Interface>::kind) : guarded->choice().describe();
 }
 
-template <class Wrapper, class Interface>
-std::shared_ptr<Interface> wrap(const ComponentChoice& choice,
-                                const typename KindOf<Interface>::Context& context) {
-  return std::make_shared<Wrapper>(choice, choice.create<Interface>(context));
-}
-
 }  // namespace
 
 std::string describe(const Backbone& backbone) { return describe_guarded(backbone); }
@@ -284,27 +191,27 @@ std::string describe(const Downstream& downstream) { return describe_guarded(dow
 
 std::shared_ptr<Backbone> create_guarded(const ComponentChoice& choice,
                                          const BackboneContext& context) {
-  return wrap<GuardedBackbone, Backbone>(choice, context);
+  return make_guard<GuardedBackbone, Backbone>(choice, context);
 }
 
 std::shared_ptr<Pretext> create_guarded(const ComponentChoice& choice,
                                         const PretextContext& context) {
-  return wrap<GuardedPretext, Pretext>(choice, context);
+  return make_guard<GuardedPretext, Pretext>(choice, context);
 }
 
 std::shared_ptr<Downstream> create_guarded(const ComponentChoice& choice,
                                            const DownstreamContext& context) {
-  return wrap<GuardedDownstream, Downstream>(choice, context);
+  return make_guard<GuardedDownstream, Downstream>(choice, context);
 }
 
 std::shared_ptr<Hypergradient> create_guarded(const ComponentChoice& choice,
                                               const HypergradientContext& context) {
-  return wrap<GuardedHypergradient, Hypergradient>(choice, context);
+  return make_guard<GuardedHypergradient, Hypergradient>(choice, context);
 }
 
 std::shared_ptr<Optimizer> create_guarded(const ComponentChoice& choice,
                                           const OptimizerContext& context) {
-  return wrap<GuardedOptimizer, Optimizer>(choice, context);
+  return make_guard<GuardedOptimizer, Optimizer>(choice, context);
 }
 
 }  // namespace bissl

@@ -1,0 +1,113 @@
+#pragma once
+
+#include "bissl/component.h"
+#include "plugins/component.h"
+
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <tuple>
+#include <utility>
+
+namespace bissl {
+
+// Guards: instances of components as the host holds them. A guard has the interface of its
+// component and calls it through call_component, so that whatever it throws names component,
+// library, TOML position and method. All kinds are guarded by these templates; the folder that uses
+// a kind derives its guard from Guarded and makes it with make_guard.
+
+/// What guards of abilities have in common: the ability of the component, and where that comes
+/// from. A guard derives from it and overrides the methods of `AbilityOf` with calls of call().
+template <class AbilityOf>
+class GuardedAbility : public AbilityOf {
+ public:
+  using Ability = AbilityOf;
+
+  /// Both must outlive it.
+  GuardedAbility(const ComponentChoice& choice, Ability& inner) : choice_(choice), inner_(inner) {}
+
+ protected:
+  template <class Function>
+  decltype(auto) call(const char* method, Function&& function) const {
+    return call_component(choice_, method, [&]() -> decltype(auto) { return function(inner_); });
+  }
+
+ private:
+  const ComponentChoice& choice_;
+  Ability& inner_;
+};
+
+/// The abilities of a component: those that have a guard among `Guards` by that guard, all others,
+/// which the host does not know, as they are.
+template <class... Guards>
+class GuardedAbilities {
+ public:
+  GuardedAbilities(const ComponentChoice& choice, Component& inner)
+      : choice_(choice), inner_(inner) {
+    (make<Guards>(), ...);
+  }
+
+  /// For Component::capability.
+  void* find(std::string_view id) {
+    void* found = nullptr;
+    const bool known =
+        ((id == Guards::Ability::id ? (found = guard<Guards>(), true) : false) || ...);
+    return known ? found : ask(id);
+  }
+
+ private:
+  void* ask(std::string_view id) const {
+    return call_component(choice_, "capability", [&] { return inner_.capability(id); });
+  }
+  template <class Guard>
+  void make() {
+    using Ability = typename Guard::Ability;
+    if (auto* ability = static_cast<Ability*>(ask(Ability::id))) {
+      std::get<std::optional<Guard>>(guards_).emplace(choice_, *ability);
+    }
+  }
+  template <class Guard>
+  void* guard() {
+    auto& held = std::get<std::optional<Guard>>(guards_);
+    return held ? static_cast<typename Guard::Ability*>(&*held) : nullptr;
+  }
+
+  const ComponentChoice& choice_;
+  Component& inner_;
+  std::tuple<std::optional<Guards>...> guards_;
+};
+
+/// What all guards have: the instance, where it comes from, and its abilities by `AbilityGuards`.
+template <class Interface, class... AbilityGuards>
+class Guarded : public Interface {
+ public:
+  Guarded(ComponentChoice choice, std::shared_ptr<Interface> inner)
+      : choice_(std::move(choice)), inner_(std::move(inner)), abilities_(choice_, *inner_) {}
+
+  void* capability(std::string_view id) override { return abilities_.find(id); }
+
+  const ComponentChoice& choice() const { return choice_; }
+
+ protected:
+  template <class Function>
+  decltype(auto) call(const char* method, Function&& function) const {
+    return call_component(choice_, method, [&]() -> decltype(auto) { return function(*inner_); });
+  }
+
+ private:
+  ComponentChoice choice_;
+  std::shared_ptr<Interface> inner_;
+  GuardedAbilities<AbilityGuards...> abilities_;
+};
+
+/// A new instance of the component, held by `Guard`, whose constructor gets the choice, the
+/// instance and `more`.
+template <class Guard, class Interface, class... More>
+std::shared_ptr<Guard> make_guard(const ComponentChoice& choice,
+                                  const typename KindOf<Interface>::Context& context,
+                                  More&&... more) {
+  return std::make_shared<Guard>(choice, choice.create<Interface>(context),
+                                 std::forward<More>(more)...);
+}
+
+}  // namespace bissl
