@@ -179,7 +179,7 @@ class GuardedOptimizer : public Guarded<Optimizer, GuardedMomentum, GuardedPreco
 
 template <class Interface>
 std::string describe_guarded(const Interface& component) {
-  const auto* guarded = dynamic_cast<const Guarded<Interface>*>(&component);
+  const auto* guarded = dynamic_cast<const Guard*>(&component);
   return guarded == nullptr ? to_string(KindOf<Interface>::kind) : guarded->choice().describe();
 }
 

@@ -59,17 +59,17 @@ class GuardedAbilities {
   void* ask(std::string_view id) const {
     return call_component(choice_, "capability", [&] { return inner_.capability(id); });
   }
-  template <class Guard>
+  template <class One>
   void make() {
-    using Ability = typename Guard::Ability;
+    using Ability = typename One::Ability;
     if (auto* ability = static_cast<Ability*>(ask(Ability::id))) {
-      std::get<std::optional<Guard>>(guards_).emplace(choice_, *ability);
+      std::get<std::optional<One>>(guards_).emplace(choice_, *ability);
     }
   }
-  template <class Guard>
+  template <class One>
   void* guard() {
-    auto& held = std::get<std::optional<Guard>>(guards_);
-    return held ? static_cast<typename Guard::Ability*>(&*held) : nullptr;
+    auto& held = std::get<std::optional<One>>(guards_);
+    return held ? static_cast<typename One::Ability*>(&*held) : nullptr;
   }
 
   const ComponentChoice& choice_;
@@ -77,16 +77,25 @@ class GuardedAbilities {
   std::tuple<std::optional<Guards>...> guards_;
 };
 
+/// Where the component behind a guard comes from, whatever its kind.
+class Guard {
+ public:
+  virtual const ComponentChoice& choice() const = 0;
+
+ protected:
+  ~Guard() = default;
+};
+
 /// What all guards have: the instance, where it comes from, and its abilities by `AbilityGuards`.
 template <class Interface, class... AbilityGuards>
-class Guarded : public Interface {
+class Guarded : public Interface, public Guard {
  public:
   Guarded(ComponentChoice choice, std::shared_ptr<Interface> inner)
       : choice_(std::move(choice)), inner_(std::move(inner)), abilities_(choice_, *inner_) {}
 
   void* capability(std::string_view id) override { return abilities_.find(id); }
 
-  const ComponentChoice& choice() const { return choice_; }
+  const ComponentChoice& choice() const override { return choice_; }
 
  protected:
   template <class Function>
@@ -100,14 +109,14 @@ class Guarded : public Interface {
   GuardedAbilities<AbilityGuards...> abilities_;
 };
 
-/// A new instance of the component, held by `Guard`, whose constructor gets the choice, the
-/// instance and `more`.
-template <class Guard, class Interface, class... More>
-std::shared_ptr<Guard> make_guard(const ComponentChoice& choice,
-                                  const typename KindOf<Interface>::Context& context,
-                                  More&&... more) {
-  return std::make_shared<Guard>(choice, choice.create<Interface>(context),
-                                 std::forward<More>(more)...);
+/// A new instance of the component, held by a guard of type `Made`, whose constructor gets the
+/// choice, the instance and `more`.
+template <class Made, class Interface, class... More>
+std::shared_ptr<Made> make_guard(const ComponentChoice& choice,
+                                 const typename KindOf<Interface>::Context& context,
+                                 More&&... more) {
+  return std::make_shared<Made>(choice, choice.create<Interface>(context),
+                                std::forward<More>(more)...);
 }
 
 }  // namespace bissl
