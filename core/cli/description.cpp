@@ -81,6 +81,20 @@ std::string describe_table(const TableSpec& table, const std::string& path) {
   }
   std::string text = print("Parameters" + in, parameters);
   std::vector<Entry> components;
+  if (table.augment) {
+    const bool several = table.augment->several_views;
+    components.push_back({"augment",
+                          fmt::format("an augmentation, {{ use = … }}, or a chain of transforms, "
+                                      "[ {{ use = … }}, … ]; {}",
+                                      several ? "required, or views" : "required"),
+                          table.augment->doc});
+    if (several) {
+      components.push_back({"views",
+                            "an array of groups of views, each { count = N, augment = … }; in the "
+                            "place of augment",
+                            "how many views are made in which way"});
+    }
+  }
   for (const ComponentSlot& slot : table.components) {
     components.push_back({slot.name,
                           fmt::format("a component of kind {}; {}", to_string(slot.kind),
@@ -172,6 +186,14 @@ nlohmann::json parameters_json(const std::vector<ParameterSpec>& specs) {
 
 nlohmann::json table_json(const TableSpec& table) {
   nlohmann::json components = nlohmann::json::array();
+  if (table.augment) {
+    components.push_back({{"name", "augment"},
+                          {"kind", to_string(ComponentKind::augmentation)},
+                          {"chain_of", to_string(ComponentKind::transform)},
+                          {"several_views", table.augment->several_views},
+                          {"required", true},
+                          {"doc", table.augment->doc}});
+  }
   for (const ComponentSlot& slot : table.components) {
     components.push_back({{"name", slot.name},
                           {"kind", to_string(slot.kind)},

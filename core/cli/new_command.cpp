@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 
 std::vector<std::string> kind_names() {
   std::vector<std::string> names;
-  for (int i = 0; i <= static_cast<int>(ComponentKind::optimizer); ++i) {
+  for (int i = 0; i <= static_cast<int>(ComponentKind::transform); ++i) {
     names.push_back(to_string(static_cast<ComponentKind>(i)));
   }
   return names;
@@ -67,7 +67,7 @@ using Words = std::map<std::string, std::string>;
 /// What stands in the pipeline for each kind; the new component takes the place of its own.
 Words pipeline_words(ComponentKind kind, const std::string& name) {
   Words words = {{"DATASET", "use     = \"synthetic\"\nsamples = 128\nsize    = 16"},
-                 {"AUGMENTATION", "use = \"simclr\", size = 16"},
+                 {"AUGMENT", "{ use = \"simclr\", size = 16 }"},
                  {"BACKBONE", "use   = \"resnet18\"\nstem  = \"small\"\nwidth = 4"},
                  {"PRETEXT", "use = \"simclr\", projector = [16, 16]"},
                  {"DOWNSTREAM", "use = \"classification\""},
@@ -77,6 +77,14 @@ Words pipeline_words(ComponentKind kind, const std::string& name) {
   std::transform(slot.begin(), slot.end(), slot.begin(),
                  [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
   words[slot] = fmt::format("use = \"{}\"", name);
+  if (kind == ComponentKind::augmentation) {
+    words["AUGMENT"] = fmt::format("{{ use = \"{}\" }}", name);
+  } else if (kind == ComponentKind::transform) {
+    words["AUGMENT"] = fmt::format(
+        "[ {{ use = \"resized-crop\", size = 16 }}, {{ use = \"{}\" }}, {{ use = \"normalize\" }} "
+        "]",
+        name);
+  }
   if (kind == ComponentKind::optimizer) {
     words[slot] += ", lr = 0.01";
   }

@@ -11,22 +11,24 @@
 namespace bissl {
 namespace {
 
-/// Where the table of a component of this kind stands in a pipeline.
+/// The header of the table of a component of this kind in a pipeline.
 std::string header_of(ComponentKind kind) {
   switch (kind) {
     case ComponentKind::dataset:
-      return "data.NAME";
+      return "[data.NAME]";
     case ComponentKind::backbone:
-      return "model.backbone";
+      return "[model.backbone]";
     case ComponentKind::augmentation:
-      return "stage.NAME.augment";
+      return "[stage.NAME.augment]";
+    case ComponentKind::transform:
+      return "[[stage.NAME.augment]]";  // one step of a chain
     case ComponentKind::pretext:
     case ComponentKind::downstream:
     case ComponentKind::hypergradient:
     case ComponentKind::optimizer:
-      return "stage.NAME." + to_string(kind);
+      return "[stage.NAME." + to_string(kind) + "]";
   }
-  return "NAME";
+  return "[NAME]";
 }
 
 /// A text as one comment, so that a line break in a declaration cannot end it.
@@ -106,6 +108,14 @@ std::string table_lines(const TableSpec& table, const std::string& header,
   for (const ParameterSpec& spec : table.parameters) {
     text += parameter_lines(spec);
   }
+  if (table.augment) {
+    text +=
+        slot_lines({"augment", ComponentKind::augmentation, true, table.augment->doc}, registry);
+    text += comment("or a chain of transforms: augment = [ { use = \"NAME\" }, … ]");
+    if (table.augment->several_views) {
+      text += comment("or views that differ: views = [ { count = 2, augment = … }, … ]");
+    }
+  }
   for (const ComponentSlot& slot : table.components) {
     text += slot_lines(slot, registry);
   }
@@ -151,7 +161,7 @@ Value example_value(const ParameterSpec& spec) {
 
 std::string toml_snippet(const RegisteredComponent& component, bool qualified) {
   std::string text = comment(component.info.text.summary) +
-                     fmt::format("[{}]\nuse = \"{}\"\n", header_of(component.info.kind),
+                     fmt::format("{}\nuse = \"{}\"\n", header_of(component.info.kind),
                                  qualified ? component.qualified_name() : component.info.text.name);
   for (const ParameterSpec& spec : component.info.parameters) {
     text += parameter_lines(spec);

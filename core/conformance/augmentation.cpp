@@ -2,10 +2,12 @@
 
 #include "bissl/error.h"
 #include "bissl/hash.h"
+#include "bissl/transform.h"
 #include "conformance/canvas.h"
 #include "conformance/checker.h"
 #include "conformance/samples.h"
 #include "conformance/surroundings.h"
+#include "conformance/transform_view.h"
 #include "plugins/child_process.h"
 
 #include <algorithm>
@@ -44,6 +46,13 @@ std::vector<ImageShape> shapes_of_pictures() {
     }
   }
   return shapes;
+}
+
+/// A new instance: of an augmentation, or of a transform as one.
+std::shared_ptr<Augmentation> make_maker(const Checker& checker) {
+  return checker.choice().component->info.kind == ComponentKind::transform
+             ? as_augmentation(checker.make<Transform>())
+             : checker.make<Augmentation>();
 }
 
 uint64_t repeats_for(const ImageShape& shape) { return shape.elements() > 20000 ? 3 : 12; }
@@ -109,8 +118,8 @@ std::vector<ImageShape> accepted_shapes(const Augmentation& augmentation) {
       // Another check tells.
     } catch (const std::exception& exception) {
       throw Violation(fmt::format(
-          "view_shape() accepts images of {}, apply() fails on them: {}; refuse what cannot be "
-          "handled in view_shape(), with fail_input",
+          "images of {} are accepted, but apply() fails on them: {}; refuse what cannot be handled "
+          "in view_shape() (of a transform: output_shape()), with fail_input",
           to_text(shape), exception.what()));
     }
   }
@@ -125,7 +134,7 @@ void check_written(const Augmentation& augmentation, const ImageShape& input) {
             "views of {} of images of {}; expected at least one value", to_text(shape),
             to_text(input));
     require(augmentation.view_shape(input, view) == shape,
-            "view_shape() gives another shape at a second call");
+            "another shape is announced at a second call");
   }
   const Picture picture(input);
   for (uint64_t sample = 0; sample < repeats_for(input); ++sample) {
@@ -142,6 +151,38 @@ void check_written(const Augmentation& augmentation, const ImageShape& input) {
               "element {} of view {} of an image of {} is {}: networks want inputs near −1 … 1", i,
               view, to_text(input), output[i]);
     }
+  }
+}
+
+/// Where views lie in their images: finite, not folded to a line, near the image, and the same at
+/// each call.
+void check_geometry(const Augmentation& augmentation, const ImageShape& input) {
+  const Picture picture(input);
+  for (uint64_t sample = 0; sample < repeats_for(input); ++sample) {
+    const int64_t view = views[sample % views.size()];
+    const ImageShape shape = augmentation.view_shape(input, view);
+    const auto geometry_of_view = [&] {
+      Canvas canvas(shape, 0, true);
+      RandomStream stream = stream_of(sample, view);
+      return augmentation.apply(picture.image(), view, stream, canvas.view());
+    };
+    const ViewGeometry geometry = geometry_of_view();
+    const auto [x, y] = geometry(double(shape.width) / 2, double(shape.height) / 2);
+    const double area = geometry.xx * geometry.yy - geometry.xy * geometry.yx;
+    require(std::isfinite(area) && std::isfinite(x) && std::isfinite(y) && area != 0,
+            "the geometry of view {} of an image of {} is [{}, {}, {}; {}, {}, {}]: numbers that "
+            "are finite and map areas to areas are expected",
+            view, to_text(input), geometry.xx, geometry.xy, geometry.x0, geometry.yx, geometry.yy,
+            geometry.y0);
+    const double width = double(input.width);
+    const double height = double(input.height);
+    require(x > -width && x < 2 * width && y > -height && y < 2 * height,
+            "the middle of view {} of an image of {} lies at ({}, {}), far outside: return the map "
+            "from positions in the view to positions in the image",
+            view, to_text(input), x, y);
+    require(geometry_of_view() == geometry,
+            "the geometry of view {} of an image of {} differs at a second call", view,
+            to_text(input));
   }
 }
 
@@ -179,7 +220,7 @@ void check_nothing_beside(const Augmentation& augmentation, const ImageShape& sh
 void check_repeats(const Checker& checker, const Augmentation& augmentation,
                    const Picture& picture) {
   const StirredMemory memory;
-  const auto second = checker.make<Augmentation>();
+  const auto second = make_maker(checker);
   for (uint64_t sample = 0; sample < repeats_for(picture.shape()); ++sample) {
     const int64_t view = views[sample % views.size()];
     StirredMemory::stir(0x5A);
@@ -218,7 +259,7 @@ class History {
       for (const Content content : {Content::noise, Content::other_noise}) {
         pictures[i].paint(content);
         for (uint64_t sample = 0; sample < 4; ++sample) {
-          const auto fresh = checker.make<Augmentation>();
+          const auto fresh = make_maker(checker);
           const int64_t view = views[sample % 2];
           calls.push_back({i, content, view, sample, view_of(*fresh, pictures[i], view, sample)});
         }
@@ -258,7 +299,7 @@ std::vector<std::string> views_backwards(const Augmentation& augmentation, const
 /// made before. Empty where that gave no answer.
 std::vector<std::string> views_elsewhere(const Checker& checker) {
   const ChildOutcome outcome = run_in_child(std::chrono::seconds(10), [&](const SendLine& send) {
-    const auto augmentation = checker.make<Augmentation>();
+    const auto augmentation = make_maker(checker);
     std::string refusal;
     for (const ImageShape& shape : shapes_of_pictures()) {
       if (accepts(*augmentation, shape, refusal)) {
@@ -277,12 +318,12 @@ void check_history(const Checker& checker, const std::vector<ImageShape>& shapes
                    const std::vector<std::string>& elsewhere) {
   constexpr int calls = 400;
   const std::vector<std::string> here =
-      views_backwards(*checker.make<Augmentation>(), Picture(shapes.front()));
+      views_backwards(*make_maker(checker), Picture(shapes.front()));
   require(elsewhere.size() != here.size() || elsewhere == here,
           "in another process, where nothing was made before, views are others: keep no state, nor "
           "static variables that a call fills");
   History history(checker, shapes);
-  const auto augmentation = checker.make<Augmentation>();
+  const auto augmentation = make_maker(checker);
   RandomStream stream(9, "conformance/history");
   const auto end = Clock::now() + std::chrono::seconds(5);
   for (int i = 0; i < calls && Clock::now() < end; ++i) {
@@ -299,11 +340,11 @@ void check_history(const Checker& checker, const std::vector<ImageShape>& shapes
 void check_threads(const Checker& checker, const std::vector<ImageShape>& shapes) {
   const auto time = std::chrono::milliseconds(checker.failed() ? 100 : 600);
   const History history(checker, shapes);
-  const auto shared = checker.make<Augmentation>();
+  const auto shared = make_maker(checker);
   const auto end = Clock::now() + time;
   require_in_threads([&](size_t thread) -> std::string {
     std::vector<Picture> pictures = history.pictures;
-    const auto own = checker.make<Augmentation>();
+    const auto own = make_maker(checker);
     for (size_t i = 0; i < 2 * history.calls.size() || Clock::now() < end; ++i) {
       const Call& call = history.calls[(i * (2 * thread + 1) + thread) % history.calls.size()];
       const Augmentation& augmentation = i % 4 == 0 ? *own : *shared;
@@ -398,7 +439,7 @@ void check_augmentation(Checker& checker) {
   std::vector<std::string> elsewhere;
   if (!checker.check("accepts images, and refuses others as wrong input", [&] {
         elsewhere = views_elsewhere(checker);
-        augmentation = checker.make<Augmentation>();
+        augmentation = make_maker(checker);
         shapes = accepted_shapes(*augmentation);
       })) {
     return;
@@ -422,6 +463,11 @@ void check_augmentation(Checker& checker) {
                      })) {
     return;
   }
+  checker.check("tells where a view lies in its image", [&] {
+    for (const ImageShape& shape : shapes) {
+      check_geometry(*augmentation, shape);
+    }
+  });
   const View early = view_of(*augmentation, picture, 0, 0);
   checker.check("the same image, stream and view give the same result, in each instance",
                 [&] { check_repeats(checker, *augmentation, picture); });
@@ -430,7 +476,7 @@ void check_augmentation(Checker& checker) {
   checker.check("rows and columns keep their places, whatever the image's shape",
                 [&] { check_rows_and_columns(*augmentation, shapes); });
   checker.check("draws from the stream that it is given and from no other", [&] {
-    require_no_draws("the constructor", Generators::all, [&] { checker.make<Augmentation>(); });
+    require_no_draws("the constructor", Generators::all, [&] { make_maker(checker); });
     require_no_draws("apply()", Generators::all, [&] {
       for (uint64_t sample = 0; sample < 40; ++sample) {
         view_of(*augmentation, picture, views[sample % views.size()], sample);
@@ -445,9 +491,11 @@ void check_augmentation(Checker& checker) {
   checker.check("nothing depends on the time", [&] {
     wait_for_next_second(begin);
     require(same_bits(view_of(*augmentation, picture, 0, 0), early) &&
-                same_bits(view_of(*checker.make<Augmentation>(), picture, 0, 0), early),
+                same_bits(view_of(*make_maker(checker), picture, 0, 0), early),
             "a view changes with the time; draw from the stream alone");
   });
 }
+
+void check_transform(Checker& checker) { check_augmentation(checker); }
 
 }  // namespace bissl

@@ -92,6 +92,7 @@ class Checker {
 void check_declaration(Checker& checker);
 void check_dataset(Checker& checker);
 void check_augmentation(Checker& checker);
+void check_transform(Checker& checker);
 void check_backbone(Checker& checker);
 void check_pretext(Checker& checker);
 void check_downstream(Checker& checker);

@@ -35,6 +35,8 @@ void check_kind(Checker& checker) {
       return check_hypergradient(checker);
     case ComponentKind::optimizer:
       return check_optimizer(checker);
+    case ComponentKind::transform:
+      return check_transform(checker);
   }
 }
 
@@ -301,7 +303,8 @@ class Trial {
   ComponentKind kind_at(size_t component) const {
     for (const ComponentKind kind :
          {ComponentKind::dataset, ComponentKind::augmentation, ComponentKind::backbone,
-          ComponentKind::pretext, ComponentKind::downstream, ComponentKind::hypergradient}) {
+          ComponentKind::pretext, ComponentKind::downstream, ComponentKind::hypergradient,
+          ComponentKind::transform}) {
       if (to_string(kind) == components_.at(component).first) {
         return kind;
       }

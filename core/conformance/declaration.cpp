@@ -7,6 +7,7 @@
 #include "bissl/hypergradient.h"
 #include "bissl/optimizer.h"
 #include "bissl/pretext.h"
+#include "bissl/transform.h"
 #include "conformance/checker.h"
 #include "conformance/downstream_trial.h"
 #include "conformance/samples.h"
@@ -33,6 +34,8 @@ std::shared_ptr<void> make_any(const Checker& checker) {
       return checker.make<Hypergradient>();
     case ComponentKind::optimizer:
       return checker.make<Optimizer>({small_parameters()});
+    case ComponentKind::transform:
+      return checker.make<Transform>();
   }
   return nullptr;
 }

@@ -24,10 +24,12 @@ Names of_kind(ComponentKind kind) {
               "several threads read at once",
               "nothing depends on the time"};
     case ComponentKind::augmentation:
+    case ComponentKind::transform:
       return {"accepts images, and refuses others as wrong input",
               "views have the shape that is announced, all of it written and finite",
               "the image stays as it is",
               "writes the view and nothing beside it, reads the image and nothing beside it",
+              "tells where a view lies in its image",
               "the same image, stream and view give the same result, in each instance",
               "a view does not depend on what was made before",
               "rows and columns keep their places, whatever the image's shape",

@@ -38,16 +38,16 @@ void write_target(const TargetSpec& spec, const Target& target, int64_t place, T
 }  // namespace
 
 BatchSource::BatchSource(std::shared_ptr<const DataView> data,
-                         std::shared_ptr<const Augmentation> augmentation, ComponentChoice choice,
+                         std::shared_ptr<const Augmentation> augmentation, std::string origin,
                          BatchOptions options)
     : data_(std::move(data)),
       augmentation_(std::move(augmentation)),
-      choice_(std::move(choice)),
+      origin_(std::move(origin)),
       options_(std::move(options)),
       order_purpose_(options_.purpose + "/order"),
       view_purpose_(options_.purpose + "/views") {
   first_image_ = data_->get(0).image.shape;
-  view_shapes_ = call_component(choice_, "view_shape", [&] { return shapes_of(first_image_); });
+  view_shapes_ = shapes_of(first_image_);
 }
 
 int64_t BatchSource::batches() const {
@@ -117,8 +117,8 @@ void BatchSource::write_views(const Position& position, const Sample& sample, in
 
 void BatchSource::require_shape(const Sample& sample, int64_t number) const {
   if (sample.image.shape != first_image_ && shapes_of(sample.image.shape) != view_shapes_) {
-    fail_input("sample {} of {}x{} pixels gives views of another shape than the first sample",
-               number, sample.image.shape.height, sample.image.shape.width);
+    fail_input("{}: sample {} of {}x{} pixels gives views of another shape than the first sample",
+               origin_, number, sample.image.shape.height, sample.image.shape.width);
   }
 }
 
@@ -128,7 +128,7 @@ void BatchSource::require_one_shape(int64_t most) const {
     // The last one is among them.
     const int64_t number = looked_at == samples() ? i : (i + 1) * samples() / looked_at - 1;
     const Sample sample = data_->get(number);
-    call_component(choice_, "view_shape", [&] { require_shape(sample, number); });
+    require_shape(sample, number);
   }
 }
 
@@ -146,10 +146,8 @@ Batch BatchSource::make(int64_t number) const {
   for (int64_t i = 0; i < count; ++i) {
     const Position place = position(first + i);
     const Sample sample = data_->get(place.sample);
-    call_component(choice_, "apply", [&] {
-      require_shape(sample, place.sample);
-      write_views(place, sample, i, batch);
-    });
+    require_shape(sample, place.sample);
+    write_views(place, sample, i, batch);
     write_target(data_->targets(), sample.target, i, batch.targets);
   }
   batch.views = converted(batch.views, options_.device);

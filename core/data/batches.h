@@ -36,7 +36,7 @@ struct BatchOptions {
   Order order = Order::shuffled;
   uint64_t seed = 0;
   /// Keeps the random streams of different uses apart: "pretrain", "bissl/lower", …
-  std::string purpose;
+  std::string purpose{};
   bool geometry = false;           ///< whether to tell where views lie in their images
   c10::Device device = c10::kCPU;  ///< where batches are handed out
 };
@@ -47,10 +47,10 @@ struct BatchOptions {
 /// function of the options and its number. Safe for use by several threads.
 class BatchSource {
  public:
-  /// `augmentation` is named in errors by `choice`. Throws Error(ErrorKind::input) when the views
-  /// of the first sample cannot be made.
+  /// `augmentation` names itself in its errors; `origin` says where it is asked for. Throws
+  /// Error(ErrorKind::input) when the views of the first sample cannot be made.
   BatchSource(std::shared_ptr<const DataView> data,
-              std::shared_ptr<const Augmentation> augmentation, ComponentChoice choice,
+              std::shared_ptr<const Augmentation> augmentation, std::string origin,
               BatchOptions options);
 
   /// The batch of this number, on the device of the options.
@@ -83,7 +83,7 @@ class BatchSource {
 
   std::shared_ptr<const DataView> data_;
   std::shared_ptr<const Augmentation> augmentation_;
-  ComponentChoice choice_;
+  std::string origin_;
   BatchOptions options_;
   ImageShape first_image_;
   std::vector<ImageShape> view_shapes_;

@@ -262,15 +262,21 @@ class Overrides {
     return node;
   }
 
+  /// What lies under a key of a table, or under a number in an array of tables; null for nothing.
+  static const ConfigNode* child(const ConfigNode& node, const std::string& key) {
+    const ConfigEntry* entry = node.find(key);
+    return entry != nullptr ? &entry->value : node.item(key);
+  }
+
   void place(const std::vector<std::string>& keys, ConfigNode node, const Location& at) {
     const ConfigNode* below = &below_;
     ConfigNode* level = &tree_;
     for (size_t i = 0; i + 1 < keys.size(); ++i) {
-      const ConfigEntry* under = below == nullptr ? nullptr : below->find(keys[i]);
-      below = under == nullptr ? nullptr : &under->value;
+      below = below == nullptr ? nullptr : child(*below, keys[i]);
       ConfigEntry* present = level->find(keys[i]);
       const ConfigNode* blocking = present != nullptr ? &present->value : below;
-      if (blocking != nullptr && !blocking->is_table()) {
+      if (blocking != nullptr && !blocking->is_table() &&
+          (i + 2 == keys.size() || blocking->item(keys[i + 1]) == nullptr)) {
         const std::vector<std::string> path(keys.begin(), keys.begin() + static_cast<long>(i) + 1);
         diagnostics_.error(
             at, joined_keys(keys),

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <iterator>
 #include <unordered_map>
 #include <utility>
@@ -135,6 +136,15 @@ void distribute_unset(ConfigNode& base, ConfigNode& over) {
   });
 }
 
+/// Whether an override names items of the array, by number.
+bool names_items(const ConfigNode& array, const ConfigNode& over) {
+  return array.type == ConfigNode::Type::array && over.is_table() && is_override(over.at) &&
+         !over.entries.empty() &&
+         std::all_of(over.entries.begin(), over.entries.end(), [&](const ConfigEntry& entry) {
+           return entry.value.is_table() && array.item(entry.key) != nullptr;
+         });
+}
+
 void merge_tables(ConfigNode& base, ConfigNode over, const MergeRules& rules, Place place) {
   take_away(base, over);
   if (place == Place::root) {
@@ -167,6 +177,11 @@ void merge_tables(ConfigNode& base, ConfigNode over, const MergeRules& rules, Pl
         present->key_at = entry.key_at;
       }
       merge_tables(present->value, std::move(entry.value), rules, place_below(place, entry.key));
+    } else if (names_items(present->value, entry.value)) {
+      for (ConfigEntry& item : entry.value.entries) {
+        merge_tables(*present->value.item(item.key), std::move(item.value), rules,
+                     Place::elsewhere);
+      }
     } else {
       *present = std::move(entry);
     }
@@ -183,6 +198,18 @@ const ConfigEntry* ConfigNode::find(const std::string& key) const {
 
 ConfigEntry* ConfigNode::find(const std::string& key) {
   return const_cast<ConfigEntry*>(std::as_const(*this).find(key));
+}
+
+const ConfigNode* ConfigNode::item(const std::string& key) const {
+  size_t number = 0;
+  const char* end = key.data() + key.size();
+  const auto [rest, error] = std::from_chars(key.data(), end, number);
+  const bool valid = error == std::errc() && rest == end && number < items.size();
+  return valid && items[number].is_table() ? &items[number] : nullptr;
+}
+
+ConfigNode* ConfigNode::item(const std::string& key) {
+  return const_cast<ConfigNode*>(std::as_const(*this).item(key));
 }
 
 const ConfigEntry* ConfigNode::find_path(const std::string& dotted) const {

@@ -35,6 +35,9 @@ struct ConfigNode {
   /// The entry of a table, or null; null also if this is no table.
   const ConfigEntry* find(const std::string& key) const;
   ConfigEntry* find(const std::string& key);
+  /// The item of an array of tables that a key of an override means ("0" is the first), or null.
+  const ConfigNode* item(const std::string& key) const;
+  ConfigNode* item(const std::string& key);
   /// Follows keys through tables: find_path("lower.data"). Keys that contain dots are out of reach.
   const ConfigEntry* find_path(const std::string& dotted) const;
   /// The text that this is, or that it was written as on the command line, where a text needs no

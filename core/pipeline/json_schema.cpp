@@ -127,6 +127,7 @@ class SchemaWriter {
     return {{"$ref", "#/definitions/" + definition}};
   }
   void add_properties(const TableSpec& spec, json& properties);
+  void add_views(const AugmentSlot& slot, json& properties);
   json choice_by_use(ComponentKind kind, const json& host_properties);
   json unset_keys() const;
 
@@ -135,9 +136,31 @@ class SchemaWriter {
   json definitions_ = json::object();
 };
 
+/// `augment`, an augmentation or a chain of transforms, and `views`.
+void SchemaWriter::add_views(const AugmentSlot& slot, json& properties) {
+  const json chain = {
+      {"type", "array"}, {"items", component(ComponentKind::transform)}, {"minItems", 1}};
+  const json augment = {{"anyOf", {component(ComponentKind::augmentation), chain}},
+                        {"description", slot.doc}};
+  properties["augment"] = augment;
+  if (slot.several_views) {
+    json group = {{"type", "object"}, {"additionalProperties", false}};
+    group["properties"] = {{"count", {{"type", "integer"}, {"minimum", 1}, {"default", 1}}},
+                           {"augment", augment}};
+    group["required"] = {"augment"};
+    properties["views"] = {{"type", "array"},
+                           {"items", std::move(group)},
+                           {"minItems", 1},
+                           {"description", "groups of views that differ, in the place of augment"}};
+  }
+}
+
 void SchemaWriter::add_properties(const TableSpec& spec, json& properties) {
   for (const ParameterSpec& parameter : spec.parameters) {
     properties[parameter.name] = parameter_schema(parameter);
+  }
+  if (spec.augment) {
+    add_views(*spec.augment, properties);
   }
   for (const ComponentSlot& slot : spec.components) {
     // Beside "$ref" draft 7 ignores everything else.

@@ -64,6 +64,9 @@ class LockWriter {
 
   void header(const std::string& path) { text_ += fmt::format("\n[{}]\n", path); }
 
+  /// Begins the next item of an array of tables.
+  void array_header(const std::string& path) { text_ += fmt::format("\n[[{}]]\n", path); }
+
   void values(const ParameterValues& values) {
     for (const auto& [name, value] : values) {
       line(name, value);
@@ -76,12 +79,38 @@ class LockWriter {
     values(choice.values);
   }
 
+  void augment(const AugmentChoice& choice, const std::string& key) {
+    for (const ComponentChoice& step : choice.steps) {
+      if (choice.is_chain) {
+        array_header(key);
+      } else {
+        header(key);
+      }
+      component(step);
+    }
+  }
+
+  void views(const ViewsChoice& choice, const std::string& path) {
+    if (!choice.declares_number) {
+      augment(choice.groups.front().augment, path + ".augment");
+      return;
+    }
+    for (const ViewGroup& group : choice.groups) {
+      array_header(path + ".views");
+      line("count", group.count);
+      augment(group.augment, path + ".views.augment");
+    }
+  }
+
   /// What a table holds besides its values, each under a header of its own.
   void below(const Table& table, const std::string& path) {
     for (const auto& [name, choice] : table.components) {
       const std::string key = path + "." + spelled_key(name);
       header(key);
       component(choice);
+    }
+    if (table.views) {
+      views(*table.views, path);
     }
     for (const auto& [name, subtable] : table.tables) {
       const std::string key = path + "." + spelled_key(name);
@@ -126,6 +155,14 @@ json canonical_table(const Table& table, const StandIn& stand_in) {
     }
   }
   json components = json::object();
+  if (table.views && table.views->declares_number) {
+    json& views = components["views"] = json::array();
+    for (const ViewGroup& group : table.views->groups) {
+      views.push_back({{"count", group.count}, {"augment", canonical(group.augment)}});
+    }
+  } else if (table.views) {
+    components["augment"] = canonical(table.views->groups.front().augment);
+  }
   for (const auto& [name, choice] : table.components) {
     components[name] = canonical(choice);
   }
@@ -139,6 +176,17 @@ json canonical_table(const Table& table, const StandIn& stand_in) {
 }
 
 }  // namespace
+
+json canonical(const AugmentChoice& choice) {
+  if (!choice.is_chain) {
+    return canonical(choice.steps.front());
+  }
+  json steps = json::array();
+  for (const ComponentChoice& step : choice.steps) {
+    steps.push_back(canonical(step));
+  }
+  return steps;
+}
 
 json canonical(const ComponentChoice& choice) {
   json values = json::object();

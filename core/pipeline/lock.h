@@ -31,6 +31,8 @@ std::string identity_in_lock(const std::string& lock);
 /// of the TOML, of what was left to defaults, of what changes no result, and of positions. dump()
 /// of them is deterministic.
 nlohmann::json canonical(const Table& table);
+/// That of the augmentation, or an array with that of each transform.
+nlohmann::json canonical(const AugmentChoice& choice);
 /// Kind, name, library, the library's version, and all values.
 nlohmann::json canonical(const ComponentChoice& choice);
 /// Dataset and selection; the source's own name is not part of it.

@@ -2,6 +2,8 @@
 
 #include "bissl/error.h"
 
+#include <fmt/format.h>
+
 #include <map>
 
 namespace bissl {
@@ -27,12 +29,34 @@ void note(const Table& table, std::map<std::string, LibraryIdentity>& libraries)
   for (const auto& [name, choice] : table.components) {
     note(choice, libraries);
   }
+  if (table.views) {
+    for (const ViewGroup& group : table.views->groups) {
+      for (const ComponentChoice& step : group.augment.steps) {
+        note(step, libraries);
+      }
+    }
+  }
   for (const auto& [name, below] : table.tables) {
     note(below, libraries);
   }
 }
 
 }  // namespace
+
+std::optional<int64_t> ViewsChoice::count() const {
+  if (!declares_number) {
+    return std::nullopt;
+  }
+  int64_t sum = 0;
+  for (const ViewGroup& group : groups) {
+    sum += group.count;
+  }
+  return sum;
+}
+
+std::string ViewsChoice::describe() const {
+  return fmt::format("{} ({})", declares_number ? "views" : "augment", origin);
+}
 
 std::vector<LibraryIdentity> Pipeline::libraries() const {
   std::map<std::string, LibraryIdentity> by_path;

@@ -35,6 +35,10 @@ void fill_from(ConfigNode& table, const ConfigNode& source, const TableSpec& spe
   for (const ComponentSlot& slot : spec.components) {
     take(slot.name);
   }
+  if (spec.augment) {
+    take("augment");
+    take("views");
+  }
   for (const SubtableSpec& subtable : spec.tables) {
     take(subtable.name);
   }

@@ -23,12 +23,22 @@ struct ComponentSlot {
   std::string doc;
 };
 
+/// The key `augment`, for what makes views of images: an augmentation ({ use = "simclr" }), or a
+/// chain of transforms ([ { use = "resized-crop" }, { use = "flip" } ]). Where a sample has several
+/// views, the key `views` may stand in its place: an array of groups, each with `count` and
+/// `augment`.
+struct AugmentSlot {
+  bool several_views = false;
+  std::string doc;
+};
+
 /// What may stand in one of the host's own tables. Stages, data sources and schedules declare
 /// theirs with the same Schema that components use for their options.
 struct TableSpec {
   std::vector<ParameterSpec> parameters;
   std::vector<ComponentSlot> components;
   std::vector<SubtableSpec> tables;
+  std::optional<AugmentSlot> augment;  ///< required where it is declared
   /// Groups of parameters of which one is to be given. Where tables are laid over each other, a key
   /// of the upper one overrules the others of its group below it.
   std::vector<std::vector<std::string>> exclusive;
@@ -47,12 +57,37 @@ struct SubtableSpec {
   bool execution_only = false;  ///< nothing in it changes the results of what it stands in
 };
 
+/// What makes a view.
+struct AugmentChoice {
+  std::vector<ComponentChoice> steps;  ///< the augmentation, or the transforms of a chain
+  bool is_chain = false;
+};
+
+/// Views of a sample that are made alike.
+struct ViewGroup {
+  int64_t count = 1;
+  AugmentChoice augment;
+};
+
+/// What a table says of the views of a sample, in their order.
+struct ViewsChoice {
+  std::vector<ViewGroup> groups;
+  bool declares_number = false;  ///< by `views`; otherwise one group makes as many as are asked for
+  std::string origin;            ///< "file.toml:12:9"
+
+  /// The number of views that are declared; none where any number can be made.
+  std::optional<int64_t> count() const;
+  /// For errors: "augment (file.toml:12:11)".
+  std::string describe() const;
+};
+
 /// A checked table: every parameter present, every component found and its values checked.
 struct Table {
   ParameterValues values;
   std::map<std::string, ComponentChoice> components;
   std::map<std::string, Table> tables;
-  std::string origin;  ///< "file.toml:12:1"
+  std::optional<ViewsChoice> views;  ///< where the specification has an AugmentSlot
+  std::string origin;                ///< "file.toml:12:1"
   /// Which of the values name data sources, and which of the values and tables change no result.
   std::set<std::string> data_keys;
   std::set<std::string> execution_only;
@@ -61,6 +96,7 @@ struct Table {
   bool has_table(const std::string& name) const { return tables.count(name) != 0; }
   const ComponentChoice& component(const std::string& name) const { return components.at(name); }
   const Table& table(const std::string& name) const { return tables.at(name); }
+  const ViewsChoice& augment() const { return views.value(); }
 };
 
 /// All data sources that the table and those in it name, in the order of keys; the table's own come

@@ -67,6 +67,12 @@ std::vector<std::string> keys_of(const TableSpec& spec) {
   for (const ComponentSlot& slot : spec.components) {
     keys.push_back(slot.name);
   }
+  if (spec.augment) {
+    keys.emplace_back("augment");
+    if (spec.augment->several_views) {
+      keys.emplace_back("views");
+    }
+  }
   for (const SubtableSpec& subtable : spec.tables) {
     keys.push_back(subtable.name);
   }
@@ -101,6 +107,9 @@ Table TableReader::read_entries(const ConfigNode& node, const TableSpec& spec,
     } else if (is_table(*entry, slot_path, component_example(slot.kind))) {
       table.components[slot.name] = read_component(entry->value, slot.kind, slot_path);
     }
+  }
+  if (spec.augment) {
+    table.views = read_views(node, *spec.augment, path);
   }
   for (const ParameterSpec& parameter : spec.parameters) {
     if (parameter.names_data()) {

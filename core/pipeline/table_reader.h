@@ -33,6 +33,9 @@ class TableReader {
                                  const std::string& path,
                                  const std::vector<std::string>& host_keys = {});
 
+  /// What a table says of views, by `augment` or `views`.
+  ViewsChoice read_views(const ConfigNode& node, const AugmentSlot& slot, const std::string& path);
+
   /// The value of a parameter, a path made absolute; its default, with a report, for anything else.
   Value read_value(const ConfigNode& node, const ParameterSpec& spec, const std::string& path);
 
@@ -72,6 +75,8 @@ class TableReader {
                               const ParameterValues& values, const ConfigNode& node) const;
   void missing(const ConfigNode& table, const std::string& path, const std::string& key,
                const std::string& accepted);
+  AugmentChoice read_augment(const ConfigNode& node, const std::string& path);
+  std::optional<ViewGroup> read_view_group(const ConfigNode& node, const std::string& path);
   bool is_table(const ConfigEntry& entry, const std::string& path, const std::string& accepted);
   std::shared_ptr<const RegisteredComponent> find_component(const ConfigNode& use,
                                                             ComponentKind kind,

@@ -16,7 +16,7 @@ namespace bissl {
 namespace {
 
 bool is_kind(ComponentKind kind) {
-  return kind >= ComponentKind::dataset && kind <= ComponentKind::optimizer;
+  return kind >= ComponentKind::dataset && kind <= ComponentKind::transform;
 }
 
 std::vector<std::string> faults_of(const ComponentInfo& info) {

@@ -55,7 +55,7 @@ EvaluateOptions parse_evaluate(const Table& table) { return evaluate_schema().pa
 
 TableSpec evaluate_table() {
   TableSpec table = table_of(evaluate_schema());
-  table.components = {augment_slot()};
+  table.augment = one_view();
   return table;
 }
 
@@ -64,7 +64,7 @@ std::shared_ptr<BatchSource> evaluation_batches(const StageContext& context, con
                                                 std::optional<int64_t> batch) {
   const EvaluateOptions options = parse_evaluate(table);
   const auto source =
-      make_labelled_batches(context, "evaluate.data", options.data, table.component("augment"),
+      make_labelled_batches(context, "evaluate.data", options.data, table.augment(),
                             {batch.value_or(options.batch), 1, Order::sequential, 0, "evaluate"});
   if (source->data().targets() != targets) {
     fail_input(
@@ -82,7 +82,7 @@ std::shared_ptr<BatchSource> evaluation_batches(const StageContext& context, con
   const int64_t samples = source->samples();
   refuse_beyond_memory({.key = "evaluate.batch",
                         .batch = std::min(batch.value_or(options.batch), samples),
-                        .view = found,
+                        .views = {found},
                         .held = batches_held(context.settings.loader_threads, source->batches()),
                         .value = options.batch});
   return source;

@@ -8,10 +8,31 @@
 
 namespace bissl {
 
+std::string views_text(const std::vector<ImageShape>& views) {
+  std::string text;
+  for (size_t first = 0, end = 0; first < views.size(); first = end) {
+    const ImageShape& shape = views[first];
+    while (end < views.size() && views[end] == shape) {
+      ++end;
+    }
+    const size_t count = end - first;
+    const char* word = first > 0 ? "" : count == 1 ? " view" : " views";
+    const std::string number = first == 0 && count == 1 ? "one" : fmt::format("{}", count);
+    text += fmt::format("{}{}{} of {}x{}x{}",
+                        first == 0           ? ""
+                        : end < views.size() ? ", "
+                                             : " and ",
+                        number, word, shape.channels, shape.height, shape.width);
+  }
+  return text;
+}
+
 double bytes_of(const BatchMemory& batches) {
-  return double(batches.held) * double(batches.batch) * double(batches.views) *
-         double(batches.view.channels) * double(batches.view.height) * double(batches.view.width) *
-         double(sizeof(float));
+  double elements = 0;
+  for (const ImageShape& view : batches.views) {
+    elements += double(view.channels) * double(view.height) * double(view.width);
+  }
+  return double(batches.held) * double(batches.batch) * elements * double(sizeof(float));
 }
 
 void refuse_beyond_memory(const BatchMemory& batches) {
@@ -21,12 +42,11 @@ void refuse_beyond_memory(const BatchMemory& batches) {
     return;
   }
   fail_input(
-      "{} = {}: {} of {} samples, {} of {}x{}x{} each in single precision, take {}, and there are "
-      "{} of {}. Choose a smaller batch",
+      "{} = {}: {} of {} samples, {} each in single precision, take {}, and there are {} of {}. "
+      "Choose a smaller batch",
       batches.key, batches.value.value_or(batches.batch),
       batches.held == 1 ? "a batch" : fmt::format("{} batches at once", batches.held),
-      batches.batch, batches.views == 1 ? "one view" : fmt::format("{} views", batches.views),
-      batches.view.channels, batches.view.height, batches.view.width, bytes_text(needed),
+      batches.batch, views_text(batches.views), bytes_text(needed),
       bytes_text(std::max(0.0, limit.bytes)), limit.cause);
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace bissl {
 
@@ -12,12 +13,14 @@ namespace bissl {
 struct BatchMemory {
   std::string key;    ///< in the stage's table: "lower.batch"
   int64_t batch = 1;  ///< samples in a batch
-  int64_t views = 1;
-  ImageShape view;
+  std::vector<ImageShape> views;
   int64_t held = 1;  ///< how many batches are in memory at once
   /// The key's value where it is another one than `batch`.
   std::optional<int64_t> value{};
 };
+
+/// "2 views of 3x96x96 and 6 of 3x36x36".
+std::string views_text(const std::vector<ImageShape>& views);
 
 /// Bytes of these batches, as float32; a double, so that no product overflows.
 double bytes_of(const BatchMemory& batches);

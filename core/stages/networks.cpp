@@ -2,6 +2,7 @@
 
 #include "bissl/error.h"
 #include "data/target_rules.h"
+#include "data/view_maker.h"
 #include "models/evaluation_guard.h"
 #include "models/guarded.h"
 #include "models/module_state.h"
@@ -113,17 +114,25 @@ void save_weights(const std::filesystem::path& folder, const char* file,
   write_safetensors(folder / file, module_state(module));
 }
 
+void require_views(const ViewsChoice& declared, const ComponentChoice& choice,
+                   const Pretext& task) {
+  const int64_t taken = task.views();
+  if (declared.count().value_or(taken) != taken) {
+    fail_input("{} takes {} {} of each sample, but {} declares {}", choice.describe(), taken,
+               taken == 1 ? "view" : "views", declared.describe(), *declared.count());
+  }
+}
+
 std::shared_ptr<BatchSource> make_batches(const StageContext& context, const std::string& data,
-                                          const ComponentChoice& augment, BatchOptions options) {
+                                          const ViewsChoice& augment, BatchOptions options) {
   options.device = context.settings.device;
-  return std::make_shared<BatchSource>(context.data.open(data),
-                                       augment.create<Augmentation>(AugmentationContext{}), augment,
-                                       std::move(options));
+  return std::make_shared<BatchSource>(context.data.open(data), make_augmentation(augment),
+                                       augment.describe(), std::move(options));
 }
 
 std::shared_ptr<BatchSource> make_labelled_batches(const StageContext& context, const char* key,
                                                    const std::string& data,
-                                                   const ComponentChoice& augment,
+                                                   const ViewsChoice& augment,
                                                    const BatchOptions& options) {
   auto source = make_batches(context, data, augment, options);
   if (!source->data().labelled()) {

@@ -66,14 +66,18 @@ void take_over(const StageContext& context, const char* file, torch::nn::Module&
 void save_weights(const std::filesystem::path& folder, const char* file,
                   const torch::nn::Module& module);
 
+/// Throws Error(input) unless the pretext task takes as many views as the table declares; nothing
+/// where it declares no number.
+void require_views(const ViewsChoice& declared, const ComponentChoice& choice, const Pretext& task);
+
 /// A source of batches on the run's device for a table with `data`, `augment` and `batch`.
 std::shared_ptr<BatchSource> make_batches(const StageContext& context, const std::string& data,
-                                          const ComponentChoice& augment, BatchOptions options);
+                                          const ViewsChoice& augment, BatchOptions options);
 
 /// The same for data that must have targets; `key` is the one of the stage that names it.
 std::shared_ptr<BatchSource> make_labelled_batches(const StageContext& context, const char* key,
                                                    const std::string& data,
-                                                   const ComponentChoice& augment,
+                                                   const ViewsChoice& augment,
                                                    const BatchOptions& options);
 
 }  // namespace bissl

@@ -15,6 +15,7 @@ namespace bissl {
 /// Keys of which a table gives one.
 using Group = std::vector<std::string>;
 inline const Group length_keys = {"epochs", "steps"};
+inline const Group views_keys = {"augment", "views"};
 
 template <class Options>
 TableSpec table_of(const Schema<Options>& schema, std::vector<Group> exclusive = {}) {
@@ -62,8 +63,11 @@ void add_clipping(Schema<Options>& schema, double Options::*member) {
 /// `schedule = { … }`
 SubtableSpec schedule_table();
 
+/// `augment`, for stages that see one view of a sample, or as many as the pretext task takes.
+AugmentSlot one_view();
+AugmentSlot several_views();
+
 /// The components that most tables have.
-ComponentSlot augment_slot();
 ComponentSlot pretext_slot();
 ComponentSlot downstream_slot();
 ComponentSlot optimizer_slot();

@@ -73,8 +73,10 @@ SubtableSpec schedule_table() {
           "the learning rate over time; constant if absent"};
 }
 
-ComponentSlot augment_slot() {
-  return {"augment", ComponentKind::augmentation, true, "makes views of the images"};
+AugmentSlot one_view() { return {false, "makes views of the images"}; }
+
+AugmentSlot several_views() {
+  return {true, "makes views of the images, as many as the pretext task takes"};
 }
 
 ComponentSlot pretext_slot() {

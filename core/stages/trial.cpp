@@ -4,6 +4,7 @@
 #include "bissl/error.h"
 #include "models/module_state.h"
 #include "pipeline/diagnostics.h"
+#include "stages/memory.h"
 #include "stages/schedule.h"
 
 #include <algorithm>
@@ -87,10 +88,9 @@ void StageTrial::hand_on(const char* file, const torch::nn::Module& module) {
 }
 
 void StageTrial::describe(const BatchSource& source, Backbone& backbone) {
-  const ImageShape& shape = source.view_shape();
   plan_.networks =
-      fmt::format("{} images, views of {}x{}x{}, {} features, {} backbone parameters",
-                  source.samples(), shape.channels, shape.height, shape.width, backbone.features(),
+      fmt::format("{} images, {}, {} features, {} backbone parameters", source.samples(),
+                  views_text(source.view_shapes()), backbone.features(),
                   count(tensors_of(trainable_parameters(backbone.module()))));
 }
 

@@ -1,31 +1,12 @@
 #pragma once
 
-#include "resampling.h"
-
-#include "bissl/image.h"
+#include "bissl/crops.h"
 #include "bissl/parameters.h"
-#include "bissl/random.h"
 
 #include <string>
 #include <vector>
 
 namespace bissl {
-
-/// What a random resized crop may cut out.
-struct CropRange {
-  double smallest_area = 0.0;  ///< as a fraction of the image's area
-  double largest_area = 1.0;
-  double smallest_ratio = 1.0;  ///< width / height
-  double largest_ratio = 1.0;
-};
-
-/// A random box inside an image of shape `image`, drawn as torchvision's RandomResizedCrop does:
-/// area uniform, logarithm of the ratio uniform, position uniform; after ten boxes that do not fit,
-/// the largest box in the middle with an allowed ratio.
-Box random_box(const ImageShape& image, const CropRange& range, RandomStream& stream);
-
-/// The largest box in the middle of the image with the proportions of `output`.
-Box centered_box(const ImageShape& image, const ImageShape& output);
 
 /// The crop range from parameters in which check_crop_range finds no fault.
 CropRange crop_range(const std::vector<double>& scale, const std::vector<double>& ratio);

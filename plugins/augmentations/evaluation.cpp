@@ -1,9 +1,8 @@
 #include "components.h"
-#include "image_operations.h"
-#include "resampling.h"
 #include "view_format.h"
 
 #include "bissl/augmentation.h"
+#include "bissl/crops.h"
 
 #include <memory>
 

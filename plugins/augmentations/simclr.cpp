@@ -1,15 +1,14 @@
 #include "components.h"
 #include "crop.h"
-#include "image_operations.h"
-#include "resampling.h"
+#include "jitter.h"
 #include "view_format.h"
 
 #include "bissl/augmentation.h"
+#include "bissl/crops.h"
+#include "bissl/image_operations.h"
 
 #include <algorithm>
-#include <array>
 #include <memory>
-#include <utility>
 
 namespace bissl {
 namespace {
@@ -34,8 +33,6 @@ struct SimclrOptions {
   std::vector<double> std{0.5};
 };
 
-enum class Jitter { brightness, contrast, saturation, hue };
-
 /// Everything random about one view.
 struct Draws {
   bool flip = false;
@@ -43,12 +40,7 @@ struct Draws {
   bool grayscale = false;
   bool blur = false;
   bool solarize = false;
-  std::array<Jitter, 4> order{Jitter::brightness, Jitter::contrast, Jitter::saturation,
-                              Jitter::hue};
-  double brightness = 1.0;
-  double contrast = 1.0;
-  double saturation = 1.0;
-  double hue = 0.0;
+  JitterDraws parts;
   double sigma = 1.0;
   Box box;
 };
@@ -58,6 +50,7 @@ class Simclr : public Augmentation {
  public:
   explicit Simclr(const SimclrOptions& options)
       : options_(options),
+        strength_{options.brightness, options.contrast, options.saturation, options.hue},
         range_(crop_range(options.crop_scale, options.crop_ratio)),
         format_(options.size, options.mean, options.std) {}
 
@@ -75,7 +68,7 @@ class Simclr : public Augmentation {
       geometry = geometry * flipped(static_cast<double>(view.shape.width));
     }
     if (draws.jitter) {
-      jitter(view, draws);
+      apply_jitter(view, strength_, draws.parts);
     }
     if (draws.grayscale) {
       convert_to_grayscale(view);
@@ -95,9 +88,6 @@ class Simclr : public Augmentation {
   // Everything is drawn whether it will be used or not, and the box, which takes a varying number
   // of draws, comes last: so a change of one parameter leaves the other operations' draws alone.
   Draws draw(const ImageShape& image, const ImageShape& view, RandomStream& stream) const {
-    const auto around_one = [&stream](double strength) {
-      return stream.uniform(std::max(0.0, 1.0 - strength), 1.0 + strength);
-    };
     Draws draws;
     const bool crop = stream.chance(options_.crop_probability);
     draws.flip = stream.chance(options_.flip_probability);
@@ -105,46 +95,14 @@ class Simclr : public Augmentation {
     draws.grayscale = stream.chance(options_.grayscale_probability);
     draws.blur = stream.chance(options_.blur_probability);
     draws.solarize = stream.chance(options_.solarize_probability);
-    for (size_t i = draws.order.size(); i > 1; --i) {
-      std::swap(draws.order[i - 1], draws.order[stream.below(i)]);
-    }
-    draws.brightness = around_one(options_.brightness);
-    draws.contrast = around_one(options_.contrast);
-    draws.saturation = around_one(options_.saturation);
-    draws.hue = stream.uniform(-options_.hue, options_.hue);
+    draws.parts = draw_jitter(strength_, stream);
     draws.sigma = stream.uniform(options_.blur_sigma[0], options_.blur_sigma[1]);
     draws.box = crop ? random_box(image, range_, stream) : centered_box(image, view);
     return draws;
   }
 
-  void jitter(Planes view, const Draws& draws) const {
-    for (const Jitter operation : draws.order) {
-      switch (operation) {
-        case Jitter::brightness:
-          if (options_.brightness > 0.0) {
-            adjust_brightness(view, draws.brightness);
-          }
-          break;
-        case Jitter::contrast:
-          if (options_.contrast > 0.0) {
-            adjust_contrast(view, draws.contrast);
-          }
-          break;
-        case Jitter::saturation:
-          if (options_.saturation > 0.0) {
-            adjust_saturation(view, draws.saturation);
-          }
-          break;
-        case Jitter::hue:
-          if (options_.hue > 0.0) {
-            adjust_hue(view, draws.hue);
-          }
-          break;
-      }
-    }
-  }
-
   SimclrOptions options_;
+  JitterStrength strength_;
   CropRange range_;
   ViewFormat format_;
 };

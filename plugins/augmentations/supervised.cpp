@@ -1,10 +1,10 @@
 #include "components.h"
 #include "crop.h"
-#include "image_operations.h"
-#include "resampling.h"
 #include "view_format.h"
 
 #include "bissl/augmentation.h"
+#include "bissl/crops.h"
+#include "bissl/image_operations.h"
 
 #include <memory>
 

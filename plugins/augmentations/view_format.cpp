@@ -1,8 +1,7 @@
 #include "view_format.h"
 
-#include "image_operations.h"
-
 #include "bissl/error.h"
+#include "bissl/image_operations.h"
 
 #include <utility>
 

@@ -1,7 +1,5 @@
 #pragma once
 
-#include "planes.h"
-
 #include "bissl/image.h"
 #include "bissl/parameters.h"
 

@@ -10,6 +10,7 @@
 #include "bissl/optimizer.h"
 #include "bissl/plugin.h"
 #include "bissl/pretext.h"
+#include "bissl/transform.h"
 
 #include <algorithm>
 
@@ -19,6 +20,7 @@ Registrar::~Registrar() = default;
 Component::~Component() = default;
 Dataset::~Dataset() = default;
 Augmentation::~Augmentation() = default;
+Transform::~Transform() = default;
 Backbone::~Backbone() = default;
 Pretext::~Pretext() = default;
 MetricAccumulator::~MetricAccumulator() = default;
@@ -28,6 +30,8 @@ ImplicitSystem::~ImplicitSystem() = default;
 Hypergradient::~Hypergradient() = default;
 
 void* Component::capability(std::string_view /*id*/) { return nullptr; }
+
+ImageShape Transform::output_shape(const ImageShape& input) const { return input; }
 
 Target Dataset::target(int64_t index) const { return get(index).target; }
 
@@ -79,6 +83,15 @@ std::string to_string(TargetKind kind) {
   return "unknown";
 }
 
+std::string taken_by(Transform::Form form) {
+  const bool pixels = form == Transform::Form::pixels || form == Transform::Form::pixels_to_planes;
+  return pixels ? "8-bit pixels" : "float planes";
+}
+
+std::string given_by(Transform::Form form) {
+  return form == Transform::Form::pixels ? "8-bit pixels" : "float planes";
+}
+
 std::string to_string(ComponentKind kind) {
   switch (kind) {
     case ComponentKind::dataset:
@@ -95,6 +108,8 @@ std::string to_string(ComponentKind kind) {
       return "hypergradient";
     case ComponentKind::optimizer:
       return "optimizer";
+    case ComponentKind::transform:
+      return "transform";
   }
   return "unknown";
 }

@@ -41,6 +41,17 @@ RandomStream::RandomStream(uint64_t seed, std::string_view purpose, uint64_t epo
               static_cast<uint32_t>((sample >> 32) << 16 | (view & 0xFFFF))};
 }
 
+// The key changes, the counter keeps epoch, sample and view apart.
+RandomStream RandomStream::part(std::string_view name) const {
+  RandomStream part = *this;
+  const uint64_t key =
+      hash64(name, static_cast<uint64_t>(key_[1]) << 32 | static_cast<uint64_t>(key_[0]));
+  part.key_ = {static_cast<uint32_t>(key), static_cast<uint32_t>(key >> 32)};
+  part.counter_[0] = 0;
+  part.used_ = static_cast<unsigned>(part.block_.size());
+  return part;
+}
+
 uint32_t RandomStream::bits32() {
   if (used_ == block_.size()) {
     block_ = philox4x32(counter_, key_);

@@ -114,7 +114,7 @@ class Round {
     const bool upper = use == "upper";
     const Table& table = upper ? upper_table_ : lower_table_;
     return make_batches(context_, upper ? upper_options_.data : lower_options_.data,
-                        table.component("augment"),
+                        table.augment(),
                         {batch, views, Order::shuffled, context_.seed_for(use), "bissl/" + use});
   }
 

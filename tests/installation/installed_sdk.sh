@@ -46,7 +46,7 @@ for example in "$source_folder"/sdk/examples/*/; do
   build "$name"
 done
 
-for kind in dataset augmentation backbone pretext downstream hypergradient optimizer; do
+for kind in dataset augmentation transform backbone pretext downstream hypergradient optimizer; do
   "$program" new "$kind" "my-$kind" --in "$work" >/dev/null
   build "my-$kind"
 done

@@ -277,7 +277,7 @@ TEST(ConformLimits, NameTheCheckThatHangsAndGoOnWithTheNextComponent) {
     EXPECT_NE(hanging[i]["detail"].get<std::string>().find("ended in \"has samples\""),
               std::string::npos);
   }
-  EXPECT_EQ(checks.at("sleeping").size(), 13U);
+  EXPECT_EQ(checks.at("sleeping").size(), 14U);
   for (const auto& check : checks.at("sleeping")) {
     EXPECT_EQ(check["status"], "passed") << check.dump();
   }

@@ -44,19 +44,20 @@ bool is_finite(const AuditReport& report) {
 }  // namespace
 
 Auditor::Auditor(const StageContext& context, const ComponentChoice& pretext,
-                 const ImageShape& input, int64_t steps, const AuditOptions& options)
+                 const std::vector<ImageShape>& views, int64_t steps, const AuditOptions& options)
     : every_(options.every), damping_(options.damping) {
-  not_built_ = reason_of_failure([&] { build(context, pretext, input, steps, options); });
+  not_built_ = reason_of_failure([&] { build(context, pretext, views, steps, options); });
 }
 
 void Auditor::build(const StageContext& context, const ComponentChoice& pretext,
-                    const ImageShape& input, int64_t steps, const AuditOptions& options) {
+                    const std::vector<ImageShape>& views, int64_t steps,
+                    const AuditOptions& options) {
   setting_.dense_below = options.dense_below;
   setting_.iterations = options.iterations;
   setting_.tolerance = options.tolerance;
   const EvaluationGuard guard({}, 0);
-  backbone_ = make_backbone(context, input, 0);
-  pretext_ = make_pretext(context, pretext, *backbone_, {.views = {input}, .steps = steps});
+  backbone_ = make_backbone(context, views.front(), 0);
+  pretext_ = make_pretext(context, pretext, *backbone_, {.views = views, .steps = steps});
   convert_to_double(backbone_->module());
   convert_to_double(pretext_->module());
 }

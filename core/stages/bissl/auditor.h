@@ -25,9 +25,10 @@ struct AuditOutcome {
 /// double precision, memory) is no reason to end the training that it watches.
 class Auditor {
  public:
-  /// `input` is the shape of the lower level's views, `steps` the number of its steps.
-  Auditor(const StageContext& context, const ComponentChoice& pretext, const ImageShape& input,
-          int64_t steps, const AuditOptions& options);
+  /// `views` are the shapes of the lower level's views, as PretextContext has them, `steps` the
+  /// number of its steps.
+  Auditor(const StageContext& context, const ComponentChoice& pretext,
+          const std::vector<ImageShape>& views, int64_t steps, const AuditOptions& options);
 
   /// Whether upper step number `step` of the stage is to be audited.
   bool due(int64_t step) const { return step % every_ == 0; }
@@ -40,8 +41,8 @@ class Auditor {
                      const HypergradientSolution& solution);
 
  private:
-  void build(const StageContext& context, const ComponentChoice& pretext, const ImageShape& input,
-             int64_t steps, const AuditOptions& options);
+  void build(const StageContext& context, const ComponentChoice& pretext,
+             const std::vector<ImageShape>& views, int64_t steps, const AuditOptions& options);
 
   int64_t every_;
   std::string not_built_;  ///< why there are no copies; empty if there are

@@ -119,11 +119,13 @@ StageKindSpec bissl_spec() {
   TableSpec warmup = table_of(warmup_schema(), {length_keys});
   warmup.components = {optimizer_slot()};
   warmup.tables = {schedule_table()};
-  TableSpec lower = table_of(lower_schema());
-  lower.components = {augment_slot(), pretext_slot(), optimizer_slot()};
+  TableSpec lower = table_of(lower_schema(), {views_keys});
+  lower.augment = several_views();
+  lower.components = {pretext_slot(), optimizer_slot()};
   lower.tables = {schedule_table()};
   TableSpec upper = table_of(upper_schema());
-  upper.components = {augment_slot(), downstream_slot(), optimizer_slot()};
+  upper.augment = one_view();
+  upper.components = {downstream_slot(), optimizer_slot()};
   upper.tables = {schedule_table()};
 
   StageKindSpec kind;

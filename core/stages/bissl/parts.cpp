@@ -12,27 +12,24 @@ namespace {
 
 /// Refuses batches that memory cannot hold, those that are kept for the Hessian products of a round
 /// included.
-void refuse_beyond_memory(const BisslParts& parts, const ImageShape& lower_view, int threads) {
+void refuse_beyond_memory(const BisslParts& parts, int threads) {
   const LowerOptions& lower = parts.lower_options;
   const UpperOptions& upper = parts.upper_options;
-  const int64_t views = parts.pretext->views();
+  const std::vector<ImageShape>& views = parts.lower_source->view_shapes();
   const int64_t hessian = parts.hessian_batch();
   bissl::refuse_beyond_memory({.key = "lower.batch",
                                .batch = lower.batch,
                                .views = views,
-                               .view = lower_view,
                                .held = batches_held(threads, lower.steps)});
-  bissl::refuse_beyond_memory(
-      {.key = "lower.hessian_batch", .batch = hessian, .views = views, .view = lower_view});
+  bissl::refuse_beyond_memory({.key = "lower.hessian_batch", .batch = hessian, .views = views});
   bissl::refuse_beyond_memory({.key = "lower.hessian_batches",
                                .batch = hessian,
                                .views = views,
-                               .view = lower_view,
                                .held = lower.hessian_batches,
                                .value = lower.hessian_batches});
   bissl::refuse_beyond_memory({.key = "upper.batch",
                                .batch = upper.batch,
-                               .view = parts.upper_source->view_shape(),
+                               .views = parts.upper_source->view_shapes(),
                                .held = batches_held(threads, upper.steps)});
 }
 
@@ -48,10 +45,10 @@ BisslParts::BisslParts(const StageContext& context)
     warmup_options = parse_warmup(context.stage.table.table("warmup"));
   }
   upper_source = make_labelled_batches(
-      context, "upper.data", upper_options.data, upper_table.component("augment"),
+      context, "upper.data", upper_options.data, upper_table.augment(),
       {upper_options.batch, 1, Order::shuffled, context.seed_for("upper"), "bissl/upper"});
-  const auto first =
-      make_batches(context, lower_options.data, lower_table.component("augment"), {});
+  const auto first = make_batches(context, lower_options.data, lower_table.augment(),
+                                  {.views = lower_table.augment().count().value_or(1)});
   if (first->view_shape().channels != upper_source->view_shape().channels) {
     fail_input(
         "the lower level's views (data.{}) have {} channels, the upper level's (data.{}) have {}; "
@@ -60,8 +57,8 @@ BisslParts::BisslParts(const StageContext& context)
         upper_source->view_shape().channels);
   }
   check_lengths();
-  build_models(context, first->view_shape());
-  build_levels(context, first->view_shape());
+  build_models(context, first->view_shapes());
+  build_levels(context, first->view_shapes());
   build_schedules(context.stage.table);
 }
 
@@ -76,31 +73,32 @@ void BisslParts::check_lengths() const {
   check("upper.steps", upper_options.steps, upper_options.batch);
 }
 
-void BisslParts::build_models(const StageContext& context, const ImageShape& views) {
+void BisslParts::build_models(const StageContext& context, const std::vector<ImageShape>& views) {
   const uint64_t seed = context.seed_for("init");
-  lower_backbone = make_backbone(context, views, seed);
-  upper_backbone = make_backbone(context, views, seed);
+  lower_backbone = make_backbone(context, views.front(), seed);
+  upper_backbone = make_backbone(context, views.front(), seed);
   take_over(context, backbone_file, lower_backbone->module());
   take_over(context, backbone_file, upper_backbone->module());
   pretext = make_pretext(context, lower_table.component("pretext"), *lower_backbone,
-                         {.views = {views}, .steps = lower_steps(), .seed = seed});
+                         {.views = views, .steps = lower_steps(), .seed = seed});
+  require_views(lower_table.augment(), lower_table.component("pretext"), *pretext);
   take_over(context, pretext_file, pretext->module());
   downstream =
       make_downstream(context, upper_table.component("downstream"), *upper_backbone,
                       {.name = upper_options.data, .targets = upper_source->data().targets()},
                       context.seed_for("init/head"));
 
-  refuse_beyond_memory(*this, views, context.settings.loader_threads);
-  const ComponentChoice& augment = lower_table.component("augment");
+  const ViewsChoice& augment = lower_table.augment();
   lower_source = make_batches(context, lower_options.data, augment,
                               {lower_options.batch, pretext->views(), Order::shuffled,
                                context.seed_for("lower"), "bissl/lower"});
+  refuse_beyond_memory(*this, context.settings.loader_threads);
   hessian_source = make_batches(context, lower_options.data, augment,
                                 {hessian_batch(), pretext->views(), Order::shuffled,
                                  context.seed_for("hessian"), "bissl/hessian"});
 }
 
-void BisslParts::build_levels(const StageContext& context, const ImageShape& views) {
+void BisslParts::build_levels(const StageContext& context, const std::vector<ImageShape>& views) {
   const Table& table = context.stage.table;
   if (warmup_options) {
     warmup_optimizer = make_optimizer(table.table("warmup").component("optimizer"),

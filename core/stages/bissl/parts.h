@@ -78,8 +78,8 @@ class BisslParts {
  private:
   /// Throws where the rounds have more steps than can be counted.
   void check_lengths() const;
-  void build_models(const StageContext& context, const ImageShape& views);
-  void build_levels(const StageContext& context, const ImageShape& views);
+  void build_models(const StageContext& context, const std::vector<ImageShape>& views);
+  void build_levels(const StageContext& context, const std::vector<ImageShape>& views);
   void build_schedules(const Table& table);
 };
 

@@ -36,7 +36,8 @@ StageKindSpec finetune_spec() {
   kind.name = "finetune";
   kind.summary = "trains backbone and a new head on labelled images, and scores them";
   kind.table = table_of(finetune_schema(), {length_keys});
-  kind.table.components = {augment_slot(), downstream_slot(), optimizer_slot()};
+  kind.table.augment = one_view();
+  kind.table.components = {downstream_slot(), optimizer_slot()};
   kind.table.tables = {schedule_table(),
                        {"evaluate", evaluate_table(), true, "what to score the result on"}};
   kind.needs_parent = true;

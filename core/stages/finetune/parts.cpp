@@ -19,11 +19,11 @@ FinetuneParts build_finetune(const StageContext& context, int64_t repeat) {
   parts.options = parse_finetune(table);
   const FinetuneOptions& options = parts.options;
   parts.source =
-      make_labelled_batches(context, "data", options.data, table.component("augment"),
+      make_labelled_batches(context, "data", options.data, table.augment(),
                             {options.batch, 1, Order::shuffled, seed("batches"), "finetune"});
   refuse_beyond_memory({.key = "batch",
                         .batch = options.batch,
-                        .view = parts.source->view_shape(),
+                        .views = {parts.source->view_shape()},
                         .held = batches_held(context.settings.loader_threads,
                                              steps_of(options.length, parts.source->samples(),
                                                       options.step_samples()))});

@@ -26,8 +26,9 @@ StageKindSpec pretrain_spec() {
   StageKindSpec kind;
   kind.name = "pretrain";
   kind.summary = "trains backbone and pretext head on the pretext loss";
-  kind.table = table_of(pretrain_schema(), {length_keys});
-  kind.table.components = {augment_slot(), pretext_slot(), optimizer_slot()};
+  kind.table = table_of(pretrain_schema(), {length_keys, views_keys});
+  kind.table.augment = several_views();
+  kind.table.components = {pretext_slot(), optimizer_slot()};
   kind.table.tables = {schedule_table()};
   kind.may_be_parent = true;
   return kind;

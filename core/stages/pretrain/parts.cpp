@@ -15,13 +15,15 @@ PretrainParts build_pretrain(const StageContext& context) {
   const PretrainOptions& options = parts.options;
 
   // The pretext task knows how many views it wants, and needs a backbone to be made; the backbone
-  // needs the views' shape. A first source, for one view, tells that.
-  const auto first = make_batches(context, options.data, table.component("augment"), {});
+  // needs the views' shape. A first source tells that, of the views that are declared.
+  const ViewsChoice& augment = table.augment();
+  const auto first =
+      make_batches(context, options.data, augment, {.views = augment.count().value_or(1)});
   parts.backbone = make_backbone(context, first->view_shape(), context.seed_for("init/backbone"));
   take_over(context, backbone_file, parts.backbone->module());
   parts.steps = steps_of(options.length, first->samples(), options.step_samples());
   parts.pretext = make_pretext(context, table.component("pretext"), *parts.backbone,
-                               {.views = {first->view_shape()},
+                               {.views = first->view_shapes(),
                                 .steps = parts.steps,
                                 .seed = context.seed_for("init/pretext")});
   if (options.accumulate > 1 && parts.pretext->couples_samples()) {
@@ -31,16 +33,16 @@ PretrainParts build_pretrain(const StageContext& context) {
         options.accumulate, describe(*parts.pretext));
   }
   take_over(context, pretext_file, parts.pretext->module());
+  require_views(augment, table.component("pretext"), *parts.pretext);
+  parts.source = make_batches(context, options.data, augment,
+                              {options.batch, parts.pretext->views(), Order::shuffled,
+                               context.seed_for("batches"), "pretrain"});
   refuse_beyond_memory({.key = "batch",
                         .batch = options.batch,
-                        .views = parts.pretext->views(),
-                        .view = first->view_shape(),
+                        .views = parts.source->view_shapes(),
                         .held = batches_held(context.settings.loader_threads, parts.steps)});
   parts.optimizer = make_optimizer(table.component("optimizer"),
                                    lower_parameters(*parts.backbone, *parts.pretext));
-  parts.source = make_batches(context, options.data, table.component("augment"),
-                              {options.batch, parts.pretext->views(), Order::shuffled,
-                               context.seed_for("batches"), "pretrain"});
   parts.schedule =
       make_schedule(table, parts.steps, parts.source->samples(), options.step_samples());
   return parts;

@@ -17,6 +17,18 @@ struct ImageShape {
   friend bool operator==(const ImageShape&, const ImageShape&) = default;
 };
 
+/// A float image in planes (CHW) in somebody else's memory: one channel after the other, each with
+/// its rows from top to bottom. Values lie in [0, 1] until the image is normalised.
+struct Planes {
+  ImageShape shape;       ///< 1 channel or 3
+  float* data = nullptr;  ///< shape.elements() floats
+
+  /// The number of values of a channel.
+  int64_t area() const { return shape.height * shape.width; }
+  /// The first value of a channel.
+  float* plane(int64_t channel) const { return data + channel * area(); }
+};
+
 /// An image as a dataset hands it out: 8-bit samples, rows from top to bottom, the channels of a
 /// pixel beside each other (HWC), 1 channel (gray) or 3 (red, green, blue).
 struct Image {

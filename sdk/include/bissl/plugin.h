@@ -20,6 +20,7 @@ namespace bissl {
 
 class Dataset;
 class Augmentation;
+class Transform;
 class Backbone;
 class Pretext;
 class Downstream;
@@ -27,13 +28,14 @@ class Hypergradient;
 class Optimizer;
 struct DatasetContext;
 struct AugmentationContext;
+struct TransformContext;
 struct BackboneContext;
 struct PretextContext;
 struct DownstreamContext;
 struct HypergradientContext;
 struct OptimizerContext;
 
-/// The seven kinds of component.
+/// The kinds of component.
 enum class ComponentKind {
   dataset,
   augmentation,
@@ -42,6 +44,7 @@ enum class ComponentKind {
   downstream,
   hypergradient,
   optimizer,
+  transform,
 };
 
 /// The kind's name as it stands in the enumeration.
@@ -59,6 +62,11 @@ template <>
 struct KindOf<Augmentation> {
   static constexpr ComponentKind kind = ComponentKind::augmentation;
   using Context = AugmentationContext;
+};
+template <>
+struct KindOf<Transform> {
+  static constexpr ComponentKind kind = ComponentKind::transform;
+  using Context = TransformContext;
 };
 template <>
 struct KindOf<Backbone> {

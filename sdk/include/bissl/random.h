@@ -21,6 +21,10 @@ class BISSL_API RandomStream {
   RandomStream(uint64_t seed, std::string_view purpose, uint64_t epoch = 0, uint64_t sample = 0,
                uint64_t view = 0);
 
+  /// A stream of its own for a part of what this one is for, at its beginning whatever has been
+  /// drawn here: parts that come or go leave the draws of the others alone.
+  RandomStream part(std::string_view name) const;
+
   /// The next 32 random bits.
   uint32_t bits32();
   /// The next 64 random bits.

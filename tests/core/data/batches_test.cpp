@@ -185,8 +185,8 @@ TEST(BatchSource, RefusesSamplesOfAnotherShape) {
       source_of(dataset, {.batch = 2, .order = Order::sequential, .purpose = "test"});
   EXPECT_EQ(samples(source->make(0)), (Indices{0, 1}));
   EXPECT_EQ(error_of([&] { source->make(1); }),
-            "augmentation blur (library /lib/blurs.so, used at p.toml:3:1), in apply: sample 2 of "
-            "2x5 pixels gives views of another shape than the first sample");
+            "augment (p.toml:3:1): sample 2 of 2x5 pixels gives views of another shape than the "
+            "first sample");
 }
 
 /// Every third view is larger.
@@ -204,7 +204,7 @@ class SeveralSizes : public test::FakeAugmentation {
 
 TEST(BatchSource, ViewsHaveShapesOfTheirOwn) {
   const BatchSource source(std::make_shared<const DataView>(unlabelled(4), SelectionOptions{}),
-                           std::make_shared<SeveralSizes>(), test::fake_choice(),
+                           std::make_shared<SeveralSizes>(), "views",
                            {.batch = 2, .views = 5, .purpose = "test"});
   const Batch batch = source.make(0);
   ASSERT_EQ(batch.views.size(), 5U);
@@ -244,7 +244,8 @@ class Refusing : public test::FakeAugmentation {
 TEST(BatchSource, NamesTheAugmentationThatCannotStart) {
   EXPECT_EQ(error_of([] {
               BatchSource(std::make_shared<const DataView>(unlabelled(3), SelectionOptions{}),
-                          std::make_shared<Refusing>(), test::fake_choice(), {.purpose = "test"});
+                          guarded(std::make_shared<Refusing>(), test::fake_choice()), "",
+                          {.purpose = "test"});
             }),
             "augmentation blur (library /lib/blurs.so, used at p.toml:3:1), in view_shape: images "
             "of 1 pixels are too small");

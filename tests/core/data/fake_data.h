@@ -1,6 +1,7 @@
 #pragma once
 
 #include "data/batches.h"
+#include "data/guarded_augmentation.h"
 
 #include "bissl/error.h"
 
@@ -89,7 +90,8 @@ inline std::shared_ptr<const BatchSource> source_of(std::shared_ptr<const Datase
                                                     BatchOptions options) {
   return std::make_shared<const BatchSource>(
       std::make_shared<const DataView>(std::move(dataset), SelectionOptions{}),
-      std::make_shared<FakeAugmentation>(), fake_choice(), std::move(options));
+      guarded(std::make_shared<FakeAugmentation>(), fake_choice()), "augment (p.toml:3:1)",
+      std::move(options));
 }
 
 /// Whether the views are the same to the bit.

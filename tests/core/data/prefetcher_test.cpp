@@ -78,8 +78,8 @@ INSTANTIATE_TEST_SUITE_P(Loader, PrefetcherThreads, testing::Values(0, 1, 3));
 TEST(Prefetcher, WorksAheadButNotWithoutBounds) {
   const auto augmentation = std::make_shared<test::FakeAugmentation>();
   const auto counted = std::make_shared<const BatchSource>(
-      std::make_shared<const DataView>(unlabelled(10), SelectionOptions{}), augmentation,
-      test::fake_choice(), BatchOptions{.batch = 1, .purpose = "test"});
+      std::make_shared<const DataView>(unlabelled(10), SelectionOptions{}), augmentation, "augment",
+      BatchOptions{.batch = 1, .purpose = "test"});
   Prefetcher prefetcher(counted, 0, -1, 2);
   // Two threads hold at most three batches ready.
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);

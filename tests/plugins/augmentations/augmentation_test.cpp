@@ -79,8 +79,12 @@ std::string input_error(const Augmentation& augmentation, const ImageShape& shap
   return "no error";
 }
 
-TEST(Library, RegistersThreeComponents) {
-  EXPECT_EQ(library().names(), (std::vector<std::string>{"evaluation", "simclr", "supervised"}));
+TEST(Library, RegistersRecipesAndTransforms) {
+  EXPECT_EQ(
+      library().names(),
+      (std::vector<std::string>{"blur", "center-crop", "color-jitter", "evaluation", "flip",
+                                "grayscale", "normalize", "padded-crop", "resize", "resized-crop",
+                                "simclr", "solarize", "supervised", "to-planes"}));
   EXPECT_NE(library().component("simclr").text.source.find("2002.05709"), std::string::npos);
 }
 

@@ -1,6 +1,6 @@
-#include "image_operations.h"
+#include "bissl/image_operations.h"
 
-#include "resampling.h"
+#include "bissl/crops.h"
 #include "support/paths.h"
 #include "support/temporary_folder.h"
 

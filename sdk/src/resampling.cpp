@@ -1,4 +1,4 @@
-#include "resampling.h"
+#include "bissl/crops.h"
 
 #include <algorithm>
 #include <array>

@@ -1,4 +1,4 @@
-#include "image_operations.h"
+#include "bissl/image_operations.h"
 
 #include <algorithm>
 #include <cmath>

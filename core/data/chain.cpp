@@ -1,0 +1,183 @@
+#include "data/chain.h"
+
+#include "bissl/error.h"
+#include "bissl/transform.h"
+#include "plugins/guard.h"
+
+#include <array>
+#include <map>
+#include <utility>
+
+namespace bissl {
+namespace {
+
+using Form = Transform::Form;
+
+std::string shape_text(const ImageShape& shape) {
+  return fmt::format("{}x{}x{}", shape.channels, shape.height, shape.width);
+}
+
+class GuardedTransform : public Guarded<Transform> {
+ public:
+  using Guarded::Guarded;
+
+  Form form() const override {
+    return call("form", [](const Transform& inner) { return inner.form(); });
+  }
+  ImageShape output_shape(const ImageShape& input) const override {
+    return call("output_shape", [&](const Transform& inner) {
+      const ImageShape shape = inner.output_shape(input);
+      if (shape.channels < 1 || shape.height < 1 || shape.width < 1) {
+        fail_run("it makes {} of {}; expected at least one value", shape_text(shape),
+                 shape_text(input));
+      }
+      if (inner.form() == Form::planes_in_place && shape != input) {
+        fail_run("it works in place, but makes {} of {}", shape_text(shape), shape_text(input));
+      }
+      return shape;
+    });
+  }
+  ViewGeometry apply(const Input& input, RandomStream& stream,
+                     const Output& output) const override {
+    return call("apply",
+                [&](const Transform& inner) { return inner.apply(input, stream, output); });
+  }
+};
+
+struct Step {
+  ComponentChoice choice;
+  std::shared_ptr<const GuardedTransform> transform;
+  Form form = Form::pixels;
+  std::string stream;
+};
+
+bool gives_planes(Form form) { return form != Form::pixels; }
+bool takes_planes(Form form) { return form == Form::planes || form == Form::planes_in_place; }
+
+/// Memory for what lies between two steps; each thread has its own.
+struct Scratch {
+  std::array<std::vector<uint8_t>, 2> pixels;
+  std::array<std::vector<float>, 2> planes;
+};
+
+class Chain : public Augmentation {
+ public:
+  explicit Chain(const std::vector<ComponentChoice>& steps) {
+    std::map<std::string, int> seen;
+    for (const ComponentChoice& choice : steps) {
+      Step step;
+      step.choice = choice;
+      step.transform = make_guard<GuardedTransform, Transform>(choice, TransformContext{});
+      step.form = step.transform->form();
+      const std::string& name = choice.component->info.text.name;
+      const int before = seen[name]++;
+      step.stream = before == 0 ? name : fmt::format("{}#{}", name, before);
+      steps_.push_back(std::move(step));
+      if (steps_.back().form != Form::planes_in_place) {
+        last_write_ = steps_.size() - 1;
+      }
+    }
+    require_fit();
+  }
+
+  ImageShape view_shape(const ImageShape& input, int64_t /*view*/) const override {
+    ImageShape shape = input;
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      shape = shape_after(i, shape);
+    }
+    return shape;
+  }
+
+  ViewGeometry apply(const Image& image, int64_t /*view*/, RandomStream& stream,
+                     std::span<float> output) const override {
+    thread_local Scratch scratch;
+    Transform::Input input{.pixels = image, .planes = {}};
+    ImageShape shape = image.shape;
+    ViewGeometry geometry;
+    size_t free = 0;
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      const Step& step = steps_[i];
+      shape = shape_after(i, shape);
+      const auto elements = static_cast<size_t>(shape.elements());
+      Transform::Output room{.pixels = {}, .planes = input.planes};
+      if (step.form == Form::pixels) {
+        scratch.pixels[free].resize(elements);
+        room.pixels = scratch.pixels[free];
+      } else if (step.form != Form::planes_in_place && i != last_write_) {
+        scratch.planes[free].resize(elements);
+        room.planes = {shape, scratch.planes[free].data()};
+      } else if (step.form != Form::planes_in_place) {
+        require_room(step.choice, shape, output);
+        room.planes = {shape, output.data()};
+      }
+      free = step.form == Form::planes_in_place ? free : 1 - free;
+      RandomStream own = stream.part(step.stream);
+      geometry = geometry * step.transform->apply(input, own, room);
+      input = {.pixels = {shape, room.pixels.data(), nullptr}, .planes = room.planes};
+    }
+    return geometry;
+  }
+
+ private:
+  void require_fit() const {
+    const Step& first = steps_.front();
+    if (takes_planes(first.form)) {
+      fail_input(
+          "{} takes {}, but a chain begins with the {} of the dataset: put a transform before it "
+          "that makes planes, such as resized-crop, resize or to-planes",
+          first.choice.describe(), taken_by(first.form), taken_by(Form::pixels));
+    }
+    for (size_t i = 1; i < steps_.size(); ++i) {
+      const Step& before = steps_[i - 1];
+      const Step& step = steps_[i];
+      if (takes_planes(step.form) != gives_planes(before.form)) {
+        fail_input("{} takes {}, but {} before it gives {}: {}", step.choice.describe(),
+                   taken_by(step.form), before.choice.describe(), given_by(before.form),
+                   takes_planes(step.form)
+                       ? "put a transform between them that makes planes, such as to-planes"
+                       : "put it before the transform that makes planes");
+      }
+    }
+    const Step& last = steps_.back();
+    if (!gives_planes(last.form)) {
+      fail_input(
+          "{} is the last of its chain and gives {}, but networks take {}: end with a transform "
+          "that makes planes, such as to-planes",
+          last.choice.describe(), given_by(last.form), given_by(Form::planes));
+    }
+  }
+
+  /// The shape that step `number` makes of an input. Where it refuses one that another step has
+  /// made, the error names both.
+  ImageShape shape_after(size_t number, const ImageShape& input) const {
+    const Step& step = steps_[number];
+    try {
+      return step.transform->output_shape(input);
+    } catch (const Error& error) {
+      if (number == 0) {
+        throw;
+      }
+      throw error.at(fmt::format("behind {}, which gives {}", steps_[number - 1].choice.describe(),
+                                 shape_text(input)));
+    }
+  }
+
+  static void require_room(const ComponentChoice& choice, const ImageShape& shape,
+                           std::span<float> output) {
+    if (static_cast<int64_t>(output.size()) != shape.elements()) {
+      fail_run("{}: room for a view of {} needs {} floats, but there are {}", choice.describe(),
+               shape_text(shape), shape.elements(), output.size());
+    }
+  }
+
+  std::vector<Step> steps_;
+  size_t last_write_ = 0;  ///< the last step that writes into memory other than its input's
+};
+
+}  // namespace
+
+std::shared_ptr<const Augmentation> make_chain(const std::vector<ComponentChoice>& steps) {
+  return std::make_shared<Chain>(steps);
+}
+
+}  // namespace bissl

@@ -1,0 +1,274 @@
+// Steps that choose, scale or move what a view shows.
+
+#include "components.h"
+#include "crop.h"
+
+#include "bissl/crops.h"
+#include "bissl/error.h"
+#include "bissl/image_operations.h"
+#include "bissl/transform.h"
+
+#include <cmath>
+
+namespace bissl {
+namespace {
+
+constexpr int64_t largest_size = 4096;
+
+void require_image(const ImageShape& image) {
+  if (image.channels != 1 && image.channels != 3) {
+    fail_input("an image has {} channels; expected 1 (gray) or 3 (red, green, blue)",
+               image.channels);
+  }
+  if (image.height < 1 || image.width < 1) {
+    fail_input("an image is {} pixels high and {} wide; expected at least 1 each", image.height,
+               image.width);
+  }
+}
+
+Box whole(const ImageShape& image) { return {0, 0, image.height, image.width}; }
+
+struct ResizedCropOptions {
+  int64_t size = 0;
+  double probability = 1.0;
+  std::vector<double> scale{0.08, 1.0};
+  std::vector<double> ratio{3.0 / 4.0, 4.0 / 3.0};
+};
+
+class ResizedCrop : public PlaneMaker {
+ public:
+  explicit ResizedCrop(const ResizedCropOptions& options)
+      : options_(options), range_(crop_range(options.scale, options.ratio)) {}
+
+  ImageShape output_shape(const ImageShape& input) const override {
+    require_image(input);
+    return options_.size > 0 ? ImageShape{input.channels, options_.size, options_.size} : input;
+  }
+
+ protected:
+  // The box takes a varying number of draws, so it comes last.
+  ViewGeometry make(const Image& image, RandomStream& stream, Planes output) const override {
+    const bool random = stream.chance(options_.probability);
+    return resized_crop(
+        image,
+        random ? random_box(image.shape, range_, stream) : centered_box(image.shape, output.shape),
+        output);
+  }
+
+ private:
+  ResizedCropOptions options_;
+  CropRange range_;
+};
+
+Schema<ResizedCropOptions> resized_crop_schema() {
+  using Options = ResizedCropOptions;
+  Schema<Options> schema;
+  schema
+      .add("size", &Options::size,
+           "height and width of the view; 0 keeps the height and width of the image")
+      .at_least(0)
+      .at_most(largest_size)
+      .unit("pixels");
+  schema
+      .add("probability", &Options::probability,
+           "probability of a random part; otherwise the largest one in the middle")
+      .at_least(0)
+      .at_most(1);
+  schema
+      .add("scale", &Options::scale,
+           "smallest and largest area of the part, as fractions of the image")
+      .more_than(0)
+      .at_most(1)
+      .length(2)
+      .only_above("probability", 0);
+  schema.add("ratio", &Options::ratio, "smallest and largest width / height of the part")
+      .more_than(0)
+      .length(2)
+      .only_above("probability", 0);
+  schema.rule([](const Options& options, std::vector<Finding>& findings) {
+    check_range("scale", options.scale, findings);
+    check_range("ratio", options.ratio, findings);
+  });
+  return schema;
+}
+
+struct ResizeOptions {
+  int64_t size = 0;
+  bool keep_ratio = true;
+};
+
+class Resize : public PlaneMaker {
+ public:
+  explicit Resize(const ResizeOptions& options) : options_(options) {}
+
+  ImageShape output_shape(const ImageShape& input) const override {
+    require_image(input);
+    const int64_t size = options_.size;
+    if (!options_.keep_ratio) {
+      return {input.channels, size, size};
+    }
+    const bool upright = input.height >= input.width;
+    const int64_t longer =
+        upright ? size * input.height / input.width : size * input.width / input.height;
+    return upright ? ImageShape{input.channels, longer, size}
+                   : ImageShape{input.channels, size, longer};
+  }
+
+ protected:
+  ViewGeometry make(const Image& image, RandomStream& /*stream*/, Planes output) const override {
+    return resized_crop(image, whole(image.shape), output);
+  }
+
+ private:
+  ResizeOptions options_;
+};
+
+Schema<ResizeOptions> resize_schema() {
+  Schema<ResizeOptions> schema;
+  schema
+      .add("size", &ResizeOptions::size,
+           "length of the shorter side, or of both where keep_ratio is false")
+      .at_least(1)
+      .at_most(largest_size)
+      .unit("pixels")
+      .required();
+  schema.add("keep_ratio", &ResizeOptions::keep_ratio,
+             "whether the longer side is scaled as the shorter one is");
+  return schema;
+}
+
+class ToPlanes : public PlaneMaker {
+ public:
+  ImageShape output_shape(const ImageShape& input) const override {
+    require_image(input);
+    return input;
+  }
+
+ protected:
+  ViewGeometry make(const Image& image, RandomStream& /*stream*/, Planes output) const override {
+    return resized_crop(image, whole(image.shape), output);
+  }
+};
+
+struct CenterCropOptions {
+  int64_t size = 0;
+};
+
+class CenterCrop : public PlaneReshaper {
+ public:
+  explicit CenterCrop(const CenterCropOptions& options) : size_(options.size) {}
+
+  ImageShape output_shape(const ImageShape& input) const override {
+    if (size_ > input.height || size_ > input.width) {
+      fail_input("size = {} does not fit into {}x{} pixels (height, width)", size_, input.height,
+                 input.width);
+    }
+    return {input.channels, size_, size_};
+  }
+
+ protected:
+  ViewGeometry make(const Planes& image, RandomStream& /*stream*/, Planes output) const override {
+    return crop(image, {first(image.shape.height), first(image.shape.width), size_, size_}, output);
+  }
+
+ private:
+  /// As torchvision rounds: halves to the even neighbour.
+  int64_t first(int64_t length) const {
+    return static_cast<int64_t>(std::nearbyint(static_cast<double>(length - size_) / 2.0));
+  }
+
+  int64_t size_;
+};
+
+Schema<CenterCropOptions> center_crop_schema() {
+  Schema<CenterCropOptions> schema;
+  schema.add("size", &CenterCropOptions::size, "height and width of what is kept")
+      .at_least(1)
+      .at_most(largest_size)
+      .unit("pixels")
+      .required();
+  return schema;
+}
+
+struct PaddedCropOptions {
+  int64_t padding = 4;
+};
+
+class PaddedCrop : public PlaneTransform {
+ public:
+  explicit PaddedCrop(const PaddedCropOptions& options) : padding_(options.padding) {}
+
+ protected:
+  // Cutting a part out of the image with a black frame is moving it by up to the frame's width.
+  ViewGeometry change(Planes image, RandomStream& stream) const override {
+    const auto positions = static_cast<uint64_t>(2 * padding_ + 1);
+    const int64_t down = static_cast<int64_t>(stream.below(positions)) - padding_;
+    const int64_t right = static_cast<int64_t>(stream.below(positions)) - padding_;
+    shift(image, down, right);
+    return {.x0 = -static_cast<double>(right), .y0 = -static_cast<double>(down)};
+  }
+
+ private:
+  int64_t padding_;
+};
+
+Schema<PaddedCropOptions> padded_crop_schema() {
+  Schema<PaddedCropOptions> schema;
+  schema.add("padding", &PaddedCropOptions::padding, "width of the frame of zeros")
+      .at_least(0)
+      .at_most(largest_size)
+      .unit("pixels");
+  return schema;
+}
+
+struct FlipOptions {
+  double probability = 0.5;
+};
+
+class Flip : public PlaneTransform {
+ public:
+  explicit Flip(const FlipOptions& options) : probability_(options.probability) {}
+
+ protected:
+  ViewGeometry change(Planes image, RandomStream& stream) const override {
+    if (!stream.chance(probability_)) {
+      return {};
+    }
+    flip_horizontal(image);
+    return flipped(static_cast<double>(image.shape.width));
+  }
+
+ private:
+  double probability_;
+};
+
+Schema<FlipOptions> flip_schema() {
+  Schema<FlipOptions> schema;
+  schema.add("probability", &FlipOptions::probability, "probability of a left-right flip")
+      .at_least(0)
+      .at_most(1);
+  return schema;
+}
+
+}  // namespace
+
+void register_shape_transforms(Registrar& registrar) {
+  registrar.add<Transform, ResizedCrop>(
+      {"resized-crop", "a random part of the image, scaled to the size of the view",
+       "Szegedy et al., \"Going deeper with convolutions\", CVPR 2015, arXiv 1409.4842; as "
+       "torchvision's RandomResizedCrop"},
+      resized_crop_schema());
+  registrar.add<Transform, Resize>({"resize", "scales the whole image", ""}, resize_schema());
+  registrar.add<Transform, ToPlanes>(
+      {"to-planes", "makes float planes with values in 0 … 1 of 8-bit pixels", ""},
+      Schema<NoOptions>{});
+  registrar.add<Transform, CenterCrop>({"center-crop", "cuts a square out of the middle", ""},
+                                       center_crop_schema());
+  registrar.add<Transform, PaddedCrop>(
+      {"padded-crop", "a random part of the view with a frame of zeros around it", ""},
+      padded_crop_schema());
+  registrar.add<Transform, Flip>({"flip", "exchanges left and right now and then", ""},
+                                 flip_schema());
+}
+
+}  // namespace bissl
