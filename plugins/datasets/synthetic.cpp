@@ -180,10 +180,8 @@ Schema<SyntheticOptions> synthetic_schema() {
 
 BISSL_PLUGIN("synthetic", "0.1.0", "MIT", registrar) {
   using namespace bissl;
-  registrar.add<Dataset, SyntheticOptions>(
+  registrar.add<Dataset, Synthetic>(
       {"synthetic", "gratings in noise, one orientation and frequency a class; for quick trials",
        ""},
-      synthetic_schema(), [](const SyntheticOptions& options, const DatasetContext&) {
-        return std::make_shared<Synthetic>(options);
-      });
+      synthetic_schema());
 }

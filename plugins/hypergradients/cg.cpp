@@ -11,7 +11,8 @@
 namespace bissl {
 namespace {
 
-struct Options : SystemOptions {
+struct Options {
+  SystemOptions system;
   int64_t iterations = 5;
   double tolerance = 0.0;
   std::string form = "global";
@@ -38,30 +39,20 @@ Schema<Options> schema() {
            "for each parameter tensor by itself, a heuristic of the method's authors that does not "
            "converge to the solution in general")
       .choices({"global", "layerwise"});
-  schema.add("warm_start", &Options::warm_start,
-             "begin at the last upper step's solution, for one product more");
+  schema
+      .add("warm_start", &Options::warm_start,
+           "begin at the last upper step's solution, for one product more")
+      .only_with("form", "global");
   schema
       .add("preconditioner", &Options::preconditioner,
            "\"diagonal\" estimates the diagonal of H from products with random signs, once a round")
-      .choices({"none", "diagonal"});
+      .choices({"none", "diagonal"})
+      .only_with("form", "global");
   schema.add("probes", &Options::probes, "products for the estimate of the diagonal")
       .at_least(1)
-      .unit("products");
-  add_system_options(schema);
-  schema.rule([](const Options& options, std::vector<Finding>& findings) {
-    const auto without_effect = [&](const char* name, const char* reason) {
-      findings.push_back({Finding::Severity::warning, name, reason});
-    };
-    if (options.form == "layerwise" && options.warm_start) {
-      without_effect("warm_start", "has no effect with form = \"layerwise\"");
-    }
-    if (options.form == "layerwise" && options.preconditioner != "none") {
-      without_effect("preconditioner", "has no effect with form = \"layerwise\"");
-    }
-    if (options.preconditioner == "none" && options.probes != Options{}.probes) {
-      without_effect("probes", "has no effect with preconditioner = \"none\"");
-    }
-  });
+      .unit("products")
+      .only_with("preconditioner", "diagonal");
+  schema.embed(&Options::system, system_schema());
   return schema;
 }
 
@@ -214,7 +205,7 @@ class ConjugateGradient : public Hypergradient {
 
   HypergradientSolution solve(const TensorList& u, ImplicitSystem& system) override {
     const c10::NoGradGuard no_grad;
-    LinearSystem apply(system, options_);
+    LinearSystem apply(system, options_.system);
     if (norm(u) == 0) {
       return apply.zero_solution(u);
     }
@@ -243,8 +234,8 @@ class ConjugateGradient : public Hypergradient {
   }
 
   HypergradientNeeds needs() const override {
-    return options_.needs(options_.iterations + (options_.warm_start ? 1 : 0),
-                          options_.preconditioner == "none" ? 0 : options_.probes);
+    return options_.system.needs(options_.iterations + (options_.warm_start ? 1 : 0),
+                                 options_.preconditioner == "none" ? 0 : options_.probes);
   }
 
   void* capability(std::string_view id) override {
@@ -263,13 +254,9 @@ class ConjugateGradient : public Hypergradient {
 
 BISSL_PLUGIN("cg", "1.2.0", "MIT", registrar) {
   using namespace bissl;
-  registrar.add<Hypergradient>(
+  registrar.add<Hypergradient, ConjugateGradient>(
       {.name = "cg",
        .summary = "conjugate gradient on (I + H/(λ + δ))·v = u with Hessian products",
        .source = "Zakarias et al. 2024, arXiv 2410.02387, algorithm 1; Hestenes and Stiefel 1952"},
-      schema(),
-      [](const Options& options,
-         const HypergradientContext& /*context*/) -> std::shared_ptr<Hypergradient> {
-        return std::make_shared<ConjugateGradient>(options);
-      });
+      schema());
 }

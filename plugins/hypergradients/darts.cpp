@@ -20,17 +20,13 @@ Schema<Options> schema() {
            "ξ, the length of the gradient step that stands for the lower level; 1/(λ + damping) if "
            "absent")
       .at_least(0);
-  schema.add("damping", &Options::damping, "δ in the default of step").at_least(0);
+  schema.add("damping", &Options::damping, "δ in the default of step")
+      .at_least(0)
+      .only_without("step");
   schema
       .add("epsilon", &Options::epsilon,
            "length of the finite difference's shift in the weights, as a whole")
       .more_than(0);
-  schema.rule([](const Options& options, std::vector<Finding>& findings) {
-    if (options.step && options.damping != Options{}.damping) {
-      findings.push_back(
-          {Finding::Severity::warning, "damping", "has no effect when step is given"});
-    }
-  });
   return schema;
 }
 
@@ -77,12 +73,10 @@ class Darts : public Hypergradient {
 
 BISSL_PLUGIN("darts", "1.0.0", "MIT", registrar) {
   using namespace bissl;
-  registrar.add<Hypergradient>(
+  registrar.add<Hypergradient, Darts>(
       {.name = "darts",
        .summary = "v = u − ξ·H·u, one unrolled gradient step, by a difference of two gradients; "
                   "can be further from the solution than v = u: audit it",
        .source = "Liu, Simonyan and Yang 2019, arXiv 1806.09055, equations 7 and 8"},
-      schema(),
-      [](const Options& options, const HypergradientContext& /*context*/)
-          -> std::shared_ptr<Hypergradient> { return std::make_shared<Darts>(options); });
+      schema());
 }

@@ -96,11 +96,9 @@ class Exact : public Hypergradient {
 
 BISSL_PLUGIN("exact", "1.0.0", "MIT", registrar) {
   using namespace bissl;
-  registrar.add<Hypergradient>(
+  registrar.add<Hypergradient, Exact>(
       {.name = "exact",
        .summary = "dense solve of (I + H/(λ + δ))·v = u in double precision, for small backbones",
        .source = ""},
-      schema(),
-      [](const Options& options, const HypergradientContext& /*context*/)
-          -> std::shared_ptr<Hypergradient> { return std::make_shared<Exact>(options); });
+      schema());
 }

@@ -21,11 +21,9 @@ class Identity : public Hypergradient {
 
 BISSL_PLUGIN("identity", "1.0.0", "MIT", registrar) {
   using namespace bissl;
-  registrar.add<Hypergradient>(
+  registrar.add<Hypergradient, Identity>(
       {.name = "identity",
        .summary = "v = u, as if the lower level had no curvature; no Hessian products",
        .source = "Luketina et al. 2016, arXiv 1511.06727 (T1-T2)"},
-      Schema<NoOptions>(),
-      [](const NoOptions& /*options*/, const HypergradientContext& /*context*/)
-          -> std::shared_ptr<Hypergradient> { return std::make_shared<Identity>(); });
+      Schema<NoOptions>());
 }

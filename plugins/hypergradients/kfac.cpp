@@ -249,13 +249,11 @@ class Kfac : public Hypergradient {
 
 BISSL_PLUGIN("kfac", "1.0.0", "MIT", registrar) {
   using namespace bissl;
-  registrar.add<Hypergradient>(
+  registrar.add<Hypergradient, Kfac>(
       {.name = "kfac",
        .summary = "solves (I + F/(λ + δ))·v = u with Kronecker factors of the empirical Fisher "
                   "matrix F instead of H; no products",
        .source = "Martens and Grosse 2015, arXiv 1503.05671, section 3; Grosse and Martens 2016, "
                  "arXiv 1602.01407, theorem 1; George et al. 2018, arXiv 1806.03884, section 3.1"},
-      schema(),
-      [](const Options& options, const HypergradientContext& /*context*/)
-          -> std::shared_ptr<Hypergradient> { return std::make_shared<Kfac>(options); });
+      schema());
 }

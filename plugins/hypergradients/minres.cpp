@@ -8,7 +8,8 @@
 namespace bissl {
 namespace {
 
-struct Options : SystemOptions {
+struct Options {
+  SystemOptions system;
   int64_t iterations = 10;
   double tolerance = 0.0;
 };
@@ -23,7 +24,7 @@ Schema<Options> schema() {
            "stop when the residual falls below this share of ‖u‖; 0 uses all iterations")
       .at_least(0)
       .less_than(1);
-  add_system_options(schema);
+  schema.embed(&Options::system, system_schema());
   return schema;
 }
 
@@ -33,7 +34,7 @@ class Minres : public Hypergradient {
 
   HypergradientSolution solve(const TensorList& u, ImplicitSystem& system) override {
     const c10::NoGradGuard no_grad;
-    LinearSystem apply(system, options_);
+    LinearSystem apply(system, options_.system);
     if (norm(u) == 0) {
       return apply.zero_solution(u);
     }
@@ -50,7 +51,7 @@ class Minres : public Hypergradient {
     return solution;
   }
 
-  HypergradientNeeds needs() const override { return options_.needs(options_.iterations); }
+  HypergradientNeeds needs() const override { return options_.system.needs(options_.iterations); }
 
  private:
   Options options_;
@@ -61,12 +62,10 @@ class Minres : public Hypergradient {
 
 BISSL_PLUGIN("minres", "1.1.0", "MIT", registrar) {
   using namespace bissl;
-  registrar.add<Hypergradient>(
+  registrar.add<Hypergradient, Minres>(
       {.name = "minres",
        .summary = "least residual of (I + H/(λ + δ))·v = u over the Krylov space; H may be "
                   "indefinite",
        .source = "Paige and Saunders 1975, SIAM J. Numer. Anal. 12(4), section 6"},
-      schema(),
-      [](const Options& options, const HypergradientContext& /*context*/)
-          -> std::shared_ptr<Hypergradient> { return std::make_shared<Minres>(options); });
+      schema());
 }

@@ -9,7 +9,8 @@
 namespace bissl {
 namespace {
 
-struct Options : SystemOptions {
+struct Options {
+  SystemOptions system;
   int64_t terms = 5;
   double step = 1.0;
 };
@@ -24,7 +25,7 @@ Schema<Options> schema() {
            "s in v = s·Σ (I − s·(I + H/(λ + δ)))ᵏ·u; the series converges if s is below 2 over the "
            "largest eigenvalue of I + H/(λ + δ), and all eigenvalues are positive")
       .more_than(0);
-  add_system_options(schema);
+  schema.embed(&Options::system, system_schema());
   return schema;
 }
 
@@ -37,7 +38,7 @@ class Neumann : public Hypergradient {
 
   HypergradientSolution solve(const TensorList& u, ImplicitSystem& system) override {
     const c10::NoGradGuard no_grad;
-    LinearSystem apply(system, options_);
+    LinearSystem apply(system, options_.system);
     double length = norm(u);
     if (length == 0) {
       return apply.zero_solution(u);
@@ -62,7 +63,7 @@ class Neumann : public Hypergradient {
     return solution;
   }
 
-  HypergradientNeeds needs() const override { return options_.needs(options_.terms); }
+  HypergradientNeeds needs() const override { return options_.system.needs(options_.terms); }
 
  private:
   Options options_;
@@ -73,11 +74,9 @@ class Neumann : public Hypergradient {
 
 BISSL_PLUGIN("neumann", "1.1.0", "MIT", registrar) {
   using namespace bissl;
-  registrar.add<Hypergradient>(
+  registrar.add<Hypergradient, Neumann>(
       {.name = "neumann",
        .summary = "truncated Neumann series of (I + H/(λ + δ))⁻¹·u",
        .source = "Lorraine et al. 2020, arXiv 1911.02590, equation 9"},
-      schema(),
-      [](const Options& options, const HypergradientContext& /*context*/)
-          -> std::shared_ptr<Hypergradient> { return std::make_shared<Neumann>(options); });
+      schema());
 }

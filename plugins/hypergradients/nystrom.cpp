@@ -13,7 +13,8 @@
 namespace bissl {
 namespace {
 
-struct Options : SystemOptions {
+struct Options {
+  SystemOptions system;
   int64_t rank = 10;
   double cutoff = 1e-2;
   int64_t seed = 0;
@@ -34,7 +35,7 @@ Schema<Options> schema() {
       .more_than(0)
       .less_than(1);
   schema.add("seed", &Options::seed, "of the choice of columns").at_least(0);
-  add_system_options(schema);
+  schema.embed(&Options::system, system_schema());
   return schema;
 }
 
@@ -60,7 +61,7 @@ class Nystrom : public Hypergradient {
 
   HypergradientSolution solve(const TensorList& u, ImplicitSystem& system) override {
     const c10::NoGradGuard no_grad;
-    LinearSystem apply(system, options_);
+    LinearSystem apply(system, options_.system);
     if (system_ != system.id()) {
       build(u, apply);
       system_ = system.id();
@@ -77,7 +78,7 @@ class Nystrom : public Hypergradient {
     return solution;
   }
 
-  HypergradientNeeds needs() const override { return options_.needs(0, options_.rank); }
+  HypergradientNeeds needs() const override { return options_.system.needs(0, options_.rank); }
 
  private:
   /// u − B·(ρ·Λ + Bᵀ·B)⁻¹·Bᵀ·u for ρ = `weight`.
@@ -136,11 +137,9 @@ class Nystrom : public Hypergradient {
 
 BISSL_PLUGIN("nystrom", "1.1.0", "MIT", registrar) {
   using namespace bissl;
-  registrar.add<Hypergradient>(
+  registrar.add<Hypergradient, Nystrom>(
       {.name = "nystrom",
        .summary = "solves (I + H/(λ + δ))·v = u with a Nyström approximation of H of low rank",
        .source = "Hataya and Yamada 2023, arXiv 2302.09726, equations 5 and 6"},
-      schema(),
-      [](const Options& options, const HypergradientContext& /*context*/)
-          -> std::shared_ptr<Hypergradient> { return std::make_shared<Nystrom>(options); });
+      schema());
 }

@@ -61,11 +61,9 @@ class Sama : public Hypergradient {
 
 BISSL_PLUGIN("sama", "1.0.0", "MIT", registrar) {
   using namespace bissl;
-  registrar.add<Hypergradient>(
+  registrar.add<Hypergradient, Sama>(
       {.name = "sama",
        .summary = "v = P·u, P being how the lower level's optimizer scales gradients; no products",
        .source = "Choe et al. 2023, arXiv 2310.05674, section 3.2"},
-      schema(),
-      [](const Options& options, const HypergradientContext& /*context*/)
-          -> std::shared_ptr<Hypergradient> { return std::make_shared<Sama>(options); });
+      schema());
 }

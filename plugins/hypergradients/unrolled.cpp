@@ -11,7 +11,8 @@
 namespace bissl {
 namespace {
 
-struct Options : ProductOptions {
+struct Options {
+  ProductOptions product;
   int64_t steps = 5;
   bool keep_norm = true;
 };
@@ -27,7 +28,7 @@ Schema<Options> schema() {
   schema.add("keep_norm", &Options::keep_norm,
              "scale v so that without curvature it had the norm of u, as the other approximators "
              "have; few steps of a small λ let little of θ_D through");
-  add_product_options(schema);
+  schema.embed(&Options::product, product_schema());
   return schema;
 }
 
@@ -54,7 +55,7 @@ class Unrolled : public Hypergradient {
           "the lower level has no recorded steps to go through; \"unrolled\" works where the "
           "lower level has just been trained");
     }
-    HessianProducts product(options_);
+    HessianProducts product(options_.product);
     HypergradientSolution solution;
     solution.v = go_back(u, steps, system.weight(), &product);
     solution.iterations = static_cast<int64_t>(std::min(steps.size(), size_t(options_.steps)));
@@ -71,7 +72,7 @@ class Unrolled : public Hypergradient {
 
   HypergradientNeeds needs() const override {
     const int64_t products = options_.steps - 1;
-    const int64_t each = options_.gradients_each();
+    const int64_t each = options_.product.gradients_each();
     HypergradientNeeds needs{.lower_steps = options_.steps, .abilities = {RecordedSteps::id}};
     if (each == 0) {
       needs.steps.products = products;
@@ -117,12 +118,10 @@ class Unrolled : public Hypergradient {
 
 BISSL_PLUGIN("unrolled", "1.0.0", "MIT", registrar) {
   using namespace bissl;
-  registrar.add<Hypergradient>(
+  registrar.add<Hypergradient, Unrolled>(
       {.name = "unrolled",
        .summary = "reverse-mode differentiation through the last steps of the lower level",
        .source = "Franceschi et al. 2017, arXiv 1703.01785, section 3.1; truncated: Shaban et al. "
                  "2019, arXiv 1810.10667"},
-      schema(),
-      [](const Options& options, const HypergradientContext& /*context*/)
-          -> std::shared_ptr<Hypergradient> { return std::make_shared<Unrolled>(options); });
+      schema());
 }

@@ -1,6 +1,7 @@
 #include "bissl/optimizer.h"
 #include "bissl/optimizer_state.h"
 #include "optimizers.h"
+#include "options.h"
 
 #include <ATen/ops/tensor.h>
 #include <c10/core/GradMode.h>
@@ -15,8 +16,7 @@ struct Options {
   double beta1 = 0.9;
   double beta2 = 0.999;
   double epsilon = 1e-8;
-  double weight_decay = 0.01;
-  bool decay_1d = true;
+  DecayOptions decay{.weight_decay = 0.01};
 };
 
 Schema<Options> schema() {
@@ -27,18 +27,8 @@ Schema<Options> schema() {
       .at_least(0)
       .less_than(1);
   schema.add("epsilon", &Options::epsilon, "added to the root of the mean square").more_than(0);
-  schema
-      .add("weight_decay", &Options::weight_decay,
-           "share of the weights, times the learning rate, taken away in each step")
-      .at_least(0);
-  schema.add("decay_1d", &Options::decay_1d,
-             "whether weight decay reaches biases and normalisations (one-dimensional parameters)");
-  schema.rule([](const Options& options, std::vector<Finding>& findings) {
-    if (!options.decay_1d && options.weight_decay == 0) {
-      findings.push_back(
-          {Finding::Severity::warning, "decay_1d", "has no effect without weight decay"});
-    }
-  });
+  schema.embed(&Options::decay, decay_schema("share of the weights, times the learning rate, taken "
+                                             "away in each step"));
   return schema;
 }
 
@@ -64,8 +54,8 @@ class AdamW : public Optimizer, public OptimizerPreconditioner {
       if (!gradient.defined()) {
         continue;
       }
-      if (applies_to(parameter, options_.decay_1d)) {
-        parameter.mul_(1.0 - lr * options_.weight_decay);
+      if (applies_to(parameter, options_.decay.decay_1d)) {
+        parameter.mul_(1.0 - lr * options_.decay.weight_decay);
       }
       mean_[i].mul_(options_.beta1).add_(gradient, 1.0 - options_.beta1);
       mean_square_[i].mul_(options_.beta2).addcmul_(gradient, gradient, 1.0 - options_.beta2);
@@ -142,14 +132,11 @@ class AdamW : public Optimizer, public OptimizerPreconditioner {
 }  // namespace
 
 void add_adamw(Registrar& registrar) {
-  registrar.add<Optimizer>(
+  registrar.add<Optimizer, AdamW>(
       {.name = "adamw",
        .summary = "Adam with decoupled weight decay",
        .source = "Loshchilov and Hutter 2019, arXiv 1711.05101, algorithm 2"},
-      schema(),
-      [](const Options& options, const OptimizerContext& context) -> std::shared_ptr<Optimizer> {
-        return std::make_shared<AdamW>(options, context);
-      });
+      schema());
 }
 
 }  // namespace bissl::optimizers

@@ -1,6 +1,7 @@
 #include "bissl/optimizer.h"
 #include "bissl/optimizer_state.h"
 #include "optimizers.h"
+#include "options.h"
 
 #include <ATen/ops/full_like.h>
 #include <c10/core/GradMode.h>
@@ -9,34 +10,20 @@ namespace bissl::optimizers {
 namespace {
 
 struct Options {
-  double lr = 0.1;
-  double momentum = 0.9;
-  double weight_decay = 0.0;
+  MomentumOptions step;
+  DecayOptions decay{.decay_1d = false};
   double trust = 0.001;
-  bool decay_1d = false;
   bool scale_1d = false;
 };
 
 Schema<Options> schema() {
   Schema<Options> schema;
-  schema.add("lr", &Options::lr, "learning rate").required().at_least(0);
-  schema.add("momentum", &Options::momentum, "share of the last update that is kept")
-      .at_least(0)
-      .less_than(1);
-  schema.add("weight_decay", &Options::weight_decay, "L2 penalty added to the gradient")
-      .at_least(0);
+  schema.embed(&Options::step, momentum_schema());
+  schema.embed(&Options::decay, decay_schema());
   schema.add("trust", &Options::trust, "trust coefficient of the layer-wise scaling").more_than(0);
-  schema.add("decay_1d", &Options::decay_1d,
-             "whether weight decay reaches biases and normalisations (one-dimensional parameters)");
   schema.add(
       "scale_1d", &Options::scale_1d,
       "whether biases and normalisations (one-dimensional parameters) are scaled layer-wise");
-  schema.rule([](const Options& options, std::vector<Finding>& findings) {
-    if (options.decay_1d && options.weight_decay == 0) {
-      findings.push_back(
-          {Finding::Severity::warning, "decay_1d", "has no effect without weight decay"});
-    }
-  });
   return schema;
 }
 
@@ -51,7 +38,7 @@ class Lars : public Optimizer, public OptimizerMomentum, public OptimizerPrecond
 
   void step(double lr_scale) override {
     const c10::NoGradGuard no_grad;
-    const double lr = options_.lr * lr_scale;
+    const double lr = options_.step.lr * lr_scale;
     for (size_t i = 0; i < parameters_.size(); ++i) {
       at::Tensor& parameter = parameters_[i].second;
       if (!parameter.grad().defined()) {
@@ -59,13 +46,13 @@ class Lars : public Optimizer, public OptimizerMomentum, public OptimizerPrecond
       }
       const at::Tensor gradient = decayed(parameter, parameter.grad());
       at::Tensor& momentum = momentum_[i];
-      momentum.mul_(options_.momentum).add_(gradient, scaling(parameter, gradient));
+      momentum.mul_(options_.step.momentum).add_(gradient, scaling(parameter, gradient));
       parameter.add_(momentum, -lr);
     }
   }
 
-  double learning_rate() const override { return options_.lr; }
-  double momentum() const override { return options_.momentum; }
+  double learning_rate() const override { return options_.step.lr; }
+  double momentum() const override { return options_.step.momentum; }
 
   void* capability(std::string_view id) override {
     return provide<OptimizerMomentum, OptimizerPreconditioner>(*this, id);
@@ -95,8 +82,8 @@ class Lars : public Optimizer, public OptimizerMomentum, public OptimizerPrecond
  private:
   /// The gradient with that of the L2 penalty.
   at::Tensor decayed(const at::Tensor& parameter, const at::Tensor& gradient) const {
-    return options_.weight_decay != 0 && applies_to(parameter, options_.decay_1d)
-               ? gradient.add(parameter, options_.weight_decay)
+    return options_.decay.weight_decay != 0 && applies_to(parameter, options_.decay.decay_1d)
+               ? gradient.add(parameter, options_.decay.weight_decay)
                : gradient;
   }
 
@@ -122,15 +109,12 @@ class Lars : public Optimizer, public OptimizerMomentum, public OptimizerPrecond
 }  // namespace
 
 void add_lars(Registrar& registrar) {
-  registrar.add<Optimizer>(
+  registrar.add<Optimizer, Lars>(
       {.name = "lars",
        .summary = "momentum with a rate for each layer, for large batches",
        .source =
            "You et al. 2017, arXiv 1708.03888; the trust ratio is taken over gradient plus decay"},
-      schema(),
-      [](const Options& options, const OptimizerContext& context) -> std::shared_ptr<Optimizer> {
-        return std::make_shared<Lars>(options, context);
-      });
+      schema());
 }
 
 }  // namespace bissl::optimizers

@@ -13,7 +13,8 @@ namespace {
 
 using namespace bissl;
 
-struct Options : SystemOptions {
+struct Options {
+  SystemOptions system;
   int64_t iterations = 5;
   double step = 0.9;
   double momentum = 0.1;
@@ -33,7 +34,7 @@ Schema<Options> schema() {
   schema.add("tolerance", &Options::tolerance, "stop when ‖u − A·v‖ is below this share of ‖u‖")
       .at_least(0)
       .less_than(1);
-  add_system_options(schema);  // damping, and how products are made
+  schema.embed(&Options::system, system_schema());  // damping, and how products are made
   return schema;
 }
 
@@ -42,7 +43,7 @@ class Richardson : public Hypergradient {
   explicit Richardson(const Options& options) : options_(options) {}
 
   HypergradientSolution solve(const TensorList& u, ImplicitSystem& system) override {
-    LinearSystem apply(system, options_);
+    LinearSystem apply(system, options_.system);
     const double length = norm(u);
     if (length == 0) {
       return apply.zero_solution(u);
@@ -72,7 +73,7 @@ class Richardson : public Hypergradient {
     return solution;
   }
 
-  HypergradientNeeds needs() const override { return options_.needs(options_.iterations); }
+  HypergradientNeeds needs() const override { return options_.system.needs(options_.iterations); }
 
  private:
   Options options_;
@@ -81,12 +82,9 @@ class Richardson : public Hypergradient {
 }  // namespace
 
 BISSL_PLUGIN("richardson", "1.1.0", "MIT", registrar) {
-  registrar.add<Hypergradient>(
+  registrar.add<Hypergradient, Richardson>(
       {.name = "richardson",
        .summary = "Richardson's iteration with momentum on (I + H/(λ + δ))·v = u",
        .source = "Polyak 1964, USSR Comput. Math. Math. Phys. 4(5), section 2"},
-      schema(),
-      [](const Options& options, const HypergradientContext&) -> std::shared_ptr<Hypergradient> {
-        return std::make_shared<Richardson>(options);
-      });
+      schema());
 }

@@ -14,7 +14,7 @@
 // rules for u = 0 and for solutions that are not usable, warm starts.
 namespace bissl {
 
-/// How H·x is computed. Aggregates of options derive from it.
+/// How H·x is computed.
 struct BISSL_API ProductOptions {
   std::string products = "exact";  ///< "exact", "finite-difference" or "central-difference"
   double difference_step = 1e-2;   ///< length of a difference's shift, as a share of 1 + ‖θ‖
@@ -26,32 +26,23 @@ struct BISSL_API ProductOptions {
   HypergradientNeeds needs(int64_t products, int64_t shared = 0) const;
 };
 
-/// Options of everything that solves the system by products. Aggregates of options derive from it.
-struct SystemOptions : ProductOptions {
-  double damping = 10.0;  ///< δ
-};
-
-/// Declares ProductOptions for an aggregate that derives from them.
-template <class Options>
-void add_product_options(Schema<Options>& schema) {
+/// The declaration of ProductOptions, to be embedded (Schema::embed).
+inline Schema<ProductOptions> product_schema() {
+  using Options = ProductOptions;
+  Schema<Options> schema;
   schema
       .add(
-          "products", static_cast<std::string Options::*>(&ProductOptions::products),
+          "products", &Options::products,
           "how H·x is got: \"exact\" by differentiating twice, \"finite-difference\" from one more "
           "gradient, \"central-difference\" from two. Differences can be further from the solution "
           "than v = u: audit them")
       .choices({"exact", "finite-difference", "central-difference"});
   schema
-      .add("difference_step", static_cast<double Options::*>(&ProductOptions::difference_step),
+      .add("difference_step", &Options::difference_step,
            "length of a finite difference's shift, as a share of 1 + ‖θ‖")
-      .more_than(0);
-  schema.rule([](const Options& options, std::vector<Finding>& findings) {
-    if (options.products == "exact" &&
-        options.difference_step != ProductOptions{}.difference_step) {
-      findings.push_back({Finding::Severity::warning, "difference_step",
-                          "has no effect with products = \"exact\""});
-    }
-  });
+      .more_than(0)
+      .only_with("products", {"finite-difference", "central-difference"});
+  return schema;
 }
 
 /// Declares the damping δ of everything that solves the system, by products or not.
@@ -63,11 +54,23 @@ void add_damping(Schema<Options>& schema, double Options::*member) {
       .at_least(0);
 }
 
-/// Declares SystemOptions for an aggregate that derives from them.
-template <class Options>
-void add_system_options(Schema<Options>& schema) {
-  add_damping(schema, static_cast<double Options::*>(&SystemOptions::damping));
-  add_product_options(schema);
+/// Options of everything that solves the system by products.
+struct SystemOptions {
+  double damping = 10.0;   ///< δ
+  ProductOptions product;  ///< how H·x is computed
+
+  /// ProductOptions::needs.
+  HypergradientNeeds needs(int64_t products, int64_t shared = 0) const {
+    return product.needs(products, shared);
+  }
+};
+
+/// The declaration of SystemOptions, to be embedded.
+inline Schema<SystemOptions> system_schema() {
+  Schema<SystemOptions> schema;
+  add_damping(schema, &SystemOptions::damping);
+  schema.embed(&SystemOptions::product, product_schema());
+  return schema;
 }
 
 /// Products with Hessians, counted.
@@ -99,7 +102,7 @@ class BISSL_API LinearSystem {
  public:
   /// `system` must outlive it.
   LinearSystem(ImplicitSystem& system, const SystemOptions& options)
-      : system_(system), products_(options), damping_(options.damping) {}
+      : system_(system), products_(options.product), damping_(options.damping) {}
 
   /// With exact products.
   LinearSystem(ImplicitSystem& system, double damping)

@@ -269,7 +269,7 @@ TEST(Optimizers, RulesSpeakOnCombinations) {
             Texts{"nesterov: needs a momentum of more than 0"});
   for (const std::string name : {"sgd", "adamw"}) {
     EXPECT_EQ(library().findings(name, {{"lr", 0.1}, {"weight_decay", 0.0}, {"decay_1d", false}}),
-              Texts{"warning decay_1d: has no effect without weight decay"})
+              Texts{"warning decay_1d: has no effect with weight_decay = 0"})
         << name;
   }
   for (const std::string name : {"sgd", "lars", "adamw"}) {

@@ -1,0 +1,41 @@
+#pragma once
+
+#include "bissl/parameters.h"
+
+#include <string>
+#include <utility>
+
+// Options that several optimizers have, each declared once.
+namespace bissl::optimizers {
+
+struct MomentumOptions {
+  double lr = 0.1;
+  double momentum = 0.9;
+};
+
+inline Schema<MomentumOptions> momentum_schema() {
+  Schema<MomentumOptions> schema;
+  schema.add("lr", &MomentumOptions::lr, "learning rate").required().at_least(0);
+  schema.add("momentum", &MomentumOptions::momentum, "share of the last update that is kept")
+      .at_least(0)
+      .less_than(1);
+  return schema;
+}
+
+struct DecayOptions {
+  double weight_decay = 0.0;
+  bool decay_1d = true;
+};
+
+/// `doc` says what weight decay does in this optimizer.
+inline Schema<DecayOptions> decay_schema(std::string doc = "L2 penalty added to the gradient") {
+  Schema<DecayOptions> schema;
+  schema.add("weight_decay", &DecayOptions::weight_decay, std::move(doc)).at_least(0);
+  schema
+      .add("decay_1d", &DecayOptions::decay_1d,
+           "whether weight decay reaches biases and normalisations (one-dimensional parameters)")
+      .only_above("weight_decay", 0);
+  return schema;
+}
+
+}  // namespace bissl::optimizers
