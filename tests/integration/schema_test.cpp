@@ -1,4 +1,4 @@
-// JSON Schemas of pipelines and ablations, held against what bissl itself takes and refuses.
+// JSON Schemas of pipelines and ablations take what bissl takes, and refuse what it refuses.
 
 #include "program.h"
 #include "support/paths.h"

@@ -252,6 +252,31 @@ TEST_F(Describe, Json) {
   EXPECT_EQ(kind.at("components").at(1).at("required"), false);
 }
 
+TEST_F(Describe, WhenAParameterHasAnEffect) {
+  struct Options {
+    std::string mode = "plain";
+    double noise = 0.5;
+    int64_t cache = 0;
+  };
+  Schema<Options> schema;
+  schema.add("mode", &Options::mode, "which").choices({"plain", "noisy"});
+  schema.add("noise", &Options::noise, "how much").only_with("mode", "noisy");
+  schema.add("cache", &Options::cache, "images to keep").execution_only();
+  StageKindSpec kind;
+  kind.name = "idle";
+  kind.summary = "for its table";
+  kind.table.parameters = schema.specs();
+  kinds_.push_back(kind);
+  const std::string text = describe("idle");
+  EXPECT_NE(text.find("a float; default 0.5; only with mode = \"noisy\"\n"), std::string::npos)
+      << text;
+  EXPECT_NE(text.find("an integer; default 0; changes no result\n"), std::string::npos) << text;
+  const auto json = nlohmann::json::parse(describe("idle", true)).at("stage_kinds").at(0);
+  EXPECT_EQ(json.at("parameters").at(1).at("only"),
+            nlohmann::json::array({"with mode = \"noisy\""}));
+  EXPECT_EQ(json.at("parameters").at(2).at("execution_only"), true);
+}
+
 TEST_F(Describe, KindsOfFile) {
   const std::string sweep = describe("sweep");
   EXPECT_EQ(sweep.rfind("sweep: the file of `bissl sweep`, an ablation over a pipeline\n", 0), 0U);

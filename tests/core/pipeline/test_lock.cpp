@@ -263,6 +263,40 @@ TEST_F(ExecutionTest, StandsInTheLockAllTheSame) {
   EXPECT_EQ(identity_in_lock("no toml"), "");
 }
 
+/// A dataset with a parameter that has an effect only with another one.
+class EffectTest : public LockTest {
+ protected:
+  EffectTest() {
+    ParameterSpec noise = parameter("noise", 0.5);
+    noise.only_with.push_back(
+        {EffectCondition::Relation::one_of, {"mode"}, {std::string("noisy")}});
+    components_.add(ComponentKind::dataset, "lib", "images",
+                    {parameter("mode", std::string("plain")), noise});
+  }
+
+  std::string text(const std::string& data) const {
+    return "name = \"test\"\n[data.train]\nuse = \"images\"\n" + data +
+           "[model.backbone]\nuse = \"tiny\"\n" + pretrain;
+  }
+};
+
+TEST_F(EffectTest, WhatIsGivenInVainIsWarnedOfAlsoWhereItIsTheDefault) {
+  EXPECT_EQ(faults_of(text("")), Lines{});
+  EXPECT_EQ(faults_of(text("noise = 0.5\n")),
+            Lines{"p.toml:4:9: warning: data.train.noise: has no effect with mode = \"plain\""});
+  EXPECT_EQ(faults_of(text("mode = \"noisy\"\nnoise = 0.5\n")), Lines{});
+  EXPECT_EQ(faults_of(text("mode = \"noisy\"\nnoise = 0.1\n"), {"data.train.mode=plain"}),
+            Lines{"p.toml:5:9: warning: data.train.noise: has no effect with mode = \"plain\""});
+}
+
+TEST_F(EffectTest, ALockWritesDefaultsThatNobodyGave) {
+  EXPECT_EQ(faults_of(to_lock_toml(sound(text("")))), Lines{});
+  const std::string lock = to_lock_toml(read_text(text("noise = 0.1\n")).pipeline.value());
+  const Lines said = faults_of(lock);
+  ASSERT_EQ(said.size(), 1U);
+  EXPECT_NE(said[0].find("data.train.noise: has no effect"), std::string::npos);
+}
+
 TEST_F(LockTest, DescriptionsSayTheirForm) {
   const Pipeline pipeline = sound(std::string(head) + pretrain);
   const nlohmann::json description =
