@@ -93,6 +93,35 @@ TEST_F(StoreCommandTest, ListsVerifiesAndPrunes) {
   EXPECT_NE(call({"store", "prune", "--damaged"}).out.find("freed 1 entries"), std::string::npos);
 }
 
+TEST_F(StoreCommandTest, StagesWithKeysOfAnEarlierFormAreToldApart) {
+  run();
+  // As a bissl left them whose descriptions had no form: under other keys.
+  std::vector<fs::path> folders;
+  for (const auto& entry : fs::directory_iterator(out_ / ".store")) {
+    if (fs::exists(entry.path() / "stage.json")) {
+      folders.push_back(entry.path());
+    }
+  }
+  ASSERT_EQ(folders.size(), 4U);
+  for (const fs::path& folder : folders) {
+    json record = json::parse(read_file(folder / "stage.json"));
+    std::string key = record["key"];
+    key.front() = key.front() == '0' ? '1' : '0';
+    record["key"] = key;
+    record["description"].erase("format");
+    write_file(folder / "stage.json", record.dump());
+    fs::rename(folder, folder.parent_path() / key);
+  }
+  EXPECT_EQ(call({"store", "verify"}).code, 0) << "they are whole";
+  const Outcome explained = call({"store", "explain", file_.string()});
+  EXPECT_EQ(explained.code, 0) << explained.err;
+  EXPECT_NE(explained.out.find("no stage of this kind is in the store with a key of today's form"),
+            std::string::npos)
+      << explained.out;
+  EXPECT_EQ(explained.out.find("differs in"), std::string::npos) << explained.out;
+  EXPECT_NE(call({"store", "prune", "--unused"}).out.find("freed 4 entries"), std::string::npos);
+}
+
 TEST_F(StoreCommandTest, AStoreThatIsNotThereIsNotMade) {
   for (const char* command : {"list", "verify"}) {
     const Outcome outcome = call({"store", command});
