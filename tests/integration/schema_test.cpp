@@ -73,7 +73,7 @@ bool is_ablation(const fs::path& file) {
 /// What ships, with plugins of its own or not.
 std::vector<fs::path> shipped(bool ablations) {
   std::vector<fs::path> files;
-  for (const char* folder : {"pipelines", "tests/bench"}) {
+  for (const char* folder : {"pipelines", "tests/bench", "tests/integration"}) {
     for (const auto& entry : fs::recursive_directory_iterator(fs::path(source_folder) / folder)) {
       if (entry.path().extension() == ".toml" && is_ablation(entry.path()) == ablations) {
         files.push_back(entry.path());
