@@ -4,7 +4,7 @@
 #include "cli/exit_codes.h"
 #include "data/selection.h"
 #include "pipeline/json_schema.h"
-#include "stages/options.h"
+#include "stages/stage_kind.h"
 #include "sweep/ablation_schema.h"
 #include "text/json_text.h"
 

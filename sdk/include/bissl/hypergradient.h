@@ -44,7 +44,7 @@ struct SystemCost {
 
 /// What an approximator asks of a system. A solve is one upper step's; a system serves all upper
 /// steps of a round.
-struct HypergradientNeeds {
+struct BISSL_API HypergradientNeeds {
   SystemCost solve{};   ///< of one solve at most
   SystemCost shared{};  ///< made once for a system; at most one product a parameter counts
   SystemCost steps{};   ///< of one solve at most, through recorded steps

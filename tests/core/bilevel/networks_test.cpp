@@ -22,8 +22,9 @@ class NetworkTest : public ::testing::TestWithParam<std::string> {
                                      {backbone_->features()});
     convert_to_double(backbone_->module());
     convert_to_double(pretext_->module());
+    const at::Tensor views = test::pattern(1, {2, 6, 1, 12, 12}) * 2;
     problem_ = std::make_unique<PretextProblem>(*backbone_, *pretext_,
-                                                TensorList{test::pattern(1, {2, 6, 1, 12, 12}) * 2},
+                                                std::vector<Views>{{views[0], views[1]}},
                                                 PretextProblem::Setting{.lambda = 0.1});
   }
 
