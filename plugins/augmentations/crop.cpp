@@ -17,10 +17,4 @@ void check_range(const std::string& parameter, const std::vector<double>& range,
   }
 }
 
-void check_crop_range(const std::vector<double>& scale, const std::vector<double>& ratio,
-                      std::vector<Finding>& findings) {
-  check_range("crop_scale", scale, findings);
-  check_range("crop_ratio", ratio, findings);
-}
-
 }  // namespace bissl

@@ -9,17 +9,11 @@
 namespace bissl {
 namespace {
 
-struct EvaluationOptions {
-  int64_t size = 0;
-  std::vector<double> mean{0.5};
-  std::vector<double> std{0.5};
-};
-
 /// The image as it is, scaled and cut to the size of the views. Nothing is random.
 class Evaluation : public Augmentation {
  public:
-  explicit Evaluation(const EvaluationOptions& options)
-      : resize_(options.size > 0), format_(options.size, options.mean, options.std) {}
+  explicit Evaluation(const ViewFormatOptions& options)
+      : resize_(options.size > 0), format_(options) {}
 
   ImageShape view_shape(const ImageShape& input, int64_t /*view*/) const override {
     return format_.shape(input);
@@ -43,14 +37,10 @@ class Evaluation : public Augmentation {
 }  // namespace
 
 void register_evaluation(Registrar& registrar) {
-  Schema<EvaluationOptions> schema;
-  add_view_format(schema);
-  registrar.add<Augmentation, EvaluationOptions>(
+  registrar.add<Augmentation, Evaluation>(
       {"evaluation", "scales the shorter side to the size and takes the middle; nothing random",
        ""},
-      schema, [](const EvaluationOptions& options, const AugmentationContext&) {
-        return std::make_shared<Evaluation>(options);
-      });
+      view_format_schema());
 }
 
 }  // namespace bissl

@@ -11,24 +11,19 @@
 namespace bissl {
 namespace {
 
-struct SupervisedOptions {
-  int64_t size = 0;
+struct Options {
+  ViewFormatOptions format;
   std::string crop = "resized";
-  std::vector<double> crop_scale{0.5, 1.0};
-  std::vector<double> crop_ratio{3.0 / 4.0, 4.0 / 3.0};
+  CropOptions part{.scale = {0.5, 1.0}};
   int64_t padding = 4;
   double flip_probability = 0.5;
-  std::vector<double> mean{0.5};
-  std::vector<double> std{0.5};
 };
 
 /// A random crop and a random flip.
 class Supervised : public Augmentation {
  public:
-  explicit Supervised(const SupervisedOptions& options)
-      : options_(options),
-        range_(crop_range(options.crop_scale, options.crop_ratio)),
-        format_(options.size, options.mean, options.std) {}
+  explicit Supervised(const Options& options)
+      : options_(options), range_(options.part.range()), format_(options.format) {}
 
   ImageShape view_shape(const ImageShape& input, int64_t /*view*/) const override {
     return format_.shape(input);
@@ -63,54 +58,37 @@ class Supervised : public Augmentation {
            ViewGeometry{.x0 = -static_cast<double>(right), .y0 = -static_cast<double>(down)};
   }
 
-  SupervisedOptions options_;
+  Options options_;
   CropRange range_;
   ViewFormat format_;
 };
 
-void warn(const SupervisedOptions& options, std::vector<Finding>& findings) {
-  const SupervisedOptions standard;
-  if (options.crop == "padded") {
-    const std::string reason = "crop = \"padded\" cuts out no boxes of varying size";
-    if (options.crop_scale != standard.crop_scale) {
-      warn_without_effect("crop_scale", reason, findings);
-    }
-    if (options.crop_ratio != standard.crop_ratio) {
-      warn_without_effect("crop_ratio", reason, findings);
-    }
-  } else if (options.padding != standard.padding) {
-    warn_without_effect("padding", "crop = \"resized\" adds no frame", findings);
-  }
-}
-
-Schema<SupervisedOptions> supervised_schema() {
-  using Options = SupervisedOptions;
+Schema<Options> schema() {
   Schema<Options> schema;
   schema
       .add("crop", &Options::crop,
            "a part of random size scaled to the view, or the view moved over a black frame")
       .choices({"resized", "padded"});
-  add_crop_range(schema);
+  schema.embed(&Options::part, crop_schema([](ParameterBuilder parameter) {
+    parameter.only_with("crop", "resized");
+  }));
   schema.add("padding", &Options::padding, "width of the black frame of crop = \"padded\"")
       .at_least(0)
       .at_most(4096)
-      .unit("pixels");
+      .unit("pixels")
+      .only_with("crop", "padded");
   schema.add("flip_probability", &Options::flip_probability, "probability of a left-right flip")
       .at_least(0)
       .at_most(1);
-  add_view_format(schema);
-  schema.rule(warn);
+  schema.embed(&Options::format, view_format_schema());
   return schema;
 }
 
 }  // namespace
 
 void register_supervised(Registrar& registrar) {
-  registrar.add<Augmentation, SupervisedOptions>(
-      {"supervised", "random crop and left-right flip for training with labels", ""},
-      supervised_schema(), [](const SupervisedOptions& options, const AugmentationContext&) {
-        return std::make_shared<Supervised>(options);
-      });
+  registrar.add<Augmentation, Supervised>(
+      {"supervised", "random crop and left-right flip for training with labels", ""}, schema());
 }
 
 }  // namespace bissl

@@ -3,12 +3,7 @@
 #include "bissl/error.h"
 #include "bissl/image_operations.h"
 
-#include <utility>
-
 namespace bissl {
-
-ViewFormat::ViewFormat(int64_t size, std::vector<double> mean, std::vector<double> std)
-    : size_(size), mean_(std::move(mean)), std_(std::move(std)) {}
 
 ImageShape ViewFormat::shape(const ImageShape& image) const {
   if (image.channels != 1 && image.channels != 3) {
@@ -19,12 +14,13 @@ ImageShape ViewFormat::shape(const ImageShape& image) const {
     fail_input("an image is {} pixels high and {} wide; expected at least 1 each", image.height,
                image.width);
   }
-  if (image.channels == 1 && (mean_.size() != 1 || std_.size() != 1)) {
+  if (image.channels == 1 && (options_.mean.size() != 1 || options_.std.size() != 1)) {
     fail_input(
         "an image is gray, but `mean` has {} and `std` has {} elements; expected one number each",
-        mean_.size(), std_.size());
+        options_.mean.size(), options_.std.size());
   }
-  return {image.channels, size_ > 0 ? size_ : image.height, size_ > 0 ? size_ : image.width};
+  return {image.channels, options_.size > 0 ? options_.size : image.height,
+          options_.size > 0 ? options_.size : image.width};
 }
 
 Planes ViewFormat::planes(const ImageShape& image, std::span<float> output) const {
@@ -37,7 +33,9 @@ Planes ViewFormat::planes(const ImageShape& image, std::span<float> output) cons
   return view;
 }
 
-void ViewFormat::normalize(Planes view) const { bissl::normalize(view, mean_, std_); }
+void ViewFormat::normalize(Planes view) const {
+  bissl::normalize(view, options_.mean, options_.std);
+}
 
 void check_channel_values(const std::string& parameter, const std::vector<double>& values,
                           std::vector<Finding>& findings) {
@@ -49,10 +47,24 @@ void check_channel_values(const std::string& parameter, const std::vector<double
   }
 }
 
-void warn_without_effect(const std::string& parameter, const std::string& reason,
-                         std::vector<Finding>& findings) {
-  findings.push_back(
-      {Finding::Severity::warning, parameter, fmt::format("has no effect: {}", reason)});
+Schema<ViewFormatOptions> view_format_schema() {
+  using Options = ViewFormatOptions;
+  Schema<Options> schema;
+  schema
+      .add("size", &Options::size,
+           "height and width of a view; 0 keeps the height and width of the image")
+      .at_least(0)
+      .at_most(4096)
+      .unit("pixels");
+  schema.add("mean", &Options::mean,
+             "subtracted from the values in 0 … 1: one number, or one per colour");
+  schema.add("std", &Options::std, "divides what is left: one number, or one per colour")
+      .more_than(0);
+  schema.rule([](const Options& options, std::vector<Finding>& findings) {
+    check_channel_values("mean", options.mean, findings);
+    check_channel_values("std", options.std, findings);
+  });
+  return schema;
 }
 
 }  // namespace bissl

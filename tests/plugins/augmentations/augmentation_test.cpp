@@ -402,12 +402,11 @@ TEST(Rules, RefuseRangesUpsideDownAndOddChannelCounts) {
 TEST(Rules, WarnOfParametersWithoutEffect) {
   EXPECT_EQ(library().findings("simclr", {{"solarize_threshold", 0.7}}),
             std::vector<std::string>{
-                "warning solarize_threshold: has no effect: solarize_probability is 0"});
+                "warning solarize_threshold: has no effect with solarize_probability = 0"});
   EXPECT_EQ(library().findings("simclr", {{"jitter_probability", 0.0}, {"hue", 0.2}}),
-            std::vector<std::string>{"warning hue: has no effect: jitter_probability is 0"});
-  EXPECT_EQ(
-      library().findings("supervised", {{"padding", int64_t{8}}}),
-      std::vector<std::string>{"warning padding: has no effect: crop = \"resized\" adds no frame"});
+            std::vector<std::string>{"warning hue: has no effect with jitter_probability = 0"});
+  EXPECT_EQ(library().findings("supervised", {{"padding", int64_t{8}}}),
+            std::vector<std::string>{"warning padding: has no effect with crop = \"resized\""});
 }
 
 TEST(Declarations, RefuseValuesOutOfBounds) {
