@@ -34,7 +34,7 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
                       -Wno-dangling-reference)
 endif()
 
-if(BISSL_SANITIZE)
+if(BISSL_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC takes members of the standard library for uninitialised behind the added instructions.
   add_compile_options(-Wno-maybe-uninitialized)
 endif()
