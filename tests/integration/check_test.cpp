@@ -203,7 +203,11 @@ TEST(RefusalList, IsComplete) {
   std::set<std::string> met;
   const std::regex refusal(R"re(fail_(?:input|run)\(\s*"((?:[^"\\]|\\.)*)")re");
   for (const char* folder : {"stages", "data", "models", "bilevel"}) {
-    for (const auto& entry : fs::directory_iterator(fs::path(source_folder) / "core" / folder)) {
+    for (const auto& entry :
+         fs::recursive_directory_iterator(fs::path(source_folder) / "core" / folder)) {
+      if (!entry.is_regular_file()) {
+        continue;
+      }
       const std::string text = read_file(entry.path());
       for (std::sregex_iterator found(text.begin(), text.end(), refusal), end; found != end;
            ++found) {
