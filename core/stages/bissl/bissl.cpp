@@ -17,7 +17,7 @@ namespace bissl {
 namespace {
 
 StepPlan step_plan(const BisslParts& parts) {
-  return {.warmup = parts.warmup_steps,
+  return {.warmup = parts.warmup.steps,
           .rounds = parts.options.rounds,
           .lower = parts.lower_options.steps,
           .upper = parts.upper_options.steps};
@@ -58,14 +58,14 @@ void BisslRun::run_warmup(Session& session, int64_t& step) {
   Backbone& backbone = *parts_.upper_backbone;
   // The frozen backbone is in evaluation mode: its running statistics do not move.
   set_training(backbone.module(), false);
-  TrainingStep head(trainable_parameters(parts_.downstream->module()), *parts_.warmup_optimizer,
+  TrainingStep head(trainable_parameters(parts_.downstream->module()), *parts_.warmup.optimizer,
                     {.name = "the warm-up", .advice = "Try a smaller learning rate"});
   session.run(step, plan_.warmup, [&](int64_t number) -> Session::StepNews {
     const Batch batch = upper_batches_->next();
     LossGradient gradient = downstream_gradient(backbone, *parts_.downstream, head.parameters(),
                                                 batch.views[0], batch.targets, BackboneIs::frozen);
     const double loss = gradient.loss;
-    head.take(std::move(gradient), parts_.warmup_schedule->rate(number));
+    head.take(std::move(gradient), parts_.warmup.schedule->rate(number));
     return {{{"loss", loss}}, {{"phase", "warmup"}}};
   });
   set_training(backbone.module(), true);
@@ -73,7 +73,7 @@ void BisslRun::run_warmup(Session& session, int64_t& step) {
 
 Session::StepNews BisslRun::lower_step(const Place& place) {
   problem_.clear();
-  const double rate = parts_.lower_schedule->rate(place.number);
+  const double rate = parts_.lower.schedule->rate(place.number);
   const PretextStep result =
       parts_.lower_step(lower_batches_->next().views, place.number, place.within == 0, rate);
   return {{{"lower", result.loss}},
@@ -108,7 +108,7 @@ Session::StepNews BisslRun::upper_step(const Place& place) {
       audited = problem_.audit(place.round, u, solution);
     };
   }
-  const double rate = parts_.upper_schedule->rate(place.number);
+  const double rate = parts_.upper.schedule->rate(place.number);
   const Batch batch = upper_batches_->next();
   const UpperStep result =
       parts_.upper_level->step({.images = batch.views[0], .targets = batch.targets}, problem,
@@ -140,18 +140,18 @@ void BisslRun::keep_parts(Session& session) {
   session.keep("upper_backbone", parts_.upper_backbone->module());
   session.keep("pretext", parts_.pretext->module());
   session.keep("head", parts_.downstream->module());
-  if (parts_.warmup_optimizer) {
-    session.keep("warmup_optimizer", *parts_.warmup_optimizer);
+  if (parts_.warmup.optimizer) {
+    session.keep("warmup_optimizer", *parts_.warmup.optimizer);
   }
-  session.keep("lower_optimizer", *parts_.lower_optimizer);
-  session.keep("upper_optimizer", *parts_.upper_optimizer);
+  session.keep("lower_optimizer", *parts_.lower.optimizer);
+  session.keep("upper_optimizer", *parts_.upper.optimizer);
   session.keep("hypergradient", *parts_.hypergradient);
   if (parts_.trajectory) {
     session.keep_tensors(
         "lower_steps", [this] { return parts_.trajectory->state(); },
         [this](const NamedTensors& state) {
           parts_.trajectory->load_state(
-              state, [this](int64_t number) { return parts_.lower_source->make(number).views; });
+              state, [this](int64_t number) { return parts_.lower.source->make(number).views; });
         });
   }
   session.keep(
@@ -166,9 +166,9 @@ nlohmann::json BisslRun::run() {
   seed_generator(context_.seed_for("noise"));
   int64_t step = session.start();
   const int threads = context_.settings.loader_threads;
-  lower_batches_ = std::make_unique<Prefetcher>(parts_.lower_source, plan_.lower_done(step),
+  lower_batches_ = std::make_unique<Prefetcher>(parts_.lower.source, plan_.lower_done(step),
                                                 plan_.lower_total(), threads);
-  upper_batches_ = std::make_unique<Prefetcher>(parts_.upper_source, plan_.upper_batches_done(step),
+  upper_batches_ = std::make_unique<Prefetcher>(parts_.upper.source, plan_.upper_batches_done(step),
                                                 plan_.upper_batches(), threads);
   run_warmup(session, step);
   session.run(step, plan_.total(), [this](int64_t number) {

@@ -15,7 +15,7 @@ namespace {
 void refuse_beyond_memory(const BisslParts& parts, int threads) {
   const LowerOptions& lower = parts.lower_options;
   const UpperOptions& upper = parts.upper_options;
-  const std::vector<ImageShape>& views = parts.lower_source->view_shapes();
+  const std::vector<ImageShape>& views = parts.lower.source->view_shapes();
   const int64_t hessian = parts.hessian_batch();
   bissl::refuse_beyond_memory({.key = "lower.batch",
                                .batch = lower.batch,
@@ -29,7 +29,7 @@ void refuse_beyond_memory(const BisslParts& parts, int threads) {
                                .value = lower.hessian_batches});
   bissl::refuse_beyond_memory({.key = "upper.batch",
                                .batch = upper.batch,
-                               .views = parts.upper_source->view_shapes(),
+                               .views = parts.upper.source->view_shapes(),
                                .held = batches_held(threads, upper.steps)});
 }
 
@@ -44,19 +44,21 @@ BisslParts::BisslParts(const StageContext& context)
   if (context.stage.table.has_table("warmup")) {
     warmup_options = parse_warmup(context.stage.table.table("warmup"));
   }
-  upper_source = make_labelled_batches(
+  upper.source = make_labelled_batches(
       context, "upper.data", upper_options.data, upper_table.augment(),
       {upper_options.batch, 1, Order::shuffled, context.seed_for("upper"), "bissl/upper"});
   const auto first = make_batches(context, lower_options.data, lower_table.augment(),
                                   {.views = lower_table.augment().count().value_or(1)});
-  if (first->view_shape().channels != upper_source->view_shape().channels) {
+  if (first->view_shape().channels != upper.source->view_shape().channels) {
     fail_input(
         "the lower level's views (data.{}) have {} channels, the upper level's (data.{}) have {}; "
         "both levels train one backbone",
         lower_options.data, first->view_shape().channels, upper_options.data,
-        upper_source->view_shape().channels);
+        upper.source->view_shape().channels);
   }
   check_lengths();
+  lower.steps = options.rounds * lower_options.steps;
+  upper.steps = options.rounds * upper_options.steps;
   build_models(context, first->view_shapes());
   build_levels(context, first->view_shapes());
   build_schedules(context.stage.table);
@@ -80,16 +82,16 @@ void BisslParts::build_models(const StageContext& context, const std::vector<Ima
   take_over(context, backbone_file, lower_backbone->module());
   take_over(context, backbone_file, upper_backbone->module());
   pretext = make_pretext(context, lower_table.component("pretext"), *lower_backbone,
-                         {.views = views, .steps = lower_steps(), .seed = seed});
+                         {.views = views, .steps = lower.steps, .seed = seed});
   require_views(lower_table.augment(), lower_table.component("pretext"), *pretext);
   take_over(context, pretext_file, pretext->module());
   downstream =
       make_downstream(context, upper_table.component("downstream"), *upper_backbone,
-                      {.name = upper_options.data, .targets = upper_source->data().targets()},
+                      {.name = upper_options.data, .targets = upper.source->data().targets()},
                       context.seed_for("init/head"));
 
   const ViewsChoice& augment = lower_table.augment();
-  lower_source = make_batches(context, lower_options.data, augment,
+  lower.source = make_batches(context, lower_options.data, augment,
                               {lower_options.batch, pretext->views(), Order::shuffled,
                                context.seed_for("lower"), "bissl/lower"});
   refuse_beyond_memory(*this, context.settings.loader_threads);
@@ -101,19 +103,19 @@ void BisslParts::build_models(const StageContext& context, const std::vector<Ima
 void BisslParts::build_levels(const StageContext& context, const std::vector<ImageShape>& views) {
   const Table& table = context.stage.table;
   if (warmup_options) {
-    warmup_optimizer = make_optimizer(table.table("warmup").component("optimizer"),
+    warmup.optimizer = make_optimizer(table.table("warmup").component("optimizer"),
                                       trainable_parameters(downstream->module()));
   }
-  lower_optimizer = make_optimizer(lower_table.component("optimizer"),
+  lower.optimizer = make_optimizer(lower_table.component("optimizer"),
                                    lower_parameters(*lower_backbone, *pretext));
-  upper_optimizer = make_optimizer(upper_table.component("optimizer"),
+  upper.optimizer = make_optimizer(upper_table.component("optimizer"),
                                    upper_parameters(*upper_backbone, *downstream));
   hypergradient = make_hypergradient(table.component("hypergradient"), lower_options.steps);
   if (table.has_table("audit")) {
     auditor = std::make_unique<Auditor>(context, lower_table.component("pretext"), views,
-                                        lower_steps(), parse_audit(table.table("audit")));
+                                        lower.steps, parse_audit(table.table("audit")));
   }
-  lower_level = std::make_unique<LowerLevel>(*lower_backbone, *pretext, *lower_optimizer,
+  lower_level = std::make_unique<LowerLevel>(*lower_backbone, *pretext, *lower.optimizer,
                                              lower_options.max_grad_norm);
   lower_level->tie_to(*upper_backbone, options.lambda);
   if (const int64_t length = hypergradient->needs().lower_steps; length > 0) {
@@ -122,25 +124,25 @@ void BisslParts::build_levels(const StageContext& context, const std::vector<Ima
   }
   outer_problem = std::make_unique<BisslCoupling>(
       BisslCoupling::Models{*lower_backbone, *upper_backbone, *downstream}, options.gamma);
-  upper_level = std::make_unique<UpperLevel>(*outer_problem, *hypergradient, *upper_optimizer,
+  upper_level = std::make_unique<UpperLevel>(*outer_problem, *hypergradient, *upper.optimizer,
                                              upper_options.max_grad_norm);
 }
 
 void BisslParts::build_schedules(const Table& table) {
-  const double lower_epoch = double(lower_source->samples()) / double(lower_options.batch);
-  const double upper_epoch = double(upper_source->samples()) / double(upper_options.batch);
+  const double lower_epoch = double(lower.source->samples()) / double(lower_options.batch);
+  const double upper_epoch = double(upper.source->samples()) / double(upper_options.batch);
   if (warmup_options) {
-    warmup_steps = steps_of(warmup_options->length, upper_source->samples(), upper_options.batch);
-    warmup_schedule.emplace(parse_schedule(table.table("warmup")), warmup_steps, upper_epoch);
+    warmup.source = upper.source;
+    warmup.steps = steps_of(warmup_options->length, upper.source->samples(), upper_options.batch);
+    warmup.schedule.emplace(parse_schedule(table.table("warmup")), warmup.steps, upper_epoch);
   }
-  lower_schedule.emplace(parse_schedule(lower_table), lower_steps(), lower_epoch);
-  upper_schedule.emplace(parse_schedule(upper_table), options.rounds * upper_options.steps,
-                         upper_epoch);
+  lower.schedule.emplace(parse_schedule(lower_table), lower.steps, lower_epoch);
+  upper.schedule.emplace(parse_schedule(upper_table), upper.steps, upper_epoch);
 }
 
 PretextStep BisslParts::lower_step(const Views& views, int64_t number, bool first_of_round,
                                    double lr_scale) {
-  const TrainingProgress progress{number, lower_steps()};
+  const TrainingProgress progress{number, lower.steps};
   if (!trajectory) {
     return lower_level->step(views, lr_scale, progress);
   }
@@ -151,7 +153,7 @@ PretextStep BisslParts::lower_step(const Views& views, int64_t number, bool firs
                            {.before_loss = [&] { trajectory->before_step(views, number); },
                             .before_update =
                                 [&](const TensorList& gradients, double clip) {
-                                  trajectory->with_gradients(*lower_optimizer, gradients, lr_scale,
+                                  trajectory->with_gradients(*lower.optimizer, gradients, lr_scale,
                                                              clip);
                                 }});
 }
@@ -160,7 +162,7 @@ std::unique_ptr<PretextProblem> BisslParts::make_problem(
     std::vector<Views> batches, const PretextProblem::Setting& setting) const {
   return std::make_unique<PretextProblem>(
       *lower_backbone, *pretext, std::move(batches), setting,
-      PretextProblem::Training{.optimizer = lower_optimizer.get(), .trajectory = trajectory.get()});
+      PretextProblem::Training{.optimizer = lower.optimizer.get(), .trajectory = trajectory.get()});
 }
 
 }  // namespace bissl

@@ -22,6 +22,14 @@
 
 namespace bissl {
 
+/// What one level of the training takes its steps from.
+struct TrainingLevel {
+  std::shared_ptr<BatchSource> source;
+  std::shared_ptr<Optimizer> optimizer;
+  std::optional<Schedule> schedule;
+  int64_t steps = 0;  ///< in all rounds
+};
+
 /// What a bissl stage consists of before its first step; for its run and its check.
 class BisslParts {
  public:
@@ -36,19 +44,16 @@ class BisslParts {
   LowerOptions lower_options;
   UpperOptions upper_options;
   std::optional<WarmupOptions> warmup_options;
-  int64_t warmup_steps = 0;
 
-  std::shared_ptr<BatchSource> lower_source;
+  TrainingLevel warmup;  ///< of the head alone; without steps and optimizer where there is none
+  TrainingLevel lower;
+  TrainingLevel upper;
   std::shared_ptr<BatchSource> hessian_source;
-  std::shared_ptr<BatchSource> upper_source;
 
   std::shared_ptr<Backbone> lower_backbone;
   std::shared_ptr<Backbone> upper_backbone;
   std::shared_ptr<Pretext> pretext;
   std::shared_ptr<Downstream> downstream;
-  std::shared_ptr<Optimizer> warmup_optimizer;  ///< null without a warm-up
-  std::shared_ptr<Optimizer> lower_optimizer;
-  std::shared_ptr<Optimizer> upper_optimizer;
   std::shared_ptr<Hypergradient> hypergradient;
   std::unique_ptr<LowerTrajectory> trajectory;  ///< where the approximator asks for one
   std::unique_ptr<Auditor> auditor;             ///< null without audits
@@ -56,16 +61,9 @@ class BisslParts {
   std::unique_ptr<OuterProblem> outer_problem;
   std::unique_ptr<UpperLevel> upper_level;
 
-  std::optional<Schedule> warmup_schedule;
-  std::optional<Schedule> lower_schedule;
-  std::optional<Schedule> upper_schedule;
-
   int64_t hessian_batch() const {
     return lower_options.hessian_batch > 0 ? lower_options.hessian_batch : lower_options.batch;
   }
-
-  /// Steps of the lower level in all rounds.
-  int64_t lower_steps() const { return options.rounds * lower_options.steps; }
 
   /// Step number `number` of the lower level, which the trajectory records; the first of a round
   /// begins a new one.

@@ -55,7 +55,7 @@ void BisslTrial::build() {
   needs_ = parts_->hypergradient->needs();
   hand_on(backbone_file, parts_->lower_backbone->module());
   hand_on(pretext_file, parts_->pretext->module());
-  describe(*parts_->lower_source, *parts_->lower_backbone);
+  describe(*parts_->lower.source, *parts_->lower_backbone);
   plan().networks +=
       fmt::format(", {} in the pretext head",
                   count(tensors_of(trainable_parameters(parts_->pretext->module()))));
@@ -63,16 +63,16 @@ void BisslTrial::build() {
 }
 
 void BisslTrial::judge_images() {
-  look_at_images("lower.data", *parts_->lower_source);
-  look_at_images("upper.data", *parts_->upper_source);
+  look_at_images("lower.data", *parts_->lower.source);
+  look_at_images("upper.data", *parts_->upper.source);
 }
 
 void BisslTrial::judge_batches() {
   const LowerOptions& lower = parts_->lower_options;
   const UpperOptions& upper = parts_->upper_options;
-  const int64_t images = parts_->lower_source->samples();
+  const int64_t images = parts_->lower.source->samples();
   warn_about_repeats("lower.batch", lower.batch, lower.data, images);
-  warn_about_repeats("upper.batch", upper.batch, upper.data, parts_->upper_source->samples());
+  warn_about_repeats("upper.batch", upper.batch, upper.data, parts_->upper.source->samples());
   warn_about_single("lower.batch", lower.batch, parts_->lower_backbone->module());
   warn_about_single("upper.batch", upper.batch, parts_->upper_backbone->module());
   if (lower.hessian_batch > 0) {
@@ -86,15 +86,15 @@ void BisslTrial::judge_length() {
   const LowerOptions& lower = parts_->lower_options;
   const UpperOptions& upper = parts_->upper_options;
   if (parts_->warmup_options) {
-    warn_about_length("warmup.", parts_->warmup_options->length, *parts_->upper_source,
+    warn_about_length("warmup.", parts_->warmup_options->length, *parts_->upper.source,
                       upper.batch);
-    warn_about_schedule("warmup.", context().stage.table.table("warmup"), parts_->warmup_steps,
-                        *parts_->upper_source, upper.batch);
+    warn_about_schedule("warmup.", context().stage.table.table("warmup"), parts_->warmup.steps,
+                        *parts_->upper.source, upper.batch);
   }
   warn_about_schedule("lower.", parts_->lower_table, options.rounds * lower.steps,
-                      *parts_->lower_source, lower.batch);
+                      *parts_->lower.source, lower.batch);
   warn_about_schedule("upper.", parts_->upper_table, options.rounds * upper.steps,
-                      *parts_->upper_source, upper.batch);
+                      *parts_->upper.source, upper.batch);
   if (options.adaptation_every > options.rounds) {
     plan().warnings.push_back(
         fmt::format("adaptation_every = {} is more than the {} rounds: there is no adaptation",
@@ -127,26 +127,26 @@ void BisslTrial::step() {
 void BisslTrial::try_lower() {
   const int64_t batch = parts_->lower_options.batch;
   lower_seconds_ = pass("lower.batch", batch, [this] {
-    const Views views = parts_->lower_source->make(0).views;
+    const Views views = parts_->lower.source->make(0).views;
     parts_->lower_step(views, 0, /*first_of_round=*/true, /*lr_scale=*/0.0);
   });
   if (needs_.lower_steps > 1) {  // approximators that go back through steps see two of them
-    const Views views = parts_->lower_source->make(1).views;
+    const Views views = parts_->lower.source->make(1).views;
     parts_->lower_step(views, 1, /*first_of_round=*/false, /*lr_scale=*/0.0);
   }
 }
 
 void BisslTrial::try_upper() {
   upper_seconds_ = pass("upper.batch", parts_->upper_options.batch, [this] {
-    const Batch batch = parts_->upper_source->make(0);
+    const Batch batch = parts_->upper.source->make(0);
     const NamedTensors parameters = upper_parameters(*parts_->upper_backbone, *parts_->downstream);
     assign_gradients(parameters,
                      downstream_gradient(*parts_->upper_backbone, *parts_->downstream,
                                          tensors_of(parameters), batch.views[0], batch.targets)
                          .gradients);
-    parts_->upper_optimizer->step(0.0);
-    if (parts_->warmup_optimizer) {
-      parts_->warmup_optimizer->step(0.0);
+    parts_->upper.optimizer->step(0.0);
+    if (parts_->warmup.optimizer) {
+      parts_->warmup.optimizer->step(0.0);
     }
   });
 }
@@ -183,7 +183,7 @@ void BisslTrial::try_layers(PretextProblem& problem) const {
 void BisslTrial::try_solve(PretextProblem& problem) {
   constexpr int64_t answers = 2;
   TrialProblem trial(problem, answers);
-  const Batch batch = parts_->upper_source->make(0);
+  const Batch batch = parts_->upper.source->make(0);
   try {
     parts_->upper_level->gradient({.images = batch.views[0], .targets = batch.targets}, trial, 0);
   } catch (const Error&) {
@@ -196,8 +196,8 @@ void BisslTrial::try_solve(PretextProblem& problem) {
 void BisslTrial::warn_about_pull() {
   const BisslOptions& options = parts_->options;
   const int64_t steps = options.rounds * parts_->lower_options.steps;
-  const double pull = proximity_pull(options.lambda, parts_->lower_optimizer->learning_rate(),
-                                     momentum_of(*parts_->lower_optimizer), steps);
+  const double pull = proximity_pull(options.lambda, parts_->lower.optimizer->learning_rate(),
+                                     momentum_of(*parts_->lower.optimizer), steps);
   plan().networks += fmt::format("; pull of λ {:.3g}", pull);
   constexpr double weak = 0.3;
   if (pull < weak) {
@@ -231,16 +231,16 @@ void BisslTrial::estimate() {
   const int64_t upper_steps = parts_->upper_options.steps;
   const int64_t rounds = parts_->options.rounds;
   const RoundCost cost = round_cost();
-  plan().steps = parts_->warmup_steps + rounds * (lower.steps + upper_steps);
+  plan().steps = parts_->warmup.steps + rounds * (lower.steps + upper_steps);
   plan().gradients =
-      parts_->warmup_steps + rounds * (lower.steps + upper_steps * upper_passes() + cost.gradients);
+      parts_->warmup.steps + rounds * (lower.steps + upper_steps * upper_passes() + cost.gradients);
   plan().hessian_products = rounds * cost.products;
   const double hessian_share = double(parts_->hessian_batch()) / double(lower.batch);
   const double round = double(lower.steps) * lower_seconds_ +
                        double(cost.gradients) * lower_seconds_ * hessian_share +
                        double(upper_steps * upper_passes()) * upper_seconds_ +
                        double(cost.products) * product_seconds_;
-  plan().seconds = double(parts_->warmup_steps) * upper_seconds_ + double(rounds) * round;
+  plan().seconds = double(parts_->warmup.steps) * upper_seconds_ + double(rounds) * round;
   // Only graphs that are kept stay; those through recorded steps and recomputed ones come and go.
   if (needs_.solve.products + needs_.shared.products == 0 || lower.hessian_graph == "recomputed") {
     plan().graph_bytes = 0;
