@@ -164,6 +164,10 @@ void Session::run(int64_t& step, int64_t end, const std::function<StepNews(int64
       diverged(step, error);
     }
     done(step, news);
+    if (news.last) {
+      step = end;
+      return;
+    }
   }
 }
 

@@ -61,10 +61,11 @@ class Session {
   struct StepNews {
     Values values;
     nlohmann::json event;
+    bool last = false;  ///< no further steps are made
   };
 
   /// The training loop of all stages: makes the steps from number `step` up to `end`, each by
-  /// `work`, and leaves `step` at `end`.
+  /// `work`, until one says that it is the last. `step` is `end` afterwards.
   ///
   /// A divergence comes out with the number of the step; in the first one of a stage that continues
   /// another, whose weights the loss was taken of, it is that stage that is named. After each step

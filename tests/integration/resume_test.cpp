@@ -18,7 +18,11 @@ class ResumeTest : public ::testing::Test {
   ResumeTest() { write_file(file_, small_pipeline()); }
 
   std::vector<std::string> call(const std::filesystem::path& out) const {
-    return {"run", file_.string(), "--out", out.string(), "--threads", "1"};
+    return {"run",       file_.string(),
+            "--out",     out.string(),
+            "--threads", "1",
+            "--set",     "stage.finetune.accumulate=2",
+            "--set",     "stage.finetune.ema=0.9"};
   }
 
   TemporaryFolder folder_;

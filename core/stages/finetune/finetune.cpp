@@ -4,6 +4,7 @@
 #include "data/prefetcher.h"
 #include "models/evaluation_guard.h"
 #include "models/module_state.h"
+#include "models/weight_average.h"
 #include "stages/evaluate.h"
 #include "stages/finetune/parts.h"
 #include "stages/networks.h"
@@ -17,6 +18,7 @@
 #include <fmt/ranges.h>
 
 #include <cmath>
+#include <optional>
 
 namespace bissl {
 namespace {
@@ -51,6 +53,14 @@ void Repeat::train() {
   session.keep("head", parts_.downstream->module());
   session.keep("optimizer", *parts_.optimizer);
   seed_generator(context_.seed_for(use_of_repeat("noise", number_)));
+  std::optional<WeightAverage> average;
+  if (options.ema > 0) {
+    average.emplace(options.ema, WeightAverage::Modules{{"backbone", &parts_.backbone->module()},
+                                                        {"head", &parts_.downstream->module()}});
+    session.keep_tensors(
+        "average", [&] { return average->state(); },
+        [&](const NamedTensors& state) { average->load_state(state); });
+  }
   TrainingStep training(parts_.parameters, *parts_.optimizer,
                         {.max_grad_norm = options.max_grad_norm,
                          .name = "fine-tuning",
@@ -64,9 +74,15 @@ void Repeat::train() {
         options.accumulate, [&] { return finetune_gradient(parts_, batches.next()); });
     const double loss = gradient.loss;
     training.take(std::move(gradient), rate);
+    if (average) {
+      average->update();
+    }
     return {{{"loss", loss}}, {{"rate", rate}}};
   });
   session.finish();
+  if (average) {
+    average->put();
+  }
 }
 
 Metrics Repeat::run() {

@@ -14,6 +14,11 @@ const Schema<FinetuneOptions>& finetune_schema() {
     add_accumulation(s, &FinetuneOptions::accumulate);
     s.embed(&FinetuneOptions::length, length_schema());
     add_clipping(s, &FinetuneOptions::max_grad_norm);
+    s.add("ema", &FinetuneOptions::ema,
+          "decay of a moving average of the weights along the training, which is scored and kept "
+          "in the place of the last weights; 0: the last weights")
+        .at_least(0)
+        .less_than(1);
     s.add("freeze_backbone", &FinetuneOptions::freeze_backbone,
           "train the head only, on features of the backbone in evaluation mode (linear probe)");
     s.add("repeats", &FinetuneOptions::repeats,

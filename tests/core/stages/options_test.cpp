@@ -158,6 +158,7 @@ TEST(StageOptions, ArriveInTheirAggregates) {
   EXPECT_EQ(finetune.length.steps, 9);
   EXPECT_FALSE(finetune.length.epochs);
   EXPECT_TRUE(finetune.freeze_backbone);
+  EXPECT_EQ(finetune.ema, 0);
   EXPECT_EQ(finetune.repeats, 3);
   EXPECT_EQ(finetune.step_samples(), 3 * 256);
   EXPECT_EQ(samples_of(int64_t{1} << 62, 4), std::numeric_limits<int64_t>::max());
