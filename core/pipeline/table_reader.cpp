@@ -227,7 +227,8 @@ Value TableReader::read_value(const ConfigNode& node, const ParameterSpec& spec,
   if (const std::string* text = node.as_text(); text != nullptr && spec.type == ValueType::text) {
     value = *text;
   }
-  if (spec.accepts_one() && value) {
+  if (Value one = value.value_or(Value());
+      spec.accepts_one() && convert(one, spec.element_type())) {
     wrap_in_list(*value);
   }
   if (!value || !convert(*value, spec.type)) {
