@@ -22,6 +22,7 @@ class FingerprintTest : public testing::Test {
     fs::copy_file(std::string(fixture_plugin_folder) + "/names_its_files.so",
                   plugins_ / "names_its_files.so");
     fs::create_directory(data_);
+    fs::create_directories(folder_.path() / "runs" / ".store");
     for (int i = 0; i < 8; ++i) {
       write(std::string(i % 2 == 0 ? "a" : "b") + std::to_string(i),
             std::string(16, char('0' + i)));
