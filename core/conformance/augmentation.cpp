@@ -95,6 +95,8 @@ bool accepts(const Augmentation& augmentation, const ImageShape& shape, std::str
             to_text(shape), error.what());
     refusal = error.what();
     return false;
+  } catch (const Violation&) {
+    throw;
   } catch (const std::exception& exception) {
     throw Violation(
         fmt::format("images of {} are refused by an exception that is no bissl::Error (\"{}\"); "
@@ -174,9 +176,10 @@ void check_geometry(const Augmentation& augmentation, const ImageShape& input) {
             "are finite and map areas to areas are expected",
             view, to_text(input), geometry.xx, geometry.xy, geometry.x0, geometry.yx, geometry.yy,
             geometry.y0);
-    const double width = double(input.width);
-    const double height = double(input.height);
-    require(x > -width && x < 2 * width && y > -height && y < 2 * height,
+    // Frames around an image and moves may lead out of it, but not far.
+    const double margin = 64 + double(std::max(input.height, input.width));
+    require(x > -margin && x < double(input.width) + margin && y > -margin &&
+                y < double(input.height) + margin,
             "the middle of view {} of an image of {} lies at ({}, {}), far outside: return the map "
             "from positions in the view to positions in the image",
             view, to_text(input), x, y);

@@ -136,10 +136,9 @@ void distribute_unset(ConfigNode& base, ConfigNode& over) {
   });
 }
 
-/// Whether an override names items of the array, by number.
+/// Whether a table that is laid on an array names items of it, by number.
 bool names_items(const ConfigNode& array, const ConfigNode& over) {
-  return array.type == ConfigNode::Type::array && over.is_table() && is_override(over.at) &&
-         !over.entries.empty() &&
+  return array.type == ConfigNode::Type::array && over.is_table() && !over.entries.empty() &&
          std::all_of(over.entries.begin(), over.entries.end(), [&](const ConfigEntry& entry) {
            return entry.value.is_table() && array.item(entry.key) != nullptr;
          });

@@ -35,7 +35,7 @@ struct ConfigNode {
   /// The entry of a table, or null; null also if this is no table.
   const ConfigEntry* find(const std::string& key) const;
   ConfigEntry* find(const std::string& key);
-  /// The item of an array of tables that a key of an override means ("0" is the first), or null.
+  /// The item of an array of tables that a key means ("0" is the first), or null.
   const ConfigNode* item(const std::string& key) const;
   ConfigNode* item(const std::string& key);
   /// Follows keys through tables: find_path("lower.data"). Keys that contain dots are out of reach.
@@ -75,7 +75,8 @@ struct MergeRules {
   std::vector<std::string> data_keys;
 };
 
-/// Lays `over` on `base`: tables merge, everything else is replaced. Where both tables have a
+/// Lays `over` on `base`: tables merge, everything else is replaced, but for an array of tables
+/// under a table whose keys are numbers of its items: those merge. Where both tables have a
 /// `use` and the two differ, the base's entries are dropped first: they belong to another
 /// component. "sgd" and "library/sgd" do not differ. `base` and `over` are tables.
 ///

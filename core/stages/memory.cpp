@@ -17,7 +17,7 @@ std::string views_text(const std::vector<ImageShape>& views) {
     }
     const size_t count = end - first;
     const char* word = first > 0 ? "" : count == 1 ? " view" : " views";
-    const std::string number = first == 0 && count == 1 ? "one" : fmt::format("{}", count);
+    const std::string number = count == 1 ? "one" : fmt::format("{}", count);
     text += fmt::format("{}{}{} of {}x{}x{}",
                         first == 0           ? ""
                         : end < views.size() ? ", "

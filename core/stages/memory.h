@@ -19,7 +19,7 @@ struct BatchMemory {
   std::optional<int64_t> value{};
 };
 
-/// "2 views of 3x96x96 and 6 of 3x36x36".
+/// "2 views of 3x96x96 and 6 of 3x36x36", "one view of 3x32x32".
 std::string views_text(const std::vector<ImageShape>& views);
 
 /// Bytes of these batches, as float32; a double, so that no product overflows.

@@ -33,6 +33,26 @@ double StageTrial::pass(const char* key, int64_t batch, const std::function<void
   }
 }
 
+double StageTrial::pass(const char* key, int64_t batch, const ViewsChoice& declared,
+                        const BatchSource& source, const std::function<void()>& work) const {
+  const std::vector<ImageShape>& shapes = source.view_shapes();
+  const bool differ = std::any_of(shapes.begin(), shapes.end(),
+                                  [&](const ImageShape& shape) { return shape != shapes.front(); });
+  return pass(key, batch, [&] {
+    try {
+      work();
+    } catch (const MissingDerivative&) {
+      throw;  // has nothing to do with the views
+    } catch (const Error& error) {
+      if (!differ) {
+        throw;
+      }
+      throw Error(ErrorKind::input, error.what())
+          .at(fmt::format("{} gives {}", declared.describe(), views_text(shapes)));
+    }
+  });
+}
+
 void StageTrial::warn_about_single(const char* key, int64_t batch, torch::nn::Module& module) {
   if (batch > 1 || !is_training(module)) {
     return;

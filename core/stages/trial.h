@@ -51,6 +51,11 @@ class StageTrial {
 
   /// Runs a pass on a batch of `batch` samples, the number at this key; seconds that it takes.
   double pass(const char* key, int64_t batch, const std::function<void()>& work) const;
+  /// The same for a pass that sends the views of `source`, as `declared`, through the pretext task.
+  /// Where they differ in size, an error says where they are declared: task, backbone and views do
+  /// not fit.
+  double pass(const char* key, int64_t batch, const ViewsChoice& declared,
+              const BatchSource& source, const std::function<void()>& work) const;
   /// Warns where batch normalisation would take its statistics from one image.
   void warn_about_single(const char* key, int64_t batch, torch::nn::Module& module);
   /// Warns where every batch must hold images several times.

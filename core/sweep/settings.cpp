@@ -62,10 +62,10 @@ const ConfigNode* value_at(const ConfigNode& root, const std::string& dotted) {
   const ConfigNode* node = &root;
   for (const std::string& key : parse_toml_key(dotted)) {
     const ConfigEntry* entry = node->find(key);
-    if (entry == nullptr) {
+    node = entry != nullptr ? &entry->value : node->item(key);
+    if (node == nullptr) {
       return nullptr;
     }
-    node = &entry->value;
   }
   return node;
 }

@@ -52,8 +52,8 @@ void for_each_run(const Views& views, const Work& work) {
 at::Tensor joined(const Views& views) {
   for (const at::Tensor& view : views) {
     if (view.sizes() != views[0].sizes()) {
-      fail_run("views of the shapes [{}] and [{}] cannot be one batch",
-               fmt::join(views[0].sizes(), ", "), fmt::join(view.sizes(), ", "));
+      fail_input("views of the shapes [{}] and [{}] cannot be one batch; give them one size",
+                 fmt::join(views[0].sizes(), ", "), fmt::join(view.sizes(), ", "));
     }
   }
   if (views.empty()) {

@@ -166,6 +166,28 @@ TEST(ConformFaults, OfAugmentations) {
                  {"writes-beside-image", image, "or beside it"}}});
 }
 
+TEST(ConformFaults, OfTransforms) {
+  const std::string accepts = "accepts images, and refuses others as wrong input";
+  const std::string written =
+      "views have the shape that is announced, all of it written and finite";
+  const std::string beside =
+      "writes the view and nothing beside it, reads the image and nothing beside it";
+  const std::string places = "tells where a view lies in its image";
+  expect_found({"misbehaving_transforms",
+                {"right-pixels", "right-maker", "right-in-place", "right-planes"},
+                {{"shrinks-in-place", accepts, "but the transform works in place"},
+                 {"refuses-as-failed", accepts, "as a failed run"},
+                 {"counts-calls", "", ""},
+                 {"writes-behind", beside, "output[3072] of a view of 3x32x32"},
+                 {"writes-behind-pixels", written, "wrote to byte 3072 of room for 3072 bytes"},
+                 {"leaves-a-gap", written, "was not written"},
+                 {"changes-its-input", written, "changes the planes that it is given"},
+                 {"geometry-nan", places, "map areas to areas"},
+                 {"geometry-line", places, "map areas to areas"},
+                 {"geometry-backwards", places, "far outside"},
+                 {"geometry-by-calls", places, "differs at a second call"}}});
+}
+
 TEST(ConformFaults, OfDownstreamTasks) {
   const std::string made = "is made for features and classes, and gives outputs";
   const std::string classes = "any number of classes, with outputs for each";

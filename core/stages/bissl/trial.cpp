@@ -126,7 +126,8 @@ void BisslTrial::step() {
 
 void BisslTrial::try_lower() {
   const int64_t batch = parts_->lower_options.batch;
-  lower_seconds_ = pass("lower.batch", batch, [this] {
+  const ViewsChoice& augment = parts_->lower_table.augment();
+  lower_seconds_ = pass("lower.batch", batch, augment, *parts_->lower.source, [this] {
     const Views views = parts_->lower.source->make(0).views;
     parts_->lower_step(views, 0, /*first_of_round=*/true, /*lr_scale=*/0.0);
   });

@@ -37,7 +37,8 @@ class PretrainTrial : public StageTrial {
   }
 
   void step() override {
-    seconds_ = pass("batch", parts_.options.batch, [this] {
+    const ViewsChoice& augment = context().stage.table.augment();
+    seconds_ = pass("batch", parts_.options.batch, augment, *parts_.source, [this] {
       const Views views = parts_.source->make(0).views;
       const NamedTensors parameters = lower_parameters(*parts_.backbone, *parts_.pretext);
       const TrainingProgress progress{0, parts_.steps};

@@ -118,6 +118,29 @@ TOML
 )");
 }
 
+TEST_F(Describe, WhatMakesViews) {
+  StageKindSpec kind;
+  kind.name = "views";
+  kind.summary = "sees views";
+  kind.table.augment = AugmentSlot{true, "makes views"};
+  kinds_.push_back(kind);
+  const std::string text = describe("views");
+  for (const char* part :
+       {"augment  an augmentation, { use = … }, or a chain of transforms, [ { use = … }, … ]; "
+        "required, or views\n           makes views\n",
+        "views    an array of groups of views, each { count = N, augment = … }; in the place of "
+        "augment\n",
+        "augment = { use = \"NAME\" }\n  # or a chain of transforms: augment = [ { use = "
+        "\"NAME\" }, … ]\n  # or views that differ: views = [ { count = 2, augment = … }, … ]\n"}) {
+    EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
+  }
+  const auto json = nlohmann::json::parse(describe("views", true));
+  const auto& slot = json["stage_kinds"][0]["components"][0];
+  EXPECT_EQ(slot["name"], "augment");
+  EXPECT_EQ(slot["chain_of"], "transform");
+  EXPECT_EQ(slot["several_views"], true);
+}
+
 TEST_F(Describe, QualifiedNameGivesAQualifiedUse) {
   const std::string text = describe("good/halve");
   EXPECT_EQ(text.rfind("hypergradient halve: ", 0), 0U);

@@ -79,5 +79,18 @@ TEST_F(NewCommand, TakesNamesThatOnlyResembleThem) {
   }
 }
 
+TEST_F(NewCommand, PutsATransformIntoAChain) {
+  std::ostringstream out;
+  run_new("transform", "my-noise", folder_.path(), registry_, out);
+  const std::string pipeline = read_file(folder_.path() / "my-noise" / "pipeline.toml");
+  EXPECT_NE(pipeline.find("augment   = [ { use = \"resized-crop\", size = 16 }, { use = "
+                          "\"my-noise\" }, { use = \"normalize\" } ]\n"),
+            std::string::npos)
+      << pipeline;
+  const std::string source = read_file(folder_.path() / "my-noise" / "my_noise.cpp");
+  EXPECT_NE(source.find("class MyNoisePlugin : public PlaneTransform"), std::string::npos);
+  EXPECT_EQ(source.find('@'), std::string::npos) << "a word of the template is not filled in";
+}
+
 }  // namespace
 }  // namespace bissl::test
