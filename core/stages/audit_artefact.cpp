@@ -70,25 +70,27 @@ AuditRecord::AuditRecord(fs::path folder, const std::optional<StageIdentity>& au
     : folder_(std::move(folder)), audit_(audit) {
   constexpr uint64_t limit = 1 << 10;
   const fs::path file = folder_ / record_file;
-  const std::string own = audit_ ? audit_->key : "none";
   std::error_code ignored;
-  if (resumed) {
-    whole_ = fs::exists(file, ignored) && read_whole(file, limit) == own;
+  whole_ =
+      audit_ && (!resumed || (fs::exists(file, ignored) && read_whole(file, limit) == audit_->key));
+  if (whole_) {
+    write_file_atomically(file, audit_->key);
+  } else {
+    fs::remove(file, ignored);  // what is not whole stays so, whoever continues it
   }
-  // What is not whole stays so, whoever continues it.
-  write_file_atomically(file, whole_ ? own : std::string("several"));
 }
 
 void AuditRecord::publish(json& results, StageStore& store) const {
   const json figures = take_audit(results);
-  if (audit_ && whole_ && !figures.is_null()) {
+  if (whole_ && !figures.is_null()) {
     std::optional<StageWork> work = store.try_begin(audit_->key, audit_->description);
     if (work && !work->finished()) {
       write_audit(figures, folder_, work->folder());
       work->publish();
     }
   }
-  fs::remove(folder_ / record_file);
+  std::error_code ignored;
+  fs::remove(folder_ / record_file, ignored);
 }
 
 }  // namespace bissl
