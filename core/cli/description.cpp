@@ -216,6 +216,14 @@ nlohmann::json table_json(const TableSpec& table) {
           {"free_keys", table.free_keys}};
 }
 
+std::vector<std::string> names_of(const std::vector<TargetKind>& kinds) {
+  std::vector<std::string> names;
+  for (const TargetKind kind : kinds) {
+    names.push_back(to_string(kind));
+  }
+  return names;
+}
+
 }  // namespace
 
 std::string describe_component(const RegisteredComponent& component) {
@@ -225,6 +233,9 @@ std::string describe_component(const RegisteredComponent& component) {
       fmt::format("{} {}: {}\n", to_string(component.info.kind), text.name, text.summary);
   if (!text.source.empty()) {
     result += fmt::format("Source: {}\n", text.source);
+  }
+  if (!text.takes.empty()) {
+    result += fmt::format("Takes: {} targets\n", fmt::join(names_of(text.takes), ", "));
   }
   result += fmt::format("Library: {} {} ({}), {}\n", library.name, library.version, library.license,
                         library.path);
@@ -269,6 +280,7 @@ nlohmann::json component_json(const RegisteredComponent& component) {
           {"qualified_name", component.qualified_name()},
           {"summary", component.info.text.summary},
           {"source", component.info.text.source},
+          {"takes", names_of(component.info.text.takes)},
           {"library", library_json(component.library)},
           {"parameters", parameters_json(component.info.parameters)}};
 }

@@ -1,6 +1,7 @@
 #include "data/batches.h"
 
 #include "bissl/error.h"
+#include "data/target_batches.h"
 
 #include <ATen/ops/empty.h>
 
@@ -11,29 +12,6 @@ namespace {
 
 /// How many epochs' orders are kept: enough for the loader's threads around an epoch's end.
 constexpr size_t kept_orders = 4;
-
-TargetBatch empty_targets(const TargetSpec& spec, int64_t count) {
-  switch (spec.kind) {
-    case TargetKind::category:
-      return {at::empty({count}, at::kLong)};
-    case TargetKind::multi_label:
-    case TargetKind::values:
-      return {at::empty({count, spec.width}, at::kFloat)};
-    case TargetKind::none:
-    case TargetKind::mask:
-      break;
-  }
-  return {};
-}
-
-void write_target(const TargetSpec& spec, const Target& target, int64_t place, TargetBatch& batch) {
-  if (spec.kind == TargetKind::category) {
-    batch.dense.data_ptr<int64_t>()[place] = target.category;
-  } else if (batch.dense.defined()) {
-    std::copy(target.values.begin(), target.values.end(),
-              batch.dense.data_ptr<float>() + place * spec.width);
-  }
-}
 
 }  // namespace
 
@@ -100,8 +78,9 @@ Views BatchSource::make_room(int64_t samples) const {
   return views;
 }
 
-void BatchSource::write_views(const Position& position, const Sample& sample, int64_t place,
-                              Batch& batch) const {
+ViewGeometry BatchSource::write_views(const Position& position, const Sample& sample, int64_t place,
+                                      Batch& batch) const {
+  ViewGeometry first;
   for (int64_t view = 0; view < options_.views; ++view) {
     RandomStream stream(options_.seed, view_purpose_, static_cast<uint64_t>(position.epoch),
                         static_cast<uint64_t>(position.sample), static_cast<uint64_t>(view));
@@ -109,10 +88,14 @@ void BatchSource::write_views(const Position& position, const Sample& sample, in
     const ViewGeometry geometry = augmentation_->apply(
         sample.image, view, stream,
         {batch.views[view].data_ptr<float>() + place * elements, static_cast<size_t>(elements)});
+    if (view == 0) {
+      first = geometry;
+    }
     if (options_.geometry) {
       batch.geometry[view][place] = geometry;
     }
   }
+  return first;
 }
 
 void BatchSource::require_shape(const Sample& sample, int64_t number) const {
@@ -142,13 +125,13 @@ Batch BatchSource::make(int64_t number) const {
   if (options_.geometry) {
     batch.geometry.assign(view_shapes_.size(), std::vector<ViewGeometry>(count));
   }
-  batch.targets = empty_targets(data_->targets(), count);
+  batch.targets = empty_targets(data_->targets(), count, view_shape());
   for (int64_t i = 0; i < count; ++i) {
     const Position place = position(first + i);
     const Sample sample = data_->get(place.sample);
     require_shape(sample, place.sample);
-    write_views(place, sample, i, batch);
-    write_target(data_->targets(), sample.target, i, batch.targets);
+    const ViewGeometry geometry = write_views(place, sample, i, batch);
+    write_target(data_->targets(), sample.target, geometry, i, batch.targets);
   }
   batch.views = converted(batch.views, options_.device);
   batch.targets = batch.targets.to(options_.device);

@@ -19,7 +19,7 @@ namespace bissl {
 /// Samples ready for a network.
 struct Batch {
   Views views;          ///< float32; neighbours of one shape lie in one buffer
-  TargetBatch targets;  ///< undefined for unlabelled data and for masks
+  TargetBatch targets;  ///< undefined for unlabelled data
   /// geometry[v][n] is that of view v of sample n, where BatchOptions::geometry asks for it.
   std::vector<std::vector<ViewGeometry>> geometry;
 };
@@ -78,8 +78,9 @@ class BatchSource {
   std::vector<ImageShape> shapes_of(const ImageShape& image) const;
   void require_shape(const Sample& sample, int64_t number) const;
   Views make_room(int64_t samples) const;
-  void write_views(const Position& position, const Sample& sample, int64_t place,
-                   Batch& batch) const;
+  /// Returns the geometry of the first view.
+  ViewGeometry write_views(const Position& position, const Sample& sample, int64_t place,
+                           Batch& batch) const;
 
   std::shared_ptr<const DataView> data_;
   std::shared_ptr<const Augmentation> augmentation_;

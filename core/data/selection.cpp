@@ -206,11 +206,15 @@ void DataView::choose_per_class(const SelectionOptions& selection) {
   std::sort(indices_.begin(), indices_.end());
 }
 
-/// The dataset's target of sample `index` as targets_ has it.
-Target DataView::chosen(Target target, int64_t index) const {
-  if (const std::string fault = fault_of(all_targets_, target); !fault.empty()) {
-    fail_input("sample {} has {}", index, fault);
+/// A dataset may answer otherwise than when it was looked at.
+void DataView::require_sound(const std::string& fault, int64_t index) const {
+  if (!fault.empty()) {
+    fail_input("sample {} has {}", indices_[index], fault);
   }
+}
+
+/// A sound target of the dataset as targets_ has it.
+Target DataView::chosen(Target target) const {
   if (all_targets_.kind == TargetKind::none) {
     return {};
   }
@@ -230,12 +234,20 @@ Target DataView::chosen(Target target, int64_t index) const {
 
 Sample DataView::get(int64_t index) const {
   Sample sample = dataset_->get(indices_[index]);
-  sample.target = chosen(std::move(sample.target), indices_[index]);
+  require_sound(all_targets_.kind == TargetKind::mask ? fault_of_mask(all_targets_, sample)
+                                                      : fault_of(all_targets_, sample.target),
+                index);
+  sample.target = chosen(std::move(sample.target));
   return sample;
 }
 
 Target DataView::target(int64_t index) const {
-  return labelled() ? chosen(dataset_->target(indices_[index]), indices_[index]) : Target{};
+  if (!labelled()) {
+    return {};
+  }
+  Target target = dataset_->target(indices_[index]);
+  require_sound(fault_of(all_targets_, target), index);
+  return chosen(std::move(target));
 }
 
 void add_to_counts(const TargetSpec& spec, const Target& target, std::vector<int64_t>& counts) {

@@ -54,7 +54,8 @@ class DataView {
   void look_at_targets();
   void choose_classes(const std::vector<std::string>& classes);
   void choose_per_class(const SelectionOptions& selection);
-  Target chosen(Target target, int64_t index) const;
+  void require_sound(const std::string& fault, int64_t index) const;
+  Target chosen(Target target) const;
 
   std::shared_ptr<const Dataset> dataset_;
   TargetSpec all_targets_;          ///< the dataset's

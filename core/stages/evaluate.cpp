@@ -19,7 +19,7 @@ namespace {
 const Schema<EvaluateOptions>& evaluate_schema() {
   static const Schema<EvaluateOptions> schema = [] {
     Schema<EvaluateOptions> s;
-    add_data(s, &EvaluateOptions::data, "data source to score on; its classes are the training's");
+    add_data(s, &EvaluateOptions::data, "data source to score on; its targets are the training's");
     s.add("batch", &EvaluateOptions::batch, "most samples that are scored at once")
         .at_least(1)
         .unit("samples");
@@ -68,9 +68,10 @@ std::shared_ptr<BatchSource> evaluation_batches(const StageContext& context, con
                             {batch.value_or(options.batch), 1, Order::sequential, 0, "evaluate"});
   if (source->data().targets() != targets) {
     fail_input(
-        "evaluate: data.{} has {}, but the head is trained on {}; they must be of the same kind, "
-        "number and names, in the same order",
-        spelled_key(options.data), describe(source->data().targets()), describe(targets));
+        "evaluate: data.{} (used at {}) has {}, but the head is trained on {}; they must be of the "
+        "same kind, number and names, in the same order",
+        spelled_key(options.data), context.pipeline.data_source(options.data).dataset.origin,
+        describe(source->data().targets()), describe(targets));
   }
   const ImageShape& found = source->view_shape();
   if (found != shape) {

@@ -138,10 +138,6 @@ std::shared_ptr<BatchSource> make_labelled_batches(const StageContext& context, 
   if (!source->data().labelled()) {
     fail_input("{}: data.{} has no labels, and this place needs some", key, spelled_key(data));
   }
-  if (source->data().targets().kind == TargetKind::mask) {
-    fail_input("{}: data.{} has {}, and no stage trains on masks", key, spelled_key(data),
-               describe(source->data().targets()));
-  }
   return source;
 }
 

@@ -37,6 +37,8 @@ Target Dataset::target(int64_t index) const { return get(index).target; }
 
 at::Tensor TargetBatch::counted() const { return dense.isnan().logical_not(); }
 
+at::Tensor TargetBatch::known() const { return dense.nan_to_num(0.0); }
+
 TargetBatch TargetBatch::to(c10::Device device) const {
   return {dense.defined() ? dense.to(device) : dense};
 }

@@ -34,7 +34,7 @@ class BISSL_API DataFiles {
 
   virtual ~DataFiles();
 
-  /// All files from which anything of the samples, labels or class names is read, in any order; no
+  /// All files from which anything of the samples, targets or their names is read, in any order; no
   /// two with one name. The same at each call. Files that say which others there are belong to
   /// them. What follows from the names alone (a class from its folder) needs no more, as names are
   /// part of the fingerprint. Dataset::fingerprint is then fingerprint_of_files of these.

@@ -13,16 +13,20 @@ struct BISSL_API TargetBatch {
   ///
   /// - category: (N), int64, 0 … K − 1;
   /// - multi_label and values: (N, K), float32;
-  /// - mask: (N, H, W), int64, for the views' pixels;
+  /// - mask: (N, H, W), int64, for the pixels of the first view; 255 where none counts;
   /// - none: undefined.
   at::Tensor dense;
 
-  /// Which entries of multi_label and values targets count: bool, of the shape of `dense`. A loss
-  /// takes its mean over these, and must not multiply the others by 0, since NaN · 0 is NaN:
+  /// Which entries of multi_label and values targets count: bool, of the shape of `dense`.
+  at::Tensor counted() const;
+
+  /// `dense` of these kinds with 0 for the entries that do not count, so that no NaN reaches a loss
+  /// (NaN · 0 is NaN):
   ///
   ///     const at::Tensor counted = targets.counted();
-  ///     const at::Tensor known = targets.dense.where(counted, at::zeros_like(targets.dense));
-  at::Tensor counted() const;
+  ///     const at::Tensor squares = (outputs - targets.known()).square() * counted;
+  ///     return squares.sum() / counted.sum().clamp_min(1);
+  at::Tensor known() const;
 
   /// The same on a device; `dense` itself where it is there already, and where there is none.
   TargetBatch to(c10::Device device) const;

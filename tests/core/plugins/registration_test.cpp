@@ -1,6 +1,7 @@
 // Faults of the registration itself.
 
 #include "fixtures.h"
+#include "plugins/collector.h"
 
 #include <fmt/format.h>
 
@@ -58,6 +59,29 @@ TEST(PluginRegistration, BadComponentName) {
                   "optimizer \"Still_2\" declared with faults: the name is not of lower-case "
                   "letters, digits and hyphens; no summary",
                   "a sound declaration", "correct the declaration in the library's sources"});
+}
+
+TEST(PluginRegistration, TasksSayWhatTheyTakeAndOthersDoNot) {
+  const auto refusal = [](ComponentKind kind, std::vector<TargetKind> takes) -> std::string {
+    ComponentInfo info;
+    info.kind = kind;
+    info.text = {"x", "does nothing", "", std::move(takes)};
+    info.create = [](const ParameterValues&, const void*) { return nullptr; };
+    Collector collector({}, [](ComponentKind, const std::string&) { return nullptr; });
+    try {
+      collector.add(std::move(info));
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(refusal(ComponentKind::downstream, {TargetKind::values, TargetKind::category}), "");
+  EXPECT_EQ(refusal(ComponentKind::dataset, {}), "");
+  EXPECT_NE(refusal(ComponentKind::downstream, {}).find("it takes no kind of target"),
+            std::string::npos);
+  EXPECT_NE(refusal(ComponentKind::dataset, {TargetKind::values})
+                .find("only downstream tasks take targets"),
+            std::string::npos);
 }
 
 TEST(PluginRegistration, NameTwiceInOneLibrary) {
