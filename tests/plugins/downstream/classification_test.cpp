@@ -1,5 +1,6 @@
 #include "bissl/downstream.h"
 #include "bissl/error.h"
+#include "plugins/downstream/task_cases.h"
 #include "reference/golden.h"
 #include "sdk/plugin_library.h"
 
@@ -25,13 +26,9 @@ const test::PluginLibrary& library() {
 }
 
 std::shared_ptr<Downstream> make(int64_t classes, double smoothing = 0.0) {
-  std::vector<std::string> names;
-  for (int64_t number = 0; number < classes; ++number) {
-    names.push_back(std::to_string(number));
-  }
   return library().make<Downstream>(
       "classification", {{"label_smoothing", smoothing}},
-      {.features = 3, .targets = TargetSpec::named(TargetKind::category, std::move(names))});
+      {.features = 3, .targets = test::targets_of_kind(TargetKind::category, classes)});
 }
 
 at::Tensor rows(std::vector<std::vector<double>> values) {
