@@ -24,19 +24,6 @@ constexpr auto sweep_time = std::chrono::seconds(3);
 constexpr auto thread_time = std::chrono::milliseconds(600);
 constexpr auto short_thread_time = std::chrono::milliseconds(100);
 
-/// Calls `visit` with indices in an order that looks random, until all had their turn or the time
-/// is over.
-void sweep(int64_t size, const std::function<void(int64_t index)>& visit) {
-  const auto end = Clock::now() + sweep_time;
-  RandomStream stream(3, "conformance/sweep");
-  for (const int64_t index : permutation(stream, size)) {
-    visit(index);
-    if (Clock::now() > end) {
-      return;
-    }
-  }
-}
-
 void check_images(const Dataset& dataset) {
   for (const int64_t index : some_indices(dataset.size(), 64)) {
     copy_of(dataset, index);
@@ -44,66 +31,11 @@ void check_images(const Dataset& dataset) {
   sweep(dataset.size(), [&](int64_t index) { copy_of(dataset, index); });
 }
 
-void check_class_names(const Checker& checker, const Dataset& dataset) {
-  const std::vector<std::string> names = dataset.targets().names;
-  std::map<std::string, size_t> places;
-  for (size_t i = 0; i < names.size(); ++i) {
-    require(names[i].find_first_not_of(" \t\r\n") != std::string::npos,
-            "class {} has an empty name; give each class a name that a user can write", i);
-    const auto [found, fresh] = places.emplace(names[i], i);
-    require(fresh, "classes {} and {} are both called \"{}\"; a name must mean one class",
-            found->second, i, names[i]);
-  }
-  const auto require_same = [&](const Dataset& other, const char* when) {
-    const std::vector<std::string> now = other.targets().names;
-    require(now == names,
-            "targets() gives other names or another order {}: {} names at first, {} then", when,
-            names.size(), now.size());
-  };
-  require_same(dataset, "at a second call");
-  for (const int64_t index : some_indices(dataset.size(), 16)) {
-    dataset.get(index);
-    dataset.target(index);
-    require_same(dataset, "after samples were read");
-  }
-  const auto second = checker.make<Dataset>();
-  require_same(*second, "in a second instance");
-  require_same(dataset, "after a second instance was made");
-}
-
-void check_label(const Dataset& dataset, int64_t index, int64_t classes) {
-  const int64_t label = dataset.target(index).category;
-  if (classes == 0) {
-    require(label == -1, "there are no class names, but target({}).category is {}; expected -1",
-            index, label);
-  }
-  require(classes == 0 || (label >= 0 && label < classes),
-          "target({}).category is {}; with {} class names it must lie in 0 … {}", index, label,
-          classes, classes - 1);
-}
-
-void check_labels(const Dataset& dataset) {
-  const auto classes = static_cast<int64_t>(dataset.targets().names.size());
-  const auto check_both = [&](int64_t index) {
-    check_label(dataset, index, classes);
-    const int64_t label = dataset.get(index).target.category;
-    require(dataset.target(index).category == label,
-            "target({}).category is {}, get({}).target.category is {}", index,
-            dataset.target(index).category, index, label);
-  };
-  for (const int64_t index : some_indices(dataset.size(), 64)) {
-    check_both(index);
-  }
-  sweep(dataset.size(), check_both);
-  sweep(dataset.size(), [&](int64_t index) { check_label(dataset, index, classes); });
-}
-
 void require_same_sample(const Dataset& dataset, int64_t index, const SampleCopy& expected,
                          const char* when) {
   const SampleCopy found = copy_of(dataset, index);
   require(found.shape == expected.shape, "sample {} has another size {}", index, when);
-  require(found.label == expected.label, "sample {} has label {} {}, {} before", index, found.label,
-          when, expected.label);
+  require(found.target == expected.target, "sample {} has another target {}", index, when);
   require(
       found.pixels == expected.pixels,
       "sample {} differs {}; it depends on other calls, or reads memory that was freed or never "
@@ -155,9 +87,12 @@ void check_pixels_stay(const Dataset& dataset) {
     std::string hash;
   };
   const auto hash_of = [](const Sample& sample) {
-    return Hasher()
-        .update(sample.image.pixels, static_cast<size_t>(sample.image.shape.elements()))
-        .hex();
+    Hasher hasher;
+    hasher.update(sample.image.pixels, static_cast<size_t>(sample.image.shape.elements()));
+    if (const Image& mask = sample.target.mask; mask.pixels != nullptr) {
+      hasher.update(mask.pixels, static_cast<size_t>(mask.shape.elements()));
+    }
+    return hasher.hex();
   };
   std::vector<Held> held;
   int64_t bytes = 0;
@@ -235,7 +170,7 @@ void check_threads(const Dataset& dataset, std::chrono::milliseconds time) {
         return fmt::format("sample {} came out different; share no memory between calls",
                            indices[place]);
       }
-      if (dataset.target(indices[place]).category != expected[place].label) {
+      if (copy_of(dataset.target(indices[place])) != expected[place].target) {
         return fmt::format("target({}) came out different", indices[place]);
       }
       if (i % 32 == thread && (dataset.targets() != targets || dataset.size() != size)) {
@@ -247,6 +182,17 @@ void check_threads(const Dataset& dataset, std::chrono::milliseconds time) {
 }
 
 }  // namespace
+
+void sweep(int64_t size, const std::function<void(int64_t index)>& visit) {
+  const auto end = Clock::now() + sweep_time;
+  RandomStream stream(3, "conformance/sweep");
+  for (const int64_t index : permutation(stream, size)) {
+    visit(index);
+    if (Clock::now() > end) {
+      return;
+    }
+  }
+}
 
 std::vector<int64_t> some_indices(int64_t size, int64_t most) {
   std::set<int64_t> indices;
@@ -268,19 +214,24 @@ SampleCopy copy_of(const Dataset& dataset, int64_t index) {
           image.shape.width);
   // Every byte that is promised is read, so one that is not there shows.
   return {
-      image.shape, {image.pixels, image.pixels + image.shape.elements()}, sample.target.category};
+      image.shape, {image.pixels, image.pixels + image.shape.elements()}, copy_of(sample.target)};
 }
 
 std::string digest_of(const Dataset& dataset, int64_t most_samples) {
   Hasher hasher;
-  hasher.update(fmt::format("{} samples;", dataset.size()));
-  for (const std::string& name : dataset.targets().names) {
+  const TargetSpec spec = dataset.targets();
+  hasher.update(
+      fmt::format("{} samples, {} {};", dataset.size(), spec.width, to_string(spec.kind)));
+  for (const std::string& name : spec.names) {
     hasher.update(name).update(";");
   }
   for (const int64_t index : some_indices(dataset.size(), most_samples)) {
     const SampleCopy copy = copy_of(dataset, index);
-    hasher.update(fmt::format("{} {}x{}x{};", copy.label, copy.shape.channels, copy.shape.height,
-                              copy.shape.width));
+    const TargetCopy& target = copy.target;
+    hasher.update(fmt::format("{} {}x{}x{};", target.category, copy.shape.channels,
+                              copy.shape.height, copy.shape.width));
+    hasher.update(target.value_bits.data(), target.value_bits.size() * sizeof(uint32_t));
+    hasher.update(target.mask_pixels.data(), target.mask_pixels.size());
     hasher.update(copy.pixels.data(), copy.pixels.size());
   }
   return hasher.hex();
@@ -306,10 +257,10 @@ void check_dataset(Checker& checker) {
     return;
   }
   digest = digest_of(*dataset, 64);
-  checker.check("class names are distinct and not empty, and stay the same",
-                [&] { check_class_names(checker, *dataset); });
-  checker.check("labels lie within the class names, and target() agrees with get()",
-                [&] { check_labels(*dataset); });
+  checker.check("targets are declared soundly, with distinct names, and stay the same",
+                [&] { check_declared_targets(checker, *dataset); });
+  checker.check("each target is as declared, and target() agrees with get()",
+                [&] { check_targets(*dataset); });
   checker.check("a sample is the same each time, from each instance",
                 [&] { check_same(checker, *dataset); });
   checker.check("pixels stay where they are as long as the dataset",
@@ -336,7 +287,7 @@ void check_dataset(Checker& checker) {
     const auto later = checker.make<Dataset>();
     require(later->fingerprint() == fingerprint, "the fingerprint changes with the time");
     require(digest_of(*later, 64) == digest && digest_of(*dataset, 64) == digest,
-            "samples or class names change with the time");
+            "samples or targets() change with the time");
   });
 }
 

@@ -79,7 +79,7 @@ void check_stays(const Checker& checker, const Dataset& dataset) {
   if (elsewhere.size() == 2) {
     require(elsewhere[0] == hash_hex(fingerprint), "it differs in another process");
     require(elsewhere[1] == digest_of(dataset, 64),
-            "it stays, but samples or class names differ in another process");
+            "it stays, but samples or targets() differ in another process");
   }
 }
 
@@ -111,10 +111,13 @@ bool check_changes(const Checker& checker, const Dataset& dataset) {
   const std::string digest = digest_of(dataset, samples);
   const std::string fingerprint = dataset.fingerprint();
   const ComponentInfo& info = checker.choice().component->info;
+  const bool of_files = capability<DataFiles>(*checker.make<Dataset>()) != nullptr;
   bool changed = false;
   for (const ParameterSpec& spec : info.parameters) {
     const Value own = checker.choice().values.at(spec.name);
-    if (checker.given().count(spec.name) > 0) {
+    // How files are read is told by parameters, which are compared as well.
+    const bool compared = of_files && !spec.execution_only();
+    if (compared || checker.given().count(spec.name) > 0) {
       continue;
     }
     for (const Value& value : others(spec, own)) {
@@ -134,7 +137,7 @@ bool check_changes(const Checker& checker, const Dataset& dataset) {
       }
       changed = changed || other_digest != digest;
       require(other_digest == digest || other_fingerprint != fingerprint,
-              "{} = {} gives other samples, labels or class names than {}, but the same "
+              "{} = {} gives other samples, targets or names than {}, but the same "
               "fingerprint: finished stages would be taken for the other data's; hash all content",
               spec.name, to_toml(value), to_toml(own));
     }

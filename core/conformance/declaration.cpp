@@ -29,7 +29,7 @@ std::shared_ptr<void> make_any(const Checker& checker) {
     case ComponentKind::pretext:
       return checker.make<Pretext>({.features = 6});
     case ComponentKind::downstream:
-      return make_downstream_for_some_classes(checker);
+      return make_downstream_for_some_targets(checker);
     case ComponentKind::hypergradient:
       return checker.make<Hypergradient>();
     case ComponentKind::optimizer:

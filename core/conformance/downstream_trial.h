@@ -6,39 +6,83 @@
 #include <ATen/core/Tensor.h>
 
 #include <memory>
+#include <vector>
 
 namespace bissl {
 
 // What the checks of downstream tasks have in common.
 
-/// A task in double precision and training mode, with features to try it on.
+/// A task in double precision and training mode, with features and targets of one kind to try it
+/// on.
 struct HeadTrial {
   static constexpr int64_t samples = 12;
   static constexpr int64_t features = 6;
 
+  TargetSpec spec;
   std::shared_ptr<Downstream> task;
-  int64_t classes = 0;
   at::Tensor inputs;    ///< (samples, features)
-  at::Tensor targets;   ///< (samples), all classes in turn
+  TargetBatch targets;  ///< of all samples, in double precision where they are numbers
   at::Tensor outputs;   ///< of the inputs in evaluation mode, without graph
-  bool scores = false;  ///< outputs are (N, K) for every K: they are taken for scores of classes
+  bool direct =
+      false;  ///< outputs are (N, K) for every K: what bissl/downstream.h says of the kind
 };
+
+/// One trial for each kind of target that the task takes.
+using HeadTrials = std::vector<HeadTrial>;
+
+/// Does `check` for each; where a task takes several kinds, what is thrown says of which.
+void for_each_kind(const HeadTrials& trials, const std::function<void(const HeadTrial&)>& check);
+/// The same; throws NotApplicable, with the shape of the outputs, if none is direct.
+void for_each_direct(const HeadTrials& trials, const std::function<void(const HeadTrial&)>& check);
+
+/// K targets of a kind, called by their numbers.
+TargetSpec numbered_targets(TargetKind kind, int64_t width);
+
+/// The numbers of targets of a kind that are tried; a task may refuse some as wrong input.
+std::vector<int64_t> numbers_of_targets(TargetKind kind);
 
 /// A new instance whose weights begin alike each time. Throws a Violation where the factory refuses
 /// the context otherwise than as wrong input, Error(ErrorKind::input) where it does so.
-std::shared_ptr<Downstream> make_head(const Checker& checker, int64_t classes,
+std::shared_ptr<Downstream> make_head(const Checker& checker, const TargetSpec& spec,
                                       int64_t features = HeadTrial::features);
 
-/// The same for the first number of classes that the factory accepts.
-std::shared_ptr<Downstream> make_downstream_for_some_classes(const Checker& checker);
+/// The same for the first kind that it takes and the first number that the factory accepts.
+std::shared_ptr<Downstream> make_downstream_for_some_targets(const Checker& checker);
 
-/// (samples) targets that go through all classes in turn.
-at::Tensor targets_of(int64_t samples, int64_t classes);
+/// A trial of a task with targets of a kind that it takes. Throws a Violation.
+HeadTrial make_trial(const Checker& checker, TargetKind kind);
 
-/// Scores (N, width) that are best where the targets, moved by `shift` classes, say: 1 − s there
+/// Targets that go through all that a spec allows, what does not count included. Numbers in this
+/// precision, as the outputs that they are compared with.
+TargetBatch sample_targets(const TargetSpec& spec, int64_t samples, c10::ScalarType type);
+
+/// Some of the samples, and all in the order of `places`.
+TargetBatch part_of(const TargetBatch& targets, int64_t begin, int64_t count);
+TargetBatch chosen_from(const TargetBatch& targets, const at::Tensor& places);
+/// Numbers in single precision.
+TargetBatch in_single(const TargetBatch& targets);
+/// Equal in every bit that counts.
+bool same(const TargetBatch& x, const TargetBatch& y);
+
+/// Scores (N, width) that are best where the categories, moved by `shift` places, say: 1 − s there
 /// and s elsewhere, for a small s, times `scale`.
-at::Tensor decided_scores(const at::Tensor& targets, int64_t classes, int64_t width, int64_t shift,
-                          double scale);
+at::Tensor decided_scores(const at::Tensor& categories, int64_t classes, int64_t width,
+                          int64_t shift, double scale);
+
+/// Outputs (N, K) that are right where `wrong` is 0, and wrong in one of wrong_ways() ways
+/// otherwise; the further from the right ones the larger `scale` is. In double precision.
+at::Tensor decided_outputs(const TargetSpec& spec, const TargetBatch& targets, int64_t wrong,
+                           double scale);
+int64_t wrong_ways(const TargetSpec& spec);
+
+/// The outputs of an evaluation, detached.
+at::Tensor evaluate(Downstream& task, const at::Tensor& inputs);
+
+/// The loss of copies, without gradients. Throws a Violation unless it is a scalar.
+double loss_of(Downstream& task, const at::Tensor& outputs, const TargetBatch& targets);
+double value_of(const at::Tensor& loss);
+
+std::string shape_text(const at::Tensor& tensor);
 
 /// How a task is to be called for one evaluation: mode, gradient mode and generator.
 class EvaluationOf {
@@ -52,7 +96,14 @@ class EvaluationOf {
   Downstream& task_;
 };
 
-/// The checks of metrics().
-void check_metrics(Checker& checker, const HeadTrial& trial);
+/// The check that each number of targets works; tells which trials are direct.
+void check_numbers_of_targets(const Checker& checker, HeadTrials& trials);
+/// The check that right outputs cost less than wrong ones.
+void check_order_of_losses(const HeadTrial& trial);
+/// The check that entries that do not count change neither loss nor metrics.
+void check_what_does_not_count(const HeadTrials& trials);
+
+/// The checks of metrics() and metric_info().
+void check_metrics(Checker& checker, const HeadTrials& trials);
 
 }  // namespace bissl

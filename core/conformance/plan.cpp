@@ -12,8 +12,8 @@ Names of_kind(ComponentKind kind) {
     case ComponentKind::dataset:
       return {"has samples",
               "images are 8-bit with 1 or 3 channels, each byte readable",
-              "class names are distinct and not empty, and stay the same",
-              "labels lie within the class names, and target() agrees with get()",
+              "targets are declared soundly, with distinct names, and stay the same",
+              "each target is as declared, and target() agrees with get()",
               "a sample is the same each time, from each instance",
               "pixels stay where they are as long as the dataset",
               "an image outlives its dataset if it says so",
@@ -70,17 +70,19 @@ Names of_kind(ComponentKind kind) {
               "the gradient is that of the loss",
               "the second derivative is that of the gradient"};
     case ComponentKind::downstream:
-      return {"is made for features and classes, and gives outputs",
+      return {"is made for features and targets, and gives outputs",
               "instances are alike but independent, and one generator gives the same weights",
-              "any number of classes, with outputs for each",
+              "any number of targets, with outputs for each",
               "the loss is a finite scalar",
               "right outputs cost less than wrong ones",
+              "entries that do not count change neither loss nor metrics",
               "features, outputs and targets stay as they are",
               "in evaluation a sample does not depend on chance, on others or on their order",
               "chance in training comes from LibTorch's generator",
               "the gradient reaches the head and the features",
               "the gradient is that of the loss, in the head and in the features",
               "what training changes is in parameters and buffers, of fixed names and shapes",
+              "metrics are declared with name and text, and given as declared",
               "metrics do not depend on how the data is cut into batches",
               "metrics of two passes are the same, and passes do not mix",
               "metrics of right and wrong outputs"};

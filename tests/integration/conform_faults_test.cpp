@@ -71,15 +71,15 @@ void expect_found(const Library& library) {
 
 TEST(ConformFaults, OfDatasets) {
   const std::string images = "images are 8-bit with 1 or 3 channels, each byte readable";
-  const std::string names = "class names are distinct and not empty, and stay the same";
-  const std::string labels = "labels lie within the class names, and target() agrees with get()";
+  const std::string names = "targets are declared soundly, with distinct names, and stay the same";
+  const std::string labels = "each target is as declared, and target() agrees with get()";
   const std::string same = "a sample is the same each time, from each instance";
   const std::string stay = "pixels stay where they are as long as the dataset";
   const std::string fingerprint = "the fingerprint is a text that stays the same";
   const std::string generators = "draws from no generator of the process";
   expect_found(
       {"misbehaving_datasets",
-       {"right"},
+       {"right", "labels-right", "values-right", "mask-right"},
        {{"growing", "has samples", "after samples were read"},
         {"two-channels", images, "sample 57 has 2 channels"},
         {"no-height", images, "sample 3 is of 0x5 pixels"},
@@ -95,15 +95,24 @@ TEST(ConformFaults, OfDatasets) {
         {"owner-of-nothing", "an image outlives its dataset if it says so", "when its dataset went",
          true},
         {"shared-by-threads", "several threads read at once", "share no memory", true},
-        {"label-beyond", labels, "target(57).category is 2"},
-        {"label-missing", labels, "target(99).category is -1"},
+        {"label-beyond", labels, "target(57) has the category 2; expected 0 to 1"},
+        {"label-missing", labels, "target(99) has the category -1"},
         {"label-disagrees", labels, "get(93).target.category is 1"},
-        {"unlabelled-with-labels", labels, "there are no class names"},
+        {"unlabelled-with-labels", labels, "says that there are none"},
         {"duplicate-names", names, "both called \"cat\""},
-        {"empty-name", names, "class 1 has an empty name"},
+        {"empty-name", names, "target 1 has an empty name"},
         {"changing-names", names, "at a second call"},
-        {"names-after-reading", names, "names at first"},
+        {"names-after-reading", names, "at first"},
         {"names-by-instance", names, "in a second instance"},
+        {"labels-too-few", labels, "target(57) has 2 entries as its target; expected 3 labels"},
+        {"labels-of-two", labels, "target(12) has 2 as entry 1"},
+        {"labels-names-short", names, "2 names for 3 labels"},
+        {"values-infinite", labels, "target(33) has inf as entry 2"},
+        {"values-disagree", labels, "target(93) differs from get(93).target"},
+        {"values-same-names", names, "targets 0 and 2 are both called \"big\""},
+        {"mask-beyond", labels, "sample 41 has a mask with the category 3; expected 0 to 2"},
+        {"mask-size", labels, "sample 57 has a mask of 5x5 pixels for an image of 6x5"},
+        {"mask-scratch", stay, "while others were read"},
         {"fingerprint-empty", fingerprint, "it is empty"},
         {"fingerprint-binary", fingerprint, "no text"},
         {"fingerprint-constant", "the fingerprint changes with the content", "seed = 2"},
@@ -117,7 +126,7 @@ TEST(ConformFaults, OfDatasets) {
         {"draws-rand", generators, "draws from std::rand"},
         {"draws-torch", generators, "draws from LibTorch's generator"},
         {"time-in-samples", "", ""},
-        {"process-in-samples", fingerprint, "samples or class names differ in another process"},
+        {"process-in-samples", fingerprint, "samples or targets() differ in another process"},
         {"changes-folder", "instances are made, and go in any order", "the current folder was"},
         {"changes-locale", "instances are made, and go in any order", "the locale was"}}});
 }
@@ -189,8 +198,8 @@ TEST(ConformFaults, OfTransforms) {
 }
 
 TEST(ConformFaults, OfDownstreamTasks) {
-  const std::string made = "is made for features and classes, and gives outputs";
-  const std::string classes = "any number of classes, with outputs for each";
+  const std::string made = "is made for features and targets, and gives outputs";
+  const std::string classes = "any number of targets, with outputs for each";
   const std::string scalar = "the loss is a finite scalar";
   const std::string order = "right outputs cost less than wrong ones";
   const std::string untouched = "features, outputs and targets stay as they are";
@@ -253,9 +262,53 @@ TEST(ConformFaults, OfDownstreamTasks) {
                  {"result-that-divides", passes, "in the midst of a pass"},
                  {"result-that-clears", passes, "result()"},
                  {"result-that-counts", passes, "result()"},
-                 {"percent", right, "metrics are fractions"},
+                 {"percent", right, "none is above 1"},
                  {"reversed", right, "of right outputs is 0"},
                  {"blind-metric", right, "no metric tells"}}});
+}
+
+TEST(ConformFaults, OfTasksForLabelsAndValues) {
+  const std::string any = "any number of targets, with outputs for each";
+  const std::string order = "right outputs cost less than wrong ones";
+  const std::string gaps = "entries that do not count change neither loss nor metrics";
+  const std::string declared = "metrics are declared with name and text, and given as declared";
+  const std::string right = "metrics of right and wrong outputs";
+  expect_found(
+      {"misbehaving_targets",
+       {"both-right", "labels-right", "values-right"},
+       {{"labels-metric-of-all", gaps, "change the metrics"},
+        {"labels-not-counted-times-0", any, "the loss is nan"},
+        {"labels-loss-of-all", gaps, "change the loss"},
+        {"labels-divides-by-nothing", gaps, "at least by 1"},
+        {"labels-negated", order, "is a sign wrong"},
+        {"labels-logarithm-of-sigmoid", "the loss is a finite scalar",
+         "binary_cross_entropy_with_logits"},
+        {"values-one-output", any, "an output for each, (N, 4)"},
+        {"values-shifted", order, "right ones must cost less"},
+        {"values-mean-of-batches", "metrics do not depend on how the data is cut into batches",
+         "divide in result()"},
+        {"values-other-metric", declared, "distance, more, metric_info() declares"},
+        {"values-other-order", declared, "in the same order"},
+        {"values-odd-name", declared, "a metric is called \"my distance\""},
+        {"values-no-text", declared, "has no text of one line"},
+        {"values-declared-twice", declared, "declares distance twice"},
+        {"values-no-metric", declared, "there must be at least one"},
+        {"values-wrong-direction", right, "the wrong way round"},
+        {"values-beyond-bound", right, "none is above 1"}}});
+}
+
+TEST(ConformTargets, NothingIsSkippedForTheTasksThatShip) {
+  for (const std::string plugin : {"classification", "multi-label", "regression"}) {
+    const Outcome outcome =
+        run_bissl({"conform", "--json", (fs::path(plugin_folder) / (plugin + ".so")).string()});
+    EXPECT_EQ(outcome.code, 0) << outcome.out;
+    for (const auto& check : checks_of(outcome).at(plugin)) {
+      const bool of_gaps =
+          check["check"] == "entries that do not count change neither loss nor metrics";
+      const bool may_be_skipped = of_gaps && plugin == "classification";
+      EXPECT_TRUE(may_be_skipped || check["status"] == "passed") << plugin << check.dump();
+    }
+  }
 }
 
 /// What a component's checks are called, in order.
@@ -375,6 +428,22 @@ TEST(ConformValues, AreRefusedWhereNoComponentTakesThem) {
 TEST(ConformExamples, TheTaskWithATeacherKeepsAllPromises) {
   const Outcome outcome = run_bissl({"conform", fixture("momentum_head")});
   EXPECT_EQ(outcome.code, 0) << outcome.out << outcome.err;
+}
+
+TEST(ConformExamples, TheDatasetOfSeveralKindsOfTargetKeepsAllPromises) {
+  const TemporaryFolder folder;
+  const fs::path file = folder.path() / "images.csv";
+  write_file(file, "a,b,p0,p1,p2,p3\n0,1,10,20,30,40\n1,,50,60,70,80\n1,0,5,6,7,8\n");
+  for (const std::string targets : {"multi-label", "values"}) {
+    const Outcome outcome =
+        run_bissl({"conform", fixture("csv_images"), "--set", "file=" + file.string(), "--set",
+                   "targets=" + targets, "--set", "columns=2"});
+    EXPECT_EQ(outcome.code, 0) << targets << outcome.out << outcome.err;
+  }
+  write_file(file, "a,p0,p1,p2,p3\n0,10,20,30,40\n1,50,60,70,80\n");
+  const Outcome classes =
+      run_bissl({"conform", fixture("csv_images"), "--set", "file=" + file.string()});
+  EXPECT_EQ(classes.code, 0) << classes.out << classes.err;
 }
 
 TEST(ConformHelp, ListsItsOptionsAndExitCodes) {
