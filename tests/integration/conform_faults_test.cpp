@@ -302,7 +302,8 @@ TEST(ConformTargets, NothingIsSkippedForTheTasksThatShip) {
     const Outcome outcome =
         run_bissl({"conform", "--json", (fs::path(plugin_folder) / (plugin + ".so")).string()});
     EXPECT_EQ(outcome.code, 0) << outcome.out;
-    for (const auto& check : checks_of(outcome).at(plugin)) {
+    const auto checks = checks_of(outcome);
+    for (const auto& check : checks.at(plugin)) {
       const bool of_gaps =
           check["check"] == "entries that do not count change neither loss nor metrics";
       const bool may_be_skipped = of_gaps && plugin == "classification";
