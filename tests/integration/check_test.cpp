@@ -221,6 +221,12 @@ TEST(RefusalList, IsComplete) {
       {"\\\"{}\\\" has shape [{}] in one instance", "a component at fault: conform"},
       {"batch {} was asked for", "a fault of the program"},
       {"the checkpoint's recorded lower step", "a damaged checkpoint"},
+      {"the checkpoint holds a state", "a damaged checkpoint"},
+      {"the checkpoint's average of the weights", "a damaged checkpoint"},
+      {"there is no kind of stage", "a fault of the program: the reader has refused it"},
+      {"accumulate = {}, but the loss of {}", "AccumulationOfALossThatCouplesSamples"},
+      {"make_backbone was called after", "a component at fault: conform"},
+      {"{} needs the ability", "the approximator's abilities are asked for as the stage is built"},
   };
   std::set<std::string> met;
   const std::regex refusal(R"re(fail_(?:input|run)\(\s*"((?:[^"\\]|\\.)*)")re");
