@@ -248,12 +248,19 @@ std::string describe_component(const RegisteredComponent& component) {
 
 std::string describe_stage_kind(const StageKindSpec& kind) {
   std::string text = fmt::format("stage kind {}: {}\n", kind.name, kind.summary);
-  text += kind.needs_parent
-              ? "Continues from another stage (from = \"NAME\") or starts anew (from = "
-                "\"scratch\").\n"
-              : "Starts from random weights, or continues from another stage of its kind.\n";
-  text += kind.may_be_parent ? "Other stages may continue from it.\n"
-                             : "No other stage continues from it.\n";
+  const std::string taken =
+      kind.takes.empty() ? "" : fmt::format(" that has a {}", fmt::join(kind.takes, " and a "));
+  text +=
+      !kind.from_scratch ? fmt::format("Continues from another stage{} (from = \"NAME\").\n", taken)
+      : kind.needs_parent
+          ? fmt::format(
+                "Continues from another stage{} (from = \"NAME\") or starts anew (from = "
+                "\"scratch\").\n",
+                taken)
+          : fmt::format("Starts from random weights, or continues from another stage{}.\n", taken);
+  text += kind.hands_on.empty() ? "No other stage continues from it.\n"
+                                : fmt::format("Stages that continue from it get its {}.\n",
+                                              fmt::join(kind.hands_on, " and "));
   if (!kind.inherit_into.empty()) {
     text += fmt::format(
         "What its table \"{}\" leaves out is taken from the nearest {} stage that "
@@ -290,7 +297,9 @@ nlohmann::json stage_kind_json(const StageKindSpec& kind) {
   json["name"] = kind.name;
   json["summary"] = kind.summary;
   json["needs_parent"] = kind.needs_parent;
-  json["may_be_parent"] = kind.may_be_parent;
+  json["from_scratch"] = kind.from_scratch;
+  json["hands_on"] = kind.hands_on;
+  json["takes"] = kind.takes;
   json["inherit_into"] = kind.inherit_into;
   json["inherit_kind"] = kind.inherit_kind;
   return json;

@@ -17,6 +17,10 @@ namespace {
 nlohmann::json to_json(const std::vector<StagePlan>& plans) {
   nlohmann::json stages = nlohmann::json::array();
   for (const StagePlan& plan : plans) {
+    nlohmann::json metrics = nlohmann::json::array();
+    for (const MetricResult& metric : plan.metrics) {
+      metrics.push_back(metric.name());
+    }
     stages.push_back({{"name", plan.name},
                       {"kind", plan.kind},
                       {"from", plan.from},
@@ -28,7 +32,7 @@ nlohmann::json to_json(const std::vector<StagePlan>& plans) {
                       {"kept_graph_bytes", plan.graph_bytes},
                       {"estimated_seconds", plan.seconds},
                       {"networks", plan.networks},
-                      {"metrics", plan.metrics},
+                      {"metrics", metrics},
                       {"warnings", plan.warnings},
                       {"errors", plan.errors}});
   }

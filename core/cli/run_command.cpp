@@ -19,24 +19,24 @@
 namespace bissl {
 namespace {
 
-std::string metric_text(const nlohmann::json& metric, bool repeated) {
-  const std::string mean = number_or_not_finite(metric.at("mean"), 4);
-  return repeated && metric.at("mean").is_number()
-             ? fmt::format("{} ± {}", mean, number_or_not_finite(metric.at("std"), 4))
+std::string metric_text(const MetricResult& metric) {
+  if (!metric.mean) {
+    return "not finite";
+  }
+  const std::string mean = fmt::format("{:.4f}", *metric.mean);
+  return metric.values.size() > 1 && metric.deviation
+             ? fmt::format("{} ± {:.4f}", mean, *metric.deviation)
              : mean;
 }
 
-/// "DATA.METRIC" of all stages that were scored, in the order of their first appearance.
+/// The metrics of all stages that were scored, in the order of their first appearance.
 std::vector<std::pair<std::string, std::string>> metric_columns(const RunOutcome& outcome) {
   std::vector<std::pair<std::string, std::string>> columns;
   for (const StageOutcome& stage : outcome.stages) {
-    const nlohmann::json scored = stage.results.value("metrics", nlohmann::json::object());
-    for (const auto& [data, metrics] : scored.items()) {
-      for (const auto& [metric, ignored] : metrics.items()) {
-        const std::pair column(data, metric);
-        if (std::find(columns.begin(), columns.end(), column) == columns.end()) {
-          columns.push_back(column);
-        }
+    for (const MetricResult& metric : stage.results.metrics) {
+      const std::pair column(metric.data, metric.metric);
+      if (std::find(columns.begin(), columns.end(), column) == columns.end()) {
+        columns.push_back(column);
       }
     }
   }
@@ -54,17 +54,14 @@ std::string results_table(const RunOutcome& outcome) {
   columns.push_back({"seconds", Align::right});
   TextTable table(columns);
   for (const StageOutcome& stage : outcome.stages) {
-    const auto runs = stage.results.value("repeats", int64_t{0});
-    const auto from = stage.results.at("from").get<std::string>();
-    std::vector<std::string> row = {stage.name, from.empty() ? "scratch" : from,
-                                    runs > 0 ? fmt::format("{}", runs) : ""};
-    const nlohmann::json scored = stage.results.value("metrics", nlohmann::json::object());
-    for (const auto& [data, metric] : metrics) {
-      const bool has = scored.contains(data) && scored[data].contains(metric);
-      row.push_back(has ? metric_text(scored[data][metric], runs > 1) : "");
+    const StageResults& results = stage.results;
+    std::vector<std::string> row = {stage.name, results.from.empty() ? "scratch" : results.from,
+                                    results.repeats > 0 ? fmt::format("{}", results.repeats) : ""};
+    for (const auto& [data, name] : metrics) {
+      const MetricResult* metric = results.find(data, name);
+      row.push_back(metric == nullptr ? "" : metric_text(*metric));
     }
-    row.push_back(fmt::format("{:.0f}{}", stage.results.at("seconds").get<double>(),
-                              stage.reused ? " (kept)" : ""));
+    row.push_back(fmt::format("{:.0f}{}", results.seconds, stage.reused ? " (kept)" : ""));
     table.add_row(std::move(row));
   }
   return table.text();
@@ -98,10 +95,11 @@ std::string audit_line(const std::string& stage, const nlohmann::json& audit) {
 std::string solve_lines(const RunOutcome& outcome) {
   std::string text;
   for (const StageOutcome& stage : outcome.stages) {
-    if (!stage.results.contains("solves")) {
+    const nlohmann::json& details = stage.results.details;
+    if (!details.contains("solves")) {
       continue;
     }
-    const nlohmann::json& solves = stage.results["solves"];
+    const nlohmann::json& solves = details["solves"];
     text += fmt::format("{}: {} upper steps, {} Hessian products; solves ended", stage.name,
                         solves.at("upper_steps").get<int64_t>(),
                         solves.at("hessian_products").get<int64_t>());
@@ -151,7 +149,6 @@ int run_run(const PipelineArguments& arguments, PluginSearch& plugins, std::ostr
   }
   const auto say = [&err](const std::string& text) { err << text << std::endl; };
   options.say = say;
-  options.settings.warn = [say](const std::string& text) { say("warning: " + text); };
   options.listener.warn = say;
   options.listener.waiting = say;
   options.listener.while_waiting = [] {
@@ -164,7 +161,7 @@ int run_run(const PipelineArguments& arguments, PluginSearch& plugins, std::ostr
   if (arguments.json) {
     nlohmann::json stages = nlohmann::json::object();
     for (const StageOutcome& stage : outcome.stages) {
-      stages[stage.name] = stage.results;
+      stages[stage.name] = stage.results.to_json();
       stages[stage.name]["reused"] = stage.reused;
     }
     out << json_text({{"folder", outcome.folder.string()}, {"stages", stages}}, 2) << '\n';

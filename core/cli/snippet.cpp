@@ -173,7 +173,9 @@ std::string toml_snippet(const StageKindSpec& kind, const Registry& registry) {
   std::string text =
       comment(kind.summary) + fmt::format("[stage.NAME]\nkind = \"{}\"\n", kind.name);
   if (kind.needs_parent) {
-    text += comment("the stage that it continues from, or \"scratch\"") + "from = \"PARENT\"\n";
+    text += comment(kind.from_scratch ? "the stage that it continues from, or \"scratch\""
+                                      : "the stage that it continues from") +
+            "from = \"PARENT\"\n";
   }
   return text + table_lines(kind.table, "stage.NAME", registry);
 }

@@ -85,12 +85,6 @@ std::string metric_text(const std::optional<double>& value) {
   return value ? fmt::format("{:.4f}", *value) : "";
 }
 
-/// The stages of a cell's results; empty if it has none of this plan.
-nlohmann::json results_of(SweepState& state, const PlanCell& cell) {
-  const std::optional<nlohmann::json> results = state.results(cell);
-  return results ? results->at("stages") : nlohmann::json::object();
-}
-
 /// "a, b and 7 more".
 std::string short_list(const std::vector<std::string>& names) {
   constexpr size_t most = 6;
@@ -237,11 +231,12 @@ std::string cells_text(SweepState& state) {
       row.push_back(plan.axes[i].labels[cell.choices[i]]);
     }
     row.emplace_back(to_string(cell_state));
-    const nlohmann::json results = results_of(state, cell);
+    const std::optional<RunResults> results = state.results(cell);
     for (const std::string& metric : plan.metrics) {
-      const std::optional<double> value = metric_of(results, metric);
-      row.push_back(!value && !reason_of(results, metric).empty() ? "not finite"
-                                                                  : metric_text(value));
+      const MetricResult* found = results ? results->find(metric) : nullptr;
+      const bool not_finite = found != nullptr && !found->not_finite.empty();
+      row.push_back(not_finite ? "not finite"
+                               : metric_text(found == nullptr ? std::nullopt : found->mean));
     }
     table.add_row(std::move(row));
   }
@@ -258,12 +253,13 @@ nlohmann::json cells_json(SweepState& state) {
   nlohmann::json cells = nlohmann::json::array();
   for (const PlanCell& cell : state.plan().cells) {
     nlohmann::json metrics = nlohmann::json::object();
-    const nlohmann::json results = results_of(state, cell);
+    const std::optional<RunResults> results = state.results(cell);
     for (const std::string& metric : state.plan().metrics) {
-      const std::optional<double> value = metric_of(results, metric);
-      metrics[metric] = value ? nlohmann::json(*value) : nlohmann::json(nullptr);
-      if (const std::string reason = reason_of(results, metric); !reason.empty()) {
-        metrics[not_finite_key][metric] = reason;
+      const MetricResult* found = results ? results->find(metric) : nullptr;
+      metrics[metric] =
+          found != nullptr && found->mean ? nlohmann::json(*found->mean) : nlohmann::json(nullptr);
+      if (found != nullptr && !found->not_finite.empty()) {
+        metrics[not_finite_key][metric] = found->not_finite;
       }
     }
     nlohmann::json failures = nlohmann::json::array();

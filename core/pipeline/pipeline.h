@@ -49,8 +49,13 @@ struct StageKindSpec {
   std::string name;
   std::string summary;
   TableSpec table;
-  bool needs_parent = false;   ///< `from` must name a stage or be "scratch"
-  bool may_be_parent = false;  ///< others may continue from it
+  bool needs_parent = false;  ///< `from` must be given
+  bool from_scratch = true;   ///< `from` may be "scratch": it can do with random weights
+  /// Weights that it leaves for stages that continue it, by their role: "backbone", "pretext",
+  /// "head". Without any, no stage can.
+  std::vector<std::string> hands_on;
+  /// Those that a stage which it continues must hand on.
+  std::vector<std::string> takes;
   /// The subtable whose missing entries (parameters, components) are taken from the table of the
   /// nearest ancestor of kind `inherit_kind`; empty for none.
   std::string inherit_into;

@@ -6,6 +6,7 @@
 #include "plugins/spelling.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <limits>
@@ -49,6 +50,17 @@ void fill_from(ConfigNode& table, const ConfigNode& source, const TableSpec& spe
   }
   merge(merged, std::move(table));
   table = std::move(merged);
+}
+
+/// The weights that a stage of one kind needs and one of the other does not hand on.
+std::vector<std::string> lacking(const StageKindSpec& child, const StageKindSpec& parent) {
+  std::vector<std::string> missing;
+  for (const std::string& role : child.takes) {
+    if (std::find(parent.hands_on.begin(), parent.hands_on.end(), role) == parent.hands_on.end()) {
+      missing.push_back(role);
+    }
+  }
+  return missing;
 }
 
 constexpr size_t no_stage = std::numeric_limits<size_t>::max();
@@ -222,7 +234,7 @@ const size_t* StageGraph::find_stage(const StageDraft& draft, const ConfigNode& 
   }
   std::vector<std::string> accepted;
   if (key == "from") {
-    accepted = possible_parents();
+    accepted = possible_parents(draft.kind);
   } else {
     for (const StageDraft& other : drafts_) {
       if (other.name != draft.name) {
@@ -236,14 +248,17 @@ const size_t* StageGraph::find_stage(const StageDraft& draft, const ConfigNode& 
   return nullptr;
 }
 
-std::vector<std::string> StageGraph::possible_parents() const {
+std::vector<std::string> StageGraph::possible_parents(const StageKindSpec* kind) const {
   std::vector<std::string> names;
   for (const StageDraft& draft : drafts_) {
-    if (draft.kind != nullptr && draft.kind->may_be_parent) {
+    if (draft.kind != nullptr && !draft.kind->hands_on.empty() &&
+        (kind == nullptr || lacking(*kind, *draft.kind).empty())) {
       names.push_back(draft.name);
     }
   }
-  names.emplace_back(scratch);
+  if (kind == nullptr || kind->from_scratch) {
+    names.emplace_back(scratch);
+  }
   return names;
 }
 
@@ -345,13 +360,19 @@ void StageGraph::read_from(StageDraft& draft) {
                          fmt::format("this required key is missing: a stage of kind \"{}\" "
                                      "continues another",
                                      draft.kind->name),
-                         quoted_list(possible_parents()));
+                         quoted_list(possible_parents(draft.kind)));
   }
 }
 
 void StageGraph::check_parent(StageDraft& draft, const ConfigNode& from) {
   const std::string* name = from.as_text();
   if (name != nullptr && *name == scratch) {
+    if (draft.kind != nullptr && !draft.kind->from_scratch) {
+      diagnostics_.error(
+          from.at, joined_key(path(draft), "from"),
+          fmt::format("a stage of kind \"{}\" cannot start from random weights", draft.kind->name),
+          quoted_list(possible_parents(draft.kind)));
+    }
     return;
   }
   const size_t* found = find_stage(draft, from, "from");
@@ -362,15 +383,27 @@ void StageGraph::check_parent(StageDraft& draft, const ConfigNode& from) {
   const StageDraft& parent = drafts_[*found];
   if (parent.name == draft.name) {
     diagnostics_.error(from.at, joined_key(path(draft), "from"), "a stage cannot continue itself",
-                       quoted_list(possible_parents()));
+                       quoted_list(possible_parents(draft.kind)));
     draft.incomplete = true;
     return;
   }
-  if (parent.kind != nullptr && !parent.kind->may_be_parent) {
+  if (parent.kind != nullptr && parent.kind->hands_on.empty()) {
     diagnostics_.error(from.at, joined_key(path(draft), "from"),
                        fmt::format("stage {} is of kind \"{}\", which no stage can continue",
                                    quoted(parent.name), parent.kind->name),
-                       quoted_list(possible_parents()));
+                       quoted_list(possible_parents(draft.kind)));
+  } else if (parent.kind != nullptr && draft.kind != nullptr) {
+    const std::vector<std::string> missing = lacking(*draft.kind, *parent.kind);
+    if (!missing.empty()) {
+      diagnostics_.error(
+          from.at, joined_key(path(draft), "from"),
+          fmt::format("stage {} is of kind \"{}\", which hands on {}; a stage of kind \"{}\" needs "
+                      "{}, too",
+                      quoted(parent.name), parent.kind->name,
+                      fmt::join(parent.kind->hands_on, " and "), draft.kind->name,
+                      fmt::join(missing, " and ")),
+          quoted_list(possible_parents(draft.kind)));
+    }
   }
   draft.from = parent.name;
 }

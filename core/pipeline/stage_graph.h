@@ -46,7 +46,8 @@ class StageGraph {
   bool afford_copy(const ConfigNode& table, StageDraft& draft);
   /// The stage that a key names; reports a name that is not one.
   const size_t* find_stage(const StageDraft& draft, const ConfigNode& name, const std::string& key);
-  std::vector<std::string> possible_parents() const;
+  /// What a stage of that kind can continue.
+  std::vector<std::string> possible_parents(const StageKindSpec* kind) const;
   std::string path(const StageDraft& draft) const { return joined_key("stage", draft.name); }
 
   const std::vector<StageKindSpec>& kinds_;

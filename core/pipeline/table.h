@@ -92,7 +92,6 @@ struct Table {
   std::set<std::string> data_keys;
   std::set<std::string> execution_only;
 
-  bool has_component(const std::string& name) const { return components.count(name) != 0; }
   bool has_table(const std::string& name) const { return tables.count(name) != 0; }
   const ComponentChoice& component(const std::string& name) const { return components.at(name); }
   const Table& table(const std::string& name) const { return tables.at(name); }

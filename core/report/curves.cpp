@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 /// (step, value) of each kind of loss in one event log.
 using Losses = std::map<std::string, std::vector<std::pair<double, double>>>;
 
-void read_log(const fs::path& file, Losses& losses) {
+void read_log(const fs::path& file, const std::vector<std::string>& names, Losses& losses) {
   std::ifstream stream(file);
   std::map<std::string, double> steps;
   for (std::string line; std::getline(stream, line);) {
@@ -24,7 +24,7 @@ void read_log(const fs::path& file, Losses& losses) {
     }
     const auto phase = event.find("phase");
     const bool warmup = phase != event.end() && *phase == "warmup";
-    for (const char* loss : {"loss", "lower", "upper"}) {
+    for (const std::string& loss : names) {
       if (warmup || !event.contains(loss)) {
         continue;
       }
@@ -36,20 +36,16 @@ void read_log(const fs::path& file, Losses& losses) {
   }
 }
 
-/// The logs of a stage: its own, or those of its repeats.
-std::vector<fs::path> logs_of(const fs::path& folder) {
+/// Those of the stage's logs that are there.
+std::vector<fs::path> logs_of(const StageTiming& stage) {
   std::error_code ignored;
-  if (fs::exists(folder / "events.jsonl", ignored)) {
-    return {folder / "events.jsonl"};
-  }
   std::vector<fs::path> logs;
-  for (int repeat = 0;; ++repeat) {
-    const fs::path file = folder / ("run-" + std::to_string(repeat)) / "events.jsonl";
-    if (!fs::exists(file, ignored)) {
-      return logs;
+  for (const std::string& name : stage.logs) {
+    if (fs::exists(stage.folder / name, ignored)) {
+      logs.push_back(stage.folder / name);
     }
-    logs.push_back(file);
   }
+  return logs;
 }
 
 /// The mean over all logs in each bin of steps.
@@ -142,7 +138,7 @@ std::vector<MissingLogs> missing_logs(const ReportData& data) {
   std::vector<MissingLogs> missing;
   std::set<std::string> seen;
   for (const StageTiming& stage : data.stages) {
-    if (!seen.insert(stage.stage + " " + stage.key).second) {
+    if (stage.logs.empty() || !seen.insert(stage.stage + " " + stage.key).second) {
       continue;
     }
     auto entry = std::find_if(missing.begin(), missing.end(),
@@ -152,7 +148,7 @@ std::vector<MissingLogs> missing_logs(const ReportData& data) {
       entry = missing.end() - 1;
     }
     ++entry->stages;
-    if (logs_of(stage.folder).empty()) {
+    if (logs_of(stage).empty()) {
       entry->example = entry->without++ == 0 ? stage.folder : entry->example;
     }
   }
@@ -175,9 +171,9 @@ std::vector<CurveGroup> learning_curves(const ReportData& data, size_t most_curv
     for (const Bundle& one : bundle(data, by_name[name], most_curves)) {
       std::map<std::string, std::vector<std::vector<std::pair<double, double>>>> logs;
       for (const StageTiming* stage : one.stages) {
-        for (const fs::path& file : logs_of(stage->folder)) {
+        for (const fs::path& file : logs_of(*stage)) {
           Losses losses;
-          read_log(file, losses);
+          read_log(file, stage->losses, losses);
           for (auto& [loss, points] : losses) {
             logs[loss].push_back(std::move(points));
           }

@@ -71,6 +71,10 @@ ReportSection cells_section(const ReportData& data, const std::vector<CellSummar
   section.paragraphs.push_back(
       fmt::format("Repetitions are {}. The interval is Student's, at 95 %, over the repetitions.",
                   data.replicates));
+  if (data.higher_is_better) {
+    section.paragraphs.back() += fmt::format(
+        " {} of {} is better.", *data.higher_is_better ? "More" : "Less", data.metrics.front());
+  }
   if (std::all_of(cells.begin(), cells.end(),
                   [](const CellSummary& cell) { return cell.values.size() < 2; })) {
     section.notes.emplace_back(

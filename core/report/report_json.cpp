@@ -75,10 +75,17 @@ nlohmann::json report_json(const ReportData& data, const Report& report) {
       left_out.push_back({{"section", section.title}, {"note", note}});
     }
   }
-  return {{"title", data.title},          {"metrics", data.metrics},
-          {"reference", data.reference},  {"cells", cells},
-          {"effects", effects},           {"missing", missing},
-          {"failed_draws", failed_draws}, {"left_out", left_out}};
+  const nlohmann::json direction =
+      data.higher_is_better ? nlohmann::json(*data.higher_is_better) : nlohmann::json(nullptr);
+  return {{"title", data.title},
+          {"metrics", data.metrics},
+          {"higher_is_better", direction},
+          {"reference", data.reference},
+          {"cells", cells},
+          {"effects", effects},
+          {"missing", missing},
+          {"failed_draws", failed_draws},
+          {"left_out", left_out}};
 }
 
 }  // namespace bissl

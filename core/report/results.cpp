@@ -2,42 +2,15 @@
 
 #include "bissl/error.h"
 #include "report/result_files.h"
-#include "store/posix_file.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cmath>
 
 namespace bissl {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
-
-json read_json_object(const fs::path& file) {
-  constexpr uint64_t most_bytes = uint64_t{1} << 30;
-  json content = json::parse(read_whole(file, most_bytes), nullptr, /*allow_exceptions=*/false);
-  if (!content.is_object()) {
-    fail_input("{} is not what this program writes: a JSON object was expected", file.string());
-  }
-  return content;
-}
-
-std::optional<double> number_at(const json& from, const std::vector<std::string>& keys) {
-  const json* node = &from;
-  for (const std::string& key : keys) {
-    if (!node->is_object() || !node->contains(key)) {
-      return std::nullopt;
-    }
-    node = &node->at(key);
-  }
-  if (!node->is_number()) {
-    return std::nullopt;
-  }
-  const auto value = node->get<double>();
-  return std::isfinite(value) ? std::optional(value) : std::nullopt;
-}
 
 std::string folder_title(const fs::path& folder) {
   fs::path whole = fs::absolute(folder).lexically_normal();
@@ -47,23 +20,25 @@ std::string folder_title(const fs::path& folder) {
   return whole.has_filename() ? whole.filename().string() : whole.string();
 }
 
-void add_timings(ReportData& data, const json& stages, const std::vector<std::string>& names,
+void add_timings(ReportData& data, const RunResults& results, const std::vector<std::string>& names,
                  const fs::path& folder, const std::vector<size_t>& choices,
                  const std::string& replicate) {
   for (const std::string& name : names) {
-    if (!stages.contains(name)) {
+    const auto found = results.stages.find(name);
+    if (found == results.stages.end()) {
       continue;
     }
-    const json& stage = stages.at(name);
-    data.stages.push_back(
-        {.choices = choices,
-         .replicate = replicate,
-         .stage = name,
-         .kind = stage.value("kind", ""),
-         .key = stage.value("key", ""),
-         .folder = folder / name,
-         .seconds = number_at(stage, {"seconds"}).value_or(0),
-         .peak_memory_bytes = number_at(stage, {"peak_memory_bytes"}).value_or(0)});
+    const StageResults& stage = found->second;
+    data.stages.push_back({.choices = choices,
+                           .replicate = replicate,
+                           .stage = name,
+                           .kind = stage.kind,
+                           .key = stage.key,
+                           .folder = folder / name,
+                           .seconds = stage.seconds,
+                           .peak_memory_bytes = stage.peak_memory_bytes,
+                           .logs = stage.logs,
+                           .losses = stage.losses});
   }
 }
 

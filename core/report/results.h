@@ -35,7 +35,9 @@ struct StageTiming {
   std::string key;
   std::filesystem::path folder;
   double seconds = 0;
-  double peak_memory_bytes = 0;  ///< 0 if it was not recorded
+  double peak_memory_bytes = 0;          ///< 0 if it was not recorded
+  std::vector<std::string> logs = {};    ///< event logs, relative to the folder
+  std::vector<std::string> losses = {};  ///< names of losses in them
 };
 
 /// The draw that a cell's random search chose.
@@ -69,7 +71,8 @@ struct ReportData {
   std::vector<ReportAxis> axes;      ///< without the seed
   std::vector<std::string> metrics;  ///< the first is the one that is compared by
   std::string reference;             ///< a metric that the first is compared with; may be empty
-  bool maximise = true;
+  /// Whether more of the first metric is better; unset where its results do not say.
+  std::optional<bool> higher_is_better;
   std::string replicates;  ///< what the repetitions are, in words
   std::vector<Observation> observations;
   std::vector<StageTiming> stages;

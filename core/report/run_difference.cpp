@@ -2,11 +2,12 @@
 
 #include "bissl/error.h"
 #include "pipeline/metric_name.h"
+#include "pipeline/run_names.h"
 #include "pipeline/toml_parser.h"
 #include "report/sections.h"
 #include "store/posix_file.h"
+#include "store/run_results.h"
 #include "telemetry/environment.h"
-#include "text/json_text.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -69,40 +70,25 @@ json read_lock(const fs::path& folder) {
   return lock;
 }
 
-json read_stages(const fs::path& folder) {
-  constexpr uint64_t limit = 1 << 26;
-  const fs::path file = folder / "results.json";
-  if (!fs::exists(file)) {
-    return json::object();  // it has not finished a stage
-  }
-  const json results = json::parse(read_whole(file, limit), nullptr, /*allow_exceptions=*/false);
-  if (!results.is_object() || !results.value("stages", json()).is_object()) {
-    fail_input("{} is not what this program writes", file.string());
-  }
-  return results.at("stages");
+/// The stages that a run has finished, by name.
+std::map<std::string, StageResults> read_stages(const fs::path& folder) {
+  return fs::exists(folder / run_results_file) ? read_run_results(folder).stages
+                                               : std::map<std::string, StageResults>();
 }
 
-/// "stage.data.metric" → mean.
-json means(const json& stages) {
+/// "stage.data.metric" → mean, or why there is none.
+json means(const std::map<std::string, StageResults>& stages) {
   json found = json::object();
-  for (const auto& [stage, results] : stages.items()) {
-    const json scored = results.value("metrics", json::object());
-    for (const auto& [data, metrics] : scored.items()) {
-      for (const auto& [metric, value] : metrics.items()) {
-        const json reasons = value.value(not_finite_key, json::object());
-        const json mean = value.value("mean", json());
-        found[MetricName{stage, data, metric}.text()] =
-            mean.is_null() && reasons.contains("mean") ? reasons["mean"] : mean;
+  for (const auto& [stage, results] : stages) {
+    for (const MetricResult& metric : results.metrics) {
+      json& mean = found[MetricName{stage, metric.data, metric.metric}.text()];
+      mean = metric.mean ? json(*metric.mean) : json(nullptr);
+      if (!metric.not_finite.empty()) {
+        mean = metric.not_finite;
       }
     }
   }
   return found;
-}
-
-/// What the processes computed with that worked on a stage, one after the other.
-json environments_of(const json& stage) {
-  const json list = stage.value("environments", json::array());
-  return list.is_array() ? list : json::array();
 }
 
 std::string summary_of(const json& environments) {
@@ -149,18 +135,17 @@ ReportCell metric_cell(const json& value) {
 RunDifference compare_runs(const fs::path& left, const fs::path& right) {
   RunDifference difference;
   difference.configuration = differences(read_lock(left), read_lock(right));
-  const json left_stages = read_stages(left);
-  const json right_stages = read_stages(right);
-  for (const auto& [name, stage] : left_stages.items()) {
-    const std::string key = stage.value("key", "");
-    if (!key.empty() && right_stages.contains(name) &&
-        right_stages.at(name).value("key", "") == key) {
+  const std::map<std::string, StageResults> left_stages = read_stages(left);
+  const std::map<std::string, StageResults> right_stages = read_stages(right);
+  for (const auto& [name, stage] : left_stages) {
+    const auto other = right_stages.find(name);
+    if (other == right_stages.end()) {
+      continue;
+    }
+    if (!stage.key.empty() && other->second.key == stage.key) {
       difference.same_stages.push_back(name);
     }
-    if (right_stages.contains(name)) {
-      compare_environments(name, environments_of(stage), environments_of(right_stages.at(name)),
-                           difference);
-    }
+    compare_environments(name, stage.environments, other->second.environments, difference);
   }
   // All metrics, also those that are equal: a reader wants to see that they are.
   const json left_means = means(left_stages);

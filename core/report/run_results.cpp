@@ -9,13 +9,14 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
+#include <map>
 #include <set>
 
 namespace bissl {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 /// Run folders: their fine-tuning stages are the cells.
 class RunReader {
@@ -26,7 +27,7 @@ class RunReader {
   ReportData read() {
     refuse_repeated();
     for (const fs::path& folder : folders_) {
-      runs_.push_back(read_json_object(folder / "results.json"));
+      runs_.push_back(read_run_results(folder));
     }
     name_axes();
     for (size_t i = 0; i < folders_.size(); ++i) {
@@ -83,11 +84,9 @@ class RunReader {
       }
     }
     std::vector<std::string> names;
-    for (const json& run : runs_) {
-      const json stages = run.value("stages", json::object());
-      for (const auto& [name, stage] : stages.items()) {
-        if (stage.contains("metrics") &&
-            std::find(names.begin(), names.end(), name) == names.end()) {
+    for (const RunResults& run : runs_) {
+      for (const auto& [name, stage] : run.stages) {
+        if (!stage.metrics.empty() && std::find(names.begin(), names.end(), name) == names.end()) {
           names.push_back(name);
         }
       }
@@ -97,47 +96,43 @@ class RunReader {
 
   void read_run(size_t number) {
     const fs::path& folder = folders_[number];
-    const json stages = runs_[number].value("stages", json::object());
+    const RunResults& run = runs_[number];
     const std::vector<std::string>& names = data_.axes.back().labels;
     for (size_t i = 0; i < names.size(); ++i) {
-      if (!stages.contains(names[i]) || !stages.at(names[i]).contains("metrics")) {
+      const auto stage = run.stages.find(names[i]);
+      if (stage == run.stages.end() || stage->second.metrics.empty()) {
         continue;
       }
-      const json& stage = stages.at(names[i]);
       std::vector<size_t> choices;
       if (several()) {
         choices.push_back(number);
       }
       choices.push_back(i);
-      const std::string data = stage.at("metrics").begin().key();
-      const json runs = stage.value("runs", json::array());
-      for (size_t repeat = 0; repeat < runs.size(); ++repeat) {
-        Observation observation{choices, fmt::format("repeat {}", repeat), {}, folder};
-        for (const auto& [metric, ignored] : runs[repeat].items()) {
-          if (runs[repeat][metric].is_null()) {
-            const json reasons = runs[repeat].value(not_finite_key, json::object());
-            data_.missing.push_back({fmt::format("{}, repeat {}", data_.label(choices), repeat),
-                                     fmt::format("{} is not finite: {}", score_text(data, metric),
-                                                 reasons.value(metric, ""))});
-          }
-          if (const auto value = number_at(runs[repeat], {metric})) {
-            observation.metrics[score_text(data, metric)] = *value;
-          }
-        }
-        data_.observations.push_back(std::move(observation));
-      }
-      add_timings(data_, stages, chain_of(stages, names[i]), folder, choices, "run");
+      read_stage(stage->second, folder, choices);
+      add_timings(data_, run, run.chain_of(names[i]), folder, choices, "run");
     }
   }
 
-  /// A stage and those that it continues, parents first.
-  static std::vector<std::string> chain_of(const json& stages, const std::string& stage) {
-    std::vector<std::string> chain;
-    for (std::string name = stage; stages.contains(name) && chain.size() < stages.size();
-         name = stages.at(name).value("from", "")) {
-      chain.insert(chain.begin(), name);
+  /// An observation for each network that the stage has scored.
+  void read_stage(const StageResults& stage, const fs::path& folder,
+                  const std::vector<size_t>& choices) {
+    for (size_t repeat = 0; repeat < stage.metrics.front().values.size(); ++repeat) {
+      Observation observation{choices, fmt::format("repeat {}", repeat), {}, folder};
+      for (const MetricResult& metric : stage.metrics) {
+        const double value = metric.values.at(repeat);
+        if (std::isfinite(value)) {
+          observation.metrics[metric.name()] = value;
+        } else {
+          data_.missing.push_back(
+              {fmt::format("{}, repeat {}", data_.label(choices), repeat),
+               fmt::format("{} is not finite: {}", metric.name(), name_of_non_finite(value))});
+        }
+        if (metric.higher_is_better) {
+          directions_[metric.name()] = *metric.higher_is_better;
+        }
+      }
+      data_.observations.push_back(std::move(observation));
     }
-    return chain;
   }
 
   void order_metrics() {
@@ -149,8 +144,9 @@ class RunReader {
     }
     data_.metrics.assign(names.begin(), names.end());
     // A score rather than a loss.
-    std::stable_partition(data_.metrics.begin(), data_.metrics.end(),
-                          [](const std::string& name) { return !name.ends_with("loss"); });
+    std::stable_partition(data_.metrics.begin(), data_.metrics.end(), [&](const std::string& name) {
+      return direction_of(name).value_or(true);
+    });
     if (!wanted_.empty()) {
       const std::vector<std::string> parts = parse_toml_key(wanted_);
       if (parts.size() == 2) {
@@ -164,12 +160,18 @@ class RunReader {
       std::erase(data_.metrics, wanted_);
       data_.metrics.insert(data_.metrics.begin(), wanted_);
     }
-    data_.maximise = !data_.metrics.front().ends_with("loss");
+    data_.higher_is_better = direction_of(data_.metrics.front());
+  }
+
+  std::optional<bool> direction_of(const std::string& metric) const {
+    const auto found = directions_.find(metric);
+    return found == directions_.end() ? std::nullopt : std::optional(found->second);
   }
 
   const std::vector<fs::path>& folders_;
   std::string wanted_;
-  std::vector<json> runs_;
+  std::vector<RunResults> runs_;
+  std::map<std::string, bool> directions_;  ///< of metrics, where the results say them
   ReportData data_;
 };
 

@@ -81,7 +81,7 @@ ReportSection curves_section(const ReportData& data) {
         missing.without, missing.stages, missing.stage, missing.example.string()));
   }
   for (const StageTiming& stage : data.stages) {
-    if (drawn.insert(stage.stage).second) {
+    if (!stage.logs.empty() && drawn.insert(stage.stage).second) {
       section.notes.push_back(fmt::format(
           "There is no curve of {}: its events.jsonl has no finite loss.", stage.stage));
     }

@@ -5,11 +5,11 @@
 #include "report/result_files.h"
 #include "store/stage_store.h"
 #include "store/sweep_folder.h"
-#include "text/json_text.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 namespace bissl {
@@ -18,12 +18,13 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-MetricName split(const std::string& name) {
-  std::optional<MetricName> parts = parse_metric(name);
+/// A metric's name in its plain spelling.
+std::string plain_name(const std::string& name) {
+  const std::optional<MetricName> parts = parse_metric(name);
   if (!parts) {
-    fail_input("\"{}\" is no metric of a sweep; expected {}", name, metric_form);
+    fail_input("\"{}\" is not a metric of a sweep; expected {}", name, metric_form);
   }
-  return std::move(*parts);
+  return parts->text();
 }
 
 /// A sweep's folder, by its plan and its cells' results.
@@ -89,12 +90,12 @@ class SweepReader {
   void read_metrics() {
     data_.metrics = plan_.metrics;
     data_.reference = plan_.reference;
-    data_.maximise = plan_.maximise;
+    data_.higher_is_better = plan_.maximise;
     if (!wanted_.empty()) {
-      wanted_ = split(wanted_).text();
+      wanted_ = plain_name(wanted_);
       std::erase(data_.metrics, wanted_);
       data_.metrics.insert(data_.metrics.begin(), wanted_);
-      data_.maximise = !wanted_.ends_with("loss");
+      data_.higher_is_better.reset();  // the results say it
     }
   }
 
@@ -112,14 +113,15 @@ class SweepReader {
   }
 
   /// Notes which metrics the stages have.
-  void note_metrics(const json& stages) {
-    for (const auto& [stage, results] : stages.items()) {
-      const json scored = results.value("metrics", json::object());
-      for (const auto& [data, metrics] : scored.items()) {
-        for (const auto& [metric, ignored] : metrics.items()) {
-          given_.insert(MetricName{stage, data, metric}.text());
-        }
+  void note_metrics(const RunResults& results) {
+    for (const auto& [stage, of_stage] : results.stages) {
+      for (const MetricResult& metric : of_stage.metrics) {
+        given_.insert(MetricName{stage, metric.data, metric.metric}.text());
       }
+    }
+    const MetricResult* first = results.find(data_.metrics.front());
+    if (first != nullptr && !data_.higher_is_better) {
+      data_.higher_is_better = first->higher_is_better;
     }
   }
 
@@ -134,7 +136,7 @@ class SweepReader {
     const std::vector<CellFailure> failures = files_.failures(
         cell, {.is_done = [this](const std::string& key) { return is_finished(key); },
                .has_score = [this](const PlanUnit& unit) { return has_score(unit); }});
-    const std::optional<json> results = files_.results(cell);
+    const std::optional<RunResults> results = files_.results(cell);
     if (!results) {
       add_missing(cell, failures, cause_of(cell, failures));
       return;
@@ -143,46 +145,46 @@ class SweepReader {
       data_.failed_draws.push_back(
           {cell.id, failure_text(plan_, cell, failure), failure_json(plan_, failure)});
     }
-    try {
-      read_results(cell, *results, choices, replicate);
-    } catch (const json::exception&) {
-      fail_input("{} is not what this program writes: parts are missing or of another kind",
-                 (files_.cell_folder(cell) / "results.json").string());
-    }
+    read_results(cell, *results, choices, replicate);
   }
 
   bool is_finished(const std::string& key) const { return fs::exists(store_ / key / "stage.json"); }
 
   /// Whether a draw that was run has the metric by which one is chosen.
   bool has_score(const PlanUnit& unit) const {
-    const MetricName parts = split(plan_.select);
+    const std::optional<MetricName> select = parse_metric(plan_.select);
     for (const auto& [stage, key] : unit.stages) {
-      if (stage == parts.stage) {
-        const std::optional<json> results = read_json_if_there(store_ / key / "results.json");
-        return results &&
-               number_at(*results, {"metrics", parts.data, parts.metric, "mean"}).has_value();
+      if (!select || stage != select->stage) {
+        continue;
+      }
+      try {
+        const StageResults results = read_stage_results(store_ / key);
+        const MetricResult* score = results.find(select->data, select->metric);
+        return score != nullptr && score->mean.has_value();
+      } catch (const Error&) {
+        return false;  // the store is not there, for a folder that was copied
       }
     }
     return false;
   }
 
-  void read_results(const PlanCell& cell, const json& results, const std::vector<size_t>& choices,
-                    const std::string& replicate) {
+  void read_results(const PlanCell& cell, const RunResults& results,
+                    const std::vector<size_t>& choices, const std::string& replicate) {
     const fs::path folder = files_.cell_folder(cell);
-    const json& stages = results.at("stages");
-    note_metrics(stages);
-    add_timings(data_, stages, stage_names_, folder, choices, replicate);
-    if (results.contains("search")) {
-      add_chosen(results.at("search"), choices, replicate);
+    note_metrics(results);
+    add_timings(data_, results, stage_names_, folder, choices, replicate);
+    if (results.search) {
+      add_chosen(*results.search, choices, replicate);
     }
-    add_observations(stages, choices, replicate, folder);
+    add_observations(results, choices, replicate, folder);
+    const std::string& name = data_.metrics.front();
     if (data_.observations.empty() || data_.observations.back().folder != folder ||
-        data_.observations.back().metrics.count(data_.metrics.front()) == 0) {
-      const std::string reason = reason_at(stages, data_.metrics.front());
+        data_.observations.back().metrics.count(name) == 0) {
+      const MetricResult* first = results.find(name);
       add_missing(cell, {},
-                  reason.empty()
-                      ? fmt::format("its results have no {}", data_.metrics.front())
-                      : fmt::format("{} is not finite: {}", data_.metrics.front(), reason));
+                  first == nullptr || first->not_finite.empty()
+                      ? fmt::format("its results have no {}", name)
+                      : fmt::format("{} is not finite: {}", name, first->not_finite));
     }
   }
 
@@ -195,34 +197,34 @@ class SweepReader {
     data_.missing.push_back(std::move(missing));
   }
 
-  void add_chosen(const json& search, const std::vector<size_t>& choices,
+  void add_chosen(const SearchResults& search, const std::vector<size_t>& choices,
                   const std::string& replicate) {
-    data_.selected_by = search.at("select");
-    const size_t draw = search.at("chosen");
+    data_.selected_by = search.select;
     data_.chosen.push_back({.choices = choices,
                             .replicate = replicate,
-                            .draw = draw,
-                            .values = search.at("values"),
-                            .score = search.at("scores").at(draw)});
+                            .draw = search.chosen,
+                            .values = search.values,
+                            .score = search.scores.at(search.chosen).value_or(0)});
   }
 
-  void add_observations(const json& stages, const std::vector<size_t>& choices,
+  void add_observations(const RunResults& results, const std::vector<size_t>& choices,
                         const std::string& replicate, const fs::path& folder) {
     std::vector<std::string> names = data_.metrics;
     if (!data_.reference.empty()) {
       names.push_back(data_.reference);
     }
-    // Where nothing else repeats, the repeats of fine-tuning do.
-    const MetricName first = split(data_.metrics.front());
-    const json runs = stages.contains(first.stage)
-                          ? stages.at(first.stage).value("runs", json::array())
-                          : json::array();
-    if (!seed_axis_ && runs.size() > 1) {
+    // Where nothing else repeats, the networks do that a stage has trained side by side.
+    const MetricResult* first = results.find(data_.metrics.front());
+    if (!seed_axis_ && first != nullptr && first->values.size() > 1) {
       by_repeats_ = true;
-      for (size_t repeat = 0; repeat < runs.size(); ++repeat) {
+      for (size_t repeat = 0; repeat < first->values.size(); ++repeat) {
         Observation observation{choices, fmt::format("repeat {}", repeat), {}, folder};
         for (const std::string& name : names) {
-          add_repeat(observation, stages, name, repeat);
+          const MetricResult* metric = results.find(name);
+          if (metric != nullptr && repeat < metric->values.size() &&
+              std::isfinite(metric->values[repeat])) {
+            observation.metrics[name] = metric->values[repeat];
+          }
         }
         data_.observations.push_back(std::move(observation));
       }
@@ -230,37 +232,12 @@ class SweepReader {
     }
     Observation observation{choices, replicate, {}, folder};
     for (const std::string& name : names) {
-      const MetricName parts = split(name);
-      if (const auto value =
-              number_at(stages, {parts.stage, "metrics", parts.data, parts.metric, "mean"})) {
-        observation.metrics[name] = *value;
+      const MetricResult* metric = results.find(name);
+      if (metric != nullptr && metric->mean) {
+        observation.metrics[name] = *metric->mean;
       }
     }
     data_.observations.push_back(std::move(observation));
-  }
-
-  /// Why a metric has no finite mean; empty if it has, or is not there at all.
-  static std::string reason_at(const json& stages, const std::string& name) {
-    const MetricName parts = split(name);
-    const json::json_pointer place = json::json_pointer() / parts.stage / "metrics" / parts.data /
-                                     parts.metric / not_finite_key / "mean";
-    return stages.contains(place) && stages.at(place).is_string()
-               ? stages.at(place).get<std::string>()
-               : "";
-  }
-
-  static void add_repeat(Observation& observation, const json& stages, const std::string& name,
-                         size_t repeat) {
-    const MetricName parts = split(name);
-    if (!stages.contains(parts.stage)) {
-      return;
-    }
-    const json runs = stages.at(parts.stage).value("runs", json::array());
-    if (repeat < runs.size()) {
-      if (const auto value = number_at(runs[repeat], {parts.metric})) {
-        observation.metrics[name] = *value;
-      }
-    }
   }
 
   /// Why a cell has no results: the failures of its stages, if that is what happened.

@@ -2,6 +2,7 @@
 
 #include "bissl/hash.h"
 #include "pipeline/lock.h"
+#include "stages/session.h"
 #include "store/atomic_file.h"
 #include "store/json_file.h"
 #include "store/posix_file.h"
@@ -18,7 +19,6 @@ using nlohmann::json;
 constexpr const char* audit_table = "audit";
 constexpr const char* figures_file = "audit.json";
 constexpr const char* lines_file = "audits.jsonl";
-constexpr const char* events_file = "events.jsonl";
 constexpr const char* record_file = "audit-key.txt";
 
 }  // namespace
@@ -43,9 +43,9 @@ json read_audit(const fs::path& folder) {
   return figures;
 }
 
-json take_audit(json& results) {
-  const auto solves = results.find("solves");
-  if (solves == results.end() || !solves->contains("audit")) {
+json take_audit(StageResults& results) {
+  const auto solves = results.details.find("solves");
+  if (solves == results.details.end() || !solves->contains("audit")) {
     return nullptr;
   }
   json figures = std::move((*solves)["audit"]);
@@ -55,7 +55,7 @@ json take_audit(json& results) {
 
 void write_audit(const json& figures, const fs::path& stage, const fs::path& target) {
   AtomicFile lines(target / lines_file);
-  std::ifstream events(stage / events_file);
+  std::ifstream events(stage / event_log_file);
   for (std::string line; std::getline(events, line);) {
     const json event = json::parse(line, nullptr, /*allow_exceptions=*/false);
     if (event.is_object() && event.contains("audit")) {
@@ -80,7 +80,7 @@ AuditRecord::AuditRecord(fs::path folder, const std::optional<StageIdentity>& au
   }
 }
 
-void AuditRecord::publish(json& results, StageStore& store) const {
+void AuditRecord::publish(StageResults& results, StageStore& store) const {
   const json figures = take_audit(results);
   if (whole_ && !figures.is_null()) {
     std::optional<StageWork> work = store.try_begin(audit_->key, audit_->description);

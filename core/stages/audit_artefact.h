@@ -2,6 +2,7 @@
 
 #include "pipeline/pipeline.h"
 #include "stages/identity.h"
+#include "store/stage_results.h"
 #include "store/stage_store.h"
 
 #include <nlohmann/json.hpp>
@@ -23,7 +24,7 @@ std::optional<StageIdentity> audit_identity(const Stage& stage, const std::strin
 nlohmann::json read_audit(const std::filesystem::path& folder);
 
 /// Takes the figures out of a stage's results, and returns them; null if there are none.
-nlohmann::json take_audit(nlohmann::json& results);
+nlohmann::json take_audit(StageResults& results);
 
 /// Writes an audit's files to `target`: the figures, and what the events in `stage` say of it.
 void write_audit(const nlohmann::json& figures, const std::filesystem::path& stage,
@@ -39,7 +40,7 @@ class AuditRecord {
 
   /// Takes the figures out of the results of the stage, which is about to be published, and
   /// publishes them if they are of the whole stage. Ends the record.
-  void publish(nlohmann::json& results, StageStore& store) const;
+  void publish(StageResults& results, StageStore& store) const;
 
  private:
   std::filesystem::path folder_;

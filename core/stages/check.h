@@ -4,6 +4,7 @@
 #include "models/module_state.h"
 #include "pipeline/pipeline.h"
 #include "stages/context.h"
+#include "store/stage_results.h"
 
 #include <cstdint>
 #include <filesystem>
@@ -37,13 +38,9 @@ struct StagePlan {
   bool wrong_input =
       false;  ///< among the errors is one of kind input: not only components that fail
 
-  HandedOn weights;                  ///< that a child of the stage loads
-  std::string scored;                ///< the data source that it is scored on; empty for none
-  std::vector<std::string> metrics;  ///< that it will be scored by
+  HandedOn weights;                   ///< that a child of the stage loads
+  std::vector<MetricResult> metrics;  ///< that it will be scored by; without values
 };
-
-/// Samples of a trial of scoring.
-inline constexpr int64_t probe_samples = 2;
 
 /// How much of a stage is tried.
 enum class TrialDepth {

@@ -7,23 +7,19 @@
 #include "stages/stage_kind.h"
 #include "stages/work_record.h"
 #include "store/atomic_file.h"
-#include "store/json_file.h"
 #include "store/posix_file.h"
 #include "telemetry/environment.h"
 #include "telemetry/interrupt.h"
 #include "telemetry/peak_memory.h"
 #include "text/exception_text.h"
-#include "text/json_text.h"
 
 namespace bissl {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* results_file = "results.json";
-
 /// Errors come out with the stage and its place in the file.
-nlohmann::json run_stage(const StageContext& context) {
+StageResults run_stage(const StageContext& context) {
   try {
     return stage_kind(context.stage.kind).run(context);
   } catch (const Interrupted&) {
@@ -52,7 +48,7 @@ Error as_error(const std::exception& exception) {
 namespace {
 
 /// Runs the stage in the folder of the work. The record is saved with each checkpoint.
-nlohmann::json run_in(const StageTask& task, const StageWork& work, const WorkRecord& record) {
+StageResults run_in(const StageTask& task, const StageWork& work, const WorkRecord& record) {
   RunSettings settings = task.settings;
   settings.confirm = [&work] { work.confirm(); };
   settings.checkpointed = [&record] { record.save(); };
@@ -91,25 +87,24 @@ void compute_stage(const StageTask& task, StageWork& work) {
   const WorkRecord record = begin_record(task, work);
   const AuditRecord audit(work.folder(), audit_identity(task.stage, task.key), resumed);
   reset_peak_memory();
-  nlohmann::json results = run_in(task, work, record);
+  StageResults results = run_in(task, work, record);
   audit.publish(results, task.store);
-  results["kind"] = task.stage.kind;
+  results.kind = task.stage.kind;
   record.add_to(results);
-  results["peak_memory_bytes"] = peak_memory();
-  write_file_atomically(work.folder() / results_file, json_text(results, 2) + "\n");
+  results.peak_memory_bytes = static_cast<double>(peak_memory());
+  write_stage_results(work.folder(), results);
   record.remove();
   work.publish();
 }
 
 void compute_audit(const StageTask& task, const fs::path& finished, StageWork& work) {
-  nlohmann::json results = run_in(task, work, begin_record(task, work));
+  StageResults results = run_in(task, work, begin_record(task, work));
   const bool same = same_weights(finished, work.folder());
   if (!same && task.settings.warn) {
     task.settings.warn(
-        fmt::format("stage.{}: trained again for its audit, the stage ended with other weights "
-                    "than those in the store (another machine or number of threads computes other "
-                    "last digits), so the audit is of a training like that one",
-                    spelled_key(task.stage.name)));
+        "trained again for its audit, the stage ended with other weights than those in the store "
+        "(another machine or number of threads computes other last digits), so the audit is of a "
+        "training like that one");
   }
   const fs::path folder = work.folder();
   const fs::path kept = temporary_path(folder);
@@ -127,25 +122,17 @@ void compute_audit(const StageTask& task, const fs::path& finished, StageWork& w
   work.publish();
 }
 
-std::vector<std::string> metrics_not_finite(const nlohmann::json& results) {
+std::vector<std::string> metrics_not_finite(const StageResults& results) {
   std::vector<std::string> found;
-  const nlohmann::json scored = results.value("metrics", nlohmann::json::object());
-  for (const auto& [data, metrics] : scored.items()) {
-    for (const auto& [metric, value] : metrics.items()) {
-      if (value.contains(not_finite_key)) {
-        found.push_back(fmt::format(
-            "the {} on data.{} is not finite ({}), so its mean is left empty. The training may "
-            "have diverged: try a smaller learning rate",
-            metric, data, value[not_finite_key].value("mean", "")));
-      }
+  for (const MetricResult& metric : results.metrics) {
+    if (!metric.not_finite.empty()) {
+      found.push_back(fmt::format(
+          "the {} on data.{} is not finite ({}), so its mean is left empty. The training may "
+          "have diverged: try a smaller learning rate",
+          metric.metric, metric.data, metric.not_finite));
     }
   }
   return found;
-}
-
-nlohmann::json read_stage_results(const std::filesystem::path& folder) {
-  constexpr uint64_t limit = 1 << 24;
-  return read_json_file(folder / results_file, limit);
 }
 
 }  // namespace bissl

@@ -2,9 +2,8 @@
 
 #include "bissl/error.h"
 #include "stages/context.h"
+#include "store/stage_results.h"
 #include "store/stage_store.h"
-
-#include <nlohmann/json.hpp>
 
 #include <exception>
 #include <filesystem>
@@ -42,9 +41,6 @@ Error at_stage(const StageContext& context, const Error& error);
 Error as_error(const std::exception& exception);
 
 /// Warnings about metrics in a stage's results that have no finite mean, with the reason.
-std::vector<std::string> metrics_not_finite(const nlohmann::json& results);
-
-/// The results of a finished stage in this folder of the store.
-nlohmann::json read_stage_results(const std::filesystem::path& folder);
+std::vector<std::string> metrics_not_finite(const StageResults& results);
 
 }  // namespace bissl

@@ -8,6 +8,7 @@
 #include "models/module_state.h"
 #include "models/second_backbone.h"
 #include "pipeline/diagnostics.h"
+#include "stages/stage_kind.h"
 #include "store/safetensors.h"
 
 #include <fmt/ranges.h>
@@ -87,9 +88,35 @@ std::shared_ptr<Hypergradient> make_hypergradient(const ComponentChoice& choice,
   return hypergradient;
 }
 
-void take_over(const StageContext& context, const char* file, torch::nn::Module& module) {
+namespace {
+
+std::vector<std::string> parent_folders(const StageContext& context) {
+  if (context.stage.from.empty()) {
+    return {""};
+  }
+  const Stage& parent = context.pipeline.stage(context.stage.from);
+  return stage_kind(parent.kind).weight_folders(parent);
+}
+
+}  // namespace
+
+int64_t parent_networks(const StageContext& context) {
+  return static_cast<int64_t>(parent_folders(context).size());
+}
+
+void take_over(const StageContext& context, const char* file, torch::nn::Module& module,
+               std::optional<int64_t> network) {
+  const std::vector<std::string> folders = parent_folders(context);
+  if (!network && folders.size() > 1) {
+    fail_input(
+        "stage.{} has trained {} networks, and a stage of kind \"{}\" continues one. Set repeats = "
+        "1 "
+        "there",
+        spelled_key(context.stage.from), folders.size(), context.stage.kind);
+  }
   if (context.parent) {
-    const std::filesystem::path path = *context.parent / file;
+    const std::filesystem::path path =
+        *context.parent / folders.at(static_cast<size_t>(network.value_or(0))) / file;
     const std::set<std::string> exempt = buffers_not_finite(module);
     load_module_state(module, read_safetensors(path).tensors, path.string());
     if (const std::string found = first_not_finite(module, exempt); !found.empty()) {

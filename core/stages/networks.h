@@ -10,6 +10,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,9 +59,14 @@ std::shared_ptr<Optimizer> make_optimizer(const ComponentChoice& choice, NamedTe
 std::shared_ptr<Hypergradient> make_hypergradient(const ComponentChoice& choice,
                                                   int64_t lower_steps);
 
-/// Reads what the parent wrote under `file` into a module; in a check, only holds names and shapes
-/// against what the parent will write. Nothing without a parent. Throws Error(input).
-void take_over(const StageContext& context, const char* file, torch::nn::Module& module);
+/// How many networks the stage that this one continues hands on: its repeats. 1 without a parent.
+int64_t parent_networks(const StageContext& context);
+
+/// Reads what the parent wrote under `file` into a module; in a check, only compares names and
+/// shapes with what the parent will write. Nothing without a parent. `network` is one of
+/// parent_networks(); unset, there must be one. Throws Error(input).
+void take_over(const StageContext& context, const char* file, torch::nn::Module& module,
+               std::optional<int64_t> network = std::nullopt);
 
 /// Writes a module's weights to the stage's folder.
 void save_weights(const std::filesystem::path& folder, const char* file,

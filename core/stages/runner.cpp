@@ -63,17 +63,20 @@ void Runner::remove_leftovers() {
 }
 
 void Runner::write_results(const RunOutcome& outcome) {
-  nlohmann::json stages = nlohmann::json::object();
+  RunResults results{.pipeline = pipeline_.name, .seed = pipeline_.seed};
   for (const StageOutcome& stage : outcome.stages) {
-    stages[stage.name] = stage.results;
-    stages[stage.name]["key"] = stage.key;
+    results.stages[stage.name] = stage.results;
   }
-  run_.write_results(run_results(pipeline_, stages));
+  run_.write_results(results);
 }
 
 StageOutcome Runner::run_one(const Stage& stage) {
   const std::string parent_key = stage.from.empty() ? "" : finished_.at(stage.from).key;
   const StageIdentity identity = identify(pipeline_, stage, data_, parent_key);
+  RunSettings settings = options_.settings;
+  settings.warn = [&](const std::string& text) {
+    say(fmt::format("warning: stage.{}: {}", spelled_key(stage.name), text));
+  };
   const StageTask task{
       .pipeline = pipeline_,
       .stage = stage,
@@ -81,7 +84,7 @@ StageOutcome Runner::run_one(const Stage& stage) {
       .parent = stage.from.empty() ? std::nullopt : std::optional(finished_.at(stage.from).folder),
       .key = identity.key,
       .store = store_,
-      .settings = options_.settings};
+      .settings = settings};
   StageOutcome outcome{stage.name, identity.key, {}, false, {}};
   if (const auto folder = store_.find(identity.key)) {
     outcome.folder = *folder;
@@ -100,7 +103,8 @@ StageOutcome Runner::run_one(const Stage& stage) {
   }
   run_.link_stage(stage.name, outcome.folder);
   outcome.results = read_stage_results(outcome.folder);
-  outcome.results["from"] = stage.from;
+  outcome.results.key = outcome.key;
+  outcome.results.from = stage.from;
   add_audit(task, outcome);
   for (const std::string& text : metrics_not_finite(outcome.results)) {
     say(fmt::format("warning: stage.{}: {}", spelled_key(stage.name), text));
@@ -125,7 +129,7 @@ void Runner::add_audit(const StageTask& task, StageOutcome& outcome) {
     }
     folder = work.folder();
   }
-  outcome.results["solves"]["audit"] = read_audit(*folder);
+  outcome.results.details["solves"]["audit"] = read_audit(*folder);
 }
 
 /// A plugin that is built again during a long run: the stages must not pass for the new one's.
@@ -153,10 +157,6 @@ RunOutcome Runner::run() {
 }
 
 }  // namespace
-
-nlohmann::json run_results(const Pipeline& pipeline, const nlohmann::json& stages) {
-  return {{"pipeline", pipeline.name}, {"seed", pipeline.seed}, {"stages", stages}};
-}
 
 FolderOrigin origin_of(const Pipeline& pipeline, const std::filesystem::path& out) {
   return {.kind = FolderOrigin::Kind::run,

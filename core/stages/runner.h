@@ -3,9 +3,8 @@
 #include "pipeline/pipeline.h"
 #include "stages/context.h"
 #include "store/run_origin.h"
+#include "store/run_results.h"
 #include "store/stage_store.h"
-
-#include <nlohmann/json.hpp>
 
 #include <filesystem>
 #include <functional>
@@ -31,7 +30,7 @@ struct StageOutcome {
   std::string key;
   std::filesystem::path folder;  ///< in the store
   bool reused = false;           ///< it was finished before
-  nlohmann::json results;        ///< as in the folder's results.json
+  StageResults results;
 };
 
 struct RunOutcome {
@@ -48,8 +47,5 @@ FolderOrigin origin_of(const Pipeline& pipeline, const std::filesystem::path& ou
 /// removed first. Throws Error, also for a folder of another origin (see check_origin), and
 /// Interrupted after a checkpoint.
 RunOutcome run_pipeline(const Pipeline& pipeline, const RunOptions& options);
-
-/// results.json of a run; `stages` by name, each with its key.
-nlohmann::json run_results(const Pipeline& pipeline, const nlohmann::json& stages);
 
 }  // namespace bissl

@@ -99,7 +99,7 @@ int64_t Session::start() {
     }
     set_generator_state(with_prefix(checkpoint->tensors, generator_name).at(0).second);
   }
-  events_ = std::make_unique<EventLog>(folder_ / "events.jsonl", event_position);
+  events_ = std::make_unique<EventLog>(folder_ / event_log_file, event_position);
   if (settings_.progress) {
     progress_ = settings_.progress({.stage = label_,
                                     .total = steps_,
@@ -115,10 +115,9 @@ void Session::require_finite_weights(int64_t steps_done) const {
     const std::string found = first_not_finite(*one.module, one.exempt);
     if (!found.empty()) {
       fail_run(
-          "{}: training diverged: after step {} of {} the weights of the {} are not finite: {}. "
-          "Try "
-          "a smaller learning rate (optimizer.lr) or a longer warm-up",
-          label_, steps_done, steps_, one.name, found);
+          "training diverged: after step {} of {} the weights of the {} are not finite: {}. Try a "
+          "smaller learning rate (optimizer.lr) or a longer warm-up",
+          steps_done, steps_, one.name, found);
     }
   }
 }

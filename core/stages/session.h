@@ -25,6 +25,9 @@ namespace bissl {
 class Optimizer;
 class Hypergradient;
 
+/// The log of a session's steps, in its folder.
+inline constexpr const char* event_log_file = "events.jsonl";
+
 /// The loop around the steps of a stage: resuming, events, progress, checkpoints, interruption.
 ///
 ///     Session session(context, folder, "pretrain", steps, images);

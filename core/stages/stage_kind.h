@@ -2,10 +2,10 @@
 
 #include "pipeline/pipeline.h"
 #include "stages/context.h"
-
-#include <nlohmann/json.hpp>
+#include "store/stage_results.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +20,12 @@ struct DataUse {
   bool trains = false;  ///< weights are fitted to it
   bool labels = false;  ///< its labels are used
   bool scores = false;  ///< the stage is scored on it
+};
+
+/// The head that a stage hands on.
+struct HeadOrigin {
+  const ComponentChoice* downstream;  ///< part of the stage's table
+  std::string data;                   ///< the source that it was trained on
 };
 
 /// A kind of stage: all that the host knows of it. Each has a folder of its own below core/stages
@@ -37,10 +43,18 @@ class StageKind {
   /// What a stage's data sources are for; one that has several uses may stand there several times.
   virtual std::vector<DataUse> data(const Stage& stage) const = 0;
 
-  /// Runs a stage to its end: writes weights and events to its folder and returns its results.
+  /// Where a stage leaves its weights, relative to its folder; several places where it trains
+  /// several networks side by side.
+  virtual std::vector<std::string> weight_folders(const Stage& /*stage*/) const { return {""}; }
+
+  /// The head that a stage hands on; none if it hands on none.
+  virtual std::optional<HeadOrigin> head(const Stage& /*stage*/) const { return std::nullopt; }
+
+  /// Runs a stage to its end: writes weights and events to its folder and returns its results: the
+  /// metrics with their directions, the event logs with the losses in them, figures of its own.
   /// Continues from the folder's checkpoint if there is one. Throws Interrupted after writing one
   /// when the user asked to stop, and Error without the stage's place.
-  virtual nlohmann::json run(const StageContext& context) const = 0;
+  virtual StageResults run(const StageContext& context) const = 0;
 
   /// A trial of a stage. Context and plan must outlive it. With `measure`, its passes are timed.
   virtual std::unique_ptr<StageTrial> trial(const StageContext& context, StagePlan& plan,

@@ -1,6 +1,8 @@
 #include "bissl/error.h"
 #include "stages/bissl/bissl.h"
+#include "stages/evaluate/evaluate.h"
 #include "stages/finetune/finetune.h"
+#include "stages/knn/knn.h"
 #include "stages/pretrain/pretrain.h"
 #include "stages/stage_kind.h"
 
@@ -27,6 +29,8 @@ Kinds& known() {
       &pretrain_kind(),
       &bissl_kind(),
       &finetune_kind(),
+      &evaluate_kind(),
+      &knn_kind(),
   });
   return kinds;
 }

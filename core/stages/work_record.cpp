@@ -29,7 +29,7 @@ bool has_progress(const fs::path& folder) {
        entry.increment(error)) {
     const fs::path name = entry->path().filename();
     // Results are those of a finished repeat: the stage's own are written at its end.
-    if (name == checkpoint_file || name == "results.json") {
+    if (name == checkpoint_file || name == stage_results_file) {
       return true;
     }
   }
@@ -59,9 +59,9 @@ void WorkRecord::save() const {
   write_file_atomically(file_, json_text(record, 2) + "\n");
 }
 
-void WorkRecord::add_to(json& results) const {
-  results["seconds"] = seconds();
-  results["environments"] = environments_;
+void WorkRecord::add_to(StageResults& results) const {
+  results.seconds = seconds();
+  results.environments = environments_;
 }
 
 void WorkRecord::remove() const { fs::remove(file_); }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "store/stage_results.h"
+
 #include <nlohmann/json.hpp>
 
 #include <chrono>
@@ -21,8 +23,8 @@ class WorkRecord {
 
   /// To be called after each checkpoint.
   void save() const;
-  /// Adds "seconds" and "environments" to the results.
-  void add_to(nlohmann::json& results) const;
+  /// Adds seconds and environments to the results.
+  void add_to(StageResults& results) const;
   /// Removes the file: the stage is finished.
   void remove() const;
 

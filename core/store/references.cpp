@@ -1,7 +1,7 @@
 #include "store/references.h"
 
 #include "bissl/error.h"
-#include "store/posix_file.h"
+#include "store/sweep_plan.h"
 
 #include <algorithm>
 
@@ -23,18 +23,15 @@ void note_links(const fs::path& run, const std::string& name, References& refere
 
 /// All stages that a sweep plans: a search's draws have no run folders.
 void note_plan(const fs::path& sweep, const std::string& name, References& references) {
-  constexpr uint64_t limit = uint64_t{1} << 30;
   std::error_code ignored;
-  if (!fs::exists(sweep / "plan.json", ignored)) {
+  if (!fs::exists(sweep / plan_file, ignored)) {
     return;
   }
   try {
-    const auto plan = nlohmann::json::parse(read_whole(sweep / "plan.json", limit), nullptr,
-                                            /*allow_exceptions=*/false);
-    for (const auto& node : plan.value("nodes", nlohmann::json::array())) {
-      references.users[node.value("key", "")].push_back(name);
+    for (const PlanNode& node : load_plan(sweep).nodes) {
+      references.users[node.key].push_back(name);
     }
-  } catch (const std::exception&) {
+  } catch (const Error&) {
     // Not readable: its cells' links still count.
   }
 }

@@ -4,12 +4,11 @@
 #include "pipeline/run_names.h"
 #include "store/atomic_file.h"
 #include "store/posix_file.h"
+#include "store/run_results.h"
 #include "store/stage_store.h"
-#include "store/sweep_folder.h"
 #include "text/json_text.h"
 
 #include <unistd.h>
-#include <nlohmann/json.hpp>
 
 #include <cerrno>
 #include <functional>
@@ -104,22 +103,16 @@ void RunFolder::keep_only(const std::map<std::string, std::string>& stages) cons
   if (!fs::exists(path_ / run_results_file, ignored)) {
     return;
   }
-  const std::optional<nlohmann::json> results = read_json_if_there(path_ / run_results_file);
-  nlohmann::json kept = results.value_or(nlohmann::json::object());
-  nlohmann::json of_stages = nlohmann::json::object();
-  if (kept.contains("stages") && kept["stages"].is_object()) {
-    for (const auto& [name, stage] : kept["stages"].items()) {
-      if (stage.is_object() && stage.contains("key") && stage["key"].is_string() &&
-          is_wanted(name, stage["key"].get<std::string>())) {
-        of_stages[name] = stage;
-      }
-    }
+  std::optional<RunResults> results = run_results_if_there(path_);
+  const size_t before = results ? results->stages.size() : 0;
+  if (results) {
+    std::erase_if(results->stages,
+                  [&](const auto& stage) { return !is_wanted(stage.first, stage.second.key); });
   }
-  if (of_stages.empty()) {
+  if (!results || results->stages.empty()) {
     remove_file(path_ / run_results_file);
-  } else if (of_stages != kept["stages"]) {
-    kept["stages"] = of_stages;
-    write_results(kept);
+  } else if (results->stages.size() != before) {
+    write_results(*results);
   }
 }
 
@@ -158,8 +151,8 @@ void RunFolder::write_lock(std::string_view toml) const {
   write_file_atomically(path_ / run_lock_file, toml);
 }
 
-void RunFolder::write_results(const nlohmann::json& results) const {
-  write_file_atomically(path_ / run_results_file, json_text(results, 2) + "\n");
+void RunFolder::write_results(const RunResults& results) const {
+  write_file_atomically(path_ / run_results_file, json_text(results.to_json(), 2) + "\n");
 }
 
 }  // namespace bissl

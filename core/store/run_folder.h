@@ -1,13 +1,13 @@
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
-
 #include <filesystem>
 #include <map>
 #include <string>
 #include <string_view>
 
 namespace bissl {
+
+struct RunResults;
 
 /// The folder of one run, for people: links to its stages in the store, what was run, what came
 /// out. Everything is replaced atomically when the run is repeated. What the program did not put
@@ -36,7 +36,7 @@ class RunFolder {
   /// pipeline.lock.toml: everything resolved.
   void write_lock(std::string_view toml) const;
   /// results.json, indented.
-  void write_results(const nlohmann::json& results) const;
+  void write_results(const RunResults& results) const;
 
  private:
   std::filesystem::path path_;

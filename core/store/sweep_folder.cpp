@@ -23,14 +23,12 @@ std::string text_at(const json& object, const char* key) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
-/// Whether results.json has these stages under these keys, and no others.
-bool has_stages(const json& results, const PlanUnit& unit) {
-  const auto stages = results.find("stages");
-  return stages != results.end() && stages->is_object() && stages->size() == unit.stages.size() &&
+/// Whether there are these stages under these keys, and no others.
+bool has_stages(const RunResults& results, const PlanUnit& unit) {
+  return results.stages.size() == unit.stages.size() &&
          std::all_of(unit.stages.begin(), unit.stages.end(), [&](const auto& stage) {
-           const auto found = stages->find(stage.first);
-           return found != stages->end() && found->is_object() &&
-                  text_at(*found, "key") == stage.second;
+           const auto found = results.stages.find(stage.first);
+           return found != results.stages.end() && found->second.key == stage.second;
          });
 }
 
@@ -58,24 +56,29 @@ std::string trials_hash(const SweepPlan& plan, const PlanCell& cell) {
   return hash_hex(keys.dump());
 }
 
-bool is_result_of(const json& results, const SweepPlan& plan, const PlanCell& cell) {
-  const auto search = results.find("search");
+namespace {
+
+/// Whether no draw has a better score than the one that was chosen.
+bool is_best_chosen(const SearchResults& search) {
+  const std::optional<double> chosen = search.scores.at(search.chosen);
+  return chosen && std::none_of(search.scores.begin(), search.scores.end(),
+                                [&](const std::optional<double>& score) {
+                                  return score &&
+                                         (search.maximise ? *score > *chosen : *score < *chosen);
+                                });
+}
+
+}  // namespace
+
+bool is_result_of(const RunResults& results, const SweepPlan& plan, const PlanCell& cell) {
   if (cell.unit) {
-    return search == results.end() && has_stages(results, plan.units.at(*cell.unit));
+    return !results.search && has_stages(results, plan.units.at(*cell.unit));
   }
-  if (search == results.end() || !search->is_object() ||
-      text_at(*search, "select") != plan.select ||
-      text_at(*search, "trials") != trials_hash(plan, cell)) {
-    return false;
-  }
-  const auto maximise = search->find("maximise");
-  const auto chosen = search->find("chosen");
-  const auto scores = search->find("scores");
-  return maximise != search->end() && *maximise == plan.select_maximise &&
-         chosen != search->end() && chosen->is_number_unsigned() &&
-         chosen->get<size_t>() < cell.finals.size() && scores != search->end() &&
-         scores->is_array() && scores->size() == cell.trials.size() &&
-         has_stages(results, plan.units.at(cell.finals[chosen->get<size_t>()]));
+  const std::optional<SearchResults>& search = results.search;
+  return search && search->select == plan.select && search->trials == trials_hash(plan, cell) &&
+         search->maximise == plan.select_maximise.value_or(search->maximise) &&
+         search->chosen < cell.finals.size() && search->scores.size() == cell.trials.size() &&
+         is_best_chosen(*search) && has_stages(results, plan.units.at(cell.finals[search->chosen]));
 }
 
 SweepFolder::SweepFolder(const SweepPlan& plan, fs::path folder)
@@ -87,8 +90,8 @@ fs::path SweepFolder::state_file(const std::string& key, const char* what) const
   return path_ / "state" / (key + "." + what);
 }
 
-std::optional<json> SweepFolder::results(const PlanCell& cell) const {
-  std::optional<json> results = read_json_if_there(cell_folder(cell) / "results.json");
+std::optional<RunResults> SweepFolder::results(const PlanCell& cell) const {
+  std::optional<RunResults> results = run_results_if_there(cell_folder(cell));
   return results && is_result_of(*results, plan_, cell) ? std::move(results) : std::nullopt;
 }
 

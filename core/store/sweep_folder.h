@@ -1,5 +1,6 @@
 #pragma once
 
+#include "store/run_results.h"
 #include "store/sweep_plan.h"
 
 #include <nlohmann/json.hpp>
@@ -28,11 +29,11 @@ struct CellFailure {
   std::vector<std::string> children;  ///< the cell's stages that continue the one that failed
 };
 
-/// Whether the content of a cell's results.json is what this cell of the plan asks for: its stages
+/// Whether the results in a cell's folder are what this cell of the plan asks for: its stages
 /// have the plan's names and keys and, with a search, the draw was chosen among the plan's draws by
-/// the plan's metric. Everything that shows results of a sweep asks this first: what an earlier
+/// the plan's metric, of which it has the best value. Everything that shows results of a sweep asks this first: what an earlier
 /// plan left in the folder never counts.
-bool is_result_of(const nlohmann::json& results, const SweepPlan& plan, const PlanCell& cell);
+bool is_result_of(const RunResults& results, const SweepPlan& plan, const PlanCell& cell);
 
 /// A hash of the keys of all draws of a cell's search, for `search.trials` of its results.json.
 std::string trials_hash(const SweepPlan& plan, const PlanCell& cell);
@@ -52,8 +53,8 @@ class SweepFolder {
   std::filesystem::path cell_folder(const PlanCell& cell) const;
   std::filesystem::path state_file(const std::string& key, const char* what) const;
 
-  /// The content of the cell's results.json, if is_result_of() the plan's cell.
-  std::optional<nlohmann::json> results(const PlanCell& cell) const;
+  /// The results in the cell's folder, if is_result_of() the plan's cell.
+  std::optional<RunResults> results(const PlanCell& cell) const;
 
   /// Why a stage failed, if it did.
   std::optional<Failure> failure(const std::string& key) const;

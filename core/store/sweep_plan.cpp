@@ -13,14 +13,20 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int plan_format = 1;
+/// 1: directions of metrics are always given. Read as well.
+constexpr int plan_format = 2;
 
 json optional_json(const std::optional<size_t>& value) {
   return value ? json(*value) : json(nullptr);
 }
 
-std::optional<size_t> optional_size(const json& value) {
-  return value.is_null() ? std::nullopt : std::optional(value.get<size_t>());
+json optional_json(const std::optional<bool>& value) {
+  return value ? json(*value) : json(nullptr);
+}
+
+template <class T>
+std::optional<T> optional_from(const json& value) {
+  return value.is_null() ? std::nullopt : std::optional(value.get<T>());
 }
 
 json axis_json(const SweepPlan::AxisText& axis) {
@@ -50,7 +56,7 @@ PlanCell cell_from(const json& cell) {
   return {.id = cell.at("id"),
           .choices = cell.at("choices"),
           .seed = cell.at("seed"),
-          .unit = optional_size(cell.at("unit")),
+          .unit = optional_from<size_t>(cell.at("unit")),
           .trials = cell.at("trials"),
           .finals = cell.at("finals")};
 }
@@ -60,9 +66,9 @@ SweepPlan plan_from(const json& json) {
   plan.name = json.at("name");
   plan.metrics = json.at("metrics").get<std::vector<std::string>>();
   plan.reference = json.at("reference");
-  plan.maximise = json.at("maximise");
+  plan.maximise = optional_from<bool>(json.at("maximise"));
   plan.select = json.at("select");
-  plan.select_maximise = json.at("select_maximise");
+  plan.select_maximise = optional_from<bool>(json.at("select_maximise"));
   plan.draws = json.at("draws");
   plan.excluded = json.at("excluded");
   for (const auto& axis : json.at("axes")) {
@@ -71,7 +77,7 @@ SweepPlan plan_from(const json& json) {
                          .labels = axis.at("labels"),
                          .is_seed = axis.at("is_seed"),
                          .confounds_seed = axis.value("confounds_seed", false),
-                         .baseline = optional_size(axis.at("baseline"))});
+                         .baseline = optional_from<size_t>(axis.at("baseline"))});
   }
   for (const auto& unit : json.at("units")) {
     plan.units.push_back({.lock = unit.at("lock"),
@@ -250,9 +256,9 @@ json SweepPlan::to_json() const {
                  {"name", name},
                  {"metrics", metrics},
                  {"reference", reference},
-                 {"maximise", maximise},
+                 {"maximise", optional_json(maximise)},
                  {"select", select},
-                 {"select_maximise", select_maximise},
+                 {"select_maximise", optional_json(select_maximise)},
                  {"draws", draws},
                  {"excluded", excluded},
                  {"axes", json::array()},
@@ -278,7 +284,8 @@ json SweepPlan::to_json() const {
 }
 
 SweepPlan SweepPlan::from_json(const json& json) {
-  if (!json.is_object() || !json.contains("format") || json["format"] != plan_format) {
+  if (!json.is_object() || !json.contains("format") || !json["format"].is_number_integer() ||
+      json["format"] < 1 || json["format"] > plan_format) {
     fail_input("this is not a sweep's plan in the format {}, which this program writes",
                plan_format);
   }

@@ -57,9 +57,10 @@ struct SweepPlan {
   std::vector<AxisText> axes;
   std::vector<std::string> metrics;
   std::string reference;  ///< a metric that the first is compared with; empty for none
-  bool maximise = true;
-  std::string select;  ///< of the search; empty for none
-  bool select_maximise = true;
+  /// Whether more of the first metric is better; unset: as the results say it of that metric.
+  std::optional<bool> maximise;
+  std::string select;                              ///< of the search; empty for none
+  std::optional<bool> select_maximise;             ///< the same of the search's metric
   nlohmann::json draws = nlohmann::json::array();  ///< what was drawn: a table for each draw
   std::vector<PlanUnit> units;
   std::vector<PlanCell> cells;

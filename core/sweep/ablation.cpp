@@ -121,7 +121,7 @@ class AblationReader : private AblationFields {
       ask(ablation_.reference, root.find("reference")->value.at, "reference");
     }
     if (!ablation_.metrics.empty()) {
-      ablation_.maximise = more_is_better(options.goal, ablation_.metrics.front());
+      ablation_.maximise = wants_more(options.goal);
     }
   }
 

@@ -43,10 +43,11 @@ struct Ablation {
   std::vector<std::string> metrics;  ///< "stage.data.metric"; the first is the one to compare by
   std::string reference;             ///< a metric that the first is compared with; may be empty
   std::vector<AskedMetric> asked;    ///< these and the reference, with their places
-  bool maximise = true;              ///< whether more of the first metric is better
-  std::vector<std::string> stages;   ///< to be run, with those they continue; empty: all
-  std::vector<KeyValue> set;         ///< for all cells
-  std::vector<Axis> axes;            ///< in the order of the file, those of [[zip]] last
+  /// Whether more of the first metric is better; unset: as the metric says it.
+  std::optional<bool> maximise;
+  std::vector<std::string> stages;  ///< to be run, with those they continue; empty: all
+  std::vector<KeyValue> set;        ///< for all cells
+  std::vector<Axis> axes;           ///< in the order of the file, those of [[zip]] last
   std::vector<std::vector<KeyValue>> exclude;
   /// For each axis the number of its baseline choice; none for the seed's.
   std::vector<std::optional<size_t>> baseline;

@@ -28,8 +28,8 @@ void AblationFields::walk(const ConfigNode& node, const IsValue& is_value, const
   }
 }
 
-bool more_is_better(const std::optional<std::string>& goal, const std::string& metric) {
-  return goal ? *goal == "max" : !metric.ends_with("loss");
+std::optional<bool> wants_more(const std::optional<std::string>& goal) {
+  return goal ? std::optional(*goal == "max") : std::nullopt;
 }
 
 std::string AblationFields::metric(const std::string& text, const Location& at,

@@ -43,8 +43,8 @@ class AblationFields {
 /// Whether a value is no table: what IsValue is for keys with plain values.
 bool is_no_table(const std::string& key, const ConfigNode& value);
 
-/// Whether more of the metric is better: as `goal` says, or more of all but a loss.
-bool more_is_better(const std::optional<std::string>& goal, const std::string& metric);
+/// Whether `goal` asks for more of the metric; unset without one.
+std::optional<bool> wants_more(const std::optional<std::string>& goal);
 
 /// Reads what `[search]` draws, with what else stands in it.
 SearchSpec read_search(const ConfigNode& search, const SearchOptions& options,

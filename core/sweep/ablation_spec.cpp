@@ -25,7 +25,8 @@ const Schema<AblationOptions>& ablation_schema() {
         .accepts(fmt::format("{}, or several of them", metric_form));
     s.add("reference", &Options::reference, "a metric that the first one is compared with")
         .accepts(metric_form);
-    s.add("goal", &Options::goal, "whether more or less of the metric is better")
+    s.add("goal", &Options::goal,
+          "whether more or less of the metric is better; as the task declares it if absent")
         .choices({"max", "min"});
     s.add("stages", &Options::stages,
           "the stages to run, with those that they continue; all if absent")
@@ -52,7 +53,8 @@ const Schema<SearchOptions>& search_schema() {
     s.add("select", &Options::select, "the metric by which a draw is chosen, on a validation split")
         .required()
         .accepts(metric_form);
-    s.add("goal", &Options::goal, "whether more or less of that metric is better")
+    s.add("goal", &Options::goal,
+          "whether more or less of that metric is better; as the task declares it if absent")
         .choices({"max", "min"});
     s.add("per_seed", &Options::per_seed,
           "choose for each seed; else at the first seed for all of them");

@@ -192,8 +192,8 @@ void Probe::check_metrics(size_t unit, const std::vector<AskedMetric>& asked,
     if (!tried.errors.empty() && tried.metrics.empty()) {
       unknown.insert(stage);
     }
-    for (const std::string& metric : tried.metrics) {
-      given.push_back(MetricName{stage, tried.scored, metric}.text());
+    for (const MetricResult& metric : tried.metrics) {
+      given.push_back(MetricName{stage, metric.data, metric.metric}.text());
     }
   }
   for (const AskedMetric& one : asked) {

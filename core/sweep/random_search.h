@@ -3,6 +3,7 @@
 #include "sweep/settings.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,7 +35,7 @@ struct SearchSpec {
   uint64_t seed = 0;
   std::string select;  ///< the metric by which a draw is chosen
   Location select_at;
-  bool maximise = true;
+  std::optional<bool> maximise;
   bool per_seed = true;  ///< choose for each seed; else at the first seed for all of them
   std::vector<DrawnKey> keys;
   std::vector<KeyValue> final;  ///< laid over the chosen draw for its score

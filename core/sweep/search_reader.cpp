@@ -60,7 +60,7 @@ void SearchReader::take_selection() {
   if (!options_.select.empty()) {
     spec_.select_at = search_.find("select")->value.at;
     spec_.select = fields_.metric(options_.select, spec_.select_at, "search.select");
-    spec_.maximise = more_is_better(options_.goal, options_.select);
+    spec_.maximise = wants_more(options_.goal);
   }
 }
 

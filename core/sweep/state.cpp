@@ -3,7 +3,6 @@
 #include "bissl/error.h"
 #include "pipeline/metric_name.h"
 #include "stages/audit_artefact.h"
-#include "stages/compute.h"
 #include "store/atomic_file.h"
 #include "store/checkpoint.h"
 #include "store/posix_file.h"
@@ -14,7 +13,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cmath>
 
 namespace bissl {
 namespace {
@@ -40,7 +38,7 @@ std::string progress_of(const fs::path& stage_folder) {
   for (fs::recursive_directory_iterator walk(stage_folder, ignored), end; walk != end;
        walk.increment(ignored)) {
     const std::string name = walk->path().filename().string();
-    if (name == checkpoint_file || name == "results.json") {
+    if (name == checkpoint_file || name == stage_results_file) {
       progress +=
           fmt::format("{}:{};", walk->path().string(),
                       fs::last_write_time(walk->path(), ignored).time_since_epoch().count());
@@ -194,23 +192,40 @@ bool SweepState::is_settled(size_t unit) {
   });
 }
 
-std::optional<double> SweepState::trial_score(const PlanUnit& unit) {
+std::optional<MetricResult> SweepState::trial_score(const PlanUnit& unit) {
   const std::optional<MetricName> select = parse_metric(plan_.select);
-  nlohmann::json stages = nlohmann::json::object();
+  std::optional<MetricResult> score;
   for (const auto& [stage, key] : unit.stages) {
     if (node(key) != WorkState::done) {
       return std::nullopt;
     }
-    if (select && select->stage == stage) {
-      const std::optional<fs::path> folder = store_.find(key);
-      if (!folder) {
-        forget_done(key);  // it is damaged
-        return std::nullopt;
-      }
-      stages[stage] = read_stage_results(*folder);
+    if (!select || select->stage != stage) {
+      continue;
+    }
+    const std::optional<fs::path> folder = store_.find(key);
+    if (!folder) {
+      forget_done(key);  // it is damaged
+      return std::nullopt;
+    }
+    const StageResults results = read_stage_results(*folder);
+    if (const MetricResult* found = results.find(select->data, select->metric)) {
+      score = *found;
     }
   }
-  return metric_of(stages, plan_.select);
+  return score && score->mean ? score : std::nullopt;
+}
+
+/// Whether more of the search's metric is better.
+bool SweepState::maximises(const MetricResult& score) const {
+  const std::optional<bool> goal =
+      plan_.select_maximise ? plan_.select_maximise : score.higher_is_better;
+  if (!goal) {
+    fail_run(
+        "the results of a draw do not say whether more of {} is better: an earlier version of the "
+        "program wrote them. Give search.goal",
+        plan_.select);
+  }
+  return *goal;
 }
 
 std::optional<Selection> SweepState::selection(const PlanCell& cell) {
@@ -229,12 +244,17 @@ std::optional<Selection> SweepState::selection(const PlanCell& cell) {
   Selection selection;
   std::optional<double> best;
   for (size_t draw = 0; draw < cell.trials.size(); ++draw) {
-    const std::optional<double> score = trial_score(plan_.units[cell.trials[draw]]);
+    const std::optional<MetricResult> result = trial_score(plan_.units[cell.trials[draw]]);
     if (!is_settled(cell.trials[draw])) {
       return std::nullopt;
     }
+    const std::optional<double> score = result ? result->mean : std::nullopt;
     selection.scores.push_back(score);
-    if (score && (!best || (plan_.select_maximise ? *score > *best : *score < *best))) {
+    if (!score) {
+      continue;
+    }
+    selection.maximise = maximises(*result);
+    if (!best || (selection.maximise ? *score > *best : *score < *best)) {
       best = score;
       selection.draw = draw;
     }
@@ -248,17 +268,12 @@ std::optional<Selection> SweepState::selection(const PlanCell& cell) {
 
 /// What was chosen when the cell's results were written.
 std::optional<Selection> SweepState::recorded_selection(const PlanCell& cell) {
-  const std::optional<nlohmann::json> results = files_.results(cell);
+  const std::optional<RunResults> results = files_.results(cell);
   if (!results) {
     return std::nullopt;
   }
-  const nlohmann::json& search = results->at("search");
-  Selection selection{.draw = search.at("chosen"), .scores = {}};
-  for (const nlohmann::json& score : search.at("scores")) {
-    selection.scores.push_back(score.is_number() ? std::optional(score.get<double>())
-                                                 : std::nullopt);
-  }
-  return selection;
+  const SearchResults& search = *results->search;
+  return Selection{.draw = search.chosen, .maximise = search.maximise, .scores = search.scores};
 }
 
 void SweepState::record_failure(const Failure& failure) { files_.record(failure); }
@@ -362,7 +377,7 @@ std::string SweepState::last_end(const std::string& key) const {
 
 double SweepState::seconds_of(const std::string& key) {
   const std::optional<fs::path> folder = store_.find(key);
-  return folder ? read_stage_results(*folder).value("seconds", 0.0) : 0.0;
+  return folder ? read_stage_results(*folder).seconds : 0.0;
 }
 
 bool SweepState::write_cell(const PlanCell& cell) {
@@ -371,7 +386,8 @@ bool SweepState::write_cell(const PlanCell& cell) {
   }
   const std::optional<Selection> chosen = cell.unit ? std::nullopt : selection(cell);
   const PlanUnit& unit = plan_.units[cell.unit ? *cell.unit : cell.finals[chosen->draw]];
-  nlohmann::json stages = nlohmann::json::object();
+  RunResults results{
+      .pipeline = plan_.name, .seed = cell.seed, .cell = CellResults{cell.id, plan_.labels(cell)}};
   std::map<std::string, fs::path> folders;
   for (const auto& [stage, key] : unit.stages) {
     const std::optional<fs::path> folder = store_.find(key);
@@ -380,36 +396,30 @@ bool SweepState::write_cell(const PlanCell& cell) {
       return false;
     }
     folders[stage] = *folder;
-    stages[stage] = read_stage_results(*folder);
-    stages[stage]["key"] = key;
+    StageResults& of_stage = results.stages[stage];
+    of_stage = read_stage_results(*folder);
+    of_stage.key = key;
     const auto audit = unit.audits.find(stage);
     if (audit != unit.audits.end()) {
       if (const std::optional<fs::path> found = store_.find(audit->second)) {
-        stages[stage]["solves"]["audit"] = read_audit(*found);
+        of_stage.details["solves"]["audit"] = read_audit(*found);
       }
     }
     const std::string& parent = plan_.node(key).parent;
     const auto from = std::find_if(unit.stages.begin(), unit.stages.end(),
                                    [&](const auto& other) { return other.second == parent; });
-    stages[stage]["from"] = from == unit.stages.end() ? "" : from->first;
+    of_stage.from = from == unit.stages.end() ? "" : from->first;
   }
-  nlohmann::json results = {{"pipeline", plan_.name},
-                            {"seed", cell.seed},
-                            {"stages", stages},
-                            {"cell", {{"id", cell.id}, {"axes", plan_.labels(cell)}}}};
   if (chosen) {
-    nlohmann::json scores = nlohmann::json::array();
-    for (const std::optional<double>& score : chosen->scores) {
-      scores.push_back(score ? nlohmann::json(*score) : nlohmann::json(nullptr));
-    }
-    results["search"] = {{"select", plan_.select},
-                         {"maximise", plan_.select_maximise},
-                         {"trials", trials_hash(plan_, cell)},
-                         {"chosen", chosen->draw},
-                         {"values", plan_.draws.at(chosen->draw)},
-                         {"scores", scores}};
+    results.search = {.select = plan_.select,
+                      .maximise = chosen->maximise,
+                      .trials = trials_hash(plan_, cell),
+                      .chosen = chosen->draw,
+                      .values = plan_.draws.at(chosen->draw),
+                      .scores = chosen->scores};
   }
-  if (read_json_if_there(cell_folder(cell) / "results.json") != results) {
+  const std::optional<RunResults> written = run_results_if_there(cell_folder(cell));
+  if (!written || json_text(written->to_json()) != json_text(results.to_json())) {
     const RunFolder run(folder() / "cells", cell.id);
     run.keep_only({unit.stages.begin(), unit.stages.end()});
     run.write_lock(unit.lock);
@@ -425,38 +435,6 @@ bool SweepState::write_cell(const PlanCell& cell) {
 
 std::chrono::nanoseconds pause_after(std::chrono::nanoseconds look) {
   return std::max<std::chrono::nanoseconds>(std::chrono::milliseconds(200), 10 * look);
-}
-
-namespace {
-
-/// The summary of a metric "STAGE.DATA.METRIC"; null if there is none.
-nlohmann::json summary_of(const nlohmann::json& stages, const std::string& metric) {
-  const std::optional<MetricName> name = parse_metric(metric);
-  if (!name) {
-    return nullptr;
-  }
-  const nlohmann::json::json_pointer place =
-      nlohmann::json::json_pointer() / name->stage / "metrics" / name->data / name->metric;
-  return stages.contains(place) ? stages.at(place) : nlohmann::json(nullptr);
-}
-
-}  // namespace
-
-std::optional<double> metric_of(const nlohmann::json& stages, const std::string& metric) {
-  const nlohmann::json summary = summary_of(stages, metric);
-  if (!summary.is_object() || !summary.contains("mean") || !summary["mean"].is_number()) {
-    return std::nullopt;
-  }
-  const auto value = summary["mean"].get<double>();
-  return std::isfinite(value) ? std::optional(value) : std::nullopt;
-}
-
-std::string reason_of(const nlohmann::json& stages, const std::string& metric) {
-  const nlohmann::json summary = summary_of(stages, metric);
-  if (!summary.is_object() || !summary.contains(not_finite_key)) {
-    return "";
-  }
-  return summary[not_finite_key].value("mean", "");
 }
 
 }  // namespace bissl

@@ -4,8 +4,6 @@
 #include "store/sweep_folder.h"
 #include "sweep/plan.h"
 
-#include <nlohmann/json.hpp>
-
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -31,6 +29,7 @@ const char* to_string(WorkState state);
 /// Which draw of a cell's search was chosen.
 struct Selection {
   size_t draw = 0;
+  bool maximise = true;                       ///< whether it has the highest score
   std::vector<std::optional<double>> scores;  ///< by draw; none where it failed
 };
 
@@ -101,11 +100,13 @@ class SweepState {
   /// Whether this object has written the cell's run folder or found it as it should be.
   bool is_written(const PlanCell& cell) const { return written_.count(cell.id) != 0; }
   /// The cell's results, if they are those that the plan wants: see is_result_of.
-  std::optional<nlohmann::json> results(const PlanCell& cell) const { return files_.results(cell); }
+  std::optional<RunResults> results(const PlanCell& cell) const { return files_.results(cell); }
   std::filesystem::path cell_folder(const PlanCell& cell) const { return files_.cell_folder(cell); }
 
  private:
-  std::optional<double> trial_score(const PlanUnit& unit);
+  /// What the trial was scored by; none if it failed or has no finite mean.
+  std::optional<MetricResult> trial_score(const PlanUnit& unit);
+  bool maximises(const MetricResult& score) const;
   bool is_settled(size_t unit);
   bool has_results(const PlanCell& cell);
   std::vector<size_t> open_units(const PlanCell& cell);
@@ -125,11 +126,5 @@ class SweepState {
 /// How long to wait between two looks at a sweep whose last one took so long: a large sweep must
 /// not spend its time on looking.
 std::chrono::nanoseconds pause_after(std::chrono::nanoseconds look);
-
-/// The metric "stage.data.name" of a run's results, or of one unit's; none if it is not there.
-std::optional<double> metric_of(const nlohmann::json& stages, const std::string& metric);
-
-/// Why a metric has no finite mean; empty if it has one, or is not there at all.
-std::string reason_of(const nlohmann::json& stages, const std::string& metric);
 
 }  // namespace bissl

@@ -3,6 +3,7 @@
 #include "bissl/error.h"
 #include "stages/compute.h"
 #include "stages/identity.h"
+#include "store/stage_results.h"
 #include "telemetry/interrupt.h"
 #include "telemetry/limits.h"
 #include "text/exception_text.h"

@@ -130,8 +130,8 @@ TEST_F(MessagesTest, MetricsThatAreNotFiniteAreNullWithTheReasonBesideThem) {
     EXPECT_EQ(metrics["up"]["not_finite"]["mean"], "inf in run 0, inf in run 1");
     EXPECT_EQ(metrics["top1"]["mean"], 0.5);
     EXPECT_FALSE(metrics.contains("not_finite"));
-    EXPECT_TRUE(stage["runs"][1]["down"].is_null());
-    EXPECT_EQ(stage["runs"][1]["not_finite"]["down"], "-inf");
+    EXPECT_TRUE(stage["runs"][1]["images"]["down"].is_null());
+    EXPECT_EQ(stage["runs"][1]["images"]["not_finite"]["down"], "-inf");
   }
   const Outcome table = call("run");
   EXPECT_EQ(table.code, 0) << table.err;

@@ -71,6 +71,10 @@ TEST_F(ReportPage, FiguresAreThoseOfTheCells) {
   const json report = json::parse(
       run_bissl({"report", sweep_folder().string(), "--json", "--baseline", "gamma=0.5"}).out);
   ASSERT_EQ(report.at("cells").size(), 4U);
+  EXPECT_EQ(report.at("higher_is_better"), true);
+  const Outcome loss =
+      run_bissl({"report", sweep_folder().string(), "--json", "--metric", "finetune.test.loss"});
+  EXPECT_EQ(json::parse(loss.out).at("higher_is_better"), false) << loss.err;
   for (const json& cell : report.at("cells")) {
     double sum = 0;
     double reference = 0;

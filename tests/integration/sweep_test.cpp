@@ -190,6 +190,51 @@ select = "finetune.val.loss"
   EXPECT_NE(report.out.find("stage.finetune.optimizer.weight_decay"), std::string::npos);
 }
 
+TEST_F(SweepTest, ScoringTheChosenDrawInAStageOfItsOwnTrainsNothing) {
+  write_file(folder_.path() / "small.toml", small_pipeline() + R"(
+[data.val]
+use = "synthetic"
+samples = 96
+size = 8
+per_class = 10
+skip_per_class = 12
+[stage.score]
+kind    = "evaluate"
+from    = "finetune"
+data    = "val"
+augment = { use = "evaluation", size = 8 }
+)");
+  const fs::path file = folder_.path() / "grid.toml";
+  write_file(file, R"(pipeline = "small.toml"
+metric = "score.test.top1"
+stages = ["score"]
+[set]
+"stage.finetune.unset" = ["evaluate"]
+[axes]
+seed = [0, 1]
+[search]
+draws  = 3
+select = "score.val.loss"
+"stage.finetune.optimizer.lr" = { log_uniform = [1e-4, 1.0] }
+[search.final]
+"stage.score.data" = "test"
+)");
+  const Outcome outcome = sweep(file.string(), {"--json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  // For each of two seeds pretrain, bissl, and fine-tuning with scoring of three draws.
+  EXPECT_EQ(logged(": begins"), 2U * (2 + 3 * 2 + 1));
+  EXPECT_EQ(logged("finetune of "), 2U * 2 * 3);  // begins and done
+  for (const auto& [id, cell] : cells(outcome)) {
+    const json results =
+        json::parse(read_file(fs::path(cell.at("folder").get<std::string>()) / "results.json"));
+    const auto scores = results.at("search").at("scores").get<std::vector<double>>();
+    EXPECT_EQ(results.at("search").at("maximise"), false);  // as the loss declares it
+    EXPECT_EQ(results.at("search").at("chosen").get<size_t>(),
+              static_cast<size_t>(std::min_element(scores.begin(), scores.end()) - scores.begin()));
+    EXPECT_TRUE(results.at("stages").at("score").at("metrics").contains("test"));
+  }
+}
+
 TEST_F(SweepTest, OneChoiceForAllSeedsTriesTheFirstOnly) {
   std::string pipeline = small_pipeline();
   pipeline += "\n[stage.probe]\nlike = \"finetune\"\n";

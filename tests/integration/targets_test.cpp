@@ -199,7 +199,7 @@ TEST_F(TargetsTest, EvaluationDataOfOtherTargetsIsRefused) {
     // One column less leaves a pixel more than a square.
     const std::string error = refusal(text, true, {set});
     EXPECT_NE(error.find(set == "data.test.columns=1" ? "not 1 targets and a square image"
-                                                      : "evaluate: data.test"),
+                                                      : "evaluate.data: data.test"),
               std::string::npos)
         << set << error;
   }

@@ -32,7 +32,7 @@ class BisslRun {
         plan_(step_plan(parts_)),
         problem_(context_, parts_, solves_) {}
 
-  nlohmann::json run();
+  StageResults run();
 
  private:
   using Place = StepPlan::Place;
@@ -159,7 +159,7 @@ void BisslRun::keep_parts(Session& session) {
       [this](const nlohmann::json& saved) { solves_.load(saved); });
 }
 
-nlohmann::json BisslRun::run() {
+StageResults BisslRun::run() {
   Session session(context_, context_.folder, context_.stage.name, plan_.total(),
                   parts_.lower_options.batch);
   keep_parts(session);
@@ -180,9 +180,13 @@ nlohmann::json BisslRun::run() {
   save_weights(context_.folder, backbone_file, parts_.lower_backbone->module());
   save_weights(context_.folder, pretext_file, parts_.pretext->module());
   save_weights(context_.folder, head_file, parts_.downstream->module());
-  return {{"steps", plan_.total()},
-          {"images", plan_.lower_total() * parts_.lower_options.batch},
-          {"solves", solves_.report()}};
+  StageResults results;
+  results.logs = {event_log_file};
+  results.losses = {"lower", "upper"};
+  results.details = {{"steps", plan_.total()},
+                     {"images", plan_.lower_total() * parts_.lower_options.batch},
+                     {"solves", solves_.report()}};
+  return results;
 }
 
 class BisslKind : public StageKind {
@@ -195,7 +199,12 @@ class BisslKind : public StageKind {
             {.name = parse_upper(table.table("upper")).data, .trains = true, .labels = true}};
   }
 
-  nlohmann::json run(const StageContext& context) const override { return BisslRun(context).run(); }
+  std::optional<HeadOrigin> head(const Stage& stage) const override {
+    const Table& upper = stage.table.table("upper");
+    return HeadOrigin{&upper.component("downstream"), parse_upper(upper).data};
+  }
+
+  StageResults run(const StageContext& context) const override { return BisslRun(context).run(); }
 
   std::unique_ptr<StageTrial> trial(const StageContext& context, StagePlan& plan,
                                     bool measure) const override {

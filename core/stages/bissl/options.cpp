@@ -143,7 +143,8 @@ StageKindSpec bissl_spec() {
        "holds the hypergradient against a reference solution now and then, in double precision",
        /*list=*/false, /*execution_only=*/true}};
   kind.needs_parent = true;
-  kind.may_be_parent = true;
+  kind.hands_on = {"backbone", "pretext", "head"};
+  kind.takes = {"backbone", "pretext"};
   kind.inherit_into = "lower";
   kind.inherit_kind = "pretrain";
   kind.not_inherited = {"steps"};  // there the length of the stage, here that of a round

@@ -38,9 +38,9 @@ nlohmann::json RoundProblem::audit(int64_t round, const TensorList& u,
   }
   if (solves_.add_failed_audit(outcome.failure) && context_.settings.warn) {
     context_.settings.warn(
-        fmt::format("stage.{}.audit: an audit cannot be made: {}. Training does not need it and "
+        fmt::format("audit: an audit cannot be made: {}. Training does not need it and "
                     "continues; results.json counts such audits under solves.audit.failed",
-                    context_.stage.name, outcome.failure));
+                    outcome.failure));
   }
   return {{"failed", outcome.failure}};
 }

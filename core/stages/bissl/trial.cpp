@@ -55,6 +55,7 @@ void BisslTrial::build() {
   needs_ = parts_->hypergradient->needs();
   hand_on(backbone_file, parts_->lower_backbone->module());
   hand_on(pretext_file, parts_->pretext->module());
+  hand_on(head_file, parts_->downstream->module());
   describe(*parts_->lower.source, *parts_->lower_backbone);
   plan().networks +=
       fmt::format(", {} in the pretext head",

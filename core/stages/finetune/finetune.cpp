@@ -5,17 +5,12 @@
 #include "models/evaluation_guard.h"
 #include "models/module_state.h"
 #include "models/weight_average.h"
-#include "stages/evaluate.h"
 #include "stages/finetune/parts.h"
 #include "stages/networks.h"
+#include "stages/scoring.h"
 #include "stages/session.h"
-#include "store/atomic_file.h"
 #include "store/checkpoint.h"
-#include "store/json_file.h"
 #include "store/posix_file.h"
-#include "text/json_text.h"
-
-#include <fmt/ranges.h>
 
 #include <cmath>
 #include <optional>
@@ -31,8 +26,8 @@ class Repeat {
         folder_(std::move(folder)),
         parts_(build_finetune(context, number)) {}
 
-  /// Trains and scores; the metrics on the test data.
-  Metrics run();
+  /// Trains and, if the table asks for it, scores.
+  std::vector<MetricResult> run();
 
  private:
   void train();
@@ -85,80 +80,58 @@ void Repeat::train() {
   }
 }
 
-Metrics Repeat::run() {
-  const auto test =
-      evaluation_batches(context_, context_.stage.table.table("evaluate"),
-                         parts_.source->data().targets(), parts_.source->view_shape());
+std::vector<MetricResult> Repeat::run() {
+  const std::optional<ScoredSource> scored = scored_source(context_.stage);
+  std::shared_ptr<BatchSource> test;
+  if (scored) {
+    test = test_batches(context_, *scored, *parts_.source);
+  }
   train();
-  const Metrics metrics =
-      evaluate(context_, test, test->batches(), *parts_.backbone, *parts_.downstream);
+  std::vector<MetricResult> metrics;
+  if (scored) {
+    metrics =
+        score(context_, scored->data, test, test->batches(), *parts_.backbone, *parts_.downstream);
+  }
   save_weights(folder_, backbone_file, parts_.backbone->module());
   save_weights(folder_, head_file, parts_.downstream->module());
   return metrics;
 }
 
-/// Which repeats have no finite value of a metric, in words; empty if all have one.
-std::string not_finite(const std::vector<nlohmann::json>& runs, const std::string& metric) {
-  std::vector<std::string> found;
-  for (size_t i = 0; i < runs.size(); ++i) {
-    if (!runs[i].contains(metric) || !runs[i].at(metric).is_number()) {
-      const nlohmann::json reasons = runs[i].value(not_finite_key, nlohmann::json::object());
-      found.push_back(fmt::format("{} in run {}", reasons.value(metric, "not given"), i));
+std::string repeat_folder(int64_t repeat) { return fmt::format("run-{}", repeat); }
+
+/// Errors name the repeat, where there are several.
+std::vector<MetricResult> run_repeat(const StageContext& context, const FinetuneOptions& options,
+                                     int64_t repeat, const std::filesystem::path& folder) {
+  try {
+    return Repeat(context, repeat, folder).run();
+  } catch (const Error& error) {
+    if (options.repeats == 1) {
+      throw;
     }
+    throw error.at(fmt::format("repeat {} of {}", repeat + 1, options.repeats));
   }
-  return fmt::format("{}", fmt::join(found, ", "));
 }
 
-/// Mean and sample standard deviation (0 for a single run) of each metric; null, with the reason
-/// beside them, where a run has no finite value.
-nlohmann::json summarise(const std::vector<nlohmann::json>& runs) {
-  nlohmann::json summary = nlohmann::json::object();
-  const auto count = static_cast<double>(runs.size());
-  for (const auto& [name, ignored] : runs.front().items()) {
-    if (name == not_finite_key) {
-      continue;
-    }
-    if (const std::string reason = not_finite(runs, name); !reason.empty()) {
-      summary[name] = {{"mean", nullptr},
-                       {"std", nullptr},
-                       {not_finite_key, {{"mean", reason}, {"std", reason}}}};
-      continue;
-    }
-    double sum = 0;
-    for (const auto& run : runs) {
-      sum += run.at(name).get<double>();
-    }
-    const double mean = sum / count;
-    double squares = 0;
-    for (const auto& run : runs) {
-      squares += std::pow(run.at(name).get<double>() - mean, 2);
-    }
-    summary[name] = {{"mean", mean}, {"std", count > 1 ? std::sqrt(squares / (count - 1)) : 0.0}};
-  }
-  return summary;
-}
-
-nlohmann::json run_finetune(const StageContext& context) {
+StageResults run_finetune(const StageContext& context) {
   const FinetuneOptions options = parse_finetune(context.stage.table);
-  std::vector<nlohmann::json> runs;
+  StageResults results;
+  results.repeats = options.repeats;
+  results.losses = {"loss"};
+  std::vector<std::vector<MetricResult>> networks;
   for (int64_t repeat = 0; repeat < options.repeats; ++repeat) {
-    const std::filesystem::path folder = context.folder / fmt::format("run-{}", repeat);
-    const std::filesystem::path results = folder / "results.json";
+    const std::filesystem::path folder = context.folder / repeat_folder(repeat);
     make_folder(folder);
-    if (!std::filesystem::exists(results)) {
-      const Metrics metrics = Repeat(context, repeat, folder).run();
-      nlohmann::json values = nlohmann::json::object();
-      for (const auto& [name, value] : metrics) {
-        values[name] = value;
-      }
-      write_file_atomically(results, json_text(values, 2) + "\n");
+    if (!std::filesystem::exists(folder / stage_results_file)) {
+      StageResults of_repeat;
+      of_repeat.metrics = merged({run_repeat(context, options, repeat, folder)});
+      write_stage_results(folder, of_repeat);
       remove_checkpoint(folder);
     }
-    constexpr uint64_t limit = 1 << 20;
-    runs.push_back(read_json_file(results, limit));
+    networks.push_back(read_stage_results(folder).metrics);
+    results.logs.push_back(repeat_folder(repeat) + "/" + event_log_file);
   }
-  const std::string data = parse_evaluate(context.stage.table.table("evaluate")).data;
-  return {{"repeats", options.repeats}, {"metrics", {{data, summarise(runs)}}}, {"runs", runs}};
+  results.metrics = merged(networks);
+  return results;
 }
 
 class FinetuneKind : public StageKind {
@@ -166,12 +139,27 @@ class FinetuneKind : public StageKind {
   const StageKindSpec& spec() const override { return spec_; }
 
   std::vector<DataUse> data(const Stage& stage) const override {
-    const Table& table = stage.table;
-    return {{.name = parse_finetune(table).data, .trains = true, .labels = true},
-            {.name = parse_evaluate(table.table("evaluate")).data, .labels = true, .scores = true}};
+    std::vector<DataUse> uses = {
+        {.name = parse_finetune(stage.table).data, .trains = true, .labels = true}};
+    if (const std::optional<ScoredSource> scored = scored_source(stage)) {
+      uses.push_back({.name = scored->data, .labels = true, .scores = true});
+    }
+    return uses;
   }
 
-  nlohmann::json run(const StageContext& context) const override { return run_finetune(context); }
+  std::vector<std::string> weight_folders(const Stage& stage) const override {
+    std::vector<std::string> folders;
+    for (int64_t repeat = 0; repeat < parse_finetune(stage.table).repeats; ++repeat) {
+      folders.push_back(repeat_folder(repeat));
+    }
+    return folders;
+  }
+
+  std::optional<HeadOrigin> head(const Stage& stage) const override {
+    return HeadOrigin{&stage.table.component("downstream"), parse_finetune(stage.table).data};
+  }
+
+  StageResults run(const StageContext& context) const override { return run_finetune(context); }
 
   std::unique_ptr<StageTrial> trial(const StageContext& context, StagePlan& plan,
                                     bool measure) const override {

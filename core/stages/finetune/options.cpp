@@ -1,7 +1,7 @@
 #include "stages/finetune/options.h"
 
-#include "stages/evaluate.h"
 #include "stages/option_schemas.h"
+#include "stages/scoring.h"
 
 namespace bissl {
 namespace {
@@ -44,8 +44,11 @@ StageKindSpec finetune_spec() {
   kind.table.augment = one_view();
   kind.table.components = {downstream_slot(), optimizer_slot()};
   kind.table.tables = {schedule_table(),
-                       {"evaluate", evaluate_table(), true, "what to score the result on"}};
+                       {"evaluate", evaluate_table(), false,
+                        "what to score the result on; a stage of kind \"evaluate\" does it apart"}};
   kind.needs_parent = true;
+  kind.hands_on = {"backbone", "head"};
+  kind.takes = {"backbone"};
   return kind;
 }
 

@@ -1,5 +1,6 @@
 #include "stages/finetune/parts.h"
 
+#include "bissl/error.h"
 #include "models/module_state.h"
 #include "stages/memory.h"
 #include "stages/networks.h"
@@ -47,6 +48,29 @@ FinetuneParts build_finetune(const StageContext& context, int64_t repeat) {
   parts.schedule =
       make_schedule(table, parts.steps, parts.source->samples(), options.step_samples());
   return parts;
+}
+
+std::optional<ScoredSource> scored_source(const Stage& stage) {
+  if (!stage.table.has_table("evaluate")) {
+    return std::nullopt;
+  }
+  const Table& table = stage.table.table("evaluate");
+  const EvaluateOptions options = parse_evaluate(table);
+  return ScoredSource{"evaluate.", options.data, table.augment(), options.batch};
+}
+
+std::shared_ptr<BatchSource> test_batches(const StageContext& context, const ScoredSource& scored,
+                                          const BatchSource& training) {
+  auto batches = scored_batches(context, scored, training.data().targets());
+  const ImageShape& found = batches->view_shape();
+  const ImageShape& shape = training.view_shape();
+  if (found != shape) {
+    fail_input(
+        "evaluate: its augmentation gives views of {}x{}x{} (channels, height, width), training "
+        "uses {}x{}x{}",
+        found.channels, found.height, found.width, shape.channels, shape.height, shape.width);
+  }
+  return batches;
 }
 
 LossGradient finetune_gradient(const FinetuneParts& parts, const Batch& batch) {

@@ -8,6 +8,7 @@
 #include "stages/context.h"
 #include "stages/finetune/options.h"
 #include "stages/schedule.h"
+#include "stages/scoring.h"
 
 #include <cstdint>
 #include <memory>
@@ -29,6 +30,13 @@ struct FinetuneParts {
 };
 /// Throws Error.
 FinetuneParts build_finetune(const StageContext& context, int64_t repeat);
+
+/// What the stage is scored on; none without `evaluate`. Refers to the stage.
+std::optional<ScoredSource> scored_source(const Stage& stage);
+
+/// Its batches. Error(input) if they do not fit the training's.
+std::shared_ptr<BatchSource> test_batches(const StageContext& context, const ScoredSource& scored,
+                                          const BatchSource& training);
 
 /// What is random in one repeat, by a word: "noise#2".
 std::string use_of_repeat(const char* what, int64_t repeat);

@@ -1,9 +1,8 @@
-#include "bissl/error.h"
 #include "models/gradients.h"
 #include "models/module_state.h"
-#include "stages/evaluate.h"
 #include "stages/finetune/finetune.h"
 #include "stages/finetune/parts.h"
+#include "stages/networks.h"
 
 namespace bissl {
 namespace {
@@ -14,12 +13,16 @@ class FinetuneTrial : public StageTrial {
 
   void build() override {
     parts_ = build_finetune(context(), 0);
+    hand_on(backbone_file, parts_.backbone->module());
+    hand_on(head_file, parts_.downstream->module());
     describe(*parts_.source, *parts_.backbone);
   }
 
   void judge_images() override {
     look_at_images("data", *parts_.source);
-    look_at_images("evaluate.data", *test_);
+    if (test_) {
+      look_at_images("evaluate.data", *test_);
+    }
   }
 
   void judge_batches() override {
@@ -43,23 +46,10 @@ class FinetuneTrial : public StageTrial {
   }
 
   void score() override {
-    const Table& table = context().stage.table.table("evaluate");
-    const auto batches = evaluation_batches(context(), table, parts_.source->data().targets(),
-                                            parts_.source->view_shape());
-    test_ = batches;
-    const auto few = evaluation_batches(context(), table, parts_.source->data().targets(),
-                                        parts_.source->view_shape(), probe_samples);
-    Metrics metrics;
-    try {
-      metrics = evaluate(context(), few, 1, *parts_.backbone, *parts_.downstream);
-    } catch (const Error&) {
-      // Two samples may be too few for a metric. Only if all of them are, the run would fail.
-      metrics =
-          evaluate(context(), batches, batches->batches(), *parts_.backbone, *parts_.downstream);
-    }
-    plan().scored = parse_evaluate(table).data;
-    for (const auto& [name, value] : metrics) {
-      plan().metrics.push_back(name);
+    if (const std::optional<ScoredSource> scored = scored_source(context().stage)) {
+      test_ = test_batches(context(), *scored, *parts_.source);
+      plan().metrics = try_score(context(), *scored, parts_.source->data().targets(),
+                                 *parts_.backbone, *parts_.downstream);
     }
   }
 
@@ -68,8 +58,9 @@ class FinetuneTrial : public StageTrial {
     plan().steps = repeats * parts_.steps;
     plan().gradients = plan().steps * parts_.options.accumulate;
     // Scoring is a forward pass, about a third of a gradient.
-    const double scored = static_cast<double>(repeats * test_->samples()) /
-                          (3.0 * static_cast<double>(parts_.options.batch));
+    const int64_t samples = test_ ? repeats * test_->samples() : 0;
+    const double scored =
+        static_cast<double>(samples) / (3.0 * static_cast<double>(parts_.options.batch));
     plan().seconds = (static_cast<double>(plan().gradients) + scored) * seconds_;
   }
 

@@ -30,7 +30,8 @@ StageKindSpec pretrain_spec() {
   kind.table.augment = several_views();
   kind.table.components = {pretext_slot(), optimizer_slot()};
   kind.table.tables = {schedule_table()};
-  kind.may_be_parent = true;
+  kind.hands_on = {"backbone", "pretext"};
+  kind.takes = {"backbone", "pretext"};
   return kind;
 }
 

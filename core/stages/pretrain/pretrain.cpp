@@ -9,7 +9,7 @@
 namespace bissl {
 namespace {
 
-nlohmann::json run_pretrain(const StageContext& context) {
+StageResults run_pretrain(const StageContext& context) {
   const PretrainParts parts = build_pretrain(context);
   const auto& [options, source, backbone, pretext, optimizer, steps, schedule] = parts;
   Session session(context, context.folder, context.stage.name, steps, options.step_samples());
@@ -36,7 +36,12 @@ nlohmann::json run_pretrain(const StageContext& context) {
   session.finish();
   save_weights(context.folder, backbone_file, backbone->module());
   save_weights(context.folder, pretext_file, pretext->module());
-  return {{"steps", steps}, {"images", steps * options.step_samples()}, {"last_loss", loss}};
+  StageResults results;
+  results.logs = {event_log_file};
+  results.losses = {"loss"};
+  results.details = {
+      {"steps", steps}, {"images", steps * options.step_samples()}, {"last_loss", loss}};
+  return results;
 }
 
 class PretrainKind : public StageKind {
@@ -47,7 +52,7 @@ class PretrainKind : public StageKind {
     return {{.name = parse_pretrain(stage.table).data, .trains = true}};
   }
 
-  nlohmann::json run(const StageContext& context) const override { return run_pretrain(context); }
+  StageResults run(const StageContext& context) const override { return run_pretrain(context); }
 
   std::unique_ptr<StageTrial> trial(const StageContext& context, StagePlan& plan,
                                     bool measure) const override {

@@ -68,7 +68,7 @@ class Describe : public testing::Test {
     StageKindSpec still;
     still.name = "still";
     still.summary = "a stage that does nothing";
-    still.may_be_parent = true;
+    still.hands_on = {"backbone"};
     kinds_ = {alternate(), still};
   }
 
@@ -151,8 +151,8 @@ TEST_F(Describe, AllThatShareTheName) {
   const std::string text = describe("still");
   EXPECT_EQ(text.rfind("optimizer still: leaves parameters alone\n", 0), 0U);
   EXPECT_NE(text.find("\nstage kind still: a stage that does nothing\n"
-                      "Starts from random weights, or continues from another stage of its kind.\n"
-                      "Other stages may continue from it.\n"),
+                      "Starts from random weights, or continues from another stage.\n"
+                      "Stages that continue from it get its backbone.\n"),
             std::string::npos);
   const auto json = nlohmann::json::parse(describe("still", true));
   EXPECT_EQ(json.at("components").size(), 1U);

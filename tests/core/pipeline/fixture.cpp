@@ -86,7 +86,7 @@ StageKindSpec pretrain_kind() {
   kind.name = "pretrain";
   kind.table = training();
   kind.table.parameters.push_back(at_least(1, parameter("epochs", int64_t{100})));
-  kind.may_be_parent = true;
+  kind.hands_on = {"backbone"};
   return kind;
 }
 
@@ -102,7 +102,7 @@ StageKindSpec bissl_kind() {
   upper.parameters = {names_data(required("data", ValueType::text))};
   kind.table.tables = {{"lower", lower, true, ""}, {"upper", upper, true, ""}};
   kind.needs_parent = true;
-  kind.may_be_parent = true;
+  kind.hands_on = {"backbone"};
   kind.inherit_into = "lower";
   kind.inherit_kind = "pretrain";
   return kind;

@@ -39,7 +39,7 @@ class LayersTest : public PipelineTest {
       return both ? std::vector<Finding>{{Finding::Severity::error, "epochs", "both are given"}}
                   : std::vector<Finding>{};
     };
-    train.may_be_parent = true;
+    train.hands_on = {"backbone"};
     StageKindSpec heir;
     heir.name = "heir";
     TableSpec lower;

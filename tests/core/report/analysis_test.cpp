@@ -141,7 +141,9 @@ TEST(LeftOut, ALogWithoutFiniteLossesIsNoLogThatIsGone) {
                          .stage = "pretrain",
                          .kind = "pretrain",
                          .key = "k",
-                         .folder = folder.path()});
+                         .folder = folder.path(),
+                         .logs = {"events.jsonl"},
+                         .losses = {"loss"}});
   EXPECT_NE(notes_of(data, "Learning curves").find("its events.jsonl has no finite loss"),
             std::string::npos);
   data.stages.back().folder = folder.path() / "gone";

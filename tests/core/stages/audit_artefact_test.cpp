@@ -35,12 +35,13 @@ class AuditArtefactTest : public testing::Test {
     for (size_t i = 0; i + 1 < processes.size(); ++i) {
       AuditRecord(work_, processes[i], /*resumed=*/i > 0);  // and is interrupted
     }
-    json results = {{"solves", {{"upper_steps", 6}}}};
+    StageResults results;
+    results.details = {{"solves", {{"upper_steps", 6}}}};
     if (processes.back()) {
-      results["solves"]["audit"] = {{"audits", 3}};
+      results.details["solves"]["audit"] = {{"audits", 3}};
     }
     AuditRecord(work_, processes.back(), processes.size() > 1).publish(results, store_);
-    EXPECT_EQ(results, json::parse(R"({"solves": {"upper_steps": 6}})"))
+    EXPECT_EQ(results.details, json::parse(R"({"solves": {"upper_steps": 6}})"))
         << "no result of the stage";
     EXPECT_EQ(std::distance(std::filesystem::directory_iterator(work_), {}), 1)
         << "nothing is left beside the events";

@@ -2,9 +2,9 @@
 
 #include "bissl/error.h"
 #include "stages/bissl/options.h"
-#include "stages/evaluate.h"
 #include "stages/finetune/options.h"
 #include "stages/pretrain/options.h"
+#include "stages/scoring.h"
 #include "stages/stage_kind.h"
 
 #include <gtest/gtest.h>
@@ -234,14 +234,33 @@ TEST(StageKinds, AreDeclaredSoundly) {
     EXPECT_FALSE(spec.summary.empty());
     expect_sound(spec.table, spec.name);
   }
-  EXPECT_EQ(names, (Texts{"pretrain", "bissl", "finetune"}));
+  EXPECT_EQ(names, (Texts{"pretrain", "bissl", "finetune", "evaluate", "knn"}));
+}
+
+TEST(StageOptions, ScoredSourcesAreGivenAndDistinct) {
+  for (const char* name : {"evaluate", "knn"}) {
+    const TableSpec& table = kind(name).table;
+    const Table sound = table_of(table, {{"data", Texts{"a", "b"}}});
+    EXPECT_TRUE(table.check(sound.values).empty()) << name;
+    EXPECT_EQ(findings(table, {{"data", Texts{}}}),
+              Texts{"data: there is no data source to score on"});
+    EXPECT_EQ(findings(table, {{"data", Texts{"a", "a"}}}),
+              Texts{"data: a data source stands there twice"});
+  }
+  EXPECT_EQ(findings(kind("knn").table, {{"bank", "a"}, {"data", Texts{"b", "a"}}}),
+            Texts{"data: the bank is scored on itself: each image would be its own neighbour"});
 }
 
 TEST(StageKinds, KnowTheirParentsAndData) {
   EXPECT_FALSE(kind("pretrain").needs_parent);
   EXPECT_TRUE(kind("bissl").needs_parent);
   EXPECT_TRUE(kind("finetune").needs_parent);
-  EXPECT_FALSE(kind("finetune").may_be_parent);
+  EXPECT_EQ(kind("finetune").hands_on, (Texts{"backbone", "head"}));
+  EXPECT_EQ(kind("bissl").hands_on, (Texts{"backbone", "pretext", "head"}));
+  EXPECT_EQ(kind("evaluate").takes, (Texts{"backbone", "head"}));
+  EXPECT_FALSE(kind("evaluate").from_scratch);
+  EXPECT_EQ(kind("evaluate").hands_on, Texts{});
+  EXPECT_TRUE(kind("knn").from_scratch);
   for (const auto& [name, table] : {std::pair("bissl", "lower"), std::pair("bissl", "upper"),
                                     std::pair("finetune", "evaluate")}) {
     const std::vector<ParameterSpec>& specs = subtable(kind(name).table, table).parameters;

@@ -9,8 +9,8 @@ namespace {
 
 using nlohmann::json;
 
-json results_of(const WorkRecord& record) {
-  json results = json::object();
+StageResults results_of(const WorkRecord& record) {
+  StageResults results;
   record.add_to(results);
   return results;
 }
@@ -24,10 +24,10 @@ TEST(WorkRecord, KeepsWhoWorkedOnAnInterruptedStage) {
     write_file(folder.path() / "checkpoint.safetensors", "state");
     record.save();
   }
-  EXPECT_EQ(results_of(WorkRecord(folder.path(), first))["environments"], json::array({first}));
+  EXPECT_EQ(results_of(WorkRecord(folder.path(), first)).environments, json::array({first}));
   const WorkRecord record(folder.path(), second);
-  EXPECT_EQ(results_of(record)["environments"], json::array({first, second}));
-  EXPECT_GE(results_of(record)["seconds"].get<double>(), 0.0);
+  EXPECT_EQ(results_of(record).environments, json::array({first, second}));
+  EXPECT_GE(results_of(record).seconds, 0.0);
   record.remove();
   EXPECT_FALSE(std::filesystem::exists(folder.path() / "work.json"));
 }
@@ -35,7 +35,7 @@ TEST(WorkRecord, KeepsWhoWorkedOnAnInterruptedStage) {
 TEST(WorkRecord, ForgetsWorkThatLeftNothing) {
   const TemporaryFolder folder;
   { const WorkRecord record(folder.path(), {{"a", 1}}); }
-  EXPECT_EQ(results_of(WorkRecord(folder.path(), {{"a", 2}}))["environments"],
+  EXPECT_EQ(results_of(WorkRecord(folder.path(), {{"a", 2}})).environments,
             json::array({{{"a", 2}}}));
 }
 
@@ -44,7 +44,7 @@ TEST(WorkRecord, ADamagedRecordIsNoRecord) {
     const TemporaryFolder folder;
     write_file(folder.path() / "work.json", content);
     write_file(folder.path() / "checkpoint.safetensors", "state");
-    EXPECT_EQ(results_of(WorkRecord(folder.path(), {{"a", 2}}))["environments"],
+    EXPECT_EQ(results_of(WorkRecord(folder.path(), {{"a", 2}})).environments,
               json::array({{{"a", 2}}}))
         << content;
   }

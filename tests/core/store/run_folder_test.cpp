@@ -1,6 +1,7 @@
 #include "store/run_folder.h"
 
 #include "core/store/failing_disk.h"
+#include "store/run_results.h"
 #include "support/temporary_folder.h"
 
 #include <gtest/gtest.h>
@@ -23,11 +24,11 @@ TEST_F(Run, HoldsLockResultsAndLinks) {
   const RunFolder run(runs_, "first");
   EXPECT_EQ(run.path(), runs_ / "first");
   run.write_lock("seed = 1\n");
-  run.write_results({{"top1", 0.5}});
+  run.write_results({.pipeline = "p", .seed = 3});
   run.link_stage("pretrain", stage);
   EXPECT_EQ(listing(run.path()), "pipeline.lock.toml pretrain results.json");
   EXPECT_EQ(read_file(run.path() / "pipeline.lock.toml"), "seed = 1\n");
-  EXPECT_EQ(read_file(run.path() / "results.json"), "{\n  \"top1\": 0.5\n}\n");
+  EXPECT_EQ(read_run_results(run.path()).seed, 3U);
   EXPECT_EQ(fs::read_symlink(run.path() / "pretrain"), "../../store/abc");
   EXPECT_EQ(read_file(run.path() / "pretrain" / "weights"), "w");
 
@@ -69,13 +70,15 @@ TEST_F(Run, KeepsOnlyWhatIsOfTheStages) {
   }
   run.link_stage("mine", folder_.path() / "notes");
   write_file(run.path() / "text", "x");
-  run.write_results(
-      {{"seed", 1},
-       {"stages", {{"pretrain", {{"key", one}}}, {"ft", {{"key", one}}}, {"gone", 3}}}});
+  RunResults results{.pipeline = "p", .seed = 1};
+  for (const char* name : {"pretrain", "ft", "gone"}) {
+    results.stages[name].key = one;
+  }
+  run.write_results(results);
   run.keep_only({{"pretrain", one}, {"ft", two}});
   EXPECT_EQ(listing(run.path()), "ft mine pretrain results.json text");
-  EXPECT_EQ(nlohmann::json::parse(read_file(run.path() / "results.json")),
-            nlohmann::json({{"seed", 1}, {"stages", {{"pretrain", {{"key", one}}}}}}));
+  std::erase_if(results.stages, [](const auto& stage) { return stage.first != "pretrain"; });
+  EXPECT_EQ(read_run_results(run.path()).to_json(), results.to_json());
   run.keep_only({{"pretrain", two}});
   EXPECT_EQ(listing(run.path()), "mine text");
   for (const char* content : {"", "[]", "{\"stages\": []}"}) {

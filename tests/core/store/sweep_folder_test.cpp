@@ -1,5 +1,6 @@
 #include "store/sweep_folder.h"
 
+#include "bissl/error.h"
 #include "core/store/failing_disk.h"
 #include "support/temporary_folder.h"
 
@@ -12,6 +13,15 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
+
+/// As SweepFolder::results() looks at the content of results.json.
+bool is_result(const json& content, const SweepPlan& plan, const PlanCell& cell) {
+  try {
+    return is_result_of(RunResults::from_json(content), plan, cell);
+  } catch (const Error&) {
+    return false;
+  }
+}
 
 /// Two cells of one axis: "plain" without, "search" with two draws that share `pre`.
 class Folder : public testing::Test {
@@ -52,7 +62,7 @@ class Folder : public testing::Test {
               {"maximise", true},
               {"trials", trials_hash(plan_, search())},
               {"chosen", draw},
-              {"scores", {0.5, nullptr}}}}};
+              {"scores", {draw == 0 ? 0.5 : 0.25, draw == 1 ? 0.5 : 0.25}}}}};
   }
   SweepFolder::Progress progress() const {
     return {.is_done = [this](const std::string& key) { return done_.count(key) != 0; },
@@ -66,7 +76,7 @@ class Folder : public testing::Test {
 
 TEST_F(Folder, ResultsAreThoseOfThePlansStages) {
   const auto counts = [&](const json& of_stages) {
-    return is_result_of({{"stages", of_stages}}, plan_, plain());
+    return is_result(json{{"stages", of_stages}}, plan_, plain());
   };
   EXPECT_TRUE(counts(stages("pre", "ft0")));
   EXPECT_FALSE(counts(stages("pre", "ft1")));
@@ -79,28 +89,34 @@ TEST_F(Folder, ResultsAreThoseOfThePlansStages) {
   for (const json& wrong : {json(3), json::array(), json(nullptr), json({{"pre", 1}, {"ft", 2}})}) {
     EXPECT_FALSE(counts(wrong)) << wrong;
   }
-  EXPECT_FALSE(is_result_of(chosen(0, "ft3"), plan_, plain()));  // of a search
+  EXPECT_FALSE(is_result(chosen(0, "ft3"), plan_, plain()));  // of a search
 }
 
 TEST_F(Folder, ResultsOfASearchWereChosenAmongThePlansDraws) {
-  EXPECT_TRUE(is_result_of(chosen(0, "ft3"), plan_, search()));
-  EXPECT_TRUE(is_result_of(chosen(1, "ft4"), plan_, search()));
-  EXPECT_FALSE(is_result_of(chosen(0, "ft4"), plan_, search()));
-  EXPECT_FALSE(is_result_of(chosen(2, "ft4"), plan_, search()));
-  EXPECT_FALSE(is_result_of({{"stages", stages("pre", "ft3")}}, plan_, search()));
+  EXPECT_TRUE(is_result(chosen(0, "ft3"), plan_, search()));
+  EXPECT_TRUE(is_result(chosen(1, "ft4"), plan_, search()));
+  EXPECT_FALSE(is_result(chosen(0, "ft4"), plan_, search()));
+  EXPECT_FALSE(is_result(chosen(2, "ft4"), plan_, search()));
+  EXPECT_FALSE(is_result({{"stages", stages("pre", "ft3")}}, plan_, search()));
   const json good = chosen(0, "ft3");
   SweepPlan edited = plan_;
   edited.select = "ft.val.loss";
-  EXPECT_FALSE(is_result_of(good, edited, edited.cells[1]));
+  EXPECT_FALSE(is_result(good, edited, edited.cells[1]));
   edited = plan_;
   edited.select_maximise = false;
-  EXPECT_FALSE(is_result_of(good, edited, edited.cells[1]));
+  EXPECT_FALSE(is_result(good, edited, edited.cells[1]));
+  json worse = good;
+  worse["search"]["maximise"] = false;  // then the other draw is the better one
+  EXPECT_FALSE(is_result(worse, plan_, search()));
+  worse = good;
+  worse["search"]["scores"][0] = nullptr;
+  EXPECT_FALSE(is_result(worse, plan_, search()));
   edited = plan_;
   edited.units[2] = unit("pre", "ft0");  // another draw among which none was chosen
-  EXPECT_FALSE(is_result_of(good, edited, edited.cells[1]));
+  EXPECT_FALSE(is_result(good, edited, edited.cells[1]));
   edited = plan_;
   edited.metrics = {"ft.test.loss"};  // what is shown, not what is run
-  EXPECT_TRUE(is_result_of(good, edited, edited.cells[1]));
+  EXPECT_TRUE(is_result(good, edited, edited.cells[1]));
 }
 
 TEST_F(Folder, FailuresHaveTheirPlace) {

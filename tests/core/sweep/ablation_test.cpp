@@ -121,8 +121,9 @@ TEST(AblationFile, NamesAreAsLongAsNeeded) {
 }
 
 TEST(AblationFile, TheGoalFollowsTheMetric) {
-  EXPECT_TRUE(read("[axes]\nseed = [0]\n")->maximise);
-  EXPECT_FALSE(read("goal = \"min\"\n[axes]\nseed = [0]\n")->maximise);
+  EXPECT_EQ(read("[axes]\nseed = [0]\n")->maximise, std::nullopt);
+  EXPECT_EQ(read("goal = \"min\"\n[axes]\nseed = [0]\n")->maximise, false);
+  EXPECT_EQ(read("goal = \"max\"\n[axes]\nseed = [0]\n")->maximise, true);
 }
 
 TEST(AblationFile, TheBaselineIsFoundByPartOfItsValue) {

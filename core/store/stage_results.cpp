@@ -1,0 +1,217 @@
+#include "store/stage_results.h"
+
+#include "bissl/error.h"
+#include "pipeline/metric_name.h"
+#include "store/atomic_file.h"
+#include "store/json_file.h"
+#include "text/exception_text.h"
+#include "text/json_text.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <set>
+
+namespace bissl {
+namespace {
+
+using nlohmann::json;
+
+/// 1: without a member `format`; one data source, no directions of metrics, no list of logs.
+constexpr int results_format = 2;
+
+/// Members that are not details of a kind.
+const std::set<std::string>& own_members() {
+  static const std::set<std::string> members = {
+      "format", "kind", "repeats", "metrics", "runs",         "logs",
+      "losses", "key",  "from",    "seconds", "environments", "peak_memory_bytes"};
+  return members;
+}
+
+json metric_json(const MetricResult& metric) {
+  json result = {{"mean", metric.mean ? json(*metric.mean) : json(nullptr)},
+                 {"std", metric.deviation ? json(*metric.deviation) : json(nullptr)}};
+  if (metric.higher_is_better) {
+    result["higher_is_better"] = *metric.higher_is_better;
+  }
+  if (!metric.not_finite.empty()) {
+    result[not_finite_key] = {{"mean", metric.not_finite}, {"std", metric.not_finite}};
+  }
+  return result;
+}
+
+std::optional<double> finite_at(const json& object, const char* key) {
+  const auto found = object.find(key);
+  if (found == object.end() || !found->is_number() || !std::isfinite(found->get<double>())) {
+    return std::nullopt;
+  }
+  return found->get<double>();
+}
+
+MetricResult metric_from(const std::string& data, const std::string& name, const json& summary) {
+  MetricResult metric{.data = data, .metric = name, .higher_is_better = std::nullopt};
+  metric.mean = finite_at(summary, "mean");
+  metric.deviation = finite_at(summary, "std");
+  if (summary.contains("higher_is_better")) {
+    metric.higher_is_better = summary.at("higher_is_better").get<bool>();
+  }
+  if (summary.contains(not_finite_key)) {
+    metric.not_finite = summary.at(not_finite_key).value("mean", "");
+  }
+  return metric;
+}
+
+/// Adds the values of the networks to the metrics. `of_one` gives those of a data source.
+template <class OfOne>
+void add_values(const json& runs, std::vector<MetricResult>& metrics, const OfOne& of_one) {
+  for (const json& written : runs) {
+    const json run = with_non_finite(written);
+    for (MetricResult& metric : metrics) {
+      const json values = of_one(run, metric.data);
+      const auto value = values.find(metric.metric);
+      metric.values.push_back(value != values.end() && value->is_number()
+                                  ? value->template get<double>()
+                                  : std::numeric_limits<double>::quiet_NaN());
+    }
+  }
+}
+
+StageResults results_from(const json& from) {
+  const int format = from.value("format", 1);
+  if (format < 1 || format > results_format) {
+    fail_input("it has the format {}, and this program reads {} and earlier ones", format,
+               results_format);
+  }
+  StageResults results;
+  results.kind = from.value("kind", "");
+  results.repeats = from.value("repeats", int64_t{0});
+  for (const auto& [data, metrics] : from.value("metrics", json::object()).items()) {
+    for (const auto& [name, summary] : metrics.items()) {
+      results.metrics.push_back(metric_from(data, name, summary));
+    }
+  }
+  const json runs = from.value("runs", json::array());
+  if (format == 1) {
+    add_values(runs, results.metrics, [](const json& run, const std::string&) { return run; });
+    for (size_t i = 0; i < runs.size(); ++i) {
+      results.logs.push_back(fmt::format("run-{}/events.jsonl", i));
+    }
+    if (runs.empty()) {
+      results.logs = {"events.jsonl"};
+    }
+    results.losses = {"loss", "lower", "upper"};
+  } else {
+    add_values(runs, results.metrics, [](const json& run, const std::string& data) {
+      return run.value(data, json::object());
+    });
+    results.logs = from.value("logs", std::vector<std::string>());
+    results.losses = from.value("losses", std::vector<std::string>());
+  }
+  results.seconds = finite_at(from, "seconds").value_or(0);
+  results.peak_memory_bytes = finite_at(from, "peak_memory_bytes").value_or(0);
+  results.environments = from.value("environments", json::array());
+  results.key = from.value("key", "");
+  results.from = from.value("from", "");
+  for (const auto& [name, value] : from.items()) {
+    if (own_members().count(name) == 0) {
+      results.details[name] = value;
+    }
+  }
+  return results;
+}
+
+}  // namespace
+
+std::string MetricResult::name() const { return score_text(data, metric); }
+
+MetricResult summarised(MetricResult metric) {
+  std::vector<std::string> faults;
+  double sum = 0;
+  for (size_t i = 0; i < metric.values.size(); ++i) {
+    sum += metric.values[i];
+    if (!std::isfinite(metric.values[i])) {
+      faults.push_back(fmt::format("{} in run {}", name_of_non_finite(metric.values[i]), i));
+    }
+  }
+  if (!faults.empty()) {
+    metric.not_finite = fmt::format("{}", fmt::join(faults, ", "));
+    return metric;
+  }
+  const auto count = static_cast<double>(metric.values.size());
+  metric.mean = sum / count;
+  double squares = 0;
+  for (const double value : metric.values) {
+    squares += std::pow(value - *metric.mean, 2);
+  }
+  metric.deviation = count > 1 ? std::sqrt(squares / (count - 1)) : 0.0;
+  return metric;
+}
+
+const MetricResult* StageResults::find(const std::string& data, const std::string& metric) const {
+  const auto found = std::find_if(metrics.begin(), metrics.end(), [&](const MetricResult& one) {
+    return one.data == data && one.metric == metric;
+  });
+  return found == metrics.end() ? nullptr : &*found;
+}
+
+json StageResults::to_json() const {
+  json result = details;
+  result["format"] = results_format;
+  result["kind"] = kind;
+  if (repeats > 0) {
+    result["repeats"] = repeats;
+  }
+  size_t runs = 0;
+  for (const MetricResult& metric : metrics) {
+    result["metrics"][metric.data][metric.metric] = metric_json(metric);
+    runs = std::max(runs, metric.values.size());
+  }
+  for (size_t i = 0; i < runs; ++i) {
+    json run = json::object();
+    for (const MetricResult& metric : metrics) {
+      run[metric.data][metric.metric] = metric.values.at(i);
+    }
+    result["runs"].push_back(run);
+  }
+  result["logs"] = logs;
+  result["losses"] = losses;
+  result["seconds"] = seconds;
+  result["environments"] = environments;
+  result["peak_memory_bytes"] = peak_memory_bytes;
+  if (!key.empty()) {
+    result["key"] = key;
+    result["from"] = from;
+  }
+  return result;
+}
+
+StageResults StageResults::from_json(const json& json) {
+  try {
+    if (!json.is_object()) {
+      fail_input("it is no JSON object");
+    }
+    return results_from(json);
+  } catch (const nlohmann::json::exception& error) {
+    fail_input("it is not what this program writes: {}", exception_text(error));
+  }
+}
+
+StageResults read_stage_results(const std::filesystem::path& folder) {
+  constexpr uint64_t most_bytes = uint64_t{1} << 26;
+  const std::filesystem::path file = folder / stage_results_file;
+  const json content = read_json_file(file, most_bytes);
+  try {
+    return StageResults::from_json(content);
+  } catch (const Error& error) {
+    throw error.at(file.string());
+  }
+}
+
+void write_stage_results(const std::filesystem::path& folder, const StageResults& results) {
+  write_file_atomically(folder / stage_results_file, json_text(results.to_json(), 2) + "\n");
+}
+
+}  // namespace bissl

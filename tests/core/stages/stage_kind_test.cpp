@@ -1,0 +1,149 @@
+// A kind of stage that the host does not know: nothing but this file is needed for it to be read,
+// run, kept, scored and reported.
+
+#include "stages/stage_kind.h"
+
+#include "bissl/error.h"
+#include "data/selection.h"
+#include "pipeline/component_source.h"
+#include "pipeline/reader.h"
+#include "plugins/search.h"
+#include "report/results.h"
+#include "stages/check.h"
+#include "stages/option_schemas.h"
+#include "stages/runner.h"
+#include "stages/trial.h"
+#include "support/temporary_folder.h"
+
+#include <gtest/gtest.h>
+
+namespace bissl::test {
+namespace {
+
+struct Options {
+  std::vector<std::string> data;
+  double level = 0.5;
+};
+
+const Schema<Options>& schema() {
+  static const Schema<Options> schema = [] {
+    Schema<Options> s;
+    s.add("data", &Options::data, "what is scored").required().names_data();
+    s.add("level", &Options::level, "the score").at_least(0);
+    return s;
+  }();
+  return schema;
+}
+
+class ConstantTrial : public StageTrial {
+ public:
+  using StageTrial::StageTrial;
+  void build() override {}
+  void judge_images() override {}
+  void judge_batches() override {}
+  void judge_length() override {}
+  void step() override {}
+  void estimate() override { plan().seconds = 1; }
+  void score() override {
+    for (const DataUse& use : stage_kind("constant").data(context().stage)) {
+      plan().metrics.push_back({.data = use.name, .metric = "level", .higher_is_better = false});
+    }
+  }
+};
+
+/// "constant": scores every source with the same number.
+class ConstantKind : public StageKind {
+ public:
+  ConstantKind() {
+    spec_.name = "constant";
+    spec_.summary = "scores with a constant";
+    spec_.table = table_of(schema());
+  }
+  const StageKindSpec& spec() const override { return spec_; }
+  std::vector<DataUse> data(const Stage& stage) const override {
+    std::vector<DataUse> uses;
+    for (const std::string& name : schema().parse(stage.table.values).data) {
+      uses.push_back({.name = name, .scores = true});
+    }
+    return uses;
+  }
+  StageResults run(const StageContext& context) const override {
+    const Options options = schema().parse(context.stage.table.values);
+    StageResults results;
+    for (const std::string& data : options.data) {
+      results.metrics.push_back(summarised(
+          {.data = data, .metric = "level", .higher_is_better = false, .values = {options.level}}));
+    }
+    results.details = {{"answer", 42}};
+    return results;
+  }
+  std::unique_ptr<StageTrial> trial(const StageContext& context, StagePlan& plan,
+                                    bool measure) const override {
+    return std::make_unique<ConstantTrial>(context, plan, measure);
+  }
+
+ private:
+  StageKindSpec spec_;
+};
+
+TEST(StageKind, ANewOneNeedsNoOtherFile) {
+  static const ConstantKind kind;
+  add_stage_kind(kind);
+  const TemporaryFolder folder;
+  const std::filesystem::path file = folder.path() / "p.toml";
+  write_file(file, R"(name = "p"
+[data.a]
+use = "synthetic"
+samples = 4
+size = 8
+[data.b]
+use = "synthetic"
+samples = 6
+size = 8
+[model.backbone]
+use = "resnet18"
+[stage.flat]
+kind = "constant"
+data = ["a", "b"]
+level = 0.25
+)");
+  Registry registry;
+  PluginSearch search(registry, {}, /*third_party=*/false);
+  RegistrySource components(search);
+  const TableSpec selection = selection_spec();
+  const ReadResult read = read_pipeline({.file = file,
+                                         .overrides = {},
+                                         .components = components,
+                                         .stage_kinds = stage_kinds(),
+                                         .data_selection = selection});
+  ASSERT_TRUE(read.pipeline) << to_text(read.diagnostics);
+
+  RunOptions options;
+  options.out = folder.path() / "runs";
+  const std::vector<StagePlan> plans = check_pipeline(
+      {.pipeline = *read.pipeline, .settings = options.settings, .out = options.out});
+  ASSERT_EQ(plans.size(), 1U);
+  EXPECT_EQ(plans[0].errors, std::vector<std::string>{});
+  ASSERT_EQ(plans[0].metrics.size(), 2U);
+  EXPECT_EQ(plans[0].metrics[1].name(), "b.level");
+
+  const RunOutcome outcome = run_pipeline(*read.pipeline, options);
+  const RunResults results = read_run_results(outcome.folder);
+  const MetricResult* level = results.find("flat.b.level");
+  ASSERT_NE(level, nullptr);
+  EXPECT_EQ(level->mean, 0.25);
+  EXPECT_EQ(level->higher_is_better, false);
+  EXPECT_EQ(results.stages.at("flat").details, nlohmann::json({{"answer", 42}}));
+  EXPECT_TRUE(run_pipeline(*read.pipeline, options).stages[0].reused);
+
+  const ReportData data = gather({outcome.folder}, "");
+  EXPECT_EQ(data.metrics, (std::vector<std::string>{"a.level", "b.level"}));
+  EXPECT_EQ(data.higher_is_better, false);
+  ASSERT_EQ(data.observations.size(), 1U);
+  EXPECT_EQ(data.observations[0].metrics.at("a.level"), 0.25);
+}
+
+TEST(StageKind, AnUnknownOneIsAFaultOfTheCaller) { EXPECT_THROW(stage_kind("nothing"), Error); }
+
+}  // namespace
+}  // namespace bissl::test
