@@ -1,6 +1,7 @@
 #include "cli/report_command.h"
 
 #include "cli/exit_codes.h"
+#include "report/gather.h"
 #include "report/report.h"
 #include "report/run_difference.h"
 #include "text/json_text.h"

@@ -18,11 +18,4 @@ void add_timings(ReportData& data, const RunResults& results, const std::vector<
                  const std::filesystem::path& folder, const std::vector<size_t>& choices,
                  const std::string& replicate);
 
-/// gather() for one sweep.
-ReportData gather_sweep(const std::filesystem::path& folder, const std::string& metric);
-
-/// gather() for runs.
-ReportData gather_runs(const std::vector<std::filesystem::path>& folders,
-                       const std::string& metric);
-
 }  // namespace bissl

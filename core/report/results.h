@@ -85,14 +85,6 @@ struct ReportData {
   std::string label(const std::vector<size_t>& choices) const;
 };
 
-/// Reads the results of run folders and sweep folders. A sweep's axes are those of its plan and its
-/// repetitions the seeds (or the fine-tuning repeats, where there is one seed); of runs, the cells
-/// are their fine-tuning stages and the repetitions their repeats. `metric`, if not empty, is the
-/// one to compare by: "STAGE.DATA.METRIC" for a sweep, "DATA.METRIC" for runs. Throws Error(input)
-/// for a folder that is neither, or for runs without results. A sweep may have none yet: all of its
-/// cells are missing then.
-ReportData gather(const std::vector<std::filesystem::path>& folders, const std::string& metric);
-
 /// Makes other labels the baseline: texts "AXIS=LABEL". Throws Error(input) for what is not there.
 void set_baseline(ReportData& data, const std::vector<std::string>& choices);
 

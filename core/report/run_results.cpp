@@ -1,3 +1,5 @@
+#include "report/run_results.h"
+
 #include "bissl/error.h"
 #include "pipeline/metric_name.h"
 #include "pipeline/toml_parser.h"

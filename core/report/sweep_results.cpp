@@ -1,3 +1,5 @@
+#include "report/sweep_results.h"
+
 #include "bissl/error.h"
 #include "pipeline/diagnostics.h"
 #include "pipeline/metric_name.h"

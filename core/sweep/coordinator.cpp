@@ -145,7 +145,7 @@ void Coordinator::ended(const WorkerProcess& worker, int status) {
   }
   bool begun = false;
   if (!how.empty()) {
-    begun = state_.note_end(worker.process, how);
+    begun = state_.attempts().note_end(worker.process, how);
     say(fmt::format("worker {} {}; its log is {}", worker.number, how, worker.log.string()));
   }
   // One that could not work at all would not fare better a second time. A stage that ends its

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "stages/context.h"
-#include "sweep/plan.h"
+#include "sweep/planner.h"
 #include "sweep/state.h"
 
 #include <map>

@@ -1,16 +1,9 @@
 #pragma once
 
-#include "data/catalog.h"
 #include "pipeline/component_source.h"
-#include "pipeline/config_loader.h"
 #include "pipeline/reader.h"
 #include "store/sweep_plan.h"
-#include "sweep/ablation.h"
 
-#include <filesystem>
-#include <memory>
-#include <optional>
-#include <string>
 #include <vector>
 
 namespace bissl {
@@ -21,22 +14,6 @@ struct PipelineSources {
   const std::vector<StageKindSpec>& stage_kinds;
   const TableSpec& data_selection;
 };
-
-/// What came of an ablation file: a plan, if nothing is wrong with any cell.
-struct PlanResult {
-  std::optional<SweepPlan> plan;
-  /// The resolved pipelines of plan->units.
-  std::vector<Pipeline> pipelines;
-  std::vector<Diagnostic> diagnostics;
-  std::vector<AskedMetric> asked = {};           ///< of the units that give results
-  std::vector<AskedMetric> asked_of_draws = {};  ///< of those among which a search chooses
-};
-
-/// Reads an ablation file and the pipelines of all of its cells, and opens their data for the keys.
-/// All faults of all cells are reported together, each once, with the number of cells that have it.
-/// `changes` are made to every cell's pipeline.
-PlanResult make_plan(const std::filesystem::path& file, const Changes& changes,
-                     const PipelineSources& sources, std::shared_ptr<DatasetCache> datasets);
 
 /// The pipeline of a unit. Throws Error(input) if its components are no longer what they were.
 Pipeline read_unit(const PlanUnit& unit, const PipelineSources& sources);

@@ -1,3 +1,5 @@
+#include "sweep/planner.h"
+
 #include "bissl/error.h"
 #include "bissl/hash.h"
 #include "pipeline/exclusive_keys.h"
@@ -11,7 +13,6 @@
 #include "stages/stage_kind.h"
 #include "sweep/cell_messages.h"
 #include "sweep/labels.h"
-#include "sweep/plan.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

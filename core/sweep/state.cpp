@@ -3,9 +3,6 @@
 #include "bissl/error.h"
 #include "pipeline/metric_name.h"
 #include "stages/audit_artefact.h"
-#include "store/atomic_file.h"
-#include "store/checkpoint.h"
-#include "store/posix_file.h"
 #include "store/run_folder.h"
 #include "text/json_text.h"
 
@@ -15,39 +12,8 @@
 #include <algorithm>
 
 namespace bissl {
-namespace {
 
 namespace fs = std::filesystem;
-
-void write_json(const fs::path& file, const nlohmann::json& json) {
-  make_folder(file.parent_path());
-  write_file_atomically(file, json_text(json, 2) + "\n");
-}
-
-/// The integer at a key; 0 if there is none.
-int64_t number_at(const nlohmann::json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_number_integer() ? found->get<int64_t>() : 0;
-}
-
-/// Changes whenever the stage gets further: the moment of its last checkpoint and of its last
-/// finished repeat.
-std::string progress_of(const fs::path& stage_folder) {
-  std::error_code ignored;
-  std::string progress;
-  for (fs::recursive_directory_iterator walk(stage_folder, ignored), end; walk != end;
-       walk.increment(ignored)) {
-    const std::string name = walk->path().filename().string();
-    if (name == checkpoint_file || name == stage_results_file) {
-      progress +=
-          fmt::format("{}:{};", walk->path().string(),
-                      fs::last_write_time(walk->path(), ignored).time_since_epoch().count());
-    }
-  }
-  return progress;
-}
-
-}  // namespace
 
 const char* to_string(WorkState state) {
   switch (state) {
@@ -66,7 +32,7 @@ const char* to_string(WorkState state) {
 }
 
 SweepState::SweepState(const SweepPlan& plan, StageStore& store, fs::path folder)
-    : plan_(plan), store_(store), files_(plan, std::move(folder)) {}
+    : plan_(plan), store_(store), files_(plan, std::move(folder)), attempts_(plan, files_) {}
 
 WorkState SweepState::node(const std::string& key) {
   if (done_.count(key) != 0) {
@@ -338,41 +304,6 @@ void SweepState::remove_stale_cells(bool foreign) {
   for (const fs::path& cell : doomed) {
     RunFolder::clear(cell);
   }
-}
-
-int64_t SweepState::begin_attempt(const std::string& key, const fs::path& stage_folder) {
-  const fs::path file = files_.state_file(key, "attempts");
-  const nlohmann::json before = read_json_if_there(file).value_or(nlohmann::json::object());
-  const std::string progress = progress_of(stage_folder);
-  const auto old = before.find("progress");
-  const int64_t attempts =
-      old != before.end() && *old == progress ? number_at(before, "attempts") : 0;
-  write_json(file, {{"attempts", attempts + 1}, {"progress", progress}, {"process", getpid()}});
-  return attempts;
-}
-
-void SweepState::end_attempt(const std::string& key) {
-  ::unlink(files_.state_file(key, "attempts").c_str());
-  ::unlink(files_.state_file(key, "end").c_str());
-}
-
-bool SweepState::note_end(int64_t process, const std::string& how) {
-  bool begun = false;
-  for (const PlanNode& node : plan_.nodes) {
-    const std::optional<nlohmann::json> attempt =
-        read_json_if_there(files_.state_file(node.key, "attempts"));
-    if (attempt && number_at(*attempt, "process") == process) {
-      write_json(files_.state_file(node.key, "end"), {{"how", how}});
-      begun = true;
-    }
-  }
-  return begun;
-}
-
-std::string SweepState::last_end(const std::string& key) const {
-  const std::optional<nlohmann::json> end = read_json_if_there(files_.state_file(key, "end"));
-  const auto how = end ? end->find("how") : nlohmann::json::const_iterator();
-  return end && how != end->end() && how->is_string() ? how->get<std::string>() : "";
 }
 
 double SweepState::seconds_of(const std::string& key) {

@@ -2,6 +2,7 @@
 
 #include "store/stage_store.h"
 #include "store/sweep_folder.h"
+#include "sweep/attempts.h"
 #include "sweep/plan.h"
 
 #include <chrono>
@@ -35,15 +36,12 @@ struct Selection {
 
 /// A sweep's folder, seen by one process: what is done, what is left, what failed. Everything is
 /// read from files that others write at the same time, so nothing here can be lost with a process:
-/// those of SweepFolder, the store, and
-///
-///     <folder>/state/<key>.attempts    how often a stage was begun and nobody came back
-///     <folder>/state/<key>.end         how the process of the last attempt ended, if that is known
-///
-/// For one thread.
+/// those of SweepFolder and Attempts, and the store. For one thread.
 class SweepState {
  public:
   SweepState(const SweepPlan& plan, StageStore& store, std::filesystem::path folder);
+  SweepState(const SweepState&) = delete;
+  SweepState& operator=(const SweepState&) = delete;
 
   const std::filesystem::path& folder() const { return files_.path(); }
   const SweepPlan& plan() const { return plan_; }
@@ -79,14 +77,7 @@ class SweepState {
   /// `foreign`, in all others.
   void remove_stale_cells(bool foreign);
 
-  /// Counts an attempt at a stage, under its claim. The count starts again whenever the stage got
-  /// further than at the attempt before. Returns the attempts before this one.
-  int64_t begin_attempt(const std::string& key, const std::filesystem::path& stage_folder);
-  void end_attempt(const std::string& key);
-  /// Notes how a process ended with the stage that it had begun, for the report of a failure.
-  /// Whether it had begun one.
-  bool note_end(int64_t process, const std::string& how);
-  std::string last_end(const std::string& key) const;
+  Attempts& attempts() { return attempts_; }
 
   /// The seconds that went into a finished stage; 0 if it is gone.
   double seconds_of(const std::string& key);
@@ -117,6 +108,7 @@ class SweepState {
   const SweepPlan& plan_;
   StageStore& store_;
   SweepFolder files_;
+  Attempts attempts_;
   std::set<std::string> done_;
   std::map<std::string, std::optional<Selection>> selections_;  ///< by cell; settled ones only
   std::set<std::string> with_results_;                          ///< cells

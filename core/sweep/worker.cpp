@@ -60,11 +60,11 @@ class Worker {
 
 /// Whether the stage may be computed: the attempts at it before did not all vanish.
 bool Worker::begin(const PlanNode& node, StageWork& work) {
-  const int64_t before = state_.begin_attempt(node.key, work.folder());
+  const int64_t before = state_.attempts().begin(node.key, work.folder());
   if (before < options_.attempts) {
     return true;
   }
-  const std::string end = state_.last_end(node.key);
+  const std::string end = state_.attempts().last_end(node.key);
   fail(node,
        fmt::format("it was begun {} times, and each time the process that computed it ended "
                    "without an error of its own before it got any further; {}",
@@ -84,7 +84,7 @@ void Worker::fail(const PlanNode& node, const std::string& text, bool input) {
                          .cell = plan_.cell_of(node.key),
                          .cause = cause,
                          .input = input});
-  state_.end_attempt(node.key);
+  state_.attempts().end(node.key);
 }
 
 /// Whether anything was done about the stage.
@@ -141,9 +141,9 @@ void Worker::compute(const PlanNode& node, const StageTask& task, StageWork& wor
     for (const std::string& text : metrics_not_finite(read_stage_results(work.folder()))) {
       say(fmt::format("warning: {} of {}: {}", node.stage, user_of(node), text));
     }
-    state_.end_attempt(node.key);
+    state_.attempts().end(node.key);
   } catch (const Interrupted&) {
-    state_.end_attempt(node.key);
+    state_.attempts().end(node.key);
     throw;
   } catch (const Error& error) {
     fail(node, exception_text(error), error.kind() == ErrorKind::input);

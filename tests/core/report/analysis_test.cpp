@@ -1,4 +1,5 @@
 #include "report/analysis.h"
+#include "report/gather.h"
 #include "report/report.h"
 #include "support/temporary_folder.h"
 

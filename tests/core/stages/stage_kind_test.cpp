@@ -8,7 +8,7 @@
 #include "pipeline/component_source.h"
 #include "pipeline/reader.h"
 #include "plugins/search.h"
-#include "report/results.h"
+#include "report/gather.h"
 #include "stages/check.h"
 #include "stages/option_schemas.h"
 #include "stages/runner.h"
