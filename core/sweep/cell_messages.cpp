@@ -10,20 +10,37 @@ std::string about_cells(const std::set<std::string>& cells, size_t all) {
                                            *cells.begin(), cells.size() > 1 ? ", …" : "");
 }
 
-void CellMessages::add(const Diagnostic& diagnostic, const std::set<std::string>& cells) {
-  const auto [entry, added] = seen_.try_emplace(diagnostic.text(), messages_.size());
+size_t CellTexts::add(const std::string& text, const std::set<std::string>& cells) {
+  const auto [entry, added] = seen_.try_emplace(text, texts_.size());
   if (added) {
-    messages_.emplace_back(diagnostic, std::set<std::string>());
+    texts_.emplace_back(text, std::set<std::string>());
   }
-  messages_[entry->second].second.insert(cells.begin(), cells.end());
+  texts_[entry->second].second.insert(cells.begin(), cells.end());
+  return entry->second;
+}
+
+std::string CellTexts::about(size_t place, size_t cells) const {
+  return about_cells(texts_.at(place).second, cells);
+}
+
+std::vector<std::string> CellTexts::all(size_t cells) const {
+  std::vector<std::string> result;
+  for (const auto& [text, about] : texts_) {
+    result.push_back(text + about_cells(about, cells));
+  }
+  return result;
+}
+
+void CellMessages::add(const Diagnostic& diagnostic, const std::set<std::string>& cells) {
+  if (texts_.add(diagnostic.text(), cells) == messages_.size()) {
+    messages_.push_back(diagnostic);
+  }
 }
 
 std::vector<Diagnostic> CellMessages::all(size_t cells) const {
-  std::vector<Diagnostic> result;
-  result.reserve(messages_.size());
-  for (const auto& [diagnostic, about] : messages_) {
-    result.push_back(diagnostic);
-    result.back().message += about_cells(about, cells);
+  std::vector<Diagnostic> result = messages_;
+  for (size_t i = 0; i < result.size(); ++i) {
+    result[i].message += texts_.about(i, cells);
   }
   return result;
 }

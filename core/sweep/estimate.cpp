@@ -61,29 +61,6 @@ std::map<std::string, std::set<std::string>> cells_by_stage(const SweepPlan& pla
   return cells;
 }
 
-/// Messages that several stages share, each once, with the cells they are about.
-class Messages {
- public:
-  void add(const std::string& text, const std::set<std::string>& cells) {
-    auto [entry, added] = about_.try_emplace(text);
-    if (added) {
-      order_.push_back(text);
-    }
-    entry->second.insert(cells.begin(), cells.end());
-  }
-  std::vector<std::string> texts(size_t cells) const {
-    std::vector<std::string> result;
-    for (const std::string& text : order_) {
-      result.push_back(text + about_cells(about_.at(text), cells));
-    }
-    return result;
-  }
-
- private:
-  std::vector<std::string> order_;
-  std::map<std::string, std::set<std::string>> about_;
-};
-
 /// What is to be run as if each search chose its first draw.
 std::vector<std::pair<size_t, const PlanCell*>> expected_units(const SweepPlan& plan) {
   std::vector<std::pair<size_t, const PlanCell*>> units;
@@ -149,7 +126,7 @@ class Probe {
 
  private:
   void check_metrics(size_t unit, const std::vector<AskedMetric>& asked, const std::string& cell,
-                     Messages& errors) const;
+                     CellTexts& errors) const;
   const StagePlan& try_stage(const PlanNode& node, TrialDepth depth);
 
   SweepState& state_;
@@ -184,7 +161,7 @@ const StagePlan& Probe::try_stage(const PlanNode& node, TrialDepth depth) {
 
 /// Whether the unit's stages give what is asked for. Those whose trial failed tell nothing.
 void Probe::check_metrics(size_t unit, const std::vector<AskedMetric>& asked,
-                          const std::string& cell, Messages& errors) const {
+                          const std::string& cell, CellTexts& errors) const {
   std::vector<std::string> given;
   std::set<std::string> unknown;
   for (const auto& [stage, key] : state_.plan().units[unit].stages) {
@@ -215,8 +192,8 @@ void Probe::check_metrics(size_t unit, const std::vector<AskedMetric>& asked,
 SweepEstimate Probe::run(int jobs) {
   const SweepPlan& plan = state_.plan();
   SweepEstimate estimate;
-  Messages errors;
-  Messages warnings;
+  CellTexts errors;
+  CellTexts warnings;
   std::map<std::string, double> of_all;
   std::vector<const PlanNode*> to_do;
   std::set<std::string> counted;
@@ -259,8 +236,8 @@ SweepEstimate Probe::run(int jobs) {
     }
     estimate.wall = wall_time(to_do, estimate.seconds, jobs);
   }
-  estimate.errors = errors.texts(plan.cells.size());
-  estimate.warnings = warnings.texts(plan.cells.size());
+  estimate.errors = errors.all(plan.cells.size());
+  estimate.warnings = warnings.all(plan.cells.size());
   return estimate;
 }
 
