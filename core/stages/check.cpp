@@ -32,7 +32,7 @@ const std::vector<StageCheck>& stage_checks() {
   static const std::vector<StageCheck> checks = {
       {"data, networks and what the parent hands on", TrialDepth::built,
        [](StageTrial& trial) { trial.build(); }},
-      {"the evaluation's data and metrics", TrialDepth::built,
+      {"what it is scored on, and by which metrics", TrialDepth::built,
        [](StageTrial& trial) { trial.score(); }},
       {"what the data looks like", TrialDepth::tried, look_at_data},
       {"the sizes of images", TrialDepth::tried, [](StageTrial& trial) { trial.judge_images(); }},
