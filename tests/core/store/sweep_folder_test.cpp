@@ -119,6 +119,24 @@ TEST_F(Folder, ResultsOfASearchWereChosenAmongThePlansDraws) {
   EXPECT_TRUE(is_result(good, edited, edited.cells[1]));
 }
 
+TEST_F(Folder, APlanOfTheFormatBeforeIsReadAsItWasMeant) {
+  json plan = plan_.to_json();
+  EXPECT_EQ(plan.at("format"), 2);
+  EXPECT_EQ(SweepPlan::from_json(plan).to_json(), plan);
+  EXPECT_EQ(SweepPlan::from_json(plan).maximise, std::nullopt);
+  plan["format"] = 1;
+  plan["maximise"] = true;
+  plan["select_maximise"] = false;
+  EXPECT_EQ(SweepPlan::from_json(plan).maximise, true);
+  EXPECT_EQ(SweepPlan::from_json(plan).select_maximise, false);
+  plan["maximise"] = nullptr;
+  EXPECT_EQ(SweepPlan::from_json(plan).maximise, std::nullopt);
+  for (const json& format : {json(0), json(3), json("2"), json(1.5)}) {
+    plan["format"] = format;
+    EXPECT_THROW(SweepPlan::from_json(plan), Error) << format;
+  }
+}
+
 TEST_F(Folder, FailuresHaveTheirPlace) {
   const SweepFolder files(plan_, folder_.path());
   EXPECT_TRUE(files.failures(plain(), progress()).empty());
