@@ -18,11 +18,19 @@ class ResumeTest : public ::testing::Test {
   ResumeTest() { write_file(file_, small_pipeline()); }
 
   std::vector<std::string> call(const std::filesystem::path& out) const {
-    return {"run",       file_.string(),
-            "--out",     out.string(),
-            "--threads", "1",
-            "--set",     "stage.finetune.accumulate=2",
-            "--set",     "stage.finetune.ema=0.9"};
+    return {"run",
+            file_.string(),
+            "--out",
+            out.string(),
+            "--threads",
+            "1",
+            "--set",
+            "stage.finetune.accumulate=2",
+            "--set",
+            "stage.finetune.ema=0.9",
+            "--set",
+            "stage.finetune.validate={ data = \"labelled\", every = 2, metric = "
+            "\"loss\", augment = { use = \"evaluation\", size = 8 } }"};
   }
 
   TemporaryFolder folder_;

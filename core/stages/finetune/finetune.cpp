@@ -6,6 +6,7 @@
 #include "models/module_state.h"
 #include "models/weight_average.h"
 #include "stages/finetune/parts.h"
+#include "stages/finetune/validation.h"
 #include "stages/networks.h"
 #include "stages/scoring.h"
 #include "stages/session.h"
@@ -18,6 +19,23 @@
 namespace bissl {
 namespace {
 
+/// Has a moving average in the networks' place while it lives, if there is one.
+class SwappedIn {
+ public:
+  explicit SwappedIn(WeightAverage* average) : average_(average) { swap(); }
+  ~SwappedIn() { swap(); }
+  SwappedIn(const SwappedIn&) = delete;
+  SwappedIn& operator=(const SwappedIn&) = delete;
+
+ private:
+  void swap() {
+    if (average_ != nullptr) {
+      average_->swap();
+    }
+  }
+  WeightAverage* average_;
+};
+
 class Repeat {
  public:
   Repeat(const StageContext& context, int64_t number, std::filesystem::path folder)
@@ -29,6 +47,9 @@ class Repeat {
   /// Trains and, if the table asks for it, scores.
   std::vector<MetricResult> run();
 
+  /// What the validations along the training found; null without them.
+  const nlohmann::json& validated() const { return validated_; }
+
  private:
   void train();
 
@@ -36,6 +57,7 @@ class Repeat {
   int64_t number_;
   std::filesystem::path folder_;
   FinetuneParts parts_;
+  nlohmann::json validated_;
 };
 
 void Repeat::train() {
@@ -56,6 +78,15 @@ void Repeat::train() {
         "average", [&] { return average->state(); },
         [&](const NamedTensors& state) { average->load_state(state); });
   }
+  std::optional<Validation> validation;
+  if (context_.stage.table.has_table("validate")) {
+    validation.emplace(context_, *parts_.source, *parts_.backbone, *parts_.downstream);
+    validation->keep(session);
+  }
+  const auto validate = [&](int64_t done) {
+    const SwappedIn average_in_place(average ? &*average : nullptr);
+    return validation->score(done);
+  };
   TrainingStep training(parts_.parameters, *parts_.optimizer,
                         {.max_grad_norm = options.max_grad_norm,
                          .name = "fine-tuning",
@@ -63,7 +94,8 @@ void Repeat::train() {
   int64_t step = session.start();
   Prefetcher batches(parts_.source, step * options.accumulate, parts_.steps * options.accumulate,
                      context_.settings.loader_threads);
-  session.run(step, parts_.steps, [&](int64_t number) -> Session::StepNews {
+  const int64_t end = validation && validation->is_over() ? step : parts_.steps;
+  session.run(step, end, [&](int64_t number) -> Session::StepNews {
     const double rate = parts_.schedule->rate(number);
     LossGradient gradient = mean_gradient(
         options.accumulate, [&] { return finetune_gradient(parts_, batches.next()); });
@@ -72,10 +104,18 @@ void Repeat::train() {
     if (average) {
       average->update();
     }
-    return {{{"loss", loss}}, {{"rate", rate}}};
+    Session::StepNews news{{{"loss", loss}}, {{"rate", rate}}};
+    if (validation && validation->is_due(number + 1, parts_.steps)) {
+      news.event["validation"] = validate(number + 1);
+      news.last = validation->is_over();
+    }
+    return news;
   });
   session.finish();
-  if (average) {
+  if (validation) {
+    validation->put_best();
+    validated_ = validation->report();
+  } else if (average) {
     average->put();
   }
 }
@@ -97,13 +137,22 @@ std::vector<MetricResult> Repeat::run() {
   return metrics;
 }
 
+/// In results: of a repeat one, of the stage those of its repeats.
+constexpr const char* validation_key = "validation";
+
 std::string repeat_folder(int64_t repeat) { return fmt::format("run-{}", repeat); }
 
 /// Errors name the repeat, where there are several.
-std::vector<MetricResult> run_repeat(const StageContext& context, const FinetuneOptions& options,
-                                     int64_t repeat, const std::filesystem::path& folder) {
+StageResults run_repeat(const StageContext& context, const FinetuneOptions& options, int64_t repeat,
+                        const std::filesystem::path& folder) {
   try {
-    return Repeat(context, repeat, folder).run();
+    Repeat of_repeat(context, repeat, folder);
+    StageResults results;
+    results.metrics = merged({of_repeat.run()});
+    if (!of_repeat.validated().is_null()) {
+      results.details[validation_key] = of_repeat.validated();
+    }
+    return results;
   } catch (const Error& error) {
     if (options.repeats == 1) {
       throw;
@@ -122,12 +171,14 @@ StageResults run_finetune(const StageContext& context) {
     const std::filesystem::path folder = context.folder / repeat_folder(repeat);
     make_folder(folder);
     if (!std::filesystem::exists(folder / stage_results_file)) {
-      StageResults of_repeat;
-      of_repeat.metrics = merged({run_repeat(context, options, repeat, folder)});
-      write_stage_results(folder, of_repeat);
+      write_stage_results(folder, run_repeat(context, options, repeat, folder));
       remove_checkpoint(folder);
     }
-    networks.push_back(read_stage_results(folder).metrics);
+    const StageResults of_repeat = read_stage_results(folder);
+    networks.push_back(of_repeat.metrics);
+    if (of_repeat.details.contains(validation_key)) {
+      results.details[validation_key].push_back(of_repeat.details.at(validation_key));
+    }
     results.logs.push_back(repeat_folder(repeat) + "/" + event_log_file);
   }
   results.metrics = merged(networks);
@@ -143,6 +194,10 @@ class FinetuneKind : public StageKind {
         {.name = parse_finetune(stage.table).data, .trains = true, .labels = true}};
     if (const std::optional<ScoredSource> scored = scored_source(stage)) {
       uses.push_back({.name = scored->data, .labels = true, .scores = true});
+    }
+    if (const std::optional<ScoredSource> validated = validated_source(stage)) {
+      // The weights are chosen by it.
+      uses.push_back({.name = validated->data, .trains = true, .labels = true});
     }
     return uses;
   }

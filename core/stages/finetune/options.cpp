@@ -1,5 +1,6 @@
 #include "stages/finetune/options.h"
 
+#include "stages/finetune/validation.h"
 #include "stages/option_schemas.h"
 #include "stages/scoring.h"
 
@@ -44,6 +45,9 @@ StageKindSpec finetune_spec() {
   kind.table.augment = one_view();
   kind.table.components = {downstream_slot(), optimizer_slot()};
   kind.table.tables = {schedule_table(),
+                       {"validate", validate_table(), false,
+                        "what to score the network on along the training: its best weights are "
+                        "kept"},
                        {"evaluate", evaluate_table(), false,
                         "what to score the result on; a stage of kind \"evaluate\" does it apart"}};
   kind.needs_parent = true;

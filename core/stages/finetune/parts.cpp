@@ -66,9 +66,10 @@ std::shared_ptr<BatchSource> test_batches(const StageContext& context, const Sco
   const ImageShape& shape = training.view_shape();
   if (found != shape) {
     fail_input(
-        "evaluate: its augmentation gives views of {}x{}x{} (channels, height, width), training "
+        "{}: its augmentation gives views of {}x{}x{} (channels, height, width), training "
         "uses {}x{}x{}",
-        found.channels, found.height, found.width, shape.channels, shape.height, shape.width);
+        scored.path.substr(0, scored.path.find('.')), found.channels, found.height, found.width,
+        shape.channels, shape.height, shape.width);
   }
   return batches;
 }

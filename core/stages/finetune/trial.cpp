@@ -2,6 +2,7 @@
 #include "models/module_state.h"
 #include "stages/finetune/finetune.h"
 #include "stages/finetune/parts.h"
+#include "stages/finetune/validation.h"
 #include "stages/networks.h"
 
 namespace bissl {
@@ -16,6 +17,9 @@ class FinetuneTrial : public StageTrial {
     hand_on(backbone_file, parts_.backbone->module());
     hand_on(head_file, parts_.downstream->module());
     describe(*parts_.source, *parts_.backbone);
+    if (context().stage.table.has_table("validate")) {
+      validation_.emplace(context(), *parts_.source, *parts_.backbone, *parts_.downstream);
+    }
   }
 
   void judge_images() override {
@@ -46,6 +50,10 @@ class FinetuneTrial : public StageTrial {
   }
 
   void score() override {
+    if (const std::optional<ScoredSource> validated = validated_source(context().stage)) {
+      try_score(context(), *validated, parts_.source->data().targets(), *parts_.backbone,
+                *parts_.downstream);
+    }
     if (const std::optional<ScoredSource> scored = scored_source(context().stage)) {
       test_ = test_batches(context(), *scored, *parts_.source);
       plan().metrics = try_score(context(), *scored, parts_.source->data().targets(),
@@ -58,7 +66,10 @@ class FinetuneTrial : public StageTrial {
     plan().steps = repeats * parts_.steps;
     plan().gradients = plan().steps * parts_.options.accumulate;
     // Scoring is a forward pass, about a third of a gradient.
-    const int64_t samples = test_ ? repeats * test_->samples() : 0;
+    int64_t samples = test_ ? repeats * test_->samples() : 0;
+    if (validation_) {
+      samples += repeats * validation_->count(parts_.steps) * validation_->samples();
+    }
     const double scored =
         static_cast<double>(samples) / (3.0 * static_cast<double>(parts_.options.batch));
     plan().seconds = (static_cast<double>(plan().gradients) + scored) * seconds_;
@@ -68,6 +79,7 @@ class FinetuneTrial : public StageTrial {
   FinetuneParts parts_;
   double seconds_ = 0;
   std::shared_ptr<BatchSource> test_;
+  std::optional<Validation> validation_;
 };
 
 }  // namespace

@@ -1,0 +1,201 @@
+#include "stages/finetune/validation.h"
+
+#include "bissl/error.h"
+#include "models/evaluation_guard.h"
+#include "models/module_state.h"
+#include "stages/finetune/parts.h"
+#include "stages/option_schemas.h"
+#include "stages/session.h"
+
+#include <c10/core/GradMode.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <vector>
+
+namespace bissl {
+namespace {
+
+const Schema<ValidateOptions>& validate_schema() {
+  static const Schema<ValidateOptions> schema = [] {
+    Schema<ValidateOptions> s;
+    add_data(s, &ValidateOptions::data,
+             "data source to validate on, apart from the training's and from what is scored in the "
+             "end; its targets are the training's");
+    s.add("batch", &ValidateOptions::batch, "most samples that are scored at once")
+        .at_least(1)
+        .unit("samples");
+    s.add("every", &ValidateOptions::every, "steps between validations; the last step has one too")
+        .required()
+        .at_least(1)
+        .unit("steps");
+    s.add("metric", &ValidateOptions::metric,
+          "the metric of the downstream task by which the best weights are chosen")
+        .required();
+    s.add("patience", &ValidateOptions::patience,
+          "end the training after so many validations in a row that are no better than the best; "
+          "0: train all steps")
+        .at_least(0)
+        .unit("validations");
+    return s;
+  }();
+  return schema;
+}
+
+const MetricInfo& find_metric(const std::vector<MetricInfo>& metrics, const std::string& name) {
+  const auto found = std::find_if(metrics.begin(), metrics.end(),
+                                  [&](const MetricInfo& metric) { return metric.name == name; });
+  if (found == metrics.end()) {
+    std::vector<std::string> names;
+    for (const MetricInfo& metric : metrics) {
+      names.push_back(metric.name);
+    }
+    fail_input("validate.metric: the downstream task has no metric \"{}\"; it has \"{}\"", name,
+               fmt::join(names, "\", \""));
+  }
+  return *found;
+}
+
+/// Null for what JSON cannot hold.
+nlohmann::json number_of(double value) {
+  return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json();
+}
+
+}  // namespace
+
+ValidateOptions parse_validate(const Table& table) { return validate_schema().parse(table.values); }
+
+TableSpec validate_table() {
+  TableSpec table = table_of(validate_schema());
+  table.augment = one_view();
+  return table;
+}
+
+std::optional<ScoredSource> validated_source(const Stage& stage) {
+  if (!stage.table.has_table("validate")) {
+    return std::nullopt;
+  }
+  const Table& table = stage.table.table("validate");
+  const ValidateOptions options = parse_validate(table);
+  return ScoredSource{.path = "validate.",
+                      .data = options.data,
+                      .augment = table.augment(),
+                      .batch = options.batch};
+}
+
+Validation::Validation(const StageContext& context, const BatchSource& training, Backbone& backbone,
+                       Downstream& downstream)
+    : context_(context),
+      options_(parse_validate(context.stage.table.table("validate"))),
+      batches_(test_batches(context, *validated_source(context.stage), training)),
+      backbone_(backbone),
+      downstream_(downstream) {
+  const std::vector<MetricInfo> metrics = downstream.metric_info();
+  higher_is_better_ = find_metric(metrics, options_.metric).higher_is_better;
+}
+
+NamedTensors Validation::weights() const {
+  NamedTensors all;
+  for (const auto& [name, tensor] : module_state(backbone_.module())) {
+    all.emplace_back("backbone." + name, tensor);
+  }
+  for (const auto& [name, tensor] : module_state(downstream_.module())) {
+    all.emplace_back("head." + name, tensor);
+  }
+  return all;
+}
+
+void Validation::keep(Session& session) {
+  session.keep_tensors(
+      "best", [this] { return best_weights_; },
+      [this](const NamedTensors& state) {
+        const std::map<std::string, at::Tensor> given(state.begin(), state.end());
+        best_weights_.clear();
+        for (const auto& [name, tensor] : weights()) {
+          const auto found = given.find(name);
+          if (found == given.end()) {
+            break;  // a checkpoint from before the first validation has none of them
+          }
+          if (found->second.sizes() != tensor.sizes()) {
+            fail_input("the checkpoint's best weights do not fit the network: \"{}\"", name);
+          }
+          best_weights_.emplace_back(name, found->second.to(tensor.options()).clone());
+        }
+      });
+  session.keep(
+      "validation",
+      [this] {
+        return nlohmann::json{{"best", number_of(best_)},
+                              {"best_step", best_step_},
+                              {"last_step", last_step_},
+                              {"not_better", not_better_}};
+      },
+      [this](const nlohmann::json& saved) {
+        best_ = saved.at("best").is_null() ? std::nan("") : saved.at("best").get<double>();
+        best_step_ = saved.at("best_step").get<int64_t>();
+        last_step_ = saved.at("last_step").get<int64_t>();
+        not_better_ = saved.at("not_better").get<int64_t>();
+      });
+}
+
+bool Validation::is_due(int64_t done, int64_t steps) const {
+  return done % options_.every == 0 || done == steps;
+}
+
+int64_t Validation::count(int64_t steps) const {
+  return steps / options_.every + (steps % options_.every == 0 ? 0 : 1);
+}
+
+nlohmann::json Validation::score(int64_t done) {
+  const EvaluationGuard guard({}, 0);  // the generator is put back
+  const std::vector<MetricResult> results =
+      bissl::score(context_, options_.data, batches_, batches_->batches(), backbone_, downstream_);
+  nlohmann::json event = nlohmann::json::object();
+  double value = std::nan("");
+  for (const MetricResult& result : results) {
+    event[result.metric] = number_of(result.values.front());
+    if (result.metric == options_.metric) {
+      value = result.values.front();
+    }
+  }
+  last_step_ = done;
+  const bool better = std::isfinite(value) && (!std::isfinite(best_) ||
+                                               (higher_is_better_ ? value > best_ : value < best_));
+  if (!better && !best_weights_.empty()) {
+    ++not_better_;
+    return event;
+  }
+  not_better_ = 0;
+  best_ = value;
+  best_step_ = done;
+  best_weights_.clear();
+  for (const auto& [name, tensor] : weights()) {
+    best_weights_.emplace_back(name, tensor.detach().clone());
+  }
+  return event;
+}
+
+bool Validation::is_over() const {
+  return options_.patience > 0 && not_better_ >= options_.patience;
+}
+
+void Validation::put_best() const {
+  const c10::NoGradGuard no_grad;
+  const NamedTensors now = weights();
+  for (size_t i = 0; i < best_weights_.size(); ++i) {
+    at::Tensor tensor = now[i].second;
+    tensor.copy_(best_weights_[i].second);
+  }
+}
+
+nlohmann::json Validation::report() const {
+  return {{"data", options_.data},
+          {"metric", options_.metric},
+          {"best", number_of(best_)},
+          {"best_step", best_step_},
+          {"steps", last_step_}};
+}
+
+}  // namespace bissl
