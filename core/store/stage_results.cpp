@@ -88,7 +88,8 @@ StageResults results_from(const json& from) {
   StageResults results;
   results.kind = from.value("kind", "");
   results.repeats = from.value("repeats", int64_t{0});
-  for (const auto& [data, metrics] : from.value("metrics", json::object()).items()) {
+  const json metrics_of_data = from.value("metrics", json::object());
+  for (const auto& [data, metrics] : metrics_of_data.items()) {
     for (const auto& [name, summary] : metrics.items()) {
       results.metrics.push_back(metric_from(data, name, summary));
     }
