@@ -23,7 +23,7 @@ class ViewsTest : public PipelineTest {
     several.name = "views";
     several.table.augment = AugmentSlot{true, "makes views"};
     several.table.exclusive = {{"augment", "views"}};
-    several.may_be_parent = true;
+    several.hands_on = {"backbone"};
     StageKindSpec heir;
     heir.name = "heir";
     heir.table.tables = {{"lower", several.table, true, ""}};
