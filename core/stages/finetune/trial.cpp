@@ -24,6 +24,9 @@ class FinetuneTrial : public StageTrial {
 
   void judge_images() override {
     look_at_images("data", *parts_.source);
+    if (validation_) {
+      look_at_images("validate.data", validation_->source());
+    }
     if (test_) {
       look_at_images("evaluate.data", *test_);
     }
@@ -68,7 +71,7 @@ class FinetuneTrial : public StageTrial {
     // Scoring is a forward pass, about a third of a gradient.
     int64_t samples = test_ ? repeats * test_->samples() : 0;
     if (validation_) {
-      samples += repeats * validation_->count(parts_.steps) * validation_->samples();
+      samples += repeats * validation_->count(parts_.steps) * validation_->source().samples();
     }
     const double scored =
         static_cast<double>(samples) / (3.0 * static_cast<double>(parts_.options.batch));

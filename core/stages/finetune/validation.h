@@ -53,8 +53,7 @@ class Validation {
 
   /// How often that is in so many steps, at most.
   int64_t count(int64_t steps) const;
-  /// In the data.
-  int64_t samples() const { return batches_->samples(); }
+  const BatchSource& source() const { return *batches_; }
 
   /// Scores the networks after so many steps; what to log.
   nlohmann::json score(int64_t done);
