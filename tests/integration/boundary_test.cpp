@@ -108,7 +108,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"downstream", "metric_info", ""}, Case{"downstream", "metrics (add)", ""},
                     Case{"downstream", "metrics (result)", ""}, Case{"downstream", "module", ""},
                     Case{"hypergradient", "solve", ""}, Case{"hypergradient", "needs", ""},
-                    Case{"optimizer", "construction", ""}, Case{"optimizer", "step", ""}),
+                    Case{"optimizer", "construction", ""}, Case{"optimizer", "step", ""},
+                    Case{"optimizer", "momentum", ""}),
     [](const auto& info) {
       std::string name = info.param.kind + "_" + info.param.method;
       for (char& c : name) {
