@@ -1,10 +1,8 @@
-#include "bissl/modules.h"
+#include "bissl/error.h"
 #include "bissl/plugin.h"
 #include "bissl/pretext.h"
 #include "nt_xent.h"
-
-#include <torch/nn/modules/activation.h>
-#include <torch/nn/modules/container/sequential.h>
+#include "projector.h"
 
 namespace bissl {
 namespace {
@@ -37,20 +35,6 @@ Schema<Options> schema() {
     }
   });
   return schema;
-}
-
-torch::nn::Sequential make_projector(int64_t features, const std::vector<int64_t>& widths) {
-  namespace nn = torch::nn;
-  nn::Sequential layers;
-  int64_t in = features;
-  for (size_t i = 0; i + 1 < widths.size(); ++i) {
-    layers->push_back(Linear(in, widths[i]));
-    layers->push_back(BatchNorm(widths[i]));
-    layers->push_back(nn::ReLU());
-    in = widths[i];
-  }
-  layers->push_back(Linear(nn::LinearOptions(in, widths.back()).bias(false)));
-  return layers;
 }
 
 class SimClr : public Pretext {

@@ -1,0 +1,252 @@
+#include "bissl/error.h"
+#include "bissl/modules.h"
+#include "bissl/plugin.h"
+#include "bissl/pretext.h"
+#include "projector.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/log_softmax.h>
+#include <ATen/ops/logsumexp.h>
+#include <ATen/ops/zeros.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+namespace bissl {
+namespace {
+
+/// The views that assignments are made of: the first ones.
+constexpr int64_t assigned_views = 2;
+
+struct Options {
+  std::vector<int64_t> projector = {2048, 128};
+  int64_t prototypes = 3000;
+  double temperature = 0.1;
+  double epsilon = 0.05;
+  int64_t sinkhorn_iterations = 3;
+  int64_t queue = 0;
+  int64_t queue_after = 0;
+  int64_t freeze_prototypes = 0;
+};
+
+Schema<Options> schema() {
+  Schema<Options> schema;
+  schema
+      .add("projector", &Options::projector,
+           "widths of the projector's layers; batch normalisation and ReLU follow all but the last")
+      .at_least(1);
+  schema.add("prototypes", &Options::prototypes, "vectors that the samples are assigned to")
+      .at_least(2);
+  schema.add("temperature", &Options::temperature, "divides the similarities of the prediction")
+      .more_than(0);
+  schema
+      .add("epsilon", &Options::epsilon,
+           "divides the similarities of the assignment: larger spreads a sample over more "
+           "prototypes")
+      .more_than(0);
+  schema
+      .add("sinkhorn_iterations", &Options::sinkhorn_iterations,
+           "how often the assignment is made even over prototypes and samples")
+      .at_least(1);
+  schema
+      .add("queue", &Options::queue,
+           "samples of earlier batches that take part in the assignment, for each of its views; 0 "
+           "for none")
+      .at_least(0)
+      .unit("samples");
+  schema
+      .add("queue_after", &Options::queue_after,
+           "training steps of the task before the queue is filled; it is used once it is full")
+      .at_least(0)
+      .unit("steps");
+  schema
+      .add("freeze_prototypes", &Options::freeze_prototypes,
+           "training steps of the task before the prototypes move")
+      .at_least(0)
+      .unit("steps");
+  schema.rule([](const Options& options, std::vector<Finding>& findings) {
+    if (options.projector.empty()) {
+      findings.push_back({Finding::Severity::error, "projector", "needs at least one layer"});
+    }
+    if (options.queue == 0 && options.queue_after > 0) {
+      findings.push_back(
+          {Finding::Severity::warning, "queue_after", "has no effect with queue = 0"});
+    }
+  });
+  return schema;
+}
+
+/// Rows of length 1.
+at::Tensor unit(const at::Tensor& rows) {
+  constexpr double smallest_norm = 1e-12;
+  return rows / rows.norm(2, {1}, /*keepdim=*/true).clamp_min(smallest_norm);
+}
+
+/// Assignments of samples (rows) to prototypes (columns) from their similarities: each row sums to
+/// 1, each column to about the same (section 3.1, equation 3 and Cuturi 2013, arXiv 1306.0895). In
+/// logarithms, so that no epsilon is too small.
+at::Tensor sinkhorn(const at::Tensor& similarities, double epsilon, int64_t iterations) {
+  at::Tensor logarithms = similarities / epsilon;
+  for (int64_t i = 0; i < iterations; ++i) {
+    logarithms = logarithms - logarithms.logsumexp({0}, /*keepdim=*/true);
+    logarithms = logarithms - logarithms.logsumexp({1}, /*keepdim=*/true);
+  }
+  return logarithms.exp();
+}
+
+std::string size_of(const ImageShape& shape) {
+  return fmt::format("{}x{}", shape.height, shape.width);
+}
+
+/// Full-size views come first, since assignments are made of them.
+void require_full_size_first(const std::vector<ImageShape>& views) {
+  for (size_t i = 1; i < views.size(); ++i) {
+    if (i < size_t(assigned_views) && !(views[i] == views[0])) {
+      fail_input(
+          "assignments are made of the first two views, which must have one size; they have {} and "
+          "{}",
+          size_of(views[0]), size_of(views[i]));
+    }
+    if (views[i].height > views[0].height || views[i].width > views[0].width) {
+      fail_input(
+          "assignments are made of the first two views, of {}, and view {} is larger, {}. Name the "
+          "full-size views first",
+          size_of(views[0]), i + 1, size_of(views[i]));
+    }
+  }
+}
+
+class SwAv : public Pretext {
+ public:
+  SwAv(const Options& options, const PretextContext& context)
+      : options_(options),
+        views_(std::max<int64_t>(assigned_views, int64_t(context.views.size()))) {
+    require_full_size_first(context.views);
+    const int64_t width = options.projector.back();
+    projector_ = make_projector(context.features, options.projector, /*last_bias=*/true);
+    module_->register_module("projector", projector_);
+    prototypes_ = module_->register_module(
+        "prototypes", Linear(torch::nn::LinearOptions(width, options.prototypes).bias(false)));
+    age_ = module_->register_buffer("age", at::zeros({}, at::kLong));
+    if (options.queue > 0) {
+      queue_ = module_->register_buffer("queue", at::zeros({assigned_views, options.queue, width}));
+      queued_ = module_->register_buffer("queued", at::zeros({}, at::kLong));
+    }
+    normalise_prototypes();
+  }
+
+  int64_t views() const override { return views_; }
+  bool couples_samples() const override { return true; }
+  bool holds_targets_fixed() const override { return true; }
+
+  at::Tensor loss(Backbone& backbone, const Views& views) override {
+    require_enough(views[0].size(0));
+    const at::Tensor embeddings = unit(projector_->forward(features(backbone, views)));
+    const bool frozen = age_.item<int64_t>() < options_.freeze_prototypes;
+    const at::Tensor& weight = prototypes_->weight;
+    const auto similarities =
+        at::linear(embeddings, frozen ? weight.detach() : weight).chunk(views_);
+    std::vector<at::Tensor> predictions;
+    for (const at::Tensor& similarity : similarities) {
+      predictions.push_back(at::log_softmax(similarity / options_.temperature, 1));
+    }
+    at::Tensor sum = at::zeros({}, embeddings.options());
+    const auto vectors = embeddings.detach().chunk(views_);
+    for (int64_t view = 0; view < assigned_views; ++view) {
+      const at::Tensor assignment = assign(view, similarities[view].detach());
+      for (int64_t other = 0; other < views_; ++other) {
+        if (other != view) {
+          sum = sum - (assignment * predictions[other]).sum(1).mean();
+        }
+      }
+    }
+    enqueue(vectors);
+    return sum / double(assigned_views * (views_ - 1));
+  }
+
+  // The published code does this before each step, which is the same.
+  void after_step(Backbone& /*backbone*/, const TrainingProgress& /*progress*/) override {
+    normalise_prototypes();
+    age_.add_(1);
+  }
+
+  torch::nn::Module& module() override { return *module_; }
+
+ private:
+  void normalise_prototypes() {
+    const c10::NoGradGuard no_grad;
+    prototypes_->weight.copy_(unit(prototypes_->weight));
+  }
+
+  void require_enough(int64_t samples) const {
+    if (samples < 2) {
+      fail_input(
+          "swav spreads the samples of a batch over prototypes, so it needs at least 2; "
+          "found {}",
+          samples);
+    }
+    if (queue_.defined() && samples > options_.queue) {
+      fail_input("queue = {} does not hold a batch of {} samples", options_.queue, samples);
+    }
+  }
+
+  /// Of all views, view after view. Neighbours of one size go through the backbone as one batch.
+  static at::Tensor features(Backbone& backbone, const Views& views) {
+    TensorList all;
+    for (const at::Tensor& batch : joined_by_shape(views)) {
+      all.push_back(backbone.forward(batch));
+    }
+    return at::cat(all);
+  }
+
+  /// Of a view's samples, with those of the queue to make it even.
+  at::Tensor assign(int64_t view, const at::Tensor& similarities) const {
+    const c10::NoGradGuard no_grad;
+    at::Tensor all = similarities;
+    if (queue_.defined() && queued_.item<int64_t>() >= options_.queue) {
+      all = at::cat({similarities, at::linear(queue_[view], prototypes_->weight)});
+    }
+    return sinkhorn(all, options_.epsilon, options_.sinkhorn_iterations)
+        .narrow(0, 0, similarities.size(0));
+  }
+
+  /// Puts the batch before what is in the queue, whose end drops out.
+  void enqueue(const std::vector<at::Tensor>& vectors) {
+    if (!queue_.defined() || age_.item<int64_t>() < options_.queue_after) {
+      return;
+    }
+    const c10::NoGradGuard no_grad;
+    for (int64_t view = 0; view < assigned_views; ++view) {
+      const at::Tensor longer = at::cat({vectors[view], queue_[view]});
+      queue_[view].copy_(longer.narrow(0, 0, options_.queue));
+    }
+    queued_.add_(vectors[0].size(0)).clamp_max_(options_.queue);
+  }
+
+  Options options_;
+  int64_t views_;
+  std::shared_ptr<torch::nn::Module> module_ = std::make_shared<torch::nn::Module>();
+  torch::nn::Sequential projector_{nullptr};
+  Linear prototypes_{nullptr};
+  at::Tensor age_;     ///< training steps, those of earlier stages included
+  at::Tensor queue_;   ///< (2, length, width), the newest first; undefined without one
+  at::Tensor queued_;  ///< rows of it that are filled
+};
+
+}  // namespace
+}  // namespace bissl
+
+BISSL_PLUGIN("swav", "1.0.0", "MIT", registrar) {
+  using namespace bissl;
+  registrar.add<Pretext>(
+      {.name = "swav",
+       .summary = "predicts from each view which prototypes another view of the image has",
+       .source = "Caron et al. 2020, arXiv 2006.09882, equations 1 to 3 and section 3.2"},
+      schema(),
+      [](const Options& options, const PretextContext& context) -> std::shared_ptr<Pretext> {
+        return std::make_shared<SwAv>(options, context);
+      });
+}
