@@ -284,6 +284,8 @@ void CommandLine::add_conform() {
           "check that the components of a plugin library keep what their kind promises", [this] {
             conformance_.limit = std::chrono::seconds(conformance_seconds_);
             conformance_.check_limit = std::chrono::seconds(check_seconds_);
+            conformance_.plugin_paths = plugin_paths_;
+            conformance_.third_party = !no_third_party_;
             return run_conform(library_, conformance_, pipeline_.json, std::cout);
           });
   conform->add_option("library", library_, "the library")->required();
@@ -293,6 +295,9 @@ void CommandLine::add_conform() {
                    "parameter without a default is a text or a list")
       ->take_all()
       ->allow_extra_args(false);
+  conform->add_option("--backbone", conformance_.backbone,
+                      "NAME: try pretext tasks with this backbone, of the library or of another; "
+                      "needed where a task asks for feature maps or tokens");
   conform->add_option("--limit", conformance_seconds_, "seconds for the whole library")
       ->check(CLI::Range(1, 86400))
       ->capture_default_str();

@@ -16,6 +16,8 @@
 
 namespace bissl {
 
+class TaskBackbone;
+
 /// A promise that a component does not keep; the text says what was found.
 class Violation : public std::runtime_error {
  public:
@@ -63,6 +65,9 @@ class Checker {
 
   void skip(const std::string& name, const std::string& reason);
 
+  /// Reports that nothing of the component can be tried.
+  void leave_untested(const std::string& reason);
+
   /// Reports the checks of the component's kind that were not reached as skipped.
   void skip_the_rest();
 
@@ -75,6 +80,12 @@ class Checker {
     return choice_.create<Interface>(context);
   }
 
+  /// The backbone that a pretext task is tried with.
+  void use_backbone(std::shared_ptr<const TaskBackbone> backbone) {
+    backbone_ = std::move(backbone);
+  }
+  const TaskBackbone& task_backbone() const { return *backbone_; }
+
   const ComponentChoice& choice() const { return choice_; }
   const std::set<std::string>& given() const { return given_; }
 
@@ -83,6 +94,7 @@ class Checker {
 
   ComponentChoice choice_;
   std::set<std::string> given_;
+  std::shared_ptr<const TaskBackbone> backbone_;
   Listener listener_;
   std::set<std::string> reported_;
   std::string first_failure_;

@@ -3,10 +3,13 @@
 #include "bissl/error.h"
 #include "conformance/checker.h"
 #include "conformance/given_values.h"
+#include "conformance/pretext_trial.h"
+#include "conformance/task_backbone.h"
 #include "plugins/child_process.h"
 #include "plugins/elf.h"
 #include "plugins/load_report_json.h"
 #include "plugins/registry.h"
+#include "plugins/search.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -46,9 +49,9 @@ void check_kind(Checker& checker) {
 
 class Child {
  public:
-  Child(const std::filesystem::path& library, const std::vector<GivenValue>& given, size_t first,
-        const SendLine& send)
-      : library_(library), given_(given), first_(first), send_(send) {}
+  Child(const std::filesystem::path& library, const ConformanceOptions& options,
+        const std::vector<GivenValue>& given, size_t first, const SendLine& send)
+      : library_(library), options_(options), given_(given), first_(first), send_(send) {}
 
   void run() {
     Registry registry;
@@ -56,8 +59,17 @@ class Child {
     // Trusted: this process is the trial.
     const bool loaded = registry.load_library(library_, /*trusted=*/true);
     const auto components = registry.components();
-    if (first_ == 0 && !begin(registry, components, loaded)) {
+    const LoadReport report = registry.report();
+    try {
+      if (loaded) {
+        choose_backbone(registry, components);
+      }
+    } catch (const Error& error) {
+      tell({{"refused", error.what()}});
       return;
+    }
+    if (first_ == 0) {
+      begin(report, components, loaded);
     }
     for (size_t i = first_; i < components.size(); ++i) {
       tell({{"component", i}});
@@ -71,32 +83,72 @@ class Child {
  private:
   void tell(const nlohmann::json& line) const { send_(dump(line, -1)); }
 
-  /// What is done once for a library. Returns whether its components can be tried.
-  bool begin(const Registry& registry,
-             const std::vector<std::shared_ptr<const RegisteredComponent>>& components,
-             bool loaded) const {
-    try {
-      if (loaded) {
-        require_taken(given_, components);
-      }
-    } catch (const Error& error) {
-      tell({{"refused", error.what()}});
-      return false;
+  using Components = std::vector<std::shared_ptr<const RegisteredComponent>>;
+
+  /// Finds the backbone for pretext tasks and judges the values that were given.
+  void choose_backbone(Registry& registry, Components components) {
+    backbone_ = std::make_shared<TaskBackbone>();
+    if (options_.backbone.empty()) {
+      return require_taken(given_, components);
     }
-    report_loading(registry, loaded);
+    const bool needed = std::any_of(components.begin(), components.end(), [](const auto& one) {
+      return one->info.kind == ComponentKind::pretext;
+    });
+    if (!needed) {
+      fail_input("--backbone {}: {} has no pretext task to try with it", options_.backbone,
+                 library_.string());
+    }
+    const auto found = find_backbone(registry);
+    if (std::find(components.begin(), components.end(), found) == components.end()) {
+      components.push_back(found);
+    }
+    require_taken(given_, components);
+    TrialValues trial = trial_values(found->info, given_);
+    if (!trial.missing.empty()) {
+      fail_input("--backbone {}: its parameter {} has no default; give --set {}.{}=VALUE",
+                 options_.backbone, trial.missing, found->info.text.name, trial.missing);
+    }
+    backbone_ = std::make_shared<TaskBackbone>(
+        ComponentChoice{found, std::move(trial.values), "bissl conform --backbone"});
+  }
+
+  /// Of the library itself, or of those that the program finds.
+  std::shared_ptr<const RegisteredComponent> find_backbone(Registry& registry) const {
+    const auto find = [&] { return registry.find(ComponentKind::backbone, options_.backbone); };
+    if (auto own = find()) {
+      return own;
+    }
+    PluginSearch search(registry, options_.plugin_paths, options_.third_party);
+    search.begin();
+    search.finish();
+    if (auto other = find()) {
+      return other;
+    }
+    std::vector<std::string> names;
+    for (const auto& component : registry.components()) {
+      if (component->info.kind == ComponentKind::backbone) {
+        names.push_back(component->info.text.name);
+      }
+    }
+    fail_input("--backbone {}: there is no backbone of that name; there are {}", options_.backbone,
+               fmt::join(names, ", "));
+  }
+
+  /// What is told once for a library.
+  void begin(const LoadReport& report, const Components& components, bool loaded) const {
+    report_loading(report, loaded);
     nlohmann::json list = nlohmann::json::array();
     for (const auto& component : components) {
       list.push_back(
           {{"kind", to_string(component->info.kind)}, {"name", component->info.text.name}});
     }
     tell({{"components", list}});
-    return true;
   }
 
-  void report_loading(const Registry& registry, bool loaded) const {
+  void report_loading(const LoadReport& report, bool loaded) const {
     CheckResult result{
         .kind = "", .component = "", .check = loads, .status = CheckStatus::passed, .detail = ""};
-    for (const LoadProblem& problem : registry.report().problems) {
+    for (const LoadProblem& problem : report.problems) {
       result.status = CheckStatus::failed;
       result.detail = problem.message();
       tell({{"result", result}});
@@ -149,15 +201,23 @@ class Child {
                          [this](const CheckResult& result) {
                            tell({{"result", result}});
                          }});
+    checker.use_backbone(backbone_);
+    if (info.kind == ComponentKind::pretext) {
+      if (const std::string reason = why_not_tried(checker); !reason.empty()) {
+        return checker.leave_untested(reason);
+      }
+    }
     check_declaration(checker);
     check_kind(checker);
     checker.skip_the_rest();
   }
 
   const std::filesystem::path& library_;
+  const ConformanceOptions& options_;
   const std::vector<GivenValue>& given_;
   size_t first_;
   const SendLine& send_;
+  std::shared_ptr<const TaskBackbone> backbone_;
 };
 
 /// What a child's lines say.
@@ -237,7 +297,7 @@ class Trial {
       const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
           end - std::chrono::steady_clock::now());
       const ChildOutcome outcome = run_in_child(
-          left, [&](const SendLine& send) { Child(library_, given_, first, send).run(); },
+          left, [&](const SendLine& send) { Child(library_, options_, given_, first, send).run(); },
           options_.check_limit);
       const Told told = parse_lines(outcome.answer);
       if (told.refused) {

@@ -10,6 +10,7 @@
 #include "bissl/transform.h"
 #include "conformance/checker.h"
 #include "conformance/downstream_trial.h"
+#include "conformance/pretext_trial.h"
 #include "conformance/samples.h"
 
 #include <algorithm>
@@ -27,7 +28,7 @@ std::shared_ptr<void> make_any(const Checker& checker) {
     case ComponentKind::backbone:
       return make_backbone_for_some_input(checker).backbone;
     case ComponentKind::pretext:
-      return checker.make<Pretext>({.features = 6});
+      return PretextTrial(checker, at::kFloat).pretext;
     case ComponentKind::downstream:
       return make_downstream_for_some_targets(checker);
     case ComponentKind::hypergradient:

@@ -4,6 +4,7 @@
 #include "conformance/differences.h"
 #include "conformance/module_record.h"
 #include "conformance/pretext_trial.h"
+#include "conformance/task_backbone.h"
 #include "models/evaluation_guard.h"
 #include "models/gradients.h"
 #include "models/module_state.h"
@@ -218,7 +219,7 @@ void require_backbone_given(const Checker& checker) {
   const PretextTrial second(checker, at::kFloat);
   const Views views = first.views(trial_samples, 31);
   first.evaluate(views);
-  ObservedBackbone other(sample_backbone(at::kFloat, 88));
+  ObservedBackbone other(checker.task_backbone().make(88));
   const auto loss = [&](const PretextTrial& trial) {
     const EvaluationGuard guard({&other.module(), &trial.pretext->module()}, 1);
     const c10::AutoGradMode grad(true);

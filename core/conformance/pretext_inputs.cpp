@@ -5,6 +5,7 @@
 #include "conformance/checker.h"
 #include "conformance/module_record.h"
 #include "conformance/pretext_trial.h"
+#include "conformance/task_backbone.h"
 #include "models/evaluation_guard.h"
 #include "models/gradients.h"
 #include "models/module_state.h"
@@ -153,12 +154,13 @@ void check_pretext_inputs(Checker& checker) {
                 [&] { require_views_matter(PretextTrial(checker, at::kFloat)); });
   checker.check("takes batches of any size from 2 on", [&] {
     for (const int64_t samples : {2, 3, 16}) {
-      require_takes(checker, samples, sample_input);
+      require_takes(checker, samples, checker.task_backbone().input());
     }
   });
   checker.check("takes images that are not square", [&] {
-    require_takes(checker, trial_samples, {1, 8, 12});
-    require_takes(checker, trial_samples, {1, 12, 8});
+    const auto [channels, height, width] = checker.task_backbone().input();
+    require_takes(checker, trial_samples, {channels, height, width * 3 / 2});
+    require_takes(checker, trial_samples, {channels, height * 3 / 2, width});
   });
   checker.check("the loss is finite where views are equal",
                 [&] { require_finite_for_equal_views(PretextTrial(checker, at::kFloat)); });

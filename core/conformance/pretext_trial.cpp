@@ -1,6 +1,8 @@
 #include "conformance/pretext_trial.h"
 
+#include "bissl/error.h"
 #include "conformance/module_record.h"
+#include "conformance/task_backbone.h"
 #include "models/evaluation_guard.h"
 #include "models/module_state.h"
 #include "models/second_backbone.h"
@@ -34,47 +36,8 @@ class PretextLearner : public Learner {
 
 }  // namespace
 
-ObservedBackbone::ObservedBackbone(std::shared_ptr<Backbone> inner) : inner_(std::move(inner)) {
-  begin();
-}
-
-at::Tensor ObservedBackbone::forward(const at::Tensor& images) {
-  changed_between_ = changed_between_ || !has_seen(buffers());
-  at::Tensor output = inner_->forward(images);
-  seen_.push_back(buffers());
-  return output;
-}
-
-void ObservedBackbone::begin() {
-  seen_ = {buffers()};
-  changed_between_ = false;
-}
-
-bool ObservedBackbone::has_seen(const TensorList& buffers) const {
-  return std::any_of(seen_.begin(), seen_.end(), [&](const TensorList& seen) {
-    return seen.size() == buffers.size() &&
-           std::equal(seen.begin(), seen.end(), buffers.begin(), same_bits);
-  });
-}
-
-TensorList ObservedBackbone::buffers() const {
-  TensorList copies;
-  for (const at::Tensor& buffer : inner_->module().buffers()) {
-    copies.push_back(buffer.detach().clone());
-  }
-  return copies;
-}
-
-void ObservedBackbone::require_buffers_of_a_pass(const std::string& call) const {
-  require(
-      !changed_between_ && has_seen(buffers()),
-      "{} changes buffers of the backbone besides what its forward passes do: leave them to the "
-      "backbone",
-      call);
-}
-
 PretextTrial::PretextTrial(const Checker& checker, at::ScalarType type, uint64_t seed)
-    : backbone(std::make_shared<ObservedBackbone>(sample_backbone(at::kFloat, seed * 10 + 2))),
+    : backbone(std::make_shared<ObservedBackbone>(checker.task_backbone().make(seed * 10 + 2))),
       checker_(checker),
       type_(type) {
   seed_generator(seed);
@@ -84,14 +47,40 @@ PretextTrial::PretextTrial(const Checker& checker, at::ScalarType type, uint64_t
   convert_precision(pretext->module(), type);
 }
 
-std::shared_ptr<Pretext> PretextTrial::make() const {
-  const SecondBackbones second(*backbone, [] { return sample_backbone(at::kFloat, 0); });
-  auto made = checker_.make<Pretext>({.features = sample_features,
-                                      .views = {sample_input},
-                                      .steps = trial_steps,
-                                      .make_backbone = second.maker()});
-  set_training(made->module(), true);
-  return made;
+std::shared_ptr<Pretext> PretextTrial::make() const { return make_task(checker_, *backbone); }
+
+std::shared_ptr<Pretext> make_task(const Checker& checker, ObservedBackbone& backbone) {
+  const TaskBackbone& source = checker.task_backbone();
+  const SecondBackbones second(backbone, [&source] { return source.make(0); });
+  auto task = checker.make<Pretext>({.features = backbone.features(),
+                                     .views = {source.input()},
+                                     .steps = trial_steps,
+                                     .make_backbone = second.maker(),
+                                     .backbone = &backbone,
+                                     .backbone_name = source.name()});
+  set_training(task->module(), true);
+  return task;
+}
+
+std::string why_not_tried(const Checker& checker) {
+  ObservedBackbone backbone(checker.task_backbone().make(1));
+  try {
+    make_task(checker, backbone);
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::input && backbone.lacked_ability()) {
+      return fmt::format(
+          "{}. Give --backbone NAME (in CMake: bissl_add_conformance_test(NAME "
+          "--backbone NAME)), the name of a backbone that has it",
+          error.what());
+    }
+  } catch (...) {
+    // The checks find that, too, and say it.
+  }
+  return "";
+}
+
+Views PretextTrial::views(int64_t samples, uint64_t seed) const {
+  return views(samples, seed, checker_.task_backbone().input());
 }
 
 Views PretextTrial::views(int64_t samples, uint64_t seed, const ImageShape& shape) const {

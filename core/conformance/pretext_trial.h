@@ -2,6 +2,7 @@
 
 #include "bissl/pretext.h"
 #include "conformance/checker.h"
+#include "conformance/observed_backbone.h"
 #include "conformance/replay.h"
 #include "conformance/samples.h"
 
@@ -9,30 +10,9 @@
 
 #include <functional>
 #include <memory>
-#include <vector>
+#include <string>
 
 namespace bissl {
-
-/// The sample backbone, with a memory of what its buffers were after each pass.
-class ObservedBackbone : public Backbone {
- public:
-  explicit ObservedBackbone(std::shared_ptr<Backbone> inner);
-  at::Tensor forward(const at::Tensor& images) override;
-  int64_t features() const override { return inner_->features(); }
-  torch::nn::Module& module() override { return inner_->module(); }
-
-  /// From now on: forgets the passes so far.
-  void begin();
-  /// Throws a Violation if a buffer is none of what it was at begin() or after a pass since.
-  void require_buffers_of_a_pass(const std::string& call) const;
-
- private:
-  TensorList buffers() const;
-  bool has_seen(const TensorList& buffers) const;
-  std::shared_ptr<Backbone> inner_;
-  std::vector<TensorList> seen_;
-  bool changed_between_ = false;  ///< buffers were none of them when a pass began
-};
 
 /// A pretext task under test, in training mode, with a backbone for it.
 class PretextTrial {
@@ -41,7 +21,9 @@ class PretextTrial {
   PretextTrial(const Checker& checker, at::ScalarType type, uint64_t seed = 6);
 
   /// Views of so many samples, the same for the same seed.
-  Views views(int64_t samples, uint64_t seed, const ImageShape& shape = sample_input) const;
+  Views views(int64_t samples, uint64_t seed) const;
+  /// The same of another shape than the backbone was made for.
+  Views views(int64_t samples, uint64_t seed, const ImageShape& shape) const;
 
   /// The loss with its graph, as a pass that is no training.
   at::Tensor evaluate(const Views& views, uint64_t noise = 1) const;
@@ -66,6 +48,12 @@ class PretextTrial {
   const Checker& checker_;
   at::ScalarType type_;
 };
+
+/// An instance of the task in training mode, for `backbone`.
+std::shared_ptr<Pretext> make_task(const Checker& checker, ObservedBackbone& backbone);
+
+/// Why no instance can be made for want of an ability of the backbone; empty if that is not so.
+std::string why_not_tried(const Checker& checker);
 
 /// Throws a Violation unless the loss is a finite real scalar with a graph.
 void require_scalar(const at::Tensor& loss);

@@ -1,5 +1,6 @@
 #include "models/guarded.h"
 
+#include "bissl/backbone_abilities.h"
 #include "bissl/error.h"
 #include "models/attribution.h"
 #include "plugins/guard.h"
@@ -12,7 +13,35 @@
 namespace bissl {
 namespace {
 
-class GuardedBackbone : public Guarded<Backbone> {
+class GuardedFeatureMaps final : public GuardedAbility<FeatureMaps> {
+ public:
+  using GuardedAbility::GuardedAbility;
+  std::vector<Level> map_levels() const override {
+    return call("map_levels", [](FeatureMaps& inner) { return inner.map_levels(); });
+  }
+  TensorList maps(const at::Tensor& images) override {
+    return call("maps", [&](FeatureMaps& inner) { return inner.maps(images); });
+  }
+};
+
+class GuardedTokens final : public GuardedAbility<Tokens> {
+ public:
+  using GuardedAbility::GuardedAbility;
+  Patch patch() const override {
+    return call("patch", [](Tokens& inner) { return inner.patch(); });
+  }
+  int64_t token_width() const override {
+    return call("token_width", [](Tokens& inner) { return inner.token_width(); });
+  }
+  int64_t extra_tokens() const override {
+    return call("extra_tokens", [](Tokens& inner) { return inner.extra_tokens(); });
+  }
+  at::Tensor tokens(const at::Tensor& images, const PatchSelection& selection) override {
+    return call("tokens", [&](Tokens& inner) { return inner.tokens(images, selection); });
+  }
+};
+
+class GuardedBackbone : public Guarded<Backbone, GuardedFeatureMaps, GuardedTokens> {
  public:
   using Guarded::Guarded;
   at::Tensor forward(const at::Tensor& images) override {

@@ -3,6 +3,7 @@
 #include "bissl/error.h"
 #include "data/target_rules.h"
 #include "data/view_maker.h"
+#include "models/attribution.h"
 #include "models/evaluation_guard.h"
 #include "models/guarded.h"
 #include "models/module_state.h"
@@ -56,7 +57,9 @@ std::shared_ptr<Pretext> make_pretext(const StageContext& context, const Compone
   auto pretext = create_guarded(choice, PretextContext{.features = backbone.features(),
                                                        .views = use.views,
                                                        .steps = use.steps,
-                                                       .make_backbone = second.maker()});
+                                                       .make_backbone = second.maker(),
+                                                       .backbone = &backbone,
+                                                       .backbone_name = describe(backbone)});
   move_to(pretext->module(), context.settings.device);
   set_training(pretext->module(), true);
   return pretext;

@@ -1,4 +1,5 @@
 #include "bissl/backbone.h"
+#include "bissl/backbone_abilities.h"
 #include "bissl/plugin.h"
 #include "resnet_module.h"
 
@@ -24,7 +25,7 @@ Schema<Options> schema() {
   return schema;
 }
 
-class ResNet : public Backbone {
+class ResNet final : public Backbone, public FeatureMaps {
  public:
   ResNet(const Architecture& architecture, const Options& options, const BackboneContext& context)
       : module_(std::make_shared<ResNetModule>(architecture, context.input.channels, options.width,
@@ -33,6 +34,18 @@ class ResNet : public Backbone {
   at::Tensor forward(const at::Tensor& images) override { return module_->forward(images); }
   int64_t features() const override { return module_->features(); }
   torch::nn::Module& module() override { return *module_; }
+  void* capability(std::string_view id) override { return provide<FeatureMaps>(*this, id); }
+
+  std::vector<Level> map_levels() const override {
+    std::vector<Level> levels;
+    int64_t stride = module_->first_stride();
+    for (const int64_t channels : module_->map_channels()) {
+      levels.push_back({.channels = channels, .stride = stride});
+      stride *= 2;
+    }
+    return levels;
+  }
+  TensorList maps(const at::Tensor& images) override { return module_->maps(images); }
 
  private:
   std::shared_ptr<ResNetModule> module_;

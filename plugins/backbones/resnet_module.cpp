@@ -104,6 +104,7 @@ ResNetModule::ResNetModule(const Architecture& architecture, int64_t channels, i
     layers_.push_back(
         make_layer(architecture, layer_width, architecture.blocks[i], i == 0 ? 1 : 2));
     register_module("layer" + std::to_string(i + 1), layers_.back());
+    map_channels_.push_back(features_);
   }
   // He et al., "Delving deep into rectifiers", as torchvision initialises its ResNets.
   for (const auto& module : modules(/*include_self=*/false)) {
@@ -129,11 +130,23 @@ nn::Sequential ResNetModule::make_layer(const Architecture& architecture, int64_
   return layer;
 }
 
-at::Tensor ResNetModule::forward(const at::Tensor& images) {
-  at::Tensor x = at::relu(bn1_(conv1_(images)));
-  if (!small_stem_) {
-    x = at::max_pool2d(x, {3, 3}, {2, 2}, {1, 1});
+at::Tensor ResNetModule::stem(const at::Tensor& images) {
+  const at::Tensor x = at::relu(bn1_(conv1_(images)));
+  return small_stem_ ? x : at::max_pool2d(x, {3, 3}, {2, 2}, {1, 1});
+}
+
+std::vector<at::Tensor> ResNetModule::maps(const at::Tensor& images) {
+  std::vector<at::Tensor> maps;
+  at::Tensor x = stem(images);
+  for (auto& layer : layers_) {
+    x = layer->forward(x);
+    maps.push_back(x);
   }
+  return maps;
+}
+
+at::Tensor ResNetModule::forward(const at::Tensor& images) {
+  at::Tensor x = stem(images);
   for (auto& layer : layers_) {
     x = layer->forward(x);
   }

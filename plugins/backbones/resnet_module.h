@@ -29,14 +29,25 @@ class ResNetModule : public torch::nn::Module {
   /// (N, C, H, W) → (N, features()): the last layer's mean over all positions.
   at::Tensor forward(const at::Tensor& images);
 
+  /// (N, C, H, W) → what each of the four layers gives, (N, C_l, H_l, W_l).
+  std::vector<at::Tensor> maps(const at::Tensor& images);
+
+  /// Channels of the layers.
+  const std::vector<int64_t>& map_channels() const { return map_channels_; }
+  /// Pixels of the image from one place of the first layer's map to the next; each further layer
+  /// has twice as many.
+  int64_t first_stride() const { return small_stem_ ? 1 : 4; }
+
   int64_t features() const { return features_; }
 
  private:
+  at::Tensor stem(const at::Tensor& images);
   torch::nn::Sequential make_layer(const Architecture& architecture, int64_t width, int64_t blocks,
                                    int64_t stride);
 
   bool small_stem_;
   int64_t features_;  ///< while building: the channels that the next block receives
+  std::vector<int64_t> map_channels_;
   Conv2d conv1_{nullptr};
   BatchNorm bn1_{nullptr};
   std::vector<torch::nn::Sequential> layers_;

@@ -2,6 +2,7 @@
 
 #include "bissl/augmentation.h"
 #include "bissl/backbone.h"
+#include "bissl/backbone_abilities.h"
 #include "bissl/component.h"
 #include "bissl/dataset.h"
 #include "bissl/downstream.h"
@@ -44,6 +45,10 @@ TargetBatch TargetBatch::to(c10::Device device) const {
 }
 
 bool Pretext::holds_targets_fixed() const { return false; }
+
+void fail_without_ability(std::string_view words, std::string_view id, const std::string& name) {
+  fail_input("needs a backbone with {} ({}); {} has none", words, id, name);
+}
 
 void Pretext::before_step(const TrainingProgress& /*progress*/) {}
 

@@ -41,6 +41,7 @@ class BisslTrial : public StageTrial {
   void try_layers(PretextProblem& problem) const;
   void try_solve(PretextProblem& problem);
   void warn_about_pull();
+  void warn_about_moved_targets();
   RoundCost round_cost() const;
 
   std::optional<BisslParts> parts_;
@@ -61,6 +62,7 @@ void BisslTrial::build() {
       fmt::format(", {} in the pretext head",
                   count(tensors_of(trainable_parameters(parts_->pretext->module()))));
   warn_about_pull();
+  warn_about_moved_targets();
 }
 
 void BisslTrial::judge_images() {
@@ -207,6 +209,18 @@ void BisslTrial::warn_about_pull() {
         "λ · lr/(1 − momentum) · lower steps = {:.2g} is far below 1: the lower backbone will "
         "hardly follow the upper one. A λ of about {:.2g} makes it 1",
         pull, options.lambda / pull));
+  }
+}
+
+void BisslTrial::warn_about_moved_targets() {
+  const bool differences =
+      needs_.solve.gradients + needs_.shared.gradients + needs_.steps.gradients > 0;
+  if (differences && parts_->pretext->holds_targets_fixed()) {
+    plan().warnings.push_back(fmt::format(
+        "hypergradient takes differences of gradients, which move the targets that {} holds fixed: "
+        "they approximate another matrix than the Hessian with fixed targets, that of exact "
+        "products",
+        parts_->lower_table.component("pretext").describe()));
   }
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "bissl/backbone.h"
+#include "bissl/backbone_abilities.h"
 #include "bissl/component.h"
 #include "bissl/export.h"
 #include "bissl/image.h"
@@ -11,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace bissl {
@@ -46,8 +48,8 @@ class BISSL_API Pretext : public Component {
   virtual int64_t views() const = 0;
 
   /// Whether the loss of a batch is more than a mean over its samples (as in contrastive losses).
-  /// The loss of parts of a batch, and so its Hessian, is then that of another problem: the host
-  /// never adds up such parts, and warns of Hessian batches that are smaller than training's.
+  /// The mean over parts of a batch is then another loss, so the host refuses to accumulate
+  /// gradients over several batches.
   virtual bool couples_samples() const = 0;
 
   /// Whether the loss treats something that depends on the trained weights as a constant, by
@@ -91,6 +93,19 @@ struct PretextContext {
   /// register_backbone (bissl/teacher.h). It draws nothing from LibTorch's generator. In a stage
   /// that continues another, the host then loads the task's state of that stage over it.
   std::function<std::shared_ptr<Backbone>()> make_backbone{};
+
+  /// The backbone that is trained, to ask for what the task cannot do without: feature maps or
+  /// tokens (bissl/backbone_abilities.h). Each call of the task is given its own.
+  Backbone* backbone = nullptr;
+  /// What errors call it.
+  std::string backbone_name{};
+
+  /// The ability `Ability` of the backbone, in the factory. Throws Error(ErrorKind::input), which
+  /// names ability and backbone, where it has none.
+  template <class Ability>
+  Ability& require() const {
+    return require_ability<Ability>(*backbone, backbone_name);
+  }
 };
 
 }  // namespace bissl

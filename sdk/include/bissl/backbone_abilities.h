@@ -1,0 +1,96 @@
+#pragma once
+
+#include "bissl/backbone.h"
+#include "bissl/component.h"
+#include "bissl/export.h"
+#include "bissl/tensor_list.h"
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bissl {
+
+// What a backbone may have besides its features, each asked for by identifier (bissl/component.h).
+// Modes, gradients, buffers and threads are as in Backbone::forward.
+
+/// The maps of a network's stages before they are averaged over all places: for dense losses,
+/// detection, segmentation.
+class FeatureMaps {
+ public:
+  static constexpr std::string_view id = "bissl.backbone.maps/1";  ///< asked for with this
+  static constexpr std::string_view words = "feature maps";        ///< for errors
+
+  /// The maps of one stage.
+  struct Level {
+    int64_t channels = 0;
+    int64_t stride = 1;  ///< pixels of the image from one place of the map to the next
+  };
+
+  /// The levels of maps(), from fine to coarse; at least one.
+  virtual std::vector<Level> map_levels() const = 0;
+
+  /// (N, C, H, W) → one tensor a level, (N, channels, about H/stride, about W/stride).
+  virtual TensorList maps(const at::Tensor& images) = 0;
+
+ protected:
+  ~FeatureMaps() = default;
+};
+
+/// Which patches of each image a network sees. All undefined: all of them.
+struct PatchSelection {
+  /// (N, K), int64, ascending in each row: the patches that are seen; the others are left out, as
+  /// a masked autoencoder's encoder leaves them out.
+  at::Tensor kept;
+  /// (N, P), bool: patches whose embeddings are replaced by `mask_token`, as masked image modelling
+  /// does, before the positions are added.
+  at::Tensor masked;
+  at::Tensor mask_token;  ///< (token_width()), a weight of the task; with `masked` only
+};
+
+/// The tokens of a network that cuts its images into patches, a vector each.
+class Tokens {
+ public:
+  static constexpr std::string_view id = "bissl.backbone.tokens/1";  ///< asked for with this
+  static constexpr std::string_view words = "tokens of patches";     ///< for errors
+
+  /// Height and width of a patch in pixels. Images are whole numbers of patches high and wide.
+  struct Patch {
+    int64_t height = 0;
+    int64_t width = 0;
+  };
+
+  /// The size of a patch.
+  virtual Patch patch() const = 0;
+  /// D, the width of a token.
+  virtual int64_t token_width() const = 0;
+  /// E, the tokens that belong to no patch (a class token, registers); they come first.
+  virtual int64_t extra_tokens() const = 0;
+
+  /// (N, C, H, W) → (N, E + P, D): behind the extra tokens those of the patches, row by row from
+  /// the top left; with `selection.kept` those K alone, in its order.
+  virtual at::Tensor tokens(const at::Tensor& images, const PatchSelection& selection) = 0;
+
+ protected:
+  ~Tokens() = default;
+};
+
+/// What require_ability throws.
+[[noreturn]] BISSL_API void fail_without_ability(std::string_view words, std::string_view id,
+                                                 const std::string& name);
+
+/// The ability of a backbone that a task cannot do without, to be asked for in the task's factory.
+/// `name` is what errors call the backbone. Throws Error(ErrorKind::input) where it has none.
+template <class Ability>
+Ability& require_ability(Backbone& backbone, const std::string& name) {
+  Ability* ability = capability<Ability>(backbone);
+  if (ability == nullptr) {
+    fail_without_ability(Ability::words, Ability::id, name);
+  }
+  return *ability;
+}
+
+}  // namespace bissl
