@@ -1,0 +1,262 @@
+// Pretext tasks with a teacher, with queues and with views of several sizes, and what tasks ask of
+// backbones, through whole runs.
+
+#include "program.h"
+#include "support/paths.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace bissl::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* two_sizes =
+    "views = [{ count = 2, augment = { use = \"simclr\", size = 8 } }, "
+    "{ count = 2, augment = { use = \"simclr\", size = 6 } }]";
+
+struct Task {
+  const char* name;
+  const char* table;
+  const char* views;
+};
+
+constexpr Task byol{"byol",
+                    R"({ use = "byol", projector = [8, 4], predictor = [8], momentum = 0.8 })",
+                    "augment = { use = \"simclr\", size = 8 }"};
+/// The queue is filled from the fourth step on and used from the sixth on.
+constexpr Task swav{"swav",
+                    R"({ use = "swav", projector = [8, 4], prototypes = 6, queue = 32, )"
+                    R"(queue_after = 3, freeze_prototypes = 2 })",
+                    two_sizes};
+
+void replace(std::string& text, const std::string& from, const std::string& to) {
+  const size_t at = text.find(from);
+  ASSERT_NE(at, std::string::npos) << from;
+  text.replace(at, from.size(), to);
+}
+
+/// The first two stages of the small pipeline with another pretext task.
+std::string pipeline(const Task& task) {
+  std::string text = small_pipeline();
+  replace(text, R"({ use = "simclr", projector = [8, 8] })", task.table);
+  replace(text, R"(augment   = { use = "simclr", size = 8 })", task.views);
+  return text.substr(0, text.find("[stage.finetune]"));
+}
+
+class PretextTask : public ::testing::TestWithParam<Task> {
+ protected:
+  PretextTask() { write_file(file_, pipeline(GetParam())); }
+
+  std::vector<std::string> call(const fs::path& out,
+                                const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> words = {"run",        file_.string(), "--out",
+                                      out.string(), "--threads",    "1"};
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  }
+
+  TemporaryFolder folder_;
+  fs::path file_ = folder_.path() / "small.toml";
+};
+
+/// Stopped in the middle of both stages, the run ends with the same bits, teacher, queue and
+/// counters included.
+TEST_P(PretextTask, ResumesToTheBit) {
+  const fs::path whole = folder_.path() / "whole";
+  const fs::path broken = folder_.path() / "broken";
+  const Outcome first = run_bissl(call(whole));
+  ASSERT_EQ(first.code, 0) << first.err;
+  int interrupted = 0;
+  for (const char* stage : {"pretrain", "bissl"}) {
+    const fs::path log = fs::path("small") / stage / "events.jsonl";
+    const auto size = read_file(whole / log).size();
+    for (const size_t part : {size / 3, size * 2 / 3}) {
+      const Outcome outcome = run_bissl_until(call(broken), broken / log, part);
+      ASSERT_TRUE(outcome.code == 130 || outcome.code == 0) << outcome.err;
+      interrupted += outcome.code == 130 ? 1 : 0;
+    }
+  }
+  EXPECT_GE(interrupted, 2) << "the run was too fast to be interrupted";
+  ASSERT_EQ(run_bissl(call(broken)).code, 0);
+  for (const char* name : {"pretrain/backbone.safetensors", "pretrain/pretext.safetensors",
+                           "bissl/backbone.safetensors", "bissl/pretext.safetensors",
+                           "bissl/head.safetensors", "bissl/events.jsonl"}) {
+    EXPECT_TRUE(read_file(whole / "small" / name) == read_file(broken / "small" / name)) << name;
+  }
+}
+
+TEST_P(PretextTask, IsALowerLevelForOtherApproximatorsAndAudits) {
+  const fs::path out = folder_.path() / "out";
+  const Outcome identity =
+      run_bissl(call(out, {"--set", "stage.bissl.hypergradient={ use = \"identity\" }"}));
+  EXPECT_EQ(identity.code, 0) << identity.err;
+  const Outcome audited = run_bissl(
+      call(out, {"--set", "stage.bissl.audit={ every = 2, iterations = 3 }", "--set", "seed=4"}));
+  EXPECT_EQ(audited.code, 0) << audited.err;
+  EXPECT_EQ(audited.err.find("an audit cannot be made"), std::string::npos) << audited.err;
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, PretextTask, ::testing::Values(byol, swav),
+                         [](const auto& info) { return info.param.name; });
+
+class PretextRun : public ::testing::Test {
+ protected:
+  Outcome run(const std::string& text, const std::string& command = "run",
+              const std::vector<std::string>& more = {}) const {
+    const fs::path file = folder_.path() / "small.toml";
+    write_file(file, text);
+    std::vector<std::string> words = {"--plugin-path", plugins_.string()};
+    words.insert(words.end(), {command, file.string(), "--out", (folder_.path() / "out").string(),
+                               "--threads", "1"});
+    words.insert(words.end(), more.begin(), more.end());
+    return run_bissl(words);
+  }
+
+  /// A folder with these fixture plugins and no others.
+  void use(const std::vector<std::string>& libraries) const {
+    fs::create_directories(plugins_);
+    for (const std::string& name : libraries) {
+      fs::copy(fs::path(fixture_plugin_folder) / (name + ".so"), plugins_ / (name + ".so"));
+    }
+  }
+
+  TemporaryFolder folder_;
+  fs::path plugins_ = folder_.path() / "plugins";
+};
+
+/// Each stage counts its own steps, the lower level through all rounds; what the task counted
+/// itself goes on.
+TEST_F(PretextRun, AStageCountsItsOwnSteps) {
+  use({"counts_steps"});
+  std::string text = small_pipeline();
+  replace(text, R"({ use = "simclr", projector = [8, 8] })",
+          R"({ use = "counts-steps", steps = 8, stages = 1 })");
+  replace(text, "[stage.bissl.lower]\n",
+          "[stage.bissl.lower]\npretext = { use = \"counts-steps\", steps = 9, stages = 2 }\n");
+  text = text.substr(0, text.find("[stage.finetune]"));
+  const Outcome outcome = run(text);
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  // The same with another expectation, to know that the task does compare.
+  replace(text, "steps = 9, stages = 2", "steps = 9, stages = 1");
+  const Outcome other = run(text);
+  EXPECT_EQ(other.code, 1);
+  EXPECT_NE(other.err.find("in after_step: stages is 2, 1 expected"), std::string::npos)
+      << other.err;
+}
+
+TEST_F(PretextRun, AMissingAbilityNamesBothSides) {
+  use({"patches"});
+  std::string text = small_pipeline();
+  replace(text, R"({ use = "simclr", projector = [8, 8] })", R"({ use = "masked-patches" })");
+  for (const char* command : {"check", "run"}) {
+    const Outcome outcome = run(text, command);
+    EXPECT_EQ(outcome.code, 2) << outcome.out;
+    for (const char* words : {"pretext masked-patches (library", "small.toml:",
+                              "needs a backbone with tokens of patches", "bissl.backbone.tokens/1",
+                              "backbone resnet18 (library", "has none"}) {
+      EXPECT_NE(outcome.err.find(words), std::string::npos) << words << "\n" << outcome.err;
+    }
+  }
+}
+
+TEST_F(PretextRun, TokensAndMapsReachTheTask) {
+  use({"patches"});
+  std::string text = small_pipeline();
+  replace(text, R"({ use = "simclr", projector = [8, 8] })", R"({ use = "masked-patches" })");
+  replace(text, "use   = \"resnet18\"\nstem  = \"small\"\nwidth = 2", "use = \"patch-network\"");
+  text = text.substr(0, text.find("[stage.finetune]"));
+  const Outcome masked = run(text);
+  EXPECT_EQ(masked.code, 0) << masked.err;
+  // What throws in an ability is attributed to the backbone.
+  const Outcome fault = run(text, "run", {"--set", "model.backbone.fault=tokens"});
+  EXPECT_EQ(fault.code, 1);
+  EXPECT_NE(fault.err.find("in tokens: thrown in tokens"), std::string::npos) << fault.err;
+  EXPECT_NE(fault.err.find("backbone patch-network"), std::string::npos) << fault.err;
+
+  std::string dense = small_pipeline();
+  replace(dense, R"({ use = "simclr", projector = [8, 8] })", R"({ use = "dense-distance" })");
+  const Outcome maps = run(dense.substr(0, dense.find("[stage.bissl]")));
+  EXPECT_EQ(maps.code, 0) << maps.err;
+}
+
+TEST_F(PretextRun, ViewsInAnotherOrderAreRefusedBeforeTraining) {
+  std::string text = pipeline(swav);
+  replace(text, "size = 8 } }, { count = 2, augment = { use = \"simclr\", size = 6 }",
+          "size = 6 } }, { count = 2, augment = { use = \"simclr\", size = 8 }");
+  fs::create_directories(plugins_);
+  const Outcome outcome = run(text, "check");
+  EXPECT_EQ(outcome.code, 2) << outcome.out;
+  EXPECT_NE(outcome.err.find("Name the full-size views first"), std::string::npos) << outcome.err;
+}
+
+TEST_F(PretextRun, DifferencesOfGradientsMoveFixedTargets) {
+  fs::create_directories(plugins_);
+  const std::string words = "move the targets that pretext swav";
+  const Outcome exact = run(pipeline(swav), "check");
+  EXPECT_EQ((exact.out + exact.err).find(words), std::string::npos) << exact.out;
+  const Outcome differences =
+      run(pipeline(swav), "check", {"--set", "stage.bissl.hypergradient={ use = \"darts\" }"});
+  EXPECT_EQ(differences.code, 0) << differences.err;
+  EXPECT_NE((differences.out + differences.err).find(words), std::string::npos) << differences.out;
+}
+
+TEST(ConformBackbone, ATaskIsTriedWithTheBackboneThatItNeeds) {
+  const std::string library = (fs::path(fixture_plugin_folder) / "patches.so").string();
+  const Outcome without = run_bissl({"conform", "--json", library});
+  EXPECT_EQ(without.code, 3) << without.out << without.err;
+  EXPECT_NE(without.out.find("Give --backbone NAME"), std::string::npos) << without.out;
+  EXPECT_NE(without.out.find("needs a backbone with feature maps"), std::string::npos);
+
+  const auto failures = [&](const std::vector<std::string>& more, const std::string& component) {
+    std::vector<std::string> words = {"conform", "--json", library};
+    words.insert(words.end(), more.begin(), more.end());
+    const Outcome outcome = run_bissl(words);
+    const auto report = nlohmann::json::parse(outcome.out, nullptr, false);
+    std::string found = report.is_discarded() ? outcome.out + outcome.err : "";
+    int passed = 0;
+    for (const auto& check : report.value("checks", nlohmann::json::array())) {
+      if (check["component"] == component) {
+        found += check["status"] == "failed" ? check.dump() + "\n" : "";
+        passed += check["status"] == "passed" ? 1 : 0;
+      }
+    }
+    return passed >= 15 ? found : found + "only " + std::to_string(passed) + " passed";
+  };
+  for (const char* form : {"masked", "kept"}) {
+    EXPECT_EQ(failures({"--backbone", "patch-network", "--set", std::string("form=") + form},
+                       "masked-patches"),
+              "");
+  }
+  // A backbone of another library, with a parameter of its own.
+  EXPECT_EQ(failures({"--backbone", "resnet18", "--set", "resnet18.width=2", "--set",
+                      "resnet18.stem=small"},
+                     "dense-distance"),
+            "");
+}
+
+TEST(ConformBackbone, IsRefusedWhereItMakesNoSense) {
+  const auto error_of = [](const std::string& library, const std::vector<std::string>& more) {
+    std::vector<std::string> words = {"conform", (fs::path(fixture_plugin_folder) / library)};
+    words.insert(words.end(), more.begin(), more.end());
+    const Outcome outcome = run_bissl(words);
+    EXPECT_EQ(outcome.code, 2) << outcome.out << outcome.err;
+    return outcome.err;
+  };
+  EXPECT_NE(error_of("patches.so", {"--backbone", "resnet19"})
+                .find("--backbone resnet19: there is no backbone of that name; there are "),
+            std::string::npos);
+  EXPECT_NE(error_of("faulty_backbone.so", {"--backbone", "specimen"}).find("no pretext task"),
+            std::string::npos);
+  EXPECT_NE(error_of("patches.so", {"--backbone", "patch-network", "--set", "patch=11"})
+                .find("takes images of none of the usual shapes"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace bissl::test
