@@ -59,6 +59,7 @@ Names of_kind(ComponentKind kind) {
               "after_step leaves the backbone alone",
               "parameters and buffers keep their names and shapes, and stay finite",
               "a pass that is no training leaves no trace",
+              "a copy of the state has the same loss",
               "the loss is that of the backbone that it is given",
               "each view counts",
               "takes batches of any size from 2 on",

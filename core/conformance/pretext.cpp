@@ -213,6 +213,27 @@ void require_no_trace(const PretextTrial& trial) {
   require_not_seeded("loss", [&] { trial.loss(views); });
 }
 
+/// An audit has an instance of its own, with copies of all parameters and buffers.
+void require_same_loss_of_a_copy(const Checker& checker) {
+  constexpr int64_t steps = 3;
+  const PretextTrial first(checker, at::kFloat);
+  for (int64_t i = 0; i < steps; ++i) {
+    first.step(i);
+  }
+  first.before_step(steps);
+  const PretextTrial second(checker, at::kFloat, 9);
+  copy_state(first.backbone->module(), second.backbone->module());
+  copy_state(first.pretext->module(), second.pretext->module());
+  const Views views = first.views(trial_samples, 31);
+  const double expected = first.evaluate(views).item<double>();
+  const double found = second.evaluate(views).item<double>();
+  require(expected == found,
+          "after {} steps, another instance with copies of all parameters and buffers has the loss "
+          "{}, the first {}: something that the loss needs is elsewhere. What before_step takes of "
+          "the progress belongs into buffers of module(), where audits find it",
+          steps, found, expected);
+}
+
 /// The loss is a function of the backbone that it is given, not of one that it has seen before.
 void require_backbone_given(const Checker& checker) {
   const PretextTrial first(checker, at::kFloat);
@@ -312,6 +333,8 @@ void check_pretext(Checker& checker) {
   checker.check("parameters and buffers keep their names and shapes, and stay finite",
                 [&] { require_structure_kept(checker, trial()); });
   checker.check("a pass that is no training leaves no trace", [&] { require_no_trace(trial()); });
+  checker.check("a copy of the state has the same loss",
+                [&] { require_same_loss_of_a_copy(checker); });
   checker.check("the loss is that of the backbone that it is given",
                 [&] { require_backbone_given(checker); });
   check_pretext_inputs(checker);

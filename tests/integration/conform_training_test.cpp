@@ -60,6 +60,8 @@ const std::vector<Fault>& pretext_faults() {
       {"advances-in-loss", no_trace, "some state is elsewhere"},
       {"seeds-the-generator", no_trace, "sets the seed of LibTorch's generator"},
       {"seeds-the-generator-in-the-factory", scalar, "the factory sets the seed"},
+      {"progress-in-a-member", "a copy of the state has the same loss",
+       "What before_step takes of the progress"},
       {"keeps-the-backbone", "the loss is that of the backbone that it is given",
        "another backbone"},
       // Names, shapes and values of parameters and buffers.
