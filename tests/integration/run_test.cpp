@@ -472,6 +472,31 @@ TEST_F(RunTest, TheLockFileGivesTheSameRun) {
   }
 }
 
+TEST_F(RunTest, ViewsThatDifferAreTrainedOnAndComeBackFromTheLock) {
+  const Outcome first = run_bissl(
+      call("run", {"--set",
+                   "stage.pretrain.views=[{augment=[{use=\"resized-crop\",size=8},{use=\"flip\"},"
+                   "{use=\"blur\"},{use=\"normalize\"}]},"
+                   "{augment={use=\"simclr\",size=8,solarize_probability=0.2}}]"}));
+  ASSERT_EQ(first.code, 0) << first.err;
+  const std::filesystem::path lock = out_ / "small" / "pipeline.lock.toml";
+  const std::string text = read_file(lock);
+  EXPECT_NE(text.find("[[stage.pretrain.views.augment]]\nuse = \"image-augmentations/blur\"\n"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("[stage.bissl.lower.views.augment]\nuse = \"image-augmentations/simclr\"\n"),
+            std::string::npos)
+      << "the lower level inherits the views\n"
+      << text;
+  const Outcome again = run_bissl({"run", lock.string(), "--out", out_.string()});
+  ASSERT_EQ(again.code, 0) << again.err;
+  for (const char* stage : {"pretrain", "bissl", "finetune"}) {
+    EXPECT_NE(again.err.find(std::string(stage) + ": already in the store"), std::string::npos)
+        << stage << "\n"
+        << again.err;
+  }
+}
+
 TEST_F(RunTest, EventsShowWhatTheSolvesDid) {
   ASSERT_EQ(run_bissl(call("run")).code, 0);
   std::ifstream events(out_ / "small" / "bissl" / "events.jsonl");
