@@ -20,12 +20,19 @@ json search_json(const SearchResults& search) {
   for (const std::optional<double>& score : search.scores) {
     scores.push_back(score ? json(*score) : json(nullptr));
   }
-  return {{"select", search.select}, {"maximise", search.maximise}, {"trials", search.trials},
-          {"chosen", search.chosen}, {"values", search.values},     {"scores", scores}};
+  return {{"select", search.select},
+          {"goal", search.goal ? json(*search.goal) : json(nullptr)},
+          {"maximise", search.maximise},
+          {"trials", search.trials},
+          {"chosen", search.chosen},
+          {"values", search.values},
+          {"scores", scores}};
 }
 
 SearchResults search_from(const json& from) {
+  const json& goal = from.at("goal");
   SearchResults search{.select = from.at("select"),
+                       .goal = goal.is_null() ? std::nullopt : std::optional(goal.get<bool>()),
                        .maximise = from.at("maximise"),
                        .trials = from.at("trials"),
                        .chosen = from.at("chosen"),

@@ -16,8 +16,10 @@ namespace bissl {
 /// Which draw of a cell's search was chosen.
 struct SearchResults {
   std::string select;  ///< the metric
-  bool maximise = true;
-  std::string trials;  ///< see trials_hash
+  /// Whether more was asked for; unset where the metric's own declaration decided.
+  std::optional<bool> goal = std::nullopt;
+  bool maximise = true;  ///< whether more was chosen
+  std::string trials;    ///< see trials_hash
   size_t chosen = 0;
   std::map<std::string, std::string> values;  ///< what was drawn, by key
   std::vector<std::optional<double>> scores;  ///< by draw; none where it failed

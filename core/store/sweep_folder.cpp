@@ -76,9 +76,9 @@ bool is_result_of(const RunResults& results, const SweepPlan& plan, const PlanCe
   }
   const std::optional<SearchResults>& search = results.search;
   return search && search->select == plan.select && search->trials == trials_hash(plan, cell) &&
-         search->maximise == plan.select_maximise.value_or(search->maximise) &&
-         search->chosen < cell.finals.size() && search->scores.size() == cell.trials.size() &&
-         is_best_chosen(*search) && has_stages(results, plan.units.at(cell.finals[search->chosen]));
+         search->goal == plan.select_maximise && search->chosen < cell.finals.size() &&
+         search->scores.size() == cell.trials.size() && is_best_chosen(*search) &&
+         has_stages(results, plan.units.at(cell.finals[search->chosen]));
 }
 
 SweepFolder::SweepFolder(const SweepPlan& plan, fs::path folder)

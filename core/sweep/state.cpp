@@ -343,6 +343,7 @@ bool SweepState::write_cell(const PlanCell& cell) {
   }
   if (chosen) {
     results.search = {.select = plan_.select,
+                      .goal = plan_.select_maximise,
                       .maximise = chosen->maximise,
                       .trials = trials_hash(plan_, cell),
                       .chosen = chosen->draw,

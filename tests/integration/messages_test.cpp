@@ -272,7 +272,7 @@ TEST_F(LimitsTest, BatchesBeyondAllMemoryAreRefusedBeforeTheyAreTried) {
            {"stage.finetune.batch", "9000000000000"},
            {"stage.bissl.lower.batch", "1000000000000000"},
            {"stage.bissl.lower.hessian_batch", "4000000000000"},
-           {"stage.bissl.lower.hessian_batches", "1000000000000"},
+           {"stage.bissl.lower.hessian_batches", "300000000000"},
            {"stage.bissl.upper.batch", "4000000000000"}}) {
     for (const char* command : {"check", "run"}) {
       if (std::string(command) == "check" && key != "stage.pretrain.batch") {

@@ -352,9 +352,9 @@ TEST_F(AuditTest, ThatCannotBeMadeIsReportedAndEndsNothing) {
     EXPECT_NE(audit()["reason"].get<std::string>().find(reason), std::string::npos)
         << choice << audit().dump();
     EXPECT_NE(outcome.out.find("3 audits could not be made"), std::string::npos) << outcome.out;
-    const size_t first = outcome.err.find("warning: stage.bissl.audit");
+    const size_t first = outcome.err.find("warning: stage.bissl: audit: ");
     ASSERT_NE(first, std::string::npos) << choice << outcome.err;
-    EXPECT_EQ(outcome.err.find("warning: stage.bissl.audit", first + 1), std::string::npos)
+    EXPECT_EQ(outcome.err.find("warning: stage.bissl: audit: ", first + 1), std::string::npos)
         << "more than one warning\n"
         << outcome.err;
     EXPECT_EQ(outcome.err.find("frame #"), std::string::npos) << outcome.err;

@@ -168,7 +168,7 @@ TEST_F(SweepResultsTest, DrawsOfAnotherSearchDoNotCount) {
   EXPECT_EQ(second.at("search").at("scores").size(), 3U);
   // Results that another number of draws or another metric chose are not those of the plan.
   const fs::path results = out_ / "grid" / "cells" / "seed=0" / "results.json";
-  for (const char* change : {"select", "maximise", "trials", "chosen", "scores"}) {
+  for (const char* change : {"select", "goal", "trials", "chosen", "scores"}) {
     json wrong = second;
     json& value = wrong["search"][change];
     value = value.is_string()    ? json("quick.test.loss")
