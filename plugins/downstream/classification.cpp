@@ -4,8 +4,9 @@
 #include <ATen/ops/cross_entropy_loss.h>
 #include <torch/nn/modules/linear.h>
 
-namespace bissl {
 namespace {
+
+using namespace bissl;
 
 struct Options {
   double label_smoothing = 0.0;
@@ -67,6 +68,9 @@ class Classification : public Downstream {
       : options_(options),
         classes_(context.targets.width),
         module_(std::make_shared<torch::nn::Module>()) {
+    if (classes_ < 2) {
+      fail_input("classification needs at least 2 classes; the data has {}", classes_);
+    }
     fc_ = module_->register_module("fc", torch::nn::Linear(context.features, classes_));
   }
 
@@ -112,21 +116,12 @@ class Classification : public Downstream {
 };
 
 }  // namespace
-}  // namespace bissl
 
 BISSL_PLUGIN("classification", "1.0.0", "MIT", registrar) {
-  using namespace bissl;
-  registrar.add<Downstream>(
+  registrar.add<Downstream, Classification>(
       {.name = "classification",
        .summary = "one class per image: linear head, cross entropy, top-1 and top-5 accuracy",
        .source = "",
        .takes = {TargetKind::category}},
-      schema(),
-      [](const Options& options, const DownstreamContext& context) -> std::shared_ptr<Downstream> {
-        if (context.targets.width < 2) {
-          fail_input("classification needs at least 2 classes; the data has {}",
-                     context.targets.width);
-        }
-        return std::make_shared<Classification>(options, context);
-      });
+      schema());
 }

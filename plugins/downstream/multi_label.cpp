@@ -1,5 +1,4 @@
 #include "bissl/downstream.h"
-#include "bissl/error.h"
 #include "bissl/plugin.h"
 
 #include <ATen/TensorOperators.h>
@@ -11,8 +10,9 @@
 #include <limits>
 #include <numeric>
 
-namespace bissl {
 namespace {
+
+using namespace bissl;
 
 /// Binary cross entropy with logits, summed over the entries that count.
 at::Tensor summed_loss(const at::Tensor& outputs, const TargetBatch& targets) {
@@ -184,19 +184,14 @@ class MultiLabel : public Downstream {
 };
 
 }  // namespace
-}  // namespace bissl
 
 BISSL_PLUGIN("multi-label", "1.0.0", "MIT", registrar) {
-  using namespace bissl;
-  registrar.add<Downstream>(
+  registrar.add<Downstream, MultiLabel>(
       {.name = "multi-label",
        .summary = "any of several labels per image: linear head, binary cross entropy, mean "
                   "average precision",
        .source = "Everingham et al. 2010, The Pascal Visual Object Classes (VOC) Challenge, "
                  "section 4.2",
        .takes = {TargetKind::multi_label}},
-      Schema<NoOptions>{},
-      [](const NoOptions&, const DownstreamContext& context) -> std::shared_ptr<Downstream> {
-        return std::make_shared<MultiLabel>(context);
-      });
+      Schema<NoOptions>{});
 }

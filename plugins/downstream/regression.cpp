@@ -10,8 +10,9 @@
 #include <cmath>
 #include <limits>
 
-namespace bissl {
 namespace {
+
+using namespace bissl;
 
 struct Options {
   std::vector<double> mean;
@@ -165,17 +166,12 @@ class Regression : public Downstream {
 };
 
 }  // namespace
-}  // namespace bissl
 
 BISSL_PLUGIN("regression", "1.0.0", "MIT", registrar) {
-  using namespace bissl;
-  registrar.add<Downstream>(
+  registrar.add<Downstream, Regression>(
       {.name = "regression",
        .summary = "numbers per image: linear head, squared error, R²",
        .source = "",
        .takes = {TargetKind::values}},
-      schema(),
-      [](const Options& options, const DownstreamContext& context) -> std::shared_ptr<Downstream> {
-        return std::make_shared<Regression>(options, context);
-      });
+      schema());
 }

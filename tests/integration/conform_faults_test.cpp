@@ -267,7 +267,7 @@ TEST(ConformFaults, OfDownstreamTasks) {
                  {"blind-metric", right, "no metric tells"}}});
 }
 
-TEST(ConformFaults, OfTasksForLabelsAndValues) {
+TEST(ConformFaults, OfTasksForOtherTargets) {
   const std::string any = "any number of targets, with outputs for each";
   const std::string order = "right outputs cost less than wrong ones";
   const std::string gaps = "entries that do not count change neither loss nor metrics";
@@ -275,7 +275,7 @@ TEST(ConformFaults, OfTasksForLabelsAndValues) {
   const std::string right = "metrics of right and wrong outputs";
   expect_found(
       {"misbehaving_targets",
-       {"both-right", "labels-right", "values-right"},
+       {"both-right", "labels-right", "values-right", "mask-right"},
        {{"labels-metric-of-all", gaps, "change the metrics"},
         {"labels-not-counted-times-0", any, "the loss is nan"},
         {"labels-loss-of-all", gaps, "change the loss"},
