@@ -26,8 +26,8 @@ class FeatureMaps {
 
   /// The maps of one stage.
   struct Level {
-    int64_t channels = 0;
-    int64_t stride = 1;  ///< pixels of the image from one place of the map to the next
+    int64_t channels = 0;  ///< of the map
+    int64_t stride = 1;    ///< pixels of the image from one place of the map to the next
   };
 
   /// The levels of maps(), from fine to coarse; at least one.
@@ -59,8 +59,8 @@ class Tokens {
 
   /// Height and width of a patch in pixels. Images are whole numbers of patches high and wide.
   struct Patch {
-    int64_t height = 0;
-    int64_t width = 0;
+    int64_t height = 0;  ///< in pixels
+    int64_t width = 0;   ///< in pixels
   };
 
   /// The size of a patch.

@@ -81,6 +81,7 @@ inline Schema<SystemOptions> system_schema() {
 /// ReLUs that lie within the step, which is why the default is not smaller.
 class BISSL_API HessianProducts {
  public:
+  /// With no products made so far.
   explicit HessianProducts(ProductOptions options) : options_(std::move(options)) {}
 
   /// H·x of `system`, which may be another at each call.

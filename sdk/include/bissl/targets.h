@@ -24,7 +24,7 @@ BISSL_API std::string to_string(TargetKind kind);
 
 /// What the targets of all samples of a dataset have in common.
 struct TargetSpec {
-  TargetKind kind = TargetKind::none;
+  TargetKind kind = TargetKind::none;  ///< of all of them
   /// K: the number of categories, labels or values; 0 where there are no targets.
   int64_t width = 0;
   /// What the K of them are called, in their order: `width` names, none empty, no two alike. Only
