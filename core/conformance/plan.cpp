@@ -95,12 +95,12 @@ Names of_kind(ComponentKind kind) {
               "asks for what it uses",
               "twice u has twice the solution",
               "zero has a finite solution",
-              "a lower problem that answers with NaN gives a finite vector",
+              "a system that answers with NaN gives a finite vector",
               "continues from its state"};
     case ComponentKind::optimizer:
       return {"has a learning rate and a momentum within sense",
               "descends on a quadratic",
-              "a rate of zero moves nothing",
+              "a learning rate of zero moves nothing",
               "a parameter without gradient stays",
               "continues from its state with the same bits",
               "a state that does not fit is refused as wrong input",

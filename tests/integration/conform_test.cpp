@@ -75,7 +75,7 @@ TEST(Conform, NamesThePromiseThatIsBroken) {
       {"once", {"the second derivative is that of the gradient", "\"_cdist_backward\""}},
       {"coupling", {"the batch couples as declared", "couples_samples() is false"}},
       {"uneven", {"metrics do not depend on how the data is cut into batches", "mean is "}},
-      {"trusting", {"a lower problem that answers with NaN gives a finite vector", "not finite"}},
+      {"trusting", {"a system that answers with NaN gives a finite vector", "not finite"}},
       {"dying", {"solves, with a finite vector like u, and leaves u alone", "signal 11"}},
       {"forgetful", {"continues from its state with the same bits", "more than"}},
   };
