@@ -338,7 +338,7 @@ void CommandLine::add_new_and_describe() {
 void CommandLine::add_schema() {
   CLI::App* schema =
       add(app_, "schema", "a JSON Schema of pipelines or ablations, for editors", [this] {
-        return with_plugins(false, [this](Registry& registry, PluginSearch& search) {
+        return with_plugins(true, [this](Registry& registry, PluginSearch& search) {
           search.finish();
           return run_schema(document_, registry, std::cout);
         });

@@ -129,6 +129,10 @@ TEST_F(Schema, RefusesWrongPipelines) {
   EXPECT_EQ(with(optimizer + "trust = 0.1\n"), "ok") << "`use` may come from elsewhere";
   EXPECT_NE(with("[data.x]\nuse = \"synthetic\"\nper_clas = 3\n").find("'per_clas' was unexpected"),
             std::string::npos);
+  const std::string stage = "[stage.x]\nkind = \"finetune\"\n";
+  EXPECT_EQ(with(stage + "augment = [ { use = \"flip\" }, { use = \"normalize\" } ]\n"), "ok");
+  EXPECT_NE(with(stage + "augment = [ { use = \"simclr\" } ]\n"), "ok") << "which is no transform";
+  EXPECT_NE(with(stage + "augment = { use = \"flip\" }\n"), "ok") << "which is no augmentation";
   EXPECT_NE(with("[modle]\n").find("'modle' was unexpected"), std::string::npos);
   EXPECT_NE(fault("pipeline", "seed = 1\n").find("is a required property"), std::string::npos);
   EXPECT_EQ(fault("pipeline", "include = [\"common.toml\"]\nseed = 1\n"), "ok");
