@@ -79,6 +79,15 @@ void add_values(const json& runs, std::vector<MetricResult>& metrics, const OfOn
   }
 }
 
+/// The object at a key; an empty one if there is none.
+json object_at(const json& from, const std::string& key) {
+  json found = from.value(key, json::object());
+  if (!found.is_object()) {
+    fail_input("it is not what this program writes: \"{}\" is not an object", key);
+  }
+  return found;
+}
+
 StageResults results_from(const json& from) {
   const int format = from.value("format", 1);
   if (format < 1 || format > results_format) {
@@ -88,8 +97,9 @@ StageResults results_from(const json& from) {
   StageResults results;
   results.kind = from.value("kind", "");
   results.repeats = from.value("repeats", int64_t{0});
-  const json metrics_of_data = from.value("metrics", json::object());
-  for (const auto& [data, metrics] : metrics_of_data.items()) {
+  const json by_data = object_at(from, "metrics");
+  for (const auto& [data, ignored] : by_data.items()) {
+    const json metrics = object_at(by_data, data);
     for (const auto& [name, summary] : metrics.items()) {
       results.metrics.push_back(metric_from(data, name, summary));
     }

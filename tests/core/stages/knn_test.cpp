@@ -33,9 +33,14 @@ TEST(Knn, VotesAndRanksAreThoseOfBruteForce) {
 /// A bank of several blocks gives what one product with all of it gives.
 TEST(Knn, BlocksDoNotShow) {
   constexpr int64_t images = 2 * KnnClassifier::block_rows + 777;
-  const at::Tensor bank = pattern(3, {images, 6}).to(at::kFloat);
+  // No two of them are equal, so no neighbours are equally near.
+  const auto distinct = [](double offset, int64_t rows) {
+    const at::Tensor i = at::arange(rows * 6, at::kDouble).add(offset);
+    return i.mul(0.37).sin().mul(43758.5453).frac().view({rows, 6}).to(at::kFloat);
+  };
+  const at::Tensor bank = distinct(0, images);
   const at::Tensor labels = at::arange(images, at::kLong).remainder(11);
-  const at::Tensor queries = pattern(4, {9, 6}).to(at::kFloat);
+  const at::Tensor queries = distinct(1e6, 9);
   const at::Tensor votes = KnnClassifier(bank.clone(), labels, 11, {40, 0.1}).votes(queries);
   const auto unit = [](const at::Tensor& x) { return x.div(x.norm(2, {1}, true)); };
   const auto [similarity, place] = at::matmul(unit(queries), unit(bank).t()).topk(40, 1);
