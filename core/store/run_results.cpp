@@ -30,7 +30,8 @@ json search_json(const SearchResults& search) {
 }
 
 SearchResults search_from(const json& from) {
-  const json& goal = from.at("goal");
+  // Versions before resolved the goal when they planned, and wrote it as `maximise`.
+  const json goal = from.contains("goal") ? from.at("goal") : from.at("maximise");
   SearchResults search{.select = from.at("select"),
                        .goal = goal.is_null() ? std::nullopt : std::optional(goal.get<bool>()),
                        .maximise = from.at("maximise"),

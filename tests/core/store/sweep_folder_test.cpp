@@ -59,6 +59,7 @@ class Folder : public testing::Test {
     return {{"stages", stages("pre", final)},
             {"search",
              {{"select", "ft.val.top1"},
+              {"goal", nullptr},
               {"maximise", true},
               {"trials", trials_hash(plan_, search())},
               {"chosen", draw},
@@ -105,6 +106,12 @@ TEST_F(Folder, ResultsOfASearchWereChosenAmongThePlansDraws) {
   edited = plan_;
   edited.select_maximise = false;
   EXPECT_FALSE(is_result(good, edited, edited.cells[1]));
+  // What versions before wrote has no goal: `maximise` was the plan's.
+  json before = good;
+  before["search"].erase("goal");
+  edited.select_maximise = true;
+  EXPECT_TRUE(is_result(before, edited, edited.cells[1]));
+  EXPECT_FALSE(is_result(before, plan_, search()));
   json worse = good;
   worse["search"]["maximise"] = false;  // then the other draw is the better one
   EXPECT_FALSE(is_result(worse, plan_, search()));
