@@ -1,5 +1,6 @@
 #include "bilevel/hessian.h"
 
+#include "models/gradients.h"
 #include "text/exception_text.h"
 
 #include <ATen/ops/zeros_like.h>
@@ -66,6 +67,7 @@ TensorList HessianOperator::product(const TensorList& x) const {
   for (size_t i = 0; i < result.size(); ++i) {
     result[i] = result[i].defined() ? result[i].detach() : at::zeros_like(parameters_[i]);
   }
+  own_memory(result, x);
   return result;
 }
 
@@ -76,6 +78,7 @@ TensorList HessianOperator::gradient() const {
     detached.push_back(gradients_[i].defined() ? gradients_[i].detach()
                                                : at::zeros_like(parameters_[i]));
   }
+  own_memory(detached);
   return detached;
 }
 

@@ -3,7 +3,21 @@
 #include <ATen/ops/zeros_like.h>
 #include <torch/autograd.h>
 
+#include <set>
+
 namespace bissl {
+
+void own_memory(TensorList& tensors, const TensorList& others) {
+  std::set<const void*> taken;
+  for (const at::Tensor& other : others) {
+    taken.insert(other.data_ptr());
+  }
+  for (at::Tensor& tensor : tensors) {
+    if (!tensor.is_non_overlapping_and_dense() || !taken.insert(tensor.data_ptr()).second) {
+      tensor = tensor.clone(at::MemoryFormat::Contiguous);
+    }
+  }
+}
 
 TensorList gradients_of(const at::Tensor& loss, const TensorList& parameters) {
   TensorList gradients = torch::autograd::grad({loss}, parameters, /*grad_outputs=*/{},
@@ -14,6 +28,7 @@ TensorList gradients_of(const at::Tensor& loss, const TensorList& parameters) {
       gradients[i] = at::zeros_like(parameters[i]);
     }
   }
+  own_memory(gradients);
   return gradients;
 }
 

@@ -4,7 +4,12 @@
 
 namespace bissl {
 
-/// Gradients of a scalar, zero where it does not depend on a parameter.
+/// Gives each tensor memory of its own, so that all may be changed in place. What autograd returns
+/// may be expanded (the gradient of a sum), one tensor for two parameters (of a + b), or one of
+/// `others`, the vectors that it was given.
+void own_memory(TensorList& tensors, const TensorList& others = {});
+
+/// Gradients of a scalar, each in memory of its own, zero where it does not depend on a parameter.
 TensorList gradients_of(const at::Tensor& loss, const TensorList& parameters);
 
 /// Makes `gradients` the parameters' grad().
