@@ -31,8 +31,8 @@ struct CellFailure {
 
 /// Whether the results in a cell's folder are what this cell of the plan asks for: its stages
 /// have the plan's names and keys and, with a search, the draw was chosen among the plan's draws by
-/// the plan's metric, of which it has the best value. Everything that shows results of a sweep asks this first: what an earlier
-/// plan left in the folder never counts.
+/// the plan's metric, of which it has the best value. Everything that shows results of a sweep asks
+/// this first: what an earlier plan left in the folder never counts.
 bool is_result_of(const RunResults& results, const SweepPlan& plan, const PlanCell& cell);
 
 /// A hash of the keys of all draws of a cell's search, for `search.trials` of its results.json.
