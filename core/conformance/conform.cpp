@@ -134,7 +134,7 @@ class Child {
                fmt::join(names, ", "));
   }
 
-  /// What is told once for a library.
+  /// What is reported once for a library.
   void begin(const LoadReport& report, const Components& components, bool loaded) const {
     report_loading(report, loaded);
     nlohmann::json list = nlohmann::json::array();

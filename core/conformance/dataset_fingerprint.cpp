@@ -115,7 +115,7 @@ bool check_changes(const Checker& checker, const Dataset& dataset) {
   bool changed = false;
   for (const ParameterSpec& spec : info.parameters) {
     const Value own = checker.choice().values.at(spec.name);
-    // How files are read is told by parameters, which are compared as well.
+    // Parameters say how files are read, and they are compared as well.
     const bool compared = of_files && !spec.execution_only();
     if (compared || checker.given().count(spec.name) > 0) {
       continue;

@@ -16,7 +16,7 @@ namespace bissl {
 /// Name, shape and type of each parameter and buffer, in order.
 std::vector<std::string> structure_of(const torch::nn::Module& module);
 
-/// Throws a Violation where the module is no longer as `before`; `when` says after what.
+/// Throws a Violation where the module differs from `before`; `when` says after what.
 void require_structure(const torch::nn::Module& module, const std::vector<std::string>& before,
                        const char* when);
 

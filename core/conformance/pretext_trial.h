@@ -20,7 +20,7 @@ class PretextTrial {
   /// `seed`: of the initial weights of both.
   PretextTrial(const Checker& checker, at::ScalarType type, uint64_t seed = 6);
 
-  /// Views of so many samples, the same for the same seed.
+  /// Views of that number of samples, the same for the same seed.
   Views views(int64_t samples, uint64_t seed) const;
   /// The same of another shape than the backbone was made for.
   Views views(int64_t samples, uint64_t seed, const ImageShape& shape) const;

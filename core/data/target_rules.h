@@ -14,8 +14,8 @@ namespace bissl {
 std::string fault_of(const TargetSpec& spec);
 
 /// "the category 7; expected 0 to 2", to follow "sample 5 has". Of a mask only that it is there, in
-/// one channel: whether it has the image's size and its pixels are in range is told by
-/// fault_of_mask.
+/// one channel: fault_of_mask says whether it has the image's size and its pixels are in
+/// range.
 std::string fault_of(const TargetSpec& spec, const Target& target);
 
 /// The same for the mask of a sample of the kind mask.

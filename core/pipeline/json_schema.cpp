@@ -199,8 +199,8 @@ json SchemaWriter::table(const TableSpec& spec, json own_properties) {
   return schema;
 }
 
-/// The table of a component of this kind: what may stand in it depends on `use`. Without one, as in
-/// a table that changes what a parent or an included file gave, it may be of any component.
+/// The table of a component of this kind: the keys that it accepts depend on `use`. Without one, as
+/// in a table that changes what a parent or an included file gave, it may be of any component.
 json SchemaWriter::choice_by_use(ComponentKind kind, const json& host_properties) {
   json names = json::array();
   std::map<std::string, std::vector<json>> any;
@@ -261,7 +261,7 @@ json SchemaWriter::unset_keys() const {
           {"description", "keys that are taken away from what lies below"}};
 }
 
-/// What may stand in [stage.NAME] depends on `kind`; without one, as in a stage that is like
+/// The keys that [stage.NAME] accepts depend on `kind`; without one, as in a stage that is like
 /// another, it may be of any kind.
 json SchemaWriter::stage() {
   json own = {

@@ -18,7 +18,7 @@ struct JsonSchemaSources {
 };
 
 /// A JSON Schema (draft 7, which editors read) of pipeline files: keys, types, bounds, choices, and
-/// for each `use` and `kind` the parameters that belong to it. Documentation stands in
+/// for each `use` and `kind` the parameters that belong to it. Documentation is in
 /// "description". Since a file may include another and a stage be like another, no schema of one
 /// file can know what is given elsewhere: keys are only required where nothing could bring them,
 /// and rules over several values, names of stages and of data sources are left to `bissl check`.
