@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <map>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 TensorList like(const TensorList& values, const TensorList& shapes) {
@@ -113,4 +113,4 @@ AuditReport audit(const TensorList& u, const TensorList& v, const ReferenceSolut
   return report;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// How a reference solution is got.
 struct AuditSetting {
@@ -61,4 +61,4 @@ AuditReport audit(const TensorList& u, const TensorList& v, ImplicitSystem& prob
 /// The group that a parameter's name belongs to: its module, at most two names deep.
 std::string audit_group(const std::string& parameter);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -6,7 +6,7 @@
 
 #include <c10/core/GradMode.h>
 
-namespace bissl {
+namespace bissl::host {
 NamedTensors upper_parameters(Backbone& upper, Downstream& downstream) {
   NamedTensors all;
   for (const auto& [name, tensor] : trainable_parameters(upper.module())) {
@@ -68,4 +68,4 @@ TensorList BisslCoupling::pull_back(const TensorList& v, double /*weight*/) {
   return pulled;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -4,7 +4,7 @@
 #include "bissl/backbone.h"
 #include "bissl/downstream.h"
 
-namespace bissl {
+namespace bissl::host {
 
 /// The upper level of BiSSL (arXiv 2410.02387): x = (θ_D, φ_D), and
 ///
@@ -42,4 +42,4 @@ NamedTensors upper_parameters(Backbone& upper, Downstream& downstream);
 /// θ_D ← (1 − a)·θ_D + a·θ_P over the backbones' parameters; buffers stay.
 void adapt_upper_backbone(Backbone& upper, Backbone& lower, double strength);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,7 +1,7 @@
 #include "bilevel/hessian.h"
 
+#include "base/exception_text.h"
 #include "models/gradients.h"
-#include "text/exception_text.h"
 
 #include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
@@ -10,7 +10,7 @@
 #include <regex>
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// The operation that LibTorch names in "the derivative for 'x' is not implemented", in quotation
@@ -82,4 +82,4 @@ TensorList HessianOperator::gradient() const {
   return detached;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

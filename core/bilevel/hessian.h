@@ -5,7 +5,7 @@
 
 #include <ATen/core/Tensor.h>
 
-namespace bissl {
+namespace bissl::host {
 
 /// What is thrown where a gradient cannot be differentiated again.
 class MissingDerivative : public Error {
@@ -37,4 +37,4 @@ class HessianOperator {
   TensorList gradients_;  ///< undefined where the loss does not reach the parameter
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -4,7 +4,7 @@
 
 #include <c10/core/GradMode.h>
 
-namespace bissl {
+namespace bissl::host {
 
 NamedTensors lower_parameters(Backbone& backbone, Pretext& pretext) {
   NamedTensors all;
@@ -73,4 +73,4 @@ PretextStep LowerLevel::step(int64_t parts, const std::function<Views()>& next_v
   return result;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -7,7 +7,7 @@
 #include <functional>
 #include <utility>
 
-namespace bissl {
+namespace bissl::host {
 
 /// What one step of the lower level, or of pretraining, came to.
 struct PretextStep {
@@ -64,4 +64,4 @@ class LowerLevel {
 /// The parameters that the lower level trains: the backbone's, then the pretext task's.
 NamedTensors lower_parameters(Backbone& backbone, Pretext& pretext);
 
-}  // namespace bissl
+}  // namespace bissl::host

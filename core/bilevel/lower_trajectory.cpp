@@ -16,7 +16,7 @@
 
 #include <map>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// All parameters and buffers of both models; the backbone's trainable ones are `backbone.NAME`.
@@ -243,4 +243,4 @@ void LowerTrajectory::load_state(const NamedTensors& state,
   }
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -9,7 +9,7 @@
 #include <functional>
 #include <memory>
 
-namespace bissl {
+namespace bissl::host {
 
 class RecordedStep;
 
@@ -55,4 +55,4 @@ class LowerTrajectory {
   std::deque<std::unique_ptr<RecordedStep>> steps_;
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,6 +1,6 @@
 #include "bilevel/optimizer_abilities.h"
 
-namespace bissl {
+namespace bissl::host {
 
 double momentum_of(Optimizer& optimizer) {
   const auto* ability = capability<OptimizerMomentum>(optimizer);
@@ -12,4 +12,4 @@ TensorList preconditioner_of(Optimizer& optimizer, const TensorList& gradients) 
   return ability == nullptr ? TensorList{} : ability->preconditioner(gradients);
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

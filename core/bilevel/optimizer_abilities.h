@@ -2,7 +2,7 @@
 
 #include "bissl/optimizer.h"
 
-namespace bissl {
+namespace bissl::host {
 
 /// The momentum of an optimizer's steps, 0 where it has none.
 double momentum_of(Optimizer& optimizer);
@@ -11,4 +11,4 @@ double momentum_of(Optimizer& optimizer);
 /// not scale gradients.
 TensorList preconditioner_of(Optimizer& optimizer, const TensorList& gradients);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// A batch of the outer level: images (N, C, H, W) and their targets.
 struct OuterBatch {
@@ -60,4 +60,4 @@ class OuterProblem {
   virtual TensorList pull_back(const TensorList& v, double weight) = 0;
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -14,7 +14,7 @@
 
 #include <atomic>
 
-namespace bissl {
+namespace bissl::host {
 
 uint64_t next_system_id() {
   static std::atomic<uint64_t> last = 0;
@@ -177,4 +177,4 @@ std::vector<LayerGradient> PretextProblem::layer_gradients() {
   return layers;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -13,7 +13,7 @@
 #include <string>
 #include <string_view>
 
-namespace bissl {
+namespace bissl::host {
 
 class LowerTrajectory;
 
@@ -92,4 +92,4 @@ class PretextProblem : public ImplicitSystem,
   int64_t graph_bytes_ = 0;
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

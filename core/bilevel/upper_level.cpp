@@ -4,7 +4,7 @@
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 double cosine(const TensorList& x, const TensorList& y, double x_norm, double y_norm) {
@@ -84,4 +84,4 @@ UpperStep UpperLevel::step(const OuterBatch& batch, ImplicitSystem& system, uint
   return report;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// What one step of the upper level found.
 struct UpperStep {
@@ -60,4 +60,4 @@ class UpperLevel {
   TrainingStep step_;
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

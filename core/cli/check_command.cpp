@@ -1,3 +1,5 @@
+#include "base/json_text.h"
+#include "base/table.h"
 #include "cli/exit_codes.h"
 #include "cli/findings.h"
 #include "cli/run_command.h"
@@ -5,15 +7,13 @@
 #include "stages/check.h"
 #include "stages/runner.h"
 #include "telemetry/progress.h"
-#include "telemetry/table.h"
-#include "text/json_text.h"
 
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
 #include <ostream>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 std::string plan_table(const std::vector<StagePlan>& plans) {
@@ -78,4 +78,4 @@ int run_check(const PipelineArguments& arguments, PluginSearch& plugins, std::os
   return ok ? exit_done : exit_wrong_input;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

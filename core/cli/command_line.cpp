@@ -20,7 +20,7 @@
 #include <functional>
 #include <iostream>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// The program's calls: each add_… declares one with its options and what it does.
@@ -359,4 +359,4 @@ int CommandLine::run(int count, char** arguments) {
 
 int run_command_line(int count, char** arguments) { return CommandLine().run(count, arguments); }
 
-}  // namespace bissl
+}  // namespace bissl::host

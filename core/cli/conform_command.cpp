@@ -4,7 +4,7 @@
 #include "cli/exit_codes.h"
 #include "plugins/load_report_json.h"
 
-namespace bissl {
+namespace bissl::host {
 
 int run_conform(const std::filesystem::path& library, const ConformanceOptions& options, bool json,
                 std::ostream& out) {
@@ -25,4 +25,4 @@ int run_conform(const std::filesystem::path& library, const ConformanceOptions& 
   return exit_run_failed;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -4,7 +4,7 @@
 
 #include <ostream>
 
-namespace bissl {
+namespace bissl::host {
 
 /// `bissl conform LIB.so`: prints the report, as JSON if asked for. Returns the program's exit
 /// code: 0 when the library conforms, 1 when a check failed, 2 (an Error) when there is no such
@@ -13,4 +13,4 @@ namespace bissl {
 int run_conform(const std::filesystem::path& library, const ConformanceOptions& options, bool json,
                 std::ostream& out);
 
-}  // namespace bissl
+}  // namespace bissl::host

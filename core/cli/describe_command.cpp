@@ -1,10 +1,10 @@
 #include "cli/describe_command.h"
 
+#include "base/spelling.h"
 #include "cli/description.h"
 #include "cli/snippet.h"
 #include "pipeline/pipeline_spec.h"
 #include "plugins/load_report_json.h"
-#include "plugins/spelling.h"
 #include "sweep/ablation_spec.h"
 
 #include <fmt/format.h>
@@ -12,7 +12,7 @@
 
 #include <memory>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 constexpr int exit_input = 2;
@@ -141,4 +141,4 @@ int run_describe(const Registry& registry, const std::vector<StageKindSpec>& kin
   return 0;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// `bissl describe NAME`: everything that is declared of the component (plain or qualified name),
 /// kind of stage or kind of file ("pipeline", "sweep") called `name`, and, but for files, TOML to
@@ -19,4 +19,4 @@ namespace bissl {
 int run_describe(const Registry& registry, const std::vector<StageKindSpec>& kinds,
                  const std::string& name, bool json, std::ostream& out, std::ostream& err);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -8,7 +8,7 @@
 #include <cmath>
 #include <variant>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// One entry of a list: its name, what it accepts, what it is.
@@ -312,4 +312,4 @@ nlohmann::json document_json(const DocumentSpec& document) {
   return json;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Everything that a declaration says, for people: what it is, where it comes from, and each
 /// parameter with what it accepts, its default, unit and documentation. Ends with a line break.
@@ -34,4 +34,4 @@ nlohmann::json component_json(const RegisteredComponent& component);
 nlohmann::json stage_kind_json(const StageKindSpec& kind);
 nlohmann::json document_json(const DocumentSpec& document);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,6 +1,6 @@
 #pragma once
 
-namespace bissl {
+namespace bissl::host {
 
 // What the program's calls end with.
 inline constexpr int exit_done = 0;
@@ -9,4 +9,4 @@ inline constexpr int exit_wrong_input = 2;
 inline constexpr int exit_not_tested = 3;  ///< of `conform`
 inline constexpr int exit_interrupted = 130;
 
-}  // namespace bissl
+}  // namespace bissl::host

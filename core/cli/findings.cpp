@@ -1,5 +1,6 @@
 #include "cli/findings.h"
 
+#include "base/spelling.h"
 #include "bissl/error.h"
 #include "models/guarded.h"
 #include "pipeline/diagnostics.h"
@@ -11,7 +12,7 @@
 #include <algorithm>
 #include <ostream>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 nlohmann::json to_json(const std::vector<StagePlan>& plans) {
@@ -116,4 +117,4 @@ nlohmann::json findings_json(const std::vector<StagePlan>& plans) {
   return {{"ok", !has_errors(plans)}, {"stages", to_json(plans)}};
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -8,7 +8,7 @@
 #include <iosfwd>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 // What a check of a pipeline found, for people and for programs.
 
@@ -26,4 +26,4 @@ void print_findings(const std::vector<StagePlan>& plans, std::ostream& err);
 /// {ok, stages}: everything that is in the plans.
 nlohmann::json findings_json(const std::vector<StagePlan>& plans);
 
-}  // namespace bissl
+}  // namespace bissl::host

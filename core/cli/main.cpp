@@ -1,10 +1,10 @@
+#include "base/exception_text.h"
 #include "bissl/error.h"
 #include "cli/command_line.h"
 #include "cli/exit_codes.h"
 #include "cli/standard_streams.h"
 #include "telemetry/interrupt.h"
 #include "telemetry/limits.h"
-#include "text/exception_text.h"
 
 #include <iostream>
 
@@ -13,32 +13,32 @@ namespace {
 /// Makes the call that the arguments ask for; its exit code. Prints what is thrown.
 int call(int count, char** arguments) {
   try {
-    return bissl::run_command_line(count, arguments);
-  } catch (const bissl::Interrupted&) {
-    std::cerr << bissl::interrupt_cause()
+    return bissl::host::run_command_line(count, arguments);
+  } catch (const bissl::host::Interrupted&) {
+    std::cerr << bissl::host::interrupt_cause()
               << "; a checkpoint is written, and the same call continues from it\n";
-    return bissl::exit_interrupted;
+    return bissl::host::exit_interrupted;
   } catch (const bissl::Error& error) {
-    std::cerr << "error: " << bissl::exception_text(error) << '\n';
-    return error.kind() == bissl::ErrorKind::input ? bissl::exit_wrong_input
-                                                   : bissl::exit_run_failed;
+    std::cerr << "error: " << bissl::host::exception_text(error) << '\n';
+    return error.kind() == bissl::ErrorKind::input ? bissl::host::exit_wrong_input
+                                                   : bissl::host::exit_run_failed;
   } catch (const std::exception& exception) {
-    std::cerr << "error: " << bissl::explain_limits(exception) << '\n';
-    return bissl::exit_run_failed;
+    std::cerr << "error: " << bissl::host::explain_limits(exception) << '\n';
+    return bissl::host::exit_run_failed;
   }
 }
 
 }  // namespace
 
 int main(int count, char** arguments) {
-  bissl::guard_standard_streams();
+  bissl::host::guard_standard_streams();
   const int code = call(count, arguments);
   // Here and nowhere else, so that no call can forget it.
-  if (const auto cause = bissl::lost_output()) {
+  if (const auto cause = bissl::host::lost_output()) {
     std::cerr << "error: cannot write standard output: " << *cause
               << ". What the call has computed and written to files is kept; what it prints is "
                  "incomplete\n";
-    return code == bissl::exit_done ? bissl::exit_run_failed : code;
+    return code == bissl::host::exit_done ? bissl::host::exit_run_failed : code;
   }
   return code;
 }

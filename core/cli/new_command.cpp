@@ -1,12 +1,12 @@
 #include "cli/new_command.h"
 
+#include "base/atomic_file.h"
+#include "base/spelling.h"
 #include "bissl/error.h"
 #include "cli/exit_codes.h"
 #include "cli/reserved_names.h"
 #include "cli/templates.h"
-#include "plugins/spelling.h"
 #include "plugins/stamp.h"
-#include "store/atomic_file.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -17,7 +17,7 @@
 #include <optional>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
@@ -181,4 +181,4 @@ int run_new(const std::string& kind_word, const std::string& name, const fs::pat
   return exit_done;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -6,7 +6,7 @@
 #include <ostream>
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 /// `bissl new KIND NAME`: writes a plugin project to the folder `parent`/NAME: source, CMakeLists,
 /// tests, a pipeline. Returns the program's exit code. Throws Error(ErrorKind::input) for a kind or
@@ -15,4 +15,4 @@ namespace bissl {
 int run_new(const std::string& kind, const std::string& name, const std::filesystem::path& parent,
             const Registry& registry, std::ostream& out);
 
-}  // namespace bissl
+}  // namespace bissl::host

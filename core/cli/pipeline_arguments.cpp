@@ -1,10 +1,10 @@
 #include "cli/pipeline_arguments.h"
 
+#include "base/json_text.h"
 #include "data/selection.h"
 #include "pipeline/reader.h"
 #include "stages/stage_kind.h"
 #include "telemetry/limits.h"
-#include "text/json_text.h"
 
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
@@ -14,7 +14,7 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// The processors that the process may run on.
@@ -79,4 +79,4 @@ int set_threads(int wanted) {
   return threads;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// What the calls that take a pipeline have in common.
 struct PipelineArguments {
@@ -48,4 +48,4 @@ void warn_about_threads(int threads, int jobs, std::ostream& err);
 /// Sets the number of LibTorch's threads and returns how many there are.
 int set_threads(int wanted);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <optional>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 nlohmann::json as_json(const Registry& registry) {
@@ -112,4 +112,4 @@ int run_plugin_check(const std::string& library, bool json, std::ostream& out) {
   return loaded ? exit_done : exit_wrong_input;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -4,7 +4,7 @@
 
 #include <ostream>
 
-namespace bissl {
+namespace bissl::host {
 
 /// `bissl plugins`: the folders that were searched, the libraries and components that are loaded,
 /// and what was refused and why. As JSON: {"searched", "libraries", "components", "problems"}.
@@ -16,4 +16,4 @@ int run_plugins(const Registry& registry, bool json, std::ostream& out);
 /// is refused.
 int run_plugin_check(const std::string& library, bool json, std::ostream& out);
 
-}  // namespace bissl
+}  // namespace bissl::host

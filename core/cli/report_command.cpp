@@ -1,17 +1,17 @@
 #include "cli/report_command.h"
 
+#include "base/json_text.h"
 #include "cli/exit_codes.h"
 #include "report/gather.h"
 #include "report/report.h"
 #include "report/run_difference.h"
-#include "text/json_text.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <ostream>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 nlohmann::json to_json(const std::vector<Difference>& differences) {
@@ -141,4 +141,4 @@ int run_diff(const std::filesystem::path& left, const std::filesystem::path& rig
   return exit_done;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 struct ReportArguments {
   std::vector<std::filesystem::path> folders;
@@ -22,4 +22,4 @@ int run_report(const ReportArguments& arguments, std::ostream& out, std::ostream
 int run_diff(const std::filesystem::path& left, const std::filesystem::path& right, bool json,
              std::ostream& out);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <set>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 constexpr size_t longest_name = 64;
@@ -158,4 +158,4 @@ std::string why_reserved(const std::string& name) {
   return word == "bissl" ? "is the program's own name" : "";
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

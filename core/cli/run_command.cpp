@@ -1,5 +1,7 @@
 #include "cli/run_command.h"
 
+#include "base/json_text.h"
+#include "base/table.h"
 #include "cli/exit_codes.h"
 #include "cli/findings.h"
 #include "cli/run_settings.h"
@@ -7,8 +9,6 @@
 #include "pipeline/metric_name.h"
 #include "stages/runner.h"
 #include "telemetry/interrupt.h"
-#include "telemetry/table.h"
-#include "text/json_text.h"
 
 #include <fmt/format.h>
 
@@ -16,7 +16,7 @@
 #include <cmath>
 #include <ostream>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 std::string metric_text(const MetricResult& metric) {
@@ -173,4 +173,4 @@ int run_run(const PipelineArguments& arguments, PluginSearch& plugins, std::ostr
   return exit_done;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -2,7 +2,7 @@
 
 #include "cli/pipeline_arguments.h"
 
-namespace bissl {
+namespace bissl::host {
 
 /// `bissl run`: runs the pipeline and prints the table of results. Returns the exit code; throws
 /// Error and Interrupted.
@@ -13,4 +13,4 @@ int run_run(const PipelineArguments& arguments, PluginSearch& plugins, std::ostr
 int run_check(const PipelineArguments& arguments, PluginSearch& plugins, std::ostream& out,
               std::ostream& err);
 
-}  // namespace bissl
+}  // namespace bissl::host

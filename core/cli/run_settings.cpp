@@ -11,7 +11,7 @@
 #include <optional>
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 int devices_of(c10::DeviceType type) {
@@ -74,4 +74,4 @@ RunSettings make_settings(const PipelineArguments& arguments, std::ostream* prog
   return settings;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

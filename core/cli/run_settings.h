@@ -3,7 +3,7 @@
 #include "cli/pipeline_arguments.h"
 #include "stages/context.h"
 
-namespace bissl {
+namespace bissl::host {
 
 /// The device that --device names. Throws Error(ErrorKind::input), with the devices that are there,
 /// for one that is none or that this LibTorch or machine lacks.
@@ -13,4 +13,4 @@ c10::Device checked_device(const std::string& text);
 /// `progress` nothing is displayed. Throws Error(ErrorKind::input) for a device that is none.
 RunSettings make_settings(const PipelineArguments& arguments, std::ostream* progress);
 
-}  // namespace bissl
+}  // namespace bissl::host

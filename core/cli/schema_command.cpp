@@ -1,16 +1,16 @@
 #include "cli/schema_command.h"
 
+#include "base/json_text.h"
 #include "bissl/error.h"
 #include "cli/exit_codes.h"
 #include "data/selection.h"
 #include "pipeline/json_schema.h"
 #include "stages/stage_kind.h"
 #include "sweep/ablation_schema.h"
-#include "text/json_text.h"
 
 #include <nlohmann/json.hpp>
 
-namespace bissl {
+namespace bissl::host {
 
 int run_schema(const std::string& document, const Registry& registry, std::ostream& out) {
   nlohmann::json schema;
@@ -28,4 +28,4 @@ int run_schema(const std::string& document, const Registry& registry, std::ostre
   return exit_done;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

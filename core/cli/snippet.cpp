@@ -8,7 +8,7 @@
 #include <cmath>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// The header of the table of a component of this kind in a pipeline.
@@ -180,4 +180,4 @@ std::string toml_snippet(const StageKindSpec& kind, const Registry& registry) {
   return text + table_lines(kind.table, "stage.NAME", registry);
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

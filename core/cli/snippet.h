@@ -5,7 +5,7 @@
 
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 /// TOML that uses the component with its defaults, each key under a comment. Required parameters
 /// stand there with a value that is accepted, texts as "…"; optional ones that have no value are
@@ -19,4 +19,4 @@ std::string toml_snippet(const StageKindSpec& kind, const Registry& registry);
 /// A value that the parameter accepts: its default, or a simple one within its bounds.
 Value example_value(const ParameterSpec& spec);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-namespace bissl {
+namespace bissl::host {
 
 std::string solve_advice(const std::string& stage, const nlohmann::json& solves) {
   int64_t all = 0;
@@ -24,4 +24,4 @@ std::string solve_advice(const std::string& stage, const nlohmann::json& solves)
       stage, negative, all);
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -9,7 +9,7 @@
 #include <iostream>
 #include <system_error>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 void do_nothing(int /*signal*/) {}
@@ -68,4 +68,4 @@ std::optional<std::string> lost_output() {
                     : std::string("a part of it could not be written");
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

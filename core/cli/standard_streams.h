@@ -3,7 +3,7 @@
 #include <optional>
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 /// To be called before anything is opened or written.
 ///
@@ -17,4 +17,4 @@ void guard_standard_streams();
 /// program began has arrived; none if it has.
 std::optional<std::string> lost_output();
 
-}  // namespace bissl
+}  // namespace bissl::host

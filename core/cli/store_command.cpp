@@ -1,12 +1,12 @@
 #include "cli/store_command.h"
 
+#include "base/json_text.h"
+#include "base/table.h"
 #include "bissl/error.h"
 #include "cli/exit_codes.h"
 #include "stages/identity.h"
 #include "store/references.h"
 #include "store/stage_store.h"
-#include "telemetry/table.h"
-#include "text/json_text.h"
 
 #include <fmt/format.h>
 
@@ -14,7 +14,7 @@
 #include <chrono>
 #include <ostream>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
@@ -247,4 +247,4 @@ int run_store_prune(const PipelineArguments& arguments, const StoreArguments& pr
   return exit_done;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

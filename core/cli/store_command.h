@@ -6,7 +6,7 @@
 #include <iosfwd>
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 struct StoreArguments {
   bool unused = false;     ///< prune what no run and no sweep refers to
@@ -31,4 +31,4 @@ int run_store_verify(const PipelineArguments& arguments, std::ostream& out, std:
 int run_store_prune(const PipelineArguments& arguments, const StoreArguments& prune,
                     std::ostream& out, std::ostream& err);
 
-}  // namespace bissl
+}  // namespace bissl::host

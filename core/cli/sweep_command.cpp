@@ -1,5 +1,8 @@
 #include "cli/sweep_command.h"
 
+#include "base/atomic_file.h"
+#include "base/json_text.h"
+#include "base/posix_file.h"
 #include "bissl/error.h"
 #include "cli/exit_codes.h"
 #include "cli/run_settings.h"
@@ -7,15 +10,12 @@
 #include "data/selection.h"
 #include "stages/runner.h"
 #include "stages/stage_kind.h"
-#include "store/atomic_file.h"
-#include "store/posix_file.h"
 #include "store/run_origin.h"
 #include "sweep/coordinator.h"
 #include "sweep/estimate.h"
 #include "sweep/slurm.h"
 #include "sweep/worker.h"
 #include "telemetry/interrupt.h"
-#include "text/json_text.h"
 
 #include <fmt/format.h>
 
@@ -25,7 +25,7 @@
 #include <set>
 #include <thread>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
@@ -379,4 +379,4 @@ int run_sweep(const PipelineArguments& arguments, const SweepArguments& sweep,
   return SweepCommand(arguments, sweep, plugins, out, err).run();
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

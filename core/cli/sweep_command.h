@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 struct SweepArguments {
   bool plan = false;    ///< print what would be done, with an estimate
@@ -29,4 +29,4 @@ struct SweepArguments {
 int run_sweep(const PipelineArguments& arguments, const SweepArguments& sweep,
               PluginSearch& plugins, std::ostream& out, std::ostream& err);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,8 +1,8 @@
 #include "cli/sweep_text.h"
 
+#include "base/json_text.h"
+#include "base/table.h"
 #include "telemetry/progress.h"
-#include "telemetry/table.h"
-#include "text/json_text.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <functional>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// What a stage of a given name and place in the graph comes to over all cells.
@@ -278,4 +278,4 @@ nlohmann::json cells_json(SweepState& state) {
       {"folder", state.folder().string()}, {"cells", cells}, {"failures", failures_json(state)}};
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

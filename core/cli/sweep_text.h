@@ -7,7 +7,7 @@
 
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 /// What a sweep consists of: "36 cells, 87 stages (108 without sharing), …".
 std::string summary_text(SweepState& state);
@@ -21,4 +21,4 @@ nlohmann::json plan_json(SweepState& state, const SweepEstimate& estimate, int j
 std::string cells_text(SweepState& state);
 nlohmann::json cells_json(SweepState& state);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -3,9 +3,9 @@
 #include <map>
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 /// The files of sdk/templates by name, as they were when the program was built.
 const std::map<std::string, std::string>& plugin_templates();
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,11 +1,11 @@
 #include "conformance/advice.h"
 
-#include "text/exception_text.h"
+#include "base/exception_text.h"
 
 #include <initializer_list>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 struct Advice {
@@ -51,4 +51,4 @@ std::string with_advice(const std::string& message) {
   return text;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -17,7 +17,7 @@
 #include <iterator>
 #include <sstream>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -501,4 +501,4 @@ void check_augmentation(Checker& checker) {
 
 void check_transform(Checker& checker) { check_augmentation(checker); }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -19,7 +19,7 @@
 
 #include <algorithm>
 
-namespace bissl {
+namespace bissl::host {
 
 at::Tensor sample_images(int64_t samples, const ImageShape& shape, uint64_t seed) {
   return normal_numbers({samples, shape.channels, shape.height, shape.width}, seed).to(at::kFloat);
@@ -286,4 +286,4 @@ void check_backbone(Checker& checker) {
   check_derivatives(checker, fitted);
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

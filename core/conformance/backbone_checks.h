@@ -4,7 +4,7 @@
 #include "conformance/checker.h"
 #include "conformance/samples.h"
 
-namespace bissl {
+namespace bissl::host {
 
 /// The parts of check_backbone that concern a network as it scores: in evaluation mode each image
 /// has its own features, whatever was computed before.
@@ -17,4 +17,4 @@ at::Tensor sample_images(int64_t samples, const ImageShape& shape, uint64_t seed
 std::shared_ptr<Backbone> make_seeded(const Checker& checker, const ImageShape& shape,
                                       uint64_t seed = 4);
 
-}  // namespace bissl
+}  // namespace bissl::host

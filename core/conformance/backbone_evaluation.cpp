@@ -8,7 +8,7 @@
 #include <c10/core/GradMode.h>
 #include <fmt/ranges.h>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 constexpr int64_t samples = 5;
@@ -107,4 +107,4 @@ void check_evaluation(Checker& checker, const FittedBackbone& fitted) {
   set_training(backbone.module(), true);
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <limits>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// So wide that a view of twice the height, the width or the channels ends within it.
@@ -103,4 +103,4 @@ int64_t Canvas::written_beside() const {
   return 0;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

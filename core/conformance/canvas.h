@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// An image with bytes around it that nobody may read or write. They have one of two patterns: a
 /// view that changes with the pattern was made from bytes beside the image.
@@ -56,4 +56,4 @@ class Canvas {
   std::vector<float> memory_;
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,13 +1,13 @@
 #include "conformance/checker.h"
 
+#include "base/exception_text.h"
 #include "conformance/advice.h"
 #include "conformance/surroundings.h"
-#include "text/exception_text.h"
 
 #include <thread>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 void Checker::report(const std::string& name, CheckStatus status, const std::string& detail) {
   reported_.insert(name);
   if (status == CheckStatus::failed && first_failure_.empty()) {
@@ -85,4 +85,4 @@ void Checker::skip_the_rest() {
   }
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 class TaskBackbone;
 
@@ -111,4 +111,4 @@ void check_downstream(Checker& checker);
 void check_hypergradient(Checker& checker);
 void check_optimizer(Checker& checker);
 
-}  // namespace bissl
+}  // namespace bissl::host

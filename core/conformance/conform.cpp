@@ -19,7 +19,7 @@
 #include <cstring>
 #include <optional>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 void check_kind(Checker& checker) {
@@ -384,4 +384,4 @@ ConformanceReport conform(const std::filesystem::path& library, const Conformanc
   return Trial(library, options).run();
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 struct ConformanceOptions {
   /// "component.parameter=value" or "parameter=value" (for all components that have it), the value
@@ -31,4 +31,4 @@ struct ConformanceOptions {
 /// Threads: forks, so call it before this process starts threads.
 ConformanceReport conform(const std::filesystem::path& library, const ConformanceOptions& options);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -13,7 +13,7 @@
 #include <set>
 #include <thread>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -291,4 +291,4 @@ void check_dataset(Checker& checker) {
   });
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

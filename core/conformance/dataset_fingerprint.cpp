@@ -10,7 +10,7 @@
 #include <sstream>
 #include <thread>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// Whether a text among the values names something below the current folder: a dataset that reads
@@ -185,4 +185,4 @@ void check_fingerprint(Checker& checker, const Dataset& dataset) {
   });
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 // What the checks of datasets have in common.
 
@@ -49,4 +49,4 @@ void check_targets(const Dataset& dataset);
 /// The checks of fingerprint().
 void check_fingerprint(Checker& checker, const Dataset& dataset);
 
-}  // namespace bissl
+}  // namespace bissl::host

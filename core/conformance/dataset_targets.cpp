@@ -7,7 +7,7 @@
 #include <bit>
 #include <map>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 std::string summary_of(const TargetSpec& spec) {
@@ -95,4 +95,4 @@ void check_targets(const Dataset& dataset) {
   sweep(dataset.size(), [&](int64_t index) { check_target(dataset, spec, index); });
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

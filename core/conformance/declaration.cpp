@@ -15,7 +15,7 @@
 
 #include <algorithm>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// An instance with a context that fits most components.
@@ -78,4 +78,4 @@ void check_declaration(Checker& checker) {
   });
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

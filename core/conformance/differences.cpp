@@ -9,7 +9,7 @@
 
 #include <cmath>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// What `evaluate` gives at parameters + step·direction; they come back to the bit.
@@ -105,4 +105,4 @@ void require_second_derivative(const LossFunction& loss, const TensorList& param
           norm(difference) / size);
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

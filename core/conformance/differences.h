@@ -6,7 +6,7 @@
 
 #include <functional>
 
-namespace bissl {
+namespace bissl::host {
 
 /// A scalar loss with its graph, the same at each call but for the parameters.
 using LossFunction = std::function<at::Tensor()>;
@@ -25,4 +25,4 @@ void require_symmetric_hessian(const LossFunction& loss, const TensorList& param
 /// is so small that few kinks (of ReLUs, say) lie within it.
 void require_second_derivative(const LossFunction& loss, const TensorList& parameters);
 
-}  // namespace bissl
+}  // namespace bissl::host

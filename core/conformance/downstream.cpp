@@ -17,7 +17,7 @@
 
 #include <cmath>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// Networks that are sure of themselves have such outputs; in single precision the softmax and the
@@ -265,4 +265,4 @@ void check_downstream(Checker& checker) {
   check_metrics(checker, trials);
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -11,7 +11,7 @@
 #include <map>
 #include <set>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using Values = std::map<std::string, double>;
@@ -228,4 +228,4 @@ void check_metrics(Checker& checker, const HeadTrials& trials) {
                 [&] { for_each_direct(trials, check_right_and_wrong); });
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

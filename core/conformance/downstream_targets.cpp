@@ -14,7 +14,7 @@
 #include <cmath>
 #include <limits>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// Whether the loss takes outputs for scores: less where the target's is the largest.
@@ -208,4 +208,4 @@ void check_what_does_not_count(const HeadTrials& trials) {
   for_each_kind(with_gaps, require_not_counted);
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -15,7 +15,7 @@
 #include <algorithm>
 #include <limits>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// What a pass in single precision does, double precision must do as well.
@@ -238,4 +238,4 @@ EvaluationOf::EvaluationOf(Downstream& task) : task_(task) { set_training(task.m
 
 EvaluationOf::~EvaluationOf() { set_training(task_.module(), true); }
 
-}  // namespace bissl
+}  // namespace bissl::host

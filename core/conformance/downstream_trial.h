@@ -8,7 +8,7 @@
 #include <memory>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 // What the checks of downstream tasks have in common.
 
@@ -106,4 +106,4 @@ void check_what_does_not_count(const HeadTrials& trials);
 /// The checks of metrics() and metric_info().
 void check_metrics(Checker& checker, const HeadTrials& trials);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,15 +1,15 @@
 #include "conformance/given_values.h"
 
+#include "base/spelling.h"
 #include "bissl/error.h"
 #include "pipeline/toml_parser.h"
-#include "plugins/spelling.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using Components = std::vector<std::shared_ptr<const RegisteredComponent>>;
@@ -178,4 +178,4 @@ TrialValues trial_values(const ComponentInfo& info, const std::vector<GivenValue
   return trial;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

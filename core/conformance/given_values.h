@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// A value of `--set` for a parameter, of one component or (with an empty name) of all that have
 /// it.
@@ -37,4 +37,4 @@ struct TrialValues {
 /// their bounds. `given` must have been accepted by require_taken.
 TrialValues trial_values(const ComponentInfo& info, const std::vector<GivenValue>& given);
 
-}  // namespace bissl
+}  // namespace bissl::host

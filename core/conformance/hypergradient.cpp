@@ -19,7 +19,7 @@
 #include <cmath>
 #include <limits>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 constexpr double lambda = 0.5;
@@ -283,4 +283,4 @@ void check_hypergradient(Checker& checker) {
   checker.check("continues from its state", [&] { check_state(checker, *trial); });
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -5,7 +5,7 @@
 
 #include <fmt/ranges.h>
 
-namespace bissl {
+namespace bissl::host {
 
 std::vector<std::string> structure_of(const torch::nn::Module& module) {
   std::vector<std::string> structure;
@@ -58,4 +58,4 @@ std::string ModuleCopy::changed(const torch::nn::Module& module) const {
   return "";
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

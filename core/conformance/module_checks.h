@@ -9,7 +9,7 @@ namespace torch::nn {
 class Module;
 }
 
-namespace bissl {
+namespace bissl::host {
 
 // What the checks of components with a module have in common.
 
@@ -34,4 +34,4 @@ class ModuleCopy {
   NamedTensors state_;
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

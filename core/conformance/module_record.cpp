@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <cstring>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 constexpr const char* fixed_when_made =
@@ -175,4 +175,4 @@ void require_no_nan(const torch::nn::Module& module, const std::string& whose,
   }
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

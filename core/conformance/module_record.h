@@ -13,7 +13,7 @@ namespace torch::nn {
 class Module;
 }
 
-namespace bissl {
+namespace bissl::host {
 
 /// What a module is at one moment, to find out what a call does to it. The checks throw a Violation
 /// that names the tensor. `whose` says in it whose module that is ("the backbone"), `call` what was
@@ -67,4 +67,4 @@ void require_no_nan(const torch::nn::Module& module, const std::string& whose,
 /// Whether two tensors hold the same bits; NaN equals itself.
 bool same_bits(const at::Tensor& a, const at::Tensor& b);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace bissl {
+namespace bissl::host {
 
 ObservedBackbone::ObservedBackbone(std::shared_ptr<Backbone> inner)
     : inner_(std::move(inner)),
@@ -78,4 +78,4 @@ void ObservedBackbone::require_buffers_of_a_pass(const std::string& call) const 
       call);
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// A backbone with a memory of what its buffers were after each pass, and of the abilities that it
 /// was asked for and has not.
@@ -50,4 +50,4 @@ class ObservedBackbone final : public Backbone, private FeatureMaps, private Tok
   bool lacked_ability_ = false;
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -10,7 +10,7 @@
 
 #include <cmath>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// ½·‖θ − target‖² over small_parameters, and an optimizer for it.
@@ -174,4 +174,4 @@ void check_optimizer(Checker& checker) {
   });
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

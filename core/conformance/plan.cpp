@@ -2,7 +2,7 @@
 
 #include "conformance/checker.h"
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using Names = std::vector<std::string>;
@@ -121,4 +121,4 @@ std::vector<std::string> names_of_checks(ComponentKind kind) {
   return names;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

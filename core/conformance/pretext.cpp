@@ -19,7 +19,7 @@
 #include <cmath>
 #include <unordered_set>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 constexpr int64_t training_steps = 40;
@@ -341,4 +341,4 @@ void check_pretext(Checker& checker) {
   check_derivatives(checker);
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

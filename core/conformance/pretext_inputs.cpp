@@ -18,7 +18,7 @@
 #include <cmath>
 #include <utility>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// The loss, and what it leaves in buffers.
@@ -167,4 +167,4 @@ void check_pretext_inputs(Checker& checker) {
   check_coupling(checker);
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

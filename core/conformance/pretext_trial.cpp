@@ -14,7 +14,7 @@
 #include <algorithm>
 #include <chrono>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 class PretextLearner : public Learner {
@@ -169,4 +169,4 @@ void repeat(int64_t most, const std::function<void(int64_t)>& step) {
   }
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -12,7 +12,7 @@
 #include <memory>
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 /// A pretext task under test, in training mode, with a backbone for it.
 class PretextTrial {
@@ -74,4 +74,4 @@ inline constexpr int64_t trial_steps = 100;
 /// Calls `step` with numbers from 0, `most` times or until two seconds are over, at least thrice.
 void repeat(int64_t most, const std::function<void(int64_t)>& step);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -21,7 +21,7 @@
 #include <ctime>
 #include <thread>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -346,4 +346,4 @@ void require_resumable(const LearnerFactory& make) {
   resume(make, 3, read_handover(file), "in another process");
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -13,7 +13,7 @@ namespace torch::nn {
 class Module;
 }
 
-namespace bissl {
+namespace bissl::host {
 
 /// An instance of something that is trained.
 class Learner {
@@ -47,4 +47,4 @@ void require_resumable(const LearnerFactory& make);
 /// Waits until std::time gives another number, so that what is drawn from the clock differs.
 void let_a_second_pass();
 
-}  // namespace bissl
+}  // namespace bissl::host

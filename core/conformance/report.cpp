@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-namespace bissl {
+namespace bissl::host {
 
 std::string to_string(CheckStatus status) {
   switch (status) {
@@ -124,4 +124,4 @@ std::string to_text(const ConformanceReport& report) {
   return text + "\n" + closing_line(report) + "\n";
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

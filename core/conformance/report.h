@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// How one check of a component ended. `not_tested`: a component of which nothing could be tried.
 enum class CheckStatus { passed, failed, skipped, not_tested };
@@ -43,4 +43,4 @@ void to_json(nlohmann::json& json, const ConformanceReport& report);
 /// A table for people: a line for each check, the reasons below what did not pass.
 std::string to_text(const ConformanceReport& report);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -8,7 +8,7 @@
 #include <torch/nn/module.h>
 #include <torch/types.h>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 class SampleBackbone : public Backbone {
@@ -125,4 +125,4 @@ std::shared_ptr<Pretext> sample_pretext() {
   return std::make_shared<SamplePretext>();
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

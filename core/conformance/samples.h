@@ -12,7 +12,7 @@
 #include <memory>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 // What components are tried on.
 
@@ -46,4 +46,4 @@ std::shared_ptr<Backbone> sample_backbone(c10::ScalarType type, uint64_t seed);
 /// A smooth loss that couples the samples of two views, for the backbone above.
 std::shared_ptr<Pretext> sample_pretext();
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -18,7 +18,7 @@
 #include <thread>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 std::string handlers_of_signals() {
@@ -163,4 +163,4 @@ void wait_for_next_second(std::chrono::steady_clock::time_point begin) {
   std::this_thread::sleep_until(begin + std::chrono::milliseconds(1050));
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

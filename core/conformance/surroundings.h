@@ -8,7 +8,7 @@
 #include <functional>
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 // What a component has in common with the rest of its process, and what it must not depend on.
 
@@ -65,4 +65,4 @@ class OtherFolder {
 /// Waits until clocks that count whole seconds have moved on since `begin`.
 void wait_for_next_second(std::chrono::steady_clock::time_point begin);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,17 +1,17 @@
 #include "conformance/task_backbone.h"
 
+#include "base/exception_text.h"
 #include "bissl/error.h"
 #include "conformance/samples.h"
 #include "models/evaluation_guard.h"
 #include "models/module_state.h"
-#include "text/exception_text.h"
 
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 
 #include <utility>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// The first shape that the factory and a pass accept.
@@ -56,4 +56,4 @@ std::string TaskBackbone::name() const {
                    "another)";
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -9,7 +9,7 @@
 #include <optional>
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 /// The backbone that pretext tasks are tried with: the small one of samples.h, or one that the
 /// user names because the task needs its abilities.
@@ -33,4 +33,4 @@ class TaskBackbone {
   ImageShape input_;
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

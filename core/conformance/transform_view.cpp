@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using Form = Transform::Form;
@@ -105,4 +105,4 @@ std::shared_ptr<Augmentation> as_augmentation(std::shared_ptr<const Transform> t
   return std::make_shared<TransformView>(std::move(transform));
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

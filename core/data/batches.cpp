@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// How many epochs' orders are kept: enough for the loader's threads around an epoch's end.
@@ -138,4 +138,4 @@ Batch BatchSource::make(int64_t number) const {
   return batch;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

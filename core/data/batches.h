@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Samples ready for a network.
 struct Batch {
@@ -95,4 +95,4 @@ class BatchSource {
   mutable std::vector<std::pair<int64_t, std::shared_ptr<const std::vector<int64_t>>>> orders_;
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

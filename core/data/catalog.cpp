@@ -3,7 +3,7 @@
 #include "bissl/error.h"
 #include "data/guarded_dataset.h"
 
-namespace bissl {
+namespace bissl::host {
 
 namespace {
 
@@ -66,4 +66,4 @@ std::string DataCatalog::fingerprint(const std::string& name) {
   }
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

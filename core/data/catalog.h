@@ -8,7 +8,7 @@
 #include <memory>
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Opened datasets, by component and parameters. For one thread.
 class DatasetCache {
@@ -51,4 +51,4 @@ class DataCatalog {
   std::map<std::string, std::shared_ptr<const DataView>> views_;
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -8,7 +8,7 @@
 #include <map>
 #include <utility>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using Form = Transform::Form;
@@ -180,4 +180,4 @@ std::shared_ptr<const Augmentation> make_chain(const std::vector<ComponentChoice
   return std::make_shared<Chain>(steps);
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

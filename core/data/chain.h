@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// The transforms of a chain, at least one, as an augmentation: each works on what the one before
 /// it gives, the first on the dataset's 8-bit pixels. Each draws from a part of the view's stream
@@ -17,4 +17,4 @@ namespace bissl {
 /// last gives no float planes. Errors name the step, its library and its place.
 std::shared_ptr<const Augmentation> make_chain(const std::vector<ComponentChoice>& steps);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -9,7 +9,7 @@
 #include <numeric>
 #include <string_view>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 bool is_one_value(const Image& image) {
@@ -89,4 +89,4 @@ std::vector<int64_t> samples_by_class(const DataView& data) {
   return counts;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

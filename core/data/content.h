@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// What the chosen samples of a source look like, from one pass over them.
 struct DataContent {
@@ -37,4 +37,4 @@ int64_t shared_images(const DataContent& left, const DataContent& right);
 /// names; empty for other kinds of target.
 std::vector<int64_t> samples_by_class(const DataView& data);
 
-}  // namespace bissl
+}  // namespace bissl::host

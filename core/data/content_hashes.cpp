@@ -1,9 +1,9 @@
 #include "data/content_hashes.h"
 
+#include "base/atomic_file.h"
+#include "base/posix_file.h"
 #include "bissl/error.h"
 #include "bissl/hash.h"
-#include "store/atomic_file.h"
-#include "store/posix_file.h"
 
 #include <sys/stat.h>
 
@@ -14,7 +14,7 @@
 #include <optional>
 #include <sstream>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
@@ -192,4 +192,4 @@ std::string ContentHashes::fingerprint(const std::vector<DataFile>& files) {
   return fingerprint;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

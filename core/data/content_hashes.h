@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Where hashes of data are kept: bissl/content-hashes in $XDG_CACHE_HOME, else in ~/.cache; empty,
 /// for nowhere, if the environment names neither.
@@ -48,4 +48,4 @@ class ContentHashes {
   bool again_;
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -4,7 +4,7 @@
 
 #include <utility>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 class GuardedAugmentation : public Guarded<Augmentation> {
@@ -34,4 +34,4 @@ std::shared_ptr<const Augmentation> create_guarded_augmentation(const ComponentC
   return make_guard<GuardedAugmentation, Augmentation>(choice, AugmentationContext{});
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -5,7 +5,7 @@
 
 #include <memory>
 
-namespace bissl {
+namespace bissl::host {
 
 /// An augmentation whose methods, when they throw, name component, library, TOML position and
 /// method in the error. The host only ever holds these.
@@ -15,4 +15,4 @@ std::shared_ptr<const Augmentation> guarded(std::shared_ptr<Augmentation> augmen
 /// A new instance of the same sort.
 std::shared_ptr<const Augmentation> create_guarded_augmentation(const ComponentChoice& choice);
 
-}  // namespace bissl
+}  // namespace bissl::host

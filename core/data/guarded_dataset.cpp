@@ -1,14 +1,14 @@
 #include "data/guarded_dataset.h"
 
+#include "base/json_text.h"
 #include "bissl/data_files.h"
 #include "bissl/hash.h"
 #include "plugins/guard.h"
-#include "text/json_text.h"
 
 #include <mutex>
 #include <optional>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 class GuardedDataFiles : public GuardedAbility<DataFiles> {
@@ -67,4 +67,4 @@ std::shared_ptr<const Dataset> create_guarded_dataset(const ComponentChoice& cho
   return make_guard<GuardedDataset, Dataset>(choice, DatasetContext{}, std::move(hashes));
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

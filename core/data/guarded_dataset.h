@@ -6,7 +6,7 @@
 
 #include <memory>
 
-namespace bissl {
+namespace bissl::host {
 
 /// An instance of a dataset whose methods, when they throw, name component, library, TOML position
 /// and method in the error. The component is asked for its fingerprint once, or, where it has the
@@ -14,4 +14,4 @@ namespace bissl {
 std::shared_ptr<const Dataset> create_guarded_dataset(const ComponentChoice& choice,
                                                       std::shared_ptr<ContentHashes> hashes);
 
-}  // namespace bissl
+}  // namespace bissl::host

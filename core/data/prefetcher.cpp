@@ -2,7 +2,7 @@
 
 #include "bissl/error.h"
 
-namespace bissl {
+namespace bissl::host {
 
 Prefetcher::Prefetcher(std::shared_ptr<const BatchSource> source, int64_t first, int64_t end,
                        int threads)
@@ -69,4 +69,4 @@ Batch Prefetcher::next() {
   return made.batch;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

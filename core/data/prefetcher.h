@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Makes the batches of a source ahead of their use, in threads of its own. The order and content
 /// of what next() returns do not depend on the number of threads. next() is for one thread.
@@ -46,4 +46,4 @@ class Prefetcher {
   std::vector<std::thread> threads_;
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

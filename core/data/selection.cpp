@@ -10,7 +10,7 @@
 #include <charconv>
 #include <numeric>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 Schema<SelectionOptions> make_schema() {
@@ -259,4 +259,4 @@ void add_to_counts(const TargetSpec& spec, const Target& target, std::vector<int
   }
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// The host's choice among a dataset's samples, the same for every dataset.
 struct SelectionOptions {
@@ -68,4 +68,4 @@ class DataView {
 /// Adds a sample to the number of samples that have each category or label.
 void add_to_counts(const TargetSpec& spec, const Target& target, std::vector<int64_t>& counts);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 int64_t category_at(const Image& mask, double x, double y) {
@@ -66,4 +66,4 @@ void write_target(const TargetSpec& spec, const Target& target, const ViewGeomet
   }
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Room for the targets of `count` samples whose first views have the shape `view`.
 TargetBatch empty_targets(const TargetSpec& spec, int64_t count, const ImageShape& view);
@@ -17,4 +17,4 @@ TargetBatch empty_targets(const TargetSpec& spec, int64_t count, const ImageShap
 void write_target(const TargetSpec& spec, const Target& target, const ViewGeometry& geometry,
                   int64_t place, TargetBatch& batch);
 
-}  // namespace bissl
+}  // namespace bissl::host

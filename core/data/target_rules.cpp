@@ -7,7 +7,7 @@
 #include <cmath>
 #include <set>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 bool is_blank(const std::string& name) {
@@ -144,4 +144,4 @@ std::string some_of(const std::vector<std::string>& names) {
   return shown < names.size() ? fmt::format("{} and {} more", text, names.size() - shown) : text;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 // What the SDK promises of targets (bissl/targets.h), as sentences about what breaks it; empty
 // where nothing does.
@@ -30,4 +30,4 @@ std::string describe(const TargetSpec& spec);
 /// "“2”, “5” and 3 more", of at most five names.
 std::string some_of(const std::vector<std::string>& names);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 std::shared_ptr<const Augmentation> make_augmentation(const AugmentChoice& choice) {
@@ -51,4 +51,4 @@ std::shared_ptr<const Augmentation> make_augmentation(const ViewsChoice& choice)
   return std::make_shared<GroupedViews>(choice);
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

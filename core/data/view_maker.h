@@ -5,7 +5,7 @@
 
 #include <memory>
 
-namespace bissl {
+namespace bissl::host {
 
 /// What a table's `augment` or `views` asks for, as one augmentation: view number v is made by the
 /// group that it falls into, views behind the last declared one by the last group. Throws
@@ -13,4 +13,4 @@ namespace bissl {
 /// TOML position.
 std::shared_ptr<const Augmentation> make_augmentation(const ViewsChoice& choice);
 
-}  // namespace bissl
+}  // namespace bissl::host

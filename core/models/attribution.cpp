@@ -1,11 +1,11 @@
 #include "models/attribution.h"
 
+#include "base/exception_text.h"
 #include "bissl/error.h"
-#include "text/exception_text.h"
 
 #include <array>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 struct Advice {
@@ -50,4 +50,4 @@ void rethrow_as_gradient_error(const std::string& task, const std::string& backb
   }
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Kind, name, library and TOML position of a component that create_guarded made; its kind alone
 /// for any other.
@@ -30,4 +30,4 @@ decltype(auto) in_gradient(const Task& task, const Backbone& backbone, Work&& wo
   }
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

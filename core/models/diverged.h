@@ -2,7 +2,7 @@
 
 #include "bissl/error.h"
 
-namespace bissl {
+namespace bissl::host {
 
 /// A loss or a gradient of training that is not finite.
 class Diverged : public Error {
@@ -10,4 +10,4 @@ class Diverged : public Error {
   explicit Diverged(const std::string& message) : Error(ErrorKind::run, message) {}
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -6,7 +6,7 @@
 
 #include <mutex>
 
-namespace bissl {
+namespace bissl::host {
 
 EvaluationGuard::EvaluationGuard(const std::vector<torch::nn::Module*>& modules,
                                  uint64_t noise_seed)
@@ -52,4 +52,4 @@ void set_generator_state(const at::Tensor& state) {
   generator.set_state(state);
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -11,7 +11,7 @@ namespace torch::nn {
 class Module;
 }
 
-namespace bissl {
+namespace bissl::host {
 
 /// Lets models be evaluated in training mode without leaving a trace: when the guard goes, the
 /// modules' buffers (running statistics, queues) and LibTorch's default CPU generator are as they
@@ -40,4 +40,4 @@ void seed_generator(uint64_t seed);
 at::Tensor generator_state();
 void set_generator_state(const at::Tensor& state);
 
-}  // namespace bissl
+}  // namespace bissl::host

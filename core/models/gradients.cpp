@@ -5,7 +5,7 @@
 
 #include <set>
 
-namespace bissl {
+namespace bissl::host {
 
 void own_memory(TensorList& tensors, const TensorList& others) {
   std::set<const void*> taken;
@@ -46,4 +46,4 @@ double clip_norm(TensorList& gradients, double limit) {
   return total;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

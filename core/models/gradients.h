@@ -2,7 +2,7 @@
 
 #include "bissl/tensor_list.h"
 
-namespace bissl {
+namespace bissl::host {
 
 /// Gives each tensor memory of its own, so that all may be changed in place. What autograd returns
 /// may be expanded (the gradient of a sum), one tensor for two parameters (of a + b), or one of
@@ -19,4 +19,4 @@ void assign_gradients(const NamedTensors& parameters, const TensorList& gradient
 /// the norm before.
 double clip_norm(TensorList& gradients, double limit);
 
-}  // namespace bissl
+}  // namespace bissl::host

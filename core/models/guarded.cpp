@@ -10,7 +10,7 @@
 
 #include <algorithm>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 class GuardedFeatureMaps final : public GuardedAbility<FeatureMaps> {
@@ -243,4 +243,4 @@ std::shared_ptr<Optimizer> create_guarded(const ComponentChoice& choice,
   return make_guard<GuardedOptimizer, Optimizer>(choice, context);
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

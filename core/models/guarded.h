@@ -9,7 +9,7 @@
 
 #include <memory>
 
-namespace bissl {
+namespace bissl::host {
 
 // Instances of components whose methods, when they throw, name component, library, TOML position
 // and method in the error. The host only ever holds these.
@@ -25,4 +25,4 @@ std::shared_ptr<Hypergradient> create_guarded(const ComponentChoice& choice,
 std::shared_ptr<Optimizer> create_guarded(const ComponentChoice& choice,
                                           const OptimizerContext& context);
 
-}  // namespace bissl
+}  // namespace bissl::host

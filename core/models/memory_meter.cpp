@@ -5,7 +5,7 @@
 
 #include <atomic>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 // The type of the totals in LibTorch's callback: int64_t up to 1.13, size_t later.
@@ -37,4 +37,4 @@ MemoryMeter::~MemoryMeter() { c10::ThreadLocalDebugInfo::_pop(c10::DebugInfoKind
 
 int64_t MemoryMeter::bytes() const { return reporter_->bytes(); }
 
-}  // namespace bissl
+}  // namespace bissl::host

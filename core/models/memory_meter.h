@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <memory>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Counts the memory of tensors that this thread makes while the meter lives: bytes allocated
 /// since, less those of them that were freed. Exact, unlike the size of the process, which also
@@ -22,4 +22,4 @@ class MemoryMeter {
   std::shared_ptr<Reporter> reporter_;
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <map>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 bool has(const NamedTensors& state, const std::string& name) {
@@ -172,4 +172,4 @@ void copy_state(const torch::nn::Module& from, torch::nn::Module& to) {
   }
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -16,7 +16,7 @@ namespace torch::nn {
 class Module;
 }
 
-namespace bissl {
+namespace bissl::host {
 
 /// The parameters of a module that require gradients, with their names.
 NamedTensors trainable_parameters(const torch::nn::Module& module);
@@ -72,4 +72,4 @@ void copy_state(const torch::nn::Module& from, torch::nn::Module& to);
 /// Moves all parameters and buffers.
 void move_to(torch::nn::Module& module, c10::Device device);
 
-}  // namespace bissl
+}  // namespace bissl::host

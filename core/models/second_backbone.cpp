@@ -8,7 +8,7 @@
 
 #include <utility>
 
-namespace bissl {
+namespace bissl::host {
 
 SecondBackbones::SecondBackbones(Backbone& student, std::function<std::shared_ptr<Backbone>()> make)
     : source_(std::make_shared<Source>(Source{student, std::move(make)})) {}
@@ -32,4 +32,4 @@ std::function<std::shared_ptr<Backbone>()> SecondBackbones::maker() const {
   };
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -5,7 +5,7 @@
 #include <functional>
 #include <memory>
 
-namespace bissl {
+namespace bissl::host {
 
 /// What PretextContext::make_backbone is made of: further instances with a student's weights. They
 /// can be asked for as long as this lives; later calls fail with an Error(run) that says why.
@@ -26,4 +26,4 @@ class SecondBackbones {
   std::shared_ptr<const Source> source_;
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

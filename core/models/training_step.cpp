@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-namespace bissl {
+namespace bissl::host {
 
 LossGradient mean_gradient(int64_t parts, const std::function<LossGradient()>& part) {
   LossGradient sum = part();
@@ -59,4 +59,4 @@ double TrainingStep::take(LossGradient gradient, double lr_scale, const Observer
   return norm;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

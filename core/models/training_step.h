@@ -12,7 +12,7 @@
 #include <string>
 #include <utility>
 
-namespace bissl {
+namespace bissl::host {
 
 // The one way in which a training step is made, at every level and in every stage:
 //
@@ -87,4 +87,4 @@ class TrainingStep {
   Setting setting_;
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

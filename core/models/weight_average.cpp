@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <map>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 constexpr const char* steps_name = "steps";
@@ -95,4 +95,4 @@ void WeightAverage::load_state(const NamedTensors& state) {
   steps_ = steps;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

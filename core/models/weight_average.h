@@ -11,7 +11,7 @@ namespace torch::nn {
 class Module;
 }
 
-namespace bissl {
+namespace bissl::host {
 
 /// A moving average of weights along a training: after its step number t (from 1)
 ///
@@ -53,4 +53,4 @@ class WeightAverage {
   NamedTensors average_;
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-namespace bissl {
+namespace bissl::host {
 
 std::shared_ptr<const RegisteredComponent> RegistrySource::find(ComponentKind kind,
                                                                 const std::string& name) const {
@@ -45,4 +45,4 @@ std::vector<std::string> RegistrySource::searched() const {
   return search_.registry().report().searched;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 class PluginSearch;
 
@@ -60,4 +60,4 @@ class RegistrySource : public ComponentSource {
   std::vector<LoadProblem> late_problems_;
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

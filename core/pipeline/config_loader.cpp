@@ -1,8 +1,8 @@
 #include "pipeline/config_loader.h"
 
+#include "base/json_text.h"
 #include "pipeline/toml_parser.h"
 #include "pipeline/unset_keys.h"
-#include "text/json_text.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -13,7 +13,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
@@ -321,4 +321,4 @@ std::optional<ConfigNode> load_config(const fs::path& file, const Changes& chang
   return root;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// What the command line changes in a file: --set and --unset.
 struct Changes {
@@ -28,4 +28,4 @@ struct Changes {
 std::optional<ConfigNode> load_config(const std::filesystem::path& file, const Changes& changes,
                                       const MergeRules& rules, DiagnosticCollector& diagnostics);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -8,7 +8,7 @@
 #include <unordered_map>
 #include <utility>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 template <class T>
@@ -314,4 +314,4 @@ void flatten_layers(ConfigNode& node) {
   change_layers(node, [](int /*layer*/) { return 0; });
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

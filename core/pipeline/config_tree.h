@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 struct ConfigEntry;
 
@@ -90,4 +90,4 @@ void merge_pipeline(ConfigNode& base, ConfigNode over, const MergeRules& rules);
 /// Makes all entries one layer: none of them overrules another.
 void flatten_layers(ConfigNode& node);
 
-}  // namespace bissl
+}  // namespace bissl::host

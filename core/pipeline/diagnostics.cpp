@@ -1,7 +1,8 @@
 #include "pipeline/diagnostics.h"
 
+#include "base/json_text.h"
+#include "base/spelling.h"
 #include "bissl/value.h"
-#include "text/json_text.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -11,7 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <tuple>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 constexpr size_t longest_text = 80;
@@ -163,17 +164,9 @@ std::string lower_case(const std::string& text) {
   return lower;
 }
 
-std::string spelled_key(const std::string& key) {
-  const bool bare = !key.empty() && std::all_of(key.begin(), key.end(), [](unsigned char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '-';
-  });
-  return bare ? key : to_toml(Value(key));
-}
-
 std::string joined_key(const std::string& path, const std::string& key) {
   const std::string spelled = spelled_key(shortened(key));
   return path.empty() ? spelled : path + "." + spelled;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// A position in a TOML file, 1-based; columns count characters. A line of 0 stands for the whole
 /// of `file`, which may also be an override of the command line: "--set seed=3".
@@ -89,7 +89,4 @@ std::string lower_case(const std::string& text);
 /// `path` with `key` behind it, as it would be written in TOML: `data.few-labels`, `data."a b"`.
 std::string joined_key(const std::string& path, const std::string& key);
 
-/// The key in TOML's spelling, bare where that is possible.
-std::string spelled_key(const std::string& key);
-
-}  // namespace bissl
+}  // namespace bissl::host

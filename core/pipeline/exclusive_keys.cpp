@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// The kind of a stage, as its table or those that it is like say; empty if none does.
@@ -59,4 +59,4 @@ void drop_overruled(ConfigNode& root, const std::vector<StageKindSpec>& kinds) {
   }
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -5,7 +5,7 @@
 
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Where keys of a group in TableSpec::exclusive come from different layers, erases those that a
 /// later layer overrules, in the table and in its subtables. Keys of one layer all stay: that two
@@ -15,4 +15,4 @@ void drop_overruled(ConfigNode& table, const TableSpec& spec);
 /// The same for every stage of a pipeline's tree that says its kind, itself or by `like`.
 void drop_overruled(ConfigNode& root, const std::vector<StageKindSpec>& kinds);
 
-}  // namespace bissl
+}  // namespace bissl::host

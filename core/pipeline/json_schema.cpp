@@ -1,7 +1,7 @@
 #include "pipeline/json_schema.h"
 
+#include "base/json_text.h"
 #include "pipeline/pipeline_spec.h"
-#include "text/json_text.h"
 
 #include <fmt/format.h>
 
@@ -10,7 +10,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-namespace bissl {
+namespace bissl::host {
 
 const char* const json_schema_dialect = "http://json-schema.org/draft-07/schema#";
 
@@ -329,4 +329,4 @@ json table_json_schema(const TableSpec& table, const JsonSchemaSources& sources,
   return writer.finish(writer.table(table));
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -8,7 +8,7 @@
 #include <memory>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// What a JSON Schema of pipelines is made from.
 struct JsonSchemaSources {
@@ -32,4 +32,4 @@ nlohmann::json table_json_schema(const TableSpec& table, const JsonSchemaSources
 /// "http://json-schema.org/draft-07/schema#"
 extern const char* const json_schema_dialect;
 
-}  // namespace bissl
+}  // namespace bissl::host

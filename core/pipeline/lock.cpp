@@ -1,11 +1,12 @@
 #include "pipeline/lock.h"
 
+#include "base/json_text.h"
+#include "base/spelling.h"
 #include "bissl/abi.h"
 #include "bissl/error.h"
 #include "bissl/hash.h"
 #include "pipeline/diagnostics.h"
 #include "pipeline/toml_parser.h"
-#include "text/json_text.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -15,7 +16,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using nlohmann::json;
@@ -311,4 +312,4 @@ std::string to_lock_toml(const Pipeline& pipeline,
   return writer.take();
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

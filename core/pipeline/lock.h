@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// The pipeline with everything resolved, as TOML: overrides, included files, `like`, inheritance
 /// and defaults are all written out, components by their qualified names, plugin folders as
@@ -54,4 +54,4 @@ nlohmann::json stage_description(const Pipeline& pipeline, const Stage& stage,
                                  const std::map<std::string, std::string>& data_fingerprints,
                                  const std::string& parent_key);
 
-}  // namespace bissl
+}  // namespace bissl::host

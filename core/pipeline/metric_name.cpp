@@ -1,11 +1,12 @@
 #include "pipeline/metric_name.h"
 
+#include "base/spelling.h"
 #include "pipeline/diagnostics.h"
 #include "pipeline/toml_parser.h"
 
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 std::string score_text(const std::string& data, const std::string& metric) {
   return spelled_key(data) + "." + spelled_key(metric);
@@ -21,4 +22,4 @@ std::optional<MetricName> parse_metric(const std::string& text) {
   return MetricName{std::move(parts[0]), std::move(parts[1]), std::move(parts[2])};
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -3,7 +3,7 @@
 #include <optional>
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 /// A score of a stage. Written as "STAGE.DATA.METRIC", each part spelled like a key of TOML:
 /// `ft."test-10.1".top1`.
@@ -26,4 +26,4 @@ inline constexpr const char* metric_form =
     R"("STAGE.DATA.METRIC", such as "finetune.test.top1"; a part that holds dots is put in )"
     R"(quotation marks: 'finetune."test.2".top1')";
 
-}  // namespace bissl
+}  // namespace bissl::host

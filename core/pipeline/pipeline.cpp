@@ -6,7 +6,7 @@
 
 #include <map>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 template <class Item>
@@ -98,4 +98,4 @@ const DataSource& Pipeline::data_source(const std::string& name) const {
 
 const Stage& Pipeline::stage(const std::string& name) const { return named(stages, name, "stage"); }
 
-}  // namespace bissl
+}  // namespace bissl::host

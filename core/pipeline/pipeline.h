@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// `[data.NAME]`: a dataset component and the host's choice among its samples (SelectionOptions).
 struct DataSource {
@@ -64,4 +64,4 @@ struct StageKindSpec {
   std::vector<std::string> not_inherited;
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 struct PipelineOptions {
@@ -66,4 +66,4 @@ const TableSpec& pipeline_spec() {
   return spec;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -2,10 +2,10 @@
 
 #include "pipeline/table.h"
 
-namespace bissl {
+namespace bissl::host {
 
 /// What may stand in a pipeline file, but for the tables of data sources and stages, which depend
 /// on their `use` and `kind`. For the reader, `bissl describe pipeline` and the JSON Schema.
 const TableSpec& pipeline_spec();
 
-}  // namespace bissl
+}  // namespace bissl::host

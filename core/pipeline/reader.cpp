@@ -1,17 +1,17 @@
 #include "pipeline/reader.h"
 
+#include "base/exception_text.h"
 #include "pipeline/config_loader.h"
 #include "pipeline/pipeline_spec.h"
 #include "pipeline/stage_graph.h"
 #include "pipeline/table_reader.h"
 #include "pipeline/unset_keys.h"
-#include "text/exception_text.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
@@ -262,4 +262,4 @@ class PipelineReader {
 
 ReadResult read_pipeline(const ReadRequest& request) { return PipelineReader(request).read(); }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 struct ReadRequest {
   std::filesystem::path file;
@@ -42,4 +42,4 @@ struct ReadResult {
 /// them, those of an override to the working directory.
 ReadResult read_pipeline(const ReadRequest& request);
 
-}  // namespace bissl
+}  // namespace bissl::host

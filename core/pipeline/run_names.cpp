@@ -2,7 +2,7 @@
 
 #include "pipeline/diagnostics.h"
 
-namespace bissl {
+namespace bissl::host {
 
 bool is_run_file(const std::string& name) {
   const std::string lower = lower_case(name);
@@ -10,4 +10,4 @@ bool is_run_file(const std::string& name) {
          lower == "sweep.lock" || lower.starts_with("report.");
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

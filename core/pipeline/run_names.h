@@ -2,7 +2,7 @@
 
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 // Names in a run's folder. Links to the stages lie beside these files, under the stages' names.
 
@@ -14,4 +14,4 @@ inline constexpr const char* run_results_file = "results.json";
 /// some file systems.
 bool is_run_file(const std::string& name);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,9 +1,9 @@
 #include "pipeline/stage_graph.h"
 
+#include "base/spelling.h"
 #include "pipeline/exclusive_keys.h"
 #include "pipeline/run_names.h"
 #include "pipeline/unset_keys.h"
-#include "plugins/spelling.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <limits>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 constexpr const char* scratch = "scratch";
@@ -461,4 +461,4 @@ void StageGraph::inherit(StageDraft& draft) {
   }
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

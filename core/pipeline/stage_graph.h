@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// A stage on its way from the file to the pipeline.
 struct StageDraft {
@@ -70,4 +70,4 @@ bool is_plain_name(const std::string& name);
 /// What is_plain_name accepts, in words.
 std::string plain_name_rule();
 
-}  // namespace bissl
+}  // namespace bissl::host

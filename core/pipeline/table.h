@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 struct SubtableSpec;
 
@@ -102,4 +102,4 @@ struct Table {
 /// first. A source may occur several times.
 std::vector<std::string> data_names(const Table& table);
 
-}  // namespace bissl
+}  // namespace bissl::host

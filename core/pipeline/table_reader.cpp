@@ -1,6 +1,6 @@
 #include "pipeline/table_reader.h"
-#include "plugins/spelling.h"
-#include "text/exception_text.h"
+#include "base/exception_text.h"
+#include "base/spelling.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -9,7 +9,7 @@
 #include <cmath>
 #include <filesystem>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
@@ -440,4 +440,4 @@ std::vector<std::string> TableReader::names_of(ComponentKind kind, bool qualifie
   return names;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

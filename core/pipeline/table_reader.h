@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Checks parts of a configuration tree against what the host and the components declare. Every
 /// fault is reported; what is returned then has holes (unset values, missing components) and
@@ -98,4 +98,4 @@ class TableReader {
 /// All keys that may stand in a table of the specification.
 std::vector<std::string> keys_of(const TableSpec& spec);
 
-}  // namespace bissl
+}  // namespace bissl::host

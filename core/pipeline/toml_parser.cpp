@@ -11,7 +11,7 @@
 #define TOML_EXCEPTIONS 0
 #include <toml++/toml.h>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// toml++ takes dotted keys of any length and then recurses over the tables that they make.
@@ -260,4 +260,4 @@ std::vector<std::string> parse_toml_key(const std::string& text) {
   return parts;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Reads TOML text. A fault is reported at its place in `file`, and nothing returned. Whatever the
 /// text, the depth of the tree stays within what recursion can walk.
@@ -23,4 +23,4 @@ std::string toml_value_fault(const std::string& text);
 /// The parts of a dotted key, in which parts may be quoted; empty if it is not one.
 std::vector<std::string> parse_toml_key(const std::string& text);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,11 +1,11 @@
 #include "pipeline/unset_keys.h"
 
+#include "base/spelling.h"
 #include "pipeline/toml_parser.h"
-#include "plugins/spelling.h"
 
 #include <fmt/format.h>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 void read_table(ConfigNode& table, const std::string& path, DiagnosticCollector& diagnostics) {
@@ -84,4 +84,4 @@ void report_unset(const std::vector<UnsetKey>& unset, const ConfigNode& table,
   }
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Turns the entries `unset = ["key", …]` of a pipeline's root and of its stages' tables into
 /// ConfigNode::unset, and reports what is no array of keys.
@@ -17,4 +17,4 @@ void read_unset(ConfigNode& root, DiagnosticCollector& diagnostics);
 void report_unset(const std::vector<UnsetKey>& unset, const ConfigNode& table,
                   const std::string& path, DiagnosticCollector& diagnostics);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 constexpr int64_t most_views = 1000;
@@ -115,4 +115,4 @@ AugmentChoice TableReader::read_augment(const ConfigNode& node, const std::strin
   return choice;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,6 +1,6 @@
 #include "plugins/child_process.h"
 
-#include "text/exception_text.h"
+#include "base/exception_text.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -19,7 +19,7 @@
 #include <iostream>
 #include <utility>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -234,4 +234,4 @@ ChildOutcome run_in_child(std::chrono::milliseconds limit,
   return watch(child, std::move(answer->read), std::move(words->read), limit, pause);
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

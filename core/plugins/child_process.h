@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace bissl {
+namespace bissl::host {
 
 /// What a parent saw of its child.
 struct ChildOutcome {
@@ -35,4 +35,4 @@ ChildOutcome run_in_child(std::chrono::milliseconds limit,
 /// The words as one line in quotation marks behind "; its last words: ", or nothing.
 std::string quoted_words(const std::string& words);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,9 +1,9 @@
 #include "plugins/collector.h"
 
+#include "base/exception_text.h"
 #include "bissl/error.h"
 #include "plugins/refusal.h"
 #include "plugins/stamp.h"
-#include "text/exception_text.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -12,7 +12,7 @@
 #include <array>
 #include <utility>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 bool is_kind(ComponentKind kind) {
@@ -143,4 +143,4 @@ std::vector<std::shared_ptr<const RegisteredComponent>> Collector::collect(
   return std::move(collected_);
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

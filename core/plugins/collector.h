@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Finds a component that is already registered, or null.
 using FindComponent = std::function<std::shared_ptr<const RegisteredComponent>(
@@ -42,4 +42,4 @@ class Collector final : public Registrar {
   std::optional<LoadProblem> first_problem_;
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

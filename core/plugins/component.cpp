@@ -1,14 +1,14 @@
 #include "plugins/component.h"
 
+#include "base/exception_text.h"
 #include "bissl/error.h"
-#include "text/exception_text.h"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 std::optional<FileStamp> stamp_of_file(const std::string& path) {
   struct stat status {};
@@ -70,4 +70,4 @@ std::shared_ptr<void> ComponentChoice::create_erased(ComponentKind kind,
   return {std::move(holder), object};
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -8,7 +8,7 @@
 #include <string>
 #include <utility>
 
-namespace bissl {
+namespace bissl::host {
 
 /// What tells a file from another that takes its place.
 struct FileStamp {
@@ -87,4 +87,4 @@ decltype(auto) call_component(const ComponentChoice& choice, const char* method,
   }
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 constexpr std::string_view magic = ELFMAG;
@@ -208,4 +208,4 @@ std::vector<std::string> exported_symbols(const std::filesystem::path& file) {
   return names;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Throws a Refusal (step "open", code "not_a_library") unless `file` is a complete shared library
 /// in ELF for the machine of this program. Reads headers only: the loader maps a file that was cut
@@ -16,4 +16,4 @@ void check_is_library(const std::filesystem::path& file);
 /// `file` must have passed check_is_library; throws Error(ErrorKind::input) if it cannot be read.
 std::vector<std::string> exported_symbols(const std::filesystem::path& file);
 
-}  // namespace bissl
+}  // namespace bissl::host

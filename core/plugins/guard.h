@@ -9,7 +9,7 @@
 #include <tuple>
 #include <utility>
 
-namespace bissl {
+namespace bissl::host {
 
 // Guards: instances of components as the host holds them. A guard has the interface of its
 // component and calls it through call_component, so that whatever it throws names component,
@@ -119,4 +119,4 @@ std::shared_ptr<Made> make_guard(const ComponentChoice& choice,
                                 std::forward<More>(more)...);
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// Libraries for the life of the process; never destroyed, so that nothing is unloaded at exit
@@ -151,4 +151,4 @@ BisslEntryFunction open_library(const std::filesystem::path& canonical) {
   return entry;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -4,7 +4,7 @@
 
 #include <filesystem>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Opens the library with all symbols bound at once and local scope, and returns its entry
 /// function. The library then stays for the life of the process, whether it is accepted or not:
@@ -16,4 +16,4 @@ namespace bissl {
 /// ends the process, since it cannot pass through the loader.
 BisslEntryFunction open_library(const std::filesystem::path& canonical);
 
-}  // namespace bissl
+}  // namespace bissl::host

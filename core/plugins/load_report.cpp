@@ -2,11 +2,11 @@
 
 #include <fmt/format.h>
 
-namespace bissl {
+namespace bissl::host {
 
 std::string LoadProblem::message() const {
   return fmt::format("{}: refused ({}, {}): found {}, expected {}; {}", path, step, code, found,
                      expected, advice);
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// What became of one plugin library: a report as data, printed, returned and available as JSON.
 /// docs/plugin-boundary.md lists the codes of each step.
@@ -27,4 +27,4 @@ struct LoadReport {
   std::vector<LoadProblem> problems;  ///< one or more per library that was refused
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,10 +1,10 @@
 #include "plugins/load_report_json.h"
 
-#include "text/json_text.h"
+#include "base/json_text.h"
 
 #include <nlohmann/json.hpp>
 
-namespace bissl {
+namespace bissl::host {
 
 void to_json(nlohmann::json& json, const LoadProblem& problem) {
   json = {{"path", problem.path},   {"step", problem.step},         {"code", problem.code},
@@ -26,4 +26,4 @@ void to_json(nlohmann::json& json, const LoadReport& report) {
 
 std::string dump(const nlohmann::json& json, int indent) { return json_text(json, indent); }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -6,7 +6,7 @@
 
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 /// An object with the members of the struct.
 void to_json(nlohmann::json& json, const LoadProblem& problem);
@@ -20,4 +20,4 @@ void to_json(nlohmann::json& json, const LoadReport& report);
 /// instead of an exception. `indent` as in nlohmann::json::dump.
 std::string dump(const nlohmann::json& json, int indent);
 
-}  // namespace bissl
+}  // namespace bissl::host

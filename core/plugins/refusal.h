@@ -6,7 +6,7 @@
 #include <functional>
 #include <utility>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Why a library is not taken. Thrown by the steps of loading, caught by the Registry, which knows
 /// the path; nothing outside core/plugins sees it.
@@ -26,4 +26,4 @@ class Refusal : public std::exception {
 /// say where it happened.
 using StepObserver = std::function<void(const char* doing)>;
 
-}  // namespace bissl
+}  // namespace bissl::host

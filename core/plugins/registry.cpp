@@ -14,7 +14,7 @@
 #include <cstring>
 #include <system_error>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
@@ -249,4 +249,4 @@ fs::path installed_plugin_folder() {
   return (program.parent_path() / "../lib/bissl/plugins").lexically_normal();
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

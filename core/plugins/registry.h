@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// All components of all loaded libraries. One per process. Not safe for use by several threads
 /// while libraries are being loaded; afterwards reading is.
@@ -63,4 +63,4 @@ class Registry {
 /// <folder of the program>/../lib/bissl/plugins: where the components that ship with it lie.
 std::filesystem::path installed_plugin_folder();
 
-}  // namespace bissl
+}  // namespace bissl::host

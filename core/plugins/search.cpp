@@ -2,7 +2,7 @@
 
 #include <cstdlib>
 
-namespace bissl {
+namespace bissl::host {
 
 namespace fs = std::filesystem;
 
@@ -58,4 +58,4 @@ std::vector<LoadProblem> PluginSearch::finish() {
   return {all.begin() + before, all.end()};
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Loads plugins from everywhere, in this order:
 ///
@@ -46,4 +46,4 @@ class PluginSearch {
 /// Place 4; empty if the environment names neither a data nor a home folder.
 std::filesystem::path user_plugin_folder();
 
-}  // namespace bissl
+}  // namespace bissl::host

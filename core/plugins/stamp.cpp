@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// One refusal for all fields that differ.
@@ -178,4 +178,4 @@ bool is_name(const std::string& name) {
   });
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -3,7 +3,7 @@
 #include "bissl/abi.h"
 #include "plugins/component.h"
 
-namespace bissl {
+namespace bissl::host {
 
 /// The stamp of this program.
 const BisslPluginStamp& host_stamp();
@@ -26,4 +26,4 @@ LibraryIdentity identity_of(const BisslPluginStamp& stamp, const std::string& pa
 /// Whether `name` has the form [a-z0-9-]+ of names of plugins and components.
 bool is_name(const std::string& name);
 
-}  // namespace bissl
+}  // namespace bissl::host

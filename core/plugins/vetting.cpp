@@ -11,7 +11,7 @@
 #include <optional>
 #include <utility>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 // The child answers in lines: what it is about to do ("starting", …, "registering"), and at the end
@@ -106,4 +106,4 @@ std::vector<LoadProblem> vet(
                }));
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Loads a library for trial: `trial` runs in a child process and returns the problems that it
 /// found; they are the result. A child that does not come to an end by itself gives one problem of
@@ -26,4 +26,4 @@ std::vector<LoadProblem> vet(
     const std::string& path, std::chrono::milliseconds limit,
     const std::function<std::vector<LoadProblem>(const StepObserver&)>& trial);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -2,7 +2,7 @@
 
 #include <numeric>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using Choices = std::vector<size_t>;
@@ -195,4 +195,4 @@ std::vector<AxisEffects> marginal_effects(const ReportData& data) {
   return result;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// A difference over pairs of repetitions, one of each side with the same seed.
 struct Comparison {
@@ -49,4 +49,4 @@ std::vector<CellSummary> summarise(const ReportData& data);
 /// For every axis with at least two labels.
 std::vector<AxisEffects> marginal_effects(const ReportData& data);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -6,7 +6,7 @@
 #include <map>
 #include <set>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
@@ -195,4 +195,4 @@ std::vector<CurveGroup> learning_curves(const ReportData& data, size_t most_curv
   return groups;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

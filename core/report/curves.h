@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// A loss over the steps of a stage, averaged over repetitions.
 struct Curve {
@@ -38,4 +38,4 @@ std::vector<MissingLogs> missing_logs(const ReportData& data);
 std::vector<CurveGroup> learning_curves(const ReportData& data, size_t most_curves = 12,
                                         size_t bins = 60);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 constexpr const char* replacement = "\xef\xbf\xbd";  // U+FFFD
@@ -138,4 +138,4 @@ std::string file_name_part(const std::string& text) {
   return name.substr(0, longest) + "-" + hash_hex(text).substr(0, 8);
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -2,7 +2,7 @@
 
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 // Texts of users (labels, names, paths, messages) in the forms that a report takes. All of them
 // replace bytes that are not UTF-8 by U+FFFD.
@@ -26,4 +26,4 @@ std::string terminal_text(const std::string& text);
 /// and "-" stay. Different texts have different names.
 std::string file_name_part(const std::string& text);
 
-}  // namespace bissl
+}  // namespace bissl::host

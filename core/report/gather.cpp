@@ -6,7 +6,7 @@
 #include "report/sweep_results.h"
 #include "store/sweep_plan.h"
 
-namespace bissl {
+namespace bissl::host {
 
 namespace fs = std::filesystem;
 
@@ -28,4 +28,4 @@ ReportData gather(const std::vector<fs::path>& folders, const std::string& metri
   return gather_runs(folders, metric);
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Reads the results of run folders and sweep folders. A sweep's axes are those of its plan and its
 /// repetitions the seeds (or the fine-tuning repeats, where there is one seed); of runs, the cells
@@ -16,4 +16,4 @@ namespace bissl {
 /// cells are missing then.
 ReportData gather(const std::vector<std::filesystem::path>& folders, const std::string& metric);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,7 +1,7 @@
 #include "report/plot.h"
 
+#include "base/text_width.h"
 #include "report/escaping.h"
-#include "telemetry/text_width.h"
 
 #include <fmt/format.h>
 
@@ -11,7 +11,7 @@
 #include <map>
 #include <set>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 constexpr double width = 760;
@@ -362,4 +362,4 @@ Plot bar_plot(const std::string& name, const std::string& title, const std::stri
   return svg.plot(name, title);
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

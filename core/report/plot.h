@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// A picture as SVG that stands in a page or alone. Marks carry what they show: as a <title>, which
 /// viewers show on hover, and as data-tip, for a page's own script. Colours come from the page's
@@ -59,4 +59,4 @@ Plot bar_plot(const std::string& name, const std::string& title, const std::stri
 /// Round values that divide the range, about `count` of them.
 std::vector<double> ticks(double low, double high, int count);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,14 +1,14 @@
+#include "base/atomic_file.h"
+#include "base/posix_file.h"
+#include "base/table.h"
 #include "report/escaping.h"
 #include "report/report.h"
-#include "store/atomic_file.h"
-#include "store/posix_file.h"
-#include "telemetry/table.h"
 
 #include <fmt/format.h>
 
 #include <cmath>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
@@ -236,4 +236,4 @@ std::vector<fs::path> write_report(const Report& report, const ReportData& data,
   return written;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 std::string signed_number(double value) { return (value >= 0 ? "+" : "") + number_text(value); }
@@ -395,4 +395,4 @@ ReportTable observations_table(const ReportData& data) {
   return table;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

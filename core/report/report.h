@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// A column of a table for people. In CSV, one of intervals becomes two: "NAME low", "NAME high".
 struct ReportColumn {
@@ -75,4 +75,4 @@ ReportTable observations_table(const ReportData& data);
 std::vector<std::filesystem::path> write_report(const Report& report, const ReportData& data,
                                                 const std::filesystem::path& folder);
 
-}  // namespace bissl
+}  // namespace bissl::host

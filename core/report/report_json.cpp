@@ -1,7 +1,7 @@
 #include "report/analysis.h"
 #include "report/report.h"
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 nlohmann::json to_json(const Estimate& estimate) {
@@ -88,4 +88,4 @@ nlohmann::json report_json(const ReportData& data, const Report& report) {
           {"left_out", left_out}};
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

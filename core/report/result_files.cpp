@@ -1,6 +1,6 @@
 #include "report/result_files.h"
 
-namespace bissl {
+namespace bissl::host {
 
 namespace fs = std::filesystem;
 
@@ -34,4 +34,4 @@ void add_timings(ReportData& data, const RunResults& results, const std::vector<
   }
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

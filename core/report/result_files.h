@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// What a report calls a folder: its own name, however it was given ("runs/a/", ".", "b/.."); never
 /// empty.
@@ -18,4 +18,4 @@ void add_timings(ReportData& data, const RunResults& results, const std::vector<
                  const std::filesystem::path& folder, const std::vector<size_t>& choices,
                  const std::string& replicate);
 
-}  // namespace bissl
+}  // namespace bissl::host

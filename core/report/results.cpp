@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-namespace bissl {
+namespace bissl::host {
 
 std::string ReportData::label(const std::vector<size_t>& choices) const {
   std::vector<std::string> parts;
@@ -41,4 +41,4 @@ void set_baseline(ReportData& data, const std::vector<std::string>& choices) {
   }
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

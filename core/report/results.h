@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Something that distinguishes the cells of a report.
 struct ReportAxis {
@@ -88,4 +88,4 @@ struct ReportData {
 /// Makes other labels the baseline: texts "AXIS=LABEL". Throws Error(input) for what is not there.
 void set_baseline(ReportData& data, const std::vector<std::string>& choices);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,11 +1,12 @@
 #include "report/run_difference.h"
 
+#include "base/posix_file.h"
+#include "base/spelling.h"
 #include "bissl/error.h"
 #include "pipeline/metric_name.h"
 #include "pipeline/run_names.h"
 #include "pipeline/toml_parser.h"
 #include "report/sections.h"
-#include "store/posix_file.h"
 #include "store/run_results.h"
 #include "telemetry/environment.h"
 
@@ -13,8 +14,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
@@ -130,6 +132,27 @@ ReportCell metric_cell(const json& value) {
                            : number_cell(number_of(value));
 }
 
+/// Both values with the fewest digits, four at least, that tell them apart.
+std::pair<ReportCell, ReportCell> told_apart(double left, double right) {
+  constexpr int fewest = 4;
+  constexpr int enough_for_any = 20;
+  for (int digits = fewest; digits <= enough_for_any; ++digits) {
+    std::string words = fmt::format("{:.{}f}", left, digits);
+    std::string other = fmt::format("{:.{}f}", right, digits);
+    if (left == right || words != other) {
+      return {number_cell(left, std::move(words)), number_cell(right, std::move(other))};
+    }
+  }
+  return {number_cell(left, fmt::format("{}", left)), number_cell(right, fmt::format("{}", right))};
+}
+
+/// "+0.0125"; "+3.2e-06" for one that four digits would show as none.
+std::string change_text(double change) {
+  constexpr double shown_as_none = 5e-5;
+  return change != 0 && std::abs(change) < shown_as_none ? fmt::format("{:+.1e}", change)
+                                                         : fmt::format("{:+.4f}", change);
+}
+
 }  // namespace
 
 RunDifference compare_runs(const fs::path& left, const fs::path& right) {
@@ -180,16 +203,17 @@ std::vector<ReportTable> difference_tables(const RunDifference& difference, cons
   add_columns(results, {left, right, "difference"});
   for (const Difference& one : difference.results) {
     const std::optional<double> values[] = {number_of(one.left), number_of(one.right)};
-    std::vector<ReportCell> row = {one.path, metric_cell(one.left), metric_cell(one.right)};
     if (values[0] && values[1]) {
       const double change = *values[1] - *values[0];
-      row.push_back(number_cell(change, fmt::format("{:+.4f}", change)));
+      auto [first, second] = told_apart(*values[0], *values[1]);
+      results.rows.push_back({one.path, std::move(first), std::move(second),
+                              number_cell(change, change_text(change))});
     } else {
-      row.push_back(number_cell(std::nullopt));
+      results.rows.push_back(
+          {one.path, metric_cell(one.left), metric_cell(one.right), number_cell(std::nullopt)});
     }
-    results.rows.push_back(std::move(row));
   }
   return {std::move(configuration), std::move(environments), std::move(results)};
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,14 +1,14 @@
 #pragma once
 
+#include "base/difference.h"
 #include "report/report.h"
-#include "store/difference.h"
 
 #include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// What differs between two runs or cells.
 struct RunDifference {
@@ -37,4 +37,4 @@ RunDifference compare_runs(const std::filesystem::path& left, const std::filesys
 std::vector<ReportTable> difference_tables(const RunDifference& difference, const std::string& left,
                                            const std::string& right);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,11 +1,11 @@
 #include "report/run_results.h"
 
+#include "base/json_text.h"
+#include "base/spelling.h"
 #include "bissl/error.h"
 #include "pipeline/metric_name.h"
 #include "pipeline/toml_parser.h"
-#include "plugins/spelling.h"
 #include "report/result_files.h"
-#include "text/json_text.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -15,7 +15,7 @@
 #include <map>
 #include <set>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
@@ -183,4 +183,4 @@ ReportData gather_runs(const std::vector<fs::path>& folders, const std::string& 
   return RunReader(folders, metric).read();
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

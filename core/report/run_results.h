@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// gather() for runs.
 ReportData gather_runs(const std::vector<std::filesystem::path>& folders,
                        const std::string& metric);
 
-}  // namespace bissl
+}  // namespace bissl::host

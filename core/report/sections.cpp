@@ -11,7 +11,7 @@
 #include <map>
 #include <set>
 
-namespace bissl {
+namespace bissl::host {
 
 std::string number_text(double value) {
   const double size = std::abs(value);
@@ -265,4 +265,4 @@ ReportSection failed_draws_section(const ReportData& data) {
   return section;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

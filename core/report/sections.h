@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 // What the sections of a report have in common, and those that compare nothing.
 
@@ -31,4 +31,4 @@ ReportSection cost_section(const ReportData& data);
 ReportSection missing_section(const ReportData& data);
 ReportSection failed_draws_section(const ReportData& data);
 
-}  // namespace bissl
+}  // namespace bissl::host

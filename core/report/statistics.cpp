@@ -9,7 +9,7 @@
 #include <cmath>
 #include <numeric>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 constexpr size_t most_exact_pairs = 20;
@@ -111,4 +111,4 @@ std::vector<double> holm(const std::vector<double>& p_values) {
   return adjusted;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

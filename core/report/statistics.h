@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// A mean with what is known of it.
 struct Estimate {
@@ -43,4 +43,4 @@ std::vector<double> holm(const std::vector<double>& p_values);
 /// (at least 2), where differences spread by `std`: (t(0.975, n − 1) + t(0.8, n − 1))·s/√n.
 double detectable_difference(double std, int64_t pairs);
 
-}  // namespace bissl
+}  // namespace bissl::host

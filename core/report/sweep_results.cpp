@@ -1,9 +1,9 @@
 #include "report/sweep_results.h"
 
+#include "base/spelling.h"
 #include "bissl/error.h"
 #include "pipeline/diagnostics.h"
 #include "pipeline/metric_name.h"
-#include "plugins/spelling.h"
 #include "report/result_files.h"
 #include "store/stage_store.h"
 #include "store/sweep_folder.h"
@@ -14,7 +14,7 @@
 #include <cmath>
 #include <set>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
@@ -278,4 +278,4 @@ ReportData gather_sweep(const fs::path& folder, const std::string& metric) {
   return SweepReader(folder, metric).read();
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// gather() for one sweep.
 ReportData gather_sweep(const std::filesystem::path& folder, const std::string& metric);
 
-}  // namespace bissl
+}  // namespace bissl::host

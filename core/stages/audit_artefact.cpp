@@ -1,16 +1,16 @@
 #include "stages/audit_artefact.h"
 
+#include "base/atomic_file.h"
+#include "base/json_file.h"
+#include "base/json_text.h"
+#include "base/posix_file.h"
 #include "bissl/hash.h"
 #include "pipeline/lock.h"
 #include "stages/session.h"
-#include "store/atomic_file.h"
-#include "store/json_file.h"
-#include "store/posix_file.h"
-#include "text/json_text.h"
 
 #include <fstream>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
@@ -93,4 +93,4 @@ void AuditRecord::publish(StageResults& results, StageStore& store) const {
   fs::remove(folder_ / record_file, ignored);
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -11,7 +11,7 @@
 #include <optional>
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 // An audit changes nothing in the stage that it watches, so its settings are not in the stage's key
 // and its figures are an artefact of their own. In the store that has a key beside the stage's, and
@@ -48,4 +48,4 @@ class AuditRecord {
   bool whole_ = false;  ///< an audit is asked for, and all work on the stage has made it
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,5 +1,6 @@
 #include "stages/check.h"
 
+#include "base/spelling.h"
 #include "bissl/error.h"
 #include "pipeline/diagnostics.h"
 #include "stages/audit_artefact.h"
@@ -15,7 +16,7 @@
 #include <map>
 #include <set>
 
-namespace bissl {
+namespace bissl::host {
 
 namespace {
 
@@ -191,4 +192,4 @@ std::vector<StagePlan> check_pipeline(const CheckRequest& request) {
   return PipelineCheck(request).run();
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

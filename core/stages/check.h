@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 class StageTrial;
 
@@ -84,4 +84,4 @@ std::vector<StagePlan> check_pipeline(const CheckRequest& request);
 /// optimizer's base rate; layer-wise scaling and schedules are not in it.
 double proximity_pull(double lambda, double learning_rate, double momentum, int64_t lower_steps);
 
-}  // namespace bissl
+}  // namespace bissl::host

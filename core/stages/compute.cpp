@@ -1,19 +1,20 @@
 #include "stages/compute.h"
 
+#include "base/atomic_file.h"
+#include "base/exception_text.h"
+#include "base/posix_file.h"
+#include "base/spelling.h"
 #include "bissl/data_files.h"
 #include "pipeline/diagnostics.h"
 #include "stages/audit_artefact.h"
 #include "stages/identity.h"
 #include "stages/stage_kind.h"
 #include "stages/work_record.h"
-#include "store/atomic_file.h"
-#include "store/posix_file.h"
 #include "telemetry/environment.h"
 #include "telemetry/interrupt.h"
 #include "telemetry/peak_memory.h"
-#include "text/exception_text.h"
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
@@ -135,4 +136,4 @@ std::vector<std::string> metrics_not_finite(const StageResults& results) {
   return found;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// What the work on one stage needs besides its claim.
 struct StageTask {
@@ -43,4 +43,4 @@ Error as_error(const std::exception& exception);
 /// Warnings about metrics in a stage's results that have no finite mean, with the reason.
 std::vector<std::string> metrics_not_finite(const StageResults& results);
 
-}  // namespace bissl
+}  // namespace bissl::host

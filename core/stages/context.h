@@ -14,7 +14,7 @@
 #include <optional>
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 /// How to run, as against what: none of it changes results.
 struct RunSettings {
@@ -52,4 +52,4 @@ struct StageContext {
   uint64_t seed_for(const std::string& use) const;
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

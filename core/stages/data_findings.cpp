@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <set>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// The sources that a stage uses in one way.
@@ -153,4 +153,4 @@ std::vector<std::string> data_findings(const Pipeline& pipeline, const Stage& st
   return found;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Warnings about the data that a stage names, and about what it and its ancestors share with the
 /// data that it is scored on: classes or labels without samples or one class only where targets are
@@ -19,4 +19,4 @@ std::vector<std::string> data_findings(const Pipeline& pipeline, const Stage& st
 /// Whether a warning is one of these: it begins with the source, whatever the stage.
 bool is_about_data(const std::string& warning);
 
-}  // namespace bissl
+}  // namespace bissl::host

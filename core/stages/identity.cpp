@@ -1,8 +1,8 @@
 #include "stages/identity.h"
 
+#include "base/json_text.h"
 #include "bissl/hash.h"
 #include "pipeline/lock.h"
-#include "text/json_text.h"
 
 #include <torch/version.h>
 
@@ -10,7 +10,7 @@
 #include <set>
 #include <utility>
 
-namespace bissl {
+namespace bissl::host {
 
 StageIdentity identify(const Pipeline& pipeline, const Stage& stage, DataCatalog& data,
                        const std::string& parent_key) {
@@ -63,4 +63,4 @@ bool is_lock_of(const std::string& lock, const Pipeline& pipeline, DataCatalog& 
   return identity_in_lock(lock) == identity_of(pipeline, lock_notes(pipeline, data));
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

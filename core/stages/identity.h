@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// What tells a stage's results from others in the store.
 struct StageIdentity {
@@ -29,4 +29,4 @@ std::string lock_text(const Pipeline& pipeline, DataCatalog& data);
 /// Whether the text is the lock of this pipeline, but for what changes no result.
 bool is_lock_of(const std::string& lock, const Pipeline& pipeline, DataCatalog& data);
 
-}  // namespace bissl
+}  // namespace bissl::host

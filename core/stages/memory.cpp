@@ -1,12 +1,12 @@
 #include "stages/memory.h"
 
+#include "base/exception_text.h"
 #include "bissl/error.h"
 #include "telemetry/memory_limit.h"
-#include "text/exception_text.h"
 
 #include <algorithm>
 
-namespace bissl {
+namespace bissl::host {
 
 std::string views_text(const std::vector<ImageShape>& views) {
   std::string text;
@@ -55,4 +55,4 @@ int64_t batches_held(int loader_threads, int64_t batches) {
   return std::max<int64_t>(1, std::min<int64_t>(loader_threads + 2, batches));
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// The batches that a key of the pipeline makes.
 struct BatchMemory {
@@ -33,4 +33,4 @@ void refuse_beyond_memory(const BatchMemory& batches);
 /// `batches`.
 int64_t batches_held(int loader_threads, int64_t batches);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,5 +1,6 @@
 #include "stages/networks.h"
 
+#include "base/spelling.h"
 #include "bissl/error.h"
 #include "data/target_rules.h"
 #include "data/view_maker.h"
@@ -16,7 +17,7 @@
 
 #include <algorithm>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 void require_takes(const StageContext& context, const ComponentChoice& task,
@@ -171,4 +172,4 @@ std::shared_ptr<BatchSource> make_labelled_batches(const StageContext& context, 
   return source;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

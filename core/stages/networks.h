@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 // What stages are made of, built from the pipeline's choices, on the run's device. Errors name the
 // component, its library and its TOML line.
@@ -86,4 +86,4 @@ std::shared_ptr<BatchSource> make_labelled_batches(const StageContext& context, 
                                                    const ViewsChoice& augment,
                                                    const BatchOptions& options);
 
-}  // namespace bissl
+}  // namespace bissl::host

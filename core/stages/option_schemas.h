@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 // What the kinds of stage declare their tables with. Included by the files that define a table.
 
@@ -72,4 +72,4 @@ ComponentSlot pretext_slot();
 ComponentSlot downstream_slot();
 ComponentSlot optimizer_slot();
 
-}  // namespace bissl
+}  // namespace bissl::host

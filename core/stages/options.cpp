@@ -9,7 +9,7 @@
 #include <cmath>
 #include <limits>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 const Schema<ScheduleOptions>& schedule_schema() {
@@ -136,4 +136,4 @@ std::string rounding_doubt(const LengthOptions& length, int64_t samples, int64_t
                            *length.epochs, samples, asked, batch, taken, taken == 1 ? "is" : "are");
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

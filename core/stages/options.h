@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 // The host's own settings, one aggregate for each table of a stage. Their documentation is in the
 // schemas, from which `bissl describe` prints it. Here is what several kinds of stage share.
@@ -42,4 +42,4 @@ int64_t samples_of(int64_t batch, int64_t accumulate);
 /// Says so if that number of steps is far (over a tenth) from what `epochs` asks for; else empty.
 std::string rounding_doubt(const LengthOptions& length, int64_t samples, int64_t batch);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,18 +1,19 @@
 #include "stages/runner.h"
 
+#include "base/posix_file.h"
+#include "base/spelling.h"
 #include "bissl/error.h"
 #include "pipeline/diagnostics.h"
 #include "stages/audit_artefact.h"
 #include "stages/compute.h"
 #include "stages/identity.h"
-#include "store/posix_file.h"
 #include "store/run_folder.h"
 #include "store/run_origin.h"
 
 #include <map>
 #include <set>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// Runs the stages of one pipeline in order.
@@ -177,4 +178,4 @@ RunOutcome run_pipeline(const Pipeline& pipeline, const RunOptions& options) {
   return Runner(pipeline, options).run();
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 struct RunOptions {
   std::filesystem::path out = "runs";  ///< holds the run folders, and the store in .store
@@ -48,4 +48,4 @@ FolderOrigin origin_of(const Pipeline& pipeline, const std::filesystem::path& ou
 /// Interrupted after a checkpoint.
 RunOutcome run_pipeline(const Pipeline& pipeline, const RunOptions& options);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// The length of the warm-up that is asked for, in steps.
@@ -68,4 +68,4 @@ std::vector<std::string> doubts(const ScheduleOptions& options, int64_t total,
   return found;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// The learning rate over time, as a factor on the optimizer's base rate.
 class Schedule {
@@ -35,4 +35,4 @@ Schedule make_schedule(const Table& table, int64_t steps, int64_t samples, int64
 std::vector<std::string> doubts(const ScheduleOptions& options, int64_t total,
                                 double steps_per_epoch);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,5 +1,6 @@
 #include "stages/scoring.h"
 
+#include "base/spelling.h"
 #include "bissl/error.h"
 #include "data/prefetcher.h"
 #include "data/target_rules.h"
@@ -15,7 +16,7 @@
 #include <algorithm>
 #include <limits>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 const Schema<EvaluateOptions>& evaluate_schema() {
@@ -163,4 +164,4 @@ void ScoringProgress::done() {
   }
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

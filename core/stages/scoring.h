@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// `evaluate = { … }`
 struct EvaluateOptions {
@@ -82,4 +82,4 @@ class ScoringProgress {
   int64_t done_ = 0;
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

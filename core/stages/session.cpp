@@ -1,5 +1,6 @@
 #include "stages/session.h"
 
+#include "base/spelling.h"
 #include "bissl/error.h"
 #include "bissl/hypergradient.h"
 #include "bissl/optimizer.h"
@@ -9,7 +10,7 @@
 #include "store/checkpoint.h"
 #include "telemetry/interrupt.h"
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -147,7 +148,7 @@ void Session::save_checkpoint(int64_t next_step) {
   for (const Extra& extra : extras_) {
     checkpoint.state["extra"][extra.name] = extra.save();
   }
-  bissl::save_checkpoint(folder_, checkpoint);
+  host::save_checkpoint(folder_, checkpoint);
   last_checkpoint_ = Clock::now();
   if (settings_.checkpointed) {
     settings_.checkpointed();
@@ -203,4 +204,4 @@ void Session::finish() {
   }
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -21,9 +21,11 @@ class Module;
 }
 
 namespace bissl {
-
 class Optimizer;
 class Hypergradient;
+}  // namespace bissl
+
+namespace bissl::host {
 
 /// The log of a session's steps, in its folder.
 inline constexpr const char* event_log_file = "events.jsonl";
@@ -118,4 +120,4 @@ class Session {
   std::chrono::steady_clock::time_point last_checkpoint_;
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

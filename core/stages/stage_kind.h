@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 class StageTrial;
 struct StagePlan;
@@ -70,4 +70,4 @@ const std::vector<StageKindSpec>& stage_kinds();
 /// Adds a kind to those of the host until the end of the process. Before anything is read.
 void add_stage_kind(const StageKind& kind);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -6,7 +6,7 @@
 #include "stages/pretrain/pretrain.h"
 #include "stages/stage_kind.h"
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 struct Kinds {
@@ -50,4 +50,4 @@ const std::vector<StageKindSpec>& stage_kinds() { return known().specs; }
 
 void add_stage_kind(const StageKind& kind) { known().add(kind); }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,5 +1,6 @@
 #include "stages/trial.h"
 
+#include "base/spelling.h"
 #include "bilevel/hessian.h"
 #include "bissl/error.h"
 #include "models/module_state.h"
@@ -10,7 +11,7 @@
 #include <algorithm>
 #include <chrono>
 
-namespace bissl {
+namespace bissl::host {
 
 double seconds_of(const std::function<void()>& work) {
   const auto begin = std::chrono::steady_clock::now();
@@ -114,4 +115,4 @@ void StageTrial::describe(const BatchSource& source, Backbone& backbone) {
                   count(tensors_of(trainable_parameters(backbone.module()))));
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -11,7 +11,7 @@
 #include <memory>
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Seconds that `work` takes.
 double seconds_of(const std::function<void()>& work);
@@ -78,4 +78,4 @@ class StageTrial {
   bool measure_;
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,13 +1,13 @@
 #include "stages/work_record.h"
 
-#include "store/atomic_file.h"
+#include "base/atomic_file.h"
+#include "base/json_text.h"
+#include "base/posix_file.h"
 #include "store/checkpoint.h"
-#include "store/posix_file.h"
-#include "text/json_text.h"
 
 #include <utility>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
@@ -66,4 +66,4 @@ void WorkRecord::add_to(StageResults& results) const {
 
 void WorkRecord::remove() const { fs::remove(file_); }
 
-}  // namespace bissl
+}  // namespace bissl::host

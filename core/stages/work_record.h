@@ -7,7 +7,7 @@
 #include <chrono>
 #include <filesystem>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Whether an earlier process left anything in a stage's folder that the next one builds on.
 bool has_progress(const std::filesystem::path& folder);
@@ -38,4 +38,4 @@ class WorkRecord {
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

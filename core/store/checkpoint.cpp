@@ -1,17 +1,17 @@
 #include "store/checkpoint.h"
 
+#include "base/json_text.h"
+#include "base/posix_file.h"
 #include "bissl/error.h"
 #include "bissl/hash.h"
-#include "store/posix_file.h"
 #include "store/safetensors.h"
-#include "text/json_text.h"
 
 #include <unistd.h>
 
 #include <cerrno>
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
@@ -124,4 +124,4 @@ void remove_checkpoint(const fs::path& folder) {
   }
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <optional>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Everything that a stage needs to go on as if it had never stopped.
 struct Checkpoint {
@@ -33,4 +33,4 @@ std::optional<Checkpoint> load_checkpoint(const std::filesystem::path& folder);
 /// Removes the checkpoint of a stage that has finished; nothing happens if there is none.
 void remove_checkpoint(const std::filesystem::path& folder);
 
-}  // namespace bissl
+}  // namespace bissl::host

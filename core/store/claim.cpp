@@ -1,8 +1,8 @@
 #include "store/claim.h"
 
+#include "base/json_text.h"
+#include "base/posix_file.h"
 #include "bissl/error.h"
-#include "store/posix_file.h"
-#include "text/json_text.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -17,7 +17,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
@@ -299,4 +299,4 @@ std::string claim_owner(const fs::path& file, const ClaimPolicy& policy) {
   return "another process";
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 /// How claims are held; every process of a store has to use the same lease.
 struct ClaimPolicy {
@@ -65,4 +65,4 @@ bool is_claimed(const std::filesystem::path& file, const ClaimPolicy& policy);
 /// Who has it, for people: "process 12", with the machine's name if it is not this one.
 std::string claim_owner(const std::filesystem::path& file, const ClaimPolicy& policy);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
@@ -111,4 +111,4 @@ std::string readable_path(const std::string& path) {
   return result.empty() ? path : result;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "store/difference.h"
+#include "base/difference.h"
 #include "store/stage_store.h"
 
 #include <filesystem>
@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Who refers to which stage of a store.
 struct References {
@@ -41,4 +41,4 @@ std::optional<NearestEntry> nearest_entry(const nlohmann::json& description,
 /// "table.components.hypergradient.values.damping".
 std::string readable_path(const std::string& path);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,12 +1,12 @@
 #include "store/run_folder.h"
 
+#include "base/atomic_file.h"
+#include "base/json_text.h"
+#include "base/posix_file.h"
 #include "bissl/error.h"
 #include "pipeline/run_names.h"
-#include "store/atomic_file.h"
-#include "store/posix_file.h"
 #include "store/run_results.h"
 #include "store/stage_store.h"
-#include "text/json_text.h"
 
 #include <unistd.h>
 
@@ -15,7 +15,7 @@
 #include <optional>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
@@ -155,4 +155,4 @@ void RunFolder::write_results(const RunResults& results) const {
   write_file_atomically(path_ / run_results_file, json_text(results.to_json(), 2) + "\n");
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace bissl {
+namespace bissl::host {
 
 struct RunResults;
 
@@ -45,4 +45,4 @@ class RunFolder {
 /// Why the link to a stage cannot be made in a run's folder, which need not exist; empty if it can.
 std::string link_problem(const std::filesystem::path& run, const std::string& stage);
 
-}  // namespace bissl
+}  // namespace bissl::host

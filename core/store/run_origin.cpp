@@ -1,17 +1,17 @@
 #include "store/run_origin.h"
 
+#include "base/atomic_file.h"
+#include "base/json_text.h"
+#include "base/posix_file.h"
 #include "bissl/error.h"
-#include "store/atomic_file.h"
-#include "store/posix_file.h"
 #include "store/sweep_folder.h"
-#include "text/json_text.h"
 
 #include <unistd.h>
 
 #include <cerrno>
 #include <optional>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
@@ -143,4 +143,4 @@ void claim_origin(const FolderOrigin& origin) {
   }
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 /// What a folder <out>/<name> is to be used for: which file its results come from.
 struct FolderOrigin {
@@ -33,4 +33,4 @@ std::optional<std::string> check_origin(const FolderOrigin& origin);
 /// several processes at once the first one's.
 void claim_origin(const FolderOrigin& origin);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,16 +1,16 @@
 #include "store/run_results.h"
 
+#include "base/exception_text.h"
+#include "base/json_file.h"
 #include "bissl/error.h"
 #include "pipeline/metric_name.h"
 #include "pipeline/run_names.h"
-#include "store/json_file.h"
-#include "text/exception_text.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using nlohmann::json;
@@ -130,4 +130,4 @@ std::optional<RunResults> run_results_if_there(const std::filesystem::path& fold
   }
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Which draw of a cell's search was chosen.
 struct SearchResults {
@@ -55,4 +55,4 @@ RunResults read_run_results(const std::filesystem::path& folder);
 /// The same, and none where that throws.
 std::optional<RunResults> run_results_if_there(const std::filesystem::path& folder);
 
-}  // namespace bissl
+}  // namespace bissl::host

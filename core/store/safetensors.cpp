@@ -1,7 +1,7 @@
 #include "store/safetensors.h"
 
+#include "base/atomic_file.h"
 #include "bissl/error.h"
-#include "store/atomic_file.h"
 #include "store/safetensors_header.h"
 
 #include <ATen/ops/empty.h>
@@ -12,7 +12,7 @@
 #include <numeric>
 #include <set>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
@@ -164,4 +164,4 @@ SafetensorsFile read_safetensors(const fs::path& file) {
   }
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

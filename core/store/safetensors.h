@@ -6,7 +6,7 @@
 #include <map>
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Files in the safetensors format (https://github.com/huggingface/safetensors), which Python's
 /// library reads and writes too: an 8-byte length, a JSON header, the bytes of all tensors.
@@ -34,4 +34,4 @@ SafetensorsFile read_safetensors(const std::filesystem::path& file);
 /// memory with `tensor` when that is so already. Throws Error(run) when the format cannot hold it.
 at::Tensor to_storable(const std::string& name, const at::Tensor& tensor);
 
-}  // namespace bissl
+}  // namespace bissl::host

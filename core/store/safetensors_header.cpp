@@ -11,7 +11,7 @@
 #include <set>
 #include <utility>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 struct TypeName {
@@ -322,4 +322,4 @@ SafetensorsHeader parse_safetensors_header(std::string_view text, uint64_t data_
   return header;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// One tensor of a safetensors header. Its bytes are [begin, end) of what follows the header.
 struct SafetensorsEntry {
@@ -43,4 +43,4 @@ std::string format_safetensors_header(const SafetensorsHeader& header);
 /// Error(input) whose text says what is wrong, without the file.
 SafetensorsHeader parse_safetensors_header(std::string_view text, uint64_t data_size);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,15 +1,15 @@
 #include "store/stage_record.h"
 
+#include "base/atomic_file.h"
+#include "base/exception_text.h"
+#include "base/posix_file.h"
 #include "bissl/error.h"
 #include "bissl/hash.h"
-#include "store/atomic_file.h"
 #include "store/checkpoint.h"
-#include "store/posix_file.h"
-#include "text/exception_text.h"
 
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
@@ -140,4 +140,4 @@ std::optional<std::string> damage_in_depth(const fs::path& folder, const std::st
   }
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -8,7 +8,7 @@
 #include <optional>
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 /// The version of the store's layout and of `stage.json`; another one cannot be read.
 inline constexpr int store_format = 1;
@@ -44,4 +44,4 @@ std::optional<std::string> damage_at_a_glance(const std::filesystem::path& folde
 std::optional<std::string> damage_in_depth(const std::filesystem::path& folder,
                                            const std::string& key);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,11 +1,11 @@
 #include "store/stage_results.h"
 
+#include "base/atomic_file.h"
+#include "base/exception_text.h"
+#include "base/json_file.h"
+#include "base/json_text.h"
 #include "bissl/error.h"
 #include "pipeline/metric_name.h"
-#include "store/atomic_file.h"
-#include "store/json_file.h"
-#include "text/exception_text.h"
-#include "text/json_text.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -15,7 +15,7 @@
 #include <limits>
 #include <set>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using nlohmann::json;
@@ -225,4 +225,4 @@ void write_stage_results(const std::filesystem::path& folder, const StageResults
   write_file_atomically(folder / stage_results_file, json_text(results.to_json(), 2) + "\n");
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

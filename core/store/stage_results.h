@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// What one metric was on one data source, for all networks of a stage that were scored.
 struct MetricResult {
@@ -60,4 +60,4 @@ inline constexpr const char* stage_results_file = "results.json";
 StageResults read_stage_results(const std::filesystem::path& folder);
 void write_stage_results(const std::filesystem::path& folder, const StageResults& results);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,12 +1,12 @@
 #include "store/stage_store.h"
 
+#include "base/atomic_file.h"
+#include "base/exception_text.h"
+#include "base/json_text.h"
+#include "base/posix_file.h"
 #include "bissl/error.h"
-#include "store/atomic_file.h"
 #include "store/checkpoint.h"
-#include "store/posix_file.h"
 #include "store/stage_record.h"
-#include "text/exception_text.h"
-#include "text/json_text.h"
 
 #include <unistd.h>
 
@@ -15,7 +15,7 @@
 #include <thread>
 #include <tuple>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
@@ -412,4 +412,4 @@ std::vector<StoreEntry> StageStore::remove(const std::vector<StoreEntry>& entrie
   return gone;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

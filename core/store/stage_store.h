@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Whether a text has the form of a stage's key: 32 lower-case hexadecimal digits.
 bool is_stage_key(const std::string& text);
@@ -158,4 +158,4 @@ class StageStore {
   std::set<std::string> verified_;             ///< keys whose content was read and found whole
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,17 +1,17 @@
 #include "store/sweep_folder.h"
 
+#include "base/atomic_file.h"
+#include "base/json_text.h"
+#include "base/posix_file.h"
 #include "bissl/error.h"
 #include "bissl/hash.h"
-#include "store/atomic_file.h"
-#include "store/posix_file.h"
-#include "text/json_text.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
@@ -230,4 +230,4 @@ json failure_json(const SweepPlan& plan, const CellFailure& failure) {
           {"stops", failure.children}};
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Why a stage of a sweep failed.
 struct Failure {
@@ -92,4 +92,4 @@ nlohmann::json failure_json(const SweepPlan& plan, const CellFailure& failure);
 /// The object in a JSON file of at most 64 MiB; none if the file is missing or holds no object.
 std::optional<nlohmann::json> read_json_if_there(const std::filesystem::path& file);
 
-}  // namespace bissl
+}  // namespace bissl::host

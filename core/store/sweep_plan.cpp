@@ -1,14 +1,14 @@
 #include "store/sweep_plan.h"
 
+#include "base/posix_file.h"
 #include "bissl/error.h"
-#include "store/posix_file.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <set>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using nlohmann::json;
@@ -314,4 +314,4 @@ SweepPlan load_plan(const std::filesystem::path& folder) {
   }
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

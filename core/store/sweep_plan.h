@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// One resolved pipeline of a sweep: a cell's, or one draw of a cell's search.
 struct PlanUnit {
@@ -101,4 +101,4 @@ inline constexpr const char* plan_file = "plan.json";
 /// The plan of a sweep's folder. Throws Error(input) if there is none that this program can read.
 SweepPlan load_plan(const std::filesystem::path& folder);
 
-}  // namespace bissl
+}  // namespace bissl::host

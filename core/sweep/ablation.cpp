@@ -1,5 +1,6 @@
 #include "sweep/ablation.h"
 
+#include "base/spelling.h"
 #include "pipeline/config_loader.h"
 #include "pipeline/metric_name.h"
 #include "pipeline/stage_graph.h"
@@ -16,7 +17,7 @@
 #include <algorithm>
 #include <map>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
@@ -339,4 +340,4 @@ std::optional<Ablation> read_ablation(const fs::path& file, DiagnosticCollector&
   return AblationReader(file, diagnostics).read();
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// One of the things that a sweep varies: one key, or several that are varied together.
 struct Axis {
@@ -61,4 +61,4 @@ struct Ablation {
 std::optional<Ablation> read_ablation(const std::filesystem::path& file,
                                       DiagnosticCollector& diagnostics);
 
-}  // namespace bissl
+}  // namespace bissl::host

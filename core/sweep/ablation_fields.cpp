@@ -1,5 +1,6 @@
 #include "sweep/ablation_fields.h"
 
+#include "base/spelling.h"
 #include "pipeline/metric_name.h"
 #include "pipeline/toml_parser.h"
 
@@ -7,7 +8,7 @@
 
 #include <algorithm>
 
-namespace bissl {
+namespace bissl::host {
 
 void AblationFields::walk(const ConfigNode& node, const IsValue& is_value, const Take& take,
                           const std::string& prefix) {
@@ -58,4 +59,4 @@ bool AblationFields::is_varied(const std::string& key) const {
 
 bool is_no_table(const std::string& /*key*/, const ConfigNode& value) { return !value.is_table(); }
 
-}  // namespace bissl
+}  // namespace bissl::host

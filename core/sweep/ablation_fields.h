@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// What the readers of an ablation file's parts have in common: keys of the pipeline with what
 /// is done about them, and metrics. Each call reports what is wrong.
@@ -50,4 +50,4 @@ std::optional<bool> wants_more(const std::optional<std::string>& goal);
 SearchSpec read_search(const ConfigNode& search, const SearchOptions& options,
                        AblationFields& fields);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace bissl {
+namespace bissl::host {
 
 using nlohmann::json;
 
@@ -54,4 +54,4 @@ json ablation_json_schema() {
   return schema;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 const Schema<AblationOptions>& ablation_schema() {
@@ -137,4 +137,4 @@ SearchOptions parse_search(const Table& table) {
   return search_schema().parse(without_holes(table, search_schema().specs()));
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// The most values of an axis, and the most draws of a search.
 inline constexpr int64_t most_choices = 10000;
@@ -43,4 +43,4 @@ const TableSpec& search_spec();
 AblationOptions parse_ablation(const Table& table);
 SearchOptions parse_search(const Table& table);
 
-}  // namespace bissl
+}  // namespace bissl::host

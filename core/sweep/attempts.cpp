@@ -1,15 +1,15 @@
 #include "sweep/attempts.h"
 
-#include "store/atomic_file.h"
+#include "base/atomic_file.h"
+#include "base/json_text.h"
+#include "base/posix_file.h"
 #include "store/checkpoint.h"
-#include "store/posix_file.h"
 #include "store/stage_results.h"
-#include "text/json_text.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
@@ -79,4 +79,4 @@ std::string Attempts::last_end(const std::string& key) const {
   return end && how != end->end() && how->is_string() ? how->get<std::string>() : "";
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 /// How often the stages of a sweep were begun, in files that other processes write, too:
 ///
@@ -32,4 +32,4 @@ class Attempts {
   const SweepFolder& files_;
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-namespace bissl {
+namespace bissl::host {
 
 std::string about_cells(const std::set<std::string>& cells, size_t all) {
   return cells.size() >= all ? ""
@@ -45,4 +45,4 @@ std::vector<Diagnostic> CellMessages::all(size_t cells) const {
   return result;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

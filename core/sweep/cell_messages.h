@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// " (in 4 of 12 cells: ID, …)", or nothing if it is about all of them.
 std::string about_cells(const std::set<std::string>& cells, size_t all);
@@ -43,4 +43,4 @@ class CellMessages {
   std::vector<Diagnostic> messages_;  ///< by the places of their texts
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,7 +1,7 @@
 #include "sweep/coordinator.h"
 
+#include "base/posix_file.h"
 #include "bissl/error.h"
-#include "store/posix_file.h"
 #include "telemetry/interrupt.h"
 #include "telemetry/limits.h"
 #include "telemetry/progress.h"
@@ -18,7 +18,7 @@
 #include <fstream>
 #include <thread>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
@@ -238,4 +238,4 @@ void coordinate(SweepState& state, const CoordinatorOptions& options) {
   Coordinator(state, options).run();
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

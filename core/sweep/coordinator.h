@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 struct CoordinatorOptions {
   int jobs = 1;
@@ -23,4 +23,4 @@ struct CoordinatorOptions {
 /// workers have ended; Error(run) if workers cannot be started or give up one after the other.
 void coordinate(SweepState& state, const CoordinatorOptions& options);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,20 +1,20 @@
 #include "sweep/estimate.h"
 
+#include "base/json_text.h"
+#include "base/spelling.h"
 #include "bissl/error.h"
 #include "pipeline/metric_name.h"
-#include "plugins/spelling.h"
 #include "stages/check.h"
 #include "stages/data_findings.h"
 #include "stages/identity.h"
 #include "sweep/cell_messages.h"
-#include "text/json_text.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <set>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// Takes out real numbers, which change neither shapes nor cost, but for lengths.
@@ -248,4 +248,4 @@ SweepEstimate probe_sweep(SweepState& state, const PlanResult& planned, const Ru
   return Probe(state, planned, settings, std::move(datasets), measure).run(jobs);
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// What trial passes through a sweep's stages came to.
 struct SweepEstimate {
@@ -29,4 +29,4 @@ struct SweepEstimate {
 SweepEstimate probe_sweep(SweepState& state, const PlanResult& planned, const RunSettings& settings,
                           std::shared_ptr<DatasetCache> datasets, bool measure, int jobs);
 
-}  // namespace bissl
+}  // namespace bissl::host

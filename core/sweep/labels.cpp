@@ -1,5 +1,6 @@
 #include "sweep/labels.h"
 
+#include "base/spelling.h"
 #include "bissl/hash.h"
 #include "sweep/settings.h"
 
@@ -13,7 +14,7 @@
 #include <map>
 #include <set>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// Six digits where they say it all, otherwise as many as it takes to read the same number back.
@@ -221,4 +222,4 @@ std::string inline_toml(const ConfigNode& node) {
   return to_toml(node.scalar);
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

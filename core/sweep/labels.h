@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Whether two values of a key mean the same: numbers by their value, tables without regard to the
 /// order of their entries.
@@ -33,4 +33,4 @@ std::vector<std::string> folder_parts(const std::vector<std::string>& labels);
 /// The value in TOML on one line.
 std::string inline_toml(const ConfigNode& node);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -3,7 +3,7 @@
 #include "bissl/error.h"
 #include "pipeline/toml_parser.h"
 
-namespace bissl {
+namespace bissl::host {
 
 Pipeline read_unit(const PlanUnit& unit, const PipelineSources& sources) {
   DiagnosticCollector diagnostics;
@@ -25,4 +25,4 @@ Pipeline read_unit(const PlanUnit& unit, const PipelineSources& sources) {
   return std::move(*read.pipeline);
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -6,7 +6,7 @@
 
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// What reading a cell's pipeline takes.
 struct PipelineSources {
@@ -18,4 +18,4 @@ struct PipelineSources {
 /// The pipeline of a unit. Throws Error(input) if its components are no longer what they were.
 Pipeline read_unit(const PlanUnit& unit, const PipelineSources& sources);
 
-}  // namespace bissl
+}  // namespace bissl::host

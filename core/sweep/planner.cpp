@@ -1,5 +1,6 @@
 #include "sweep/planner.h"
 
+#include "base/spelling.h"
 #include "bissl/error.h"
 #include "bissl/hash.h"
 #include "pipeline/exclusive_keys.h"
@@ -7,7 +8,6 @@
 #include "pipeline/metric_name.h"
 #include "pipeline/toml_parser.h"
 #include "pipeline/unset_keys.h"
-#include "plugins/spelling.h"
 #include "stages/audit_artefact.h"
 #include "stages/identity.h"
 #include "stages/stage_kind.h"
@@ -20,7 +20,7 @@
 #include <algorithm>
 #include <set>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 constexpr size_t most_cells = 100000;
@@ -483,4 +483,4 @@ PlanResult make_plan(const std::filesystem::path& file, const Changes& changes,
   return result;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -10,7 +10,7 @@
 #include <optional>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// What came of an ablation file: a plan, if nothing is wrong with any cell.
 struct PlanResult {
@@ -28,4 +28,4 @@ struct PlanResult {
 PlanResult make_plan(const std::filesystem::path& file, const Changes& changes,
                      const PipelineSources& sources, std::shared_ptr<DatasetCache> datasets);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-namespace bissl {
+namespace bissl::host {
 
 ConfigNode Distribution::draw(uint64_t seed, const std::string& key, int64_t draw,
                               const Location& at) const {
@@ -22,4 +22,4 @@ ConfigNode Distribution::draw(uint64_t seed, const std::string& key, int64_t dra
   return node;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// How a value is drawn: evenly, evenly in its logarithm, or among values.
 struct Distribution {
@@ -41,4 +41,4 @@ struct SearchSpec {
   std::vector<KeyValue> final;  ///< laid over the chosen draw for its score
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

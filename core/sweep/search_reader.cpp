@@ -1,3 +1,4 @@
+#include "base/spelling.h"
 #include "pipeline/table_reader.h"
 #include "sweep/ablation_fields.h"
 
@@ -7,7 +8,7 @@
 #include <cmath>
 #include <optional>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// Says so if the node is two numbers of which the first is the greater one; else empty.
@@ -139,4 +140,4 @@ SearchSpec read_search(const ConfigNode& search, const SearchOptions& options,
   return SearchReader(search, options, fields).read();
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

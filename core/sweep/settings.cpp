@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 bool same_scalar(const Value& left, const Value& right) {
@@ -70,4 +70,4 @@ const ConfigNode* value_at(const ConfigNode& root, const std::string& dotted) {
   return node;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -4,7 +4,7 @@
 
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 /// A key of the pipeline, as it is written ("stage.bissl.lambda"), with what it is set to.
 struct KeyValue {
@@ -22,4 +22,4 @@ ConfigNode tree_of(const KeyValue& setting);
 /// The value at a dotted key of a tree, or null.
 const ConfigNode* value_at(const ConfigNode& root, const std::string& dotted);
 
-}  // namespace bissl
+}  // namespace bissl::host

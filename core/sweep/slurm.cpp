@@ -1,9 +1,9 @@
 #include "sweep/slurm.h"
 
+#include "base/atomic_file.h"
+#include "base/json_text.h"
+#include "base/posix_file.h"
 #include "bissl/error.h"
-#include "store/atomic_file.h"
-#include "store/posix_file.h"
-#include "text/json_text.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -16,7 +16,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
@@ -185,4 +185,4 @@ std::string submit_slurm(const SlurmJob& job, const fs::path& folder) {
   return outcome.words.substr(0, outcome.words.find(';'));
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

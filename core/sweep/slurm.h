@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 struct SlurmJob {
   std::string name;
@@ -27,4 +27,4 @@ std::string slurm_script(const SlurmJob& job, const std::filesystem::path& folde
 /// Error(input) if there is no sbatch or it refuses the job, with its words.
 std::string submit_slurm(const SlurmJob& job, const std::filesystem::path& folder);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,17 +1,17 @@
 #include "sweep/state.h"
 
+#include "base/json_text.h"
 #include "bissl/error.h"
 #include "pipeline/metric_name.h"
 #include "stages/audit_artefact.h"
 #include "store/run_folder.h"
-#include "text/json_text.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 
-namespace bissl {
+namespace bissl::host {
 
 namespace fs = std::filesystem;
 
@@ -369,4 +369,4 @@ std::chrono::nanoseconds pause_after(std::chrono::nanoseconds look) {
   return std::max<std::chrono::nanoseconds>(std::chrono::milliseconds(200), 10 * look);
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

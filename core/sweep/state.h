@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 enum class WorkState {
   waiting,
@@ -119,4 +119,4 @@ class SweepState {
 /// not spend its time on looking.
 std::chrono::nanoseconds pause_after(std::chrono::nanoseconds look);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,12 +1,12 @@
 #include "sweep/worker.h"
 
+#include "base/exception_text.h"
 #include "bissl/error.h"
 #include "stages/compute.h"
 #include "stages/identity.h"
 #include "store/stage_results.h"
 #include "telemetry/interrupt.h"
 #include "telemetry/limits.h"
-#include "text/exception_text.h"
 
 #include <fmt/format.h>
 
@@ -14,7 +14,7 @@
 #include <optional>
 #include <thread>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 class Worker {
@@ -236,4 +236,4 @@ void work_on(SweepState& state, StageStore& store, const PipelineSources& source
   Worker(state, store, sources, options).run();
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

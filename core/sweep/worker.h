@@ -8,7 +8,7 @@
 #include <memory>
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 struct WorkerOptions {
   RunSettings settings;
@@ -29,4 +29,4 @@ struct WorkerOptions {
 void work_on(SweepState& state, StageStore& store, const PipelineSources& sources,
              const WorkerOptions& options);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,8 +1,8 @@
 #include "telemetry/environment.h"
 
+#include "base/posix_file.h"
 #include "bissl/error.h"
 #include "bissl/hash.h"
-#include "store/posix_file.h"
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
@@ -23,7 +23,7 @@
 #include <thread>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using nlohmann::json;
@@ -292,4 +292,4 @@ std::string environment_summary(const json& environment) {
   return summary;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -6,7 +6,7 @@
 
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 /// What results may hang on although no key of a stage holds it: the same stage, computed with
 /// another number of threads or by another kernel of the BLAS library, need not end with the same
@@ -33,4 +33,4 @@ std::string environment_summary(const nlohmann::json& environment);
 /// Whether a variable of this name is one of those that are recorded.
 bool is_recorded_variable(const std::string& name);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,7 +1,7 @@
 #include "telemetry/events.h"
 
+#include "base/json_text.h"
 #include "bissl/error.h"
-#include "text/json_text.h"
 
 #include <nlohmann/json.hpp>
 
@@ -12,7 +12,7 @@
 #include <cerrno>
 #include <utility>
 
-namespace bissl {
+namespace bissl::host {
 EventLog::EventLog(std::filesystem::path file, uint64_t position) : file_(std::move(file)) {
   open_ = FileDescriptor(::open(file_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
   if (!open_.valid()) {
@@ -49,4 +49,4 @@ uint64_t EventLog::position() {
   return size_;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,13 +1,13 @@
 #pragma once
 
-#include "store/posix_file.h"
+#include "base/posix_file.h"
 
 #include <nlohmann/json_fwd.hpp>
 
 #include <cstdint>
 #include <filesystem>
 
-namespace bissl {
+namespace bissl::host {
 
 /// The measurements of a stage, one JSON object a line (`events.jsonl`). Lines go straight to the
 /// system, so another process can follow the file, and a killed one loses none.
@@ -36,4 +36,4 @@ class EventLog {
   uint64_t size_ = 0;
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <system_error>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 std::atomic<bool> flag = false;
@@ -76,4 +76,4 @@ void reset_interrupt() {
   cause = 0;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

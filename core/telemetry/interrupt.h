@@ -2,7 +2,7 @@
 
 #include <exception>
 
-namespace bissl {
+namespace bissl::host {
 
 /// What a stage throws once it has seen interrupted() and has written its checkpoint. Not an Error:
 /// nothing went wrong. The program leaves with exit code 130.
@@ -31,4 +31,4 @@ void request_interrupt();
 /// Forgets the signal, as if none had come.
 void reset_interrupt();
 
-}  // namespace bissl
+}  // namespace bissl::host

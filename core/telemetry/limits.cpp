@@ -1,7 +1,7 @@
 #include "telemetry/limits.h"
 
+#include "base/exception_text.h"
 #include "bissl/error.h"
-#include "text/exception_text.h"
 
 #include <fmt/format.h>
 #include <sys/resource.h>
@@ -15,7 +15,7 @@
 #include <tuple>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using Resource = decltype(RLIMIT_AS);
@@ -114,4 +114,4 @@ void require_threads(int count) {
   }
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

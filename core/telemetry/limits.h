@@ -3,7 +3,7 @@
 #include <exception>
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 /// What an exception says, and where it comes from a limit of the process (memory, threads,
 /// processes, open files): which limit, its value, and what to do. Others give their own text.
@@ -17,4 +17,4 @@ std::string limit_advice(int error);
 /// ever for threads that the system refused, so this has to be asked before they start any.
 void require_threads(int count);
 
-}  // namespace bissl
+}  // namespace bissl::host

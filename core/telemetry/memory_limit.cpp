@@ -6,7 +6,7 @@
 #include <fstream>
 #include <limits>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 constexpr double unknown = std::numeric_limits<double>::infinity();
@@ -55,4 +55,4 @@ MemoryLimit memory_limit() {
   return least;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -2,7 +2,7 @@
 
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 /// How much memory this process can have at most, whatever else runs.
 struct MemoryLimit {
@@ -14,4 +14,4 @@ struct MemoryLimit {
 /// the limit of the control group.
 MemoryLimit memory_limit();
 
-}  // namespace bissl
+}  // namespace bissl::host

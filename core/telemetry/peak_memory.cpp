@@ -4,7 +4,7 @@
 #include <limits>
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 void reset_peak_memory() {
   std::ofstream("/proc/self/clear_refs") << "5";  // proc(5): resets VmHWM
@@ -23,4 +23,4 @@ int64_t peak_memory() {
   return 0;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

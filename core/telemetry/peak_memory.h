@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Forgets the highest resident memory of this process so far, so that peak_memory() tells that of
 /// what follows. Does nothing where the kernel does not allow it (Linux does since 4.0).
@@ -12,4 +12,4 @@ void reset_peak_memory();
 /// 0 if the system does not tell.
 int64_t peak_memory();
 
-}  // namespace bissl
+}  // namespace bissl::host

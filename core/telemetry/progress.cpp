@@ -1,6 +1,6 @@
 #include "telemetry/progress.h"
 
-#include "telemetry/text_width.h"
+#include "base/text_width.h"
 
 #include <fmt/format.h>
 #include <sys/ioctl.h>
@@ -13,7 +13,7 @@
 #include <ostream>
 #include <string_view>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 constexpr double redraw_seconds = 0.2;
@@ -193,4 +193,4 @@ void Progress::redraw(double now) {
   up_to_date_ = true;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

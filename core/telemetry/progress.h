@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// How progress is shown.
 struct ProgressStyle {
@@ -84,4 +84,4 @@ class Progress {
   bool finished_ = false;
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -4,6 +4,7 @@
 //
 //     approximator_bench PIPELINE.toml --weights RUN/pretrain --out results.json
 
+#include "base/atomic_file.h"
 #include "bilevel/audit.h"
 #include "bilevel/bissl_coupling.h"
 #include "bilevel/lower_level.h"
@@ -17,7 +18,6 @@
 #include "stages/bissl/options.h"
 #include "stages/networks.h"
 #include "stages/trial.h"
-#include "store/atomic_file.h"
 
 #include <ATen/TensorOperators.h>
 #include <fmt/format.h>
@@ -29,7 +29,7 @@
 #include <map>
 #include <set>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// One point of the picture: an approximator with its parameters; points of a series are joined.
@@ -402,7 +402,7 @@ void run(const Arguments& arguments) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host
 
 int main(int argc, char** argv) {
   bissl::Arguments arguments;
@@ -419,7 +419,7 @@ int main(int argc, char** argv) {
   app.add_option("--set", arguments.pipeline.overrides, "overrides of the pipeline");
   CLI11_PARSE(app, argc, argv);
   try {
-    bissl::run(arguments);
+    host::run(arguments);
   } catch (const bissl::Error& error) {
     std::cerr << "error: " << error.what() << '\n';
     return error.kind() == bissl::ErrorKind::input ? 2 : 1;

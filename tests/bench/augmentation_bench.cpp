@@ -38,7 +38,7 @@ double pairs_per_second(const bissl::Augmentation& augmentation, const bissl::Im
 }  // namespace
 
 int main() {
-  const bissl::test::PluginLibrary library("image-augmentations");
+  const bissl::host::test::PluginLibrary library("image-augmentations");
   const auto measure = [&](const char* name, const bissl::ImageShape& shape, int64_t size) {
     const auto augmentation = library.make<bissl::Augmentation>("simclr", {{"size", size}});
     fmt::print("{:<24} {:>9.0f} pairs of views per second and core\n", name,

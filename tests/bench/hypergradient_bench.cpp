@@ -32,7 +32,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 struct Shape {
@@ -194,7 +194,7 @@ void run(const Shape& shape) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host
 
 int main(int argc, char** argv) {
   bissl::Shape shape;
@@ -205,5 +205,5 @@ int main(int argc, char** argv) {
   if (arguments.size() > 3) shape.threads = std::stoi(arguments[3]);
   if (arguments.size() > 4) shape.repeats = std::stoi(arguments[4]);
   if (arguments.size() > 5) shape.steps = arguments[5] == "steps";
-  bissl::run(shape);
+  host::run(shape);
 }

@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace bissl::test {
+namespace bissl::host::test {
 
 void fuzz_ablation(std::string_view bytes) {
   const TemporaryFolder folder;
@@ -22,4 +22,4 @@ void fuzz_ablation(std::string_view bytes) {
   }
 }
 
-}  // namespace bissl::test
+}  // namespace bissl::host::test

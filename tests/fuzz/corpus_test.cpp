@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -42,4 +42,4 @@ INSTANTIATE_TEST_SUITE_P(All, Corpus, testing::ValuesIn(fuzz_targets()),
                          [](const auto& instance) { return instance.param.name; });
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-namespace bissl::test {
+namespace bissl::host::test {
 
 void fuzz_event_log(std::string_view bytes) {
   const TemporaryFolder folder;
@@ -25,4 +25,4 @@ void fuzz_event_log(std::string_view bytes) {
   });
 }
 
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -2,7 +2,7 @@
 #include "support/temporary_folder.h"
 #include "targets.h"
 
-namespace bissl::test {
+namespace bissl::host::test {
 
 void fuzz_idx(std::string_view bytes) {
   const TemporaryFolder folder;
@@ -21,4 +21,4 @@ void fuzz_idx(std::string_view bytes) {
   }
 }
 
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -17,7 +17,7 @@ extern "C" int LLVMFuzzerInitialize(int* /*count*/, char*** arguments) {
   const std::string_view program = (*arguments)[0];
   const size_t slash = program.rfind('/');
   const std::string_view name = program.substr(slash == std::string_view::npos ? 0 : slash + 1);
-  for (const bissl::test::FuzzTarget& target : bissl::test::fuzz_targets()) {
+  for (const bissl::host::test::FuzzTarget& target : bissl::host::test::fuzz_targets()) {
     if (name == std::string("fuzz_") + target.name) {
       chosen = target.run;
     }

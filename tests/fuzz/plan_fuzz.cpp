@@ -1,7 +1,7 @@
 #include "sweep/plan.h"
 #include "targets.h"
 
-namespace bissl::test {
+namespace bissl::host::test {
 
 void fuzz_plan(std::string_view bytes) {
   const auto json = nlohmann::json::parse(bytes, nullptr, /*allow_exceptions=*/false);
@@ -24,4 +24,4 @@ void fuzz_plan(std::string_view bytes) {
   });
 }
 
-}  // namespace bissl::test
+}  // namespace bissl::host::test

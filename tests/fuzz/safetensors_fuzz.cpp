@@ -3,7 +3,7 @@
 #include "support/temporary_folder.h"
 #include "targets.h"
 
-namespace bissl::test {
+namespace bissl::host::test {
 
 void fuzz_safetensors(std::string_view bytes) {
   const TemporaryFolder folder;
@@ -17,4 +17,4 @@ void fuzz_safetensors(std::string_view bytes) {
   refusing([&] { load_checkpoint(folder.path()); });
 }
 
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -2,7 +2,7 @@
 #include "support/temporary_folder.h"
 #include "targets.h"
 
-namespace bissl::test {
+namespace bissl::host::test {
 
 void fuzz_stage_record(std::string_view bytes) {
   const TemporaryFolder folder;
@@ -16,4 +16,4 @@ void fuzz_stage_record(std::string_view bytes) {
   });
 }
 
-}  // namespace bissl::test
+}  // namespace bissl::host::test

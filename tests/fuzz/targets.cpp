@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-namespace bissl::test {
+namespace bissl::host::test {
 
 void refusing(const std::function<void()>& read) {
   try {
@@ -37,4 +37,4 @@ const std::vector<FuzzTarget>& fuzz_targets() {
   return targets;
 }
 
-}  // namespace bissl::test
+}  // namespace bissl::host::test

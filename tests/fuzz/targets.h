@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-namespace bissl::test {
+namespace bissl::host::test {
 
 /// A reader of files that nobody vouches for. `run` puts the bytes before it; whatever they are, it
 /// returns: Error(input) is the reader's right answer to a wrong file and is caught inside, and
@@ -37,4 +37,4 @@ void refusing(const std::function<void()>& read);
 /// Ends the process with the text on standard error unless `kept`.
 void promise(bool kept, const char* text);
 
-}  // namespace bissl::test
+}  // namespace bissl::host::test

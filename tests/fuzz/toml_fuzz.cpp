@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace bissl::test {
+namespace bissl::host::test {
 
 void fuzz_toml(std::string_view bytes) {
   static const std::vector<StageKindSpec> kinds = stage_kinds();
@@ -37,4 +37,4 @@ void fuzz_toml(std::string_view bytes) {
           "a lock file holds the pipeline that it was made from");
 }
 
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -219,4 +219,4 @@ TEST_F(SearchTest, WhatIsNotFoundIsToldWithThePlacesAndTheNearestName) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -11,7 +11,7 @@
 #include <regex>
 #include <set>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -466,4 +466,4 @@ optimizer = { use = "throwing-optimizer" }
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -10,7 +10,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -456,4 +456,4 @@ TEST(ConformHelp, ListsItsOptionsAndExitCodes) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

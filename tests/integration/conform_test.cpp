@@ -10,7 +10,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -113,4 +113,4 @@ TEST(PluginsCheck, LoadsOneLibraryOrSaysWhyNot) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -238,4 +238,4 @@ TEST(ConformTraining, OddBackbonesThatKeepTheirPromisesPass) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -8,7 +8,7 @@
 #include <filesystem>
 #include <string>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 std::string source(const std::string& path) {
@@ -36,4 +36,4 @@ TEST(Documents, EveryPageIsReachedFromTheReadme) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

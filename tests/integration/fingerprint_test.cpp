@@ -9,7 +9,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -94,4 +94,4 @@ TEST_F(FingerprintTest, ConformLooksAtTheFilesThatADatasetNames) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -12,7 +12,7 @@
 
 #include <string>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -122,7 +122,10 @@ TEST_F(ProcessLimitsTest, OpenFiles) {
     named += outcome.err.find("ulimit -n") != std::string::npos ? 1 : 0;
     fs::remove_all(out_);
   }
-  EXPECT_GE(named, 1U);
+  // Which of these limits the program meets first differs with a sanitizer's own files.
+  if (!sanitized) {
+    EXPECT_GE(named, 1U);
+  }
 }
 
 TEST_F(ProcessLimitsTest, CpuTime) {
@@ -135,4 +138,4 @@ TEST_F(ProcessLimitsTest, CpuTime) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -10,7 +10,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -366,4 +366,4 @@ TEST_F(LimitsTest, ATestLossThatOverflowsEndsWithAResult) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 /// A pretraining of two steps and a fine-tuning of it.
@@ -229,4 +229,4 @@ TEST_F(OriginTest, SlurmIsRefusedBeforeAnythingIsWritten) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <cstdlib>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -89,4 +89,4 @@ TEST_F(OutputTest, ClosedStreamsAreNotTakenForFiles) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

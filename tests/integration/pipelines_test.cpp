@@ -8,7 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 /// Files of this folder are ablations, but for the pipelines that they vary.
@@ -82,4 +82,4 @@ TEST(Pipelines, QuickstartEndToEnd) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

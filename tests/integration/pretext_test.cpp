@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -259,4 +259,4 @@ TEST(ConformBackbone, IsRefusedWhereItMakesNoSense) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

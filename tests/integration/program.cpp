@@ -12,7 +12,7 @@
 #include <stdexcept>
 #include <thread>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 pid_t start_command(std::vector<std::string> words,
@@ -224,4 +224,4 @@ from = "pretrain"
   return text.replace(text.find('@'), 1, hypergradient);
 }
 
-}  // namespace bissl::test
+}  // namespace bissl::host::test

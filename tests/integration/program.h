@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl::test {
+namespace bissl::host::test {
 
 /// What a call of the program came to.
 struct Outcome {
@@ -59,4 +59,4 @@ class BackgroundCall {
 /// the bissl stage's table.
 std::string small_pipeline(const std::string& hypergradient = "use = \"cg\", iterations = 2");
 
-}  // namespace bissl::test
+}  // namespace bissl::host::test

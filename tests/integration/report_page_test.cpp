@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -183,4 +183,4 @@ document.body.dataset.answer=JSON.stringify({faults,marks:marks.length,shown,see
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 class ResumeTest : public ::testing::Test {
@@ -149,4 +149,4 @@ TEST_F(ResumeTest, ACheckpointCutShortIsNamed) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -12,7 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 class RunTest : public ::testing::Test {
@@ -594,4 +594,4 @@ TEST_F(RunTest, PluginsAreFoundAndRefused) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

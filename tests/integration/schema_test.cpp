@@ -14,7 +14,7 @@
 #include <fstream>
 #include <sstream>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -191,4 +191,4 @@ TEST_F(Schema, AnotherDocumentIsWrongInput) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -10,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -106,4 +106,4 @@ TEST_F(SettingsTest, APathIsRelativeToItsFileAndTheLockIsNot) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

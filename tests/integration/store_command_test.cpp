@@ -7,7 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -201,4 +201,4 @@ TEST_F(StoreCommandTest, DiffSaysWhatIsNotRecorded) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl::test {
+namespace bissl::host::test {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
@@ -80,4 +80,4 @@ seed = [0]
 "stage.bissl.lambda" = [0.1, 1.0]
 )";
 
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 TEST_F(SweepTest, WrongInputIsFoundInAllCellsBeforeAnythingRuns) {
@@ -252,4 +252,4 @@ TEST_F(SweepTest, UnusableStoresAreToldFrom) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -14,7 +14,7 @@
 #include <set>
 #include <thread>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -111,4 +111,4 @@ seed = [0, 1, 2]
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -3,7 +3,7 @@
 
 #include "sweep_fixture.h"
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 std::string lock_of(const fs::path& cell) { return read_file(cell / "pipeline.lock.toml"); }
@@ -97,4 +97,4 @@ select = "finetune.test.top1"
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -7,7 +7,7 @@
 #include <chrono>
 #include <thread>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 TEST_F(SweepTest, TwoSweepsAtOnceShareTheStore) {
@@ -116,4 +116,4 @@ TEST_F(SweepTest, InterruptionStopsTheWorkersAndTheNextCallGoesOn) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

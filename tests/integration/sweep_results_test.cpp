@@ -11,7 +11,7 @@
 #include <set>
 #include <thread>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 class SweepResultsTest : public SweepTest {
@@ -345,4 +345,4 @@ TEST_F(SweepResultsTest, CloseValuesHaveCellsOfTheirOwn) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 TEST_F(SweepTest, TrainsEachSharedStageOnce) {
@@ -295,4 +295,4 @@ TEST_F(SweepTest, DamagedStagesAreComputedAgain) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -11,7 +11,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -236,4 +236,4 @@ TEST_F(TargetsTest, LabelsThatNoSampleHasAreWarnedOf) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -10,7 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 class TrainingTest : public ::testing::Test {
@@ -129,4 +129,4 @@ TEST_F(TrainingTest, AValidationThatCannotBeIsRefusedBeforeTraining) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

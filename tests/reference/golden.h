@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl::test {
+namespace bissl::host::test {
 
 /// A file of tests/reference/golden.
 inline nlohmann::json golden(const std::string& name) {
@@ -49,4 +49,4 @@ inline testing::AssertionResult close(const at::Tensor& tensor, const nlohmann::
   return testing::AssertionSuccess();
 }
 
-}  // namespace bissl::test
+}  // namespace bissl::host::test

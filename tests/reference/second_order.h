@@ -9,7 +9,7 @@
 
 #include <functional>
 
-namespace bissl::test {
+namespace bissl::host::test {
 
 /// Fails unless the product of the Hessian of `loss` with a vector, by differentiating twice, is
 /// the central difference of gradients along that vector. `parameters` are double leaves.
@@ -48,4 +48,4 @@ inline void expect_hessian_products(TensorList parameters, const std::function<a
   EXPECT_LT(norm(difference), tolerance * size);
 }
 
-}  // namespace bissl::test
+}  // namespace bissl::host::test

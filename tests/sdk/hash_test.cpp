@@ -4,7 +4,7 @@
 
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 // XXH3's values for the empty input and the seed 0, as published with xxHash.
@@ -40,4 +40,4 @@ TEST(Hash, SeedsGiveDifferentHashes) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using nlohmann::json;
@@ -207,4 +207,4 @@ TEST(Normalize, TakesOneValuePerChannelOrOneForAll) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using Layer = std::function<at::Tensor(const TensorList&)>;
@@ -375,4 +375,4 @@ TEST(LayerRecorder, NotesTheCallsOfItsScope) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 struct Options {
@@ -410,4 +410,4 @@ TEST(Faults, FindConditionsThatCannotBe) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

@@ -7,7 +7,7 @@
 #include <set>
 #include <stdexcept>
 
-namespace bissl::test {
+namespace bissl::host::test {
 
 PluginLibrary::PluginLibrary(const std::string& name) {
   const std::string path = std::string(plugin_folder) + "/" + name + ".so";
@@ -85,4 +85,4 @@ std::vector<std::string> PluginLibrary::findings(const std::string& name,
   return texts;
 }
 
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-namespace bissl::test {
+namespace bissl::host::test {
 
 /// A plugin library of the build tree, loaded and registered without the host: its components are
 /// tested through the boundary that the host uses. Registering fails for a faulty declaration.
@@ -40,4 +40,4 @@ class PluginLibrary : private Registrar {
   std::map<std::string, ComponentInfo> components_;
 };
 
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -11,7 +11,7 @@
 #include <set>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using Counter = std::array<uint32_t, 4>;
@@ -201,4 +201,4 @@ TEST(Permutation, AllOrdersAreEquallyLikely) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

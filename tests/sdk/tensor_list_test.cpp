@@ -8,7 +8,7 @@
 #include <cmath>
 #include <limits>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 at::Tensor vector(std::initializer_list<double> values) {
@@ -76,4 +76,4 @@ TEST(TensorListOps, AllFiniteFindsASingleBadElement) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

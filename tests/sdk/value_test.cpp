@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using Integers = std::vector<int64_t>;
@@ -137,4 +137,4 @@ TEST(Convert, LeavesTheRestAlone) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

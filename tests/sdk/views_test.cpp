@@ -8,7 +8,7 @@
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// Views of two samples each, in one buffer.
@@ -82,4 +82,4 @@ TEST(ViewGeometry, LeadsFromTheViewToTheImage) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,6 +1,6 @@
 #pragma once
 
-namespace bissl::test {
+namespace bissl::host::test {
 
 /// Whether this is a build with sanitizers, in which some tests cannot hold: limits on address
 /// space (a sanitizer reserves terabytes), and fixtures that misuse memory on purpose.
@@ -10,4 +10,4 @@ inline constexpr bool sanitized = true;
 inline constexpr bool sanitized = false;
 #endif
 
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -4,7 +4,7 @@
 #include <sstream>
 #include <stdexcept>
 
-namespace bissl::test {
+namespace bissl::host::test {
 
 TemporaryFolder::TemporaryFolder() {
   std::string pattern = (std::filesystem::temp_directory_path() / "bissl-test-XXXXXX").string();
@@ -38,4 +38,4 @@ void write_file(const std::filesystem::path& file, const std::string& content) {
   }
 }
 
-}  // namespace bissl::test
+}  // namespace bissl::host::test

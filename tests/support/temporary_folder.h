@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <string>
 
-namespace bissl::test {
+namespace bissl::host::test {
 
 /// A new, empty folder that is removed with all its content when the object goes.
 class TemporaryFolder {
@@ -22,4 +22,4 @@ class TemporaryFolder {
 std::string read_file(const std::filesystem::path& file);
 void write_file(const std::filesystem::path& file, const std::string& content);
 
-}  // namespace bissl::test
+}  // namespace bissl::host::test

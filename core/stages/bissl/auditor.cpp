@@ -11,7 +11,7 @@
 #include <cmath>
 #include <new>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// Calls `work`; whatever it throws becomes the reason, in a sentence without a trace of addresses.
@@ -81,7 +81,7 @@ AuditOutcome Auditor::audit(Backbone& backbone, Pretext& pretext, const std::vec
     PretextProblem problem(*backbone_, *pretext_, std::move(doubles), setting);
     AuditSetting of_system = setting_;
     of_system.damping = damping_.value_or(solution.damping.value_or(setting_.damping));
-    AuditReport report = bissl::audit(u, solution.v, problem, of_system);
+    AuditReport report = host::audit(u, solution.v, problem, of_system);
     if (!is_finite(report)) {
       fail_run(
           "its numbers are not finite: the loss, its second derivative or the solution overflows "
@@ -93,4 +93,4 @@ AuditOutcome Auditor::audit(Backbone& backbone, Pretext& pretext, const std::vec
   return outcome;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

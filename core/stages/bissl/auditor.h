@@ -9,7 +9,7 @@
 #include <optional>
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 struct AuditOptions;
 
@@ -52,4 +52,4 @@ class Auditor {
   std::shared_ptr<Pretext> pretext_;
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -13,7 +13,7 @@
 
 #include <memory>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 StepPlan step_plan(const BisslParts& parts) {
@@ -222,4 +222,4 @@ const StageKind& bissl_kind() {
   return kind;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

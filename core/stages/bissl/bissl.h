@@ -3,7 +3,7 @@
 #include "stages/stage_kind.h"
 #include "stages/trial.h"
 
-namespace bissl {
+namespace bissl::host {
 
 /// The kind of stage "bissl": bilevel training.
 const StageKind& bissl_kind();
@@ -11,4 +11,4 @@ const StageKind& bissl_kind();
 std::unique_ptr<StageTrial> make_bissl_trial(const StageContext& context, StagePlan& plan,
                                              bool measure);
 
-}  // namespace bissl
+}  // namespace bissl::host

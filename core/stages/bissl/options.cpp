@@ -2,7 +2,7 @@
 
 #include "stages/option_schemas.h"
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 const Schema<BisslOptions>& bissl_schema() {
@@ -151,4 +151,4 @@ StageKindSpec bissl_spec() {
   return kind;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 struct BisslOptions {
   int64_t rounds = 500;
@@ -58,4 +58,4 @@ UpperOptions parse_upper(const Table& table);
 
 StageKindSpec bissl_spec();
 
-}  // namespace bissl
+}  // namespace bissl::host

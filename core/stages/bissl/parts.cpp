@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// Refuses batches that memory cannot hold, those that are kept for the Hessian products of a round
@@ -17,20 +17,20 @@ void refuse_beyond_memory(const BisslParts& parts, int threads) {
   const UpperOptions& upper = parts.upper_options;
   const std::vector<ImageShape>& views = parts.lower.source->view_shapes();
   const int64_t hessian = parts.hessian_batch();
-  bissl::refuse_beyond_memory({.key = "lower.batch",
-                               .batch = lower.batch,
-                               .views = views,
-                               .held = batches_held(threads, lower.steps)});
-  bissl::refuse_beyond_memory({.key = "lower.hessian_batch", .batch = hessian, .views = views});
-  bissl::refuse_beyond_memory({.key = "lower.hessian_batches",
-                               .batch = hessian,
-                               .views = views,
-                               .held = lower.hessian_batches,
-                               .value = lower.hessian_batches});
-  bissl::refuse_beyond_memory({.key = "upper.batch",
-                               .batch = upper.batch,
-                               .views = parts.upper.source->view_shapes(),
-                               .held = batches_held(threads, upper.steps)});
+  host::refuse_beyond_memory({.key = "lower.batch",
+                              .batch = lower.batch,
+                              .views = views,
+                              .held = batches_held(threads, lower.steps)});
+  host::refuse_beyond_memory({.key = "lower.hessian_batch", .batch = hessian, .views = views});
+  host::refuse_beyond_memory({.key = "lower.hessian_batches",
+                              .batch = hessian,
+                              .views = views,
+                              .held = lower.hessian_batches,
+                              .value = lower.hessian_batches});
+  host::refuse_beyond_memory({.key = "upper.batch",
+                              .batch = upper.batch,
+                              .views = parts.upper.source->view_shapes(),
+                              .held = batches_held(threads, upper.steps)});
 }
 
 }  // namespace
@@ -165,4 +165,4 @@ std::unique_ptr<PretextProblem> BisslParts::make_problem(
       PretextProblem::Training{.optimizer = lower.optimizer.get(), .trajectory = trajectory.get()});
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -20,7 +20,7 @@
 #include <memory>
 #include <optional>
 
-namespace bissl {
+namespace bissl::host {
 
 /// What one level of the training takes its steps from.
 struct TrainingLevel {
@@ -81,4 +81,4 @@ class BisslParts {
   void build_schedules(const Table& table);
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-namespace bissl {
+namespace bissl::host {
 
 uint64_t RoundProblem::noise_seed(int64_t round) const {
   return context_.seed_for(fmt::format("hessian-noise#{}", round));
@@ -45,4 +45,4 @@ nlohmann::json RoundProblem::audit(int64_t round, const TensorList& u,
   return {{"failed", outcome.failure}};
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

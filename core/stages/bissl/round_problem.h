@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// The lower problem that the upper steps of a round are solved with, and the audits of its solves.
 /// Parts, context and summary must outlive it.
@@ -43,4 +43,4 @@ class RoundProblem {
   std::unique_ptr<PretextProblem> problem_;
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

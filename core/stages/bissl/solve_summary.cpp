@@ -1,6 +1,6 @@
 #include "stages/bissl/solve_summary.h"
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 nlohmann::json to_json(const AuditScore& score) {
@@ -111,4 +111,4 @@ nlohmann::json SolveSummary::audit_report() const {
   return means;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

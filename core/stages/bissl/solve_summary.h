@@ -10,7 +10,7 @@
 #include <map>
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Sums over the upper steps of a stage and its audits, for results and checkpoints.
 class SolveSummary {
@@ -49,4 +49,4 @@ class SolveSummary {
 /// An audit for the event log.
 nlohmann::json to_json(const AuditReport& report);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
-namespace bissl {
+namespace bissl::host {
 
 /// The steps of a bissl stage by their numbers: first those of the head's warm-up, then, round by
 /// round, the lower and the upper ones. Each can be the last before an interruption, so where to
@@ -56,4 +56,4 @@ struct StepPlan {
   }
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

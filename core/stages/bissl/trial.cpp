@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <optional>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// What the solves of one round cost.
@@ -274,4 +274,4 @@ std::unique_ptr<StageTrial> make_bissl_trial(const StageContext& context, StageP
   return std::make_unique<BisslTrial>(context, plan, measure);
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

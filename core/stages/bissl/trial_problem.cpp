@@ -2,7 +2,7 @@
 
 #include "bissl/error.h"
 
-namespace bissl {
+namespace bissl::host {
 
 void TrialProblem::spend() {
   if (budget_->left == 0) {
@@ -36,4 +36,4 @@ std::vector<LowerStep> TrialProblem::recorded_steps() {
   return steps;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// A system that answers a few times and then ends the solve by an exception: what an
 /// approximator refuses, it refuses early, and a whole solve may take long.
@@ -45,4 +45,4 @@ class TrialProblem : public ImplicitSystem, public RecordedSteps {
   std::vector<std::unique_ptr<TrialProblem>> of_steps_;
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,5 +1,6 @@
 #include "stages/evaluate/evaluate.h"
 
+#include "base/spelling.h"
 #include "bissl/error.h"
 #include "pipeline/diagnostics.h"
 #include "stages/networks.h"
@@ -10,7 +11,7 @@
 #include <algorithm>
 #include <set>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 struct Options {
@@ -130,7 +131,7 @@ class EvaluateTrial : public StageTrial {
   using StageTrial::StageTrial;
 
   void build() override {
-    parts_ = bissl::build(context());
+    parts_ = host::build(context());
     take_over(context(), parts_, 0);
     describe(*parts_.batches.front(), *parts_.backbone);
   }
@@ -154,8 +155,8 @@ class EvaluateTrial : public StageTrial {
 
   void step() override {
     seconds_ = pass("batch", parts_.scored.front().batch, [this] {
-      bissl::score(context(), parts_.scored.front().data, parts_.batches.front(), 1,
-                   *parts_.backbone, *parts_.downstream);
+      host::score(context(), parts_.scored.front().data, parts_.batches.front(), 1,
+                  *parts_.backbone, *parts_.downstream);
     });
   }
 
@@ -202,4 +203,4 @@ const StageKind& evaluate_kind() {
   return kind;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,5 +1,6 @@
 #include "stages/finetune/finetune.h"
 
+#include "base/posix_file.h"
 #include "bissl/error.h"
 #include "data/prefetcher.h"
 #include "models/evaluation_guard.h"
@@ -11,12 +12,11 @@
 #include "stages/scoring.h"
 #include "stages/session.h"
 #include "store/checkpoint.h"
-#include "store/posix_file.h"
 
 #include <cmath>
 #include <optional>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// Has a moving average in the networks' place while it lives, if there is one.
@@ -232,4 +232,4 @@ const StageKind& finetune_kind() {
   return kind;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -4,7 +4,7 @@
 #include "stages/option_schemas.h"
 #include "stages/scoring.h"
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 const Schema<FinetuneOptions>& finetune_schema() {
@@ -56,4 +56,4 @@ StageKindSpec finetune_spec() {
   return kind;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

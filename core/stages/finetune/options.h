@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 struct FinetuneOptions {
   std::string data;
@@ -27,4 +27,4 @@ FinetuneOptions parse_finetune(const Table& table);
 
 StageKindSpec finetune_spec();
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-namespace bissl {
+namespace bissl::host {
 
 std::string use_of_repeat(const char* what, int64_t repeat) {
   return fmt::format("{}#{}", what, repeat);
@@ -80,4 +80,4 @@ LossGradient finetune_gradient(const FinetuneParts& parts, const Batch& batch) {
       batch.targets, parts.options.freeze_backbone ? BackboneIs::frozen : BackboneIs::trained);
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

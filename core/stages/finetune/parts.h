@@ -14,7 +14,7 @@
 #include <memory>
 #include <optional>
 
-namespace bissl {
+namespace bissl::host {
 
 /// What one repeat of a finetune stage consists of before its first step; for its run and its
 /// check.
@@ -44,4 +44,4 @@ std::string use_of_repeat(const char* what, int64_t repeat);
 /// Loss and gradients on one batch; a frozen backbone has none.
 LossGradient finetune_gradient(const FinetuneParts& parts, const Batch& batch);
 
-}  // namespace bissl
+}  // namespace bissl::host

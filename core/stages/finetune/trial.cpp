@@ -5,7 +5,7 @@
 #include "stages/finetune/validation.h"
 #include "stages/networks.h"
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 class FinetuneTrial : public StageTrial {
@@ -92,4 +92,4 @@ std::unique_ptr<StageTrial> make_finetune_trial(const StageContext& context, Sta
   return std::make_unique<FinetuneTrial>(context, plan, measure);
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

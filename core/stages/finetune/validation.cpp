@@ -15,7 +15,7 @@
 #include <map>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 const Schema<ValidateOptions>& validate_schema() {
@@ -151,7 +151,7 @@ int64_t Validation::count(int64_t steps) const {
 nlohmann::json Validation::score(int64_t done) {
   const EvaluationGuard guard({}, 0);  // the generator is put back
   const std::vector<MetricResult> results =
-      bissl::score(context_, options_.data, batches_, batches_->batches(), backbone_, downstream_);
+      host::score(context_, options_.data, batches_, batches_->batches(), backbone_, downstream_);
   nlohmann::json event = nlohmann::json::object();
   double value = std::nan("");
   for (const MetricResult& result : results) {
@@ -198,4 +198,4 @@ nlohmann::json Validation::report() const {
           {"steps", last_step_}};
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -14,7 +14,7 @@
 #include <optional>
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 class Session;
 
@@ -83,4 +83,4 @@ class Validation {
   int64_t not_better_ = 0;  ///< validations in a row
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// (similarity, place in the bank)
@@ -101,4 +101,4 @@ at::Tensor ranks_of(const at::Tensor& votes, const at::Tensor& targets) {
   return ranks;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

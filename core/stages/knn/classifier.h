@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Classification by weighted nearest neighbours (Wu et al. 2018, arXiv 1805.01978, section 3.4):
 /// of the k features of the bank with the largest cosine s to a feature, each votes for its class
@@ -42,4 +42,4 @@ class KnnClassifier {
 /// many and a smaller number. A target without a vote is beaten by all other classes.
 at::Tensor ranks_of(const at::Tensor& votes, const at::Tensor& targets);
 
-}  // namespace bissl
+}  // namespace bissl::host

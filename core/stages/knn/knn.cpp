@@ -1,5 +1,6 @@
 #include "stages/knn/knn.h"
 
+#include "base/spelling.h"
 #include "bissl/error.h"
 #include "data/prefetcher.h"
 #include "data/target_rules.h"
@@ -20,7 +21,7 @@
 #include <functional>
 #include <set>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 struct Options {
@@ -212,7 +213,7 @@ class KnnTrial : public StageTrial {
   using StageTrial::StageTrial;
 
   void build() override {
-    parts_ = bissl::build(context());
+    parts_ = host::build(context());
     take_over(context(), backbone_file, parts_.backbone->module(), 0);
     describe(*parts_.bank, *parts_.backbone);
   }
@@ -287,4 +288,4 @@ const StageKind& knn_kind() {
   return kind;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -2,10 +2,10 @@
 
 #include "stages/stage_kind.h"
 
-namespace bissl {
+namespace bissl::host {
 
 /// The kind of stage "knn": scores a backbone by weighted nearest neighbours among the features of
 /// a labelled source, without training anything.
 const StageKind& knn_kind();
 
-}  // namespace bissl
+}  // namespace bissl::host

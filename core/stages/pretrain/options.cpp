@@ -2,7 +2,7 @@
 
 #include "stages/option_schemas.h"
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 const Schema<PretrainOptions>& pretrain_schema() {
@@ -35,4 +35,4 @@ StageKindSpec pretrain_spec() {
   return kind;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 struct PretrainOptions {
   std::string data;
@@ -24,4 +24,4 @@ PretrainOptions parse_pretrain(const Table& table);
 
 StageKindSpec pretrain_spec();
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -6,7 +6,7 @@
 #include "stages/memory.h"
 #include "stages/networks.h"
 
-namespace bissl {
+namespace bissl::host {
 
 PretrainParts build_pretrain(const StageContext& context) {
   const Table& table = context.stage.table;
@@ -48,4 +48,4 @@ PretrainParts build_pretrain(const StageContext& context) {
   return parts;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -12,7 +12,7 @@
 #include <memory>
 #include <optional>
 
-namespace bissl {
+namespace bissl::host {
 
 /// What a pretrain stage consists of before its first step; for its run and its check.
 struct PretrainParts {
@@ -27,4 +27,4 @@ struct PretrainParts {
 /// Throws Error.
 PretrainParts build_pretrain(const StageContext& context);
 
-}  // namespace bissl
+}  // namespace bissl::host

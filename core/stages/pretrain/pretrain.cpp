@@ -6,7 +6,7 @@
 #include "stages/pretrain/parts.h"
 #include "stages/session.h"
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 StageResults run_pretrain(const StageContext& context) {
@@ -70,4 +70,4 @@ const StageKind& pretrain_kind() {
   return kind;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

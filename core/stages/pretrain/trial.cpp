@@ -5,7 +5,7 @@
 #include "stages/pretrain/parts.h"
 #include "stages/pretrain/pretrain.h"
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 class PretrainTrial : public StageTrial {
@@ -70,4 +70,4 @@ std::unique_ptr<StageTrial> make_pretrain_trial(const StageContext& context, Sta
   return std::make_unique<PretrainTrial>(context, plan, measure);
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

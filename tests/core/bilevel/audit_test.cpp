@@ -10,7 +10,7 @@
 
 #include <set>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 class AuditTest : public ::testing::Test {
@@ -119,4 +119,4 @@ TEST(AuditGroup, IsTheModuleUpToTwoNamesDeep) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

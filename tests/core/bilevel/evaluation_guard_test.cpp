@@ -5,7 +5,7 @@
 #include <torch/autograd.h>
 #include <torch/types.h>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 TEST(EvaluationGuard, RestoresRunningStatisticsAndGenerator) {
@@ -64,4 +64,4 @@ TEST(EvaluationGuard, GraphsBuiltUnderItStayUsable) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

@@ -16,7 +16,7 @@
 
 #include <map>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using test::pattern;
@@ -192,4 +192,4 @@ TEST_F(GoldenTest, UpperGradient) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

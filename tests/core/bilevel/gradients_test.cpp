@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 at::Tensor parameter() { return torch::ones({3}, torch::kDouble).requires_grad_(true); }
@@ -47,4 +47,4 @@ TEST(Gradients, ProductsAreApartFromEachOtherAndFromTheirVector) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

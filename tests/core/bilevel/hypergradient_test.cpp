@@ -13,7 +13,7 @@
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// The approximator as the host gets it: from its library.
@@ -241,4 +241,4 @@ TEST_F(HypergradientTest, AMissingSecondDerivativeNamesTheOperation) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

@@ -10,7 +10,7 @@
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 TEST(LowerLevel, ProximityGradientIsAddedToTheBackboneOnly) {
@@ -193,4 +193,4 @@ TEST(ModuleState, RefusesWhatDoesNotFitAndChangesNothing) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

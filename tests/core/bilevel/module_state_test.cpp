@@ -10,7 +10,7 @@
 
 #include <functional>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 class Holder : public torch::nn::Module {
@@ -80,4 +80,4 @@ TEST(ModuleState, ACopyKeepsTypesAndRefusesWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

@@ -14,7 +14,7 @@
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 class NetworkTest : public ::testing::TestWithParam<std::string> {
@@ -193,4 +193,4 @@ INSTANTIATE_TEST_SUITE_P(Each, StatefulTaskTest, ::testing::Values("byol", "swav
                          [](const auto& info) { return info.param; });
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

@@ -13,7 +13,7 @@
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using test::pattern;
@@ -137,4 +137,4 @@ TEST(OuterProblem, IsTrainedByTheSameUpperLevel) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

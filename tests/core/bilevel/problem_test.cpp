@@ -9,7 +9,7 @@
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// A convolution and a linear layer of the sdk, with LibTorch's normalisation between.
@@ -114,4 +114,4 @@ TEST(PretextProblem, TellsTheMemoryOfTheGraphThatItKeeps) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

@@ -17,7 +17,7 @@
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 constexpr int64_t size = 5;
@@ -166,4 +166,4 @@ TEST_F(QuadraticTest, UpperGradientIsTheDerivativeThroughTheMinimiser) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

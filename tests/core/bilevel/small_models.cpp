@@ -3,7 +3,7 @@
 #include <torch/nn/functional/activation.h>
 #include <torch/types.h>
 
-namespace bissl::test {
+namespace bissl::host::test {
 
 SmallBackbone::SmallBackbone() : module_(std::make_shared<torch::nn::Module>()) {
   first_ = module_->register_module("first", torch::nn::Linear(4, 4));
@@ -56,4 +56,4 @@ Views small_views(int64_t views, int64_t samples) {
 
 TargetBatch small_targets(int64_t samples) { return {torch::arange(samples, torch::kLong) % 2}; }
 
-}  // namespace bissl::test
+}  // namespace bissl::host::test

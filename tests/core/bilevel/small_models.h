@@ -12,7 +12,7 @@
 #include <memory>
 
 // Small models in double precision, for numbers that can be checked against dense algebra.
-namespace bissl::test {
+namespace bissl::host::test {
 
 /// Two tanh layers with batch normalisation between: 4 inputs, 3 features, 35 parameters.
 class SmallBackbone : public Backbone {
@@ -78,4 +78,4 @@ class PlainDescent : public Optimizer {
 Views small_views(int64_t views, int64_t samples);
 TargetBatch small_targets(int64_t samples);
 
-}  // namespace bissl::test
+}  // namespace bissl::host::test

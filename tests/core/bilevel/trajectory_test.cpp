@@ -14,7 +14,7 @@
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 constexpr double lambda = 0.7;
@@ -238,4 +238,4 @@ TEST_F(TrajectoryTest, ACheckpointGivesTheSameBits) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

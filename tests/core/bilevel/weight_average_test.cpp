@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 at::Tensor weight_of(test::SmallBackbone& backbone) {
@@ -85,4 +85,4 @@ TEST(WeightAverage, ContinuesFromItsState) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

@@ -11,7 +11,7 @@
 #include <optional>
 #include <sstream>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -380,4 +380,4 @@ TEST(ExampleValue, IsAccepted) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

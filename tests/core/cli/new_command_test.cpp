@@ -9,7 +9,7 @@
 #include <filesystem>
 #include <sstream>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -93,4 +93,4 @@ TEST_F(NewCommand, PutsATransformIntoAChain) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -10,7 +10,7 @@
 
 #include <sstream>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -99,4 +99,4 @@ TEST_F(PluginsCommand, Nothing) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

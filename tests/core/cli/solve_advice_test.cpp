@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 std::string advice(const nlohmann::json& ended) {
@@ -30,4 +30,4 @@ TEST(SolveAdvice, FewOrNoneOfThemNeedNone) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -5,7 +5,7 @@
 #include <numeric>
 #include <thread>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using test::error_of;
@@ -252,4 +252,4 @@ TEST(BatchSource, NamesTheAugmentationThatCannotStart) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using test::error_of;
@@ -85,4 +85,4 @@ TEST_F(CatalogTest, NamesTheSourceTheComponentAndTheLineInErrors) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

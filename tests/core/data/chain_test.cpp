@@ -15,7 +15,7 @@
 #include <cmath>
 #include <functional>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using test::error_of;
@@ -344,4 +344,4 @@ TEST(MultiCrop, NamesTheShippedTransformThatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

@@ -9,7 +9,7 @@
 #include <fstream>
 #include <thread>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
@@ -168,4 +168,4 @@ TEST_F(ContentHashesTest, TwoFilesOfOneNameAreTheDatasetsFault) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

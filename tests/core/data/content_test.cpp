@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 /// Images of 2 x 2 pixels of three channels, each from a number: an even one gives an image of one
@@ -101,4 +101,4 @@ TEST(Content, AnImageThatCannotBeReadIsAnError) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-namespace bissl::test {
+namespace bissl::host::test {
 
 /// Images of one pixel, whose value is the sample's index. At most 256 samples.
 class FakeDataset : public Dataset {
@@ -121,4 +121,4 @@ std::string error_of(Function&& function) {
   return "no error";
 }
 
-}  // namespace bissl::test
+}  // namespace bissl::host::test

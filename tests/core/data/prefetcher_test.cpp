@@ -5,7 +5,7 @@
 #include <chrono>
 #include <future>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using test::source_of;
@@ -91,4 +91,4 @@ TEST(Prefetcher, WorksAheadButNotWithoutBounds) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

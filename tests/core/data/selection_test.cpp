@@ -5,7 +5,7 @@
 #include <optional>
 #include <set>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using test::error_of;
@@ -231,4 +231,4 @@ TEST(SelectionSchema, WarnsOfASeedWithoutUse) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

@@ -7,7 +7,7 @@
 #include <cmath>
 #include <limits>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using test::error_of;
@@ -225,4 +225,4 @@ TEST(TargetBatches, MasksFollowTheFirstView) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

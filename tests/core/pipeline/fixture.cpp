@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace bissl::test {
+namespace bissl::host::test {
 
 ParameterSpec parameter(const std::string& name, Value value) {
   ParameterSpec spec;
@@ -267,4 +267,4 @@ std::vector<std::string> PipelineTest::lines(const ReadResult& result) const {
   return found;
 }
 
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl::test {
+namespace bissl::host::test {
 
 /// Components without libraries, for tests of the reader.
 class FakeComponents : public ComponentSource {
@@ -82,4 +82,4 @@ extern const char* const head;
 /// A pretrain stage behind `head`: lines 6 to 13.
 extern const char* const pretrain;
 
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -2,7 +2,7 @@
 #include "pipeline/config_loader.h"
 #include "pipeline/toml_parser.h"
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 // --- positions and faults of the TOML itself ---
@@ -350,4 +350,4 @@ TEST_F(ConfigTest, FaultsOfOverrides) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -1,14 +1,14 @@
 #include "pipeline/diagnostics.h"
 
+#include "base/spelling.h"
 #include "pipeline/metric_name.h"
 #include "pipeline/run_names.h"
-#include "plugins/spelling.h"
 
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using Names = std::vector<std::string>;
@@ -134,4 +134,4 @@ TEST(RunFiles, CountUpperAndLowerCaseAsEqual) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

@@ -8,7 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 ParameterSpec optional_integer(const std::string& name) {
@@ -220,4 +220,4 @@ TEST_F(LayersTest, FaultsOfUnset) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -1,13 +1,13 @@
 #include "fixture.h"
 
+#include "base/json_text.h"
 #include "bissl/abi.h"
 #include "bissl/hash.h"
-#include "text/json_text.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 class LockTest : public PipelineTest {
@@ -318,4 +318,4 @@ TEST_F(LockTest, CanonicalComponents) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -164,4 +164,4 @@ TEST_F(ValuesTest, WhatBeginsAsAListOrATableIsMeantAsOne) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -1,6 +1,6 @@
 #include "fixture.h"
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 using ReaderTest = PipelineTest;
@@ -281,4 +281,4 @@ TEST_F(ReaderTest, NamesThatCouldLeaveTheRunFolderAreRefused) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

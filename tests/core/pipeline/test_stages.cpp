@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 using StagesTest = PipelineTest;
@@ -307,4 +307,4 @@ TEST_F(StagesTest, AnEmptyNameStandsForNoDataWhereItIsTheDefault) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 /// A kind "views" for several views of a sample, and one "heir" whose table `lower` inherits them.
@@ -195,4 +195,4 @@ TEST_F(ViewsTest, FaultsNameTheirPlace) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -14,7 +14,7 @@
 #include <tuple>
 #include <utility>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 ComponentChoice choose(const Registry& registry, ComponentKind kind, const std::string& name) {
@@ -123,4 +123,4 @@ INSTANTIATE_TEST_SUITE_P(
     });
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

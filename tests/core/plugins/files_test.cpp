@@ -11,7 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -215,4 +215,4 @@ TEST_F(PluginFile, StrippedLibraryIsTaken) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Readable failures of comparisons.
 inline void PrintTo(const LoadProblem& problem, std::ostream* out) {
@@ -46,4 +46,4 @@ inline void expect_refusal(const std::filesystem::path& library, LoadProblem exp
 }
 
 }  // namespace test
-}  // namespace bissl
+}  // namespace bissl::host

@@ -8,7 +8,7 @@
 
 #include <fmt/format.h>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -79,4 +79,4 @@ TEST_F(LibraryInUse, RemovedIsNamed) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

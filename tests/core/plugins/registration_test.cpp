@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 LoadProblem register_failed(const std::string& found) {
@@ -134,4 +134,4 @@ INSTANTIATE_TEST_SUITE_P(Trust, SecondLibrary, testing::Bool(),
                          [](const auto& info) { return info.param ? "Trusted" : "Untrusted"; });
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

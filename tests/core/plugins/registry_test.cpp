@@ -6,7 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -161,4 +161,4 @@ TEST(LoadReport, Json) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

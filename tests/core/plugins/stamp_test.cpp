@@ -8,7 +8,7 @@
 
 #include <cstring>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 const std::string host_sdk =
@@ -153,4 +153,4 @@ TEST(PluginStamp, Names) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -12,7 +12,7 @@
 #include <stdexcept>
 #include <thread>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -176,4 +176,4 @@ TEST(Vet, ProcessThatOutlivesTheTrialDoesNotHoldItUp) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 /// Two axes of two labels; the value of each seed is told by hand.
@@ -171,4 +171,4 @@ TEST(SeveralRuns, HaveEachOneLabelAndAreCountedOnce) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

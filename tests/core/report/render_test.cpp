@@ -9,7 +9,7 @@
 #include <cmath>
 #include <set>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 using Kind = ReportColumn::Kind;
@@ -164,4 +164,4 @@ TEST(Render, NothingToDrawIsDrawnAsNothing) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

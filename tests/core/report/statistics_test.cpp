@@ -10,7 +10,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 using nlohmann::json;
@@ -88,4 +88,4 @@ TEST(Statistics, HolmIsItsDefinition) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using nlohmann::json;
@@ -91,4 +91,4 @@ TEST_F(AuditArtefactTest, IdentityIsOfTheStageAndTheSettings) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

@@ -7,7 +7,7 @@
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 at::Tensor integers(const nlohmann::json& numbers) {
@@ -66,4 +66,4 @@ TEST(Knn, AClassWithoutAVoteIsNeverRight) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

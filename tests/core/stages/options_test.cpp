@@ -14,7 +14,7 @@
 #include <optional>
 #include <set>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using Texts = std::vector<std::string>;
@@ -275,4 +275,4 @@ TEST(StageKinds, KnowTheirParentsAndData) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 TEST(Schedule, ConstantStays) {
@@ -128,4 +128,4 @@ TEST(ScheduleDoubts, ACosineWithoutSteps) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

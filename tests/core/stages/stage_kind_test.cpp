@@ -17,7 +17,7 @@
 
 #include <gtest/gtest.h>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 struct Options {
@@ -146,4 +146,4 @@ level = 0.25
 TEST(StageKind, AnUnknownOneIsAFaultOfTheCaller) { EXPECT_THROW(stage_kind("nothing"), Error); }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using Phase = StepPlan::Phase;
@@ -44,4 +44,4 @@ TEST(StepPlan, WhatIsDoneBeforeAStepIsWhatWasCounted) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 using nlohmann::json;
@@ -51,4 +51,4 @@ TEST(WorkRecord, ADamagedRecordIsNoRecord) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -10,7 +10,7 @@
 
 #include <limits>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -159,4 +159,4 @@ TEST_F(CheckpointFile, FullDiskKeepsTheFormerOne) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

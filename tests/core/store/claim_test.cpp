@@ -14,7 +14,7 @@
 #include <atomic>
 #include <thread>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -201,4 +201,4 @@ TEST_F(ClaimTest, TheOwnerIsNamed) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -13,7 +13,7 @@
 #include <set>
 #include <stdexcept>
 
-namespace bissl::test {
+namespace bissl::host::test {
 
 FileSizeLimit::FileSizeLimit(unsigned long bytes) {
   signal(SIGXFSZ, SIG_IGN);
@@ -121,4 +121,4 @@ std::string listing(const std::filesystem::path& folder) {
   return text;
 }
 
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -4,7 +4,7 @@
 #include <functional>
 #include <string>
 
-namespace bissl::test {
+namespace bissl::host::test {
 
 /// While it lives, no file of this process can grow beyond `bytes`: writing more fails with "File
 /// too large", after a short write up to the limit.
@@ -37,4 +37,4 @@ std::string error_of(const std::function<void()>& body);
 /// The names in a folder, sorted, with blanks between them.
 std::string listing(const std::filesystem::path& folder);
 
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -1,15 +1,15 @@
 #include "store/run_results.h"
 
+#include "base/json_text.h"
 #include "bissl/error.h"
 #include "support/temporary_folder.h"
-#include "text/json_text.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 using nlohmann::json;
@@ -120,4 +120,4 @@ TEST(Results, OfLaterVersionsAndOtherFilesAreRefused) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

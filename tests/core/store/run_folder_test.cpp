@@ -7,7 +7,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -147,4 +147,4 @@ TEST_F(Run, ReadOnlyFolderIsAnError) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -85,4 +85,4 @@ TEST_F(Origin, TheSameSettingsFromAnotherFileAreWelcome) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -11,7 +11,7 @@
 
 #include <cstring>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -321,4 +321,4 @@ TEST_F(Safetensors, MissingFileIsAnInputError) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -1,8 +1,8 @@
 #include "store/stage_store.h"
 
+#include "base/posix_file.h"
 #include "core/store/failing_disk.h"
 #include "store/checkpoint.h"
-#include "store/posix_file.h"
 #include "store/stage_record.h"
 #include "support/temporary_folder.h"
 
@@ -18,7 +18,7 @@
 #include <thread>
 #include <vector>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -499,4 +499,4 @@ TEST_F(Store, ManyProcessesComputeAStageOnce) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -8,7 +8,7 @@
 
 #include <set>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -220,4 +220,4 @@ TEST_F(Folder, PlansThatAreNotWholeAreRefused) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

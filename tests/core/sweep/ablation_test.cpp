@@ -8,7 +8,7 @@
 
 #include <cmath>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 ConfigNode value(const std::string& text) { return *parse_toml_value(text, {"test", 1, 1}); }
@@ -240,4 +240,4 @@ TEST(RandomSearch, UniformAndChoice) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

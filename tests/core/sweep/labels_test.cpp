@@ -10,7 +10,7 @@
 #include <cmath>
 #include <set>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 ConfigNode value(const std::string& text) { return *parse_toml_value(text, {"test", 1, 1}); }
@@ -113,4 +113,4 @@ TEST(ShortNames, DifferForKeysWithDotsInQuotes) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

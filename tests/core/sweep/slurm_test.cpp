@@ -10,7 +10,7 @@
 #include <cstdlib>
 #include <filesystem>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -133,4 +133,4 @@ TEST(SlurmScript, RefusesWhatCannotBePassedOn) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -5,7 +5,7 @@
 
 #include <cstdlib>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 using nlohmann::json;
@@ -53,4 +53,4 @@ TEST(Environment, ASummaryNamesTheMainThings) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

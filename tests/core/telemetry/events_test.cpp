@@ -8,7 +8,7 @@
 
 #include <limits>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 class Events : public testing::Test {
@@ -125,4 +125,4 @@ TEST_F(Events, MissingFolderIsAnError) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

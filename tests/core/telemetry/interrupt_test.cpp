@@ -10,7 +10,7 @@
 #include <string>
 #include <type_traits>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 /// Codes of the children below other than 130.
@@ -120,4 +120,4 @@ TEST(Interrupt, IsNoError) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

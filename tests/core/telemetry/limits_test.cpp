@@ -13,7 +13,7 @@
 #include <stdexcept>
 #include <system_error>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 bool has(const std::string& text, const std::string& part) {
@@ -83,4 +83,4 @@ TEST(Limits, OtherFailuresKeepTheirText) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -10,7 +10,7 @@
 #include <sstream>
 #include <string>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 class ProgressTest : public testing::Test {
@@ -239,4 +239,4 @@ TEST(FormatDuration, ReadsWell) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using Reals = std::vector<double>;
@@ -423,4 +423,4 @@ TEST(Declarations, RefuseValuesOutOfBounds) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using Reals = std::vector<double>;
@@ -93,4 +93,4 @@ TEST_P(RecipeViews, AreTheSameToTheBit) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

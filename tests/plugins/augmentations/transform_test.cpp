@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using Reals = std::vector<double>;
@@ -193,4 +193,4 @@ TEST(Transforms, CheckTheirParameters) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using nlohmann::json;
@@ -172,4 +172,4 @@ TEST(ResNet, RefusesValuesOutOfBounds) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
@@ -365,4 +365,4 @@ TEST(FashionMnist, IsWhatDebianShips) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 const test::PluginLibrary& library() {
@@ -143,4 +143,4 @@ TEST(Synthetic, RulesRefuseWhatCannotWork) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

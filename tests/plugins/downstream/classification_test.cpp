@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using nlohmann::json;
@@ -174,4 +174,4 @@ TEST(Classification, RefusesASmoothingOutOfBounds) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

@@ -8,7 +8,7 @@
 
 #include <limits>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using nlohmann::json;
@@ -122,4 +122,4 @@ TEST(MultiLabel, IsALinearLayerWithALogitForEachLabel) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

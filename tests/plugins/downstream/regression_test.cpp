@@ -10,7 +10,7 @@
 
 #include <limits>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using nlohmann::json;
@@ -107,4 +107,4 @@ TEST(Regression, RefusesConstantsOfAnotherNumber) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl::test {
+namespace bissl::host::test {
 
 /// Targets of K columns as tests/reference/targets.py writes them: null for what does not count.
 inline TargetBatch targets_of(const nlohmann::json& entries, int64_t columns) {
@@ -52,4 +52,4 @@ inline TargetSpec targets_of_kind(TargetKind kind, int64_t width) {
   return TargetSpec::named(kind, std::move(names));
 }
 
-}  // namespace bissl::test
+}  // namespace bissl::host::test

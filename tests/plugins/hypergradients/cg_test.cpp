@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using test::dense_solution;
@@ -294,4 +294,4 @@ TEST(IdentityHypergradient, CopiesTheGradient) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

@@ -16,7 +16,7 @@
 #include <vector>
 
 // Quadratic lower levels whose solutions follow from dense algebra.
-namespace bissl::test {
+namespace bissl::host::test {
 
 /// A lower level whose Hessian is a given matrix over all parameters in a row: L = ½·θᵀHθ at the
 /// parameters given (zero where none are).
@@ -116,4 +116,4 @@ inline bool equal(const TensorList& x, const TensorList& y) {
   return DenseProblem::flat(x).equal(DenseProblem::flat(y));
 }
 
-}  // namespace bissl::test
+}  // namespace bissl::host::test

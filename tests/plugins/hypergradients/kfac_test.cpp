@@ -14,7 +14,7 @@
 
 #include <memory>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using test::DenseProblem;
@@ -212,4 +212,4 @@ TEST(Kfac, RefusesALowerLevelWithoutLayers) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

@@ -14,7 +14,7 @@
 #include <map>
 #include <memory>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using test::dense_solution;
@@ -353,4 +353,4 @@ INSTANTIATE_TEST_SUITE_P(Each, AllSolvers,
                          [](const auto& info) { return info.param; });
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

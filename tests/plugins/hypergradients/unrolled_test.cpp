@@ -10,7 +10,7 @@
 
 #include <memory>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using test::DenseProblem;
@@ -158,4 +158,4 @@ TEST(Unrolled, ReplacesWhatIsNotFinite) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

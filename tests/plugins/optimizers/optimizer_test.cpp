@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using nlohmann::json;
@@ -339,4 +339,4 @@ TEST(Preconditioner, IsOneForASgdAndTheLayersRatioForLars) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using nlohmann::json;
@@ -161,4 +161,4 @@ TEST(Byol, RulesRefuseWhatCannotWork) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

@@ -13,7 +13,7 @@
 #include <memory>
 #include <vector>
 
-namespace bissl::test {
+namespace bissl::host::test {
 
 /// Features of images of any size with three channels, as tests/reference/pretext.py has them:
 /// tanh(W·(mean of each channel) + b), in double precision.
@@ -80,4 +80,4 @@ inline at::Tensor flat(const std::vector<at::Tensor>& tensors) {
   return at::cat(rows);
 }
 
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -9,7 +9,7 @@
 
 #include <cmath>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using nlohmann::json;
@@ -80,4 +80,4 @@ TEST(NtXent, WorksInSinglePrecisionAtSmallTemperatures) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using nlohmann::json;
@@ -165,4 +165,4 @@ TEST(SimClr, RulesRefuseWhatCannotWork) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

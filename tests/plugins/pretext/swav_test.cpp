@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using nlohmann::json;
@@ -172,4 +172,4 @@ TEST(SwAv, RulesRefuseWhatCannotWork) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// The leaves of a JSON value by their dotted paths, spelled as keys of TOML; empty objects and
 /// lists count as leaves, and so do lists of scalars.
@@ -25,4 +25,4 @@ std::vector<Difference> differences(const nlohmann::json& left, const nlohmann::
 /// A value for people: as JSON has it, but texts without quotation marks; "–" for null.
 std::string short_text(const nlohmann::json& value);
 
-}  // namespace bissl
+}  // namespace bissl::host

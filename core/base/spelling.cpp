@@ -1,9 +1,11 @@
-#include "plugins/spelling.h"
+#include "base/spelling.h"
+
+#include "bissl/value.h"
 
 #include <algorithm>
 #include <utility>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 constexpr size_t most_suggestions = 3;
@@ -64,4 +66,12 @@ std::vector<std::string> nearest(const std::string& wrong, const std::vector<std
   return result;
 }
 
-}  // namespace bissl
+std::string spelled_key(const std::string& key) {
+  const bool bare = !key.empty() && std::all_of(key.begin(), key.end(), [](unsigned char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-';
+  });
+  return bare ? key : to_toml(Value(key));
+}
+
+}  // namespace bissl::host

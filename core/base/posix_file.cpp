@@ -1,4 +1,4 @@
-#include "store/posix_file.h"
+#include "base/posix_file.h"
 
 #include "bissl/error.h"
 
@@ -13,7 +13,7 @@
 #include <system_error>
 #include <utility>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
@@ -197,4 +197,4 @@ bool is_temporary_name(std::string_view name) {
   return name.starts_with(temporary_prefix) && name.ends_with(temporary_suffix);
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

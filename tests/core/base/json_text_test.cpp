@@ -1,11 +1,11 @@
-#include "text/json_text.h"
+#include "base/json_text.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using nlohmann::json;
@@ -54,4 +54,4 @@ TEST(JsonText, TablesShowWhatIsNotFinite) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,12 +1,12 @@
 #pragma once
 
-#include "store/posix_file.h"
+#include "base/posix_file.h"
 
 #include <cstddef>
 #include <filesystem>
 #include <string_view>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Writes a whole file that appears under its name complete and durable, or not at all: the bytes
 /// go to a temporary file in the same folder, which commit() renames. What was there before stays
@@ -35,4 +35,4 @@ class AtomicFile {
 /// The whole of it in one call.
 void write_file_atomically(const std::filesystem::path& file, std::string_view content);
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,4 +1,4 @@
-#include "store/atomic_file.h"
+#include "base/atomic_file.h"
 
 #include "core/store/failing_disk.h"
 #include "support/temporary_folder.h"
@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -128,4 +128,4 @@ TEST(PosixFile, ReadingWhatIsNoFileIsAnInputError) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -1,11 +1,11 @@
-#include "store/difference.h"
+#include "base/difference.h"
 
-#include "pipeline/diagnostics.h"
-#include "text/json_text.h"
+#include "base/json_text.h"
+#include "base/spelling.h"
 
 #include <algorithm>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 bool is_leaf(const nlohmann::json& json) {
@@ -70,4 +70,4 @@ std::string short_text(const nlohmann::json& value) {
   return value.is_string() ? value.get<std::string>() : json_text(value);
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace bissl {
+namespace bissl::host {
 
 /// Owns an open file descriptor; -1 stands for none.
 class FileDescriptor {
@@ -67,4 +67,4 @@ void rename_path(const std::filesystem::path& from, const std::filesystem::path&
 std::filesystem::path temporary_path(const std::filesystem::path& folder);
 bool is_temporary_name(std::string_view name);
 
-}  // namespace bissl
+}  // namespace bissl::host

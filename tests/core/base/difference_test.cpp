@@ -1,8 +1,8 @@
-#include "store/difference.h"
+#include "base/difference.h"
 
 #include <gtest/gtest.h>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 using nlohmann::json;
@@ -45,4 +45,4 @@ TEST(Differences, GoIntoListsOfTables) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -1,12 +1,12 @@
-#include "telemetry/table.h"
+#include "base/table.h"
 
+#include "base/text_width.h"
 #include "bissl/error.h"
-#include "telemetry/text_width.h"
 
 #include <algorithm>
 #include <utility>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 constexpr const char* gap = "  ";
@@ -59,4 +59,4 @@ std::string TextTable::text() const {
   return text;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

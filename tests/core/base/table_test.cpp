@@ -1,11 +1,11 @@
-#include "telemetry/table.h"
+#include "base/table.h"
 
+#include "base/text_width.h"
 #include "core/store/failing_disk.h"
-#include "telemetry/text_width.h"
 
 #include <gtest/gtest.h>
 
-namespace bissl::test {
+namespace bissl::host::test {
 namespace {
 
 using Align = TextTable::Align;
@@ -69,4 +69,4 @@ TEST(TextWidth, TruncatesBetweenCharacters) {
 }
 
 }  // namespace
-}  // namespace bissl::test
+}  // namespace bissl::host::test

@@ -1,4 +1,4 @@
-#include "text/exception_text.h"
+#include "base/exception_text.h"
 
 #include "bissl/error.h"
 
@@ -13,7 +13,7 @@
 #include <regex>
 #include <stdexcept>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 /// Both ways in which LibTorch's errors begin their list of stack frames.
@@ -117,4 +117,4 @@ bool is_out_of_memory(const std::exception& exception) {
   return exception_text(exception).find("not enough memory") != std::string::npos;
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

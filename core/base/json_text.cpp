@@ -1,4 +1,4 @@
-#include "text/json_text.h"
+#include "base/json_text.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 #include <limits>
 #include <optional>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 using nlohmann::json;
@@ -146,4 +146,4 @@ bool is_utf8(const std::string& text) {
   }
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,10 +1,10 @@
-#include "telemetry/text_width.h"
+#include "base/text_width.h"
 
 #include <algorithm>
 #include <cstdint>
 #include <iterator>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 struct Range {
@@ -92,4 +92,4 @@ std::string truncate_to_width(std::string_view text, size_t columns) {
   return std::string(text.substr(0, end)) + "…";
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

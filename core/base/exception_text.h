@@ -3,7 +3,7 @@
 #include <exception>
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 /// What an exception says, as part of a message for people: without the stack frames of LibTorch,
 /// the codes of the JSON library and the dumps of allocators; one that only names its own class
@@ -24,4 +24,4 @@ bool is_out_of_memory(const std::exception& exception);
 /// "12.3 GB": bytes in the unit that keeps the number short.
 std::string bytes_text(double bytes);
 
-}  // namespace bissl
+}  // namespace bissl::host

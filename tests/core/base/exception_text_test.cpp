@@ -1,4 +1,4 @@
-#include "text/exception_text.h"
+#include "base/exception_text.h"
 
 #include "bissl/error.h"
 
@@ -11,7 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 std::string text_of(const std::function<void()>& work) {
@@ -84,4 +84,4 @@ TEST(ExceptionText, SizesAreShort) {
 }
 
 }  // namespace
-}  // namespace bissl
+}  // namespace bissl::host

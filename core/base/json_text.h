@@ -4,7 +4,7 @@
 
 #include <string>
 
-namespace bissl {
+namespace bissl::host {
 
 /// The member that tells why numbers beside it are null: {"loss": null, "not_finite": {"loss":
 /// "inf"}}.
@@ -30,4 +30,4 @@ std::string number_or_not_finite(const nlohmann::json& number, int digits);
 /// Whether the bytes are valid UTF-8.
 bool is_utf8(const std::string& text);
 
-}  // namespace bissl
+}  // namespace bissl::host

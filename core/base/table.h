@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-namespace bissl {
+namespace bissl::host {
 
 /// A table in plain text: aligned columns, a title line and a rule below it. Widths are those on a
 /// terminal, so UTF-8 lines up.
@@ -28,4 +28,4 @@ class TextTable {
   std::vector<std::vector<std::string>> rows_;
 };
 
-}  // namespace bissl
+}  // namespace bissl::host

@@ -1,10 +1,10 @@
-#include "store/json_file.h"
+#include "base/json_file.h"
 
+#include "base/exception_text.h"
+#include "base/posix_file.h"
 #include "bissl/error.h"
-#include "store/posix_file.h"
-#include "text/exception_text.h"
 
-namespace bissl {
+namespace bissl::host {
 
 nlohmann::json read_json_file(const std::filesystem::path& file, uint64_t most_bytes) {
   const std::string text = read_whole(file, most_bytes);
@@ -15,4 +15,4 @@ nlohmann::json read_json_file(const std::filesystem::path& file, uint64_t most_b
   }
 }
 
-}  // namespace bissl
+}  // namespace bissl::host

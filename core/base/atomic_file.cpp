@@ -1,4 +1,4 @@
-#include "store/atomic_file.h"
+#include "base/atomic_file.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -6,7 +6,7 @@
 #include <cerrno>
 #include <utility>
 
-namespace bissl {
+namespace bissl::host {
 namespace {
 
 std::filesystem::path folder_of(const std::filesystem::path& file) {
@@ -49,4 +49,4 @@ void write_file_atomically(const std::filesystem::path& file, std::string_view c
   atomic.commit();
 }
 
-}  // namespace bissl
+}  // namespace bissl::host
