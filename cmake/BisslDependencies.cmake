@@ -15,6 +15,18 @@ find_package(CLI11 REQUIRED)
 find_package(ZLIB REQUIRED)
 find_path(XXHASH_INCLUDE_DIR xxhash.h REQUIRED)
 find_library(XXHASH_LIBRARY xxhash REQUIRED)
+
+# Image formats. CMake 3.25 has no module for WebP, and neither Debian's libspng nor its libwebp brings
+# one.
+find_package(JPEG REQUIRED)
+find_package(TIFF 4.5 REQUIRED)
+find_package(GIF 5 REQUIRED)
+find_path(SPNG_INCLUDE_DIR spng.h REQUIRED)
+find_library(SPNG_LIBRARY spng REQUIRED)
+find_path(WEBP_INCLUDE_DIR webp/decode.h REQUIRED)
+find_library(WEBP_LIBRARY webp REQUIRED)
+find_library(WEBPDEMUX_LIBRARY webpdemux REQUIRED)
+mark_as_advanced(SPNG_INCLUDE_DIR SPNG_LIBRARY WEBP_INCLUDE_DIR WEBP_LIBRARY WEBPDEMUX_LIBRARY)
 if(BISSL_BUILD_TESTS)
   find_package(GTest REQUIRED)
 endif()

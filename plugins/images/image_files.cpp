@@ -1,0 +1,356 @@
+#include "image_files.h"
+
+#include "raster.h"
+
+#include "bissl/crops.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <new>
+#include <utility>
+
+namespace bissl {
+namespace {
+
+using namespace std::string_view_literals;
+
+/// No image that fits max_pixels needs a larger file.
+constexpr int64_t largest_file = int64_t{1} << 30;
+
+using Decoder = Raster (*)(std::string_view, const ImageOptions&);
+
+/// The decoder for what the first bytes show, or null.
+Decoder decoder_for(std::string_view bytes) {
+  const auto begins = [bytes](std::string_view magic) { return bytes.starts_with(magic); };
+  if (begins("\xFF\xD8\xFF"sv)) {
+    return decode_jpeg;
+  }
+  if (begins("\x89PNG\r\n\x1A\n"sv)) {
+    return decode_png;
+  }
+  if (begins("RIFF"sv) && bytes.size() >= 12 && bytes.substr(8, 4) == "WEBP"sv) {
+    return decode_webp;
+  }
+  if (begins("II*\0"sv) || begins("MM\0*"sv) || begins("II+\0"sv) || begins("MM\0+"sv)) {
+    return decode_tiff;
+  }
+  if (begins("GIF87a"sv) || begins("GIF89a"sv)) {
+    return decode_gif;
+  }
+  if (begins("BM"sv)) {
+    return decode_bmp;
+  }
+  if (bytes.size() >= 3 && bytes[0] == 'P' && bytes[1] >= '1' && bytes[1] <= '6' &&
+      "\n\r\t #"sv.find(bytes[2]) != std::string_view::npos) {
+    return decode_pnm;
+  }
+  return nullptr;
+}
+
+std::string first_bytes(std::string_view bytes) {
+  std::string text;
+  for (const char byte : bytes.substr(0, 8)) {
+    text += fmt::format("{}{:02x}", text.empty() ? "" : " ", static_cast<uint8_t>(byte));
+  }
+  return text;
+}
+
+/// Turns and mirrors the image so that it lies as it should.
+Raster upright(const Raster& raster) {
+  if (raster.orientation <= 1 || raster.orientation > 8) {
+    return raster;
+  }
+  const auto [channels, height, width] = raster.shape;
+  const bool turned = raster.orientation >= 5;
+  Raster result = make_raster({channels, turned ? width : height, turned ? height : width});
+  result.full_height = turned ? raster.full_width : raster.full_height;
+  result.full_width = turned ? raster.full_height : raster.full_width;
+  // Where the first row and the first column of the stored image are seen, by EXIF's table.
+  const bool from_right = raster.orientation == 2 || raster.orientation == 3 ||
+                          raster.orientation == 7 || raster.orientation == 6;
+  const bool from_bottom = raster.orientation == 3 || raster.orientation == 4 ||
+                           raster.orientation == 7 || raster.orientation == 8;
+  for (int64_t y = 0; y < result.shape.height; ++y) {
+    uint8_t* target = result.row(y);
+    const int64_t v = from_bottom ? result.shape.height - 1 - y : y;
+    for (int64_t x = 0; x < result.shape.width; ++x) {
+      const int64_t u = from_right ? result.shape.width - 1 - x : x;
+      const uint8_t* source = turned ? raster.row(u) + v * channels : raster.row(v) + u * channels;
+      target = std::copy_n(source, channels, target);
+    }
+  }
+  return result;
+}
+
+/// The bands that are asked for.
+Raster chosen_bands(const Raster& raster, const std::vector<int64_t>& bands) {
+  if (bands.empty()) {
+    return raster;
+  }
+  const int64_t present = raster.shape.channels;
+  for (const int64_t band : bands) {
+    if (band > present) {
+      fail_input("has {} band{}; `bands` asks for number {}", present, present == 1 ? "" : "s",
+                 band);
+    }
+  }
+  ImageShape shape = raster.shape;
+  shape.channels = static_cast<int64_t>(bands.size());
+  Raster result = make_raster(shape);
+  result.orientation = raster.orientation;
+  result.full_height = raster.full_height;
+  result.full_width = raster.full_width;
+  const uint8_t* source = raster.pixels.get();
+  uint8_t* target = result.pixels.get();
+  for (int64_t i = 0; i < shape.height * shape.width; ++i, source += present) {
+    for (const int64_t band : bands) {
+      *target++ = source[band - 1];
+    }
+  }
+  return result;
+}
+
+Raster in_channels(const Raster& raster, int64_t channels) {
+  if (raster.shape.channels == channels) {
+    return raster;
+  }
+  ImageShape shape = raster.shape;
+  shape.channels = channels;
+  Raster result = make_raster(shape);
+  result.orientation = raster.orientation;
+  result.full_height = raster.full_height;
+  result.full_width = raster.full_width;
+  const uint8_t* source = raster.pixels.get();
+  uint8_t* target = result.pixels.get();
+  const int64_t pixels = shape.height * shape.width;
+  if (channels == 3) {
+    for (int64_t i = 0; i < pixels; ++i, target += 3) {
+      target[0] = target[1] = target[2] = source[i];
+    }
+  } else {
+    // Luminance by ITU-R 601 in shares of 2^16, as Pillow rounds it.
+    for (int64_t i = 0; i < pixels; ++i, source += 3) {
+      target[i] = static_cast<uint8_t>(
+          (source[0] * 19595U + source[1] * 38470U + source[2] * 7471U + 0x8000U) >> 16);
+    }
+  }
+  return result;
+}
+
+Raster converted(Raster raster, const ImageOptions& options) {
+  raster = chosen_bands(raster, options.bands);
+  const int64_t found = raster.shape.channels;
+  if (options.channels == "as-file") {
+    return raster;
+  }
+  if (found != 1 && found != 3) {
+    fail_input(
+        "has {} bands, which are neither gray nor red, green and blue: choose with `bands`, or "
+        "take "
+        "all by channels = \"as-file\"",
+        found);
+  }
+  return in_channels(raster, options.channels == "gray" ? 1 : 3);
+}
+
+/// Scales the image so that its shorter side is `size`, if it is longer; the longer one as
+/// torchvision's Resize has it.
+Raster capped(const Raster& raster, int64_t size) {
+  const int64_t height = raster.full_height > 0 ? raster.full_height : raster.shape.height;
+  const int64_t width = raster.full_width > 0 ? raster.full_width : raster.shape.width;
+  const int64_t shorter = std::min(height, width);
+  if (size == 0 || shorter <= size) {
+    return raster;
+  }
+  const auto scaled = [&](int64_t side) {
+    return side == shorter
+               ? size
+               : static_cast<int64_t>(static_cast<double>(size) * static_cast<double>(side) /
+                                      static_cast<double>(shorter));
+  };
+  const ImageShape shape{raster.shape.channels, scaled(height), scaled(width)};
+  if (shape == raster.shape) {
+    return raster;
+  }
+  std::vector<float> values(static_cast<size_t>(shape.elements()));
+  const Planes planes{shape, values.data()};
+  const Image image{raster.shape, raster.pixels.get(), nullptr};
+  resized_crop(image, {0, 0, raster.shape.height, raster.shape.width}, planes);
+  Raster result = make_raster(shape);
+  for (int64_t channel = 0; channel < shape.channels; ++channel) {
+    const float* plane = planes.plane(channel);
+    uint8_t* target = result.pixels.get() + channel;
+    for (int64_t i = 0; i < planes.area(); ++i, target += shape.channels) {
+      *target = static_cast<uint8_t>(std::clamp(plane[i] * 255.0F + 0.5F, 0.0F, 255.0F));
+    }
+  }
+  return result;
+}
+
+Image image_of(std::string_view bytes, const ImageOptions& options) {
+  const Decoder decode = decoder_for(bytes);
+  if (bytes.empty()) {
+    fail_input("is empty");
+  }
+  if (decode == nullptr) {
+    fail_input(
+        "is no image that can be read: begins with {}; expected JPEG, PNG, WebP, TIFF, BMP, PNM or "
+        "GIF",
+        first_bytes(bytes));
+  }
+  const Raster raster = upright(capped(converted(decode(bytes, options), options), options.size));
+  return {raster.shape, raster.pixels.get(), raster.pixels};
+}
+
+/// Closes a file when it goes.
+class FileHandle {
+ public:
+  explicit FileHandle(int handle) : handle_(handle) {}
+  ~FileHandle() {
+    if (handle_ >= 0) {
+      ::close(handle_);
+    }
+  }
+  FileHandle(const FileHandle&) = delete;
+  FileHandle& operator=(const FileHandle&) = delete;
+  int get() const { return handle_; }
+
+ private:
+  int handle_;
+};
+
+}  // namespace
+
+Raster make_raster(const ImageShape& shape) {
+  try {
+    Raster raster;
+    raster.shape = shape;
+    raster.pixels =
+        std::make_shared_for_overwrite<uint8_t[]>(static_cast<size_t>(shape.elements()));
+    return raster;
+  } catch (const std::bad_alloc&) {
+    fail_input("is of {} x {} pixels, for which there is not enough memory", shape.width,
+               shape.height);
+  }
+}
+
+void require_size(int64_t width, int64_t height, const ImageOptions& options) {
+  if (width < 1 || height < 1) {
+    fail_input("is of {} x {} pixels; expected at least 1 x 1", width, height);
+  }
+  if (width > options.max_pixels / height) {
+    fail_input("is of {} x {} pixels; at most {} in all are read, see `max_pixels`", width, height,
+               options.max_pixels);
+  }
+}
+
+std::string read_file_bytes(const std::string& path, int64_t most) {
+  // Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
+  const FileHandle file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  struct stat status {};
+  if (file.get() < 0 || ::fstat(file.get(), &status) != 0) {
+    fail_input("{}: cannot be read: {}", path, std::strerror(errno));
+  }
+  if (!S_ISREG(status.st_mode)) {
+    fail_input("{}: is {}; expected a file", path,
+               S_ISDIR(status.st_mode) ? "a folder" : "no regular file");
+  }
+  if (status.st_size > most) {
+    fail_input("{}: has {} bytes; at most {} are read", path, status.st_size, most);
+  }
+  std::string bytes(static_cast<size_t>(status.st_size), '\0');
+  size_t found = 0;
+  while (found < bytes.size()) {
+    const ssize_t count = ::read(file.get(), bytes.data() + found, bytes.size() - found);
+    if (count < 0 && errno == EINTR) {
+      continue;
+    }
+    if (count < 0) {
+      fail_input("{}: cannot be read after {} bytes: {}", path, found, std::strerror(errno));
+    }
+    if (count == 0) {
+      break;  // it was cut while it was read; the decoder says what is missing
+    }
+    found += static_cast<size_t>(count);
+  }
+  bytes.resize(found);
+  return bytes;
+}
+
+Image decode_image(std::string_view bytes, const std::string& name, const ImageOptions& options) {
+  try {
+    return image_of(bytes, options);
+  } catch (const Error& error) {
+    throw error.at(name);
+  } catch (const std::bad_alloc&) {
+    fail_input("{}: there is not enough memory to decode it", name);
+  }
+}
+
+Image read_image(const std::string& path, const ImageOptions& options) {
+  return decode_image(read_file_bytes(path, largest_file), path, options);
+}
+
+bool is_image_name(std::string_view name) {
+  constexpr std::array endings{".jpg"sv,  ".jpeg"sv, ".png"sv, ".webp"sv, ".tif"sv,
+                               ".tiff"sv, ".bmp"sv,  ".gif"sv, ".ppm"sv,  ".pgm"sv,
+                               ".pbm"sv,  ".pnm"sv,  ".jpe"sv, ".jfif"sv, ".dib"sv};
+  const auto same = [](char found, char expected) {
+    return (found >= 'A' && found <= 'Z' ? static_cast<char>(found - 'A' + 'a') : found) ==
+           expected;
+  };
+  return std::any_of(endings.begin(), endings.end(), [&](std::string_view ending) {
+    return name.size() > ending.size() &&
+           std::equal(ending.begin(), ending.end(), name.end() - static_cast<long>(ending.size()),
+                      [&](char expected, char found) { return same(found, expected); });
+  });
+}
+
+Schema<ImageOptions> image_schema() {
+  Schema<ImageOptions> schema;
+  schema
+      .add("channels", &ImageOptions::channels,
+           "three colours, gray, or as the file: gray, three colours, or all bands of a TIFF with "
+           "several")
+      .choices({"rgb", "gray", "as-file"});
+  schema
+      .add("size", &ImageOptions::size,
+           "images whose shorter side is longer are scaled to this one; 0: none are")
+      .at_least(0)
+      .at_most(65535)
+      .unit("pixels");
+  schema
+      .add("max_pixels", &ImageOptions::max_pixels,
+           "a file with more pixels is refused before memory is taken for them")
+      .at_least(1)
+      .at_most(int64_t{1} << 32)
+      .unit("pixels");
+  schema
+      .add("range", &ImageOptions::range,
+           "the samples that become black and white where a file's have more than 8 bits, such as "
+           "[0, 10000]; empty: the range of their type")
+      .accepts("two numbers, the smaller one first, or none");
+  schema
+      .add("bands", &ImageOptions::bands,
+           "which bands of files with several, counted from 1, in their new order; empty: all")
+      .at_least(1);
+  schema.rule([](const ImageOptions& options, std::vector<Finding>& findings) {
+    const std::vector<double>& range = options.range;
+    if (!range.empty() && (range.size() != 2 || !(range[0] < range[1]))) {
+      findings.push_back({Finding::Severity::error, "range",
+                          fmt::format("has {} number{}{}; give two, the smaller one first",
+                                      range.size(), range.size() == 1 ? "" : "s",
+                                      range.size() == 2 ? " in the wrong order" : "")});
+    }
+  });
+  return schema;
+}
+
+}  // namespace bissl

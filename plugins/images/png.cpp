@@ -1,0 +1,129 @@
+// PNG by libspng, which reports errors by return values.
+
+#include "raster.h"
+#include "samples.h"
+
+#include <spng.h>
+
+#include <cstring>
+#include <memory>
+#include <vector>
+
+namespace bissl {
+namespace {
+
+/// What chunks beside the image (texts, profiles) may take of memory.
+constexpr size_t largest_chunk = size_t{16} << 20;
+constexpr size_t largest_chunks = size_t{32} << 20;
+
+struct FreeContext {
+  void operator()(spng_ctx* context) const { spng_ctx_free(context); }
+};
+using Context = std::unique_ptr<spng_ctx, FreeContext>;
+
+void require(int code) {
+  if (code == SPNG_EMEM) {
+    throw std::bad_alloc();
+  }
+  if (code == SPNG_IO_EOF || code == SPNG_EIDAT_TOO_SHORT) {
+    fail_input("PNG: is cut short: {}", spng_strerror(code));
+  }
+  if (code != SPNG_OK) {
+    fail_input("PNG: cannot be decoded: {}", spng_strerror(code));
+  }
+}
+
+Context open(std::string_view bytes) {
+#ifdef BISSL_FUZZING
+  // A fuzzer does not find checksums.
+  Context context(spng_ctx_new(SPNG_CTX_IGNORE_ADLER32));
+#else
+  Context context(spng_ctx_new(0));
+#endif
+  if (!context) {
+    throw std::bad_alloc();
+  }
+#ifdef BISSL_FUZZING
+  require(spng_set_crc_action(context.get(), SPNG_CRC_USE, SPNG_CRC_USE));
+#endif
+  require(spng_set_chunk_limits(context.get(), largest_chunk, largest_chunks));
+  require(spng_set_png_buffer(context.get(), bytes.data(), bytes.size()));
+  return context;
+}
+
+/// The library's format in which the pixels are read, and how many samples of what size it has.
+struct Layout {
+  spng_format format;
+  int64_t samples;
+  bool wide;  ///< 16 bits
+};
+
+Layout layout_of(const spng_ihdr& header) {
+  switch (header.color_type) {
+    case SPNG_COLOR_TYPE_GRAYSCALE:
+      return header.bit_depth == 16 ? Layout{SPNG_FMT_PNG, 1, true} : Layout{SPNG_FMT_G8, 1, false};
+    case SPNG_COLOR_TYPE_GRAYSCALE_ALPHA:
+      return {SPNG_FMT_PNG, 2, header.bit_depth == 16};
+    case SPNG_COLOR_TYPE_TRUECOLOR:
+      return {SPNG_FMT_PNG, 3, header.bit_depth == 16};
+    case SPNG_COLOR_TYPE_TRUECOLOR_ALPHA:
+      return {SPNG_FMT_PNG, 4, header.bit_depth == 16};
+    default:
+      return {SPNG_FMT_RGB8, 3, false};
+  }
+}
+
+void read_pixels(spng_ctx* context, const Layout& layout, void* target, size_t size) {
+  size_t needed = 0;
+  require(spng_decoded_image_size(context, layout.format, &needed));
+  if (needed != size) {
+    fail_input("PNG: cannot be decoded: its pixels take {} bytes; expected {}", needed, size);
+  }
+  require(spng_decode_image(context, target, size, layout.format, 0));
+}
+
+int orientation_of(spng_ctx* context) {
+  spng_exif exif{};
+  return spng_get_exif(context, &exif) == SPNG_OK ? exif_orientation({exif.data, exif.length}) : 1;
+}
+
+}  // namespace
+
+Raster decode_png(std::string_view bytes, const ImageOptions& options) {
+  const Context context = open(bytes);
+  spng_ihdr header{};
+  require(spng_get_ihdr(context.get(), &header));
+  require_size(header.width, header.height, options);
+  const Layout layout = layout_of(header);
+  const int64_t channels = layout.samples >= 3 ? 3 : 1;
+  Raster raster = make_raster({channels, header.height, header.width});
+  const auto pixels = static_cast<size_t>(raster.shape.height * raster.shape.width);
+  const auto samples = static_cast<size_t>(layout.samples);
+  if (layout.wide) {
+    const SampleScale scale(options);
+    const auto wide = std::make_unique_for_overwrite<uint16_t[]>(pixels * samples);
+    read_pixels(context.get(), layout, wide.get(), pixels * samples * sizeof(uint16_t));
+    uint8_t* target = raster.pixels.get();
+    for (size_t i = 0; i < pixels; ++i) {
+      for (int64_t c = 0; c < channels; ++c) {
+        *target++ = scale.of(wide[i * samples + static_cast<size_t>(c)]);
+      }
+    }
+  } else if (layout.samples == channels) {
+    read_pixels(context.get(), layout, raster.pixels.get(), pixels * samples);
+  } else {
+    const auto with_alpha = std::make_unique_for_overwrite<uint8_t[]>(pixels * samples);
+    read_pixels(context.get(), layout, with_alpha.get(), pixels * samples);
+    uint8_t* target = raster.pixels.get();
+    for (size_t i = 0; i < pixels; ++i) {
+      std::memcpy(target, with_alpha.get() + i * samples, static_cast<size_t>(channels));
+      target += channels;
+    }
+  }
+  // What stands behind the pixels may name an orientation, and is read for no other reason.
+  spng_decode_chunks(context.get());
+  raster.orientation = orientation_of(context.get());
+  return raster;
+}
+
+}  // namespace bissl

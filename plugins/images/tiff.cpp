@@ -1,0 +1,503 @@
+// TIFF by libtiff: strips and tiles, planes together or apart, 1 to 16 bits, 32 bits, floating
+// point, palettes, inks, and any number of bands. The first directory of a file is read.
+
+#include "raster.h"
+#include "samples.h"
+
+#include <tiffio.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdarg>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+namespace bissl {
+namespace {
+
+/// A file in memory, and what the library has to say of it.
+struct Source {
+  std::string_view bytes;
+  uint64_t position = 0;
+  std::string message;
+};
+
+tmsize_t read_bytes(thandle_t handle, void* target, tmsize_t count) {
+  auto* source = static_cast<Source*>(handle);
+  const uint64_t size = source->bytes.size();
+  const uint64_t left = source->position < size ? size - source->position : 0;
+  const uint64_t got =
+      std::min<uint64_t>(left, static_cast<uint64_t>(std::max<tmsize_t>(count, 0)));
+  if (got > 0) {
+    std::memcpy(target, source->bytes.data() + source->position, got);
+  }
+  source->position += got;
+  return static_cast<tmsize_t>(got);
+}
+
+tmsize_t write_nothing(thandle_t /*handle*/, void* /*bytes*/, tmsize_t /*count*/) { return -1; }
+
+toff_t seek(thandle_t handle, toff_t offset, int whence) {
+  auto* source = static_cast<Source*>(handle);
+  const uint64_t base = whence == SEEK_CUR   ? source->position
+                        : whence == SEEK_END ? source->bytes.size()
+                                             : 0;
+  source->position = base + offset;
+  return source->position;
+}
+
+int close_nothing(thandle_t /*handle*/) { return 0; }
+toff_t size_of(thandle_t handle) { return static_cast<Source*>(handle)->bytes.size(); }
+
+/// Without a mapping the library copies what it reads.
+int map_nothing(thandle_t /*handle*/, void** /*base*/, toff_t* /*size*/) { return 0; }
+void unmap_nothing(thandle_t /*handle*/, void* /*base*/, toff_t /*size*/) {}
+
+int keep_message(TIFF* /*file*/, void* data, const char* /*module*/, const char* format,
+                 va_list arguments) {
+  char text[256];
+  std::vsnprintf(text, sizeof text, format, arguments);
+  auto* source = static_cast<Source*>(data);
+  if (source->message.empty()) {
+    source->message = text;
+  }
+  return 1;
+}
+
+int ignore_message(TIFF* /*file*/, void* /*data*/, const char* /*module*/, const char* /*format*/,
+                   va_list /*arguments*/) {
+  return 1;
+}
+
+struct CloseFile {
+  void operator()(TIFF* file) const { TIFFClose(file); }
+};
+using File = std::unique_ptr<TIFF, CloseFile>;
+
+[[noreturn]] void fail(const Source& source) {
+  fail_input("TIFF: cannot be decoded: {}",
+             source.message.empty() ? "its data is damaged" : source.message);
+}
+
+File open(Source& source, int64_t most_bytes) {
+  struct FreeOptions {
+    void operator()(TIFFOpenOptions* options) const { TIFFOpenOptionsFree(options); }
+  };
+  const std::unique_ptr<TIFFOpenOptions, FreeOptions> options(TIFFOpenOptionsAlloc());
+  if (!options) {
+    throw std::bad_alloc();
+  }
+  TIFFOpenOptionsSetMaxSingleMemAlloc(options.get(), most_bytes);
+  TIFFOpenOptionsSetErrorHandlerExtR(options.get(), keep_message, &source);
+  TIFFOpenOptionsSetWarningHandlerExtR(options.get(), ignore_message, nullptr);
+  File file(TIFFClientOpenExt("image", "rm", &source, read_bytes, write_nothing, seek,
+                              close_nothing, size_of, map_nothing, unmap_nothing, options.get()));
+  if (!file) {
+    fail(source);
+  }
+  return file;
+}
+
+/// What the directory says of the pixels.
+struct Layout {
+  int64_t width = 0;
+  int64_t height = 0;
+  int64_t samples = 1;  ///< a pixel
+  uint16_t bits = 1;    ///< a sample
+  uint16_t format = SAMPLEFORMAT_UINT;
+  uint16_t meaning = PHOTOMETRIC_MINISBLACK;
+  bool apart = false;  ///< a plane for each sample
+  bool tiled = false;
+  /// Of the samples behind those that `meaning` names: whether there is an alpha among them, and
+  /// whether the colours are multiplied by it.
+  bool alpha = false;
+  bool multiplied = false;
+  /// Of a tile, or of a strip of the most rows.
+  int64_t part_width = 0;
+  int64_t part_height = 0;
+};
+
+/// A tag of the file that has a default where it is missing.
+template <class T>
+T tag_of(const File& file, uint32_t tag, T missing) {
+  T value = missing;
+  return TIFFGetFieldDefaulted(file.get(), tag, &value) == 1 ? value : missing;
+}
+
+Layout layout_of(const File& file) {
+  Layout layout;
+  layout.width = tag_of<uint32_t>(file, TIFFTAG_IMAGEWIDTH, 0);
+  layout.height = tag_of<uint32_t>(file, TIFFTAG_IMAGELENGTH, 0);
+  layout.samples = tag_of<uint16_t>(file, TIFFTAG_SAMPLESPERPIXEL, 1);
+  layout.bits = tag_of<uint16_t>(file, TIFFTAG_BITSPERSAMPLE, 1);
+  layout.format = tag_of<uint16_t>(file, TIFFTAG_SAMPLEFORMAT, SAMPLEFORMAT_UINT);
+  layout.meaning = tag_of<uint16_t>(
+      file, TIFFTAG_PHOTOMETRIC,
+      layout.samples >= 3 ? uint16_t{PHOTOMETRIC_RGB} : uint16_t{PHOTOMETRIC_MINISBLACK});
+  layout.apart =
+      tag_of<uint16_t>(file, TIFFTAG_PLANARCONFIG, PLANARCONFIG_CONTIG) == PLANARCONFIG_SEPARATE &&
+      layout.samples > 1;
+  uint16_t extra = 0;
+  uint16_t* kinds = nullptr;
+  if (TIFFGetFieldDefaulted(file.get(), TIFFTAG_EXTRASAMPLES, &extra, &kinds) == 1 && extra > 0 &&
+      kinds != nullptr) {
+    layout.multiplied = kinds[0] == EXTRASAMPLE_ASSOCALPHA;
+    layout.alpha = layout.multiplied || kinds[0] == EXTRASAMPLE_UNASSALPHA;
+  }
+  layout.tiled = TIFFIsTiled(file.get()) != 0;
+  layout.part_width =
+      layout.tiled ? tag_of<uint32_t>(file, TIFFTAG_TILEWIDTH, 0) : uint32_t(layout.width);
+  layout.part_height = layout.tiled
+                           ? tag_of<uint32_t>(file, TIFFTAG_TILELENGTH, 0)
+                           : std::min(tag_of<uint32_t>(file, TIFFTAG_ROWSPERSTRIP, UINT32_MAX),
+                                      uint32_t(layout.height));
+  return layout;
+}
+
+void require_known(const Layout& layout, const SampleScale& scale) {
+  const bool whole = layout.format == SAMPLEFORMAT_UINT || layout.format == SAMPLEFORMAT_VOID ||
+                     layout.format == SAMPLEFORMAT_INT;
+  const bool real = layout.format == SAMPLEFORMAT_IEEEFP;
+  const bool known = (whole && ((layout.bits >= 1 && layout.bits <= 16) || layout.bits == 32)) ||
+                     (real && (layout.bits == 32 || layout.bits == 64));
+  if (!known || (layout.format == SAMPLEFORMAT_INT && layout.bits % 8 != 0)) {
+    fail_input("TIFF: has samples of {} bits in format {}, which are not read", layout.bits,
+               layout.format);
+  }
+  if (real && !scale.given()) {
+    fail_input(
+        "TIFF: has floating point samples: say by `range` which become black and white, "
+        "such as range = [0.0, 1.0]");
+  }
+}
+
+/// Turns rows of samples, as the library gives them, into bytes.
+class RowReader {
+ public:
+  RowReader(const Layout& layout, const SampleScale& scale) : layout_(layout), scale_(scale) {}
+
+  /// `count` samples from the place `first` of a row.
+  void read(const uint8_t* row, int64_t first, int64_t count, uint8_t* target) const {
+    switch (layout_.bits) {
+      case 8:
+        read_bytes(row + first, count, target);
+        return;
+      case 16:
+        layout_.format == SAMPLEFORMAT_INT ? read_as<int16_t>(row, first, count, target)
+                                           : read_as<uint16_t>(row, first, count, target);
+        return;
+      case 32:
+        if (layout_.format == SAMPLEFORMAT_IEEEFP) {
+          read_as<float>(row, first, count, target);
+        } else if (layout_.format == SAMPLEFORMAT_INT) {
+          read_as<int32_t>(row, first, count, target);
+        } else {
+          read_as<uint32_t>(row, first, count, target);
+        }
+        return;
+      case 64:
+        read_as<double>(row, first, count, target);
+        return;
+      default:
+        read_packed(row, first, count, target);
+    }
+  }
+
+ private:
+  void read_bytes(const uint8_t* samples, int64_t count, uint8_t* target) const {
+    const int flip = layout_.format == SAMPLEFORMAT_INT ? 0x80 : 0;
+    for (int64_t i = 0; i < count; ++i) {
+      target[i] = static_cast<uint8_t>(samples[i] ^ flip);
+    }
+  }
+
+  template <class Sample>
+  void read_as(const uint8_t* row, int64_t first, int64_t count, uint8_t* target) const {
+    for (int64_t i = 0; i < count; ++i) {
+      Sample sample;
+      std::memcpy(&sample, row + (first + i) * static_cast<int64_t>(sizeof sample), sizeof sample);
+      if (scale_.given()) {
+        target[i] = scale_.by_range(static_cast<double>(sample));
+      } else if constexpr (std::is_integral_v<Sample>) {
+        // The highest bits; of signed samples those of the distance to the smallest one.
+        constexpr auto bits = 8 * sizeof sample;
+        using Unsigned = std::make_unsigned_t<Sample>;
+        constexpr auto offset =
+            static_cast<Unsigned>(std::is_signed_v<Sample> ? Unsigned{1} << (bits - 1) : 0);
+        target[i] = static_cast<uint8_t>(
+            static_cast<Unsigned>(static_cast<Unsigned>(sample) + offset) >> (bits - 8));
+      }
+    }
+  }
+
+  /// Samples beside each other without a gap, the highest bit first.
+  void read_packed(const uint8_t* row, int64_t first, int64_t count, uint8_t* target) const {
+    const unsigned bits = layout_.bits;
+    int64_t at = first * bits;
+    for (int64_t i = 0; i < count; ++i) {
+      uint32_t sample = 0;
+      for (unsigned taken = 0; taken < bits;) {
+        const auto place = static_cast<unsigned>(at % 8);
+        const unsigned now = std::min(8 - place, bits - taken);
+        sample = sample << now | ((row[at / 8] >> (8 - place - now)) & ((1U << now) - 1));
+        taken += now;
+        at += now;
+      }
+      target[i] = packed(sample);
+    }
+  }
+
+  uint8_t packed(uint32_t sample) const {
+    if (layout_.meaning == PHOTOMETRIC_PALETTE) {
+      return static_cast<uint8_t>(sample);
+    }
+    if (layout_.bits > 8) {
+      return scale_.given() ? scale_.by_range(sample)
+                            : static_cast<uint8_t>(sample >> (layout_.bits - 8));
+    }
+    return static_cast<uint8_t>(sample * 255 / ((1U << layout_.bits) - 1));
+  }
+
+  const Layout& layout_;
+  const SampleScale& scale_;
+};
+
+/// Reads strips or tiles into `samples`, all of a pixel beside each other.
+class PartReader {
+ public:
+  PartReader(const File& file, Source& source, const Layout& layout, const SampleScale& scale,
+             int64_t most_bytes)
+      : file_(file), source_(source), layout_(layout), rows_(layout, scale) {
+    const tmsize_t size = layout.tiled ? TIFFTileSize(file.get()) : TIFFStripSize(file.get());
+    stride_ = layout.tiled ? TIFFTileRowSize(file.get()) : TIFFScanlineSize(file.get());
+    const int64_t in_row = layout.part_width * (layout.apart ? 1 : layout.samples);
+    if (layout.part_width < 1 || layout.part_height < 1 || size < 1 || size > most_bytes ||
+        stride_ < (in_row * layout.bits + 7) / 8 || stride_ * layout.part_height > size) {
+      fail_input("TIFF: has parts of {} x {} pixels in {} bytes, which are not read",
+                 layout.part_width, layout.part_height, static_cast<int64_t>(size));
+    }
+    part_.resize(static_cast<size_t>(size));
+    line_.resize(static_cast<size_t>(in_row));
+  }
+
+  void read(uint8_t* samples) {
+    const int64_t planes = layout_.apart ? layout_.samples : 1;
+    for (int64_t plane = 0; plane < planes; ++plane) {
+      for (int64_t y = 0; y < layout_.height; y += layout_.part_height) {
+        for (int64_t x = 0; x < layout_.width; x += layout_.part_width) {
+          read_part(x, y, plane);
+          copy_part(x, y, plane, samples);
+        }
+      }
+    }
+  }
+
+ private:
+  void read_part(int64_t x, int64_t y, int64_t plane) {
+    const auto number = static_cast<uint16_t>(plane);
+    const int64_t rows = std::min(layout_.part_height, layout_.height - y);
+    const tmsize_t wanted = layout_.tiled ? static_cast<tmsize_t>(part_.size()) : stride_ * rows;
+    const tmsize_t got =
+        layout_.tiled
+            ? TIFFReadEncodedTile(file_.get(),
+                                  TIFFComputeTile(file_.get(), static_cast<uint32_t>(x),
+                                                  static_cast<uint32_t>(y), 0, number),
+                                  part_.data(), wanted)
+            : TIFFReadEncodedStrip(file_.get(),
+                                   TIFFComputeStrip(file_.get(), static_cast<uint32_t>(y), number),
+                                   part_.data(), wanted);
+    if (got != wanted) {
+      if (source_.message.empty()) {
+        fail_input("TIFF: is cut short: {} of {} bytes of the pixels from row {} on are there",
+                   std::max<int64_t>(got, 0), static_cast<int64_t>(wanted), y);
+      }
+      fail(source_);
+    }
+  }
+
+  void copy_part(int64_t x, int64_t y, int64_t plane, uint8_t* samples) {
+    const int64_t columns = std::min(layout_.part_width, layout_.width - x);
+    const int64_t rows = std::min(layout_.part_height, layout_.height - y);
+    const int64_t in_row = columns * (layout_.apart ? 1 : layout_.samples);
+    for (int64_t row = 0; row < rows; ++row) {
+      const uint8_t* source = part_.data() + row * stride_;
+      uint8_t* target = samples + ((y + row) * layout_.width + x) * layout_.samples;
+      if (!layout_.apart) {
+        rows_.read(source, 0, in_row, target);
+        continue;
+      }
+      rows_.read(source, 0, in_row, line_.data());
+      for (int64_t i = 0; i < columns; ++i) {
+        target[i * layout_.samples + plane] = line_[static_cast<size_t>(i)];
+      }
+    }
+  }
+
+  const File& file_;
+  Source& source_;
+  const Layout& layout_;
+  RowReader rows_;
+  tmsize_t stride_ = 0;
+  std::vector<uint8_t> part_;
+  std::vector<uint8_t> line_;
+};
+
+/// One value a pixel of the first `kept` of the samples.
+Raster first_samples(const Raster& all, int64_t kept) {
+  if (all.shape.channels == kept) {
+    return all;
+  }
+  Raster result = make_raster({kept, all.shape.height, all.shape.width});
+  const uint8_t* source = all.pixels.get();
+  uint8_t* target = result.pixels.get();
+  for (int64_t i = 0; i < all.shape.height * all.shape.width; ++i) {
+    target = std::copy_n(source, kept, target);
+    source += all.shape.channels;
+  }
+  return result;
+}
+
+/// Divides the colours by the alpha that they are multiplied by, as Pillow does.
+void divide_by_alpha(const Raster& all, int64_t colours) {
+  uint8_t* pixel = all.pixels.get();
+  for (int64_t i = 0; i < all.shape.height * all.shape.width; ++i, pixel += all.shape.channels) {
+    const int alpha = pixel[colours];
+    for (int64_t c = 0; c < colours && alpha != 255; ++c) {
+      pixel[c] = alpha == 0 ? 0 : static_cast<uint8_t>(std::min(pixel[c] * 255 / alpha, 255));
+    }
+  }
+}
+
+void invert(const Raster& raster) {
+  for (int64_t i = 0; i < raster.shape.elements(); ++i) {
+    raster.pixels[i] = static_cast<uint8_t>(255 - raster.pixels[i]);
+  }
+}
+
+Raster from_palette(const File& file, const Raster& indices, uint16_t bits) {
+  uint16_t* red = nullptr;
+  uint16_t* green = nullptr;
+  uint16_t* blue = nullptr;
+  if (bits > 8 || TIFFGetField(file.get(), TIFFTAG_COLORMAP, &red, &green, &blue) != 1) {
+    fail_input("TIFF: has no palette for samples of {} bits", bits);
+  }
+  Raster result = make_raster({3, indices.shape.height, indices.shape.width});
+  uint8_t* target = result.pixels.get();
+  for (int64_t i = 0; i < indices.shape.elements(); ++i, target += 3) {
+    const uint8_t index = indices.pixels[i];
+    target[0] = static_cast<uint8_t>(red[index] >> 8);
+    target[1] = static_cast<uint8_t>(green[index] >> 8);
+    target[2] = static_cast<uint8_t>(blue[index] >> 8);
+  }
+  return result;
+}
+
+Raster from_inks(const Raster& inks) {
+  Raster result = make_raster({3, inks.shape.height, inks.shape.width});
+  const uint8_t* source = inks.pixels.get();
+  uint8_t* target = result.pixels.get();
+  for (int64_t i = 0; i < inks.shape.height * inks.shape.width; ++i, target += 3) {
+    cmyk_to_rgb(source, target);
+    source += inks.shape.channels;
+  }
+  return result;
+}
+
+/// What the samples mean, as gray, colours or bands.
+Raster interpreted(const File& file, const Layout& layout, const Raster& all,
+                   const ImageOptions& options) {
+  const bool bands = options.channels == "as-file" || !options.bands.empty();
+  switch (layout.meaning) {
+    case PHOTOMETRIC_PALETTE:
+      return from_palette(file, first_samples(all, 1), layout.bits);
+    case PHOTOMETRIC_SEPARATED:
+      if (layout.samples >= 4) {
+        return from_inks(all);
+      }
+      break;
+    case PHOTOMETRIC_MINISWHITE:
+      invert(all);
+      [[fallthrough]];
+    case PHOTOMETRIC_MINISBLACK:
+      return layout.alpha ? first_samples(all, 1) : all;
+    case PHOTOMETRIC_RGB:
+    case PHOTOMETRIC_YCBCR:  // the library has made colours of it
+      if (layout.samples >= 3) {
+        if (layout.multiplied && layout.samples >= 4) {
+          divide_by_alpha(all, 3);
+        }
+        return bands && !layout.alpha ? all : first_samples(all, 3);
+      }
+      break;
+    default:
+      break;
+  }
+  fail_input("TIFF: has {} samples of photometric interpretation {}, which is not read",
+             layout.samples, layout.meaning);
+}
+
+/// Pixels in luminance and colour differences that are not compressed as JPEG: the library's own
+/// conversion.
+Raster read_converted(const File& file, const Source& source, const Layout& layout) {
+  const auto pixels = static_cast<size_t>(layout.width * layout.height);
+  const auto packed = std::make_unique_for_overwrite<uint32_t[]>(pixels);
+  if (TIFFReadRGBAImageOriented(
+          file.get(), static_cast<uint32_t>(layout.width), static_cast<uint32_t>(layout.height),
+          packed.get(),
+          static_cast<int>(tag_of<uint16_t>(file, TIFFTAG_ORIENTATION, ORIENTATION_TOPLEFT)),
+          1) != 1) {
+    fail(source);
+  }
+  Raster result = make_raster({3, layout.height, layout.width});
+  uint8_t* target = result.pixels.get();
+  for (size_t i = 0; i < pixels; ++i, target += 3) {
+    target[0] = static_cast<uint8_t>(TIFFGetR(packed[i]));
+    target[1] = static_cast<uint8_t>(TIFFGetG(packed[i]));
+    target[2] = static_cast<uint8_t>(TIFFGetB(packed[i]));
+  }
+  return result;
+}
+
+}  // namespace
+
+Raster decode_tiff(std::string_view bytes, const ImageOptions& options) {
+  // So many bytes of samples, or of a part of them, does the largest image take.
+  constexpr int64_t most_for_a_pixel = 16;
+  const int64_t most_bytes = std::max<int64_t>(options.max_pixels * most_for_a_pixel, 1 << 20);
+  const SampleScale scale(options);
+  Source source{.bytes = bytes, .position = 0, .message = {}};
+  const File file = open(source, most_bytes);
+  const auto compression = tag_of<uint16_t>(file, TIFFTAG_COMPRESSION, COMPRESSION_NONE);
+  if (compression == COMPRESSION_OJPEG || TIFFIsCODECConfigured(compression) == 0) {
+    fail_input("TIFF: is of compression {}, which is not read", compression);
+  }
+  if (compression == COMPRESSION_JPEG) {
+    TIFFSetField(file.get(), TIFFTAG_JPEGCOLORMODE, JPEGCOLORMODE_RGB);
+  }
+  const Layout layout = layout_of(file);
+  require_size(layout.width, layout.height, options);
+  if (layout.width * layout.height > most_bytes / (layout.samples * (layout.bits / 8 + 1))) {
+    fail_input(
+        "TIFF: is of {} x {} pixels with {} samples of {} bits, more than are read, see "
+        "`max_pixels`",
+        layout.width, layout.height, layout.samples, layout.bits);
+  }
+  Raster raster;
+  if (layout.meaning == PHOTOMETRIC_YCBCR && compression != COMPRESSION_JPEG) {
+    raster = read_converted(file, source, layout);
+  } else {
+    require_known(layout, scale);
+    raster = make_raster({layout.samples, layout.height, layout.width});
+    PartReader(file, source, layout, scale, most_bytes).read(raster.pixels.get());
+    raster = interpreted(file, layout, raster, options);
+  }
+  const auto orientation =
+      tag_of<uint16_t>(file, TIFFTAG_ORIENTATION, uint16_t{ORIENTATION_TOPLEFT});
+  raster.orientation = orientation >= 1 && orientation <= 8 ? orientation : 1;
+  return raster;
+}
+
+}  // namespace bissl
