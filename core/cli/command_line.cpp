@@ -317,9 +317,9 @@ void CommandLine::add_new_and_describe() {
       return run_new(kind_, name_, folder_, registry, std::cout);
     });
   });
-  make->add_option(
-          "kind", kind_,
-          "dataset, augmentation, backbone, pretext, downstream, hypergradient or optimizer")
+  make->add_option("kind", kind_,
+                   "dataset, augmentation, transform, backbone, pretext, downstream, hypergradient "
+                   "or optimizer")
       ->required();
   make->add_option("name", name_, "the component's name, and the folder's")->required();
   make->add_option("--in", folder_, "where the folder goes")->capture_default_str();

@@ -50,6 +50,15 @@ void refuse_beyond_memory(const BatchMemory& batches) {
       bytes_text(std::max(0.0, limit.bytes)), limit.cause);
 }
 
+void refuse_beyond_memory(const std::string& setting, const std::string& what, double bytes,
+                          const std::string& advice) {
+  const MemoryLimit limit = memory_limit();
+  if (bytes > limit.bytes) {
+    fail_input("{}: {} takes {}, and there are {} of {}. {}", setting, what, bytes_text(bytes),
+               bytes_text(std::max(0.0, limit.bytes)), limit.cause, advice);
+  }
+}
+
 int64_t batches_held(int loader_threads, int64_t batches) {
   // Each thread may have one under way, one more is ready, one in use.
   return std::max<int64_t>(1, std::min<int64_t>(loader_threads + 2, batches));

@@ -29,6 +29,11 @@ double bytes_of(const BatchMemory& batches);
 /// be held by any means. To be called before one is made.
 void refuse_beyond_memory(const BatchMemory& batches);
 
+/// The same for another use of memory: `setting` ("audit.dense_below = 5000") needs `bytes` for
+/// `what`; `advice` tells what to change.
+void refuse_beyond_memory(const std::string& setting, const std::string& what, double bytes,
+                          const std::string& advice);
+
 /// Batches that a Prefetcher with this number of threads holds, including the one in use; at most
 /// `batches`.
 int64_t batches_held(int loader_threads, int64_t batches);

@@ -229,6 +229,7 @@ TEST(RefusalList, IsComplete) {
       {"{} makes {:.3g} steps; a stage can have", "StepsBeyondAnyNumber"},
       {"{}, of {} samples each, makes more samples", "SamplesBeyondAnyNumber"},
       {"{} = {}: {} of {} samples", "BatchBeyondAllMemory"},
+      {"{}: {} takes {}, and there are", "ProcessLimitsTest: ADenseSystem"},
       {"its numbers are not finite: the loss, its second derivative", "ends an audit, not a stage"},
       {"{} with {}, in the gradient of the loss", "a step of each kind is tried"},
       {"\\\"{}\\\" is a parameter or buffer of one instance", "a component at fault: conform"},

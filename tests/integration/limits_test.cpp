@@ -68,6 +68,23 @@ TEST_F(ProcessLimitsTest, AddressSpaceThatEndsDuringARun) {
   EXPECT_EQ(run_bissl_under("ulimit -v 6000000", run_call()).code, 0);
 }
 
+TEST_F(ProcessLimitsTest, ADenseSystemBeyondTheAddressSpaceIsRefusedBeforeTraining) {
+  if (sanitized) {
+    GTEST_SKIP() << sanitizer_reason;
+  }
+  // The small backbone has 11,000 parameters.
+  std::vector<std::string> words = run_call();
+  words.insert(words.end(), {"--set", "stage.bissl.audit.every=1", "--set",
+                             "stage.bissl.audit.dense_below=20000"});
+  const Outcome outcome = run_bissl_under("ulimit -v 2000000", words);
+  EXPECT_EQ(outcome.code, 2) << outcome.err;
+  EXPECT_NE(outcome.err.find("): audit.dense_below = 20000: the dense system of the backbone's "),
+            std::string::npos)
+      << outcome.err;
+  EXPECT_NE(outcome.err.find("Choose a smaller one"), std::string::npos) << outcome.err;
+  EXPECT_FALSE(fs::exists(out_ / "small" / "pretrain"));
+}
+
 TEST_F(ProcessLimitsTest, Data) {
   if (sanitized) {
     GTEST_SKIP() << sanitizer_reason;

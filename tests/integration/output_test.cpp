@@ -44,6 +44,8 @@ TEST_F(OutputTest, LosingItIsAFailureOfEveryCall) {
                                           "check small.toml --threads 1",
                                           "sweep grid.toml --threads 1 --plan",
                                           "sweep grid.toml --threads 1 --check",
+                                          "sweep grid.toml --threads 1",
+                                          "sweep grid.toml --threads 1 --status",
                                           "report runs/small --to page",
                                           "diff runs/small runs/small",
                                           "store list",
@@ -53,6 +55,9 @@ TEST_F(OutputTest, LosingItIsAFailureOfEveryCall) {
                                           "plugins",
                                           "plugins --check " + library,
                                           "describe resnet18",
+                                          "describe sweep",
+                                          "schema pipeline",
+                                          "schema ablation",
                                           "conform " + library};
   for (const std::string& call : calls) {
     const Outcome full = shell(call, ">/dev/full");
@@ -63,6 +68,19 @@ TEST_F(OutputTest, LosingItIsAFailureOfEveryCall) {
         << full.err;
     const Outcome closed = shell(call + " --json", ">&-");
     EXPECT_EQ(closed.code, 1) << call << " --json\n" << closed.err;
+  }
+}
+
+TEST_F(OutputTest, LosingItIsAFailureOfANewProjectThatIsThereAllTheSame) {
+  for (const auto& [name, redirection] :
+       {std::pair{"full-disk", ">/dev/full"}, {"nobody-reads", ">&-"}}) {
+    for (const std::string form : {"", "-json"}) {
+      const std::string project = name + form;
+      const Outcome outcome =
+          shell("new pretext " + project + (form.empty() ? "" : " --json"), redirection);
+      EXPECT_EQ(outcome.code, 1) << project << "\n" << outcome.err;
+      EXPECT_TRUE(fs::exists(folder_.path() / project / "CMakeLists.txt")) << project;
+    }
   }
 }
 

@@ -33,6 +33,24 @@ void refuse_beyond_memory(const BisslParts& parts, int threads) {
                               .held = batches_held(threads, upper.steps)});
 }
 
+/// Refuses an audit whose dense system memory cannot hold.
+void refuse_dense_beyond_memory(const AuditOptions& audit, Backbone& backbone) {
+  double parameters = 0;
+  for (const auto& [name, tensor] : trainable_parameters(backbone.module())) {
+    parameters += double(tensor.numel());
+  }
+  if (parameters > double(audit.dense_below)) {
+    return;
+  }
+  constexpr double copies = 2;  // the matrix and its factors
+  host::refuse_beyond_memory(
+      fmt::format("audit.dense_below = {}", audit.dense_below),
+      fmt::format("the dense system of the backbone's {:.0f} parameters in double precision",
+                  parameters),
+      copies * double(sizeof(double)) * parameters * parameters,
+      "Choose a smaller one: the reference is then MINRES's, which needs no matrix");
+}
+
 }  // namespace
 
 BisslParts::BisslParts(const StageContext& context)
@@ -112,8 +130,10 @@ void BisslParts::build_levels(const StageContext& context, const std::vector<Ima
                                    upper_parameters(*upper_backbone, *downstream));
   hypergradient = make_hypergradient(table.component("hypergradient"), lower_options.steps);
   if (table.has_table("audit")) {
+    const AuditOptions audit = parse_audit(table.table("audit"));
+    refuse_dense_beyond_memory(audit, *lower_backbone);
     auditor = std::make_unique<Auditor>(context, lower_table.component("pretext"), views,
-                                        lower.steps, parse_audit(table.table("audit")));
+                                        lower.steps, audit);
   }
   lower_level = std::make_unique<LowerLevel>(*lower_backbone, *pretext, *lower.optimizer,
                                              lower_options.max_grad_norm);
