@@ -5,6 +5,7 @@
 #include "cli/exit_codes.h"
 #include "cli/new_command.h"
 #include "cli/plugins_command.h"
+#include "cli/preview_command.h"
 #include "cli/report_command.h"
 #include "cli/run_command.h"
 #include "cli/schema_command.h"
@@ -39,6 +40,8 @@ class CommandLine {
   void add_rehash(CLI::App& command);
   void add_pipeline(CLI::App& command);
   void add_pipeline_calls();
+  void add_preview();
+  void add_bench();
   void add_sweep();
   void add_report();
   void add_store();
@@ -56,6 +59,8 @@ class CommandLine {
   PipelineArguments pipeline_;
   std::vector<std::string> plugin_paths_;
   bool no_third_party_ = false;
+  PreviewArguments preview_;
+  BenchDataArguments bench_;
   SweepArguments sweep_;
   ReportArguments report_;
   StoreArguments store_;
@@ -83,6 +88,8 @@ CommandLine::CommandLine() {
   app_.add_flag("--json", pipeline_.json, "print what a program would read");
   app_.fallthrough();
   add_pipeline_calls();
+  add_preview();
+  add_bench();
   add_sweep();
   add_report();
   add_store();
@@ -168,6 +175,40 @@ std::vector<std::string> CommandLine::options_of_workers() const {
     options.emplace_back("--no-third-party");
   }
   return options;
+}
+
+void CommandLine::add_preview() {
+  CLI::App* preview =
+      add(app_, "preview", "pictures of images beside their views, and what the images are like",
+          [this] {
+            return with_plugins(true, [this](Registry&, PluginSearch& search) {
+              return run_preview(pipeline_, preview_, search, std::cout, std::cerr);
+            });
+          });
+  add_pipeline(*preview);
+  add_changes(*preview);
+  preview->add_option("--stage", preview_.stage, "one stage alone");
+  preview->add_option("--samples", preview_.samples, "rows of a sheet")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  preview->add_option("--to", preview_.to, "folder for the pictures")->capture_default_str();
+}
+
+void CommandLine::add_bench() {
+  CLI::App* bench = app_.add_subcommand("bench", "how fast parts of a pipeline are here");
+  bench->require_subcommand(1);
+  CLI::App* data =
+      add(*bench, "data", "what reading, each transform and whole batches cost one thread", [this] {
+        return with_plugins(true, [this](Registry&, PluginSearch& search) {
+          return run_bench_data(pipeline_, bench_, search, std::cout, std::cerr);
+        });
+      });
+  add_pipeline(*data);
+  add_run_options(*data);
+  data->add_option("--stage", bench_.stage, "one stage alone");
+  data->add_option("--seconds", bench_.seconds, "how long each part is measured")
+      ->check(CLI::Range(0.01, 600.0))
+      ->capture_default_str();
 }
 
 void CommandLine::add_sweep() {

@@ -62,7 +62,8 @@ struct Scratch {
 
 class Chain : public Augmentation {
  public:
-  explicit Chain(const std::vector<ComponentChoice>& steps) {
+  Chain(const std::vector<ComponentChoice>& steps, std::function<void(size_t)> after_step)
+      : after_step_(std::move(after_step)) {
     std::map<std::string, int> seen;
     for (const ComponentChoice& choice : steps) {
       Step step;
@@ -113,6 +114,9 @@ class Chain : public Augmentation {
       free = step.form == Form::planes_in_place ? free : 1 - free;
       RandomStream own = stream.part(step.stream);
       geometry = geometry * step.transform->apply(input, own, room);
+      if (after_step_) {
+        after_step_(i);
+      }
       input = {.pixels = {shape, room.pixels.data(), nullptr}, .planes = room.planes};
     }
     return geometry;
@@ -170,14 +174,16 @@ class Chain : public Augmentation {
     }
   }
 
+  std::function<void(size_t)> after_step_;
   std::vector<Step> steps_;
   size_t last_write_ = 0;  ///< the last step that writes into memory other than its input's
 };
 
 }  // namespace
 
-std::shared_ptr<const Augmentation> make_chain(const std::vector<ComponentChoice>& steps) {
-  return std::make_shared<Chain>(steps);
+std::shared_ptr<const Augmentation> make_chain(const std::vector<ComponentChoice>& steps,
+                                               std::function<void(size_t)> after_step) {
+  return std::make_shared<Chain>(steps, std::move(after_step));
 }
 
 }  // namespace bissl::host

@@ -3,6 +3,7 @@
 #include "bissl/augmentation.h"
 #include "plugins/component.h"
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -15,6 +16,11 @@ namespace bissl::host {
 ///
 /// Throws Error(ErrorKind::input) where a step takes what the one before it does not give, or the
 /// last gives no float planes. Errors name the step, its library and its place.
-std::shared_ptr<const Augmentation> make_chain(const std::vector<ComponentChoice>& steps);
+///
+/// `after_step`, where it is given, is called after each step with its place in the chain, by the
+/// thread that makes the view: for measurements.
+std::shared_ptr<const Augmentation> make_chain(
+    const std::vector<ComponentChoice>& steps,
+    std::function<void(size_t step)> after_step = nullptr);
 
 }  // namespace bissl::host

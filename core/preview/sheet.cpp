@@ -1,0 +1,154 @@
+#include "preview/sheet.h"
+
+#include "bissl/random.h"
+#include "data/view_maker.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace bissl::host {
+namespace {
+
+constexpr int64_t gap = 4;             ///< pixels between pictures
+constexpr int64_t least_side = 96;     ///< smaller pictures are enlarged
+constexpr int64_t largest_side = 256;  ///< larger ones are reduced
+constexpr uint8_t background = 48;
+
+/// A picture of float values in planes.
+struct Picture {
+  ImageShape shape;
+  std::vector<float> values;
+
+  float at(int64_t channel, int64_t row, int64_t column) const {
+    return values[static_cast<size_t>((channel * shape.height + row) * shape.width + column)];
+  }
+};
+
+Picture picture_of(const Image& image) {
+  Picture picture{image.shape, std::vector<float>(static_cast<size_t>(image.shape.elements()))};
+  size_t next = 0;
+  for (int64_t channel = 0; channel < image.shape.channels; ++channel) {
+    for (int64_t i = 0; i < image.shape.height * image.shape.width; ++i) {
+      picture.values[next++] = image.pixels[i * image.shape.channels + channel];
+    }
+  }
+  return picture;
+}
+
+/// A sample's image, then its views.
+std::vector<Picture> pictures_of(const ViewRecipe& recipe, const Augmentation& augmentation,
+                                 const DataView& data, int64_t number, uint64_t seed) {
+  const Sample sample = data.get(number);
+  std::vector<Picture> pictures = {picture_of(sample.image)};
+  for (int64_t view = 0; view < recipe.views; ++view) {
+    const ImageShape shape = augmentation.view_shape(sample.image.shape, view);
+    Picture picture{shape, std::vector<float>(static_cast<size_t>(shape.elements()))};
+    RandomStream stream(seed, "preview/" + recipe.place, 0, static_cast<uint64_t>(number),
+                        static_cast<uint64_t>(view));
+    augmentation.apply(sample.image, view, stream, picture.values);
+    pictures.push_back(std::move(picture));
+  }
+  return pictures;
+}
+
+/// The size at which a picture of this size is drawn.
+struct Drawn {
+  int64_t height;
+  int64_t width;
+};
+
+Drawn drawn_size(const ImageShape& shape) {
+  const int64_t longer = std::max(shape.height, shape.width);
+  if (longer > largest_side) {
+    const double scale = double(largest_side) / double(longer);
+    return {std::max<int64_t>(1, std::llround(double(shape.height) * scale)),
+            std::max<int64_t>(1, std::llround(double(shape.width) * scale))};
+  }
+  const int64_t factor = std::max<int64_t>(1, least_side / longer);
+  return {factor * shape.height, factor * shape.width};
+}
+
+/// The range of values that is drawn from black to white.
+struct Range {
+  double low = std::numeric_limits<double>::infinity();
+  double high = -std::numeric_limits<double>::infinity();
+
+  void include(const Picture& picture) {
+    for (const float value : picture.values) {
+      if (std::isfinite(value)) {
+        low = std::min<double>(low, value);
+        high = std::max<double>(high, value);
+      }
+    }
+  }
+  uint8_t byte(float value) const {
+    if (!std::isfinite(value) || high <= low) {
+      return 0;
+    }
+    return static_cast<uint8_t>(std::lround(255 * (value - low) / (high - low)));
+  }
+};
+
+void draw(const Picture& picture, const Range& range, int64_t top, int64_t left, Canvas& canvas) {
+  const Drawn size = drawn_size(picture.shape);
+  const bool coloured = picture.shape.channels >= 3;
+  for (int64_t row = 0; row < size.height; ++row) {
+    const int64_t from_row = row * picture.shape.height / size.height;
+    for (int64_t column = 0; column < size.width; ++column) {
+      const int64_t from_column = column * picture.shape.width / size.width;
+      uint8_t* pixel = canvas.pixel(top + row, left + column);
+      for (int64_t channel = 0; channel < 3; ++channel) {
+        pixel[channel] = range.byte(picture.at(coloured ? channel : 0, from_row, from_column));
+      }
+    }
+  }
+}
+
+/// Places of a grid whose rows and columns are as large as their largest picture.
+struct Grid {
+  std::vector<int64_t> tops = {gap};
+  std::vector<int64_t> lefts = {gap};
+
+  explicit Grid(const std::vector<std::vector<Picture>>& rows) {
+    std::vector<int64_t> widths(rows.front().size(), 0);
+    for (const auto& row : rows) {
+      int64_t height = 0;
+      for (size_t i = 0; i < row.size(); ++i) {
+        const Drawn size = drawn_size(row[i].shape);
+        height = std::max(height, size.height);
+        widths[i] = std::max(widths[i], size.width);
+      }
+      tops.push_back(tops.back() + height + gap);
+    }
+    for (const int64_t width : widths) {
+      lefts.push_back(lefts.back() + width + gap);
+    }
+  }
+};
+
+}  // namespace
+
+Canvas preview_sheet(const ViewRecipe& recipe, DataCatalog& data, int64_t samples, uint64_t seed) {
+  const std::shared_ptr<const DataView> source = data.open(recipe.data);
+  const std::shared_ptr<const Augmentation> augmentation = make_augmentation(*recipe.choice);
+  const int64_t count = std::min(samples, source->size());
+  std::vector<std::vector<Picture>> rows;
+  Range range;
+  for (int64_t i = 0; i < count; ++i) {
+    rows.push_back(pictures_of(recipe, *augmentation, *source, i * source->size() / count, seed));
+    std::for_each(rows.back().begin() + 1, rows.back().end(),
+                  [&](const Picture& view) { range.include(view); });
+  }
+  const Grid grid(rows);
+  Canvas canvas(grid.tops.back(), grid.lefts.back(), background);
+  for (size_t row = 0; row < rows.size(); ++row) {
+    for (size_t column = 0; column < rows[row].size(); ++column) {
+      draw(rows[row][column], column == 0 ? Range{0, 255} : range, grid.tops[row],
+           grid.lefts[column], canvas);
+    }
+  }
+  return canvas;
+}
+
+}  // namespace bissl::host
