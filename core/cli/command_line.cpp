@@ -4,6 +4,7 @@
 #include "cli/describe_command.h"
 #include "cli/exit_codes.h"
 #include "cli/new_command.h"
+#include "cli/pixels_command.h"
 #include "cli/plugins_command.h"
 #include "cli/preview_command.h"
 #include "cli/report_command.h"
@@ -64,6 +65,7 @@ class CommandLine {
   SweepArguments sweep_;
   ReportArguments report_;
   StoreArguments store_;
+  PixelsArguments pixels_;
   std::filesystem::path left_;  ///< of `diff`
   std::filesystem::path right_;
   std::string name_;      ///< of `new` and `describe`
@@ -288,6 +290,13 @@ void CommandLine::add_store() {
   CLI::App* prune = add(*store, "prune", "remove stages", [this] {
     return run_store_prune(pipeline_, store_, std::cout, std::cerr);
   });
+  CLI::App* pixels = add(*store, "pixels", "decoded images that sources with `cache` keep",
+                         [this] { return run_store_pixels(pixels_, pipeline_.json, std::cout); });
+  pixels->add_flag("--prune", pixels_.prune, "remove them; they are made again when needed");
+  pixels->add_option("--older-than", pixels_.older_than, "only what was not opened for so long")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("DAYS");
+  pixels->add_flag("--dry-run", pixels_.dry_run, "only tell what would be removed");
   for (CLI::App* command : {list, explain, verify, prune}) {
     command->add_option("--out", pipeline_.out, "folder that holds the store")
         ->capture_default_str();

@@ -11,8 +11,9 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <chrono>
+#include <iostream>
 #include <nlohmann/json.hpp>
-#include <ostream>
 
 namespace bissl::host {
 namespace {
@@ -24,7 +25,30 @@ int available_processors() {
   return sched_getaffinity(0, sizeof(set), &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
 }
 
+/// Tells how far decoding is, every few seconds and at its end.
+class DecodingProgress {
+ public:
+  void operator()(int64_t done, int64_t all) {
+    constexpr auto pause = std::chrono::seconds(5);
+    const auto now = std::chrono::steady_clock::now();
+    if (done != all && now - last_ < pause) {
+      return;
+    }
+    last_ = now;
+    std::cerr << fmt::format("decoding images once: {} of {}\n", done, all);
+  }
+
+ private:
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
 }  // namespace
+
+std::shared_ptr<DatasetCache> PipelineArguments::make_datasets() const {
+  return std::make_shared<DatasetCache>(
+      ContentHashes(content_hash_folder(), rehash),
+      PixelCacheSettings{.threads = threads, .progress = DecodingProgress()});
+}
 
 void print_diagnostics(const std::vector<Diagnostic>& diagnostics, bool refused, bool json,
                        std::ostream& out, std::ostream& err) {

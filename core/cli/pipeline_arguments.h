@@ -25,10 +25,9 @@ struct PipelineArguments {
   bool json = false;
   bool rehash = false;  ///< hash all data again, whatever is kept of it
 
-  /// For the data of this call.
-  std::shared_ptr<DatasetCache> make_datasets() const {
-    return std::make_shared<DatasetCache>(ContentHashes(content_hash_folder(), rehash));
-  }
+  /// For the data of this call. How far decoding is, where a source keeps decoded images, is told
+  /// on standard error.
+  std::shared_ptr<DatasetCache> make_datasets() const;
 };
 
 /// Prints what is wrong or doubtful to `err`; as JSON to `out` if asked for and the input is

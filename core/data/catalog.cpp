@@ -29,6 +29,15 @@ std::shared_ptr<const Dataset> DatasetCache::open(const ComponentChoice& choice)
   return opened;
 }
 
+std::shared_ptr<const Dataset> DatasetCache::open_decoded(const ComponentChoice& choice,
+                                                          int64_t side) {
+  auto& opened = datasets_[fmt::format("{} decoded at {}", identity_of(choice), side)];
+  if (!opened) {
+    opened = with_cached_pixels(open(choice), side, pixels_);
+  }
+  return opened;
+}
+
 std::shared_ptr<const DataContent> DatasetCache::content(const DataSource& source,
                                                          const DataView& view) {
   auto& known = contents_[identity_of(source.dataset) + ";" + text_of(source.selection.values)];
@@ -48,8 +57,11 @@ std::shared_ptr<const DataView> DataCatalog::open(const std::string& name) {
   if (!view) {
     const DataSource& source = pipeline_.data_source(name);
     try {
-      view = std::make_shared<const DataView>(datasets_->open(source.dataset),
-                                              selection_schema().parse(source.selection.values));
+      const SelectionOptions selection = selection_schema().parse(source.selection.values);
+      view = std::make_shared<const DataView>(
+          selection.cache ? datasets_->open_decoded(source.dataset, *selection.cache)
+                          : datasets_->open(source.dataset),
+          selection);
     } catch (const Error& error) {
       throw error.at(fmt::format("data.{} ({})", name, source.dataset.origin));
     }

@@ -2,6 +2,7 @@
 
 #include "data/content.h"
 #include "data/content_hashes.h"
+#include "data/pixel_cache.h"
 #include "data/selection.h"
 
 #include <map>
@@ -14,16 +15,20 @@ namespace bissl::host {
 class DatasetCache {
  public:
   /// `hashes`: the hashes of files' contents that are kept between processes.
-  explicit DatasetCache(ContentHashes hashes = ContentHashes())
-      : hashes_(std::make_shared<ContentHashes>(std::move(hashes))) {}
+  /// `pixels`: where and how decoded images are kept, for sources that ask for it.
+  explicit DatasetCache(ContentHashes hashes = ContentHashes(), PixelCacheSettings pixels = {})
+      : hashes_(std::make_shared<ContentHashes>(std::move(hashes))), pixels_(std::move(pixels)) {}
 
   /// The dataset, opened if it is not. Throws Error(ErrorKind::input).
   std::shared_ptr<const Dataset> open(const ComponentChoice& choice);
+  /// The same with its images decoded once (with_cached_pixels).
+  std::shared_ptr<const Dataset> open_decoded(const ComponentChoice& choice, int64_t side);
   /// What the samples that a source chooses look like; they are read once.
   std::shared_ptr<const DataContent> content(const DataSource& source, const DataView& view);
 
  private:
   std::shared_ptr<ContentHashes> hashes_;
+  PixelCacheSettings pixels_;
   std::map<std::string, std::shared_ptr<const DataContent>> contents_;
   std::map<std::string, std::shared_ptr<const Dataset>> datasets_;
 };

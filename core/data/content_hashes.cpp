@@ -81,7 +81,7 @@ bool take_number(std::string_view& line, Number& number) {
 
 }  // namespace
 
-fs::path content_hash_folder() {
+fs::path cache_folder(const std::string& name) {
   const auto folder_in = [](const char* variable) {
     const char* value = std::getenv(variable);
     const fs::path folder = value == nullptr ? "" : value;
@@ -92,8 +92,10 @@ fs::path content_hash_folder() {
     const fs::path home = folder_in("HOME");
     cache = home.empty() ? home : home / ".cache";
   }
-  return cache.empty() ? cache : cache / "bissl" / "content-hashes";
+  return cache.empty() ? cache : cache / "bissl" / name;
 }
+
+fs::path content_hash_folder() { return cache_folder("content-hashes"); }
 
 fs::path ContentHashes::record_file(const fs::path& data) const {
   return folder_ / hash_hex(data.string());

@@ -39,6 +39,14 @@ Schema<SelectionOptions> make_schema() {
            "seed of the random choice, apart from the pipeline's")
       .at_least(0)
       .only_with_any({"per_class", "skip_per_class", "limit"});
+  constexpr int64_t largest_side = 16384;
+  schema
+      .add("cache", &SelectionOptions::cache,
+           "keep the decoded images in a file, each reduced until its shorter side has at most so "
+           "many pixels; unset decodes them at each use")
+      .at_least(1)
+      .at_most(largest_side)
+      .unit("pixels");
   return schema;
 }
 

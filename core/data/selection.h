@@ -18,6 +18,7 @@ struct SelectionOptions {
   int64_t skip_per_class = 0;
   std::optional<int64_t> limit;
   int64_t subset_seed = 0;
+  std::optional<int64_t> cache;  ///< the longest shorter side of decoded images that are kept
 };
 
 const Schema<SelectionOptions>& selection_schema();

@@ -84,8 +84,9 @@ TEST(Content, ClassesAreCountedBeforeAndAfterTheChoice) {
   const auto dataset = std::make_shared<Patches>(std::vector<uint8_t>{1, 3, 5, 7, 9, 11},
                                                  std::vector<int64_t>{0, 0, 0, 2, 2, 1},
                                                  std::vector<std::string>{"a", "b", "c", "d"});
-  const DataView view(dataset,
-                      SelectionOptions{.classes = {"c", "a", "d"}, .per_class = {}, .limit = 1});
+  const DataView view(
+      dataset,
+      SelectionOptions{.classes = {"c", "a", "d"}, .per_class = {}, .limit = 1, .cache = {}});
   EXPECT_EQ(view.available(), (std::vector<int64_t>{2, 3, 0}));
   const std::vector<int64_t> counts = samples_by_class(view);
   EXPECT_EQ(counts[0] + counts[1], 1);

@@ -30,7 +30,7 @@ struct Choice {
   int64_t subset_seed = 0;
 
   operator SelectionOptions() const {
-    return {classes, per_class, skip_per_class, limit, subset_seed};
+    return {classes, per_class, skip_per_class, limit, subset_seed, {}};
   }
 };
 
