@@ -5,7 +5,7 @@
 #include "bissl/error.h"
 #include "bissl/hash.h"
 
-#include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace bissl {
@@ -13,10 +13,34 @@ namespace {
 
 constexpr int64_t side = 28;
 
+/// Exchanges rows and columns of each image.
+void transpose(std::vector<uint8_t>& pixels) {
+  constexpr size_t area = static_cast<size_t>(side * side);
+  for (size_t image = 0; image + area <= pixels.size(); image += area) {
+    for (size_t y = 0; y < side; ++y) {
+      for (size_t x = y + 1; x < side; ++x) {
+        std::swap(pixels[image + y * side + x], pixels[image + x * side + y]);
+      }
+    }
+  }
+}
+
+/// Renumbers labels from `first` on to 0 and up.
+void check_labels(const IdxFiles& files, std::vector<uint8_t>& labels, int64_t first,
+                  int64_t classes) {
+  for (uint8_t& label : labels) {
+    if (label < first || label >= first + classes) {
+      fail_input("{}: label {} of sample {} is out of range; expected {} to {}",
+                 files.labels.string(), label, &label - labels.data(), first, first + classes - 1);
+    }
+    label = static_cast<uint8_t>(label - first);
+  }
+}
+
 }  // namespace
 
-IdxDataset::IdxDataset(const IdxFiles& files, std::vector<std::string> class_names)
-    : class_names_(std::move(class_names)) {
+IdxDataset::IdxDataset(const IdxFiles& files, IdxMeaning meaning)
+    : class_names_(std::move(meaning.class_names)) {
   IdxArray images = read_idx(files.images, 3, "images");
   IdxArray labels = read_idx(files.labels, 1, "labels");
   if (images.dimensions[1] != side || images.dimensions[2] != side) {
@@ -28,11 +52,9 @@ IdxDataset::IdxDataset(const IdxFiles& files, std::vector<std::string> class_nam
                files.labels.string(), labels.dimensions[0], files.images.string(),
                images.dimensions[0]);
   }
-  const auto wrong = std::find_if(labels.bytes.begin(), labels.bytes.end(),
-                                  [this](uint8_t label) { return label >= class_names_.size(); });
-  if (wrong != labels.bytes.end()) {
-    fail_input("{}: label {} of sample {} is out of range; expected 0 to {}", files.labels.string(),
-               *wrong, wrong - labels.bytes.begin(), class_names_.size() - 1);
+  check_labels(files, labels.bytes, meaning.first_label, std::ssize(class_names_));
+  if (meaning.transposed) {
+    transpose(images.bytes);
   }
   pixels_ = std::move(images.bytes);
   labels_ = std::move(labels.bytes);

@@ -9,12 +9,19 @@
 
 namespace bissl {
 
+/// How the content of IDX files is meant.
+struct IdxMeaning {
+  std::vector<std::string> class_names;
+  int64_t first_label = 0;  ///< the label of the first class
+  bool transposed = false;  ///< rows and columns of the images are exchanged (EMNIST)
+};
+
 /// The images and labels of one split, held in memory as bytes and handed out without copying.
 class IdxDataset : public Dataset {
  public:
-  /// Reads both files: gray images of 28 × 28 and a label for each, below the number of class
-  /// names. Throws Error(ErrorKind::input) for anything else.
-  IdxDataset(const IdxFiles& files, std::vector<std::string> class_names);
+  /// Reads both files: gray images of 28 × 28 and a label for each, one of as many as there are
+  /// class names. Throws Error(ErrorKind::input) for anything else.
+  IdxDataset(const IdxFiles& files, IdxMeaning meaning);
 
   int64_t size() const override { return static_cast<int64_t>(labels_.size()); }
   Sample get(int64_t index) const override;

@@ -33,7 +33,7 @@ std::filesystem::path find(const std::filesystem::path& folder, const std::strin
 
 }  // namespace
 
-IdxFiles find_idx_files(const std::filesystem::path& folder, const std::string& split,
+IdxFiles find_idx_files(const std::filesystem::path& folder, const std::string& prefix,
                         const std::string& advice) {
   std::error_code error;
   if (!std::filesystem::is_directory(folder, error)) {
@@ -41,7 +41,6 @@ IdxFiles find_idx_files(const std::filesystem::path& folder, const std::string& 
                std::filesystem::exists(folder, error) ? "is not a folder" : "no such folder",
                advice);
   }
-  const std::string prefix = split == "test" ? "t10k" : "train";
   return {find(folder, prefix + "-images", "idx3-ubyte", advice),
           find(folder, prefix + "-labels", "idx1-ubyte", advice)};
 }

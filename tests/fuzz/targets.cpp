@@ -33,6 +33,9 @@ const std::vector<FuzzTarget>& fuzz_targets() {
       {"idx", fuzz_idx},
       {"stage_record", fuzz_stage_record},
       {"event_log", fuzz_event_log},
+      {"tar", fuzz_tar},
+      {"cifar_pickle", fuzz_cifar_pickle},
+      {"mat", fuzz_mat},
   };
   return targets;
 }

@@ -28,6 +28,12 @@ void fuzz_idx(std::string_view bytes);
 void fuzz_stage_record(std::string_view bytes);
 /// events.jsonl of a stage, as reports read it.
 void fuzz_event_log(std::string_view bytes);
+/// Shards of tar files.
+void fuzz_tar(std::string_view bytes);
+/// CIFAR's Python batches.
+void fuzz_cifar_pickle(std::string_view bytes);
+/// Annotations in MAT-files.
+void fuzz_mat(std::string_view bytes);
 
 const std::vector<FuzzTarget>& fuzz_targets();
 

@@ -1,0 +1,271 @@
+// The library tar-shards.
+
+#include "dataset_trees.h"
+#include "file_writers.h"
+#include "sdk/plugin_library.h"
+#include "shard_names.h"
+#include "support/temporary_folder.h"
+
+#include "bissl/data_files.h"
+#include "bissl/dataset.h"
+#include "bissl/error.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <thread>
+
+namespace bissl::host::test {
+namespace {
+
+namespace fs = std::filesystem;
+using Texts = std::vector<std::string>;
+
+const PluginLibrary& library() {
+  static const PluginLibrary loaded("tar-shards");
+  return loaded;
+}
+
+class TarShards : public testing::Test {
+ protected:
+  std::string path(const std::string& name) const { return (folder_.path() / name).string(); }
+  void write(const std::string& name, const std::string& content) const {
+    write_file(path(name), content);
+  }
+  std::shared_ptr<Dataset> open(const Texts& shards, ParameterValues values = {}) const {
+    Texts paths;
+    for (const std::string& shard : shards) {
+      paths.push_back(path(shard));
+    }
+    values["shards"] = paths;
+    values.emplace("cache", path("cache"));
+    return library().make<Dataset>("tar-shards", values);
+  }
+  std::string refusal(const Texts& shards, const ParameterValues& values = {}) const {
+    try {
+      open(shards, values);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::input);
+      return without_folder(error.what());
+    }
+    return "no error";
+  }
+  std::string without_folder(std::string text) const {
+    const std::string folder = folder_.path().string();
+    for (size_t at = 0; (at = text.find(folder, at)) != std::string::npos;) {
+      text.replace(at, folder.size(), "DIR");
+    }
+    return text;
+  }
+
+  TemporaryFolder folder_;
+};
+
+void expect_part(const std::string& text, const std::string& part) {
+  EXPECT_NE(text.find(part), std::string::npos) << text << "\nhas no: " << part;
+}
+
+/// The gray values of all samples with their categories.
+std::vector<std::pair<int, int64_t>> content(const Dataset& dataset) {
+  std::vector<std::pair<int, int64_t>> samples;
+  for (int64_t i = 0; i < dataset.size(); ++i) {
+    const Sample sample = dataset.get(i);
+    EXPECT_EQ(sample.image.shape, (ImageShape{3, 4, 6}));
+    EXPECT_EQ(dataset.target(i).category, sample.target.category);
+    samples.emplace_back((sample.image.pixels[0] + 1) / 2 * 2, sample.target.category);
+  }
+  return samples;
+}
+
+const std::vector<std::pair<int, int64_t>> all_samples{{10, 0}, {14, 1}, {18, 2},
+                                                       {40, 1}, {44, 2}, {48, 0}};
+
+TEST_F(TarShards, ReadsPlainAndCompressedShards) {
+  make_shards(folder_.path());
+  const auto dataset = open({"shard-{0..1}.tar"});
+  EXPECT_EQ(content(*dataset), all_samples);
+  EXPECT_EQ(dataset->targets().names, (Texts{"0", "1", "2"}));
+  EXPECT_EQ(content(*open({"shard-0.tar"})).size(), 3U);
+}
+
+TEST_F(TarShards, TheOrderIsThatOfTheNames) {
+  make_shards(folder_.path());
+  const auto turned = open({"shard-1.tar", "shard-0.tar"});
+  EXPECT_EQ(content(*turned), all_samples);
+  EXPECT_EQ(turned->fingerprint(), open({"shard-{0,1}.tar"})->fingerprint());
+  // Elsewhere the content is the same.
+  TemporaryFolder other;
+  make_shards(other.path() / "below");
+  const auto moved = library().make<Dataset>(
+      "tar-shards", {{"shards", Texts{(other.path() / "below/shard-{0..1}.tar").string()}},
+                     {"cache", (other.path() / "cache").string()}});
+  EXPECT_EQ(moved->fingerprint(), turned->fingerprint());
+}
+
+TEST_F(TarShards, UnpacksACompressedShardOnce) {
+  make_shards(folder_.path());
+  open({"shard-1.tar"});
+  const auto unpacked = [&] {
+    std::vector<fs::path> files;
+    for (const auto& entry : fs::directory_iterator(path("cache"))) {
+      if (entry.path().extension() == ".tar") {
+        files.push_back(entry.path());
+      }
+    }
+    return files;
+  };
+  ASSERT_EQ(unpacked().size(), 1U);
+  const auto written = fs::last_write_time(unpacked()[0]);
+  EXPECT_EQ(content(*open({"shard-1.tar"})).size(), 3U);
+  EXPECT_EQ(fs::last_write_time(unpacked()[0]), written);
+  // Another content under the same name is unpacked anew.
+  write("shard-1.tar", gzip_of(tar_of({{"a.jpg", jpeg_of(6, 4, 70)}, {"a.cls", "1"}})));
+  EXPECT_EQ(content(*open({"shard-1.tar"})), (std::vector<std::pair<int, int64_t>>{{70, 1}}));
+  EXPECT_EQ(unpacked().size(), 2U);
+  // Several at once.
+  fs::remove_all(path("cache"));
+  std::vector<std::thread> threads;
+  std::vector<int64_t> sizes(6);
+  for (int64_t& size : sizes) {
+    threads.emplace_back([&] { size = open({"shard-1.tar"})->size(); });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  EXPECT_EQ(sizes, std::vector<int64_t>(6, 1));
+}
+
+TEST_F(TarShards, NamesClasses) {
+  make_shards(folder_.path());
+  write("names.txt", "cat\ndog\nhorse\ncow\n");
+  const auto named = open({"shard-0.tar"}, {{"class_names", path("names.txt")}});
+  EXPECT_EQ(named->targets().names, (Texts{"cat", "dog", "horse", "cow"}));
+  EXPECT_NE(named->fingerprint(), open({"shard-0.tar"})->fingerprint());
+  write("a.tar", tar_of({{"a.jpg", jpeg_of(6, 4, 70)}, {"a.cls", "horse"}}));
+  EXPECT_EQ(open({"a.tar"}, {{"class_names", path("names.txt")}})->target(0).category, 2);
+  EXPECT_EQ(refusal({"a.tar"}),
+            "DIR/a.tar: the label of sample 0 is \"horse\"; expected a class from 0 to 999999. "
+            "Classes by their names need `class_names`");
+  write("a.tar", tar_of({{"a.jpg", jpeg_of(6, 4, 70)}, {"a.cls", "4"}}));
+  EXPECT_EQ(
+      refusal({"a.tar"}, {{"class_names", path("names.txt")}}),
+      "DIR/a.tar: the label of sample 0 is \"4\"; expected a class from 0 to 3, or one of the "
+      "names in `class_names`");
+}
+
+TEST_F(TarShards, ReadsDataWithoutLabels) {
+  const std::string image = jpeg_of(6, 4, 70);
+  write("a.tar", tar_of({{"a.jpg", image}, {"a.txt", "a text"}, {"b.JPG", image}}));
+  const auto dataset = open({"a.tar"});
+  EXPECT_EQ(dataset->size(), 2);
+  EXPECT_EQ(dataset->targets().kind, TargetKind::none);
+  make_shards(folder_.path());
+  EXPECT_EQ(open({"shard-0.tar"}, {{"label", ""}})->targets().kind, TargetKind::none);
+  write("a.tar", tar_of({{"a.jpg", image}, {"a.cls", "1"}, {"b.jpg", image}}));
+  expect_part(refusal({"a.tar"}),
+              "DIR/a.tar: sample \"b\" has no member \"cls\", unlike those before");
+  write("a.tar", tar_of({{"a.jpg", image}, {"b.jpg", image}, {"b.cls", "1"}}));
+  expect_part(refusal({"a.tar"}), "sample \"b\" has a member \"cls\", unlike those before it");
+}
+
+TEST_F(TarShards, TakesTheImageThatComesFirstInTheList) {
+  write("a.tar", tar_of({{"a.png", "no image"},
+                         {"a.seg.png", "no image"},
+                         {"a.jpg", jpeg_of(6, 4, 70)},
+                         {"._a.jpg", "of a Mac"},
+                         {"readme", "x"}}));
+  EXPECT_EQ(content(*open({"a.tar"})).at(0).first, 70);
+  write("a.tar", tar_of({{"a.left.jpg", jpeg_of(6, 4, 70)}, {"a.right.jpg", jpeg_of(6, 4, 90)}}));
+  EXPECT_EQ(content(*open({"a.tar"}, {{"image", Texts{"right.jpg"}}})).at(0).first, 90);
+  EXPECT_EQ(
+      refusal({"a.tar"}, {{"image", Texts{"jpg", "png"}}}),
+      "DIR/a.tar: sample \"a\" has no image: found left.jpg, right.jpg, expected one of jpg, "
+      "png. Members of one sample must stand beside each other; `image` says which extensions "
+      "are images");
+  for (const std::string wrong : {".jpg", "JPG", "", "a/jpg"}) {
+    EXPECT_EQ(
+        library().findings("tar-shards", {{"shards", Texts{"a"}}, {"image", Texts{wrong}}}).size(),
+        1U);
+  }
+}
+
+TEST_F(TarShards, RefusesWrongShards) {
+  const std::string image = jpeg_of(6, 4, 70);
+  const std::string two = tar_of({{"a.jpg", image}, {"a.cls", "1"}, {"a.jpg", image}});
+  write("a.tar", two);
+  EXPECT_EQ(refusal({"a.tar"}), "DIR/a.tar: sample \"a\" has two members \"jpg\"");
+  write("a.tar", tar_of({{"a.jpg", image}, {"a.cls", " \n"}}));
+  EXPECT_EQ(refusal({"a.tar"}), "DIR/a.tar: the label a.cls is empty");
+  write("a.tar", tar_of({{"a.jpg", image}, {"a.cls", std::string(2000, '1')}}));
+  expect_part(refusal({"a.tar"}), "the label a.cls has 2000 bytes");
+  for (const std::string label : {"-1", "1.5", "1000000", "99999999999999999999"}) {
+    write("a.tar", tar_of({{"a.jpg", image}, {"a.cls", label}}));
+    expect_part(refusal({"a.tar"}), "the label of sample 0 is \"" + label + "\"; expected a class");
+  }
+  write("a.tar", tar_end());
+  EXPECT_EQ(refusal({"a.tar"}), "DIR/a.tar: holds no sample; expected members KEY.EXTENSION");
+  write("a.tar", gzip_of(two).substr(0, 200));
+  expect_part(refusal({"a.tar"}), "DIR/a.tar: the gzip stream is cut short");
+  write("a.tar", gzip_of("no archive"));
+  expect_part(refusal({"a.tar"}), "the archive is cut short: no header of 512 bytes");
+  write("a.tar", tar_member("a.jpg", image) + tar_member("b.jpg", "", '2') + tar_end());
+  expect_part(refusal({"a.tar"}), "\"b.jpg\" is a link");
+  write("a.tar", tar_of({{"../a.jpg", image}}));
+  expect_part(refusal({"a.tar"}), "the name \"../a.jpg\" leads out of the archive");
+}
+
+TEST_F(TarShards, SaysWhichShardsAreMissing) {
+  make_shards(folder_.path());
+  EXPECT_EQ(
+      refusal({"shard-{0..3}.tar"}),
+      "DIR/shard-2.tar: no such file: 2 of 4 shards are not there, this one first; its folder "
+      "holds shard-0.tar, shard-1.tar");
+  EXPECT_EQ(refusal({"shard-0.tar", "shard-{0..1}.tar"}),
+            "DIR/shard-0.tar: is named twice among the shards");
+  EXPECT_EQ(library().findings("tar-shards", {{"shards", Texts{}}}),
+            Texts{"shards: names no file"});
+}
+
+TEST_F(TarShards, TellsAShardThatChanges) {
+  make_shards(folder_.path());
+  const auto dataset = open({"shard-0.tar"});
+  dataset->get(0);
+  write("shard-0.tar", tar_of({{"a.jpg", jpeg_of(6, 4, 70)}}));
+  try {
+    dataset->get(0);
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(without_folder(error.what()),
+              "DIR/shard-0.tar: has changed since its members were listed; start again");
+  }
+  fs::remove(path("shard-0.tar"));
+  EXPECT_THROW(dataset->get(0), Error);
+}
+
+TEST_F(TarShards, SaysWhereADamagedImageIs) {
+  write("a.tar", tar_of({{"a.jpg", "no image"}}));
+  const auto dataset = open({"a.tar"});
+  try {
+    dataset->get(0);
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    expect_part(without_folder(error.what()), "DIR/a.tar, member at byte 512: ");
+  }
+  EXPECT_THROW(dataset->get(1), Error);
+}
+
+TEST(ShardNames, ExpandPatterns) {
+  EXPECT_EQ(expand_braces("a.tar"), Texts{"a.tar"});
+  EXPECT_EQ(expand_braces("a-{008..011}.tar"),
+            (Texts{"a-008.tar", "a-009.tar", "a-010.tar", "a-011.tar"}));
+  EXPECT_EQ(expand_braces("{8..10}"), (Texts{"8", "9", "10"}));
+  EXPECT_EQ(expand_braces("{a,b}/{0..1}.tar"), (Texts{"a/0.tar", "a/1.tar", "b/0.tar", "b/1.tar"}));
+  EXPECT_EQ(expand_braces("{000..127}").size(), 128U);
+  for (const std::string wrong :
+       {"{0..", "{3..1}", "{a..b}", "{..3}", "{0..99999999999}", "{-1..3}", "{0..9999}{0..9999}"}) {
+    EXPECT_THROW(expand_braces(wrong), Error) << wrong;
+  }
+}
+
+}  // namespace
+}  // namespace bissl::host::test
