@@ -1,7 +1,9 @@
 // `bissl conform`: everything that ships passes, and what breaks a promise is told which.
 
+#include "dataset_trees.h"
 #include "program.h"
 #include "support/paths.h"
+#include "support/temporary_folder.h"
 
 #include <gtest/gtest.h>
 
@@ -28,16 +30,49 @@ std::vector<std::string> shipped_libraries() {
   return names;
 }
 
+/// Data for the datasets of a library: values for `--set`.
+std::vector<std::string> data_for(const std::string& library, const fs::path& folder) {
+  if (library == "tar-shards") {
+    make_shards(folder);
+    return {"shards=[\"" + (folder / "shard-{0..1}.tar").string() + "\"]",
+            "cache=" + (folder / "cache").string()};
+  }
+  if (library == "idx") {
+    // Fashion-MNIST's files are called as MNIST's and Kuzushiji-MNIST's are.
+    make_emnist(folder);
+    for (const auto& entry : fs::directory_iterator(fashion_mnist)) {
+      fs::create_symlink(entry.path(), folder / entry.path().filename());
+    }
+    return {"root=" + folder.string()};
+  }
+  const std::map<std::string, std::vector<void (*)(const fs::path&)>> makers{
+      {"cifar", {make_cifar10_binary, make_cifar100_python}},
+      {"stl10", {make_stl10}},
+      {"svhn", {make_svhn}},
+      {"image-layouts",
+       {make_caltech101, make_cub200, make_dtd, make_fgvc_aircraft, make_flowers102, make_food101,
+        make_oxford_pets, make_stanford_cars, make_sun397, make_voc2007}}};
+  const auto found = makers.find(library);
+  if (found == makers.end()) {
+    return {};
+  }
+  for (const auto make : found->second) {
+    make(folder);
+  }
+  return {"root=" + folder.string()};
+}
+
 class ShippedPlugin : public testing::TestWithParam<std::string> {};
 
 TEST_P(ShippedPlugin, Conforms) {
   std::vector<std::string> call = {"conform",
                                    (fs::path(plugin_folder) / (GetParam() + ".so")).string()};
-  if (GetParam() == "idx") {
-    if (!fs::exists(fashion_mnist)) {
-      GTEST_SKIP() << "Debian's package dataset-fashion-mnist is not installed";
-    }
-    call.insert(call.end(), {"--set", std::string("root=") + fashion_mnist});
+  if (GetParam() == "idx" && !fs::exists(fashion_mnist)) {
+    GTEST_SKIP() << "Debian's package dataset-fashion-mnist is not installed";
+  }
+  const TemporaryFolder folder;
+  for (const std::string& value : data_for(GetParam(), folder.path())) {
+    call.insert(call.end(), {"--set", value});
   }
   const Outcome outcome = run_bissl(call);
   EXPECT_EQ(outcome.code, 0) << outcome.out << outcome.err;
