@@ -47,23 +47,22 @@ double LowerLevel::add_proximity(TensorList& gradients) const {
   return 0.5 * lambda_ * squared;
 }
 
-PretextStep LowerLevel::step(const Views& views, double lr_scale, const TrainingProgress& progress,
+PretextStep LowerLevel::step(const Batch& batch, double lr_scale, const TrainingProgress& progress,
                              const Observer& observer) {
   return step(
-      1, [&] { return views; }, lr_scale, progress, observer);
+      1, [&] { return batch; }, lr_scale, progress, observer);
 }
 
-PretextStep LowerLevel::step(int64_t parts, const std::function<Views()>& next_views,
-                             double lr_scale, const TrainingProgress& progress,
-                             const Observer& observer) {
+PretextStep LowerLevel::step(int64_t parts, const std::function<Batch()>& next, double lr_scale,
+                             const TrainingProgress& progress, const Observer& observer) {
   pretext_.before_step(progress);
   if (observer.before_loss) {
     observer.before_loss();
   }
   LossGradient gradient = mean_gradient(parts, [&] {
-    const Views views = next_views();
+    const Batch batch = next();
     return loss_gradient(pretext_, backbone_, step_.parameters(),
-                         [&] { return pretext_.loss(backbone_, views); });
+                         [&] { return pretext_.loss(backbone_, batch); });
   });
   PretextStep result;
   result.loss = gradient.loss;

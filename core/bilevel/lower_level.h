@@ -36,18 +36,18 @@ class LowerLevel {
     TrainingStep::Observer before_update{};
   };
 
-  /// One optimizer step on `views` at `lr_scale` times the base rate; `progress` is what the
+  /// One optimizer step on `batch` at `lr_scale` times the base rate; `progress` is what the
   /// pretext task is given. Throws Error(ErrorKind::run) when the loss or the gradient is not
   /// finite; the weights are then those before the step.
-  PretextStep step(const Views& views, double lr_scale, const TrainingProgress& progress,
+  PretextStep step(const Batch& batch, double lr_scale, const TrainingProgress& progress,
                    const Observer& observer);
   /// The same unobserved.
-  PretextStep step(const Views& views, double lr_scale, const TrainingProgress& progress) {
-    return step(views, lr_scale, progress, {});
+  PretextStep step(const Batch& batch, double lr_scale, const TrainingProgress& progress) {
+    return step(batch, lr_scale, progress, {});
   }
 
-  /// The same on the mean over `parts` batches, for a loss that does not couple samples.
-  PretextStep step(int64_t parts, const std::function<Views()>& next_views, double lr_scale,
+  /// The same on the mean over `parts` batches, for a separable loss.
+  PretextStep step(int64_t parts, const std::function<Batch()>& next, double lr_scale,
                    const TrainingProgress& progress, const Observer& observer);
 
  private:

@@ -122,8 +122,8 @@ class RecordedStep : public ImplicitSystem {
   }
 
   TensorList values;     ///< of state_of, before the step
-  Views views;           ///< the step's batch
-  int64_t batch = 0;     ///< its number
+  Batch batch;           ///< the step's
+  int64_t number = 0;    ///< of the batch
   at::Tensor generator;  ///< the state of LibTorch's generator
   double learning_rate = 0;
   double momentum = 0;
@@ -137,7 +137,7 @@ class RecordedStep : public ImplicitSystem {
     const EvaluationGuard guard({&backbone_.module(), &pretext_.module()}, 0);
     set_generator_state(generator);
     const c10::AutoGradMode grad(true);
-    return pretext_.loss(backbone_, views);
+    return pretext_.loss(backbone_, batch);
   }
 
   Backbone& backbone_;
@@ -159,15 +159,15 @@ LowerTrajectory::~LowerTrajectory() = default;
 
 void LowerTrajectory::clear() { steps_.clear(); }
 
-void LowerTrajectory::before_step(const Views& views, int64_t batch) {
+void LowerTrajectory::before_step(const Batch& batch, int64_t number) {
   if (steps_.size() == length_) {
     steps_.pop_front();
   }
   auto step = std::make_unique<RecordedStep>(backbone_, pretext_, lambda_);
   step->values = copy(tensors_of(state_of(backbone_, pretext_)));
   step->find_parameters();
-  step->views = views;
   step->batch = batch;
+  step->number = number;
   step->generator = generator_state();
   steps_.push_back(std::move(step));
 }
@@ -196,7 +196,7 @@ NamedTensors LowerTrajectory::state() const {
   NamedTensors state;
   for (size_t k = 0; k < steps_.size(); ++k) {
     const RecordedStep& step = *steps_[k];
-    state.emplace_back(fmt::format("{}/batch", k), at::tensor(step.batch));
+    state.emplace_back(fmt::format("{}/batch", k), at::tensor(step.number));
     state.emplace_back(fmt::format("{}/rates", k),
                        at::tensor({step.learning_rate, step.momentum, step.clip}, at::kDouble));
     state.emplace_back(fmt::format("{}/generator", k), step.generator);
@@ -211,7 +211,7 @@ NamedTensors LowerTrajectory::state() const {
 }
 
 void LowerTrajectory::load_state(const NamedTensors& state,
-                                 const std::function<Views(int64_t)>& views) {
+                                 const std::function<Batch(int64_t)>& batches) {
   const std::map<std::string, at::Tensor> all(state.begin(), state.end());
   const auto list = [&](const std::string& prefix, const TensorList& like) {
     TensorList found;
@@ -232,13 +232,13 @@ void LowerTrajectory::load_state(const NamedTensors& state,
     if (all.count(fmt::format("{}/preconditioner/0", k)) > 0) {
       step->preconditioner = list(fmt::format("{}/preconditioner", k), step->parameters());
     }
-    step->batch = all.at(fmt::format("{}/batch", k)).item<int64_t>();
+    step->number = all.at(fmt::format("{}/batch", k)).item<int64_t>();
     const at::Tensor rates = all.at(fmt::format("{}/rates", k));
     step->learning_rate = rates[0].item<double>();
     step->momentum = rates[1].item<double>();
     step->clip = rates[2].item<double>();
     step->generator = all.at(fmt::format("{}/generator", k));
-    step->views = views(step->batch);
+    step->batch = batches(step->number);
     steps_.push_back(std::move(step));
   }
 }

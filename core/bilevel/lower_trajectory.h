@@ -29,9 +29,9 @@ class LowerTrajectory {
   /// Forgets all steps: a new round begins.
   void clear();
 
-  /// To be called before a step on `views`, batch number `batch`, with models and generator as the
+  /// To be called before a step on `batch`, which has this number, with models and generator as the
   /// step's loss finds them.
-  void before_step(const Views& views, int64_t batch);
+  void before_step(const Batch& batch, int64_t number);
 
   /// To be called in that step, before `optimizer` moves the weights at `lr_scale` times its base
   /// rate. `gradients` are those it gets, the backbone's first; `clip` is the factor that clipping
@@ -43,9 +43,9 @@ class LowerTrajectory {
   /// one is without effect on the models, down to the bit.
   std::vector<LowerStep> steps() const;
 
-  /// For checkpoints. Batches are not in it: `views` makes them again from their numbers.
+  /// For checkpoints. Batches are not in it: `batches` makes them again from their numbers.
   NamedTensors state() const;
-  void load_state(const NamedTensors& state, const std::function<Views(int64_t)>& views);
+  void load_state(const NamedTensors& state, const std::function<Batch(int64_t)>& batches);
 
  private:
   Backbone& backbone_;

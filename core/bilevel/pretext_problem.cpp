@@ -45,7 +45,7 @@ std::optional<size_t> place_in(const TensorList& list, const at::Tensor& tensor)
 
 }  // namespace
 
-PretextProblem::PretextProblem(Backbone& backbone, Pretext& pretext, std::vector<Views> batches,
+PretextProblem::PretextProblem(Backbone& backbone, Pretext& pretext, std::vector<Batch> batches,
                                const Setting& setting, const Training& training)
     : backbone_(backbone),
       pretext_(pretext),

@@ -49,9 +49,9 @@ class PretextProblem : public ImplicitSystem,
   };
 
   /// The loss is the mean of those of the batches.
-  PretextProblem(Backbone& backbone, Pretext& pretext, std::vector<Views> batches,
+  PretextProblem(Backbone& backbone, Pretext& pretext, std::vector<Batch> batches,
                  const Setting& setting, const Training& training);
-  PretextProblem(Backbone& backbone, Pretext& pretext, std::vector<Views> batches,
+  PretextProblem(Backbone& backbone, Pretext& pretext, std::vector<Batch> batches,
                  const Setting& setting)
       : PretextProblem(backbone, pretext, std::move(batches), setting, Training()) {}
 
@@ -80,7 +80,7 @@ class PretextProblem : public ImplicitSystem,
 
   Backbone& backbone_;
   Pretext& pretext_;
-  std::vector<Views> batches_;
+  std::vector<Batch> batches_;
   Setting setting_;
   uint64_t id_;
   TensorList parameters_;

@@ -346,7 +346,7 @@ void CommandLine::add_conform() {
       ->take_all()
       ->allow_extra_args(false);
   conform->add_option("--backbone", conformance_.backbone,
-                      "NAME: try pretext tasks with this backbone, of the library or of another; "
+                      "NAME: try tasks with this backbone, of the library or of another; "
                       "needed where a task asks for feature maps or tokens");
   conform->add_option("--limit", conformance_seconds_, "seconds for the whole library")
       ->check(CLI::Range(1, 86400))

@@ -51,4 +51,10 @@ std::string with_advice(const std::string& message) {
   return text;
 }
 
+std::string advice_to_name_a_backbone(const std::string& refusal) {
+  return refusal +
+         ". Give --backbone NAME (in CMake: bissl_add_conformance_test(NAME --backbone NAME)), the "
+         "name of a backbone that has it";
+}
+
 }  // namespace bissl::host

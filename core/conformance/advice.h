@@ -8,4 +8,7 @@ namespace bissl::host {
 /// mistake in a component usually causes, what that mistake is and how to mend it.
 std::string with_advice(const std::string& message);
 
+/// The refusal of a task that needs an ability of the backbone, and how to try it with another one.
+std::string advice_to_name_a_backbone(const std::string& refusal);
+
 }  // namespace bissl::host

@@ -189,6 +189,36 @@ void check_geometry(const Augmentation& augmentation, const ImageShape& input) {
   }
 }
 
+/// Of the image with 16-bit samples, each 257 times the 8-bit one, the same view is made.
+void check_16_bits(const Augmentation& augmentation, const ImageShape& shape) {
+  if (!augmentation.takes(PixelType::uint16)) {
+    throw NotApplicable("it takes images of 8 bits alone");
+  }
+  const Picture picture(shape);
+  const Image narrow = picture.image();
+  std::vector<uint16_t> samples;
+  for (int64_t i = 0; i < shape.elements(); ++i) {
+    samples.push_back(static_cast<uint16_t>(257 * narrow.pixels[i]));
+  }
+  const Image wide{shape, reinterpret_cast<const uint8_t*>(samples.data()), nullptr,
+                   PixelType::uint16};
+  for (uint64_t sample = 0; sample < repeats_for(shape); ++sample) {
+    const int64_t view = views[sample % views.size()];
+    const View expected = view_of(augmentation, picture, view, sample);
+    Canvas canvas(augmentation.view_shape(shape, view), 0, true);
+    RandomStream stream = stream_of(sample, view);
+    augmentation.apply(wide, view, stream, canvas.view());
+    const std::vector<float> found = canvas.copy();
+    for (size_t i = 0; i < found.size(); ++i) {
+      require(std::abs(found[i] - expected[i]) <= 1e-4 * (1 + std::abs(expected[i])),
+              "element {} of a view of a 16-bit image of {} is {}, of the same image of 8 bits {}: "
+              "divide samples by 65535 where Image::type says so, or do not say that they are "
+              "taken",
+              i, to_text(shape), found[i], expected[i]);
+    }
+  }
+}
+
 void check_image(const Augmentation& augmentation, const ImageShape& shape) {
   const Picture picture(shape);
   for (uint64_t sample = 0; sample < repeats_for(shape); ++sample) {
@@ -469,6 +499,11 @@ void check_augmentation(Checker& checker) {
   checker.check("tells where a view lies in its image", [&] {
     for (const ImageShape& shape : shapes) {
       check_geometry(*augmentation, shape);
+    }
+  });
+  checker.check("16-bit images give the views of 8-bit ones, where they are taken", [&] {
+    for (const ImageShape& shape : shapes) {
+      check_16_bits(*augmentation, shape);
     }
   });
   const View early = view_of(*augmentation, picture, 0, 0);

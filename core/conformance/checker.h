@@ -80,7 +80,7 @@ class Checker {
     return choice_.create<Interface>(context);
   }
 
-  /// The backbone that a pretext task is tried with.
+  /// The backbone that a task is tried with.
   void use_backbone(std::shared_ptr<const TaskBackbone> backbone) {
     backbone_ = std::move(backbone);
   }

@@ -2,6 +2,7 @@
 
 #include "bissl/error.h"
 #include "conformance/checker.h"
+#include "conformance/downstream_trial.h"
 #include "conformance/given_values.h"
 #include "conformance/pretext_trial.h"
 #include "conformance/task_backbone.h"
@@ -85,17 +86,18 @@ class Child {
 
   using Components = std::vector<std::shared_ptr<const RegisteredComponent>>;
 
-  /// Finds the backbone for pretext tasks and judges the values that were given.
+  /// Finds the backbone for tasks and judges the values that were given.
   void choose_backbone(Registry& registry, Components components) {
     backbone_ = std::make_shared<TaskBackbone>();
     if (options_.backbone.empty()) {
       return require_taken(given_, components);
     }
     const bool needed = std::any_of(components.begin(), components.end(), [](const auto& one) {
-      return one->info.kind == ComponentKind::pretext;
+      return one->info.kind == ComponentKind::pretext ||
+             one->info.kind == ComponentKind::downstream;
     });
     if (!needed) {
-      fail_input("--backbone {}: {} has no pretext task to try with it", options_.backbone,
+      fail_input("--backbone {}: {} has no task to try with it", options_.backbone,
                  library_.string());
     }
     const auto found = find_backbone(registry);
@@ -202,10 +204,12 @@ class Child {
                            tell({{"result", result}});
                          }});
     checker.use_backbone(backbone_);
-    if (info.kind == ComponentKind::pretext) {
-      if (const std::string reason = why_not_tried(checker); !reason.empty()) {
-        return checker.leave_untested(reason);
-      }
+    const std::string reason = info.kind == ComponentKind::pretext ? why_not_tried(checker)
+                               : info.kind == ComponentKind::downstream
+                                   ? why_head_not_tried(checker)
+                                   : "";
+    if (!reason.empty()) {
+      return checker.leave_untested(reason);
     }
     check_declaration(checker);
     check_kind(checker);

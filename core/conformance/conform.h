@@ -13,7 +13,7 @@ struct ConformanceOptions {
   /// "component.parameter=value" or "parameter=value" (for all components that have it), the value
   /// as in TOML: needed where a parameter has no default.
   std::vector<std::string> values;
-  /// The name of a backbone to try pretext tasks with, of the library or of another; empty: a small
+  /// The name of a backbone to try tasks with, of the library or of another; empty: a small
   /// one without abilities.
   std::string backbone;
   /// Where that is looked for after the library, as PluginSearch does.

@@ -4,6 +4,7 @@
 #include "bissl/error.h"
 #include "conformance/downstream_trial.h"
 #include "conformance/samples.h"
+#include "conformance/task_backbone.h"
 #include "models/gradients.h"
 
 #include <ATen/TensorOperators.h>
@@ -66,10 +67,10 @@ void require_meant(Downstream& task, const TargetSpec& spec, const at::Tensor& o
 }
 
 /// One number of targets: the task works with them. Returns whether its outputs are (N, K).
-bool check_number(Downstream& task, const TargetSpec& spec) {
+bool check_number(Downstream& task, const TargetSpec& spec, const ImageShape& view) {
   const int64_t samples = std::max<int64_t>(spec.width, 3);
-  const at::Tensor inputs = normal_numbers({samples, HeadTrial::features}, 43).to(at::kFloat);
-  const TargetBatch targets = sample_targets(spec, samples, at::kFloat);
+  const at::Tensor inputs = head_inputs(task, samples, 43).to(at::kFloat);
+  const TargetBatch targets = sample_targets(spec, samples, at::kFloat, view);
   const at::Tensor outputs = evaluate(task, inputs);
   const auto failed = [&](const char* where, const std::exception& exception) {
     throw Violation(
@@ -109,7 +110,7 @@ bool all_numbers(const Checker& checker, TargetKind kind) {
     } catch (const Error&) {
       continue;  // refused as wrong input
     }
-    direct = check_number(*task, spec) && direct;
+    direct = check_number(*task, spec, checker.task_backbone().input()) && direct;
   }
   return direct;
 }

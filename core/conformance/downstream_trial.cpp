@@ -1,8 +1,12 @@
 #include "conformance/downstream_trial.h"
 
 #include "bissl/error.h"
+#include "conformance/advice.h"
+#include "conformance/head_on_backbone.h"
 #include "conformance/module_checks.h"
+#include "conformance/observed_backbone.h"
 #include "conformance/samples.h"
+#include "conformance/task_backbone.h"
 #include "models/evaluation_guard.h"
 #include "models/module_state.h"
 
@@ -104,9 +108,18 @@ std::vector<int64_t> numbers_of_targets(TargetKind kind) {
 
 std::shared_ptr<Downstream> make_head(const Checker& checker, const TargetSpec& spec,
                                       int64_t features) {
+  const TaskBackbone& source = checker.task_backbone();
+  const auto backbone = source.make(8);
   seed_generator(7);
   try {
-    return checker.make<Downstream>({.features = features, .targets = spec});
+    auto task = checker.make<Downstream>({.features = features,
+                                          .targets = spec,
+                                          .input = source.input(),
+                                          .backbone = backbone.get(),
+                                          .backbone_name = source.name()});
+    return reads_backbone(*task)
+               ? std::make_shared<HeadOnBackbone>(backbone, std::move(task), source.input())
+               : task;
   } catch (const Error& error) {
     require(error.kind() == ErrorKind::input,
             "the factory fails for {} features and {} {} targets: {}; refuse what cannot be "
@@ -114,6 +127,37 @@ std::shared_ptr<Downstream> make_head(const Checker& checker, const TargetSpec& 
             features, spec.width, to_string(spec.kind), error.what());
     throw;
   }
+}
+
+std::string why_head_not_tried(const Checker& checker) {
+  const TaskBackbone& source = checker.task_backbone();
+  const auto backbone = std::make_shared<ObservedBackbone>(source.make(1));
+  const std::vector<TargetKind>& takes = checker.choice().component->info.text.takes;
+  try {
+    auto task = checker.make<Downstream>({.features = HeadTrial::features,
+                                          .targets = numbered_targets(takes.front(), 4),
+                                          .input = source.input(),
+                                          .backbone = backbone.get(),
+                                          .backbone_name = source.name()});
+    if (reads_backbone(*task)) {
+      const HeadOnBackbone head(backbone, std::move(task), source.input());
+    }
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::input && backbone->lacked_ability()) {
+      return advice_to_name_a_backbone(error.what());
+    }
+  } catch (...) {
+    // The checks find that, too, and say it.
+  }
+  return "";
+}
+
+at::Tensor head_inputs(const Downstream& task, int64_t samples, uint64_t seed, int64_t features) {
+  if (const auto* head = dynamic_cast<const HeadOnBackbone*>(&task)) {
+    const ImageShape& images = head->images();
+    return normal_numbers({samples, images.channels, images.height, images.width}, seed);
+  }
+  return normal_numbers({samples, features}, seed);
 }
 
 std::shared_ptr<Downstream> make_downstream_for_some_targets(const Checker& checker) {
@@ -125,8 +169,9 @@ std::shared_ptr<Downstream> make_downstream_for_some_targets(const Checker& chec
 HeadTrial make_trial(const Checker& checker, TargetKind kind) {
   HeadTrial trial;
   make_for_some_targets(checker, kind, trial);
-  trial.inputs = normal_numbers({HeadTrial::samples, HeadTrial::features}, 41);
-  trial.targets = sample_targets(trial.spec, HeadTrial::samples, at::kDouble);
+  trial.inputs = head_inputs(*trial.task, HeadTrial::samples, 41);
+  trial.targets =
+      sample_targets(trial.spec, HeadTrial::samples, at::kDouble, checker.task_backbone().input());
   const at::Tensor single = evaluate(*trial.task, trial.inputs.to(at::kFloat));
   require(all_finite({single}), "some outputs are not finite");
   convert_to_double(trial.task->module());
@@ -141,11 +186,12 @@ HeadTrial make_trial(const Checker& checker, TargetKind kind) {
             HeadTrial::samples, shape_text(trial.outputs));
   }
   const auto wide = make_head(checker, trial.spec, 17);
-  evaluate(*wide, normal_numbers({3, 17}, 42).to(at::kFloat));
+  evaluate(*wide, head_inputs(*wide, 3, 42, 17).to(at::kFloat));
   return trial;
 }
 
-TargetBatch sample_targets(const TargetSpec& spec, int64_t samples, c10::ScalarType type) {
+TargetBatch sample_targets(const TargetSpec& spec, int64_t samples, c10::ScalarType type,
+                           const ImageShape& view) {
   constexpr double nan = std::numeric_limits<double>::quiet_NaN();
   const auto with_gaps = [&](at::Tensor entries) -> TargetBatch {
     for (int64_t sample = 5; sample < samples && spec.width > 1; sample += 2) {
@@ -163,8 +209,9 @@ TargetBatch sample_targets(const TargetSpec& spec, int64_t samples, c10::ScalarT
     case TargetKind::values:
       return with_gaps(normal_numbers({samples, spec.width}, 44) * 2 + 5);
     case TargetKind::mask: {
-      at::Tensor pixels = at::arange(samples * 6 * 5, at::kLong).remainder(spec.width);
-      pixels = pixels.reshape({samples, 6, 5});
+      at::Tensor pixels =
+          at::arange(samples * view.height * view.width, at::kLong).remainder(spec.width);
+      pixels = pixels.reshape({samples, view.height, view.width});
       pixels.select(1, 2).select(1, 3).fill_(not_counted_pixel);
       return {pixels};
     }

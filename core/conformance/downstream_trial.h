@@ -20,7 +20,7 @@ struct HeadTrial {
 
   TargetSpec spec;
   std::shared_ptr<Downstream> task;
-  at::Tensor inputs;    ///< (samples, features)
+  at::Tensor inputs;    ///< head_inputs
   TargetBatch targets;  ///< of all samples, in double precision where they are numbers
   at::Tensor outputs;   ///< of the inputs in evaluation mode, without graph
   bool direct =
@@ -41,10 +41,19 @@ TargetSpec numbered_targets(TargetKind kind, int64_t width);
 /// The numbers of targets of a kind that are tried; a task may refuse some as wrong input.
 std::vector<int64_t> numbers_of_targets(TargetKind kind);
 
-/// A new instance whose weights begin alike each time. Throws a Violation where the factory refuses
+/// A new instance whose weights begin alike each time; a HeadOnBackbone where the task reads more
+/// than features. Throws a Violation where the factory refuses
 /// the context otherwise than as wrong input, Error(ErrorKind::input) where it does so.
 std::shared_ptr<Downstream> make_head(const Checker& checker, const TargetSpec& spec,
                                       int64_t features = HeadTrial::features);
+
+/// Why no instance can be made for want of an ability of the backbone; empty if that is not so.
+std::string why_head_not_tried(const Checker& checker);
+
+/// Numbers as a task made by make_head is given them, in double precision: features (samples,
+/// features), or images for one that reads the backbone itself.
+at::Tensor head_inputs(const Downstream& task, int64_t samples, uint64_t seed,
+                       int64_t features = HeadTrial::features);
 
 /// The same for the first kind that it takes and the first number that the factory accepts.
 std::shared_ptr<Downstream> make_downstream_for_some_targets(const Checker& checker);
@@ -53,8 +62,9 @@ std::shared_ptr<Downstream> make_downstream_for_some_targets(const Checker& chec
 HeadTrial make_trial(const Checker& checker, TargetKind kind);
 
 /// Targets that go through all that a spec allows, what does not count included. Numbers in this
-/// precision, as the outputs that they are compared with.
-TargetBatch sample_targets(const TargetSpec& spec, int64_t samples, c10::ScalarType type);
+/// precision, as the outputs that they are compared with; masks for images of the shape `view`.
+TargetBatch sample_targets(const TargetSpec& spec, int64_t samples, c10::ScalarType type,
+                           const ImageShape& view = {1, 6, 5});
 
 /// Some of the samples, and all in the order of `places`.
 TargetBatch part_of(const TargetBatch& targets, int64_t begin, int64_t count);

@@ -71,7 +71,7 @@ class Trial {
 
   std::unique_ptr<PretextProblem> problem() {
     return std::make_unique<PretextProblem>(
-        *backbone_, *pretext_, std::vector<Views>{views(99)},
+        *backbone_, *pretext_, std::vector<Batch>{views(99)},
         PretextProblem::Setting{.lambda = lambda},
         PretextProblem::Training{.optimizer = &optimizer_, .trajectory = &trajectory_});
   }

@@ -11,7 +11,7 @@ Names of_kind(ComponentKind kind) {
   switch (kind) {
     case ComponentKind::dataset:
       return {"has samples",
-              "images are 8-bit with 1 or 3 channels, each byte readable",
+              "images have channels, rows and columns, each byte readable",
               "targets are declared soundly, with distinct names, and stay the same",
               "each target is as declared, and target() agrees with get()",
               "a sample is the same each time, from each instance",
@@ -30,6 +30,7 @@ Names of_kind(ComponentKind kind) {
               "the image stays as it is",
               "writes the view and nothing beside it, reads the image and nothing beside it",
               "tells where a view lies in its image",
+              "16-bit images give the views of 8-bit ones, where they are taken",
               "the same image, stream and view give the same result, in each instance",
               "a view does not depend on what was made before",
               "rows and columns keep their places, whatever the image's shape",
@@ -62,6 +63,7 @@ Names of_kind(ComponentKind kind) {
               "a copy of the state has the same loss",
               "the loss is that of the backbone that it is given",
               "each view counts",
+              "targets and geometry count where they are asked for",
               "takes batches of any size from 2 on",
               "takes images that are not square",
               "the loss is finite where views are equal",

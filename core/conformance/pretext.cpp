@@ -31,8 +31,10 @@ void require_made(const Checker& checker) {
   require(first.pretext->views() == first.pretext->views() &&
               first.pretext->views() == second.pretext->views(),
           "views() differs from call to call, or from instance to instance");
-  require(first.pretext->couples_samples() == second.pretext->couples_samples(),
-          "couples_samples() differs from instance to instance");
+  require(first.pretext->coupling() == second.pretext->coupling(),
+          "coupling() differs from instance to instance");
+  require(first.pretext->reads_geometry() == second.pretext->reads_geometry(),
+          "reads_geometry() differs from instance to instance");
   require(first.pretext->holds_targets_fixed() == second.pretext->holds_targets_fixed(),
           "holds_targets_fixed() differs from instance to instance");
   require(&first.pretext->module() == &first.pretext->module(),
@@ -244,7 +246,7 @@ void require_backbone_given(const Checker& checker) {
   const auto loss = [&](const PretextTrial& trial) {
     const EvaluationGuard guard({&other.module(), &trial.pretext->module()}, 1);
     const c10::AutoGradMode grad(true);
-    return trial.pretext->loss(other, views).item<double>();
+    return trial.pretext->loss(other, trial.batch(views)).item<double>();
   };
   const double expected = loss(second);
   const double found = loss(first);

@@ -11,6 +11,8 @@
 #include "models/module_state.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
 #include <c10/core/GradMode.h>
 #include <torch/nn/module.h>
 
@@ -22,10 +24,10 @@ namespace bissl::host {
 namespace {
 
 /// The loss, and what it leaves in buffers.
-std::pair<double, TensorList> effect_of(const PretextTrial& trial, const Views& views) {
+std::pair<double, TensorList> effect_of(const PretextTrial& trial, const Batch& batch) {
   const EvaluationGuard guard({&trial.backbone->module(), &trial.pretext->module()}, 1);
   const c10::AutoGradMode grad(true);
-  const double loss = trial.pretext->loss(*trial.backbone, views).item<double>();
+  const double loss = trial.pretext->loss(*trial.backbone, batch).item<double>();
   TensorList buffers;
   for (const at::Tensor& buffer : trial.pretext->module().buffers()) {
     buffers.push_back(buffer.detach().clone());
@@ -33,23 +35,57 @@ std::pair<double, TensorList> effect_of(const PretextTrial& trial, const Views& 
   return {loss, buffers};
 }
 
+/// Whether two batches have the same loss and leave the same buffers.
+bool same_effect(const PretextTrial& trial, const Batch& one, const Batch& other) {
+  const auto [loss, buffers] = effect_of(trial, one);
+  const auto [other_loss, other_buffers] = effect_of(trial, other);
+  return loss == other_loss &&
+         std::equal(buffers.begin(), buffers.end(), other_buffers.begin(), same_bits);
+}
+
 void require_views_matter(const PretextTrial& trial) {
   for (int64_t i = 0; i < 3; ++i) {
     trial.step(i);
   }
-  const Views views = trial.views(trial_samples, 31);
+  const Batch batch = trial.batch(trial.views(trial_samples, 31));
   const Views others = trial.views(trial_samples, 35);
-  const auto [loss, buffers] = effect_of(trial, views);
-  for (int64_t view = 0; view < int64_t(views.size()); ++view) {
-    Views changed = views;
-    changed[view] = others[view];
-    const auto [other_loss, other_buffers] = effect_of(trial, changed);
-    const bool same = loss == other_loss &&
-                      std::equal(buffers.begin(), buffers.end(), other_buffers.begin(), same_bits);
-    require(!same,
+  for (size_t view = 0; view < batch.views.size(); ++view) {
+    Batch changed = batch;
+    changed.views[view] = others[view];
+    require(!same_effect(trial, batch, changed),
             "other images in view {} of {} change neither the loss nor a buffer: the loss ignores "
             "them. Use the view, or say fewer in views()",
-            view, views.size());
+            view, batch.views.size());
+  }
+}
+
+/// The samples' targets in another order, in which other samples have the same ones.
+TargetBatch exchanged(const TargetBatch& targets) {
+  const int64_t samples = targets.dense.size(0);
+  const at::Tensor order =
+      at::cat({at::arange(samples / 2), at::arange(samples / 2, samples).flip({0})});
+  return {targets.dense.index_select(0, order)};
+}
+
+void require_rest_matters(const PretextTrial& trial) {
+  const Batch batch = trial.batch(trial.views(trial_samples, 31));
+  if (!batch.targets.dense.defined() && batch.geometry.empty()) {
+    throw NotApplicable("the task takes no targets and does not read the views' geometry");
+  }
+  if (batch.targets.dense.defined()) {
+    Batch changed = batch;
+    changed.targets = exchanged(batch.targets);
+    require(!same_effect(trial, batch, changed),
+            "other targets change neither the loss nor a buffer: the loss ignores them. Use "
+            "Batch::targets, or leave .takes empty, so that data without targets will do");
+  }
+  if (!batch.geometry.empty()) {
+    Batch changed = batch;
+    changed.geometry = trial.batch(batch.views, 1).geometry;
+    require(!same_effect(trial, batch, changed),
+            "views that lie elsewhere in their images change neither the loss nor a buffer: the "
+            "loss ignores where they lie. Use Batch::geometry, or return false in "
+            "reads_geometry()");
   }
 }
 
@@ -99,12 +135,19 @@ void require_no_coupling(const PretextTrial& trial) {
   const c10::NoGradGuard no_grad;
   set_training(trial.backbone->module(), false);
   set_training(trial.pretext->module(), false);
-  const Views views = trial.views(trial_samples, 31);
+  const Batch batch = trial.batch(trial.views(trial_samples, 31));
   const auto loss = [&](int64_t first, int64_t count) {
     const EvaluationGuard guard({&trial.backbone->module(), &trial.pretext->module()}, 1);
-    Views part;
-    for (const at::Tensor& view : views) {
-      part.push_back(view.narrow(0, first, count));
+    const auto narrow = [&](TensorList tensors) {
+      for (at::Tensor& tensor : tensors) {
+        tensor = tensor.narrow(0, first, count);
+      }
+      return tensors;
+    };
+    Batch part(narrow(batch.views));
+    part.geometry = narrow(batch.geometry);
+    if (batch.targets.dense.defined()) {
+      part.targets.dense = batch.targets.dense.narrow(0, first, count);
     }
     return trial.pretext->loss(*trial.backbone, part).item<double>();
   };
@@ -112,7 +155,7 @@ void require_no_coupling(const PretextTrial& trial) {
   const double halves =
       0.5 * (loss(0, trial_samples / 2) + loss(trial_samples / 2, trial_samples / 2));
   require(std::abs(whole - halves) <= 1e-6 * (1 + std::abs(whole)),
-          "couples_samples() is false, but a batch has the loss {} and its halves {} in the mean",
+          "coupling() is separable, but a batch has the loss {} and its halves {} in the mean",
           whole, halves);
 }
 
@@ -120,13 +163,13 @@ void require_no_coupling(const PretextTrial& trial) {
 bool draws(const PretextTrial& trial) {
   const EvaluationGuard guard({&trial.backbone->module(), &trial.pretext->module()}, 1);
   const at::Tensor before = generator_state();
-  trial.pretext->loss(*trial.backbone, trial.views(trial_samples, 31));
+  trial.loss(trial.views(trial_samples, 31));
   return !generator_state().equal(before);
 }
 
 /// Why there is nothing to check about samples that do not couple; empty if there is.
 std::string why_not_checked(const PretextTrial& trial) {
-  if (trial.pretext->couples_samples()) {
+  if (trial.pretext->coupling() != BatchCoupling::separable) {
     return "it is declared as coupled, which always holds";
   }
   return draws(trial) ? "the loss draws random numbers, so halves of a batch see others" : "";
@@ -152,6 +195,8 @@ void check_coupling(Checker& checker) {
 void check_pretext_inputs(Checker& checker) {
   checker.check("each view counts",
                 [&] { require_views_matter(PretextTrial(checker, at::kFloat)); });
+  checker.check("targets and geometry count where they are asked for",
+                [&] { require_rest_matters(PretextTrial(checker, at::kFloat)); });
   checker.check("takes batches of any size from 2 on", [&] {
     for (const int64_t samples : {2, 3, 16}) {
       require_takes(checker, samples, checker.task_backbone().input());

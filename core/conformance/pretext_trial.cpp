@@ -1,12 +1,16 @@
 #include "conformance/pretext_trial.h"
 
 #include "bissl/error.h"
+#include "conformance/advice.h"
+#include "conformance/downstream_trial.h"
 #include "conformance/module_record.h"
 #include "conformance/task_backbone.h"
 #include "models/evaluation_guard.h"
 #include "models/module_state.h"
 #include "models/second_backbone.h"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/eye.h>
 #include <c10/core/GradMode.h>
 #include <fmt/ranges.h>
 #include <torch/nn/module.h>
@@ -16,6 +20,17 @@
 
 namespace bissl::host {
 namespace {
+
+/// Those that the task is tried with: of the first kind that it takes, none where it takes none.
+TargetSpec targets_of_trial(const Checker& checker) {
+  constexpr int64_t width = 4;
+  for (const TargetKind kind : checker.choice().component->info.text.takes) {
+    if (kind != TargetKind::none) {
+      return numbered_targets(kind, width);
+    }
+  }
+  return {};
+}
 
 class PretextLearner : public Learner {
  public:
@@ -57,7 +72,8 @@ std::shared_ptr<Pretext> make_task(const Checker& checker, ObservedBackbone& bac
                                      .steps = trial_steps,
                                      .make_backbone = second.maker(),
                                      .backbone = &backbone,
-                                     .backbone_name = source.name()});
+                                     .backbone_name = source.name(),
+                                     .targets = targets_of_trial(checker)});
   set_training(task->module(), true);
   return task;
 }
@@ -68,10 +84,7 @@ std::string why_not_tried(const Checker& checker) {
     make_task(checker, backbone);
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::input && backbone.lacked_ability()) {
-      return fmt::format(
-          "{}. Give --backbone NAME (in CMake: bissl_add_conformance_test(NAME "
-          "--backbone NAME)), the name of a backbone that has it",
-          error.what());
+      return advice_to_name_a_backbone(error.what());
     }
   } catch (...) {
     // The checks find that, too, and say it.
@@ -90,10 +103,27 @@ Views PretextTrial::views(int64_t samples, uint64_t seed, const ImageShape& shap
       .unbind();
 }
 
-at::Tensor PretextTrial::evaluate(const Views& views, uint64_t noise) const {
+Batch PretextTrial::batch(const Views& views, uint64_t seed) const {
+  Batch batch(views);
+  const int64_t samples = views.at(0).size(0);
+  const TargetSpec targets = targets_of_trial(checker_);
+  if (targets.kind != TargetKind::none) {
+    const ImageShape view{views[0].size(1), views[0].size(2), views[0].size(3)};
+    batch.targets = sample_targets(targets, samples, at::kFloat, view);
+  }
+  if (pretext->reads_geometry()) {
+    for (size_t view = 0; view < views.size(); ++view) {
+      const at::Tensor moved = 0.1 * normal_numbers({samples, 2, 3}, 60 + 10 * seed + view);
+      batch.geometry.push_back((moved + at::eye(2, 3)).to(type_));
+    }
+  }
+  return batch;
+}
+
+at::Tensor PretextTrial::evaluate(const Batch& batch, uint64_t noise) const {
   const EvaluationGuard guard({&backbone->module(), &pretext->module()}, noise);
   const c10::AutoGradMode grad(true);
-  return pretext->loss(*backbone, views);
+  return pretext->loss(*backbone, batch);
 }
 
 void PretextTrial::step(int64_t number, bool whole) const {

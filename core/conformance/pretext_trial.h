@@ -25,10 +25,15 @@ class PretextTrial {
   /// The same of another shape than the backbone was made for.
   Views views(int64_t samples, uint64_t seed, const ImageShape& shape) const;
 
+  /// Views, and with them what the task asks for: targets of a kind that it takes, and places in
+  /// images, which `seed` varies. Both are functions of the number of samples.
+  Batch batch(const Views& views, uint64_t seed = 0) const;
+
   /// The loss with its graph, as a pass that is no training.
-  at::Tensor evaluate(const Views& views, uint64_t noise = 1) const;
+  at::Tensor evaluate(const Batch& batch, uint64_t noise = 1) const;
+  at::Tensor evaluate(const Views& views) const { return evaluate(batch(views)); }
   /// The loss with its graph, as in training: buffers move.
-  at::Tensor loss(const Views& views) const { return pretext->loss(*backbone, views); }
+  at::Tensor loss(const Views& views) const { return pretext->loss(*backbone, batch(views)); }
   /// A training step; `whole`: with after_step.
   void step(int64_t number, bool whole = true) const;
   /// before_step and after_step of a step without gradients, as the host calls them.
@@ -58,8 +63,8 @@ std::string why_not_tried(const Checker& checker);
 /// Throws a Violation unless the loss is a finite real scalar with a graph.
 void require_scalar(const at::Tensor& loss);
 
-/// The part of check_pretext that concerns the views: each counts, batches and images of other
-/// sizes, equal views, samples that couple as declared.
+/// The part of check_pretext that concerns the batch: each view counts, and what else is asked for;
+/// batches and images of other sizes, equal views, samples that couple as declared.
 void check_pretext_inputs(Checker& checker);
 
 /// Makes trials in single precision, to be trained and continued elsewhere.

@@ -43,8 +43,9 @@ class SamplePretext : public Pretext {
     convert_to_double(*module_);
   }
   int64_t views() const override { return 2; }
-  bool couples_samples() const override { return true; }
-  at::Tensor loss(Backbone& backbone, const Views& views) override {
+  BatchCoupling coupling() const override { return BatchCoupling::gathered; }
+  at::Tensor loss(Backbone& backbone, const Batch& batch) override {
+    const Views& views = batch.views;
     const at::Tensor first = head_(backbone.forward(views[0]));
     const at::Tensor second = head_(backbone.forward(views[1]));
     const at::Tensor similarity = torch::mm(first, second.t());

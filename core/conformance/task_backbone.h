@@ -11,7 +11,7 @@
 
 namespace bissl::host {
 
-/// The backbone that pretext tasks are tried with: the small one of samples.h, or one that the
+/// The backbone that tasks are tried with: the small one of samples.h, or one that the
 /// user names because the task needs its abilities.
 class TaskBackbone {
  public:

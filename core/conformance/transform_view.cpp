@@ -65,6 +65,11 @@ class TransformView : public Augmentation {
     return shape;
   }
 
+  bool takes(PixelType type) const override {
+    return type == PixelType::uint8 ||
+           (transform_->form() == Form::pixels_to_planes && transform_->takes(type));
+  }
+
   ViewGeometry apply(const Image& image, int64_t view, RandomStream& stream,
                      std::span<float> output) const override {
     const Planes room{view_shape(image.shape, view), output.data()};

@@ -6,6 +6,7 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
+#include <iterator>
 
 namespace bissl::host {
 namespace {
@@ -13,7 +14,24 @@ namespace {
 /// How many epochs' orders are kept: enough for the loader's threads around an epoch's end.
 constexpr size_t kept_orders = 4;
 
+/// As Batch::geometry has it.
+void write_geometry(const ViewGeometry& from, const at::Tensor& geometry, int64_t place) {
+  float* const to = geometry.data_ptr<float>() + place * 6;
+  const double numbers[] = {from.xx, from.xy, from.x0, from.yx, from.yy, from.y0};
+  std::transform(std::begin(numbers), std::end(numbers), to,
+                 [](double number) { return static_cast<float>(number); });
+}
+
 }  // namespace
+
+Batch converted_batch(const Batch& batch, const at::TensorOptions& options) {
+  Batch result(converted(batch.views, options));
+  result.targets = options.has_device() ? batch.targets.to(options.device()) : batch.targets;
+  for (const at::Tensor& geometry : batch.geometry) {
+    result.geometry.push_back(geometry.to(options));
+  }
+  return result;
+}
 
 BatchSource::BatchSource(std::shared_ptr<const DataView> data,
                          std::shared_ptr<const Augmentation> augmentation, std::string origin,
@@ -78,6 +96,18 @@ Views BatchSource::make_room(int64_t samples) const {
   return views;
 }
 
+ViewGeometry BatchSource::make_view(const Image& image, int64_t view, RandomStream& stream,
+                                    std::span<float> output) const {
+  if (image.type == PixelType::uint8) {
+    return augmentation_->apply(image, view, stream, output);
+  }
+  try {
+    return augmentation_->apply(image, view, stream, output);
+  } catch (const Error& error) {
+    throw error.at(fmt::format("16-bit images of {}", data_->origin()));
+  }
+}
+
 ViewGeometry BatchSource::write_views(const Position& position, const Sample& sample, int64_t place,
                                       Batch& batch) const {
   ViewGeometry first;
@@ -85,14 +115,14 @@ ViewGeometry BatchSource::write_views(const Position& position, const Sample& sa
     RandomStream stream(options_.seed, view_purpose_, static_cast<uint64_t>(position.epoch),
                         static_cast<uint64_t>(position.sample), static_cast<uint64_t>(view));
     const int64_t elements = view_shapes_[view].elements();
-    const ViewGeometry geometry = augmentation_->apply(
+    const ViewGeometry geometry = make_view(
         sample.image, view, stream,
         {batch.views[view].data_ptr<float>() + place * elements, static_cast<size_t>(elements)});
     if (view == 0) {
       first = geometry;
     }
     if (options_.geometry) {
-      batch.geometry[view][place] = geometry;
+      write_geometry(geometry, batch.geometry[view], place);
     }
   }
   return first;
@@ -123,19 +153,23 @@ Batch BatchSource::make(int64_t number) const {
   Batch batch;
   batch.views = make_room(count);
   if (options_.geometry) {
-    batch.geometry.assign(view_shapes_.size(), std::vector<ViewGeometry>(count));
+    for (size_t view = 0; view < view_shapes_.size(); ++view) {
+      batch.geometry.push_back(at::empty({count, 2, 3}, at::kFloat));
+    }
   }
-  batch.targets = empty_targets(data_->targets(), count, view_shape());
+  if (options_.targets) {
+    batch.targets = empty_targets(data_->targets(), count, view_shape());
+  }
   for (int64_t i = 0; i < count; ++i) {
     const Position place = position(first + i);
     const Sample sample = data_->get(place.sample);
     require_shape(sample, place.sample);
     const ViewGeometry geometry = write_views(place, sample, i, batch);
-    write_target(data_->targets(), sample.target, geometry, i, batch.targets);
+    if (options_.targets) {
+      write_target(data_->targets(), sample.target, geometry, i, batch.targets);
+    }
   }
-  batch.views = converted(batch.views, options_.device);
-  batch.targets = batch.targets.to(options_.device);
-  return batch;
+  return converted_batch(batch, options_.device);
 }
 
 }  // namespace bissl::host

@@ -1,8 +1,7 @@
 #pragma once
 
 #include "bissl/augmentation.h"
-#include "bissl/target_batch.h"
-#include "bissl/views.h"
+#include "bissl/batch.h"
 #include "data/selection.h"
 
 #include <ATen/core/Tensor.h>
@@ -11,18 +10,15 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
 namespace bissl::host {
 
-/// Samples ready for a network.
-struct Batch {
-  Views views;          ///< float32; neighbours of one shape lie in one buffer
-  TargetBatch targets;  ///< undefined for unlabelled data
-  /// geometry[v][n] is that of view v of sample n, where BatchOptions::geometry asks for it.
-  std::vector<std::vector<ViewGeometry>> geometry;
-};
+/// A batch with its numbers in another type or on another device, as bissl::converted converts
+/// views. Targets keep their type.
+Batch converted_batch(const Batch& batch, const at::TensorOptions& options);
 
 /// In which order a BatchSource goes through its data.
 enum class Order {
@@ -37,6 +33,7 @@ struct BatchOptions {
   uint64_t seed = 0;
   /// Keeps the random streams of different uses apart: "pretrain", "bissl/lower", …
   std::string purpose{};
+  bool targets = true;             ///< whether targets are handed out, where the data has any
   bool geometry = false;           ///< whether to tell where views lie in their images
   c10::Device device = c10::kCPU;  ///< where batches are handed out
 };
@@ -53,7 +50,8 @@ class BatchSource {
               std::shared_ptr<const Augmentation> augmentation, std::string origin,
               BatchOptions options);
 
-  /// The batch of this number, on the device of the options.
+  /// The batch of this number, on the device of the options. Neighbouring views of one shape lie in
+  /// one buffer.
   Batch make(int64_t number) const;
 
   /// Throws Error(ErrorKind::input) unless images give views of one shape: looks at up to `most`
@@ -78,6 +76,9 @@ class BatchSource {
   std::vector<ImageShape> shapes_of(const ImageShape& image) const;
   void require_shape(const Sample& sample, int64_t number) const;
   Views make_room(int64_t samples) const;
+  /// What an augmentation refuses of 16-bit images names their dataset.
+  ViewGeometry make_view(const Image& image, int64_t view, RandomStream& stream,
+                         std::span<float> output) const;
   /// Returns the geometry of the first view.
   ViewGeometry write_views(const Position& position, const Sample& sample, int64_t place,
                            Batch& batch) const;

@@ -37,6 +37,9 @@ class GuardedTransform : public Guarded<Transform> {
       return shape;
     });
   }
+  bool takes(PixelType type) const override {
+    return call("takes", [&](const Transform& inner) { return inner.takes(type); });
+  }
   ViewGeometry apply(const Input& input, RandomStream& stream,
                      const Output& output) const override {
     return call("apply",
@@ -89,6 +92,8 @@ class Chain : public Augmentation {
     return shape;
   }
 
+  bool takes(PixelType type) const override { return steps_.front().transform->takes(type); }
+
   ViewGeometry apply(const Image& image, int64_t /*view*/, RandomStream& stream,
                      std::span<float> output) const override {
     thread_local Scratch scratch;
@@ -98,6 +103,9 @@ class Chain : public Augmentation {
     size_t free = 0;
     for (size_t i = 0; i < steps_.size(); ++i) {
       const Step& step = steps_[i];
+      if (i == 0 && image.type != PixelType::uint8) {
+        require_takes(step, image.type);
+      }
       shape = shape_after(i, shape);
       const auto elements = static_cast<size_t>(shape.elements());
       Transform::Output room{.pixels = {}, .planes = input.planes};
@@ -129,7 +137,7 @@ class Chain : public Augmentation {
       fail_input(
           "{} takes {}, but a chain begins with the {} of the dataset: put a transform before it "
           "that makes planes, such as resized-crop, resize or to-planes",
-          first.choice.describe(), taken_by(first.form), taken_by(Form::pixels));
+          first.choice.describe(), taken_by(first.form), taken_by(Form::pixels_to_planes));
     }
     for (size_t i = 1; i < steps_.size(); ++i) {
       const Step& before = steps_[i - 1];
@@ -163,6 +171,15 @@ class Chain : public Augmentation {
       }
       throw error.at(fmt::format("behind {}, which gives {}", steps_[number - 1].choice.describe(),
                                  shape_text(input)));
+    }
+  }
+
+  static void require_takes(const Step& step, PixelType type) {
+    if (!step.transform->takes(type)) {
+      fail_input(
+          "{} takes 8-bit pixels, but the images have samples of 16 bits: begin the chain with a "
+          "transform that makes planes of them, such as to-planes",
+          step.choice.describe());
     }
   }
 

@@ -14,8 +14,8 @@ namespace {
 
 bool is_one_value(const Image& image) {
   // Every byte equals the one a pixel further on.
-  const int64_t bytes = image.shape.elements();
-  const int64_t pixel = image.shape.channels;
+  const int64_t bytes = image.bytes();
+  const int64_t pixel = bytes / (image.shape.height * image.shape.width);
   return bytes > pixel &&
          std::memcmp(image.pixels, image.pixels + pixel, static_cast<size_t>(bytes - pixel)) == 0;
 }
@@ -24,9 +24,8 @@ uint64_t hash_of(const Image& image) {
   const auto shape = static_cast<uint64_t>(image.shape.channels) << 62 ^
                      static_cast<uint64_t>(image.shape.height) << 31 ^
                      static_cast<uint64_t>(image.shape.width);
-  return hash64(
-      {reinterpret_cast<const char*>(image.pixels), static_cast<size_t>(image.shape.elements())},
-      shape);
+  return hash64({reinterpret_cast<const char*>(image.pixels), static_cast<size_t>(image.bytes())},
+                shape);
 }
 
 /// A step through 0 … size − 1 that reaches each place once and spreads the first few evenly.

@@ -1,5 +1,6 @@
 #include "data/guarded_augmentation.h"
 
+#include "bissl/error.h"
 #include "plugins/guard.h"
 
 #include <utility>
@@ -15,8 +16,17 @@ class GuardedAugmentation : public Guarded<Augmentation> {
     return call("view_shape",
                 [&](const Augmentation& inner) { return inner.view_shape(input, view); });
   }
+  bool takes(PixelType type) const override {
+    return call("takes", [&](const Augmentation& inner) { return inner.takes(type); });
+  }
   ViewGeometry apply(const Image& image, int64_t view, RandomStream& stream,
                      std::span<float> output) const override {
+    if (image.type != PixelType::uint8 && !takes(image.type)) {
+      fail_input(
+          "{} takes 8-bit pixels, but the images have samples of 16 bits: take a chain of "
+          "transforms, such as to-planes or resize, in its place",
+          choice().describe());
+    }
     return call("apply", [&](const Augmentation& inner) {
       return inner.apply(image, view, stream, output);
     });

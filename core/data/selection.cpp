@@ -3,6 +3,7 @@
 #include "bissl/error.h"
 #include "bissl/random.h"
 #include "data/target_rules.h"
+#include "plugins/guard.h"
 
 #include <fmt/ranges.h>
 
@@ -238,6 +239,11 @@ Target DataView::chosen(Target target) const {
     target.values = std::move(values);
   }
   return target;
+}
+
+std::string DataView::origin() const {
+  const auto* guard = dynamic_cast<const Guard*>(dataset_.get());
+  return guard == nullptr ? "the dataset" : guard->choice().describe();
 }
 
 Sample DataView::get(int64_t index) const {

@@ -47,6 +47,8 @@ class DataView {
   /// How many samples of the whole dataset have each category or label, before per_class,
   /// skip_per_class and limit; empty for other kinds of target.
   const std::vector<int64_t>& available() const { return available_; }
+  /// The dataset, its library and its place in the pipeline, for errors.
+  std::string origin() const;
   /// The fingerprint of the whole dataset.
   std::string fingerprint() const { return dataset_->fingerprint(); }
 

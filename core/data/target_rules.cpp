@@ -84,9 +84,10 @@ std::string fault_of(const TargetSpec& spec, const Target& target) {
     case TargetKind::values:
       return fault_of_entries(spec, target.values);
     case TargetKind::mask:
-      return target.mask.pixels != nullptr && target.mask.shape.channels == 1
+      return target.mask.pixels != nullptr && target.mask.shape.channels == 1 &&
+                     target.mask.type == PixelType::uint8
                  ? ""
-                 : "no mask of one channel";
+                 : "no mask of one channel of 8 bits";
   }
   return "";
 }

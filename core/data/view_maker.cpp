@@ -3,6 +3,7 @@
 #include "data/chain.h"
 #include "data/guarded_augmentation.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -26,6 +27,10 @@ class GroupedViews : public Augmentation {
 
   ImageShape view_shape(const ImageShape& input, int64_t view) const override {
     return maker(view).view_shape(input, view);
+  }
+  bool takes(PixelType type) const override {
+    return std::all_of(makers_.begin(), makers_.end(),
+                       [&](const auto& maker) { return maker->takes(type); });
   }
   ViewGeometry apply(const Image& image, int64_t view, RandomStream& stream,
                      std::span<float> output) const override {

@@ -1,6 +1,7 @@
 #include "models/guarded.h"
 
 #include "bissl/backbone_abilities.h"
+#include "bissl/downstream_abilities.h"
 #include "bissl/error.h"
 #include "models/attribution.h"
 #include "plugins/guard.h"
@@ -61,11 +62,14 @@ class GuardedPretext : public Guarded<Pretext> {
   int64_t views() const override {
     return call("views", [](Pretext& inner) { return inner.views(); });
   }
-  bool couples_samples() const override {
-    return call("couples_samples", [](Pretext& inner) { return inner.couples_samples(); });
+  BatchCoupling coupling() const override {
+    return call("coupling", [](Pretext& inner) { return inner.coupling(); });
   }
-  at::Tensor loss(Backbone& backbone, const Views& views) override {
-    return call("loss", [&](Pretext& inner) { return inner.loss(backbone, views); });
+  bool reads_geometry() const override {
+    return call("reads_geometry", [](Pretext& inner) { return inner.reads_geometry(); });
+  }
+  at::Tensor loss(Backbone& backbone, const Batch& batch) override {
+    return call("loss", [&](Pretext& inner) { return inner.loss(backbone, batch); });
   }
   bool holds_targets_fixed() const override {
     return call("holds_targets_fixed", [](Pretext& inner) { return inner.holds_targets_fixed(); });
@@ -88,6 +92,7 @@ class GuardedMetrics : public MetricAccumulator {
   GuardedMetrics(ComponentChoice choice, std::vector<MetricInfo> info,
                  std::unique_ptr<MetricAccumulator> inner)
       : choice_(std::move(choice)), info_(std::move(info)), inner_(std::move(inner)) {}
+  void* capability(std::string_view id) override { return inner_->capability(id); }
   void add(const at::Tensor& outputs, const TargetBatch& targets) override {
     const c10::NoGradGuard no_grad;
     call_component(choice_, "metrics (add)", [&] { inner_->add(outputs, targets); });
@@ -125,7 +130,24 @@ class GuardedMetrics : public MetricAccumulator {
   std::unique_ptr<MetricAccumulator> inner_;
 };
 
-class GuardedDownstream : public Guarded<Downstream> {
+class GuardedMapHead final : public GuardedAbility<MapHead> {
+ public:
+  using GuardedAbility::GuardedAbility;
+  at::Tensor forward_maps(const TensorList& maps, const ImageShape& images) override {
+    return call("forward_maps", [&](MapHead& inner) { return inner.forward_maps(maps, images); });
+  }
+};
+
+class GuardedTokenHead final : public GuardedAbility<TokenHead> {
+ public:
+  using GuardedAbility::GuardedAbility;
+  at::Tensor forward_tokens(const at::Tensor& tokens, const ImageShape& images) override {
+    return call("forward_tokens",
+                [&](TokenHead& inner) { return inner.forward_tokens(tokens, images); });
+  }
+};
+
+class GuardedDownstream : public Guarded<Downstream, GuardedMapHead, GuardedTokenHead> {
  public:
   using Guarded::Guarded;
   at::Tensor forward(const at::Tensor& features) override {

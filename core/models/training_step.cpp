@@ -27,12 +27,7 @@ LossGradient downstream_gradient(Backbone& backbone, Downstream& downstream,
                                  const TensorList& parameters, const at::Tensor& images,
                                  const TargetBatch& targets, BackboneIs backbone_is) {
   return loss_gradient(downstream, backbone, parameters, [&] {
-    at::Tensor features;
-    {
-      const c10::AutoGradMode grad(backbone_is == BackboneIs::trained);
-      features = backbone.forward(images);
-    }
-    return downstream.loss(downstream.forward(features), targets);
+    return downstream.loss(head_outputs(backbone, downstream, images, backbone_is), targets);
   });
 }
 

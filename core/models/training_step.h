@@ -4,6 +4,7 @@
 #include "bissl/optimizer.h"
 #include "models/attribution.h"
 #include "models/gradients.h"
+#include "models/head_outputs.h"
 
 #include <c10/core/GradMode.h>
 
@@ -44,9 +45,6 @@ LossGradient loss_gradient(const Task& task, const Backbone& backbone, const Ten
 /// memory at once: that of the whole batch where a loss is a mean over samples that do not know of
 /// each other and all parts have the same size. One part is passed on as it is.
 LossGradient mean_gradient(int64_t parts, const std::function<LossGradient()>& part);
-
-/// Whether a backbone is trained along with the head behind it.
-enum class BackboneIs { trained, frozen };
 
 /// That of a downstream task on images (N, C, H, W) with their targets. A frozen backbone records
 /// nothing, so none of `parameters` may be its own.

@@ -35,8 +35,8 @@ std::vector<std::string> faults_of(const ComponentInfo& info) {
     found.emplace_back(
         "it takes no kind of target; say which, .takes = {bissl::TargetKind::category}");
   }
-  if (!is_task && !info.text.takes.empty()) {
-    found.emplace_back("only downstream tasks take targets");
+  if (!is_task && info.kind != ComponentKind::pretext && !info.text.takes.empty()) {
+    found.emplace_back("only downstream and pretext tasks take targets");
   }
   if (!info.create) {
     found.emplace_back("no factory");

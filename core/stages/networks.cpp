@@ -7,6 +7,7 @@
 #include "models/attribution.h"
 #include "models/evaluation_guard.h"
 #include "models/guarded.h"
+#include "models/head_outputs.h"
 #include "models/module_state.h"
 #include "models/second_backbone.h"
 #include "pipeline/diagnostics.h"
@@ -21,9 +22,9 @@ namespace bissl::host {
 namespace {
 
 void require_takes(const StageContext& context, const ComponentChoice& task,
-                   const LabelledData& data) {
+                   const std::string& data, const TargetSpec& targets) {
   const std::vector<TargetKind>& takes = task.component->info.text.takes;
-  if (std::find(takes.begin(), takes.end(), data.targets.kind) != takes.end()) {
+  if (std::find(takes.begin(), takes.end(), targets.kind) != takes.end()) {
     return;
   }
   std::vector<std::string> kinds;
@@ -33,9 +34,9 @@ void require_takes(const StageContext& context, const ComponentChoice& task,
   fail_input(
       "{} takes {} targets, but data.{} (dataset {}, used at {}) has {}: choose a task that takes "
       "them, or other data",
-      task.describe(), fmt::join(kinds, " or "), spelled_key(data.name),
-      context.pipeline.data_source(data.name).dataset.component->info.text.name,
-      context.pipeline.data_source(data.name).dataset.origin, describe(data.targets));
+      task.describe(), fmt::join(kinds, " or "), spelled_key(data),
+      context.pipeline.data_source(data).dataset.component->info.text.name,
+      context.pipeline.data_source(data).dataset.origin, describe(targets));
 }
 
 }  // namespace
@@ -51,27 +52,42 @@ std::shared_ptr<Backbone> make_backbone(const StageContext& context, const Image
 
 std::shared_ptr<Pretext> make_pretext(const StageContext& context, const ComponentChoice& choice,
                                       Backbone& backbone, const PretextUse& use) {
+  const bool learns = takes_targets(choice);
+  if (learns) {
+    require_takes(context, choice, use.data, use.targets);
+  }
   seed_generator(use.seed);
   const SecondBackbones second(backbone, [&context, &views = use.views] {
     return make_backbone(context, views.front(), 0);
   });
-  auto pretext = create_guarded(choice, PretextContext{.features = backbone.features(),
-                                                       .views = use.views,
-                                                       .steps = use.steps,
-                                                       .make_backbone = second.maker(),
-                                                       .backbone = &backbone,
-                                                       .backbone_name = describe(backbone)});
+  auto pretext =
+      create_guarded(choice, PretextContext{.features = backbone.features(),
+                                            .views = use.views,
+                                            .steps = use.steps,
+                                            .make_backbone = second.maker(),
+                                            .backbone = &backbone,
+                                            .backbone_name = describe(backbone),
+                                            .targets = learns ? use.targets : TargetSpec{}});
   move_to(pretext->module(), context.settings.device);
   set_training(pretext->module(), true);
   return pretext;
 }
 
 std::shared_ptr<Downstream> make_downstream(const StageContext& context,
-                                            const ComponentChoice& choice, const Backbone& backbone,
+                                            const ComponentChoice& choice, Backbone& backbone,
                                             const LabelledData& data, uint64_t seed) {
-  require_takes(context, choice, data);
+  require_takes(context, choice, data.name, data.targets);
   seed_generator(seed);
-  auto downstream = create_guarded(choice, DownstreamContext{backbone.features(), data.targets});
+  auto downstream = create_guarded(choice, DownstreamContext{.features = backbone.features(),
+                                                             .targets = data.targets,
+                                                             .input = data.view,
+                                                             .backbone = &backbone,
+                                                             .backbone_name = describe(backbone)});
+  try {
+    require_readable(backbone, *downstream);
+  } catch (const Error& error) {
+    throw error.at(choice.describe());
+  }
   move_to(downstream->module(), context.settings.device);
   set_training(downstream->module(), true);
   return downstream;
@@ -159,6 +175,19 @@ std::shared_ptr<BatchSource> make_batches(const StageContext& context, const std
   options.device = context.settings.device;
   return std::make_shared<BatchSource>(context.data.open(data), make_augmentation(augment),
                                        augment.describe(), std::move(options));
+}
+
+bool takes_targets(const ComponentChoice& pretext) {
+  return !pretext.component->info.text.takes.empty();
+}
+
+std::shared_ptr<BatchSource> make_pretext_batches(const StageContext& context,
+                                                  const std::string& data, const Table& table,
+                                                  const Pretext& task, BatchOptions options) {
+  options.views = task.views();
+  options.targets = takes_targets(table.component("pretext"));
+  options.geometry = task.reads_geometry();
+  return make_batches(context, data, table.augment(), std::move(options));
 }
 
 std::shared_ptr<BatchSource> make_labelled_batches(const StageContext& context, const char* key,

@@ -33,10 +33,13 @@ struct PretextUse {
   std::vector<ImageShape> views;  ///< as PretextContext has them
   int64_t steps = 1;              ///< of the stage, or of its lower level
   uint64_t seed = 0;              ///< of the weights
+  std::string data{};             ///< the name of the data source
+  TargetSpec targets{};           ///< what its targets are
 };
 
 /// A pretext task in training mode for `backbone`, whose weights are those that its teacher, if it
-/// makes one, begins with.
+/// makes one, begins with. Throws Error(input), which names both sides and their places, where it
+/// takes targets, but none of the data's kind.
 std::shared_ptr<Pretext> make_pretext(const StageContext& context, const ComponentChoice& choice,
                                       Backbone& backbone, const PretextUse& use);
 
@@ -44,12 +47,13 @@ std::shared_ptr<Pretext> make_pretext(const StageContext& context, const Compone
 struct LabelledData {
   std::string name;  ///< of `[data.NAME]`
   const TargetSpec& targets;
+  ImageShape view;  ///< of its images, as the network sees them
 };
 
 /// A task for these targets. Throws Error(input), which names both sides and their places, where it
-/// takes no targets of their kind.
+/// takes no targets of their kind or reads what the backbone does not have.
 std::shared_ptr<Downstream> make_downstream(const StageContext& context,
-                                            const ComponentChoice& choice, const Backbone& backbone,
+                                            const ComponentChoice& choice, Backbone& backbone,
                                             const LabelledData& data, uint64_t seed);
 
 std::shared_ptr<Optimizer> make_optimizer(const ComponentChoice& choice, NamedTensors parameters);
@@ -79,6 +83,15 @@ void require_views(const ViewsChoice& declared, const ComponentChoice& choice, c
 /// A source of batches on the run's device for a table with `data`, `augment` and `batch`.
 std::shared_ptr<BatchSource> make_batches(const StageContext& context, const std::string& data,
                                           const ViewsChoice& augment, BatchOptions options);
+
+/// The same for a pretext task, with as many views as it takes; targets and geometry are in the
+/// batches where it asks for them.
+std::shared_ptr<BatchSource> make_pretext_batches(const StageContext& context,
+                                                  const std::string& data, const Table& table,
+                                                  const Pretext& task, BatchOptions options);
+
+/// Whether the pretext task of a table learns from targets.
+bool takes_targets(const ComponentChoice& pretext);
 
 /// The same for data that must have targets; `key` is the one of the stage that names it.
 std::shared_ptr<BatchSource> make_labelled_batches(const StageContext& context, const char* key,

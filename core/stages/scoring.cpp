@@ -4,6 +4,7 @@
 #include "bissl/error.h"
 #include "data/prefetcher.h"
 #include "data/target_rules.h"
+#include "models/head_outputs.h"
 #include "models/module_state.h"
 #include "pipeline/diagnostics.h"
 #include "stages/memory.h"
@@ -78,7 +79,7 @@ std::vector<MetricResult> score(const StageContext& context, const std::string& 
   Prefetcher prefetched(source, 0, batches, context.settings.loader_threads);
   for (int64_t i = 0; i < batches; ++i) {
     const Batch batch = prefetched.next();
-    metrics->add(downstream.forward(backbone.forward(batch.views[0])), batch.targets);
+    metrics->add(head_outputs(backbone, downstream, batch.views[0]), batch.targets);
     if (after_batch) {
       after_batch();
     }

@@ -4,10 +4,10 @@
 
 namespace bissl {
 
-void register_simclr(Registrar& registrar);
-void register_supervised(Registrar& registrar);
-void register_evaluation(Registrar& registrar);
-void register_shape_transforms(Registrar& registrar);
-void register_colour_transforms(Registrar& registrar);
+void add_simclr(Registrar& registrar);
+void add_supervised(Registrar& registrar);
+void add_evaluation(Registrar& registrar);
+void add_shape_transforms(Registrar& registrar);
+void add_colour_transforms(Registrar& registrar);
 
 }  // namespace bissl

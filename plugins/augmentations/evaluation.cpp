@@ -4,8 +4,6 @@
 #include "bissl/augmentation.h"
 #include "bissl/crops.h"
 
-#include <memory>
-
 namespace bissl {
 namespace {
 
@@ -18,6 +16,8 @@ class Evaluation : public Augmentation {
   ImageShape view_shape(const ImageShape& input, int64_t /*view*/) const override {
     return format_.shape(input);
   }
+
+  bool takes(PixelType /*type*/) const override { return true; }
 
   ViewGeometry apply(const Image& image, int64_t /*view*/, RandomStream& /*stream*/,
                      std::span<float> output) const override {
@@ -36,10 +36,11 @@ class Evaluation : public Augmentation {
 
 }  // namespace
 
-void register_evaluation(Registrar& registrar) {
+void add_evaluation(Registrar& registrar) {
   registrar.add<Augmentation, Evaluation>(
-      {"evaluation", "scales the shorter side to the size and takes the middle; nothing random",
-       ""},
+      {.name = "evaluation",
+       .summary = "scales the shorter side to the size and takes the middle; nothing random",
+       .source = ""},
       view_format_schema());
 }
 

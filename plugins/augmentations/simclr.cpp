@@ -8,7 +8,6 @@
 #include "bissl/image_operations.h"
 
 #include <algorithm>
-#include <memory>
 
 namespace bissl {
 namespace {
@@ -40,14 +39,16 @@ struct Draws {
 };
 
 /// crop → flip → colour jitter → grayscale → blur → solarize → normalisation
-class Simclr : public Augmentation {
+class SimClr : public Augmentation {
  public:
-  explicit Simclr(const Options& options)
+  explicit SimClr(const Options& options)
       : options_(options), range_(options.crop.range()), format_(options.format) {}
 
   ImageShape view_shape(const ImageShape& input, int64_t /*view*/) const override {
     return format_.shape(input);
   }
+
+  bool takes(PixelType /*type*/) const override { return true; }
 
   ViewGeometry apply(const Image& image, int64_t /*view*/, RandomStream& stream,
                      std::span<float> output) const override {
@@ -153,12 +154,13 @@ Schema<Options> schema() {
 
 }  // namespace
 
-void register_simclr(Registrar& registrar) {
-  registrar.add<Augmentation, Simclr>(
-      {"simclr", "random crop, flip, colour jitter, grayscale, blur and solarization",
-       "Chen et al., \"A Simple Framework for Contrastive Learning of Visual Representations\", "
-       "ICML 2020, arXiv 2002.05709, appendix A; solarization: Grill et al. 2020, "
-       "arXiv 2006.07733, appendix B"},
+void add_simclr(Registrar& registrar) {
+  registrar.add<Augmentation, SimClr>(
+      {.name = "simclr",
+       .summary = "random crop, flip, colour jitter, grayscale, blur and solarization",
+       .source = "Chen et al., \"A Simple Framework for Contrastive Learning of Visual "
+                 "Representations\", ICML 2020, arXiv 2002.05709, appendix A; solarization: Grill "
+                 "et al. 2020, arXiv 2006.07733, appendix B"},
       schema());
 }
 

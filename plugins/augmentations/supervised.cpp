@@ -6,8 +6,6 @@
 #include "bissl/crops.h"
 #include "bissl/image_operations.h"
 
-#include <memory>
-
 namespace bissl {
 namespace {
 
@@ -28,6 +26,8 @@ class Supervised : public Augmentation {
   ImageShape view_shape(const ImageShape& input, int64_t /*view*/) const override {
     return format_.shape(input);
   }
+
+  bool takes(PixelType /*type*/) const override { return true; }
 
   // Draws: flip, then the crop.
   ViewGeometry apply(const Image& image, int64_t /*view*/, RandomStream& stream,
@@ -86,9 +86,12 @@ Schema<Options> schema() {
 
 }  // namespace
 
-void register_supervised(Registrar& registrar) {
+void add_supervised(Registrar& registrar) {
   registrar.add<Augmentation, Supervised>(
-      {"supervised", "random crop and left-right flip for training with labels", ""}, schema());
+      {.name = "supervised",
+       .summary = "random crop and left-right flip for training with labels",
+       .source = ""},
+      schema());
 }
 
 }  // namespace bissl

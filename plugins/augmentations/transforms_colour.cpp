@@ -112,6 +112,7 @@ struct BlurOptions {
 
 class Blur : public RandomChange<BlurOptions> {
   using RandomChange::RandomChange;
+  ImageShape output_shape(const ImageShape& input) const override { return input; }  // any channels
   void change_always(Planes image, RandomStream& stream) const override {
     const int64_t side = std::min(image.shape.height, image.shape.width);
     const int64_t kernel =
@@ -152,6 +153,7 @@ struct SolarizeOptions {
 
 class Solarize : public RandomChange<SolarizeOptions> {
   using RandomChange::RandomChange;
+  ImageShape output_shape(const ImageShape& input) const override { return input; }  // any channels
   void change_always(Planes image, RandomStream& /*stream*/) const override {
     solarize(image, options().threshold);
   }
@@ -203,30 +205,39 @@ class Normalize : public PlaneTransform {
 Schema<NormalizeOptions> normalize_schema() {
   Schema<NormalizeOptions> schema;
   schema.add("mean", &NormalizeOptions::mean,
-             "subtracted from the values in 0 … 1: one number, or one per colour");
-  schema.add("std", &NormalizeOptions::std, "divides what is left: one number, or one per colour")
+             "subtracted from the values in 0 … 1: one number, or one per channel");
+  schema.add("std", &NormalizeOptions::std, "divides what is left: one number, or one per channel")
       .more_than(0);
   schema.rule([](const NormalizeOptions& options, std::vector<Finding>& findings) {
-    check_channel_values("mean", options.mean, findings);
-    check_channel_values("std", options.std, findings);
+    for (const auto& [name, values] : {std::pair("mean", &options.mean), {"std", &options.std}}) {
+      if (values->empty()) {
+        findings.push_back({Finding::Severity::error, name, "needs at least one number"});
+      }
+    }
   });
   return schema;
 }
 
 }  // namespace
 
-void register_colour_transforms(Registrar& registrar) {
+void add_colour_transforms(Registrar& registrar) {
   registrar.add<Transform, ColorJitter>(
-      {"color-jitter", "changes brightness, contrast, saturation and hue", ""},
+      {.name = "color-jitter",
+       .summary = "changes brightness, contrast, saturation and hue",
+       .source = ""},
       color_jitter_schema());
-  registrar.add<Transform, Grayscale>({"grayscale", "takes all colour away now and then", ""},
-                                      grayscale_schema());
-  registrar.add<Transform, Blur>({"blur", "a Gaussian blur now and then", ""}, blur_schema());
-  registrar.add<Transform, Solarize>({"solarize", "inverts bright pixels now and then",
-                                      "Grill et al. 2020, arXiv 2006.07733, appendix B"},
+  registrar.add<Transform, Grayscale>(
+      {.name = "grayscale", .summary = "takes all colour away now and then", .source = ""},
+      grayscale_schema());
+  registrar.add<Transform, Blur>(
+      {.name = "blur", .summary = "a Gaussian blur now and then", .source = ""}, blur_schema());
+  registrar.add<Transform, Solarize>({.name = "solarize",
+                                      .summary = "inverts bright pixels now and then",
+                                      .source = "Grill et al. 2020, arXiv 2006.07733, appendix B"},
                                      solarize_schema());
-  registrar.add<Transform, Normalize>({"normalize", "from values in 0 … 1 to (x - mean) / std", ""},
-                                      normalize_schema());
+  registrar.add<Transform, Normalize>(
+      {.name = "normalize", .summary = "from values in 0 … 1 to (x - mean) / std", .source = ""},
+      normalize_schema());
 }
 
 }  // namespace bissl

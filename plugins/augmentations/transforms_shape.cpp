@@ -16,10 +16,6 @@ namespace {
 constexpr int64_t largest_size = 4096;
 
 void require_image(const ImageShape& image) {
-  if (image.channels != 1 && image.channels != 3) {
-    fail_input("an image has {} channels; expected 1 (gray) or 3 (red, green, blue)",
-               image.channels);
-  }
   if (image.height < 1 || image.width < 1) {
     fail_input("an image is {} pixels high and {} wide; expected at least 1 each", image.height,
                image.width);
@@ -39,6 +35,8 @@ class ResizedCrop : public PlaneMaker {
  public:
   explicit ResizedCrop(const ResizedCropOptions& options)
       : options_(options), range_(crop_range(options.scale, options.ratio)) {}
+
+  bool takes(PixelType /*type*/) const override { return true; }
 
   ImageShape output_shape(const ImageShape& input) const override {
     require_image(input);
@@ -101,6 +99,8 @@ class Resize : public PlaneMaker {
  public:
   explicit Resize(const ResizeOptions& options) : options_(options) {}
 
+  bool takes(PixelType /*type*/) const override { return true; }
+
   ImageShape output_shape(const ImageShape& input) const override {
     require_image(input);
     const int64_t size = options_.size;
@@ -139,6 +139,8 @@ Schema<ResizeOptions> resize_schema() {
 
 class ToPlanes : public PlaneMaker {
  public:
+  bool takes(PixelType /*type*/) const override { return true; }
+
   ImageShape output_shape(const ImageShape& input) const override {
     require_image(input);
     return input;
@@ -252,23 +254,32 @@ Schema<FlipOptions> flip_schema() {
 
 }  // namespace
 
-void register_shape_transforms(Registrar& registrar) {
+void add_shape_transforms(Registrar& registrar) {
   registrar.add<Transform, ResizedCrop>(
-      {"resized-crop", "a random part of the image, scaled to the size of the view",
-       "Szegedy et al., \"Going deeper with convolutions\", CVPR 2015, arXiv 1409.4842; as "
-       "torchvision's RandomResizedCrop"},
+      {.name = "resized-crop",
+       .summary = "a random part of the image, scaled to the size of the view",
+       .source =
+           "Szegedy et al., \"Going deeper with convolutions\", CVPR 2015, arXiv 1409.4842; as "
+           "torchvision's RandomResizedCrop"},
       resized_crop_schema());
-  registrar.add<Transform, Resize>({"resize", "scales the whole image", ""}, resize_schema());
+  registrar.add<Transform, Resize>(
+      {.name = "resize", .summary = "scales the whole image", .source = ""}, resize_schema());
   registrar.add<Transform, ToPlanes>(
-      {"to-planes", "makes float planes with values in 0 … 1 of 8-bit pixels", ""},
+      {.name = "to-planes",
+       .summary = "makes float planes with values in 0 … 1 of pixels of 8 or 16 bits",
+       .source = ""},
       Schema<NoOptions>{});
-  registrar.add<Transform, CenterCrop>({"center-crop", "cuts a square out of the middle", ""},
-                                       center_crop_schema());
+  registrar.add<Transform, CenterCrop>(
+      {.name = "center-crop", .summary = "cuts a square out of the middle", .source = ""},
+      center_crop_schema());
   registrar.add<Transform, PaddedCrop>(
-      {"padded-crop", "a random part of the view with a frame of zeros around it", ""},
+      {.name = "padded-crop",
+       .summary = "a random part of the view with a frame of zeros around it",
+       .source = ""},
       padded_crop_schema());
-  registrar.add<Transform, Flip>({"flip", "exchanges left and right now and then", ""},
-                                 flip_schema());
+  registrar.add<Transform, Flip>(
+      {.name = "flip", .summary = "exchanges left and right now and then", .source = ""},
+      flip_schema());
 }
 
 }  // namespace bissl

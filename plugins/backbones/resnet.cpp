@@ -1,9 +1,10 @@
+#include "resnet_module.h"
+
 #include "bissl/backbone.h"
 #include "bissl/backbone_abilities.h"
 #include "bissl/plugin.h"
-#include "resnet_module.h"
 
-namespace bissl::resnet {
+namespace bissl {
 namespace {
 
 struct Options {
@@ -25,7 +26,7 @@ Schema<Options> schema() {
   return schema;
 }
 
-class ResNet final : public Backbone, public FeatureMaps {
+class ResNet : public Backbone, public FeatureMaps {
  public:
   ResNet(const Architecture& architecture, const Options& options, const BackboneContext& context)
       : module_(std::make_shared<ResNetModule>(architecture, context.input.channels, options.width,
@@ -51,24 +52,36 @@ class ResNet final : public Backbone, public FeatureMaps {
   std::shared_ptr<ResNetModule> module_;
 };
 
-void add(Registrar& registrar, const std::string& name, Architecture architecture) {
-  registrar.add<Backbone>(
-      {.name = name,
-       .summary = "residual network; its weights carry torchvision's names",
-       .source = "He et al. 2015, arXiv 1512.03385, table 1"},
-      schema(),
-      [architecture](const Options& options,
-                     const BackboneContext& context) -> std::shared_ptr<Backbone> {
-        return std::make_shared<ResNet>(architecture, options, context);
-      });
+class ResNet18 final : public ResNet {
+ public:
+  ResNet18(const Options& options, const BackboneContext& context)
+      : ResNet({.blocks = {2, 2, 2, 2}, .bottleneck = false}, options, context) {}
+};
+
+class ResNet34 final : public ResNet {
+ public:
+  ResNet34(const Options& options, const BackboneContext& context)
+      : ResNet({.blocks = {3, 4, 6, 3}, .bottleneck = false}, options, context) {}
+};
+
+class ResNet50 final : public ResNet {
+ public:
+  ResNet50(const Options& options, const BackboneContext& context)
+      : ResNet({.blocks = {3, 4, 6, 3}, .bottleneck = true}, options, context) {}
+};
+
+ComponentText text(const char* name) {
+  return {.name = name,
+          .summary = "residual network; its weights carry torchvision's names",
+          .source = "He et al. 2015, arXiv 1512.03385, table 1"};
 }
 
 }  // namespace
-}  // namespace bissl::resnet
+}  // namespace bissl
 
-BISSL_PLUGIN("resnet", "1.0.0", "MIT", registrar) {
-  using bissl::resnet::add;
-  add(registrar, "resnet18", {.blocks = {2, 2, 2, 2}, .bottleneck = false});
-  add(registrar, "resnet34", {.blocks = {3, 4, 6, 3}, .bottleneck = false});
-  add(registrar, "resnet50", {.blocks = {3, 4, 6, 3}, .bottleneck = true});
+BISSL_PLUGIN("resnet", "2.0.0", "MIT", registrar) {
+  using namespace bissl;
+  registrar.add<Backbone, ResNet18>(text("resnet18"), schema());
+  registrar.add<Backbone, ResNet34>(text("resnet34"), schema());
+  registrar.add<Backbone, ResNet50>(text("resnet50"), schema());
 }

@@ -6,7 +6,7 @@
 
 #include <string>
 
-namespace bissl::resnet {
+namespace bissl {
 namespace {
 
 namespace nn = torch::nn;
@@ -153,4 +153,4 @@ at::Tensor ResNetModule::forward(const at::Tensor& images) {
   return x.mean({2, 3});
 }
 
-}  // namespace bissl::resnet
+}  // namespace bissl

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace bissl::resnet {
+namespace bissl {
 
 /// The shape of a residual network (He et al., "Deep residual learning for image recognition",
 /// arXiv 1512.03385, table 1).
@@ -53,4 +53,4 @@ class ResNetModule : public torch::nn::Module {
   std::vector<torch::nn::Sequential> layers_;
 };
 
-}  // namespace bissl::resnet
+}  // namespace bissl

@@ -6,14 +6,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <memory>
 #include <utility>
 #include <vector>
 
 namespace bissl {
 namespace {
 
-struct SyntheticOptions {
+struct Options {
   int64_t samples = 256;
   int64_t patterns = 4;
   int64_t size = 16;
@@ -38,7 +37,7 @@ struct Grating {
 /// The classes fill a table of ⌈√K⌉ angles, spread evenly over 0 … π/2, and ⌈K / ⌈√K⌉⌉ frequencies,
 /// in geometric steps from 1.5 cycles to size / 4. Angles end at π/2, so that no class is the
 /// mirror image of another and flips do no harm.
-Grating grating_of(int64_t label, const SyntheticOptions& options) {
+Grating grating_of(int64_t label, const Options& options) {
   const auto angles =
       static_cast<int64_t>(std::ceil(std::sqrt(static_cast<double>(options.patterns))));
   const int64_t frequencies = (options.patterns + angles - 1) / angles;
@@ -59,7 +58,7 @@ Grating grating_of(int64_t label, const SyntheticOptions& options) {
 /// normal, both from the stream (seed, "synthetic/<split>", 0, i).
 class Synthetic : public Dataset {
  public:
-  explicit Synthetic(const SyntheticOptions& options)
+  explicit Synthetic(const Options& options)
       : options_(options), shape_{options.channels, options.size, options.size} {
     pixels_.reserve(static_cast<size_t>(options.samples * shape_.elements()));
     for (int64_t index = 0; index < options.samples; ++index) {
@@ -122,13 +121,13 @@ class Synthetic : public Dataset {
     }
   }
 
-  SyntheticOptions options_;
+  Options options_;
   ImageShape shape_;
   std::vector<uint8_t> pixels_;
   std::string fingerprint_;
 };
 
-void check(const SyntheticOptions& options, std::vector<Finding>& findings) {
+void check(const Options& options, std::vector<Finding>& findings) {
   if (options.channels != 1 && options.channels != 3) {
     findings.push_back(
         {Finding::Severity::error, "channels",
@@ -149,8 +148,7 @@ void check(const SyntheticOptions& options, std::vector<Finding>& findings) {
   }
 }
 
-Schema<SyntheticOptions> synthetic_schema() {
-  using Options = SyntheticOptions;
+Schema<Options> schema() {
   Schema<Options> schema;
   schema.add("samples", &Options::samples, "number of images")
       .at_least(1)
@@ -178,10 +176,11 @@ Schema<SyntheticOptions> synthetic_schema() {
 }  // namespace
 }  // namespace bissl
 
-BISSL_PLUGIN("synthetic", "0.1.0", "MIT", registrar) {
+BISSL_PLUGIN("synthetic", "2.0.0", "MIT", registrar) {
   using namespace bissl;
   registrar.add<Dataset, Synthetic>(
-      {"synthetic", "gratings in noise, one orientation and frequency a class; for quick trials",
-       ""},
-      synthetic_schema());
+      {.name = "synthetic",
+       .summary = "gratings in noise, one orientation and frequency a class; for quick trials",
+       .source = ""},
+      schema());
 }

@@ -4,9 +4,8 @@
 #include <ATen/ops/cross_entropy_loss.h>
 #include <torch/nn/modules/linear.h>
 
+namespace bissl {
 namespace {
-
-using namespace bissl;
 
 struct Options {
   double label_smoothing = 0.0;
@@ -116,8 +115,10 @@ class Classification : public Downstream {
 };
 
 }  // namespace
+}  // namespace bissl
 
-BISSL_PLUGIN("classification", "1.0.0", "MIT", registrar) {
+BISSL_PLUGIN("classification", "2.0.0", "MIT", registrar) {
+  using namespace bissl;
   registrar.add<Downstream, Classification>(
       {.name = "classification",
        .summary = "one class per image: linear head, cross entropy, top-1 and top-5 accuracy",

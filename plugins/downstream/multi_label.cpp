@@ -10,9 +10,8 @@
 #include <limits>
 #include <numeric>
 
+namespace bissl {
 namespace {
-
-using namespace bissl;
 
 /// Binary cross entropy with logits, summed over the entries that count.
 at::Tensor summed_loss(const at::Tensor& outputs, const TargetBatch& targets) {
@@ -184,8 +183,10 @@ class MultiLabel : public Downstream {
 };
 
 }  // namespace
+}  // namespace bissl
 
-BISSL_PLUGIN("multi-label", "1.0.0", "MIT", registrar) {
+BISSL_PLUGIN("multi-label", "2.0.0", "MIT", registrar) {
+  using namespace bissl;
   registrar.add<Downstream, MultiLabel>(
       {.name = "multi-label",
        .summary = "any of several labels per image: linear head, binary cross entropy, mean "

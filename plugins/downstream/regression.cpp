@@ -10,9 +10,8 @@
 #include <cmath>
 #include <limits>
 
+namespace bissl {
 namespace {
-
-using namespace bissl;
 
 struct Options {
   std::vector<double> mean;
@@ -166,8 +165,10 @@ class Regression : public Downstream {
 };
 
 }  // namespace
+}  // namespace bissl
 
-BISSL_PLUGIN("regression", "1.0.0", "MIT", registrar) {
+BISSL_PLUGIN("regression", "2.0.0", "MIT", registrar) {
+  using namespace bissl;
   registrar.add<Downstream, Regression>(
       {.name = "regression",
        .summary = "numbers per image: linear head, squared error, R²",

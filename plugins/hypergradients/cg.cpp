@@ -252,7 +252,7 @@ class ConjugateGradient : public Hypergradient {
 }  // namespace
 }  // namespace bissl
 
-BISSL_PLUGIN("cg", "1.2.0", "MIT", registrar) {
+BISSL_PLUGIN("cg", "2.0.0", "MIT", registrar) {
   using namespace bissl;
   registrar.add<Hypergradient, ConjugateGradient>(
       {.name = "cg",

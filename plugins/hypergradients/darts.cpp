@@ -71,7 +71,7 @@ class Darts : public Hypergradient {
 }  // namespace
 }  // namespace bissl
 
-BISSL_PLUGIN("darts", "1.0.0", "MIT", registrar) {
+BISSL_PLUGIN("darts", "2.0.0", "MIT", registrar) {
   using namespace bissl;
   registrar.add<Hypergradient, Darts>(
       {.name = "darts",

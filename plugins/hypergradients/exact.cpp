@@ -94,7 +94,7 @@ class Exact : public Hypergradient {
 }  // namespace
 }  // namespace bissl
 
-BISSL_PLUGIN("exact", "1.0.0", "MIT", registrar) {
+BISSL_PLUGIN("exact", "2.0.0", "MIT", registrar) {
   using namespace bissl;
   registrar.add<Hypergradient, Exact>(
       {.name = "exact",

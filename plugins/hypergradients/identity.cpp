@@ -19,7 +19,7 @@ class Identity : public Hypergradient {
 }  // namespace
 }  // namespace bissl
 
-BISSL_PLUGIN("identity", "1.0.0", "MIT", registrar) {
+BISSL_PLUGIN("identity", "2.0.0", "MIT", registrar) {
   using namespace bissl;
   registrar.add<Hypergradient, Identity>(
       {.name = "identity",

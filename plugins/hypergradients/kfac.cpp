@@ -247,7 +247,7 @@ class Kfac : public Hypergradient {
 }  // namespace
 }  // namespace bissl
 
-BISSL_PLUGIN("kfac", "1.0.0", "MIT", registrar) {
+BISSL_PLUGIN("kfac", "2.0.0", "MIT", registrar) {
   using namespace bissl;
   registrar.add<Hypergradient, Kfac>(
       {.name = "kfac",

@@ -60,7 +60,7 @@ class Minres : public Hypergradient {
 }  // namespace
 }  // namespace bissl
 
-BISSL_PLUGIN("minres", "1.1.0", "MIT", registrar) {
+BISSL_PLUGIN("minres", "2.0.0", "MIT", registrar) {
   using namespace bissl;
   registrar.add<Hypergradient, Minres>(
       {.name = "minres",

@@ -72,7 +72,7 @@ class Neumann : public Hypergradient {
 }  // namespace
 }  // namespace bissl
 
-BISSL_PLUGIN("neumann", "1.1.0", "MIT", registrar) {
+BISSL_PLUGIN("neumann", "2.0.0", "MIT", registrar) {
   using namespace bissl;
   registrar.add<Hypergradient, Neumann>(
       {.name = "neumann",

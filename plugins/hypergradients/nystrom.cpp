@@ -135,7 +135,7 @@ class Nystrom : public Hypergradient {
 }  // namespace
 }  // namespace bissl
 
-BISSL_PLUGIN("nystrom", "1.1.0", "MIT", registrar) {
+BISSL_PLUGIN("nystrom", "2.0.0", "MIT", registrar) {
   using namespace bissl;
   registrar.add<Hypergradient, Nystrom>(
       {.name = "nystrom",

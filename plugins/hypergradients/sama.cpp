@@ -59,7 +59,7 @@ class Sama : public Hypergradient {
 }  // namespace
 }  // namespace bissl
 
-BISSL_PLUGIN("sama", "1.0.0", "MIT", registrar) {
+BISSL_PLUGIN("sama", "2.0.0", "MIT", registrar) {
   using namespace bissl;
   registrar.add<Hypergradient, Sama>(
       {.name = "sama",

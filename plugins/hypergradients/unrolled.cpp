@@ -116,7 +116,7 @@ class Unrolled : public Hypergradient {
 }  // namespace
 }  // namespace bissl
 
-BISSL_PLUGIN("unrolled", "1.0.0", "MIT", registrar) {
+BISSL_PLUGIN("unrolled", "2.0.0", "MIT", registrar) {
   using namespace bissl;
   registrar.add<Hypergradient, Unrolled>(
       {.name = "unrolled",

@@ -1,14 +1,15 @@
+#include "components.h"
+#include "options.h"
+
 #include "bissl/optimizer.h"
 #include "bissl/optimizer_state.h"
-#include "optimizers.h"
-#include "options.h"
 
 #include <ATen/ops/tensor.h>
 #include <c10/core/GradMode.h>
 
 #include <cmath>
 
-namespace bissl::optimizers {
+namespace bissl {
 namespace {
 
 struct Options {
@@ -139,4 +140,4 @@ void add_adamw(Registrar& registrar) {
       schema());
 }
 
-}  // namespace bissl::optimizers
+}  // namespace bissl

@@ -1,12 +1,13 @@
+#include "components.h"
+#include "options.h"
+
 #include "bissl/optimizer.h"
 #include "bissl/optimizer_state.h"
-#include "optimizers.h"
-#include "options.h"
 
 #include <ATen/ops/full_like.h>
 #include <c10/core/GradMode.h>
 
-namespace bissl::optimizers {
+namespace bissl {
 namespace {
 
 struct Options {
@@ -117,4 +118,4 @@ void add_lars(Registrar& registrar) {
       schema());
 }
 
-}  // namespace bissl::optimizers
+}  // namespace bissl

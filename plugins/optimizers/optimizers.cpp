@@ -1,7 +1,8 @@
-#include "optimizers.h"
+#include "components.h"
 
-BISSL_PLUGIN("optimizers", "1.0.0", "MIT", registrar) {
-  bissl::optimizers::add_sgd(registrar);
-  bissl::optimizers::add_lars(registrar);
-  bissl::optimizers::add_adamw(registrar);
+BISSL_PLUGIN("optimizers", "2.0.0", "MIT", registrar) {
+  using namespace bissl;
+  add_sgd(registrar);
+  add_lars(registrar);
+  add_adamw(registrar);
 }

@@ -6,7 +6,7 @@
 #include <utility>
 
 // Options that several optimizers have, each declared once.
-namespace bissl::optimizers {
+namespace bissl {
 
 struct MomentumOptions {
   double lr = 0.1;
@@ -38,4 +38,4 @@ inline Schema<DecayOptions> decay_schema(std::string doc = "L2 penalty added to 
   return schema;
 }
 
-}  // namespace bissl::optimizers
+}  // namespace bissl

@@ -1,11 +1,12 @@
+#include "components.h"
+#include "options.h"
+
 #include "bissl/optimizer.h"
 #include "bissl/optimizer_state.h"
-#include "optimizers.h"
-#include "options.h"
 
 #include <c10/core/GradMode.h>
 
-namespace bissl::optimizers {
+namespace bissl {
 namespace {
 
 struct Options {
@@ -82,4 +83,4 @@ void add_sgd(Registrar& registrar) {
                                 schema());
 }
 
-}  // namespace bissl::optimizers
+}  // namespace bissl

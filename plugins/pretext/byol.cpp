@@ -1,9 +1,10 @@
+#include "projector.h"
+
 #include "bissl/error.h"
 #include "bissl/modules.h"
 #include "bissl/plugin.h"
 #include "bissl/pretext.h"
 #include "bissl/teacher.h"
-#include "projector.h"
 
 #include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
@@ -94,12 +95,12 @@ class Byol : public Pretext {
   }
 
   int64_t views() const override { return 2; }
-  bool couples_samples() const override { return false; }
+  BatchCoupling coupling() const override { return BatchCoupling::separable; }
 
-  at::Tensor loss(Backbone& backbone, const Views& views) override {
-    const at::Tensor first = predict(backbone, views[0]);
-    const at::Tensor second = predict(backbone, views[1]);
-    return distance(first, target(views[1])) + distance(second, target(views[0]));
+  at::Tensor loss(Backbone& backbone, const Batch& batch) override {
+    const at::Tensor first = predict(backbone, batch.views[0]);
+    const at::Tensor second = predict(backbone, batch.views[1]);
+    return distance(first, target(batch.views[1])) + distance(second, target(batch.views[0]));
   }
 
   void after_step(Backbone& backbone, const TrainingProgress& progress) override {
@@ -140,14 +141,11 @@ class Byol : public Pretext {
 }  // namespace
 }  // namespace bissl
 
-BISSL_PLUGIN("byol", "1.0.0", "MIT", registrar) {
+BISSL_PLUGIN("byol", "2.0.0", "MIT", registrar) {
   using namespace bissl;
-  registrar.add<Pretext>(
+  registrar.add<Pretext, Byol>(
       {.name = "byol",
        .summary = "predicts what a slowly moving teacher makes of the other view",
        .source = "Grill et al. 2020, arXiv 2006.07733, equation 2 and section 3"},
-      schema(),
-      [](const Options& options, const PretextContext& context) -> std::shared_ptr<Pretext> {
-        return std::make_shared<Byol>(options, context);
-      });
+      schema());
 }

@@ -1,8 +1,9 @@
+#include "nt_xent.h"
+#include "projector.h"
+
 #include "bissl/error.h"
 #include "bissl/plugin.h"
 #include "bissl/pretext.h"
-#include "nt_xent.h"
-#include "projector.h"
 
 namespace bissl {
 namespace {
@@ -43,9 +44,10 @@ class SimClr : public Pretext {
       : options_(options), projector_(make_projector(context.features, options.projector)) {}
 
   int64_t views() const override { return 2; }
-  bool couples_samples() const override { return true; }
+  BatchCoupling coupling() const override { return BatchCoupling::gathered; }
 
-  at::Tensor loss(Backbone& backbone, const Views& views) override {
+  at::Tensor loss(Backbone& backbone, const Batch& batch) override {
+    const Views& views = batch.views;
     if (views[0].size(0) < 2) {
       fail_input("simclr compares the samples of a batch, so it needs at least 2; found {}",
                  views[0].size(0));
@@ -70,14 +72,11 @@ class SimClr : public Pretext {
 }  // namespace
 }  // namespace bissl
 
-BISSL_PLUGIN("simclr", "1.0.0", "MIT", registrar) {
+BISSL_PLUGIN("simclr", "2.0.0", "MIT", registrar) {
   using namespace bissl;
-  registrar.add<Pretext>(
+  registrar.add<Pretext, SimClr>(
       {.name = "simclr",
        .summary = "contrasts two views of each image with all others of the batch (NT-Xent)",
        .source = "Chen et al. 2020, arXiv 2002.05709, equation 1"},
-      schema(),
-      [](const Options& options, const PretextContext& context) -> std::shared_ptr<Pretext> {
-        return std::make_shared<SimClr>(options, context);
-      });
+      schema());
 }

@@ -1,8 +1,9 @@
+#include "projector.h"
+
 #include "bissl/error.h"
 #include "bissl/modules.h"
 #include "bissl/plugin.h"
 #include "bissl/pretext.h"
-#include "projector.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
@@ -139,10 +140,11 @@ class SwAv : public Pretext {
   }
 
   int64_t views() const override { return views_; }
-  bool couples_samples() const override { return true; }
+  BatchCoupling coupling() const override { return BatchCoupling::batch_statistics; }
   bool holds_targets_fixed() const override { return true; }
 
-  at::Tensor loss(Backbone& backbone, const Views& views) override {
+  at::Tensor loss(Backbone& backbone, const Batch& batch) override {
+    const Views& views = batch.views;
     require_enough(views[0].size(0));
     const at::Tensor embeddings = unit(projector_->forward(features(backbone, views)));
     const bool frozen = age_.item<int64_t>() < options_.freeze_prototypes;
@@ -239,14 +241,11 @@ class SwAv : public Pretext {
 }  // namespace
 }  // namespace bissl
 
-BISSL_PLUGIN("swav", "1.0.0", "MIT", registrar) {
+BISSL_PLUGIN("swav", "2.0.0", "MIT", registrar) {
   using namespace bissl;
-  registrar.add<Pretext>(
+  registrar.add<Pretext, SwAv>(
       {.name = "swav",
        .summary = "predicts from each view which prototypes another view of the image has",
        .source = "Caron et al. 2020, arXiv 2006.09882, equations 1 to 3 and section 3.2"},
-      schema(),
-      [](const Options& options, const PretextContext& context) -> std::shared_ptr<Pretext> {
-        return std::make_shared<SwAv>(options, context);
-      });
+      schema());
 }

@@ -32,6 +32,10 @@ Hypergradient::~Hypergradient() = default;
 
 void* Component::capability(std::string_view /*id*/) { return nullptr; }
 
+bool Augmentation::takes(PixelType type) const { return type == PixelType::uint8; }
+
+bool Transform::takes(PixelType type) const { return type == PixelType::uint8; }
+
 ImageShape Transform::output_shape(const ImageShape& input) const { return input; }
 
 Target Dataset::target(int64_t index) const { return get(index).target; }
@@ -44,7 +48,15 @@ TargetBatch TargetBatch::to(c10::Device device) const {
   return {dense.defined() ? dense.to(device) : dense};
 }
 
+bool Pretext::reads_geometry() const { return false; }
+
 bool Pretext::holds_targets_fixed() const { return false; }
+
+at::Tensor Downstream::forward(const at::Tensor& /*features*/) {
+  fail_run(
+      "the task has neither forward(features) nor an ability of bissl/downstream_abilities.h: "
+      "override one of them, and list the ability in capability()");
+}
 
 void fail_without_ability(std::string_view words, std::string_view id, const std::string& name) {
   fail_input("needs a backbone with {} ({}); {} has none", words, id, name);
@@ -74,6 +86,18 @@ std::string to_string(SolveStatus status) {
   return "unknown";
 }
 
+std::string to_string(BatchCoupling coupling) {
+  switch (coupling) {
+    case BatchCoupling::separable:
+      return "separable";
+    case BatchCoupling::batch_statistics:
+      return "batch statistics";
+    case BatchCoupling::gathered:
+      return "gathered";
+  }
+  return "unknown";
+}
+
 std::string to_string(TargetKind kind) {
   switch (kind) {
     case TargetKind::none:
@@ -91,8 +115,16 @@ std::string to_string(TargetKind kind) {
 }
 
 std::string taken_by(Transform::Form form) {
-  const bool pixels = form == Transform::Form::pixels || form == Transform::Form::pixels_to_planes;
-  return pixels ? "8-bit pixels" : "float planes";
+  switch (form) {
+    case Transform::Form::pixels:
+      return "8-bit pixels";
+    case Transform::Form::pixels_to_planes:
+      return "pixels";
+    case Transform::Form::planes_in_place:
+    case Transform::Form::planes:
+      break;
+  }
+  return "float planes";
 }
 
 std::string given_by(Transform::Form form) {

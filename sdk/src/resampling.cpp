@@ -97,29 +97,30 @@ const std::array<float, 256>& unit_values() {
   return values;
 }
 
-/// One channel of the box, transposed (box.width rows of box.height values).
-void load_columns(const Image& image, const Box& box, int64_t channel, float* output) {
-  const std::array<float, 256>& values = unit_values();
+/// One channel of the box as floats, row by row, or transposed: box.width rows of box.height
+/// values.
+template <bool transposed, class Sample, class Value>
+void load(const Image& image, const Sample* pixels, const Box& box, int64_t channel,
+          const Value& value, float* output) {
   const int64_t step = image.shape.channels;
   for (int64_t y = 0; y < box.height; ++y) {
-    const uint8_t* source =
-        image.pixels + ((box.top + y) * image.shape.width + box.left) * step + channel;
+    const Sample* source = pixels + ((box.top + y) * image.shape.width + box.left) * step + channel;
     for (int64_t x = 0; x < box.width; ++x) {
-      output[x * box.height + y] = values[source[x * step]];
+      output[transposed ? x * box.height + y : y * box.width + x] = value(source[x * step]);
     }
   }
 }
 
-void load_rows(const Image& image, const Box& box, int64_t channel, float* output) {
-  const std::array<float, 256>& values = unit_values();
-  const int64_t step = image.shape.channels;
-  for (int64_t y = 0; y < box.height; ++y) {
-    const uint8_t* source =
-        image.pixels + ((box.top + y) * image.shape.width + box.left) * step + channel;
-    for (int64_t x = 0; x < box.width; ++x) {
-      output[y * box.width + x] = values[source[x * step]];
-    }
+template <bool transposed>
+void load(const Image& image, const Box& box, int64_t channel, float* output) {
+  if (image.type == PixelType::uint16) {
+    const auto value = [](uint16_t sample) { return static_cast<float>(sample) / 65535.0F; };
+    load<transposed>(image, image.pixels16(), box, channel, value, output);
+    return;
   }
+  const std::array<float, 256>& values = unit_values();
+  const auto value = [&values](uint8_t sample) { return values[sample]; };
+  load<transposed>(image, image.pixels, box, channel, value, output);
 }
 
 struct Scratch {
@@ -141,7 +142,7 @@ void resample(const Image& image, const Box& box, const Axis& vertical, const Ax
   scratch.narrowed.resize(static_cast<size_t>(horizontal.count * box.height));
   scratch.rows.resize(scratch.narrowed.size());
   for (int64_t channel = 0; channel < image.shape.channels; ++channel) {
-    load_columns(image, box, channel, scratch.columns.data());
+    load</*transposed=*/true>(image, box, channel, scratch.columns.data());
     combine_rows(scratch.columns.data(), box.height, scratch.horizontal, scratch.narrowed.data());
     transpose(scratch.narrowed.data(), horizontal.count, box.height, scratch.rows.data());
     combine_rows(scratch.rows.data(), horizontal.count, scratch.vertical, output.plane(channel));
@@ -169,7 +170,7 @@ ViewGeometry resized_crop(const Image& image, const Box& box, Planes output) {
   const Axis horizontal{box.width, shape.width, 0, shape.width};
   if (box.height == shape.height && box.width == shape.width) {
     for (int64_t channel = 0; channel < shape.channels; ++channel) {
-      load_rows(image, box, channel, output.plane(channel));
+      load</*transposed=*/false>(image, box, channel, output.plane(channel));
     }
   } else {
     resample(image, box, vertical, horizontal, output);

@@ -89,7 +89,7 @@ class Round {
         setting_{.lambda = options_.lambda, .noise_seed = context.seed_for("hessian-noise#0")} {
     build_networks();
     train_lower_level();
-    batch_ = source("hessian", pretext_->views(), lower_options_.batch)->make(0).views;
+    batch_ = source("hessian", pretext_->views(), lower_options_.batch)->make(0);
     collect_u();
     build_double_problem();
   }
@@ -97,7 +97,7 @@ class Round {
   /// A lower problem as a round of training makes it.
   std::unique_ptr<PretextProblem> problem() const {
     return std::make_unique<PretextProblem>(
-        *backbone_, *pretext_, std::vector<Views>{batch_}, setting_,
+        *backbone_, *pretext_, std::vector<Batch>{batch_}, setting_,
         PretextProblem::Training{.optimizer = optimizer_.get(), .trajectory = trajectory_.get()});
   }
 
@@ -123,15 +123,19 @@ class Round {
     backbone_ = make_backbone(context_, shape, 0);
     upper_ = make_backbone(context_, shape, 0);
     pretext_ = make_pretext(context_, lower_table_.component("pretext"), *backbone_,
-                            {.views = {shape}, .steps = lower_options_.steps});
+                            {.views = {shape},
+                             .steps = lower_options_.steps,
+                             .data = lower_options_.data,
+                             .targets = source("lower", 1, 1)->data().targets()});
     take_over(context_, backbone_file, backbone_->module());
     take_over(context_, backbone_file, upper_->module());
     take_over(context_, pretext_file, pretext_->module());
     const auto labelled = source("upper", 1, 1);
-    downstream_ =
-        make_downstream(context_, upper_table_.component("downstream"), *upper_,
-                        {.name = upper_options_.data, .targets = labelled->data().targets()},
-                        context_.seed_for("init/head"));
+    downstream_ = make_downstream(context_, upper_table_.component("downstream"), *upper_,
+                                  {.name = upper_options_.data,
+                                   .targets = labelled->data().targets(),
+                                   .view = labelled->view_shape()},
+                                  context_.seed_for("init/head"));
     optimizer_ = make_optimizer(lower_table_.component("optimizer"),
                                 lower_parameters(*backbone_, *pretext_));
   }
@@ -146,9 +150,9 @@ class Round {
       trajectory_->with_gradients(*optimizer_, gradients, 1.0, clip);
     };
     for (int64_t step = 0; step < lower_options_.steps; ++step) {
-      const Views views = batches->make(step).views;
-      trajectory_->before_step(views, step);
-      level.step(views, 1.0, {step, lower_options_.steps}, {.before_update = record});
+      const Batch batch = batches->make(step);
+      trajectory_->before_step(batch, step);
+      level.step(batch, 1.0, {step, lower_options_.steps}, {.before_update = record});
     }
   }
 
@@ -174,14 +178,17 @@ class Round {
     const ImageShape shape = source("lower", 1, 1)->view_shape();
     double_backbone_ = make_backbone(context_, shape, 0);
     double_pretext_ = make_pretext(context_, lower_table_.component("pretext"), *double_backbone_,
-                                   {.views = {shape}, .steps = lower_options_.steps});
+                                   {.views = {shape},
+                                    .steps = lower_options_.steps,
+                                    .data = lower_options_.data,
+                                    .targets = source("lower", 1, 1)->data().targets()});
     convert_to_double(double_backbone_->module());
     convert_to_double(double_pretext_->module());
     copy_state(backbone_->module(), double_backbone_->module());
     copy_state(pretext_->module(), double_pretext_->module());
     double_problem_ = std::make_unique<PretextProblem>(
-        *double_backbone_, *double_pretext_, std::vector<Views>{converted(batch_, at::kDouble)},
-        setting_);
+        *double_backbone_, *double_pretext_,
+        std::vector<Batch>{converted_batch(batch_, at::kDouble)}, setting_);
   }
 
   const StageContext& context_;
@@ -200,7 +207,7 @@ class Round {
   std::shared_ptr<Backbone> double_backbone_;
   std::shared_ptr<Pretext> double_pretext_;
   std::unique_ptr<PretextProblem> double_problem_;
-  Views batch_;
+  Batch batch_;
   std::vector<TensorList> u_;
 };
 

@@ -70,7 +70,7 @@ void expect_found(const Library& library) {
 }
 
 TEST(ConformFaults, OfDatasets) {
-  const std::string images = "images are 8-bit with 1 or 3 channels, each byte readable";
+  const std::string images = "images have channels, rows and columns, each byte readable";
   const std::string names = "targets are declared soundly, with distinct names, and stay the same";
   const std::string labels = "each target is as declared, and target() agrees with get()";
   const std::string same = "a sample is the same each time, from each instance";
@@ -81,7 +81,7 @@ TEST(ConformFaults, OfDatasets) {
       {"misbehaving_datasets",
        {"right", "labels-right", "values-right", "mask-right"},
        {{"growing", "has samples", "after samples were read"},
-        {"two-channels", images, "sample 57 has 2 channels"},
+        {"no-channels", images, "sample 57 has 0 channels"},
         {"no-height", images, "sample 3 is of 0x5 pixels"},
         {"no-pixels", images, "sample 41 has no pixels"},
         {"dangling", same, "memory that was freed"},

@@ -108,7 +108,7 @@ TEST(Conform, NamesThePromiseThatIsBroken) {
       {"narrow", {"gives finite features of the width that it says", "features() is 5"}},
       {"counting", {"a pass that is no training leaves no trace", "some state is elsewhere"}},
       {"once", {"the second derivative is that of the gradient", "\"_cdist_backward\""}},
-      {"coupling", {"the batch couples as declared", "couples_samples() is false"}},
+      {"coupling", {"the batch couples as declared", "coupling() is separable"}},
       {"uneven", {"metrics do not depend on how the data is cut into batches", "mean is "}},
       {"trusting", {"a system that answers with NaN gives a finite vector", "not finite"}},
       {"dying", {"solves, with a finite vector like u, and leaves u alone", "signal 11"}},

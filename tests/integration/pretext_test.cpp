@@ -251,7 +251,7 @@ TEST(ConformBackbone, IsRefusedWhereItMakesNoSense) {
   EXPECT_NE(error_of("patches.so", {"--backbone", "resnet19"})
                 .find("--backbone resnet19: there is no backbone of that name; there are "),
             std::string::npos);
-  EXPECT_NE(error_of("faulty_backbone.so", {"--backbone", "specimen"}).find("no pretext task"),
+  EXPECT_NE(error_of("faulty_backbone.so", {"--backbone", "specimen"}).find("no task to try"),
             std::string::npos);
   EXPECT_NE(error_of("patches.so", {"--backbone", "patch-network", "--set", "patch=11"})
                 .find("takes images of none of the usual shapes"),

@@ -1,6 +1,7 @@
 #include "stages/bissl/auditor.h"
 
 #include "bissl/error.h"
+#include "data/batches.h"
 #include "models/evaluation_guard.h"
 #include "models/module_state.h"
 #include "stages/bissl/options.h"
@@ -43,26 +44,25 @@ bool is_finite(const AuditReport& report) {
 
 }  // namespace
 
-Auditor::Auditor(const StageContext& context, const ComponentChoice& pretext,
-                 const std::vector<ImageShape>& views, int64_t steps, const AuditOptions& options)
+Auditor::Auditor(const StageContext& context, const ComponentChoice& pretext, const PretextUse& use,
+                 const AuditOptions& options)
     : every_(options.every), damping_(options.damping) {
-  not_built_ = reason_of_failure([&] { build(context, pretext, views, steps, options); });
+  not_built_ = reason_of_failure([&] { build(context, pretext, use, options); });
 }
 
 void Auditor::build(const StageContext& context, const ComponentChoice& pretext,
-                    const std::vector<ImageShape>& views, int64_t steps,
-                    const AuditOptions& options) {
+                    const PretextUse& use, const AuditOptions& options) {
   setting_.dense_below = options.dense_below;
   setting_.iterations = options.iterations;
   setting_.tolerance = options.tolerance;
   const EvaluationGuard guard({}, 0);
-  backbone_ = make_backbone(context, views.front(), 0);
-  pretext_ = make_pretext(context, pretext, *backbone_, {.views = views, .steps = steps});
+  backbone_ = make_backbone(context, use.views.front(), 0);
+  pretext_ = make_pretext(context, pretext, *backbone_, use);
   convert_to_double(backbone_->module());
   convert_to_double(pretext_->module());
 }
 
-AuditOutcome Auditor::audit(Backbone& backbone, Pretext& pretext, const std::vector<Views>& batches,
+AuditOutcome Auditor::audit(Backbone& backbone, Pretext& pretext, const std::vector<Batch>& batches,
                             const PretextProblem::Setting& setting, const TensorList& u,
                             const HypergradientSolution& solution) {
   AuditOutcome outcome;
@@ -74,9 +74,9 @@ AuditOutcome Auditor::audit(Backbone& backbone, Pretext& pretext, const std::vec
     const EvaluationGuard guard({}, setting.noise_seed);
     copy_state(backbone.module(), backbone_->module());
     copy_state(pretext.module(), pretext_->module());
-    std::vector<Views> doubles;
-    for (const Views& batch : batches) {
-      doubles.push_back(converted(batch, at::kDouble));
+    std::vector<Batch> doubles;
+    for (const Batch& batch : batches) {
+      doubles.push_back(converted_batch(batch, at::kDouble));
     }
     PretextProblem problem(*backbone_, *pretext_, std::move(doubles), setting);
     AuditSetting of_system = setting_;

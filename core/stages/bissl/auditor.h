@@ -12,6 +12,7 @@
 namespace bissl::host {
 
 struct AuditOptions;
+struct PretextUse;
 
 /// What became of an audit: its report, or why there is none.
 struct AuditOutcome {
@@ -25,10 +26,9 @@ struct AuditOutcome {
 /// double precision, memory) is no reason to end the training that it watches.
 class Auditor {
  public:
-  /// `views` are the shapes of the lower level's views, as PretextContext has them, `steps` the
-  /// number of its steps.
-  Auditor(const StageContext& context, const ComponentChoice& pretext,
-          const std::vector<ImageShape>& views, int64_t steps, const AuditOptions& options);
+  /// For the lower level's pretext task, as it was made.
+  Auditor(const StageContext& context, const ComponentChoice& pretext, const PretextUse& use,
+          const AuditOptions& options);
 
   /// Whether upper step number `step` of the stage is to be audited.
   bool due(int64_t step) const { return step % every_ == 0; }
@@ -36,13 +36,13 @@ class Auditor {
   /// Compares a solution with a reference on the given Hessian batches, of the system with the
   /// table's damping, the solution's, or 10, whichever is known first. What is random inside the
   /// loss is drawn in double precision and so differs from what the solve saw.
-  AuditOutcome audit(Backbone& backbone, Pretext& pretext, const std::vector<Views>& batches,
+  AuditOutcome audit(Backbone& backbone, Pretext& pretext, const std::vector<Batch>& batches,
                      const PretextProblem::Setting& setting, const TensorList& u,
                      const HypergradientSolution& solution);
 
  private:
-  void build(const StageContext& context, const ComponentChoice& pretext,
-             const std::vector<ImageShape>& views, int64_t steps, const AuditOptions& options);
+  void build(const StageContext& context, const ComponentChoice& pretext, const PretextUse& use,
+             const AuditOptions& options);
 
   int64_t every_;
   std::string not_built_;  ///< why there are no copies; empty if there are

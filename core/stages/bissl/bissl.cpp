@@ -75,7 +75,7 @@ Session::StepNews BisslRun::lower_step(const Place& place) {
   problem_.clear();
   const double rate = parts_.lower.schedule->rate(place.number);
   const PretextStep result =
-      parts_.lower_step(lower_batches_->next().views, place.number, place.within == 0, rate);
+      parts_.lower_step(lower_batches_->next(), place.number, place.within == 0, rate);
   return {{{"lower", result.loss}},
           {{"phase", "lower"},
            {"round", place.round},
@@ -151,7 +151,7 @@ void BisslRun::keep_parts(Session& session) {
         "lower_steps", [this] { return parts_.trajectory->state(); },
         [this](const NamedTensors& state) {
           parts_.trajectory->load_state(
-              state, [this](int64_t number) { return parts_.lower.source->make(number).views; });
+              state, [this](int64_t number) { return parts_.lower.source->make(number); });
         });
   }
   session.keep(
@@ -195,7 +195,10 @@ class BisslKind : public StageKind {
 
   std::vector<DataUse> data(const Stage& stage) const override {
     const Table& table = stage.table;
-    return {{.name = parse_lower(table.table("lower")).data, .trains = true},
+    const Table& lower = table.table("lower");
+    return {{.name = parse_lower(lower).data,
+             .trains = true,
+             .labels = takes_targets(lower.component("pretext"))},
             {.name = parse_upper(table.table("upper")).data, .trains = true, .labels = true}};
   }
 

@@ -77,8 +77,13 @@ BisslParts::BisslParts(const StageContext& context)
   check_lengths();
   lower.steps = options.rounds * lower_options.steps;
   upper.steps = options.rounds * upper_options.steps;
-  build_models(context, first->view_shapes());
-  build_levels(context, first->view_shapes());
+  const PretextUse use{.views = first->view_shapes(),
+                       .steps = lower.steps,
+                       .seed = context.seed_for("init"),
+                       .data = lower_options.data,
+                       .targets = first->data().targets()};
+  build_models(context, use);
+  build_levels(context, use);
   build_schedules(context.stage.table);
 }
 
@@ -93,32 +98,34 @@ void BisslParts::check_lengths() const {
   check("upper.steps", upper_options.steps, upper_options.batch);
 }
 
-void BisslParts::build_models(const StageContext& context, const std::vector<ImageShape>& views) {
-  const uint64_t seed = context.seed_for("init");
-  lower_backbone = make_backbone(context, views.front(), seed);
-  upper_backbone = make_backbone(context, views.front(), seed);
+void BisslParts::build_models(const StageContext& context, const PretextUse& use) {
+  lower_backbone = make_backbone(context, use.views.front(), use.seed);
+  upper_backbone = make_backbone(context, use.views.front(), use.seed);
   take_over(context, backbone_file, lower_backbone->module());
   take_over(context, backbone_file, upper_backbone->module());
-  pretext = make_pretext(context, lower_table.component("pretext"), *lower_backbone,
-                         {.views = views, .steps = lower.steps, .seed = seed});
+  pretext = make_pretext(context, lower_table.component("pretext"), *lower_backbone, use);
   require_views(lower_table.augment(), lower_table.component("pretext"), *pretext);
   take_over(context, pretext_file, pretext->module());
-  downstream =
-      make_downstream(context, upper_table.component("downstream"), *upper_backbone,
-                      {.name = upper_options.data, .targets = upper.source->data().targets()},
-                      context.seed_for("init/head"));
+  downstream = make_downstream(context, upper_table.component("downstream"), *upper_backbone,
+                               {.name = upper_options.data,
+                                .targets = upper.source->data().targets(),
+                                .view = upper.source->view_shape()},
+                               context.seed_for("init/head"));
 
-  const ViewsChoice& augment = lower_table.augment();
-  lower.source = make_batches(context, lower_options.data, augment,
-                              {lower_options.batch, pretext->views(), Order::shuffled,
-                               context.seed_for("lower"), "bissl/lower"});
+  lower.source = make_pretext_batches(context, lower_options.data, lower_table, *pretext,
+                                      {.batch = lower_options.batch,
+                                       .order = Order::shuffled,
+                                       .seed = context.seed_for("lower"),
+                                       .purpose = "bissl/lower"});
   refuse_beyond_memory(*this, context.settings.loader_threads);
-  hessian_source = make_batches(context, lower_options.data, augment,
-                                {hessian_batch(), pretext->views(), Order::shuffled,
-                                 context.seed_for("hessian"), "bissl/hessian"});
+  hessian_source = make_pretext_batches(context, lower_options.data, lower_table, *pretext,
+                                        {.batch = hessian_batch(),
+                                         .order = Order::shuffled,
+                                         .seed = context.seed_for("hessian"),
+                                         .purpose = "bissl/hessian"});
 }
 
-void BisslParts::build_levels(const StageContext& context, const std::vector<ImageShape>& views) {
+void BisslParts::build_levels(const StageContext& context, const PretextUse& use) {
   const Table& table = context.stage.table;
   if (warmup_options) {
     warmup.optimizer = make_optimizer(table.table("warmup").component("optimizer"),
@@ -132,8 +139,7 @@ void BisslParts::build_levels(const StageContext& context, const std::vector<Ima
   if (table.has_table("audit")) {
     const AuditOptions audit = parse_audit(table.table("audit"));
     refuse_dense_beyond_memory(audit, *lower_backbone);
-    auditor = std::make_unique<Auditor>(context, lower_table.component("pretext"), views,
-                                        lower.steps, audit);
+    auditor = std::make_unique<Auditor>(context, lower_table.component("pretext"), use, audit);
   }
   lower_level = std::make_unique<LowerLevel>(*lower_backbone, *pretext, *lower.optimizer,
                                              lower_options.max_grad_norm);
@@ -160,17 +166,17 @@ void BisslParts::build_schedules(const Table& table) {
   upper.schedule.emplace(parse_schedule(upper_table), upper.steps, upper_epoch);
 }
 
-PretextStep BisslParts::lower_step(const Views& views, int64_t number, bool first_of_round,
+PretextStep BisslParts::lower_step(const Batch& batch, int64_t number, bool first_of_round,
                                    double lr_scale) {
   const TrainingProgress progress{number, lower.steps};
   if (!trajectory) {
-    return lower_level->step(views, lr_scale, progress);
+    return lower_level->step(batch, lr_scale, progress);
   }
   if (first_of_round) {
     trajectory->clear();
   }
-  return lower_level->step(views, lr_scale, progress,
-                           {.before_loss = [&] { trajectory->before_step(views, number); },
+  return lower_level->step(batch, lr_scale, progress,
+                           {.before_loss = [&] { trajectory->before_step(batch, number); },
                             .before_update =
                                 [&](const TensorList& gradients, double clip) {
                                   trajectory->with_gradients(*lower.optimizer, gradients, lr_scale,
@@ -179,7 +185,7 @@ PretextStep BisslParts::lower_step(const Views& views, int64_t number, bool firs
 }
 
 std::unique_ptr<PretextProblem> BisslParts::make_problem(
-    std::vector<Views> batches, const PretextProblem::Setting& setting) const {
+    std::vector<Batch> batches, const PretextProblem::Setting& setting) const {
   return std::make_unique<PretextProblem>(
       *lower_backbone, *pretext, std::move(batches), setting,
       PretextProblem::Training{.optimizer = lower.optimizer.get(), .trajectory = trajectory.get()});

@@ -14,6 +14,7 @@
 #include "stages/bissl/auditor.h"
 #include "stages/bissl/options.h"
 #include "stages/context.h"
+#include "stages/networks.h"
 #include "stages/schedule.h"
 
 #include <cstdint>
@@ -67,17 +68,17 @@ class BisslParts {
 
   /// Step number `number` of the lower level, which the trajectory records; the first of a round
   /// begins a new one.
-  PretextStep lower_step(const Views& views, int64_t number, bool first_of_round, double lr_scale);
+  PretextStep lower_step(const Batch& batch, int64_t number, bool first_of_round, double lr_scale);
 
   /// The lower problem of a round on these Hessian batches.
-  std::unique_ptr<PretextProblem> make_problem(std::vector<Views> batches,
+  std::unique_ptr<PretextProblem> make_problem(std::vector<Batch> batches,
                                                const PretextProblem::Setting& setting) const;
 
  private:
   /// Throws where the rounds have more steps than can be counted.
   void check_lengths() const;
-  void build_models(const StageContext& context, const std::vector<ImageShape>& views);
-  void build_levels(const StageContext& context, const std::vector<ImageShape>& views);
+  void build_models(const StageContext& context, const PretextUse& use);
+  void build_levels(const StageContext& context, const PretextUse& use);
   void build_schedules(const Table& table);
 };
 

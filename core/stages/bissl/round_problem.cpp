@@ -19,7 +19,7 @@ PretextProblem& RoundProblem::of(int64_t round) {
     batches_.clear();
     for (int64_t i = 0; i < parts_.lower_options.hessian_batches; ++i) {
       batches_.push_back(
-          parts_.hessian_source->make(round * parts_.lower_options.hessian_batches + i).views);
+          parts_.hessian_source->make(round * parts_.lower_options.hessian_batches + i));
     }
     problem_ = parts_.make_problem(batches_, setting(round));
   }

@@ -39,7 +39,7 @@ class RoundProblem {
   const StageContext& context_;
   const BisslParts& parts_;
   SolveSummary& solves_;
-  std::vector<Views> batches_;
+  std::vector<Batch> batches_;
   std::unique_ptr<PretextProblem> problem_;
 };
 

@@ -117,8 +117,8 @@ void BisslTrial::step() {
   try_upper();
   try_lower();
   pass("lower.hessian_batch", parts_->hessian_batch(), [this] {
-    const Views views = parts_->hessian_source->make(0).views;
-    const auto problem = parts_->make_problem({views}, {.lambda = parts_->options.lambda});
+    const Batch batch = parts_->hessian_source->make(0);
+    const auto problem = parts_->make_problem({batch}, {.lambda = parts_->options.lambda});
     require_abilities(needs_, *problem,
                       context().stage.table.component("hypergradient").describe());
     try_products(*problem);
@@ -131,12 +131,11 @@ void BisslTrial::try_lower() {
   const int64_t batch = parts_->lower_options.batch;
   const ViewsChoice& augment = parts_->lower_table.augment();
   lower_seconds_ = pass("lower.batch", batch, augment, *parts_->lower.source, [this] {
-    const Views views = parts_->lower.source->make(0).views;
-    parts_->lower_step(views, 0, /*first_of_round=*/true, /*lr_scale=*/0.0);
+    parts_->lower_step(parts_->lower.source->make(0), 0, /*first_of_round=*/true, /*lr_scale=*/0.0);
   });
   if (needs_.lower_steps > 1) {  // approximators that go back through steps see two of them
-    const Views views = parts_->lower.source->make(1).views;
-    parts_->lower_step(views, 1, /*first_of_round=*/false, /*lr_scale=*/0.0);
+    parts_->lower_step(parts_->lower.source->make(1), 1, /*first_of_round=*/false,
+                       /*lr_scale=*/0.0);
   }
 }
 

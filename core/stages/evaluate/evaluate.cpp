@@ -91,7 +91,9 @@ Parts build(const StageContext& context) {
   parts.backbone = make_backbone(context, parts.batches.front()->view_shape(),
                                  context.seed_for("init/backbone"));
   parts.downstream = make_downstream(context, *head->downstream, *parts.backbone,
-                                     {.name = head->data, .targets = parts.training->targets()},
+                                     {.name = head->data,
+                                      .targets = parts.training->targets(),
+                                      .view = parts.batches.front()->view_shape()},
                                      context.seed_for("init/head"));
   return parts;
 }

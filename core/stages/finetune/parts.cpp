@@ -30,9 +30,11 @@ FinetuneParts build_finetune(const StageContext& context, int64_t repeat) {
                                                       options.step_samples()))});
   parts.backbone = make_backbone(context, parts.source->view_shape(), seed("init/backbone"));
   take_over(context, backbone_file, parts.backbone->module());
-  parts.downstream = make_downstream(
-      context, table.component("downstream"), *parts.backbone,
-      {.name = options.data, .targets = parts.source->data().targets()}, seed("init/head"));
+  parts.downstream = make_downstream(context, table.component("downstream"), *parts.backbone,
+                                     {.name = options.data,
+                                      .targets = parts.source->data().targets(),
+                                      .view = parts.source->view_shape()},
+                                     seed("init/head"));
   for (const auto& [name, tensor] : trainable_parameters(parts.downstream->module())) {
     parts.parameters.emplace_back("head." + name, tensor);
   }

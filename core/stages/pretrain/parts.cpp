@@ -25,18 +25,23 @@ PretrainParts build_pretrain(const StageContext& context) {
   parts.pretext = make_pretext(context, table.component("pretext"), *parts.backbone,
                                {.views = first->view_shapes(),
                                 .steps = parts.steps,
-                                .seed = context.seed_for("init/pretext")});
-  if (options.accumulate > 1 && parts.pretext->couples_samples()) {
+                                .seed = context.seed_for("init/pretext"),
+                                .data = options.data,
+                                .targets = first->data().targets()});
+  if (options.accumulate > 1 && parts.pretext->coupling() != BatchCoupling::separable) {
     fail_input(
-        "accumulate = {}, but the loss of {} couples the samples of a batch, so that the mean over "
-        "several batches is another loss. Leave accumulate at 1 and choose the batch by the memory",
-        options.accumulate, describe(*parts.pretext));
+        "accumulate = {}, but the loss of {} couples the samples of a batch ({}), so that the mean "
+        "over several batches is another loss. Leave accumulate at 1 and choose the batch by the "
+        "memory",
+        options.accumulate, describe(*parts.pretext), to_string(parts.pretext->coupling()));
   }
   take_over(context, pretext_file, parts.pretext->module());
   require_views(augment, table.component("pretext"), *parts.pretext);
-  parts.source = make_batches(context, options.data, augment,
-                              {options.batch, parts.pretext->views(), Order::shuffled,
-                               context.seed_for("batches"), "pretrain"});
+  parts.source = make_pretext_batches(context, options.data, table, *parts.pretext,
+                                      {.batch = options.batch,
+                                       .order = Order::shuffled,
+                                       .seed = context.seed_for("batches"),
+                                       .purpose = "pretrain"});
   refuse_beyond_memory({.key = "batch",
                         .batch = options.batch,
                         .views = parts.source->view_shapes(),

@@ -27,9 +27,8 @@ StageResults run_pretrain(const StageContext& context) {
                      context.settings.loader_threads);
   session.run(step, steps, [&](int64_t number) -> Session::StepNews {
     const double rate = parts.schedule->rate(number);
-    const PretextStep result =
-        level.step(parts.options.accumulate, [&] { return batches.next().views; }, rate,
-                   {number, parts.steps}, {});
+    const PretextStep result = level.step(parts.options.accumulate, [&] { return batches.next(); },
+                                          rate, {number, parts.steps}, {});
     loss = result.loss;
     return {{{"loss", result.loss}}, {{"rate", rate}, {"gradient_norm", result.gradient_norm}}};
   });
@@ -49,7 +48,9 @@ class PretrainKind : public StageKind {
   const StageKindSpec& spec() const override { return spec_; }
 
   std::vector<DataUse> data(const Stage& stage) const override {
-    return {{.name = parse_pretrain(stage.table).data, .trains = true}};
+    return {{.name = parse_pretrain(stage.table).data,
+             .trains = true,
+             .labels = takes_targets(stage.table.component("pretext"))}};
   }
 
   StageResults run(const StageContext& context) const override { return run_pretrain(context); }

@@ -39,13 +39,13 @@ class PretrainTrial : public StageTrial {
   void step() override {
     const ViewsChoice& augment = context().stage.table.augment();
     seconds_ = pass("batch", parts_.options.batch, augment, *parts_.source, [this] {
-      const Views views = parts_.source->make(0).views;
+      const Batch batch = parts_.source->make(0);
       const NamedTensors parameters = lower_parameters(*parts_.backbone, *parts_.pretext);
       const TrainingProgress progress{0, parts_.steps};
       parts_.pretext->before_step(progress);
       assign_gradients(
           parameters, loss_gradient(*parts_.pretext, *parts_.backbone, tensors_of(parameters), [&] {
-                        return parts_.pretext->loss(*parts_.backbone, views);
+                        return parts_.pretext->loss(*parts_.backbone, batch);
                       }).gradients);
       parts_.optimizer->step(0.0);
       parts_.pretext->after_step(*parts_.backbone, progress);

@@ -12,13 +12,11 @@
 #include <cmath>
 #include <fstream>
 #include <limits>
-#include <memory>
 #include <string>
 #include <vector>
 
+namespace bissl {
 namespace {
-
-using namespace bissl;
 
 struct Options {
   std::string file;
@@ -185,8 +183,10 @@ class CsvImages : public Dataset, public DataFiles {
 };
 
 }  // namespace
+}  // namespace bissl
 
-BISSL_PLUGIN("csv-images", "1.1.0", "MIT", registrar) {
+BISSL_PLUGIN("csv-images", "2.0.0", "MIT", registrar) {
+  using namespace bissl;
   registrar.add<Dataset, CsvImages>(
       {.name = "csv-images", .summary = "square gray images from a CSV file", .source = ""},
       schema());

@@ -6,9 +6,8 @@
 
 #include <algorithm>
 
+namespace bissl {
 namespace {
-
-using namespace bissl;
 
 struct Options {
   int64_t side = 8;
@@ -66,8 +65,10 @@ class Cutout : public PlaneTransform {
 };
 
 }  // namespace
+}  // namespace bissl
 
 BISSL_PLUGIN("cutout", "2.0.0", "MIT", registrar) {
+  using namespace bissl;
   registrar.add<Transform, Cutout>(
       {.name = "cutout", .summary = "blackens a random square", .source = "arXiv 1708.04552"},
       schema());

@@ -13,9 +13,8 @@
 
 #include <memory>
 
+namespace bissl {
 namespace {
-
-using namespace bissl;
 
 struct Options {
   int64_t width = 64;
@@ -37,19 +36,20 @@ class MomentumHead : public Pretext {
  public:
   // All buffers are made here, with their final names and shapes. The teacher begins as the
   // student.
-  MomentumHead(const Options& options, int64_t features) : options_(options) {
-    student_ = module_->register_module("student", Linear(features, options.width));
+  MomentumHead(const Options& options, const PretextContext& context) : options_(options) {
+    student_ = module_->register_module("student", Linear(context.features, options.width));
     weight_ = module_->register_buffer("teacher_weight", student_->weight.detach().clone());
     bias_ = module_->register_buffer("teacher_bias", student_->bias.detach().clone());
   }
 
   int64_t views() const override { return 2; }
-  bool couples_samples() const override { return true; }
+  BatchCoupling coupling() const override { return BatchCoupling::gathered; }
 
-  at::Tensor loss(Backbone& backbone, const Views& views) override {
-    const at::Tensor queries = student_(backbone.forward(views[0]));
+  at::Tensor loss(Backbone& backbone, const Batch& batch) override {
+    const at::Tensor queries = student_(backbone.forward(batch.views[0]));
     // Clones: the graph may be used after `after_step` has changed the buffers.
-    const at::Tensor keys = at::linear(backbone.forward(views[1]), weight_.clone(), bias_.clone());
+    const at::Tensor keys =
+        at::linear(backbone.forward(batch.views[1]), weight_.clone(), bias_.clone());
     const at::Tensor similarity = unit(queries).matmul(unit(keys).t()) / options_.temperature;
     const at::Tensor own = at::arange(queries.size(0), at::kLong).to(queries.device());
     return at::cross_entropy_loss(similarity, own);
@@ -77,14 +77,12 @@ class MomentumHead : public Pretext {
 };
 
 }  // namespace
+}  // namespace bissl
 
-BISSL_PLUGIN("momentum-head", "1.0.0", "MIT", registrar) {
-  registrar.add<Pretext>(
-      {.name = "momentum-head",
-       .summary = "contrast with keys of a slowly moving head",
-       .source = "He et al. 2020, arXiv 1911.05722, section 3.2"},
-      schema(),
-      [](const Options& options, const PretextContext& context) -> std::shared_ptr<Pretext> {
-        return std::make_shared<MomentumHead>(options, context.features);
-      });
+BISSL_PLUGIN("momentum-head", "2.0.0", "MIT", registrar) {
+  using namespace bissl;
+  registrar.add<Pretext, MomentumHead>({.name = "momentum-head",
+                                        .summary = "contrast with keys of a slowly moving head",
+                                        .source = "He et al. 2020, arXiv 1911.05722, section 3.2"},
+                                       schema());
 }

@@ -7,11 +7,9 @@
 #include "bissl/plugin.h"
 
 #include <cmath>
-#include <memory>
 
+namespace bissl {
 namespace {
-
-using namespace bissl;
 
 struct Options {
   SystemOptions system;
@@ -80,8 +78,10 @@ class Richardson : public Hypergradient {
 };
 
 }  // namespace
+}  // namespace bissl
 
-BISSL_PLUGIN("richardson", "1.1.0", "MIT", registrar) {
+BISSL_PLUGIN("richardson", "2.0.0", "MIT", registrar) {
+  using namespace bissl;
   registrar.add<Hypergradient, Richardson>(
       {.name = "richardson",
        .summary = "Richardson's iteration with momentum on (I + H/(λ + δ))·v = u",

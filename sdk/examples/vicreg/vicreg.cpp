@@ -12,9 +12,8 @@
 
 #include <memory>
 
+namespace bissl {
 namespace {
-
-using namespace bissl;
 
 struct Options {
   int64_t projector = 128;
@@ -37,9 +36,9 @@ Schema<Options> schema() {
 
 class VicReg : public Pretext {
  public:
-  VicReg(const Options& options, int64_t features) : options_(options) {
+  VicReg(const Options& options, const PretextContext& context) : options_(options) {
     const int64_t width = options.projector;
-    first_ = module_->register_module("first", Linear(features, width));
+    first_ = module_->register_module("first", Linear(context.features, width));
     first_norm_ = module_->register_module("first_norm", BatchNorm(width));
     second_ = module_->register_module("second", Linear(width, width));
     second_norm_ = module_->register_module("second_norm", BatchNorm(width));
@@ -48,11 +47,11 @@ class VicReg : public Pretext {
   }
 
   int64_t views() const override { return 2; }
-  bool couples_samples() const override { return true; }
+  BatchCoupling coupling() const override { return BatchCoupling::batch_statistics; }
 
-  at::Tensor loss(Backbone& backbone, const Views& views) override {
-    const at::Tensor a = project(backbone.forward(views[0]));
-    const at::Tensor b = project(backbone.forward(views[1]));
+  at::Tensor loss(Backbone& backbone, const Batch& batch) override {
+    const at::Tensor a = project(backbone.forward(batch.views[0]));
+    const at::Tensor b = project(backbone.forward(batch.views[1]));
     return options_.invariance * (a - b).square().mean() +
            options_.variance * (lost_variance(a) + lost_variance(b)) / 2 +
            options_.covariance * (redundancy(a) + redundancy(b));
@@ -89,14 +88,13 @@ class VicReg : public Pretext {
 };
 
 }  // namespace
+}  // namespace bissl
 
-BISSL_PLUGIN("vicreg", "1.0.0", "MIT", registrar) {
-  registrar.add<Pretext>(
+BISSL_PLUGIN("vicreg", "2.0.0", "MIT", registrar) {
+  using namespace bissl;
+  registrar.add<Pretext, VicReg>(
       {.name = "vicreg",
        .summary = "invariance, variance and covariance of two views",
        .source = "Bardes, Ponce and LeCun 2022, arXiv 2105.04906, equations 1 to 6"},
-      schema(),
-      [](const Options& options, const PretextContext& context) -> std::shared_ptr<Pretext> {
-        return std::make_shared<VicReg>(options, context.features);
-      });
+      schema());
 }

@@ -13,8 +13,9 @@ extern "C" {
 /* "BSSL" read as a little-endian number. */
 #define BISSL_STAMP_MAGIC 0x4C535342u
 
-/* The version of these headers. A plugin works with a host of the same major and minor number;
- * the patch number changes neither interfaces nor layouts. */
+/* The version of these headers. A plugin works with hosts of the same major number whose minor
+ * number is not lower: a minor version adds, and changes nothing that is there
+ * (docs/plugin-boundary.md). The patch number adds nothing either. */
 #define BISSL_SDK_VERSION_MAJOR 2
 #define BISSL_SDK_VERSION_MINOR 0
 #define BISSL_SDK_VERSION_PATCH 0

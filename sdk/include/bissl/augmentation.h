@@ -11,7 +11,7 @@
 
 namespace bissl {
 
-/// Makes a view, a float image in planes (CHW), of an 8-bit image (HWC).
+/// Makes a view, a float image in planes (CHW), of an image (HWC).
 ///
 /// `apply` is a pure function of its arguments: same image, same stream, same view, same result.
 /// Threads: after construction all methods are called from several threads at once.
@@ -23,6 +23,10 @@ class BISSL_API Augmentation : public Component {
   /// augmentations that treat them differently. Throws Error(ErrorKind::input) for an input that
   /// cannot be handled.
   virtual ImageShape view_shape(const ImageShape& input, int64_t view) const = 0;
+
+  /// Whether images with samples of this type are taken: those of 8 bits, by default. The host
+  /// hands over no others, and refuses data of another type before training.
+  virtual bool takes(PixelType type) const;
 
   /// Writes view number `view` of `image` into `output` (view_shape(image.shape, view).elements()
   /// floats): each of them, and none beside them. What `output` holds before has no meaning.

@@ -38,9 +38,9 @@ BISSL_API ViewGeometry crop(const Planes& image, const Box& box, Planes output);
 
 // Both functions resample as PIL does and torchvision with antialias=True: bilinear interpolation
 // with a triangle filter that widens with the factor of a reduction; weights are cut at the edge of
-// the box and add up to 1. `output` receives values in [0, 1] (a sample divided by 255) and must
-// have the image's channels. Returned is where the output lies in the image.
-// Threads: any number at once; the scratch memory is each thread's own.
+// the box and add up to 1. `output` receives values in [0, 1] (a sample divided by 255, or by 65535
+// where the image has 16 bits) and must have the image's channels. Returned is where the output
+// lies in the image. Threads: any number at once; the scratch memory is each thread's own.
 
 /// Scales the part `box` of the image to the shape of `output`.
 BISSL_API ViewGeometry resized_crop(const Image& image, const Box& box, Planes output);

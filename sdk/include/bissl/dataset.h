@@ -12,7 +12,7 @@ namespace bissl {
 
 /// One sample: an image and its target.
 struct Sample {
-  Image image;      ///< 8-bit, see there
+  Image image;      ///< of 8 or 16 bits, see there
   Target target{};  ///< of the kind that targets() says
 };
 

@@ -1,8 +1,10 @@
 #pragma once
 
 #include "bissl/backbone.h"
+#include "bissl/backbone_abilities.h"
 #include "bissl/component.h"
 #include "bissl/export.h"
+#include "bissl/image.h"
 #include "bissl/target_batch.h"
 #include "bissl/targets.h"
 
@@ -31,9 +33,9 @@ struct MetricInfo {
 
 /// Gathers the metrics of a pass over a data set: of the whole, not means of batches. Threads: one
 /// at a time; without gradients.
-class BISSL_API MetricAccumulator {
+class BISSL_API MetricAccumulator : public Component {
  public:
-  virtual ~MetricAccumulator();
+  ~MetricAccumulator() override;
   /// Takes one batch: the head's outputs and the targets. Changes neither.
   virtual void add(const at::Tensor& outputs, const TargetBatch& targets) = 0;
   /// The metrics of all batches since construction, those of Downstream::metric_info in their
@@ -51,8 +53,10 @@ class BISSL_API Downstream : public Component {
   /// Features (N, D) to outputs. For category targets logits (N, K); for multi_label targets logits
   /// (N, K), of each label by itself; for values (N, K) in the targets' own units; a task of its
   /// own may give (N, …), which only `loss` and the accumulator read. In evaluation mode a sample's
-  /// outputs depend on that sample alone, and on no chance. Differentiable.
-  virtual at::Tensor forward(const at::Tensor& features) = 0;
+  /// outputs depend on that sample alone, and on no chance. Differentiable. Every task overrides it
+  /// but those that read more than features (bissl/downstream_abilities.h), for which it is not
+  /// called; by default it throws Error(ErrorKind::run).
+  virtual at::Tensor forward(const at::Tensor& features);
 
   /// The loss of a batch, a scalar: right outputs cost less than wrong ones, and what does not
   /// count (TargetBatch::counted) costs nothing. Finite for a batch in which nothing counts.
@@ -73,6 +77,20 @@ class BISSL_API Downstream : public Component {
 struct DownstreamContext {
   int64_t features = 0;  ///< width of the backbone's features, D
   TargetSpec targets{};  ///< of the data: a kind that the task takes, with K = targets.width
+
+  ImageShape input{};  ///< the shape of the views, of which mask targets tell the pixels
+  /// The backbone, to ask for what the head cannot do without: the levels of its feature maps, the
+  /// size of its patches (bissl/backbone_abilities.h).
+  Backbone* backbone = nullptr;
+  /// What errors call it.
+  std::string backbone_name{};
+
+  /// The ability `Ability` of the backbone, in the factory. Throws Error(ErrorKind::input), which
+  /// names ability and backbone, where it has none.
+  template <class Ability>
+  Ability& require() const {
+    return require_ability<Ability>(*backbone, backbone_name);
+  }
 };
 
 }  // namespace bissl

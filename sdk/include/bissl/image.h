@@ -7,7 +7,7 @@ namespace bissl {
 
 /// The size of an image or of a view.
 struct ImageShape {
-  int64_t channels = 0;  ///< 1 (gray) or 3 (red, green, blue)
+  int64_t channels = 0;  ///< 1 (gray), 3 (red, green, blue) or any other number of bands
   int64_t height = 0;    ///< rows
   int64_t width = 0;     ///< columns
 
@@ -20,7 +20,7 @@ struct ImageShape {
 /// A float image in planes (CHW) in somebody else's memory: one channel after the other, each with
 /// its rows from top to bottom. Values lie in [0, 1] until the image is normalised.
 struct Planes {
-  ImageShape shape;       ///< 1 channel or 3
+  ImageShape shape;       ///< of the image
   float* data = nullptr;  ///< shape.elements() floats
 
   /// The number of values of a channel.
@@ -29,13 +29,27 @@ struct Planes {
   float* plane(int64_t channel) const { return data + channel * area(); }
 };
 
-/// An image as a dataset hands it out: 8-bit samples, rows from top to bottom, the channels of a
-/// pixel beside each other (HWC), 1 channel (gray) or 3 (red, green, blue).
+/// The type of an image's samples.
+enum class PixelType {
+  uint8,   ///< 0 … 255; as a float the sample divided by 255
+  uint16,  ///< 0 … 65535 in the machine's byte order; as a float the sample divided by 65535
+};
+
+/// An image as a dataset hands it out: rows from top to bottom, the channels of a pixel beside each
+/// other (HWC).
 struct Image {
-  ImageShape shape;                 ///< height, width and channels
-  const uint8_t* pixels = nullptr;  ///< shape.elements() bytes
+  ImageShape shape;  ///< height, width and channels
+  /// bytes() bytes: shape.elements() samples. Of 16-bit samples it is the first byte, at an address
+  /// that is a multiple of 2.
+  const uint8_t* pixels = nullptr;
   /// Keeps `pixels` alive; empty when the dataset itself does as long as it lives.
   std::shared_ptr<const void> owner;
+  PixelType type = PixelType::uint8;  ///< of the samples
+
+  /// The size of the pixels.
+  int64_t bytes() const { return shape.elements() * (type == PixelType::uint16 ? 2 : 1); }
+  /// The samples of a 16-bit image.
+  const uint16_t* pixels16() const { return reinterpret_cast<const uint16_t*>(pixels); }
 };
 
 }  // namespace bissl

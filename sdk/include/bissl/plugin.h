@@ -99,8 +99,9 @@ struct ComponentText {
   std::string name;     ///< the word after `use =`: [a-z0-9-]+
   std::string summary;  ///< one line
   std::string source;   ///< the paper and equation of its formula, or empty
-  /// Downstream tasks: the kinds of target that it takes, at least one. Nothing for other kinds of
-  /// component.
+  /// The kinds of target that a task takes: the host makes it for data with others never.
+  /// Downstream tasks take at least one; pretext tasks none, unless they learn from targets, and
+  /// `none` among others where they do without if need be. Nothing for other kinds of component.
   std::vector<TargetKind> takes{};
 };
 

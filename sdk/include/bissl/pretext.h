@@ -2,10 +2,11 @@
 
 #include "bissl/backbone.h"
 #include "bissl/backbone_abilities.h"
+#include "bissl/batch.h"
 #include "bissl/component.h"
 #include "bissl/export.h"
 #include "bissl/image.h"
-#include "bissl/views.h"
+#include "bissl/targets.h"
 
 #include <ATen/core/Tensor.h>
 
@@ -23,6 +24,16 @@ struct TrainingProgress {
   int64_t step = 0;   ///< the step under way, or the one just done: 0 … steps − 1
   int64_t steps = 1;  ///< of the whole stage
 };
+
+/// How the samples of a batch come together in a loss. Layers that normalise over a batch in
+/// training mode do not count: what they do to a batch that is made in parts is the host's concern,
+/// the same for all tasks.
+enum class BatchCoupling {
+  separable,         ///< not at all: the loss is the mean of the losses of its samples
+  batch_statistics,  ///< by means over the batch: a covariance, a centre, shares of a whole
+  gathered,          ///< by comparison: each sample counts with each other one, as negatives do
+};
+BISSL_API std::string to_string(BatchCoupling coupling);
 
 /// A self-supervised task: the loss L_P and the module holding its own weights φ_P.
 ///
@@ -47,10 +58,13 @@ class BISSL_API Pretext : public Component {
   /// How many views of each sample the loss wants.
   virtual int64_t views() const = 0;
 
-  /// Whether the loss of a batch is more than a mean over its samples (as in contrastive losses).
-  /// The mean over parts of a batch is then another loss, so the host refuses to accumulate
-  /// gradients over several batches.
-  virtual bool couples_samples() const = 0;
+  /// How the samples of a batch come together in the loss; the same at each call. The mean over
+  /// parts of a batch is the loss of the whole for a separable one alone: the host accumulates
+  /// gradients over several batches for these, and refuses to for others.
+  virtual BatchCoupling coupling() const = 0;
+
+  /// Whether the loss reads Batch::geometry; the same at each call.
+  virtual bool reads_geometry() const;
 
   /// Whether the loss treats something that depends on the trained weights as a constant, by
   /// detach(): a stop-gradient on the other branch (SimSiam), assignments or pseudo-labels made
@@ -61,9 +75,10 @@ class BISSL_API Pretext : public Component {
   virtual bool holds_targets_fixed() const;
 
   /// The loss of one batch, a scalar that is twice differentiable in the backbone's parameters.
-  /// There are views() of them, each of the same samples. It changes neither parameters nor modes,
-  /// and of the backbone only what its forward passes change.
-  virtual at::Tensor loss(Backbone& backbone, const Views& views) = 0;
+  /// There are views() views, each of the same samples, and what else the task asks for
+  /// (bissl/batch.h). It changes neither parameters nor modes, and of the backbone only what its
+  /// forward passes change.
+  virtual at::Tensor loss(Backbone& backbone, const Batch& batch) = 0;
 
   /// Called before the loss of each step of training, without gradients: takes what the loss
   /// needs of the progress (a temperature, a weight) into buffers.
@@ -99,6 +114,10 @@ struct PretextContext {
   Backbone* backbone = nullptr;
   /// What errors call it.
   std::string backbone_name{};
+
+  /// Of the data: a kind that the task takes (ComponentText::takes), with K = targets.width. Kind
+  /// none for tasks that take no targets.
+  TargetSpec targets{};
 
   /// The ability `Ability` of the backbone, in the factory. Throws Error(ErrorKind::input), which
   /// names ability and backbone, where it has none.

@@ -49,8 +49,8 @@ struct Target {
   /// values: K finite numbers. In both a NaN is an entry that does not count: a difficult object of
   /// VOC, a measurement that is missing. Neither loss nor metrics see it.
   std::vector<float> values{};
-  /// mask: one channel, of the image's height and width, a category for each pixel; 255 where a
-  /// pixel does not count.
+  /// mask: one channel of 8 bits, of the image's height and width, a category for each pixel; 255
+  /// where a pixel does not count.
   Image mask{};
 };
 

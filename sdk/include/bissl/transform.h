@@ -13,7 +13,7 @@
 namespace bissl {
 
 /// One small step of a chain that makes a view: `augment = [ { use = "resized-crop", size = 96 },
-/// { use = "flip" }, … ]`. A chain begins with the dataset's 8-bit pixels and ends with float
+/// { use = "flip" }, … ]`. A chain begins with the dataset's pixels and ends with float
 /// planes. Implement one of the four interfaces below, by what the step takes and gives:
 /// PixelTransform, PlaneMaker, PlaneTransform, PlaneReshaper.
 ///
@@ -27,7 +27,7 @@ class BISSL_API Transform : public Component {
   /// What a transform takes and gives.
   enum class Form {
     pixels,            ///< 8-bit pixels of 8-bit pixels
-    pixels_to_planes,  ///< float planes of 8-bit pixels
+    pixels_to_planes,  ///< float planes of pixels of 8 or 16 bits
     planes_in_place,   ///< changes float planes where they are, and keeps their shape
     planes,            ///< float planes of float planes in other memory
   };
@@ -38,9 +38,14 @@ class BISSL_API Transform : public Component {
   /// Error(ErrorKind::input) for an input that cannot be handled.
   virtual ImageShape output_shape(const ImageShape& input) const;
 
+  /// Whether images with samples of this type are taken, by a form that takes pixels: those of 8
+  /// bits, by default. The host hands over no others, and refuses data of another type before
+  /// training.
+  virtual bool takes(PixelType type) const;
+
   /// What is given: pixels or planes, as the form says.
   struct Input {
-    Image pixels;   ///< for the two forms of 8-bit pixels
+    Image pixels;   ///< for the two forms that take pixels
     Planes planes;  ///< for the two others: to be changed in place, or to be read only
   };
   /// Where the result goes: room for output_shape() of the input.
@@ -54,7 +59,7 @@ class BISSL_API Transform : public Component {
                              const Output& output) const = 0;
 };
 
-/// "8-bit pixels" or "float planes": what a transform of this form takes.
+/// "8-bit pixels", "pixels" or "float planes": what a transform of this form takes.
 BISSL_API std::string taken_by(Transform::Form form);
 /// The same for what it gives.
 BISSL_API std::string given_by(Transform::Form form);
@@ -63,6 +68,7 @@ BISSL_API std::string given_by(Transform::Form form);
 class PixelTransform : public Transform {
  public:
   Form form() const final { return Form::pixels; }
+  bool takes(PixelType type) const final { return type == PixelType::uint8; }
   ViewGeometry apply(const Input& input, RandomStream& stream, const Output& output) const final {
     return make(input.pixels, stream, output.pixels);
   }
@@ -74,7 +80,9 @@ class PixelTransform : public Transform {
                             std::span<uint8_t> output) const = 0;
 };
 
-/// A step from 8-bit pixels to float planes with values in [0, 1].
+/// A step from pixels to float planes with values in [0, 1]. One that takes images of 16 bits, too,
+/// overrides takes() and makes the same of them as of the 8-bit image with samples of 1/257
+/// (bissl/crops.h does).
 class PlaneMaker : public Transform {
  public:
   Form form() const final { return Form::pixels_to_planes; }

@@ -221,7 +221,8 @@ TEST_F(HypergradientTest, ARecomputedGraphGivesTheSameProducts) {
 /// A loss over distances, whose gradient LibTorch cannot differentiate again.
 class DistancePretext : public test::SmallPretext {
  public:
-  at::Tensor loss(Backbone& backbone, const Views& views) override {
+  at::Tensor loss(Backbone& backbone, const Batch& batch) override {
+    const Views& views = batch.views;
     return torch::cdist(backbone.forward(views[0]), backbone.forward(views[1]), 3.0).mean();
   }
 };

@@ -56,8 +56,9 @@ TEST(LowerLevel, ClipsTheWholeGradient) {
 /// A loss that is a mean over samples.
 class UncoupledPretext : public test::SmallPretext {
  public:
-  bool couples_samples() const override { return false; }
-  at::Tensor loss(Backbone& backbone, const Views& views) override {
+  BatchCoupling coupling() const override { return BatchCoupling::separable; }
+  at::Tensor loss(Backbone& backbone, const Batch& batch) override {
+    const Views& views = batch.views;
     return (backbone.forward(views[0]) - backbone.forward(views[1])).square().sum(1).mean();
   }
 };

@@ -29,7 +29,7 @@ class NetworkTest : public ::testing::TestWithParam<std::string> {
     convert_to_double(pretext_->module());
     const at::Tensor views = test::pattern(1, {2, 6, 1, 12, 12}) * 2;
     problem_ = std::make_unique<PretextProblem>(*backbone_, *pretext_,
-                                                std::vector<Views>{{views[0], views[1]}},
+                                                std::vector<Batch>{Views{views[0], views[1]}},
                                                 PretextProblem::Setting{.lambda = 0.1});
   }
 

@@ -44,8 +44,9 @@ class QuadraticPretext : public Pretext {
   QuadraticPretext(at::Tensor a, at::Tensor p)
       : a_(std::move(a)), p_(std::move(p)), module_(std::make_shared<torch::nn::Module>()) {}
   int64_t views() const override { return 1; }
-  bool couples_samples() const override { return false; }
-  at::Tensor loss(Backbone& backbone, const Views& views) override {
+  BatchCoupling coupling() const override { return BatchCoupling::separable; }
+  at::Tensor loss(Backbone& backbone, const Batch& batch) override {
+    const Views& views = batch.views;
     const at::Tensor difference = backbone.forward(views[0]).squeeze(0) - p_;
     return 0.5 * difference.dot(a_.mv(difference));
   }

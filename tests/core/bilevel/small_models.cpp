@@ -22,7 +22,8 @@ SmallPretext::SmallPretext(double noise)
   module_->to(torch::kDouble);
 }
 
-at::Tensor SmallPretext::loss(Backbone& backbone, const Views& views) {
+at::Tensor SmallPretext::loss(Backbone& backbone, const Batch& batch) {
+  const Views& views = batch.views;
   at::Tensor first = head_(backbone.forward(views[0]));
   const at::Tensor second = head_(backbone.forward(views[1]));
   if (noise_ != 0) {

@@ -35,8 +35,8 @@ class SmallPretext : public Pretext {
  public:
   explicit SmallPretext(double noise = 0.0);
   int64_t views() const override { return 2; }
-  bool couples_samples() const override { return true; }
-  at::Tensor loss(Backbone& backbone, const Views& views) override;
+  BatchCoupling coupling() const override { return BatchCoupling::gathered; }
+  at::Tensor loss(Backbone& backbone, const Batch& batch) override;
   torch::nn::Module& module() override { return *module_; }
 
  private:

@@ -219,15 +219,42 @@ TEST(BatchSource, ViewsHaveShapesOfTheirOwn) {
   EXPECT_EQ(joined_by_shape(batch.views).size(), 3U);
 }
 
+/// Images of two samples of 16 bits.
+class Wide : public test::FakeDataset {
+ public:
+  using FakeDataset::FakeDataset;
+  Sample get(int64_t /*index*/) const override {
+    return {
+        {{2, 1, 1}, reinterpret_cast<const uint8_t*>(samples_.data()), nullptr, PixelType::uint16}};
+  }
+
+ private:
+  std::array<uint16_t, 2> samples_ = {0, 65535};
+};
+
+TEST(BatchSource, ImagesOf16BitsAreRefusedWhereTheyAreNotTaken) {
+  const std::string text = test::error_of([] {
+    source_of(std::make_shared<Wide>(std::vector<int64_t>(4, -1), std::vector<std::string>{}),
+              {.batch = 1, .purpose = "test"})
+        ->make(0);
+  });
+  EXPECT_NE(text.find("16-bit images of the dataset"), std::string::npos) << text;
+  EXPECT_NE(text.find("augmentation blur"), std::string::npos) << text;
+  EXPECT_NE(text.find("takes 8-bit pixels, but the images have samples of 16 bits"),
+            std::string::npos)
+      << text;
+}
+
 TEST(BatchSource, TellsWhereViewsLieWhereItIsAskedTo) {
   const auto source =
       source_of(unlabelled(4), {.batch = 3, .views = 2, .purpose = "test", .geometry = true});
   const Batch batch = source->make(1);
   ASSERT_EQ(batch.geometry.size(), 2U);
   for (size_t view = 0; view < 2; ++view) {
-    ASSERT_EQ(batch.geometry[view].size(), 3U);
-    for (const ViewGeometry& geometry : batch.geometry[view]) {
-      EXPECT_EQ(geometry, (ViewGeometry{.x0 = static_cast<double>(view)}));
+    ASSERT_EQ(batch.geometry[view].sizes(), (std::vector<int64_t>{3, 2, 3}));
+    for (int64_t sample = 0; sample < 3; ++sample) {
+      EXPECT_EQ(test::geometry_of(batch, view, sample),
+                (ViewGeometry{.x0 = static_cast<double>(view)}));
     }
   }
   EXPECT_TRUE(source_of(unlabelled(4), {.purpose = "test"})->make(0).geometry.empty());

@@ -100,6 +100,18 @@ inline bool equal(const Views& left, const Views& right) {
                     [](const at::Tensor& x, const at::Tensor& y) { return x.equal(y); });
 }
 
+/// Where a view of a sample lies in its image.
+inline ViewGeometry geometry_of(const Batch& batch, size_t view, int64_t sample) {
+  const at::Tensor rows = batch.geometry.at(view)[sample].to(at::kDouble).contiguous();
+  const double* numbers = rows.data_ptr<double>();
+  return {.xx = numbers[0],
+          .xy = numbers[1],
+          .x0 = numbers[2],
+          .yx = numbers[3],
+          .yy = numbers[4],
+          .y0 = numbers[5]};
+}
+
 /// The samples in a batch, by their pixel in the first view.
 inline std::vector<int64_t> samples(const Batch& batch) {
   std::vector<int64_t> found;

@@ -190,6 +190,14 @@ TEST(TargetBatches, HoldAColumnForEachEntry) {
   EXPECT_EQ(source->make(1).targets.dense.size(0), 1);
 }
 
+TEST(TargetBatches, AreLeftOutWhereNobodyAsksForThem) {
+  const BatchSource source(
+      std::make_shared<const DataView>(masks({{0, 1, 255}}), SelectionOptions{}),
+      guarded(std::make_shared<test::FakeAugmentation>(), test::fake_choice()), "augment",
+      {.batch = 1, .purpose = "test", .targets = false});
+  EXPECT_FALSE(source.make(0).targets.dense.defined());
+}
+
 /// Views of 1 x 4 that show the image from a place on, exchanged left and right if asked to.
 class Moved : public test::FakeAugmentation {
  public:

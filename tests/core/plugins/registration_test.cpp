@@ -80,7 +80,7 @@ TEST(PluginRegistration, TasksSayWhatTheyTakeAndOthersDoNot) {
   EXPECT_NE(refusal(ComponentKind::downstream, {}).find("it takes no kind of target"),
             std::string::npos);
   EXPECT_NE(refusal(ComponentKind::dataset, {TargetKind::values})
-                .find("only downstream tasks take targets"),
+                .find("only downstream and pretext tasks take targets"),
             std::string::npos);
 }
 

@@ -100,7 +100,7 @@ TEST(Transforms, SayWhatTheyTakeAndGive) {
        {"flip", "padded-crop", "color-jitter", "grayscale", "blur", "solarize", "normalize"}) {
     EXPECT_EQ(make(name)->form(), Form::planes_in_place) << name;
   }
-  EXPECT_EQ(taken_by(Form::pixels_to_planes), "8-bit pixels");
+  EXPECT_EQ(taken_by(Form::pixels_to_planes), "pixels");
   EXPECT_EQ(given_by(Form::pixels_to_planes), "float planes");
 }
 
@@ -121,8 +121,8 @@ TEST(Transforms, ShapesAreTorchvisions) {
 TEST(Transforms, RefuseWhatTheyCannotHandle) {
   EXPECT_EQ(refusal(*make("center-crop", {{"size", int64_t{9}}}), {3, 12, 8}),
             "size = 9 does not fit into 12x8 pixels (height, width)");
-  EXPECT_EQ(refusal(*make("resized-crop"), {2, 4, 4}),
-            "an image has 2 channels; expected 1 (gray) or 3 (red, green, blue)");
+  EXPECT_EQ(refusal(*make("resized-crop"), {1, 0, 4}),
+            "an image is 0 pixels high and 4 wide; expected at least 1 each");
   EXPECT_EQ(refusal(*make("normalize", {{"mean", Reals{0.1, 0.2, 0.3}}}), {1, 4, 4}),
             "`mean` has 3 elements, a view has 1 channels; give 1 element, or one for each "
             "channel");

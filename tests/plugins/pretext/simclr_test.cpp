@@ -117,7 +117,7 @@ TEST(SimClr, IsTwiceDifferentiableInTheBackbone) {
 
 TEST(SimClr, WantsTwoViewsOfWholeBatches) {
   EXPECT_EQ(make("joint")->views(), 2);
-  EXPECT_TRUE(make("joint")->couples_samples());
+  EXPECT_EQ(make("joint")->coupling(), BatchCoupling::gathered);
 }
 
 TEST(SimClr, RefusesABatchOfOne) {

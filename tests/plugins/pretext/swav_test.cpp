@@ -125,7 +125,7 @@ TEST(SwAv, WantsTheViewsThatTheAugmentationMakes) {
   EXPECT_EQ(make({})->views(), 4);
   EXPECT_EQ(make({}, {large})->views(), 2);
   EXPECT_EQ(make({}, {})->views(), 2);
-  EXPECT_TRUE(make({})->couples_samples());
+  EXPECT_EQ(make({})->coupling(), BatchCoupling::batch_statistics);
 }
 
 std::string refusal(const std::function<void()>& work) {

@@ -2,10 +2,10 @@
 
 #include "bissl/plugin.h"
 
-namespace bissl::optimizers {
+namespace bissl {
 
 void add_sgd(Registrar& registrar);
 void add_lars(Registrar& registrar);
 void add_adamw(Registrar& registrar);
 
-}  // namespace bissl::optimizers
+}  // namespace bissl

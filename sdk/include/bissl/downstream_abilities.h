@@ -1,0 +1,43 @@
+#pragma once
+
+#include "bissl/image.h"
+#include "bissl/tensor_list.h"
+
+#include <ATen/core/Tensor.h>
+
+#include <string_view>
+
+namespace bissl {
+
+// What a downstream task may read of the backbone in the place of its features. A task has one of
+// these abilities at most (bissl/component.h); its factory asks the backbone for the ability that
+// it needs, DownstreamContext::require, so that others are refused before training. The host makes
+// the one pass of the backbone, with gradients where it is trained; the rest is as in
+// Downstream::forward.
+
+/// Of a task whose head reads the backbone's feature maps: segmentation, detection.
+class MapHead {
+ public:
+  static constexpr std::string_view id = "bissl.downstream.maps/1";  ///< asked for with this
+
+  /// FeatureMaps::maps of images of this shape, one tensor a level, to outputs; for mask targets
+  /// logits (N, K, H, W) for the pixels of the images, say.
+  virtual at::Tensor forward_maps(const TensorList& maps, const ImageShape& images) = 0;
+
+ protected:
+  ~MapHead() = default;
+};
+
+/// Of a task whose head reads the backbone's tokens.
+class TokenHead {
+ public:
+  static constexpr std::string_view id = "bissl.downstream.tokens/1";  ///< asked for with this
+
+  /// Tokens::tokens of all patches of images of this shape, (N, E + P, D), to outputs.
+  virtual at::Tensor forward_tokens(const at::Tensor& tokens, const ImageShape& images) = 0;
+
+ protected:
+  ~TokenHead() = default;
+};
+
+}  // namespace bissl
