@@ -24,9 +24,9 @@ install(EXPORT bissl NAMESPACE bissl:: FILE bisslTargets.cmake
 configure_package_config_file(cmake/bisslConfig.cmake.in ${CMAKE_BINARY_DIR}/bisslConfig.cmake
   INSTALL_DESTINATION ${BISSL_INSTALL_PACKAGE}
   NO_SET_AND_CHECK_MACRO)
-# A plugin works with a host of the same major and minor number of the sdk.
+# A plugin builds with headers of the same major and at least the same minor number of the sdk.
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/bisslConfigVersion.cmake
-  VERSION ${BISSL_SDK_VERSION} COMPATIBILITY SameMinorVersion)
+  VERSION ${BISSL_SDK_VERSION} COMPATIBILITY SameMajorVersion)
 install(FILES
   ${CMAKE_BINARY_DIR}/bisslConfig.cmake
   ${CMAKE_BINARY_DIR}/bisslConfigVersion.cmake

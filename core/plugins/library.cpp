@@ -86,17 +86,25 @@ std::string open_advice(const std::string& text, const std::filesystem::path& li
         "may forbid it as well",
         subject.string());
   }
+  static const std::regex of_sdk("undefined symbol: _ZNK?5bissl");
+  if (std::regex_search(text, of_sdk)) {
+    return fmt::format(
+        "this program's sdk, {}.{}, does not have what it uses: load it with a newer bissl, or "
+        "build it again with this program's sdk headers",
+        BISSL_SDK_VERSION_MAJOR, BISSL_SDK_VERSION_MINOR);
+  }
   if (text.find("undefined symbol") != std::string::npos) {
     return "link the library that defines the symbol (bissl_add_plugin finds such gaps when it "
            "links), and build it with the sdk and LibTorch of this program";
   }
-  static const std::regex sdk("libbissl_sdk\\.so\\.([0-9]{1,4})\\.([0-9]{1,4}): cannot open");
+  // Up to 1.2 the library's name had the minor number as well.
+  static const std::regex sdk("libbissl_sdk\\.so\\.([0-9]{1,4})((?:\\.[0-9]{1,4})?): cannot open");
   if (std::smatch version; std::regex_search(text, version, sdk)) {
     return fmt::format(
-        "it was built with bissl sdk {}.{}, this program has {}.{}: build it again with this "
+        "it was built with bissl sdk {}{}, this program has {}.{}: build it again with this "
         "program's sdk headers{}",
         version[1].str(), version[2].str(), BISSL_SDK_VERSION_MAJOR, BISSL_SDK_VERSION_MINOR,
-        porting_advice(static_cast<uint32_t>(std::stoul(version[1]))));
+        porting_advice(static_cast<uint32_t>(std::stoul(version[1])), BISSL_SDK_VERSION_MAJOR));
   }
   if (text.find("cannot open shared object file") != std::string::npos) {
     return "install the library that it needs, or add that library's folder to LD_LIBRARY_PATH or "

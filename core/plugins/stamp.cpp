@@ -44,6 +44,11 @@ class Differences {
                  "let the macro BISSL_PLUGIN make the stamp and build the library again"});
 }
 
+/// The stamp of the first minor version. Fields that were added behind it are in a library's stamp
+/// only where its struct_size reaches them.
+constexpr size_t first_stamp_size =
+    offsetof(BisslPluginStamp, register_components) + sizeof(BisslPluginStamp::register_components);
+
 struct Flag {
   uint32_t bit;
   const char* name;
@@ -89,10 +94,17 @@ void compare(const BisslPluginStamp& stamp, const BisslPluginStamp& host) {
   const auto version = [](const char* what, uint32_t major, uint32_t minor) {
     return fmt::format("{} {}.{}", what, major, minor);
   };
-  if (stamp.sdk_major != host.sdk_major || stamp.sdk_minor != host.sdk_minor) {
+  if (stamp.sdk_major != host.sdk_major) {
+    differences.add(
+        version("bissl sdk", stamp.sdk_major, stamp.sdk_minor),
+        version("bissl sdk", host.sdk_major, host.sdk_minor),
+        "with this program's sdk headers" + porting_advice(stamp.sdk_major, host.sdk_major));
+  } else if (stamp.sdk_minor > host.sdk_minor) {
     differences.add(version("bissl sdk", stamp.sdk_major, stamp.sdk_minor),
-                    version("bissl sdk", host.sdk_major, host.sdk_minor),
-                    "with this program's sdk headers" + porting_advice(stamp.sdk_major));
+                    fmt::format("{} or a lower minor version",
+                                version("bissl sdk", host.sdk_major, host.sdk_minor)),
+                    fmt::format("with this program's sdk headers (or load it with {} or newer)",
+                                version("bissl", stamp.sdk_major, stamp.sdk_minor)));
   }
   if (stamp.torch_major != host.torch_major || stamp.torch_minor != host.torch_minor) {
     differences.add(version("LibTorch", stamp.torch_major, stamp.torch_minor),
@@ -125,9 +137,9 @@ void check_stamp(const BisslPluginStamp* stamp, const BisslPluginStamp& host) {
     refuse_stamp(fmt::format("the magic number {:#010x}", stamp->magic),
                  fmt::format("the magic number {:#010x} of bissl's stamp", BISSL_STAMP_MAGIC));
   }
-  if (stamp->struct_size < sizeof(BisslPluginStamp)) {
+  if (stamp->struct_size < first_stamp_size) {
     refuse_stamp(fmt::format("a stamp of {} bytes", stamp->struct_size),
-                 fmt::format("one of at least {} bytes", sizeof(BisslPluginStamp)));
+                 fmt::format("one of at least {} bytes", first_stamp_size));
   }
   std::vector<std::string> missing;
   for (const auto& [name, text] :
@@ -153,14 +165,14 @@ void check_stamp(const BisslPluginStamp* stamp, const BisslPluginStamp& host) {
   }
 }
 
-std::string porting_advice(uint32_t sdk_major) {
-  if (sdk_major >= BISSL_SDK_VERSION_MAJOR) {
+std::string porting_advice(uint32_t sdk_major, uint32_t host_major) {
+  if (sdk_major >= host_major) {
     return "";
   }
   return fmt::format(
       " after porting its source: the interfaces of all kinds of component changed with sdk {}.0, "
       "and docs/upgrade.md (share/doc/bissl/upgrade.md of an installation) says how",
-      BISSL_SDK_VERSION_MAJOR);
+      host_major);
 }
 
 LibraryIdentity identity_of(const BisslPluginStamp& stamp, const std::string& path) {

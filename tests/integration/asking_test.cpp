@@ -176,6 +176,16 @@ TEST_F(Asking, ImagesMayHave16BitsAndAnyNumberOfBands) {
   EXPECT_GT(pixels_of("16", "5"), 0.85);
 }
 
+TEST_F(Asking, SixteenBitsAreRefusedWithBothNamesWhereTheyAreNotTaken) {
+  fs::copy(fs::path(fixture_plugin_folder) / "of_sdk_2_0.so", plugins_ / "of_sdk_2_0.so");
+  std::string text = masks;
+  replace(text, "{ use = \"supervised\", size = 16, mean = [0.5], std = [0.25] }",
+          "{ use = \"of-2-0\", size = 16 }");
+  expect_refused(text, {"data.train.bits=16"},
+                 {"16-bit images of dataset marked (library ", "augmentation of-2-0 (library ",
+                  "takes 8-bit pixels, but the images have samples of 16 bits"});
+}
+
 TEST_F(Asking, AnUpperLevelTakesSuchAHead) {
   std::string text = with_pretext("{ use = \"simclr\", projector = [8, 8] }");
   replace(text, "[data.labelled]\n", "[data.marked]\nuse = \"marked\"\n\n[data.labelled]\n");

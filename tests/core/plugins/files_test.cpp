@@ -119,6 +119,21 @@ TEST_F(PluginFile, BuiltWithAnEarlierSdk) {
   EXPECT_NE(problem.advice.find("docs/upgrade.md"), std::string::npos) << problem.advice;
 }
 
+/// A function that a later minor version of the sdk has added.
+TEST_F(PluginFile, BuiltWithALaterSdk) {
+  const fs::path file = folder_.path() / "new.so";
+  const std::string command = fmt::format(
+      "cd '{0}' && echo 'int _ZN5bissl9later_oneEv(); int g(){{return _ZN5bissl9later_oneEv();}}' "
+      ">n.c && cc -shared -fPIC -o new.so n.c",
+      folder_.path().string());
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  const LoadProblem problem = refusal_of(file, true).at(0);
+  EXPECT_EQ(problem.code, "open_failed");
+  EXPECT_NE(problem.advice.find("does not have what it uses: load it with a newer bissl"),
+            std::string::npos)
+      << problem.advice;
+}
+
 TEST_F(PluginFile, NoAdviceToBuildAgainWhatWasBuiltRight) {
   const std::string whole = read_file(fixture("good"));
   for (const std::string& content :

@@ -3,6 +3,8 @@
 #include "plugins/stamp.h"
 
 #include "fixtures.h"
+#include "plugins/library.h"
+#include "plugins/refusal.h"
 
 #include <fmt/format.h>
 
@@ -127,8 +129,58 @@ TEST(PluginStamp, AllDifferencesInOneReport) {
                            host_torch, host_stamp().stdlib, threads ? "with" : "without")));
 }
 
-TEST(PluginStamp, LongerStampOfALaterMinorVersionIsRead) {
-  // A struct that grew at its end is fine as long as the versions agree.
+/// A plugin's stamp and a host's, of these versions of the sdk.
+void check_versions(uint32_t plugin_minor, uint32_t host_minor) {
+  BisslPluginStamp plugin = host_stamp();
+  BisslPluginStamp host = host_stamp();
+  plugin.sdk_minor = plugin_minor;
+  host.sdk_minor = host_minor;
+  plugin.name = "plugin";
+  check_stamp(&plugin, host);
+}
+
+TEST(PluginStamp, OfAnEarlierMinorVersionIsTaken) {
+  for (const uint32_t host : {0U, 1U, 2U, 9U, 10U}) {
+    for (uint32_t plugin = 0; plugin <= host; ++plugin) {
+      EXPECT_NO_THROW(check_versions(plugin, host)) << plugin << " in " << host;
+    }
+  }
+}
+
+/// Compiled with the headers of sdk 2.0.
+TEST(PluginStamp, ALibraryOf20FitsEveryHostOf2) {
+  const BisslPluginStamp* stamp = open_library(fixture("of_sdk_2_0"))();
+  ASSERT_EQ(stamp->sdk_major, 2U);
+  ASSERT_EQ(stamp->sdk_minor, 0U);
+  for (const uint32_t minor : {0U, 1U, 9U, 100U}) {
+    BisslPluginStamp host = host_stamp();
+    host.sdk_major = 2;
+    host.sdk_minor = minor;
+    EXPECT_NO_THROW(check_stamp(stamp, host)) << "a host of 2." << minor;
+  }
+  BisslPluginStamp next = host_stamp();
+  next.sdk_major = 3;
+  next.sdk_minor = 0;
+  EXPECT_THROW(check_stamp(stamp, next), Refusal);
+}
+
+TEST(PluginStamp, OfALaterMinorVersionIsRefused) {
+  const std::string major = std::to_string(host_stamp().sdk_major);
+  try {
+    check_versions(10, 9);
+    FAIL() << "was taken";
+  } catch (const Refusal& refusal) {
+    EXPECT_EQ(refusal.problem().found, "a library built with bissl sdk " + major + ".10");
+    EXPECT_EQ(refusal.problem().expected,
+              "one built with bissl sdk " + major + ".9 or a lower minor version");
+    EXPECT_EQ(refusal.problem().advice,
+              "build it again with this program's sdk headers (or load it with bissl " + major +
+                  ".10 or newer)");
+  }
+}
+
+TEST(PluginStamp, LongerStampIsRead) {
+  // The struct only grows at its end.
   BisslPluginStamp stamp = host_stamp();
   stamp.struct_size += 64;
   EXPECT_NO_THROW(check_stamp(&stamp, host_stamp()));

@@ -1,0 +1,519 @@
+// Prints what compiled plugins rest on in the sdk's headers: sizes, places of members, places and
+// signatures of virtual functions, enumerators, identifiers. Compiled once with the headers of 2.0
+// and once with today's; growth_test compares. A line is "kind<tab>name<tab>value".
+
+#include "bissl/abi.h"
+#include "bissl/augmentation.h"
+#include "bissl/backbone.h"
+#include "bissl/backbone_abilities.h"
+#include "bissl/batch.h"
+#include "bissl/component.h"
+#include "bissl/crops.h"
+#include "bissl/data_files.h"
+#include "bissl/dataset.h"
+#include "bissl/downstream.h"
+#include "bissl/downstream_abilities.h"
+#include "bissl/error.h"
+#include "bissl/hash.h"
+#include "bissl/hypergradient.h"
+#include "bissl/image.h"
+#include "bissl/implicit_system.h"
+#include "bissl/layers.h"
+#include "bissl/linear_system.h"
+#include "bissl/minres.h"
+#include "bissl/optimizer.h"
+#include "bissl/optimizer_state.h"
+#include "bissl/parameters.h"
+#include "bissl/plugin.h"
+#include "bissl/pretext.h"
+#include "bissl/random.h"
+#include "bissl/system_abilities.h"
+#include "bissl/target_batch.h"
+#include "bissl/targets.h"
+#include "bissl/tensor_list.h"
+#include "bissl/transform.h"
+#include "bissl/value.h"
+#include "bissl/view_geometry.h"
+
+#include <cstddef>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+// Members of classes that are no plain structures have fixed places, too.
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+
+namespace bissl {
+namespace {
+
+void line(const char* kind, const std::string& name, const std::string& value) {
+  std::printf("%s\t%s\t%s\n", kind, name.c_str(), value.c_str());
+}
+
+/// The type in the compiler's words.
+template <class T>
+std::string type_name() {
+  const std::string_view all = __PRETTY_FUNCTION__;
+  const size_t begin = all.find("T = ") + 4;
+  return std::string(all.substr(begin, all.find_first_of(";]", begin) - begin));
+}
+
+/// The place of a virtual function in the table: a pointer to it holds that, plus 1 (Itanium C++
+/// ABI, section 2.3).
+template <class Function>
+size_t slot_of(Function function) {
+  size_t place = 0;
+  std::memcpy(&place, &function, sizeof(place));
+  return (place - 1) / sizeof(void*);
+}
+
+/// How many virtual functions a class has: the place of one more.
+template <class T>
+size_t slots() {
+  struct Probe : T {
+    virtual void one_more() {}
+  };
+  return slot_of(&Probe::one_more);
+}
+
+std::string text(size_t number) { return std::to_string(number); }
+
+#define SIZE(T) line("size of", #T, text(sizeof(T)) + ", alignment " + text(alignof(T)))
+/// For structures that the host makes and that may get members at their end.
+#define GROWS(T) line("alignment of", #T, text(alignof(T)))
+#define MEMBER(T, name) \
+  line("member", #T "::" #name, text(offsetof(T, name)) + ", " + type_name<decltype(T::name)>())
+#define VIRTUAL(T, name)                  \
+  line("virtual function", #T "::" #name, \
+       text(slot_of(&T::name)) + ", " + type_name<decltype(&T::name)>())
+#define SLOTS(T) line("virtual functions of", #T, text(slots<T>()))
+#define ENUMERATOR(E, name) line("enumerator", #E "::" #name, text(size_t(E::name)))
+#define ABILITY(T)                               \
+  line("identifier of", #T, std::string(T::id)); \
+  SIZE(T)
+
+/// Opens what a step of a chain implements.
+template <class T>
+struct Opened : T {
+  static auto maker() {
+    if constexpr (std::is_same_v<T, PlaneTransform>) {
+      return &Opened::change;
+    } else {
+      return &Opened::make;
+    }
+  }
+};
+
+template <class T>
+void list_step(const std::string& name) {
+  line("virtual function", name + "::make or change",
+       text(slot_of(Opened<T>::maker())) + ", " + type_name<decltype(Opened<T>::maker())>());
+}
+
+void list_components() {
+  VIRTUAL(Component, capability);
+  SLOTS(Component);
+  SIZE(Component);
+  VIRTUAL(Dataset, size);
+  VIRTUAL(Dataset, get);
+  VIRTUAL(Dataset, target);
+  VIRTUAL(Dataset, targets);
+  VIRTUAL(Dataset, fingerprint);
+  SLOTS(Dataset);
+  SIZE(Dataset);
+  VIRTUAL(Augmentation, view_shape);
+  VIRTUAL(Augmentation, apply);
+  SLOTS(Augmentation);
+  SIZE(Augmentation);
+  VIRTUAL(Transform, form);
+  VIRTUAL(Transform, output_shape);
+  VIRTUAL(Transform, apply);
+  SLOTS(Transform);
+  SIZE(Transform);
+  list_step<PixelTransform>("PixelTransform");
+  list_step<PlaneMaker>("PlaneMaker");
+  list_step<PlaneTransform>("PlaneTransform");
+  list_step<PlaneReshaper>("PlaneReshaper");
+  VIRTUAL(Backbone, forward);
+  VIRTUAL(Backbone, features);
+  VIRTUAL(Backbone, module);
+  SLOTS(Backbone);
+  SIZE(Backbone);
+}
+
+void list_tasks() {
+  VIRTUAL(Pretext, views);
+  VIRTUAL(Pretext, coupling);
+  VIRTUAL(Pretext, reads_geometry);
+  VIRTUAL(Pretext, holds_targets_fixed);
+  VIRTUAL(Pretext, loss);
+  VIRTUAL(Pretext, before_step);
+  VIRTUAL(Pretext, after_step);
+  VIRTUAL(Pretext, module);
+  SLOTS(Pretext);
+  SIZE(Pretext);
+  VIRTUAL(Downstream, forward);
+  VIRTUAL(Downstream, loss);
+  VIRTUAL(Downstream, metric_info);
+  VIRTUAL(Downstream, metrics);
+  VIRTUAL(Downstream, module);
+  SLOTS(Downstream);
+  SIZE(Downstream);
+  VIRTUAL(MetricAccumulator, add);
+  VIRTUAL(MetricAccumulator, result);
+  SLOTS(MetricAccumulator);
+  SIZE(MetricAccumulator);
+  VIRTUAL(Hypergradient, solve);
+  VIRTUAL(Hypergradient, needs);
+  SLOTS(Hypergradient);
+  SIZE(Hypergradient);
+  VIRTUAL(ImplicitSystem, hessian_product);
+  VIRTUAL(ImplicitSystem, gradient);
+  VIRTUAL(ImplicitSystem, parameters);
+  VIRTUAL(ImplicitSystem, parameter_names);
+  VIRTUAL(ImplicitSystem, weight);
+  VIRTUAL(ImplicitSystem, id);
+  SLOTS(ImplicitSystem);
+  SIZE(ImplicitSystem);
+  VIRTUAL(Optimizer, step);
+  VIRTUAL(Optimizer, learning_rate);
+  VIRTUAL(Optimizer, state);
+  VIRTUAL(Optimizer, load_state);
+  SLOTS(Optimizer);
+  SIZE(Optimizer);
+  line("virtual function", "Registrar::add",
+       text(slot_of(static_cast<void (Registrar::*)(ComponentInfo)>(&Registrar::add))));
+  SLOTS(Registrar);
+  SIZE(Registrar);
+}
+
+void list_abilities() {
+  ABILITY(FeatureMaps);
+  VIRTUAL(FeatureMaps, map_levels);
+  VIRTUAL(FeatureMaps, maps);
+  SLOTS(FeatureMaps);
+  ABILITY(Tokens);
+  VIRTUAL(Tokens, patch);
+  VIRTUAL(Tokens, token_width);
+  VIRTUAL(Tokens, extra_tokens);
+  VIRTUAL(Tokens, tokens);
+  SLOTS(Tokens);
+  ABILITY(MapHead);
+  VIRTUAL(MapHead, forward_maps);
+  SLOTS(MapHead);
+  ABILITY(TokenHead);
+  VIRTUAL(TokenHead, forward_tokens);
+  SLOTS(TokenHead);
+  ABILITY(DataFiles);
+  VIRTUAL(DataFiles, data_files);
+  SLOTS(DataFiles);
+  ABILITY(HypergradientState);
+  VIRTUAL(HypergradientState, state);
+  VIRTUAL(HypergradientState, load_state);
+  SLOTS(HypergradientState);
+  ABILITY(SystemPreconditioner);
+  VIRTUAL(SystemPreconditioner, preconditioner);
+  SLOTS(SystemPreconditioner);
+  ABILITY(RecordedSteps);
+  VIRTUAL(RecordedSteps, recorded_steps);
+  SLOTS(RecordedSteps);
+  ABILITY(LayerGradients);
+  VIRTUAL(LayerGradients, layer_gradients);
+  SLOTS(LayerGradients);
+  ABILITY(OptimizerMomentum);
+  VIRTUAL(OptimizerMomentum, momentum);
+  SLOTS(OptimizerMomentum);
+  ABILITY(OptimizerPreconditioner);
+  VIRTUAL(OptimizerPreconditioner, preconditioner);
+  SLOTS(OptimizerPreconditioner);
+}
+
+/// What the host makes and hands over by reference.
+void list_what_grows() {
+  GROWS(Batch);
+  MEMBER(Batch, views);
+  MEMBER(Batch, targets);
+  MEMBER(Batch, geometry);
+  GROWS(TrainingProgress);
+  MEMBER(TrainingProgress, step);
+  MEMBER(TrainingProgress, steps);
+  GROWS(BackboneContext);
+  MEMBER(BackboneContext, input);
+  GROWS(PretextContext);
+  MEMBER(PretextContext, features);
+  MEMBER(PretextContext, views);
+  MEMBER(PretextContext, steps);
+  MEMBER(PretextContext, make_backbone);
+  MEMBER(PretextContext, backbone);
+  MEMBER(PretextContext, backbone_name);
+  MEMBER(PretextContext, targets);
+  GROWS(DownstreamContext);
+  MEMBER(DownstreamContext, features);
+  MEMBER(DownstreamContext, targets);
+  MEMBER(DownstreamContext, input);
+  MEMBER(DownstreamContext, backbone);
+  MEMBER(DownstreamContext, backbone_name);
+  GROWS(OptimizerContext);
+  MEMBER(OptimizerContext, parameters);
+  GROWS(BisslPluginStamp);
+  MEMBER(BisslPluginStamp, struct_size);
+  MEMBER(BisslPluginStamp, magic);
+  MEMBER(BisslPluginStamp, sdk_major);
+  MEMBER(BisslPluginStamp, sdk_minor);
+  MEMBER(BisslPluginStamp, torch_major);
+  MEMBER(BisslPluginStamp, torch_minor);
+  MEMBER(BisslPluginStamp, cxx11_abi);
+  MEMBER(BisslPluginStamp, cxx_abi_version);
+  MEMBER(BisslPluginStamp, build_flags);
+  MEMBER(BisslPluginStamp, compiler_version);
+  MEMBER(BisslPluginStamp, compiler);
+  MEMBER(BisslPluginStamp, stdlib);
+  MEMBER(BisslPluginStamp, name);
+  MEMBER(BisslPluginStamp, version);
+  MEMBER(BisslPluginStamp, license);
+  MEMBER(BisslPluginStamp, register_components);
+}
+
+void list_data() {
+  SIZE(ImageShape);
+  MEMBER(ImageShape, channels);
+  MEMBER(ImageShape, height);
+  MEMBER(ImageShape, width);
+  SIZE(Image);
+  MEMBER(Image, shape);
+  MEMBER(Image, pixels);
+  MEMBER(Image, owner);
+  SIZE(Planes);
+  MEMBER(Planes, shape);
+  MEMBER(Planes, data);
+  SIZE(Sample);
+  MEMBER(Sample, image);
+  MEMBER(Sample, target);
+  SIZE(Target);
+  MEMBER(Target, category);
+  MEMBER(Target, values);
+  MEMBER(Target, mask);
+  SIZE(TargetSpec);
+  MEMBER(TargetSpec, kind);
+  MEMBER(TargetSpec, width);
+  MEMBER(TargetSpec, names);
+  SIZE(TargetBatch);
+  MEMBER(TargetBatch, dense);
+  SIZE(DataFile);
+  MEMBER(DataFile, name);
+  MEMBER(DataFile, path);
+  SIZE(ViewGeometry);
+  MEMBER(ViewGeometry, xx);
+  MEMBER(ViewGeometry, xy);
+  MEMBER(ViewGeometry, x0);
+  MEMBER(ViewGeometry, yx);
+  MEMBER(ViewGeometry, yy);
+  MEMBER(ViewGeometry, y0);
+  SIZE(Transform::Input);
+  MEMBER(Transform::Input, pixels);
+  MEMBER(Transform::Input, planes);
+  SIZE(Transform::Output);
+  MEMBER(Transform::Output, pixels);
+  MEMBER(Transform::Output, planes);
+  SIZE(Box);
+  MEMBER(Box, top);
+  MEMBER(Box, left);
+  MEMBER(Box, height);
+  MEMBER(Box, width);
+  SIZE(CropRange);
+  MEMBER(CropRange, smallest_area);
+  MEMBER(CropRange, largest_area);
+  MEMBER(CropRange, smallest_ratio);
+  MEMBER(CropRange, largest_ratio);
+  SIZE(RandomStream);
+  SIZE(Hasher);
+  SIZE(Error);
+}
+
+void list_models() {
+  SIZE(FeatureMaps::Level);
+  MEMBER(FeatureMaps::Level, channels);
+  MEMBER(FeatureMaps::Level, stride);
+  SIZE(Tokens::Patch);
+  MEMBER(Tokens::Patch, height);
+  MEMBER(Tokens::Patch, width);
+  SIZE(PatchSelection);
+  MEMBER(PatchSelection, kept);
+  MEMBER(PatchSelection, masked);
+  MEMBER(PatchSelection, mask_token);
+  SIZE(MetricInfo);
+  MEMBER(MetricInfo, name);
+  MEMBER(MetricInfo, doc);
+  MEMBER(MetricInfo, higher_is_better);
+  MEMBER(MetricInfo, lowest);
+  MEMBER(MetricInfo, highest);
+  SIZE(layers::Conv2dGeometry);
+  MEMBER(layers::Conv2dGeometry, stride);
+  MEMBER(layers::Conv2dGeometry, padding);
+  MEMBER(layers::Conv2dGeometry, dilation);
+  MEMBER(layers::Conv2dGeometry, groups);
+  SIZE(layers::BatchNormState);
+  MEMBER(layers::BatchNormState, running_mean);
+  MEMBER(layers::BatchNormState, running_var);
+  MEMBER(layers::BatchNormState, training);
+  MEMBER(layers::BatchNormState, momentum);
+  MEMBER(layers::BatchNormState, epsilon);
+  SIZE(LayerCall);
+  MEMBER(LayerCall, input);
+  MEMBER(LayerCall, weight);
+  MEMBER(LayerCall, bias);
+  MEMBER(LayerCall, output);
+  MEMBER(LayerCall, convolution);
+  MEMBER(LayerCall, geometry);
+  SIZE(LayerRecorder);
+  SIZE(StateBuffers);
+}
+
+void list_systems() {
+  SIZE(HypergradientSolution);
+  MEMBER(HypergradientSolution, v);
+  MEMBER(HypergradientSolution, status);
+  MEMBER(HypergradientSolution, iterations);
+  MEMBER(HypergradientSolution, hessian_products);
+  MEMBER(HypergradientSolution, gradients);
+  MEMBER(HypergradientSolution, relative_residual);
+  MEMBER(HypergradientSolution, damping);
+  SIZE(SystemCost);
+  MEMBER(SystemCost, products);
+  MEMBER(SystemCost, gradients);
+  SIZE(HypergradientNeeds);
+  MEMBER(HypergradientNeeds, solve);
+  MEMBER(HypergradientNeeds, shared);
+  MEMBER(HypergradientNeeds, steps);
+  MEMBER(HypergradientNeeds, lower_steps);
+  MEMBER(HypergradientNeeds, abilities);
+  SIZE(LowerStep);
+  MEMBER(LowerStep, learning_rate);
+  MEMBER(LowerStep, momentum);
+  MEMBER(LowerStep, preconditioner);
+  MEMBER(LowerStep, system);
+  SIZE(LayerGradient);
+  MEMBER(LayerGradient, weight);
+  MEMBER(LayerGradient, bias);
+  MEMBER(LayerGradient, input);
+  MEMBER(LayerGradient, output_gradient);
+  MEMBER(LayerGradient, convolution);
+  MEMBER(LayerGradient, geometry);
+  SIZE(MinresResult);
+  MEMBER(MinresResult, x);
+  MEMBER(MinresResult, iterations);
+  MEMBER(MinresResult, relative_residual);
+  MEMBER(MinresResult, converged);
+  MEMBER(MinresResult, finite);
+  SIZE(ProductOptions);
+  MEMBER(ProductOptions, products);
+  MEMBER(ProductOptions, difference_step);
+  SIZE(SystemOptions);
+  MEMBER(SystemOptions, damping);
+  MEMBER(SystemOptions, product);
+  SIZE(HessianProducts);
+  SIZE(LinearSystem);
+  SIZE(WarmStart);
+}
+
+void list_declarations() {
+  SIZE(ComponentText);
+  MEMBER(ComponentText, name);
+  MEMBER(ComponentText, summary);
+  MEMBER(ComponentText, source);
+  MEMBER(ComponentText, takes);
+  SIZE(ComponentInfo);
+  MEMBER(ComponentInfo, kind);
+  MEMBER(ComponentInfo, text);
+  MEMBER(ComponentInfo, parameters);
+  MEMBER(ComponentInfo, check);
+  MEMBER(ComponentInfo, create);
+  SIZE(EffectCondition);
+  MEMBER(EffectCondition, relation);
+  MEMBER(EffectCondition, parameters);
+  MEMBER(EffectCondition, values);
+  SIZE(ParameterSpec);
+  MEMBER(ParameterSpec, name);
+  MEMBER(ParameterSpec, type);
+  MEMBER(ParameterSpec, default_value);
+  MEMBER(ParameterSpec, required);
+  MEMBER(ParameterSpec, doc);
+  MEMBER(ParameterSpec, unit);
+  MEMBER(ParameterSpec, minimum);
+  MEMBER(ParameterSpec, maximum);
+  MEMBER(ParameterSpec, minimum_excluded);
+  MEMBER(ParameterSpec, maximum_excluded);
+  MEMBER(ParameterSpec, choices);
+  MEMBER(ParameterSpec, length);
+  MEMBER(ParameterSpec, only_with);
+  MEMBER(ParameterSpec, traits);
+  SIZE(Finding);
+  MEMBER(Finding, severity);
+  MEMBER(Finding, parameter);
+  MEMBER(Finding, message);
+  SIZE(ParameterBuilder);
+  line("type", "Value", type_name<Value>());
+  line("type", "ParameterValues", type_name<ParameterValues>());
+  line("type", "NamedTensors", type_name<NamedTensors>());
+}
+
+void list_enumerators() {
+  ENUMERATOR(ComponentKind, dataset);
+  ENUMERATOR(ComponentKind, augmentation);
+  ENUMERATOR(ComponentKind, backbone);
+  ENUMERATOR(ComponentKind, pretext);
+  ENUMERATOR(ComponentKind, downstream);
+  ENUMERATOR(ComponentKind, hypergradient);
+  ENUMERATOR(ComponentKind, optimizer);
+  ENUMERATOR(ComponentKind, transform);
+  ENUMERATOR(TargetKind, none);
+  ENUMERATOR(TargetKind, category);
+  ENUMERATOR(TargetKind, multi_label);
+  ENUMERATOR(TargetKind, values);
+  ENUMERATOR(TargetKind, mask);
+  ENUMERATOR(BatchCoupling, separable);
+  ENUMERATOR(BatchCoupling, batch_statistics);
+  ENUMERATOR(BatchCoupling, gathered);
+  ENUMERATOR(Transform::Form, pixels);
+  ENUMERATOR(Transform::Form, pixels_to_planes);
+  ENUMERATOR(Transform::Form, planes_in_place);
+  ENUMERATOR(Transform::Form, planes);
+  ENUMERATOR(SolveStatus, direct);
+  ENUMERATOR(SolveStatus, converged);
+  ENUMERATOR(SolveStatus, iteration_limit);
+  ENUMERATOR(SolveStatus, negative_curvature);
+  ENUMERATOR(SolveStatus, diverged);
+  ENUMERATOR(ErrorKind, input);
+  ENUMERATOR(ErrorKind, run);
+  ENUMERATOR(Finding::Severity, error);
+  ENUMERATOR(Finding::Severity, warning);
+  ENUMERATOR(EffectCondition::Relation, one_of);
+  ENUMERATOR(EffectCondition::Relation, more_than);
+  ENUMERATOR(EffectCondition::Relation, any_set);
+  ENUMERATOR(EffectCondition::Relation, not_given);
+  ENUMERATOR(ValueType, none);
+  ENUMERATOR(ValueType, boolean);
+  ENUMERATOR(ValueType, integer);
+  ENUMERATOR(ValueType, real);
+  ENUMERATOR(ValueType, text);
+  ENUMERATOR(ValueType, integers);
+  ENUMERATOR(ValueType, reals);
+  ENUMERATOR(ValueType, texts);
+}
+
+}  // namespace
+}  // namespace bissl
+
+int main() {
+  bissl::list_components();
+  bissl::list_tasks();
+  bissl::list_abilities();
+  bissl::list_what_grows();
+  bissl::list_data();
+  bissl::list_models();
+  bissl::list_systems();
+  bissl::list_declarations();
+  bissl::list_enumerators();
+  return 0;
+}
