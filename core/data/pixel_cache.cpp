@@ -42,6 +42,10 @@ OwnedImage own(const Image& image) {
 
 /// The image with its shorter side reduced to `side`.
 OwnedImage reduced(const Image& image, int64_t side) {
+  if (image.type != PixelType::uint8) {
+    fail_input(
+        "its images have samples of 16 bits, and decoded copies hold 8 bits: leave the cache out");
+  }
   const ImageShape& from = image.shape;
   const int64_t shorter = std::min(from.height, from.width);
   if (shorter <= side) {

@@ -30,7 +30,10 @@ Picture picture_of(const Image& image) {
   size_t next = 0;
   for (int64_t channel = 0; channel < image.shape.channels; ++channel) {
     for (int64_t i = 0; i < image.shape.height * image.shape.width; ++i) {
-      picture.values[next++] = image.pixels[i * image.shape.channels + channel];
+      const int64_t place = i * image.shape.channels + channel;
+      picture.values[next++] = image.type == PixelType::uint16
+                                   ? static_cast<float>(image.pixels16()[place]) / 257.0F
+                                   : image.pixels[place];
     }
   }
   return picture;

@@ -21,7 +21,10 @@ void add(const Image& image, std::vector<Sums>& sums) {
   const int64_t area = image.shape.height * image.shape.width;
   for (int64_t i = 0; i < area; ++i) {
     for (size_t channel = 0; channel < channels; ++channel) {
-      const uint64_t value = image.pixels[static_cast<size_t>(i) * channels + channel];
+      // Of 16 bits the nearest of 8, so that sums of any data stay whole.
+      const size_t place = static_cast<size_t>(i) * channels + channel;
+      const uint64_t value = image.type == PixelType::uint16 ? (image.pixels16()[place] + 128) / 257
+                                                             : image.pixels[place];
       sums[channel].values += value;
       sums[channel].squares += value * value;
     }
