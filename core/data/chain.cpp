@@ -2,6 +2,7 @@
 
 #include "bissl/error.h"
 #include "bissl/transform.h"
+#include "bissl/transform_abilities.h"
 #include "plugins/guard.h"
 
 #include <array>
@@ -17,7 +18,19 @@ std::string shape_text(const ImageShape& shape) {
   return fmt::format("{}x{}x{}", shape.channels, shape.height, shape.width);
 }
 
-class GuardedTransform : public Guarded<Transform> {
+class GuardedPlaneValues : public GuardedAbility<PlaneValues> {
+ public:
+  using GuardedAbility::GuardedAbility;
+
+  bool takes_unit_values() const override {
+    return call("takes_unit_values", [](const auto& inner) { return inner.takes_unit_values(); });
+  }
+  bool leaves_unit_values() const override {
+    return call("leaves_unit_values", [](const auto& inner) { return inner.leaves_unit_values(); });
+  }
+};
+
+class GuardedTransform : public Guarded<Transform, GuardedPlaneValues> {
  public:
   using Guarded::Guarded;
 
@@ -51,6 +64,8 @@ struct Step {
   ComponentChoice choice;
   std::shared_ptr<const GuardedTransform> transform;
   Form form = Form::pixels;
+  bool takes_unit_values = false;
+  bool leaves_unit_values = false;
   std::string stream;
 };
 
@@ -71,8 +86,13 @@ class Chain : public Augmentation {
     for (const ComponentChoice& choice : steps) {
       Step step;
       step.choice = choice;
-      step.transform = make_guard<GuardedTransform, Transform>(choice, TransformContext{});
-      step.form = step.transform->form();
+      const auto transform = make_guard<GuardedTransform, Transform>(choice, TransformContext{});
+      step.transform = transform;
+      step.form = transform->form();
+      if (const auto* values = bissl::capability<PlaneValues>(*transform)) {
+        step.takes_unit_values = values->takes_unit_values();
+        step.leaves_unit_values = values->leaves_unit_values();
+      }
       const std::string& name = choice.component->info.text.name;
       const int before = seen[name]++;
       step.stream = before == 0 ? name : fmt::format("{}#{}", name, before);
@@ -82,6 +102,7 @@ class Chain : public Augmentation {
       }
     }
     require_fit();
+    require_values();
   }
 
   ImageShape view_shape(const ImageShape& input, int64_t /*view*/) const override {
@@ -156,6 +177,21 @@ class Chain : public Augmentation {
           "{} is the last of its chain and gives {}, but networks take {}: end with a transform "
           "that makes planes, such as to-planes",
           last.choice.describe(), given_by(last.form), given_by(Form::planes));
+    }
+  }
+
+  /// Planes begin with values in 0 … 1; some steps count on them, and some leave them.
+  void require_values() const {
+    const Step* left = nullptr;
+    for (const Step& step : steps_) {
+      if (left != nullptr && step.takes_unit_values) {
+        fail_input(
+            "{} takes values in 0 … 1, but {} before it gives others: put it before that one",
+            step.choice.describe(), left->choice.describe());
+      }
+      if (left == nullptr && step.leaves_unit_values) {
+        left = &step;
+      }
     }
   }
 

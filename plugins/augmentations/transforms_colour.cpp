@@ -8,6 +8,7 @@
 #include "bissl/error.h"
 #include "bissl/image_operations.h"
 #include "bissl/transform.h"
+#include "bissl/transform_abilities.h"
 
 #include <algorithm>
 
@@ -47,6 +48,17 @@ void add_probability(Schema<Options>& schema, const char* doc) {
   schema.add("probability", &Options::probability, doc).at_least(0).at_most(1);
 }
 
+/// A step that counts on values in 0 … 1, and stays there.
+template <class Options>
+class UnitChange : public RandomChange<Options>, public PlaneValues {
+ public:
+  using RandomChange<Options>::RandomChange;
+
+  void* capability(std::string_view id) override { return provide<PlaneValues>(*this, id); }
+  bool takes_unit_values() const override { return true; }
+  bool leaves_unit_values() const override { return false; }
+};
+
 struct ColorJitterOptions {
   double probability = 0.8;
   double brightness = 0.4;
@@ -55,10 +67,10 @@ struct ColorJitterOptions {
   double hue = 0.1;
 };
 
-class ColorJitter : public RandomChange<ColorJitterOptions> {
+class ColorJitter : public UnitChange<ColorJitterOptions> {
  public:
   explicit ColorJitter(const ColorJitterOptions& options)
-      : RandomChange(options),
+      : UnitChange(options),
         strength_{options.brightness, options.contrast, options.saturation, options.hue} {}
 
  protected:
@@ -91,8 +103,8 @@ struct GrayscaleOptions {
   double probability = 0.2;
 };
 
-class Grayscale : public RandomChange<GrayscaleOptions> {
-  using RandomChange::RandomChange;
+class Grayscale : public UnitChange<GrayscaleOptions> {
+  using UnitChange::UnitChange;
   void change_always(Planes image, RandomStream& /*stream*/) const override {
     convert_to_grayscale(image);
   }
@@ -151,8 +163,8 @@ struct SolarizeOptions {
   double threshold = 0.5;
 };
 
-class Solarize : public RandomChange<SolarizeOptions> {
-  using RandomChange::RandomChange;
+class Solarize : public UnitChange<SolarizeOptions> {
+  using UnitChange::UnitChange;
   ImageShape output_shape(const ImageShape& input) const override { return input; }  // any channels
   void change_always(Planes image, RandomStream& /*stream*/) const override {
     solarize(image, options().threshold);
@@ -176,9 +188,13 @@ struct NormalizeOptions {
   std::vector<double> std{0.5};
 };
 
-class Normalize : public PlaneTransform {
+class Normalize : public PlaneTransform, public PlaneValues {
  public:
   explicit Normalize(const NormalizeOptions& options) : options_(options) {}
+
+  void* capability(std::string_view id) override { return provide<PlaneValues>(*this, id); }
+  bool takes_unit_values() const override { return true; }
+  bool leaves_unit_values() const override { return true; }
 
   ImageShape output_shape(const ImageShape& input) const override {
     for (const auto& [name, values] : {std::pair("mean", &options_.mean), {"std", &options_.std}}) {

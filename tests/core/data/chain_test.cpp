@@ -130,6 +130,27 @@ ComponentChoice drawing(const std::string& name, int64_t place) {
                 });
 }
 
+// The components that ship, as a pipeline uses them.
+
+const Registry& registry() {
+  static const Registry* loaded = [] {
+    auto* made = new Registry;
+    made->load_library(std::string(test::plugin_folder) + "/image-augmentations.so", true);
+    return made;
+  }();
+  return *loaded;
+}
+
+ComponentChoice shipped(const std::string& name, const ParameterValues& changes = {},
+                        ComponentKind kind = ComponentKind::transform) {
+  const auto component = registry().find(kind, name);
+  ComponentChoice made{component, defaults(component->info.parameters), "p.toml:1:1"};
+  for (const auto& [parameter, value] : changes) {
+    made.values[parameter] = value;
+  }
+  return made;
+}
+
 struct Made {
   ImageShape shape;
   std::vector<float> values;
@@ -214,6 +235,29 @@ TEST(Chain, RefusesStepsThatDoNotFit) {
             "makes planes, such as to-planes");
 }
 
+TEST(Chain, RefusesValuesThatAStepCannotTake) {
+  const auto said = [](const std::vector<std::string>& names) {
+    std::vector<ComponentChoice> steps;
+    for (const std::string& name : names) {
+      steps.push_back(shipped(name));
+      steps.back().origin = fmt::format("p.toml:{}:5", steps.size());
+    }
+    return error_of([&] { make_chain(steps); });
+  };
+  for (const std::string name : {"color-jitter", "grayscale", "solarize", "normalize"}) {
+    const std::string error = said({"to-planes", "normalize", "flip", name});
+    EXPECT_EQ(error.find("transform " + name + " (library "), 0U) << error;
+    EXPECT_NE(error.find("used at p.toml:4:5) takes values in 0 … 1, but transform normalize"),
+              std::string::npos)
+        << error;
+    EXPECT_NE(error.find("used at p.toml:2:5) before it gives others"), std::string::npos) << error;
+    EXPECT_EQ(said({"to-planes", name, "flip"}), "no error") << name;
+  }
+  for (const std::string name : {"blur", "padded-crop", "flip"}) {
+    EXPECT_EQ(said({"to-planes", "normalize", name}), "no error") << name << " takes any values";
+  }
+}
+
 TEST(Chain, NamesBothStepsWhereSizesDoNotFit) {
   const auto steps = make_chain({planes_of_pixels(3), narrowing(4)});
   EXPECT_EQ(error_of([&] {
@@ -222,27 +266,6 @@ TEST(Chain, NamesBothStepsWhereSizesDoNotFit) {
             "behind transform convert (library /lib/steps.so, used at p.toml:3:1), which gives "
             "1x5x1: transform narrow (library /lib/steps.so, used at p.toml:4:1), in output_shape: "
             "one column of 1 cannot be left out");
-}
-
-// The components that ship, as a pipeline uses them.
-
-const Registry& registry() {
-  static const Registry* loaded = [] {
-    auto* made = new Registry;
-    made->load_library(std::string(test::plugin_folder) + "/image-augmentations.so", true);
-    return made;
-  }();
-  return *loaded;
-}
-
-ComponentChoice shipped(const std::string& name, const ParameterValues& changes = {},
-                        ComponentKind kind = ComponentKind::transform) {
-  const auto component = registry().find(kind, name);
-  ComponentChoice made{component, defaults(component->info.parameters), "p.toml:1:1"};
-  for (const auto& [parameter, value] : changes) {
-    made.values[parameter] = value;
-  }
-  return made;
 }
 
 const nlohmann::json& golden() {
