@@ -105,12 +105,37 @@ void raise_above(const ConfigNode& base, ConfigNode& over) {
   change_layers(over, [by = highest_layer(base) + 1](int layer) { return layer + by; });
 }
 
+/// The number of an item that a key means; none for other keys.
+std::optional<size_t> item_number(const std::string& key) {
+  size_t number = 0;
+  const char* end = key.data() + key.size();
+  const auto [rest, error] = std::from_chars(key.data(), end, number);
+  return error == std::errc() && rest == end ? std::optional(number) : std::nullopt;
+}
+
+/// Whether `left` is to be erased before `right`: what lies deeper or has a higher number, so that
+/// the numbers of what is still to be erased stay right.
+bool erased_before(const UnsetKey& left, const UnsetKey& right) {
+  for (size_t i = 0; i < std::min(left.keys.size(), right.keys.size()); ++i) {
+    const std::optional<size_t> a = item_number(left.keys[i]);
+    const std::optional<size_t> b = item_number(right.keys[i]);
+    if (a.has_value() != b.has_value()) {
+      return b.has_value();
+    }
+    if (a && *a != *b) {
+      return *a > *b;
+    }
+    if (left.keys[i] != right.keys[i]) {
+      return left.keys[i] > right.keys[i];
+    }
+  }
+  return left.keys.size() > right.keys.size();
+}
+
 /// Erases from `base` what `over` takes away. Both keep a note of it: a stage may still get the
 /// key from another stage.
-void take_away(ConfigNode& base, ConfigNode& over) {
-  for (UnsetKey& key : over.unset) {
-    key.found = base.erase_path(key.keys) || key.found;
-  }
+void take_away_by(ConfigNode& base, ConfigNode& over) {
+  take_away(base, over.unset);
   base.unset.insert(base.unset.end(), std::make_move_iterator(over.unset.begin()),
                     std::make_move_iterator(over.unset.end()));
   over.unset.clear();
@@ -145,7 +170,7 @@ bool names_items(const ConfigNode& array, const ConfigNode& over) {
 }
 
 void merge_tables(ConfigNode& base, ConfigNode over, const MergeRules& rules, Place place) {
-  take_away(base, over);
+  take_away_by(base, over);
   if (place == Place::root) {
     distribute_unset(base, over);
   }
@@ -200,11 +225,8 @@ ConfigEntry* ConfigNode::find(const std::string& key) {
 }
 
 const ConfigNode* ConfigNode::item(const std::string& key) const {
-  size_t number = 0;
-  const char* end = key.data() + key.size();
-  const auto [rest, error] = std::from_chars(key.data(), end, number);
-  const bool valid = error == std::errc() && rest == end && number < items.size();
-  return valid && items[number].is_table() ? &items[number] : nullptr;
+  const std::optional<size_t> number = item_number(key);
+  return number && *number < items.size() && items[*number].is_table() ? &items[*number] : nullptr;
 }
 
 ConfigNode* ConfigNode::item(const std::string& key) {
@@ -246,15 +268,19 @@ bool ConfigNode::erase(const std::string& key) {
 }
 
 bool ConfigNode::erase_path(const std::vector<std::string>& keys) {
-  ConfigNode* table = this;
+  ConfigNode* node = this;
   for (size_t i = 0; i + 1 < keys.size(); ++i) {
-    ConfigEntry* entry = table->find(keys[i]);
-    if (entry == nullptr) {
+    ConfigEntry* entry = node->find(keys[i]);
+    node = entry != nullptr ? &entry->value : node->item(keys[i]);
+    if (node == nullptr) {
       return false;
     }
-    table = &entry->value;
   }
-  return !keys.empty() && table->erase(keys.back());
+  if (keys.empty() || node->item(keys.back()) == nullptr) {
+    return !keys.empty() && node->erase(keys.back());
+  }
+  node->items.erase(node->items.begin() + static_cast<std::ptrdiff_t>(*item_number(keys.back())));
+  return true;
 }
 
 size_t node_count(const ConfigNode& node) {
@@ -282,6 +308,22 @@ std::optional<Value> to_value(const ConfigNode& node) {
       break;
   }
   return std::nullopt;
+}
+
+void take_away(ConfigNode& table, std::vector<UnsetKey>& unset, const std::string& below) {
+  std::vector<UnsetKey*> order;
+  for (UnsetKey& key : unset) {
+    if (below.empty() || (key.keys.size() > 1 && key.keys.front() == below)) {
+      order.push_back(&key);
+    }
+  }
+  std::sort(order.begin(), order.end(), [](const UnsetKey* left, const UnsetKey* right) {
+    return erased_before(*left, *right);
+  });
+  for (UnsetKey* key : order) {
+    const auto first = key->keys.begin() + (below.empty() ? 0 : 1);
+    key->found = table.erase_path({first, key->keys.end()}) || key->found;
+  }
 }
 
 std::string describe_given(const ConfigNode& node) {

@@ -48,7 +48,8 @@ struct ConfigNode {
   /// Adds an entry or replaces the one of that key.
   ConfigEntry& set(ConfigEntry entry);
   bool erase(const std::string& key);
-  /// Erases the entry at a path of keys; whether it was there.
+  /// Erases the entry at a path of keys, of which numbers mean items of arrays of tables; an item
+  /// if the last one does. Whether it was there.
   bool erase_path(const std::vector<std::string>& keys);
 };
 
@@ -66,6 +67,10 @@ size_t node_count(const ConfigNode& node);
 /// The node as a parameter's value: a scalar, or a list of scalars of one kind (integers among
 /// reals become reals; an empty list is one of integers). Nothing for anything else.
 std::optional<Value> to_value(const ConfigNode& node);
+
+/// Erases from `table` what the keys name that lie below its entry `below` (empty: all of them),
+/// and notes which were found. Numbers count the items that are there before anything is erased.
+void take_away(ConfigNode& table, std::vector<UnsetKey>& unset, const std::string& below = "");
 
 /// What was given, for errors, in TOML's words: "\"many\" is a string", "a table was given".
 std::string describe_given(const ConfigNode& node);

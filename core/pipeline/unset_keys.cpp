@@ -33,6 +33,20 @@ void read_table(ConfigNode& table, const std::string& path, DiagnosticCollector&
   table.erase("unset");
 }
 
+/// What can stand in a path behind a node: keys of a table, numbers of an array's tables.
+std::vector<std::string> keys_in(const ConfigNode& node) {
+  std::vector<std::string> keys;
+  for (const ConfigEntry& entry : node.entries) {
+    keys.push_back(entry.key);
+  }
+  for (size_t i = 0; i < node.items.size(); ++i) {
+    if (node.items[i].is_table()) {
+      keys.push_back(fmt::format("{}", i));
+    }
+  }
+  return keys;
+}
+
 }  // namespace
 
 void read_unset(ConfigNode& root, DiagnosticCollector& diagnostics) {
@@ -63,19 +77,19 @@ void report_unset(const std::vector<UnsetKey>& unset, const ConfigNode& table,
         continue;
       }
       const ConfigEntry* entry = level->find(part);
-      if (entry == nullptr) {
-        for (const ConfigEntry& other : level->entries) {
-          present.push_back(joined_key(reached, other.key));
+      const ConfigNode* next = entry != nullptr ? &entry->value : level->item(part);
+      if (next == nullptr) {
+        for (const std::string& other : keys_in(*level)) {
+          present.push_back(joined_key(reached, other));
           // Compared without the path, which would make anything in it near.
-          if (!nearest(part, {other.key}).empty()) {
+          if (!nearest(part, {other}).empty()) {
             near.push_back(present.back());
           }
         }
-        level = nullptr;
       } else {
         reached = joined_key(reached, part);
-        level = &entry->value;
       }
+      level = next;
     }
     diagnostics.error(key.at, whole,
                       level == nullptr ? "this key is not there, so it cannot be taken away"
