@@ -32,6 +32,7 @@
 #include "bissl/targets.h"
 #include "bissl/tensor_list.h"
 #include "bissl/transform.h"
+#include "bissl/transform_abilities.h"
 #include "bissl/value.h"
 #include "bissl/view_geometry.h"
 
@@ -124,11 +125,13 @@ void list_components() {
   SIZE(Dataset);
   VIRTUAL(Augmentation, view_shape);
   VIRTUAL(Augmentation, apply);
+  VIRTUAL(Augmentation, takes);
   SLOTS(Augmentation);
   SIZE(Augmentation);
   VIRTUAL(Transform, form);
   VIRTUAL(Transform, output_shape);
   VIRTUAL(Transform, apply);
+  VIRTUAL(Transform, takes);
   SLOTS(Transform);
   SIZE(Transform);
   list_step<PixelTransform>("PixelTransform");
@@ -208,6 +211,10 @@ void list_abilities() {
   ABILITY(DataFiles);
   VIRTUAL(DataFiles, data_files);
   SLOTS(DataFiles);
+  ABILITY(PlaneValues);
+  VIRTUAL(PlaneValues, takes_unit_values);
+  VIRTUAL(PlaneValues, leaves_unit_values);
+  SLOTS(PlaneValues);
   ABILITY(HypergradientState);
   VIRTUAL(HypergradientState, state);
   VIRTUAL(HypergradientState, load_state);
@@ -284,6 +291,7 @@ void list_data() {
   MEMBER(Image, shape);
   MEMBER(Image, pixels);
   MEMBER(Image, owner);
+  MEMBER(Image, type);
   SIZE(Planes);
   MEMBER(Planes, shape);
   MEMBER(Planes, data);
@@ -467,6 +475,8 @@ void list_enumerators() {
   ENUMERATOR(ComponentKind, hypergradient);
   ENUMERATOR(ComponentKind, optimizer);
   ENUMERATOR(ComponentKind, transform);
+  ENUMERATOR(PixelType, uint8);
+  ENUMERATOR(PixelType, uint16);
   ENUMERATOR(TargetKind, none);
   ENUMERATOR(TargetKind, category);
   ENUMERATOR(TargetKind, multi_label);
