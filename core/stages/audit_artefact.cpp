@@ -37,8 +37,7 @@ std::optional<StageIdentity> audit_identity(const Stage& stage, const std::strin
 }
 
 json read_audit(const fs::path& folder) {
-  constexpr uint64_t limit = 1 << 24;
-  json figures = read_json_file(folder / figures_file, limit);
+  json figures = read_json_file(folder / figures_file);
   figures["key"] = folder.filename().string();
   return figures;
 }

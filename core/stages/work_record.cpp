@@ -1,8 +1,8 @@
 #include "stages/work_record.h"
 
 #include "base/atomic_file.h"
+#include "base/json_file.h"
 #include "base/json_text.h"
-#include "base/posix_file.h"
 #include "store/checkpoint.h"
 
 #include <utility>
@@ -16,8 +16,7 @@ using nlohmann::json;
 constexpr const char* record_file = "work.json";
 
 json read_record(const fs::path& file) {
-  constexpr uint64_t limit = 1 << 24;
-  json record = fs::exists(file) ? json::parse(read_whole(file, limit), nullptr, false) : json();
+  json record = fs::exists(file) ? parse_json_file(file) : json();
   return record.is_object() ? record : json::object();
 }
 

@@ -1,6 +1,7 @@
 #include "store/run_origin.h"
 
 #include "base/atomic_file.h"
+#include "base/json_file.h"
 #include "base/json_text.h"
 #include "base/posix_file.h"
 #include "bissl/error.h"

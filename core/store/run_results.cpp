@@ -108,9 +108,8 @@ RunResults RunResults::from_json(const json& json) {
 }
 
 RunResults read_run_results(const std::filesystem::path& folder) {
-  constexpr uint64_t most_bytes = uint64_t{1} << 30;
   const std::filesystem::path file = folder / run_results_file;
-  const json content = read_json_file(file, most_bytes);
+  const json content = read_json_file(file);
   try {
     return RunResults::from_json(content);
   } catch (const Error& error) {

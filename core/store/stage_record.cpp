@@ -2,6 +2,7 @@
 
 #include "base/atomic_file.h"
 #include "base/exception_text.h"
+#include "base/json_file.h"
 #include "base/posix_file.h"
 #include "bissl/error.h"
 #include "bissl/hash.h"
@@ -13,8 +14,6 @@ namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr uint64_t max_record_size = 64 << 20;
 
 std::string checksum_of(const fs::path& file) {
   const FileDescriptor open = open_for_reading(file);
@@ -114,9 +113,9 @@ void write_stage_record(const fs::path& folder, const StageRecord& record) {
 }
 
 StageRecord read_stage_record(const fs::path& folder) {
-  const std::string text = read_whole(folder / stage_record_file, max_record_size);
+  const nlohmann::json content = parse_json_file(folder / stage_record_file);
   try {
-    return record_from(nlohmann::json::parse(text));
+    return record_from(content);
   } catch (const nlohmann::json::exception& error) {
     fail_input("it is not what this program writes ({})", exception_text(error));
   }

@@ -211,9 +211,8 @@ StageResults StageResults::from_json(const json& json) {
 }
 
 StageResults read_stage_results(const std::filesystem::path& folder) {
-  constexpr uint64_t most_bytes = uint64_t{1} << 26;
   const std::filesystem::path file = folder / stage_results_file;
-  const json content = read_json_file(file, most_bytes);
+  const json content = read_json_file(file);
   try {
     return StageResults::from_json(content);
   } catch (const Error& error) {

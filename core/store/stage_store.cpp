@@ -2,6 +2,7 @@
 
 #include "base/atomic_file.h"
 #include "base/exception_text.h"
+#include "base/json_file.h"
 #include "base/json_text.h"
 #include "base/posix_file.h"
 #include "bissl/error.h"
@@ -144,8 +145,7 @@ StageStore::StageStore(fs::path root, StoreListener listener, ClaimPolicy policy
 
 void StageStore::check_format() {
   const fs::path file = root_ / store_file;
-  const std::string text = read_whole(file, 1 << 20);
-  const nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const nlohmann::json json = parse_json_file(file);
   if (!json.is_object() || !json.contains("format") || !json["format"].is_number_integer()) {
     fail_input(
         "{} is not what this program writes: {{\"format\": {}}} was expected. If the folder "

@@ -1,6 +1,7 @@
 #include "store/sweep_folder.h"
 
 #include "base/atomic_file.h"
+#include "base/json_file.h"
 #include "base/json_text.h"
 #include "base/posix_file.h"
 #include "bissl/error.h"
@@ -33,20 +34,6 @@ bool has_stages(const RunResults& results, const PlanUnit& unit) {
 }
 
 }  // namespace
-
-std::optional<json> read_json_if_there(const fs::path& file) {
-  constexpr uint64_t most_bytes = uint64_t{1} << 26;
-  std::error_code ignored;
-  if (!fs::exists(file, ignored)) {
-    return std::nullopt;
-  }
-  try {
-    json content = json::parse(read_whole(file, most_bytes), nullptr, /*allow_exceptions=*/false);
-    return content.is_object() ? std::optional(std::move(content)) : std::nullopt;
-  } catch (const Error&) {
-    return std::nullopt;  // removed by another process at this moment
-  }
-}
 
 std::string trials_hash(const SweepPlan& plan, const PlanCell& cell) {
   json keys = json::array();

@@ -89,7 +89,4 @@ std::string failure_text(const SweepPlan& plan, const PlanCell& cell, const Cell
 /// The same for programs: stage, key, cause, draw with what was drawn, the stages that it stops.
 nlohmann::json failure_json(const SweepPlan& plan, const CellFailure& failure);
 
-/// The object in a JSON file of at most 64 MiB; none if the file is missing or holds no object.
-std::optional<nlohmann::json> read_json_if_there(const std::filesystem::path& file);
-
 }  // namespace bissl::host

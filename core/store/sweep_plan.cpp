@@ -1,6 +1,6 @@
 #include "store/sweep_plan.h"
 
-#include "base/posix_file.h"
+#include "base/json_file.h"
 #include "bissl/error.h"
 
 #include <fmt/format.h>
@@ -304,11 +304,9 @@ SweepPlan SweepPlan::from_json(const json& json) {
 }
 
 SweepPlan load_plan(const std::filesystem::path& folder) {
-  constexpr uint64_t most_bytes = uint64_t{1} << 30;
   const std::filesystem::path file = folder / plan_file;
   try {
-    return SweepPlan::from_json(
-        json::parse(read_whole(file, most_bytes), nullptr, /*allow_exceptions=*/false));
+    return SweepPlan::from_json(parse_json_file(file));
   } catch (const Error& error) {
     throw error.at(file.string());
   }
