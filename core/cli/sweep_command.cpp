@@ -162,8 +162,8 @@ int SweepCommand::threads_per_job() const {
 /// Passes two samples through everything that is still to be run.
 bool SweepCommand::check(SweepState& state) {
   const SweepEstimate estimate =
-      probe_sweep(state, planned_, make_settings(arguments_, nullptr), datasets_,
-                  /*measure=*/false, sweep_.jobs);
+      try_sweep(state, planned_, make_settings(arguments_, nullptr), datasets_,
+                /*measure=*/false, sweep_.jobs);
   for (const std::string& warning : estimate.warnings) {
     err_ << "warning: " << warning << '\n';
   }
@@ -179,8 +179,8 @@ bool SweepCommand::check(SweepState& state) {
 int SweepCommand::print_plan(SweepState& state) {
   RunSettings settings = make_settings(arguments_, nullptr);
   set_threads(threads_per_job());
-  const SweepEstimate estimate = probe_sweep(state, planned_, settings, datasets_,
-                                             /*measure=*/true, sweep_.jobs);
+  const SweepEstimate estimate = try_sweep(state, planned_, settings, datasets_,
+                                           /*measure=*/true, sweep_.jobs);
   for (const std::string& warning : estimate.warnings) {
     err_ << "warning: " << warning << '\n';
   }
@@ -358,13 +358,13 @@ int SweepCommand::run() {
   for (int round = 0; round < 3; ++round) {
     const std::vector<const PlanNode*> wanted = state.wanted();
     const bool all_done = std::all_of(wanted.begin(), wanted.end(), [&](const PlanNode* node) {
-      return state.node(node->key) == WorkState::done;
+      return state.stages().state(node->key) == WorkState::done;
     });
     bool written = all_done;
     for (const PlanCell& cell : planned_.plan->cells) {
       written = written && state.is_done(cell) && state.write_cell(cell);
     }
-    if (written || (round > 0 && !state.failures().empty())) {
+    if (written || (round > 0 && !state.stages().failures().empty())) {
       break;
     }
     compute(state);

@@ -51,7 +51,7 @@ std::vector<Level> levels(SweepState& state) {
 
 size_t count_done(SweepState& state, const std::vector<std::string>& keys) {
   return static_cast<size_t>(std::count_if(keys.begin(), keys.end(), [&](const std::string& key) {
-    return state.node(key) == WorkState::done;
+    return state.stages().state(key) == WorkState::done;
   }));
 }
 
@@ -107,7 +107,7 @@ std::string failures_text(SweepState& state) {
     }
   }
   std::string text;
-  for (const Failure& failure : state.failures()) {
+  for (const Failure& failure : state.stages().failures()) {
     const std::vector<std::string>& cells = stopped[failure.key];
     text += fmt::format("failed: {} of {}: {}{}\n", failure.stage,
                         state.plan().user_of(failure.key), failure.cause,
@@ -121,7 +121,7 @@ std::string failures_text(SweepState& state) {
 
 nlohmann::json failures_json(SweepState& state) {
   nlohmann::json failures = nlohmann::json::array();
-  for (const Failure& failure : state.failures()) {
+  for (const Failure& failure : state.stages().failures()) {
     failures.push_back({{"stage", failure.stage},
                         {"cell", state.plan().cell_of(failure.key)},
                         {"of", state.plan().user_of(failure.key)},
@@ -192,7 +192,7 @@ nlohmann::json plan_json(SweepState& state, const SweepEstimate& estimate, int j
          {"stage", node->stage},
          {"kind", node->kind},
          {"parent", node->parent},
-         {"state", to_string(state.node(node->key))},
+         {"state", to_string(state.stages().state(node->key))},
          {"estimated_seconds", seconds == estimate.seconds.end() ? 0.0 : seconds->second}});
   }
   nlohmann::json cells = nlohmann::json::array();

@@ -168,7 +168,7 @@ void Coordinator::tell_changes() {
   size_t settled = 0;
   std::vector<std::pair<const PlanNode*, WorkState>> changed;
   for (const PlanNode* node : wanted) {
-    const WorkState state = state_.node(node->key);
+    const WorkState state = state_.stages().state(node->key);
     settled += state == WorkState::done || state == WorkState::failed ? 1 : 0;
     const auto [entry, added] = seen_.try_emplace(node->key, state);
     if (!added && entry->second != state) {
@@ -181,13 +181,13 @@ void Coordinator::tell_changes() {
       refusals_ = 0;
       say(fmt::format("[{}/{}] {} of {}: done in {}", settled, wanted.size(), node->stage,
                       state_.plan().user_of(node->key),
-                      format_duration(state_.seconds_of(node->key))));
+                      format_duration(state_.stages().seconds_of(node->key))));
     } else if (state == WorkState::failed) {
       const std::string user = state_.plan().user_of(node->key);
-      if (const auto failure = state_.failure(node->key)) {
+      if (const auto failure = state_.stages().failure(node->key)) {
         say(fmt::format("[{}/{}] {} of {} failed: {}", settled, wanted.size(), node->stage, user,
                         failure->cause));
-      } else if (const auto above = state_.failure_above(node->key)) {
+      } else if (const auto above = state_.stages().failure_above(node->key)) {
         say(fmt::format("[{}/{}] {} of {} cannot be computed: {}, which it needs, failed", settled,
                         wanted.size(), node->stage, user, above->stage));
       }
@@ -223,7 +223,7 @@ void Coordinator::run() {
       stop(SIGTERM);
       throw Interrupted();
     }
-    if (options_.stop_on_failure && !state_.failures().empty()) {
+    if (options_.stop_on_failure && !state_.stages().failures().empty()) {
       stop(SIGTERM);
       break;
     }

@@ -111,10 +111,10 @@ double wall_time(const std::vector<const PlanNode*>& nodes,
 /// What a stage hands on, as a text that tells networks of different shapes apart.
 std::string shapes_text(const HandedOn& weights) { return json_text(weights); }
 
-class Probe {
+class SweepTrial {
  public:
-  Probe(SweepState& state, const PlanResult& planned, const RunSettings& settings,
-        std::shared_ptr<DatasetCache> datasets, bool measure)
+  SweepTrial(SweepState& state, const PlanResult& planned, const RunSettings& settings,
+             std::shared_ptr<DatasetCache> datasets, bool measure)
       : state_(state),
         planned_(planned),
         settings_(settings),
@@ -140,7 +140,7 @@ class Probe {
 };
 
 /// Parents come before their children.
-const StagePlan& Probe::try_stage(const PlanNode& node, TrialDepth depth) {
+const StagePlan& SweepTrial::try_stage(const PlanNode& node, TrialDepth depth) {
   const Pipeline& pipeline = planned_.pipelines.at(node.unit);
   DataCatalog data(pipeline, datasets_);
   const Stage& stage = pipeline.stage(node.stage);
@@ -160,8 +160,8 @@ const StagePlan& Probe::try_stage(const PlanNode& node, TrialDepth depth) {
 }
 
 /// Whether the unit's stages give what is asked for. Those whose trial failed tell nothing.
-void Probe::check_metrics(size_t unit, const std::vector<AskedMetric>& asked,
-                          const std::string& cell, CellTexts& errors) const {
+void SweepTrial::check_metrics(size_t unit, const std::vector<AskedMetric>& asked,
+                               const std::string& cell, CellTexts& errors) const {
   std::vector<std::string> given;
   std::set<std::string> unknown;
   for (const auto& [stage, key] : state_.plan().units[unit].stages) {
@@ -189,7 +189,7 @@ void Probe::check_metrics(size_t unit, const std::vector<AskedMetric>& asked,
   }
 }
 
-SweepEstimate Probe::run(int jobs) {
+SweepEstimate SweepTrial::run(int jobs) {
   const SweepPlan& plan = state_.plan();
   SweepEstimate estimate;
   CellTexts errors;
@@ -203,7 +203,7 @@ SweepEstimate Probe::run(int jobs) {
         continue;
       }
       const PlanNode& node = plan.node(key);
-      const bool done = state_.node(key) == WorkState::done;
+      const bool done = state_.stages().state(key) == WorkState::done;
       // Of what is done, only what others want to know of it.
       const StagePlan& tried = try_stage(node, measure_ ? TrialDepth::measured
                                                : done   ? TrialDepth::built
@@ -243,9 +243,9 @@ SweepEstimate Probe::run(int jobs) {
 
 }  // namespace
 
-SweepEstimate probe_sweep(SweepState& state, const PlanResult& planned, const RunSettings& settings,
-                          std::shared_ptr<DatasetCache> datasets, bool measure, int jobs) {
-  return Probe(state, planned, settings, std::move(datasets), measure).run(jobs);
+SweepEstimate try_sweep(SweepState& state, const PlanResult& planned, const RunSettings& settings,
+                        std::shared_ptr<DatasetCache> datasets, bool measure, int jobs) {
+  return SweepTrial(state, planned, settings, std::move(datasets), measure).run(jobs);
 }
 
 }  // namespace bissl::host

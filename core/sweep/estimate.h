@@ -26,7 +26,7 @@ struct SweepEstimate {
 /// differ only in their seed, or in numbers that cannot matter, are tried once. Then looks whether
 /// the stages give the metrics that the ablation names. With `measure`, times the steps as well,
 /// with the threads that are set.
-SweepEstimate probe_sweep(SweepState& state, const PlanResult& planned, const RunSettings& settings,
-                          std::shared_ptr<DatasetCache> datasets, bool measure, int jobs);
+SweepEstimate try_sweep(SweepState& state, const PlanResult& planned, const RunSettings& settings,
+                        std::shared_ptr<DatasetCache> datasets, bool measure, int jobs);
 
 }  // namespace bissl::host

@@ -1,8 +1,6 @@
 #include "sweep/state.h"
 
 #include "base/json_text.h"
-#include "bissl/error.h"
-#include "pipeline/metric_name.h"
 #include "stages/audit_artefact.h"
 #include "store/run_folder.h"
 
@@ -15,41 +13,13 @@ namespace bissl::host {
 
 namespace fs = std::filesystem;
 
-const char* to_string(WorkState state) {
-  switch (state) {
-    case WorkState::waiting:
-      return "waiting";
-    case WorkState::running:
-      return "running";
-    case WorkState::stale:
-      return "stale";
-    case WorkState::done:
-      return "done";
-    case WorkState::failed:
-      return "failed";
-  }
-  return "";
-}
-
 SweepState::SweepState(const SweepPlan& plan, StageStore& store, fs::path folder)
-    : plan_(plan), store_(store), files_(plan, std::move(folder)), attempts_(plan, files_) {}
-
-WorkState SweepState::node(const std::string& key) {
-  if (done_.count(key) != 0) {
-    return WorkState::done;
-  }
-  if (store_.contains(key)) {
-    done_.insert(key);
-    return WorkState::done;
-  }
-  if (store_.is_running(key)) {
-    return WorkState::running;
-  }
-  if (failure_above(key)) {
-    return WorkState::failed;
-  }
-  return store_.is_begun(key) ? WorkState::stale : WorkState::waiting;
-}
+    : plan_(plan),
+      store_(store),
+      files_(plan, std::move(folder)),
+      attempts_(plan, files_),
+      stages_(plan, store, files_),
+      draws_(plan, store, files_, stages_) {}
 
 WorkState SweepState::cell(const PlanCell& cell) {
   std::set<WorkState> states;
@@ -58,13 +28,13 @@ WorkState SweepState::cell(const PlanCell& cell) {
     const bool is_trial =
         std::find(cell.trials.begin(), cell.trials.end(), unit) != cell.trials.end();
     for (const auto& [stage, key] : plan_.units[unit].stages) {
-      const WorkState state = node(key);
+      const WorkState state = stages_.state(key);
       // A draw that fails is one that is not chosen.
       states.insert(is_trial && state == WorkState::failed ? WorkState::done : state);
     }
   }
   if (!cell.unit && needed == cell.trials) {
-    const auto settled = [&](size_t unit) { return is_settled(unit); };
+    const auto settled = [&](size_t unit) { return draws_.is_settled(unit); };
     const bool chosen = selection(cell).has_value();
     const bool all = std::all_of(cell.trials.begin(), cell.trials.end(), settled);
     states.insert(chosen ? WorkState::done : all ? WorkState::failed : WorkState::waiting);
@@ -95,8 +65,9 @@ bool SweepState::is_done(const PlanCell& cell) {
     unit = cell.finals.at(chosen->draw);
   }
   const auto& stages = plan_.units[*unit].stages;
-  return std::all_of(stages.begin(), stages.end(),
-                     [&](const auto& stage) { return node(stage.second) == WorkState::done; });
+  return std::all_of(stages.begin(), stages.end(), [&](const auto& stage) {
+    return stages_.state(stage.second) == WorkState::done;
+  });
 }
 
 std::vector<size_t> SweepState::units(const PlanCell& cell) {
@@ -150,132 +121,11 @@ std::vector<const PlanNode*> SweepState::nodes_of(
   return nodes;
 }
 
-bool SweepState::is_settled(size_t unit) {
-  const auto& stages = plan_.units[unit].stages;
-  return std::all_of(stages.begin(), stages.end(), [&](const auto& stage) {
-    const WorkState state = node(stage.second);
-    return state == WorkState::done || state == WorkState::failed;
-  });
-}
-
-std::optional<MetricResult> SweepState::trial_score(const PlanUnit& unit) {
-  const std::optional<MetricName> select = parse_metric(plan_.select);
-  std::optional<MetricResult> score;
-  for (const auto& [stage, key] : unit.stages) {
-    if (node(key) != WorkState::done) {
-      return std::nullopt;
-    }
-    if (!select || select->stage != stage) {
-      continue;
-    }
-    const std::optional<fs::path> folder = store_.find(key);
-    if (!folder) {
-      forget_done(key);  // it is damaged
-      return std::nullopt;
-    }
-    const StageResults results = read_stage_results(*folder);
-    if (const MetricResult* found = results.find(select->data, select->metric)) {
-      score = *found;
-    }
-  }
-  return score && score->mean ? score : std::nullopt;
-}
-
-/// Whether more of the search's metric is better.
-bool SweepState::maximises(const MetricResult& score) const {
-  const std::optional<bool> goal =
-      plan_.select_maximise ? plan_.select_maximise : score.higher_is_better;
-  if (!goal) {
-    fail_run(
-        "the results of a draw do not say whether more of {} is better: an earlier version of the "
-        "program wrote them. Give search.goal",
-        plan_.select);
-  }
-  return *goal;
-}
-
-std::optional<Selection> SweepState::selection(const PlanCell& cell) {
-  const auto known = selections_.find(cell.id);
-  if (known != selections_.end()) {
-    return known->second;
-  }
-  if (std::optional<Selection> recorded = recorded_selection(cell)) {
-    return selections_[cell.id] = std::move(recorded);
-  }
-  for (const size_t unit : cell.trials) {
-    if (!is_settled(unit)) {
-      return std::nullopt;
-    }
-  }
-  Selection selection;
-  std::optional<double> best;
-  for (size_t draw = 0; draw < cell.trials.size(); ++draw) {
-    const std::optional<MetricResult> result = trial_score(plan_.units[cell.trials[draw]]);
-    if (!is_settled(cell.trials[draw])) {
-      return std::nullopt;
-    }
-    const std::optional<double> score = result ? result->mean : std::nullopt;
-    selection.scores.push_back(score);
-    if (!score) {
-      continue;
-    }
-    selection.maximise = maximises(*result);
-    if (!best || (selection.maximise ? *score > *best : *score < *best)) {
-      best = score;
-      selection.draw = draw;
-    }
-  }
-  const std::optional<Selection> result = best ? std::optional(selection) : std::nullopt;
-  if (result) {
-    selections_[cell.id] = result;
-  }
-  return result;
-}
-
-/// What was chosen when the cell's results were written.
-std::optional<Selection> SweepState::recorded_selection(const PlanCell& cell) {
-  const std::optional<RunResults> results = files_.results(cell);
-  if (!results) {
-    return std::nullopt;
-  }
-  const SearchResults& search = *results->search;
-  return Selection{.draw = search.chosen, .maximise = search.maximise, .scores = search.scores};
-}
-
-void SweepState::record_failure(const Failure& failure) { files_.record(failure); }
-
-std::optional<Failure> SweepState::failure(const std::string& key) const {
-  return files_.failure(key);
-}
-
 std::vector<CellFailure> SweepState::failures(const PlanCell& cell) {
   return files_.failures(
-      cell, {.is_done = [this](const std::string& key) { return node(key) == WorkState::done; },
-             .has_score = [this](const PlanUnit& unit) { return trial_score(unit).has_value(); }});
-}
-
-std::optional<Failure> SweepState::failure_above(const std::string& key) const {
-  for (std::string at = key; !at.empty(); at = plan_.node(at).parent) {
-    if (done_.count(at) != 0) {
-      return std::nullopt;
-    }
-    if (std::optional<Failure> found = failure(at)) {
-      return found;
-    }
-  }
-  return std::nullopt;
-}
-
-std::vector<Failure> SweepState::failures() const {
-  std::vector<Failure> found;
-  for (const PlanNode& node : plan_.nodes) {
-    if (done_.count(node.key) == 0) {
-      if (std::optional<Failure> one = failure(node.key)) {
-        found.push_back(std::move(*one));
-      }
-    }
-  }
-  return found;
+      cell,
+      {.is_done = [this](const std::string& key) { return stages_.state(key) == WorkState::done; },
+       .has_score = [this](const PlanUnit& unit) { return draws_.score(unit).has_value(); }});
 }
 
 void SweepState::forget_failures() {
@@ -284,7 +134,7 @@ void SweepState::forget_failures() {
       ::unlink(files_.state_file(node->key, what).c_str());
     }
   }
-  selections_.clear();  // a draw that failed counts again
+  draws_.forget();  // a draw that failed counts again
 }
 
 void SweepState::remove_stale_cells(bool foreign) {
@@ -306,11 +156,6 @@ void SweepState::remove_stale_cells(bool foreign) {
   }
 }
 
-double SweepState::seconds_of(const std::string& key) {
-  const std::optional<fs::path> folder = store_.find(key);
-  return folder ? read_stage_results(*folder).seconds : 0.0;
-}
-
 bool SweepState::write_cell(const PlanCell& cell) {
   if (written_.count(cell.id) != 0) {
     return true;
@@ -323,7 +168,7 @@ bool SweepState::write_cell(const PlanCell& cell) {
   for (const auto& [stage, key] : unit.stages) {
     const std::optional<fs::path> folder = store_.find(key);
     if (!folder) {
-      forget_done(key);
+      stages_.forget_done(key);
       return false;
     }
     folders[stage] = *folder;

@@ -79,11 +79,11 @@ bool Worker::begin(const PlanNode& node, StageWork& work) {
 void Worker::fail(const PlanNode& node, const std::string& text, bool input) {
   const std::string cause = text.empty() ? "an exception without a text" : text;
   say(fmt::format("{} of {}: failed: {}", node.stage, user_of(node), cause));
-  state_.record_failure({.key = node.key,
-                         .stage = node.stage,
-                         .cell = plan_.cell_of(node.key),
-                         .cause = cause,
-                         .input = input});
+  state_.stages().record_failure({.key = node.key,
+                                  .stage = node.stage,
+                                  .cell = plan_.cell_of(node.key),
+                                  .cause = cause,
+                                  .input = input});
   state_.attempts().end(node.key);
 }
 
@@ -106,7 +106,8 @@ bool Worker::try_node(const PlanNode& node) {
   if (!node.parent.empty()) {
     parent = store_.find(node.parent);
     if (!parent) {
-      state_.forget_done(node.parent);  // it is damaged, and has to be computed again first
+      // It is damaged, and has to be computed again first.
+      state_.stages().forget_done(node.parent);
       return !store_.contains(node.parent);
     }
   }
@@ -115,7 +116,7 @@ bool Worker::try_node(const PlanNode& node) {
     return false;
   }
   // Somebody may have finished it, or failed at it, since it was looked at.
-  if (!work->finished() && !state_.failure(node.key) && begin(node, *work)) {
+  if (!work->finished() && !state_.stages().failure(node.key) && begin(node, *work)) {
     RunSettings settings = options_.settings;
     settings.warn = [&](const std::string& text) {
       say(fmt::format("{} of {}: warning: {}", node.stage, user_of(node), text));
@@ -155,9 +156,9 @@ void Worker::compute(const PlanNode& node, const StageTask& task, StageWork& wor
 }
 
 bool Worker::is_ready(const PlanNode& node) {
-  const WorkState state = state_.node(node.key);
+  const WorkState state = state_.stages().state(node.key);
   return (state == WorkState::waiting || state == WorkState::stale) &&
-         (node.parent.empty() || state_.node(node.parent) == WorkState::done);
+         (node.parent.empty() || state_.stages().state(node.parent) == WorkState::done);
 }
 
 /// Whether the sweep's folder has another plan by now: what this one gives must not take the place
@@ -187,8 +188,8 @@ void Worker::write_finished_cells() {
 Worker::Step Worker::step() {
   bool left = false;
   for (const PlanNode* node : state_.wanted()) {
-    const bool settled =
-        state_.node(node->key) == WorkState::done || state_.failure_above(node->key).has_value();
+    const bool settled = state_.stages().state(node->key) == WorkState::done ||
+                         state_.stages().failure_above(node->key).has_value();
     left = left || !settled;
     if (!settled && try_node(*node)) {
       return Step::worked;
@@ -206,7 +207,7 @@ void Worker::run() {
       say("the sweep's folder has another plan since: this worker stops");
       return;
     }
-    if (options_.stop_on_failure && !state_.failures().empty()) {
+    if (options_.stop_on_failure && !state_.stages().failures().empty()) {
       return;
     }
     const auto begin = std::chrono::steady_clock::now();
