@@ -36,9 +36,9 @@ std::string plan_table(const std::vector<StagePlan>& plans) {
 }
 
 std::string graph_text(const StagePlan& plan) {
-  return plan.graph_bytes == 0
-             ? ""
-             : fmt::format("; the kept graph takes {:.0f} MB", double(plan.graph_bytes) / 1e6);
+  return plan.graph_bytes == 0 ? ""
+                               : fmt::format("; the kept graph takes {:.0f} MB",
+                                             static_cast<double>(plan.graph_bytes) / 1e6);
 }
 
 }  // namespace

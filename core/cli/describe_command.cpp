@@ -2,6 +2,7 @@
 
 #include "base/spelling.h"
 #include "cli/description.h"
+#include "cli/exit_codes.h"
 #include "cli/snippet.h"
 #include "pipeline/pipeline_spec.h"
 #include "plugins/load_report_json.h"
@@ -15,9 +16,7 @@
 namespace bissl::host {
 namespace {
 
-constexpr int exit_input = 2;
-
-/// What goes by the name that was asked for.
+/// What goes by the name that was asked for; everything where none was.
 struct Named {
   std::vector<std::shared_ptr<const RegisteredComponent>> components;
   std::vector<StageKindSpec> kinds;
@@ -117,7 +116,7 @@ int run_describe(const Registry& registry, const std::vector<StageKindSpec>& kin
   const Named named = everything_called(name, registry, kinds);
   if (named.components.empty() && named.kinds.empty() && named.documents.empty()) {
     err << unknown_text(name, registry, kinds) << '\n';
-    return exit_input;
+    return exit_wrong_input;
   }
   if (json) {
     out << dump(as_json(named, name, registry), 2) << '\n';

@@ -260,7 +260,9 @@ Told parse_lines(const std::string& answer) {
   return told;
 }
 
-double seconds(std::chrono::milliseconds time) { return double(time.count()) / 1000.0; }
+double seconds(std::chrono::milliseconds time) {
+  return static_cast<double>(time.count()) / 1000.0;
+}
 
 std::string how_it_ended(const ChildOutcome& outcome, const ConformanceOptions& options) {
   const std::string words = quoted_words(outcome.words);

@@ -203,7 +203,7 @@ void check_right_and_wrong(const HeadTrial& trial) {
         "is its direction or its formula the wrong way round?",
         info.name, best, worst, info.higher_is_better ? "more" : "less");
     if (is_accuracy(info.name) && trial.spec.kind == TargetKind::category) {
-      const double share = double(correct) / double(HeadTrial::samples);
+      const double share = static_cast<double>(correct) / static_cast<double>(HeadTrial::samples);
       require(std::abs(best - 1) + std::abs(worst) + std::abs(part.at(info.name) - share) < 1e-5,
               "{} is {} of right outputs, {} of wrong ones and {} when {} of {} are right; "
               "expected 1, 0 and {}, metrics are fractions",

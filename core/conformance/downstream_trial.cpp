@@ -239,7 +239,7 @@ bool same(const TargetBatch& x, const TargetBatch& y) {
 at::Tensor decided_scores(const at::Tensor& categories, int64_t classes, int64_t width,
                           int64_t shift, double scale) {
   const at::Tensor best = (categories + shift).remainder(classes).unsqueeze(1);
-  const double rest = 0.1 / double(width);
+  const double rest = 0.1 / static_cast<double>(width);
   return at::full({categories.size(0), width}, rest, at::kDouble).scatter(1, best, 1 - rest) *
          scale;
 }

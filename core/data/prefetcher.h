@@ -25,8 +25,6 @@ class Prefetcher {
   /// The next batch. Rethrows what went wrong while it was made.
   Batch next();
 
-  const BatchSource& source() const { return *source_; }
-
  private:
   struct Made {
     Batch batch;

@@ -30,9 +30,11 @@ std::string views_text(const std::vector<ImageShape>& views) {
 double bytes_of(const BatchMemory& batches) {
   double elements = 0;
   for (const ImageShape& view : batches.views) {
-    elements += double(view.channels) * double(view.height) * double(view.width);
+    elements += static_cast<double>(view.channels) * static_cast<double>(view.height) *
+                static_cast<double>(view.width);
   }
-  return double(batches.held) * double(batches.batch) * elements * double(sizeof(float));
+  return static_cast<double>(batches.held) * static_cast<double>(batches.batch) * elements *
+         static_cast<double>(sizeof(float));
 }
 
 void refuse_beyond_memory(const BatchMemory& batches) {

@@ -33,7 +33,7 @@ const Schema<EvaluateOptions>& evaluate_schema() {
 }
 
 /// Samples of a trial of scoring.
-constexpr int64_t probe_samples = 2;
+constexpr int64_t trial_samples = 2;
 
 }  // namespace
 
@@ -49,9 +49,9 @@ std::shared_ptr<BatchSource> scored_batches(const StageContext& context, const S
                                             const TargetSpec& targets,
                                             std::optional<int64_t> batch) {
   const std::string key = source.path + "data";
-  auto batches =
-      make_labelled_batches(context, key.c_str(), source.data, source.augment,
-                            {batch.value_or(source.batch), 1, Order::sequential, 0, "evaluate"});
+  auto batches = make_labelled_batches(
+      context, key.c_str(), source.data, source.augment,
+      {.batch = batch.value_or(source.batch), .order = Order::sequential, .purpose = "evaluate"});
   if (batches->data().targets() != targets) {
     fail_input(
         "{}: data.{} (used at {}) has {}, but the head is trained on {}; they must be of the same "
@@ -98,7 +98,7 @@ std::vector<MetricResult> score(const StageContext& context, const std::string& 
 std::vector<MetricResult> try_score(const StageContext& context, const ScoredSource& source,
                                     const TargetSpec& targets, Backbone& backbone,
                                     Downstream& downstream) {
-  const auto few = scored_batches(context, source, targets, probe_samples);
+  const auto few = scored_batches(context, source, targets, trial_samples);
   try {
     return score(context, source.data, few, 1, backbone, downstream);
   } catch (const Error&) {

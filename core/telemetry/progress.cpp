@@ -108,17 +108,6 @@ void Progress::update(int64_t step, Values values) {
   }
 }
 
-void Progress::note(const std::string& text) {
-  if (line_open_) {
-    out_ << "\r\x1b[K";
-    line_open_ = false;
-  }
-  out_ << text << '\n' << std::flush;
-  if (style_.terminal && !finished_) {
-    redraw(style_.clock());
-  }
-}
-
 void Progress::finish(const std::string& summary) {
   if (finished_) {
     return;

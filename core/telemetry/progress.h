@@ -56,9 +56,6 @@ class Progress {
   /// `step` steps are done in all; the values are those to be shown.
   void update(int64_t step, Values values = {});
 
-  /// Prints a line of its own, above the progress.
-  void note(const std::string& text);
-
   /// The last line, however long: "pretrain  done in 2m10s  1234 images/s  SUMMARY".
   void finish(const std::string& summary = "");
 

@@ -37,13 +37,13 @@ Schema<Options> schema() {
 }
 
 /// Eigenvectors, as columns, and eigenvalues of a factor; of a wide one those with a value above 0.
-struct Eigen {
+struct EigenDecomposition {
   at::Tensor vectors;
   at::Tensor values;
 };
 
 /// Of scale·XᵀX for rows X. The smaller of XᵀX and XXᵀ is decomposed: they share their values.
-Eigen eigen_of_gram(const at::Tensor& rows, double scale) {
+EigenDecomposition eigen_of_gram(const at::Tensor& rows, double scale) {
   const bool wide = rows.size(0) < rows.size(1);
   const at::Tensor doubles = rows.to(at::kDouble);
   const at::Tensor gram =
@@ -109,8 +109,8 @@ struct Block {
   std::optional<size_t> bias;
   int64_t first_row = 0;
   int64_t rows = 0;
-  Eigen inputs;     ///< of A
-  Eigen gradients;  ///< of G
+  EigenDecomposition inputs;     ///< of A
+  EigenDecomposition gradients;  ///< of G
 };
 
 /// v = (I + F/(λ + δ))⁻¹·u with the Kronecker-factored Fisher matrix F in the place of H: for a

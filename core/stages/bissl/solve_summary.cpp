@@ -82,13 +82,14 @@ void SolveSummary::load(const nlohmann::json& saved) {
 }
 
 nlohmann::json SolveSummary::report() const {
-  nlohmann::json result = {{"upper_steps", steps_},
-                           {"hessian_products", products_},
-                           {"shifted_gradients", gradients_},
-                           {"ended", ended_},
-                           {"mean_cosine_u_v", steps_ > 0 ? cosine_ / double(steps_) : 0.0}};
+  nlohmann::json result = {
+      {"upper_steps", steps_},
+      {"hessian_products", products_},
+      {"shifted_gradients", gradients_},
+      {"ended", ended_},
+      {"mean_cosine_u_v", steps_ > 0 ? cosine_ / static_cast<double>(steps_) : 0.0}};
   if (residuals_ > 0) {
-    result["mean_relative_residual"] = residual_ / double(residuals_);
+    result["mean_relative_residual"] = residual_ / static_cast<double>(residuals_);
   }
   if (graph_bytes_ > 0) {
     result["kept_graph_bytes"] = graph_bytes_;
@@ -102,7 +103,7 @@ nlohmann::json SolveSummary::report() const {
 nlohmann::json SolveSummary::audit_report() const {
   nlohmann::json means = {{"audits", audits_}};
   for (const auto& [name, sum] : audited_) {
-    means["mean_" + name] = sum / double(audits_);
+    means["mean_" + name] = sum / static_cast<double>(audits_);
   }
   if (failed_audits_ > 0) {
     means["failed"] = failed_audits_;

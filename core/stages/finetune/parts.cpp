@@ -19,9 +19,9 @@ FinetuneParts build_finetune(const StageContext& context, int64_t repeat) {
   FinetuneParts parts;
   parts.options = parse_finetune(table);
   const FinetuneOptions& options = parts.options;
-  parts.source =
-      make_labelled_batches(context, "data", options.data, table.augment(),
-                            {options.batch, 1, Order::shuffled, seed("batches"), "finetune"});
+  parts.source = make_labelled_batches(
+      context, "data", options.data, table.augment(),
+      {.batch = options.batch, .seed = seed("batches"), .purpose = "finetune"});
   refuse_beyond_memory({.key = "batch",
                         .batch = options.batch,
                         .views = {parts.source->view_shape()},

@@ -95,7 +95,8 @@ Parts build(const StageContext& context) {
   Parts parts;
   parts.options = schema().parse(context.stage.table.values);
   const Options& options = parts.options;
-  const BatchOptions batch{options.batch, 1, Order::sequential, 0, "evaluate"};
+  const BatchOptions batch{
+      .batch = options.batch, .order = Order::sequential, .purpose = "evaluate"};
   parts.bank = make_labelled_batches(context, "bank", options.bank, augment, batch);
   if (parts.bank->data().targets().kind != TargetKind::category) {
     fail_input("bank: data.{} has {}, and neighbours vote for one class of an image",

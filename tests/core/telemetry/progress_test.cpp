@@ -149,16 +149,6 @@ TEST_F(ProgressTest, NothingToDoIsNoDivisionByZero) {
   EXPECT_EQ(written(), "\rempty  0/0\x1b[K\rempty  done in 0s\x1b[K\n");
 }
 
-TEST_F(ProgressTest, NotesStandOnLinesOfTheirOwn) {
-  Progress progress(out_, style(true), {"pretrain", 10, 1});
-  written();
-  progress.note("careful");
-  EXPECT_EQ(written(), "\r\x1b[Kcareful\n\rpretrain  0/10  0%\x1b[K");
-  Progress plain(out_, style(false), {"pretrain", 10, 1});
-  plain.note("careful");
-  EXPECT_EQ(written(), "careful\n");
-}
-
 TEST_F(ProgressTest, StreamThatFailsIsIgnored) {
   out_.setstate(std::ios::badbit);
   Progress progress(out_, style(true), {"pretrain", 10, 1});
