@@ -85,4 +85,13 @@ std::vector<std::string> PluginLibrary::findings(const std::string& name,
   return texts;
 }
 
+const PluginLibrary& shared_library(const std::string& name) {
+  static std::map<std::string, std::unique_ptr<PluginLibrary>> loaded;
+  std::unique_ptr<PluginLibrary>& library = loaded[name];
+  if (!library) {
+    library = std::make_unique<PluginLibrary>(name);
+  }
+  return *library;
+}
+
 }  // namespace bissl::host::test

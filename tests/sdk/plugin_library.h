@@ -40,4 +40,7 @@ class PluginLibrary : private Registrar {
   std::map<std::string, ComponentInfo> components_;
 };
 
+/// The library of that name, loaded once in a test program.
+const PluginLibrary& shared_library(const std::string& name);
+
 }  // namespace bissl::host::test

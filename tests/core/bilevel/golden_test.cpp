@@ -63,12 +63,7 @@ class GoldenTest : public ::testing::Test {
   }
 
   static std::shared_ptr<Hypergradient> make(const std::string& name, ParameterValues values) {
-    static std::map<std::string, std::unique_ptr<test::PluginLibrary>> loaded;
-    auto& library = loaded[name];
-    if (!library) {
-      library = std::make_unique<test::PluginLibrary>(name);
-    }
-    return library->make<Hypergradient>(name, values);
+    return test::shared_library(name).make<Hypergradient>(name, values);
   }
 
   double number(const char* key) const { return golden_[key].get<double>(); }

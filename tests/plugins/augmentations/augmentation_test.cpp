@@ -18,10 +18,7 @@ namespace {
 using Reals = std::vector<double>;
 using Floats = std::vector<float>;
 
-const test::PluginLibrary& library() {
-  static const test::PluginLibrary loaded("image-augmentations");
-  return loaded;
-}
+const test::PluginLibrary& library() { return test::shared_library("image-augmentations"); }
 
 std::shared_ptr<Augmentation> make(const std::string& name, const ParameterValues& changes = {}) {
   return library().make<Augmentation>(name, changes);

@@ -12,10 +12,7 @@ namespace {
 
 using Reals = std::vector<double>;
 
-const test::PluginLibrary& library() {
-  static const test::PluginLibrary loaded("image-augmentations");
-  return loaded;
-}
+const test::PluginLibrary& library() { return test::shared_library("image-augmentations"); }
 
 struct Case {
   std::string name;

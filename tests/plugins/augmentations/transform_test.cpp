@@ -17,10 +17,7 @@ using Reals = std::vector<double>;
 using Floats = std::vector<float>;
 using Form = Transform::Form;
 
-const test::PluginLibrary& library() {
-  static const test::PluginLibrary loaded("image-augmentations");
-  return loaded;
-}
+const test::PluginLibrary& library() { return test::shared_library("image-augmentations"); }
 
 std::shared_ptr<Transform> make(const std::string& name, const ParameterValues& changes = {}) {
   return library().make<Transform>(name, changes);

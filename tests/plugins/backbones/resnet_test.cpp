@@ -17,10 +17,7 @@ using nlohmann::json;
 using test::close;
 using test::pattern;
 
-const test::PluginLibrary& library() {
-  static const test::PluginLibrary loaded("resnet");
-  return loaded;
-}
+const test::PluginLibrary& library() { return test::shared_library("resnet"); }
 
 const json& golden() {
   static const json content = test::golden("resnet.json");

@@ -17,10 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const test::PluginLibrary& library() {
-  static const test::PluginLibrary loaded("idx");
-  return loaded;
-}
+const test::PluginLibrary& library() { return test::shared_library("idx"); }
 
 /// An IDX file of unsigned bytes with that header.
 std::string idx(const std::vector<uint32_t>& dimensions, const std::string& content) {

@@ -13,10 +13,7 @@
 namespace bissl::host {
 namespace {
 
-const test::PluginLibrary& library() {
-  static const test::PluginLibrary loaded("synthetic");
-  return loaded;
-}
+const test::PluginLibrary& library() { return test::shared_library("synthetic"); }
 
 std::shared_ptr<Dataset> make(const ParameterValues& changes = {}) {
   return library().make<Dataset>("synthetic", changes);

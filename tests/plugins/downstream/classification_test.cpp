@@ -20,10 +20,7 @@ using nlohmann::json;
 using test::close;
 using test::pattern;
 
-const test::PluginLibrary& library() {
-  static const test::PluginLibrary loaded("classification");
-  return loaded;
-}
+const test::PluginLibrary& library() { return test::shared_library("classification"); }
 
 std::shared_ptr<Downstream> make(int64_t classes, double smoothing = 0.0) {
   return library().make<Downstream>(

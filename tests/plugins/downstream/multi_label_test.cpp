@@ -18,7 +18,7 @@ using test::targets_of;
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 std::shared_ptr<Downstream> make(int64_t labels) {
-  static const test::PluginLibrary library("multi-label");
+  const test::PluginLibrary& library = test::shared_library("multi-label");
   return library.make<Downstream>(
       "multi-label", {},
       {.features = 3, .targets = test::targets_of_kind(TargetKind::multi_label, labels)});

@@ -21,7 +21,7 @@ constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 std::shared_ptr<Downstream> make(int64_t values, const std::vector<double>& mean = {},
                                  const std::vector<double>& std = {}) {
-  static const test::PluginLibrary library("regression");
+  const test::PluginLibrary& library = test::shared_library("regression");
   return library.make<Downstream>(
       "regression", {{"mean", mean}, {"std", std}},
       {.features = 3, .targets = test::targets_of_kind(TargetKind::values, values)});

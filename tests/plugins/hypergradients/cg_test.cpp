@@ -18,10 +18,7 @@ using test::positive_matrix;
 using test::three_tensors;
 using test::true_residual;
 
-const test::PluginLibrary& library() {
-  static const test::PluginLibrary loaded("cg");
-  return loaded;
-}
+const test::PluginLibrary& library() { return test::shared_library("cg"); }
 
 std::shared_ptr<Hypergradient> cg(const std::string& form, int64_t iterations, double damping,
                                   double tolerance = 0.0) {

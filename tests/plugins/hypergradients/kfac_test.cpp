@@ -26,7 +26,7 @@ constexpr double pull = 0.5;  // λ
 constexpr double damping = 1.5;
 
 std::shared_ptr<Hypergradient> make(ParameterValues values = {}) {
-  static const test::PluginLibrary library("kfac");
+  const test::PluginLibrary& library = test::shared_library("kfac");
   values["damping"] = damping;
   return library.make<Hypergradient>("kfac", values);
 }

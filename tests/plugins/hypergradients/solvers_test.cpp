@@ -26,17 +26,8 @@ using test::positive_matrix;
 using test::three_tensors;
 using test::true_residual;
 
-const test::PluginLibrary& library(const std::string& name) {
-  static std::map<std::string, std::unique_ptr<test::PluginLibrary>> loaded;
-  auto& entry = loaded[name];
-  if (!entry) {
-    entry = std::make_unique<test::PluginLibrary>(name);
-  }
-  return *entry;
-}
-
 std::shared_ptr<Hypergradient> make(const std::string& name, const ParameterValues& values = {}) {
-  return library(name).make<Hypergradient>(name, values);
+  return test::shared_library(name).make<Hypergradient>(name, values);
 }
 
 const Value finite = std::string("finite-difference");
@@ -301,7 +292,7 @@ TEST(CgPreconditioner, HelpsWhereTheDiagonalIsUneven) {
 
 TEST(Cg, WarnsOfParametersWithoutEffect) {
   const auto findings = [](const ParameterValues& values) {
-    return library("cg").findings("cg", values).size();
+    return test::shared_library("cg").findings("cg", values).size();
   };
   EXPECT_EQ(findings({}), 0U);
   EXPECT_EQ(findings({{"form", std::string("layerwise")}, {"warm_start", true}}), 1U);

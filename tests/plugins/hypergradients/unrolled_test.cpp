@@ -21,7 +21,7 @@ using test::positive_matrix;
 using test::three_tensors;
 
 std::shared_ptr<Hypergradient> make(const ParameterValues& values) {
-  static const test::PluginLibrary library("unrolled");
+  const test::PluginLibrary& library = test::shared_library("unrolled");
   return library.make<Hypergradient>("unrolled", values);
 }
 

@@ -20,10 +20,7 @@ using nlohmann::json;
 using test::close;
 using test::pattern;
 
-const test::PluginLibrary& library() {
-  static const test::PluginLibrary loaded("optimizers");
-  return loaded;
-}
+const test::PluginLibrary& library() { return test::shared_library("optimizers"); }
 
 /// An optimizer over a weight (3, 4) and a bias (4), started and driven as in
 /// tests/reference/training.py.

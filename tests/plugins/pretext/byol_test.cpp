@@ -17,10 +17,7 @@ using test::close;
 using test::flat;
 using test::pattern;
 
-const test::PluginLibrary& library() {
-  static const test::PluginLibrary loaded("byol");
-  return loaded;
-}
+const test::PluginLibrary& library() { return test::shared_library("byol"); }
 
 std::shared_ptr<Backbone> frozen_backbone() {
   auto backbone = std::make_shared<ChannelBackbone>();

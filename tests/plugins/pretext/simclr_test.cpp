@@ -17,10 +17,7 @@ using nlohmann::json;
 using test::close;
 using test::pattern;
 
-const test::PluginLibrary& library() {
-  static const test::PluginLibrary loaded("simclr");
-  return loaded;
-}
+const test::PluginLibrary& library() { return test::shared_library("simclr"); }
 
 /// Features that are the images' pixels.
 class Pixels : public Backbone {

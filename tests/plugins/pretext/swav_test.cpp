@@ -19,10 +19,7 @@ using test::pattern;
 constexpr ImageShape large{3, 4, 4};
 constexpr ImageShape small{3, 2, 2};
 
-const test::PluginLibrary& library() {
-  static const test::PluginLibrary loaded("swav");
-  return loaded;
-}
+const test::PluginLibrary& library() { return test::shared_library("swav"); }
 
 /// swav with the widths of tests/reference/pretext.py in double precision, with its weights.
 std::shared_ptr<Pretext> make(const ParameterValues& more,
