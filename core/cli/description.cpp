@@ -125,36 +125,37 @@ struct JsonOf {
   }
 };
 
-std::string type_word(ValueType type) {
-  switch (type) {
-    case ValueType::none:
-      return "none";
+/// TOML's word for the type of a parameter that is no array, or of an array's elements.
+std::string type_word(ValueType element) {
+  switch (element) {
     case ValueType::boolean:
       return "boolean";
     case ValueType::integer:
       return "integer";
     case ValueType::real:
-      return "real";
+      return "float";
     case ValueType::text:
-      return "text";
+      return "string";
+    case ValueType::none:
     case ValueType::integers:
-      return "integers";
     case ValueType::reals:
-      return "reals";
     case ValueType::texts:
-      return "texts";
+      break;
   }
   return "unknown";
 }
 
 nlohmann::json parameter_json(const ParameterSpec& spec) {
   nlohmann::json json = {{"name", spec.name},
-                         {"type", type_word(spec.type)},
+                         {"type", spec.is_list() ? "array" : type_word(spec.type)},
                          {"accepted", spec.accepted()},
                          {"required", spec.required},
                          {"default", std::visit(JsonOf{}, spec.default_value)},
                          {"unit", spec.unit},
                          {"doc", spec.doc}};
+  if (spec.is_list()) {
+    json["items"] = type_word(spec.element_type());
+  }
   if (std::isfinite(spec.minimum)) {
     json[spec.minimum_excluded ? "more_than" : "at_least"] = spec.minimum;
   }
@@ -208,6 +209,7 @@ nlohmann::json table_json(const TableSpec& table) {
     json["doc"] = subtable.doc;
     json["list"] = subtable.list;
     json["execution_only"] = subtable.execution_only;
+    json["inherits_from"] = subtable.inherits_from;
     tables.push_back(std::move(json));
   }
   return {{"parameters", parameters_json(table.parameters)},
@@ -261,11 +263,13 @@ std::string describe_stage_kind(const StageKindSpec& kind) {
   text += kind.hands_on.empty() ? "No other stage continues from it.\n"
                                 : fmt::format("Stages that continue from it get its {}.\n",
                                               fmt::join(kind.hands_on, " and "));
-  if (!kind.inherit_into.empty()) {
-    text += fmt::format(
-        "What its table \"{}\" leaves out is taken from the nearest {} stage that "
-        "it continues from.\n",
-        kind.inherit_into, kind.inherit_kind);
+  for (const SubtableSpec& subtable : kind.table.tables) {
+    if (!subtable.inherits_from.empty()) {
+      text += fmt::format(
+          "What its table \"{}\" leaves out is taken from the nearest {} stage that "
+          "it continues from.\n",
+          subtable.name, subtable.inherits_from);
+    }
   }
   return text + describe_table(kind.table, "");
 }
@@ -300,8 +304,6 @@ nlohmann::json stage_kind_json(const StageKindSpec& kind) {
   json["from_scratch"] = kind.from_scratch;
   json["hands_on"] = kind.hands_on;
   json["takes"] = kind.takes;
-  json["inherit_into"] = kind.inherit_into;
-  json["inherit_kind"] = kind.inherit_kind;
   return json;
 }
 

@@ -47,7 +47,7 @@ std::vector<std::pair<std::string, std::string>> metric_columns(const RunOutcome
 std::string results_table(const RunOutcome& outcome) {
   using Align = TextTable::Align;
   const auto metrics = metric_columns(outcome);
-  std::vector<TextTable::Column> columns = {{"stage"}, {"from"}, {"runs", Align::right}};
+  std::vector<TextTable::Column> columns = {{"stage"}, {"from"}, {"repeats", Align::right}};
   for (const auto& [data, metric] : metrics) {
     columns.push_back({score_text(data, metric), Align::right});
   }

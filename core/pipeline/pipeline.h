@@ -56,12 +56,6 @@ struct StageKindSpec {
   std::vector<std::string> hands_on;
   /// Those that a stage which it continues must hand on.
   std::vector<std::string> takes;
-  /// The subtable whose missing entries (parameters, components) are taken from the table of the
-  /// nearest ancestor of kind `inherit_kind`; empty for none.
-  std::string inherit_into;
-  std::string inherit_kind;
-  /// Parameters of that subtable that share a name with one of the ancestor's but not its meaning.
-  std::vector<std::string> not_inherited;
 };
 
 }  // namespace bissl::host

@@ -19,10 +19,11 @@ constexpr size_t longest_name = 100;
 
 std::string quoted(const std::string& text) { return to_toml(Value(shortened(text))); }
 
-/// Entries of `source` that the specification declares, laid under those of `table`, without what
-/// `unset` takes away from the table called `name`.
-void fill_from(ConfigNode& table, const ConfigNode& source, const TableSpec& spec,
-               const std::string& name, std::vector<UnsetKey>& unset) {
+/// Entries of `source` that a subtable inherits, laid under those of `table`, without what `unset`
+/// takes away from it.
+void fill_from(ConfigNode& table, const ConfigNode& source, const SubtableSpec& inheriting,
+               std::vector<UnsetKey>& unset) {
+  const TableSpec& spec = inheriting.table;
   ConfigNode merged;
   merged.at = table.at;
   const auto take = [&](const std::string& key) {
@@ -31,7 +32,9 @@ void fill_from(ConfigNode& table, const ConfigNode& source, const TableSpec& spe
     }
   };
   for (const ParameterSpec& parameter : spec.parameters) {
-    take(parameter.name);
+    if (parameter.traits.count(own_meaning) == 0) {
+      take(parameter.name);
+    }
   }
   for (const ComponentSlot& slot : spec.components) {
     take(slot.name);
@@ -43,11 +46,7 @@ void fill_from(ConfigNode& table, const ConfigNode& source, const TableSpec& spe
   for (const SubtableSpec& subtable : spec.tables) {
     take(subtable.name);
   }
-  for (UnsetKey& key : unset) {
-    if (key.keys.size() > 1 && key.keys.front() == name) {
-      key.found = merged.erase_path({key.keys.begin() + 1, key.keys.end()}) || key.found;
-    }
-  }
+  take_away(merged, unset, inheriting.name);
   merge(merged, std::move(table));
   table = std::move(merged);
 }
@@ -424,20 +423,21 @@ std::vector<size_t> StageGraph::parents_first() {
 }
 
 void StageGraph::inherit(StageDraft& draft) {
-  if (draft.kind == nullptr || draft.kind->inherit_into.empty()) {
+  if (draft.kind == nullptr) {
     return;
   }
-  const std::string& into = draft.kind->inherit_into;
-  const auto& subtables = draft.kind->table.tables;
-  const auto spec = std::find_if(subtables.begin(), subtables.end(),
-                                 [&](const SubtableSpec& table) { return table.name == into; });
-  if (spec == subtables.end()) {
-    return;
+  for (const SubtableSpec& spec : draft.kind->table.tables) {
+    if (!spec.inherits_from.empty()) {
+      inherit(draft, spec);
+    }
   }
+}
+
+void StageGraph::inherit(StageDraft& draft, const SubtableSpec& spec) {
   const StageDraft* ancestor = draft.from.empty() ? nullptr : &drafts_[index_.at(draft.from)];
   while (ancestor != nullptr) {
     draft.incomplete = draft.incomplete || ancestor->incomplete || ancestor->kind == nullptr;
-    if (ancestor->kind != nullptr && ancestor->kind->name == draft.kind->inherit_kind) {
+    if (ancestor->kind != nullptr && ancestor->kind->name == spec.inherits_from) {
       break;
     }
     ancestor = ancestor->from.empty() ? nullptr : &drafts_[index_.at(ancestor->from)];
@@ -445,19 +445,14 @@ void StageGraph::inherit(StageDraft& draft) {
   if (ancestor == nullptr) {
     return;
   }
-  ConfigEntry* entry = draft.table.find(into);
-  if (entry == nullptr && spec->required) {
+  ConfigEntry* entry = draft.table.find(spec.name);
+  if (entry == nullptr && spec.required) {
     ConfigNode empty;
     empty.at = draft.table.at;
-    entry = &draft.table.set({into, draft.at, std::move(empty)});
+    entry = &draft.table.set({spec.name, draft.at, std::move(empty)});
   }
   if (entry != nullptr && entry->value.is_table() && afford_copy(ancestor->table, draft)) {
-    TableSpec inheritable = spec->table;
-    std::erase_if(inheritable.parameters, [&](const ParameterSpec& parameter) {
-      const auto& own = draft.kind->not_inherited;
-      return std::find(own.begin(), own.end(), parameter.name) != own.end();
-    });
-    fill_from(entry->value, ancestor->table, inheritable, into, draft.table.unset);
+    fill_from(entry->value, ancestor->table, spec, draft.table.unset);
   }
 }
 

@@ -41,6 +41,7 @@ class StageGraph {
   void check_parent(StageDraft& draft, const ConfigNode& from);
   std::vector<size_t> parents_first();
   void inherit(StageDraft& draft);
+  void inherit(StageDraft& draft, const SubtableSpec& spec);
   void report_unset_keys();
   /// Counts a copy of `table` for the draft; false, with a report, if the copies get out of hand.
   bool afford_copy(const ConfigNode& table, StageDraft& draft);

@@ -42,6 +42,8 @@ struct TableSpec {
   /// Groups of parameters of which one is to be given. Where tables are laid over each other, a key
   /// of the upper one overrules the others of its group below it.
   std::vector<std::vector<std::string>> exclusive;
+  /// Keys of earlier versions, and what each is called now: for the error that they get.
+  std::map<std::string, std::string> renamed;
   /// Rules over valid values.
   std::function<std::vector<Finding>(const ParameterValues&)> check;
   /// What may stand in it beside what is declared, in words; empty: nothing. It is not looked into.
@@ -52,10 +54,17 @@ struct SubtableSpec {
   std::string name;
   TableSpec table;
   bool required = true;
-  std::string doc;
+  std::string doc = {};
   bool list = false;            ///< [[name]]: an array of such tables, whose form alone is checked
   bool execution_only = false;  ///< nothing in it changes the results of what it stands in
+  /// A kind of stage: what is missing in the subtable is taken from the table of the nearest
+  /// ancestor of that kind, but for parameters that are marked `own_meaning`. Empty for none.
+  std::string inherits_from = {};
 };
+
+/// The mark (ParameterSpec::traits) of a parameter that shares a name with one of the table that
+/// its own table inherits from, but not its meaning.
+inline constexpr const char* own_meaning = "own_meaning";
 
 /// What makes a view.
 struct AugmentChoice {

@@ -85,7 +85,7 @@ Table TableReader::read_table(const ConfigNode& node, const TableSpec& spec,
   const std::vector<std::string> declared = keys_of(spec);
   accepted.insert(accepted.end(), declared.begin(), declared.end());
   if (spec.free_keys.empty()) {
-    refuse_unknown(node, path, accepted);
+    refuse_unknown(node, path, accepted, spec.renamed);
   }
   return read_entries(node, spec, path);
 }
@@ -198,11 +198,19 @@ ComponentChoice TableReader::read_component(const ConfigNode& node, ComponentKin
 }
 
 void TableReader::refuse_unknown(const ConfigNode& node, const std::string& path,
-                                 const std::vector<std::string>& accepted) {
+                                 const std::vector<std::string>& accepted,
+                                 const std::map<std::string, std::string>& renamed) {
   for (const ConfigEntry& entry : node.entries) {
-    if (std::find(accepted.begin(), accepted.end(), entry.key) == accepted.end()) {
-      diagnostics_.error(entry.key_at, joined_key(path, entry.key), "unknown key",
-                         quoted_list(accepted), nearest(entry.key, accepted));
+    if (std::find(accepted.begin(), accepted.end(), entry.key) != accepted.end()) {
+      continue;
+    }
+    const std::string key = joined_key(path, entry.key);
+    if (const auto found = renamed.find(entry.key); found != renamed.end()) {
+      diagnostics_.error(entry.key_at, key,
+                         fmt::format("renamed: `{}` is `{}` now", found->first, found->second));
+    } else {
+      diagnostics_.error(entry.key_at, key, "unknown key", quoted_list(accepted),
+                         nearest(entry.key, accepted));
     }
   }
 }

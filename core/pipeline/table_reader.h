@@ -4,6 +4,7 @@
 #include "pipeline/config_tree.h"
 #include "pipeline/table.h"
 
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -39,9 +40,11 @@ class TableReader {
   /// The value of a parameter, a path made absolute; its default, with a report, for anything else.
   Value read_value(const ConfigNode& node, const ParameterSpec& spec, const std::string& path);
 
-  /// Reports keys of the table that are not among `accepted`.
+  /// Reports keys of the table that are not among `accepted`: those that are `renamed` with their
+  /// new name.
   void refuse_unknown(const ConfigNode& node, const std::string& path,
-                      const std::vector<std::string>& accepted);
+                      const std::vector<std::string>& accepted,
+                      const std::map<std::string, std::string>& renamed = {});
 
   /// While false, required keys that are not there are no fault: for tables that would get some of
   /// their entries from another table, which could not be found.

@@ -15,16 +15,16 @@ Values values_of(const ReportData& data, const std::string& metric) {
   for (const Observation& observation : data.observations) {
     const auto found = observation.metrics.find(metric);
     if (found != observation.metrics.end()) {
-      values[observation.choices][observation.replicate] = found->second;
+      values[observation.choices][observation.repetition] = found->second;
     }
   }
   return values;
 }
 
-std::vector<double> plain(const std::map<std::string, double>& by_replicate) {
+std::vector<double> plain(const std::map<std::string, double>& by_repetition) {
   std::vector<double> values;
-  values.reserve(by_replicate.size());
-  for (const auto& [replicate, value] : by_replicate) {
+  values.reserve(by_repetition.size());
+  for (const auto& [repetition, value] : by_repetition) {
     values.push_back(value);
   }
   return values;
@@ -40,8 +40,8 @@ std::optional<Comparison> compare(const std::vector<double>& differences) {
 std::optional<Comparison> compare(const std::map<std::string, double>& values,
                                   const std::map<std::string, double>& others) {
   std::vector<double> differences;
-  for (const auto& [replicate, value] : values) {
-    const auto other = others.find(replicate);
+  for (const auto& [repetition, value] : values) {
+    const auto other = others.find(repetition);
     if (other != others.end()) {
       differences.push_back(value - other->second);
     }
@@ -82,14 +82,14 @@ double mean_of(const std::vector<double>& values) {
 std::map<std::string, std::map<Choices, double>> slice(const Values& values, size_t axis,
                                                        size_t label) {
   std::map<std::string, std::map<Choices, double>> found;
-  for (const auto& [choices, by_replicate] : values) {
+  for (const auto& [choices, by_repetition] : values) {
     if (choices[axis] != label) {
       continue;
     }
     Choices others = choices;
     others.erase(others.begin() + static_cast<long>(axis));
-    for (const auto& [replicate, value] : by_replicate) {
-      found[replicate][others] = value;
+    for (const auto& [repetition, value] : by_repetition) {
+      found[repetition][others] = value;
     }
   }
   return found;
@@ -100,8 +100,8 @@ std::optional<Comparison> effect_of(const Values& values, size_t axis, size_t la
   const auto chosen = slice(values, axis, label);
   const auto against = slice(values, axis, baseline);
   std::vector<double> differences;
-  for (const auto& [replicate, cells] : chosen) {
-    const auto same = against.find(replicate);
+  for (const auto& [repetition, cells] : chosen) {
+    const auto same = against.find(repetition);
     std::vector<double> of_cells;
     if (same != against.end()) {
       for (const auto& [others, value] : cells) {
@@ -124,9 +124,9 @@ std::vector<CellSummary> summarise(const ReportData& data) {
   const std::string& first = data.metrics.front();
   std::map<Choices, CellSummary> cells;
   for (const std::string& metric : data.metrics) {
-    for (const auto& [choices, by_replicate] : values_of(data, metric)) {
+    for (const auto& [choices, by_repetition] : values_of(data, metric)) {
       cells[choices].choices = choices;
-      cells[choices].metrics[metric] = estimate(plain(by_replicate));
+      cells[choices].metrics[metric] = estimate(plain(by_repetition));
     }
   }
   const Values values = values_of(data, first);
@@ -169,7 +169,7 @@ std::vector<AxisEffects> marginal_effects(const ReportData& data) {
     AxisEffects effects{description.name, {}};
     for (size_t label = 0; label < description.labels.size(); ++label) {
       std::vector<double> means;
-      for (const auto& [replicate, cells] : slice(values, axis, label)) {
+      for (const auto& [repetition, cells] : slice(values, axis, label)) {
         std::vector<double> of_cells;
         for (const auto& [others, value] : cells) {
           of_cells.push_back(value);

@@ -23,9 +23,11 @@ void read_log(const fs::path& file, const std::vector<std::string>& names, Losse
       continue;  // cut off by a kill
     }
     const auto phase = event.find("phase");
-    const bool warmup = phase != event.end() && *phase == "warmup";
+    // "warmup" is what earlier versions wrote.
+    const bool head_warmup =
+        phase != event.end() && (*phase == "head_warmup" || *phase == "warmup");
     for (const std::string& loss : names) {
-      if (warmup || !event.contains(loss)) {
+      if (head_warmup || !event.contains(loss)) {
         continue;
       }
       const double step = steps[loss]++;  // a loss that is not finite (null) leaves a gap

@@ -70,7 +70,7 @@ ReportSection cells_section(const ReportData& data, const std::vector<CellSummar
   section.title = "Cells";
   section.paragraphs.push_back(
       fmt::format("Repetitions are {}. The interval is Student's, at 95 %, over the repetitions.",
-                  data.replicates));
+                  data.repetitions));
   if (data.higher_is_better) {
     section.paragraphs.back() += fmt::format(
         " {} of {} is better.", *data.higher_is_better ? "More" : "Less", data.metrics.front());
@@ -383,7 +383,7 @@ ReportTable observations_table(const ReportData& data) {
   table.columns.push_back({"folder"});
   for (const Observation& observation : data.observations) {
     std::vector<ReportCell> row = axis_cells(data, observation.choices);
-    row.emplace_back(observation.replicate);
+    row.emplace_back(observation.repetition);
     for (const std::string& metric : metrics) {
       const auto found = observation.metrics.find(metric);
       row.push_back(number_cell(found == observation.metrics.end() ? std::nullopt

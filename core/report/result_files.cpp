@@ -14,7 +14,7 @@ std::string folder_title(const fs::path& folder) {
 
 void add_timings(ReportData& data, const RunResults& results, const std::vector<std::string>& names,
                  const fs::path& folder, const std::vector<size_t>& choices,
-                 const std::string& replicate) {
+                 const std::string& repetition) {
   for (const std::string& name : names) {
     const auto found = results.stages.find(name);
     if (found == results.stages.end()) {
@@ -22,7 +22,7 @@ void add_timings(ReportData& data, const RunResults& results, const std::vector<
     }
     const StageResults& stage = found->second;
     data.stages.push_back({.choices = choices,
-                           .replicate = replicate,
+                           .repetition = repetition,
                            .stage = name,
                            .kind = stage.kind,
                            .key = stage.key,

@@ -16,6 +16,6 @@ std::string folder_title(const std::filesystem::path& folder);
 /// Adds the stages of these names, in their order; results.json has them in that of the alphabet.
 void add_timings(ReportData& data, const RunResults& results, const std::vector<std::string>& names,
                  const std::filesystem::path& folder, const std::vector<size_t>& choices,
-                 const std::string& replicate);
+                 const std::string& repetition);
 
 }  // namespace bissl::host

@@ -21,7 +21,7 @@ struct ReportAxis {
 /// One result: a cell's choices, which repetition it is, what was measured.
 struct Observation {
   std::vector<size_t> choices;  ///< by axis
-  std::string replicate;        ///< "seed 0", "repeat 1"
+  std::string repetition;       ///< "seed 0", "repeat 1"
   std::map<std::string, double> metrics;
   std::filesystem::path folder;  ///< the run folder it is from
 };
@@ -29,7 +29,7 @@ struct Observation {
 /// One stage of one observation's run.
 struct StageTiming {
   std::vector<size_t> choices;
-  std::string replicate;
+  std::string repetition;
   std::string stage;
   std::string kind;
   std::string key;
@@ -43,7 +43,7 @@ struct StageTiming {
 /// The draw that a cell's random search chose.
 struct ChosenDraw {
   std::vector<size_t> choices;
-  std::string replicate;
+  std::string repetition;
   size_t draw = 0;
   std::map<std::string, std::string> values;  ///< what was drawn, by key
   double score = 0;                           ///< on the validation split
@@ -73,7 +73,7 @@ struct ReportData {
   std::string reference;             ///< a metric that the first is compared with; may be empty
   /// Whether more of the first metric is better; unset where its results do not say.
   std::optional<bool> higher_is_better;
-  std::string replicates;  ///< what the repetitions are, in words
+  std::string repetitions;  ///< what the repetitions are, in words
   std::vector<Observation> observations;
   std::vector<StageTiming> stages;
   std::vector<MissingCell> missing;

@@ -40,7 +40,7 @@ class RunReader {
                  folders_.front().string());
     }
     order_metrics();
-    data_.replicates = "fine-tuning repeats, which share what comes before them";
+    data_.repetitions = "fine-tuning repeats, which share what comes before them";
     return std::move(data_);
   }
 

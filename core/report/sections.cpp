@@ -228,7 +228,7 @@ ReportSection chosen_section(const ReportData& data) {
   }
   for (const ChosenDraw& chosen : data.chosen) {
     std::vector<ReportCell> row = axis_cells(data, chosen.choices);
-    row.emplace_back(chosen.replicate);
+    row.emplace_back(chosen.repetition);
     row.push_back(count_cell(static_cast<int64_t>(chosen.draw)));
     row.push_back(number_cell(chosen.score));
     for (const auto& [key, value] : chosen.values) {

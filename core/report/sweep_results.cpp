@@ -53,12 +53,12 @@ class SweepReader {
       read_cell(cell);
     }
     require_wanted();
-    data_.replicates = replicates();
+    data_.repetitions = repetitions();
     return std::move(data_);
   }
 
  private:
-  std::string replicates() const {
+  std::string repetitions() const {
     if (seed_axis_) {
       const std::string& name = plan_.axes[*seed_axis_].name;
       return name == "seed" ? "seeds" : fmt::format("seeds ({})", name);
@@ -129,10 +129,10 @@ class SweepReader {
 
   void read_cell(const PlanCell& cell) {
     std::vector<size_t> choices = cell.choices;
-    std::string replicate = "run";
+    std::string repetition = "run";
     if (seed_axis_) {
       const SweepPlan::AxisText& axis = plan_.axes[*seed_axis_];
-      replicate = fmt::format("{} {}", axis.name, axis.labels.at(choices.at(*seed_axis_)));
+      repetition = fmt::format("{} {}", axis.name, axis.labels.at(choices.at(*seed_axis_)));
       choices.erase(choices.begin() + static_cast<long>(*seed_axis_));
     }
     const std::vector<CellFailure> failures = files_.failures(
@@ -147,7 +147,7 @@ class SweepReader {
       data_.failed_draws.push_back(
           {cell.id, failure_text(plan_, cell, failure), failure_json(plan_, failure)});
     }
-    read_results(cell, *results, choices, replicate);
+    read_results(cell, *results, choices, repetition);
   }
 
   bool is_finished(const std::string& key) const { return fs::exists(store_ / key / "stage.json"); }
@@ -171,14 +171,14 @@ class SweepReader {
   }
 
   void read_results(const PlanCell& cell, const RunResults& results,
-                    const std::vector<size_t>& choices, const std::string& replicate) {
+                    const std::vector<size_t>& choices, const std::string& repetition) {
     const fs::path folder = files_.cell_folder(cell);
     note_metrics(results);
-    add_timings(data_, results, stage_names_, folder, choices, replicate);
+    add_timings(data_, results, stage_names_, folder, choices, repetition);
     if (results.search) {
-      add_chosen(*results.search, choices, replicate);
+      add_chosen(*results.search, choices, repetition);
     }
-    add_observations(results, choices, replicate, folder);
+    add_observations(results, choices, repetition, folder);
     const std::string& name = data_.metrics.front();
     if (data_.observations.empty() || data_.observations.back().folder != folder ||
         data_.observations.back().metrics.count(name) == 0) {
@@ -200,17 +200,17 @@ class SweepReader {
   }
 
   void add_chosen(const SearchResults& search, const std::vector<size_t>& choices,
-                  const std::string& replicate) {
+                  const std::string& repetition) {
     data_.selected_by = search.select;
     data_.chosen.push_back({.choices = choices,
-                            .replicate = replicate,
+                            .repetition = repetition,
                             .draw = search.chosen,
                             .values = search.values,
                             .score = search.scores.at(search.chosen).value_or(0)});
   }
 
   void add_observations(const RunResults& results, const std::vector<size_t>& choices,
-                        const std::string& replicate, const fs::path& folder) {
+                        const std::string& repetition, const fs::path& folder) {
     std::vector<std::string> names = data_.metrics;
     if (!data_.reference.empty()) {
       names.push_back(data_.reference);
@@ -232,7 +232,7 @@ class SweepReader {
       }
       return;
     }
-    Observation observation{choices, replicate, {}, folder};
+    Observation observation{choices, repetition, {}, folder};
     for (const std::string& name : names) {
       const MetricResult* metric = results.find(name);
       if (metric != nullptr && metric->mean) {

@@ -26,6 +26,15 @@ TableSpec table_of(const Schema<Options>& schema, std::vector<Group> exclusive =
   return spec;
 }
 
+/// Marks a parameter of a table that inherits from another with own_meaning.
+inline void mark_own_meaning(TableSpec& spec, const std::string& parameter) {
+  for (ParameterSpec& one : spec.parameters) {
+    if (one.name == parameter) {
+      one.traits[own_meaning] = true;
+    }
+  }
+}
+
 /// `epochs` or `steps`, to be embedded.
 const Schema<LengthOptions>& length_schema();
 

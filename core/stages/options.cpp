@@ -16,18 +16,19 @@ const Schema<ScheduleOptions>& schedule_schema() {
   static const Schema<ScheduleOptions> schema = [] {
     Schema<ScheduleOptions> s;
     s.add("use", &ScheduleOptions::use,
-          "\"cosine\" falls from the base rate to `final` of it over the stage (Loshchilov and "
-          "Hutter 2017, arXiv 1608.03983); \"constant\" stays")
+          "\"cosine\" falls from the base learning rate to `end_factor` times it over the stage "
+          "(Loshchilov and Hutter 2017, arXiv 1608.03983); \"constant\" stays")
         .choices({"constant", "cosine"});
     s.add("warmup_epochs", &ScheduleOptions::warmup_epochs,
-          "linear rise to the base rate over this many passes over the data")
+          "linear rise to the base learning rate over this many passes over the data")
         .at_least(0)
         .unit("epochs");
     s.add("warmup_steps", &ScheduleOptions::warmup_steps,
-          "linear rise to the base rate over this many steps")
+          "linear rise to the base learning rate over this many steps")
         .at_least(0)
         .unit("steps");
-    s.add("final", &ScheduleOptions::final, "share of the base rate at the end of \"cosine\"")
+    s.add("end_factor", &ScheduleOptions::end_factor,
+          "learning rate at the end of \"cosine\", as a share of the base learning rate")
         .at_least(0)
         .at_most(1)
         .only_with("use", "cosine");
@@ -69,8 +70,9 @@ const Schema<LengthOptions>& length_schema() {
 }
 
 SubtableSpec schedule_table() {
-  return {"schedule", table_of(schedule_schema(), {{"warmup_epochs", "warmup_steps"}}), false,
-          "the learning rate over time; constant if absent"};
+  TableSpec table = table_of(schedule_schema(), {{"warmup_epochs", "warmup_steps"}});
+  table.renamed = {{"final", "end_factor"}};
+  return {"schedule", std::move(table), false, "the learning rate over time; constant if absent"};
 }
 
 AugmentSlot one_view() { return {false, "makes views of the images"}; }

@@ -17,7 +17,7 @@ struct ScheduleOptions {
   std::string use = "constant";
   double warmup_epochs = 0;
   int64_t warmup_steps = 0;
-  double final = 0.001;
+  double end_factor = 0.001;
 };
 
 /// How long to train: exactly one of the two is set.

@@ -18,13 +18,13 @@ double warmup_of(const ScheduleOptions& options, double steps_per_epoch) {
 
 Schedule::Schedule(const ScheduleOptions& options, int64_t total, double steps_per_epoch)
     : cosine_(options.use == "cosine"),
-      final_(options.final),
+      end_factor_(options.end_factor),
       // The smaller of the two while it is a double: a warm-up may be longer than any integer.
       warmup_(std::llround(
           std::min(static_cast<double>(total), std::round(warmup_of(options, steps_per_epoch))))),
       total_(total) {}
 
-double Schedule::rate(int64_t step) const {
+double Schedule::lr_scale(int64_t step) const {
   if (step < warmup_) {
     return static_cast<double>(step + 1) / static_cast<double>(warmup_);
   }
@@ -33,7 +33,7 @@ double Schedule::rate(int64_t step) const {
   }
   const double progress =
       static_cast<double>(step - warmup_) / static_cast<double>(total_ - warmup_ - 1);
-  return final_ + (1.0 - final_) * 0.5 * (1.0 + std::cos(M_PI * std::min(progress, 1.0)));
+  return end_factor_ + (1.0 - end_factor_) * 0.5 * (1.0 + std::cos(M_PI * std::min(progress, 1.0)));
 }
 
 Schedule make_schedule(const Table& table, int64_t steps, int64_t samples, int64_t batch) {
@@ -53,7 +53,7 @@ std::vector<std::string> doubts(const ScheduleOptions& options, int64_t total,
   if (taken > whole) {
     found.push_back(
         fmt::format("{} is {:.6g} steps, and the stage has {}: the warm-up is shortened "
-                    "to the stage, and the rate is at its base in the last step only",
+                    "to the stage, and the learning rate is at its base in the last step only",
                     given, taken, total));
   } else if (asked > 0 && taken == 0) {
     found.push_back(fmt::format("{} is {:.2g} steps, less than half of one: there is no warm-up",

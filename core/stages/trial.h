@@ -61,7 +61,7 @@ class StageTrial {
   /// Warns where every batch must hold images several times.
   void warn_about_repeats(const char* key, int64_t batch, const std::string& data, int64_t samples);
   /// Warns where epochs are far from a whole number of steps, and of what the table's schedule does
-  /// otherwise than asked for. `path` leads to the table: "warmup.", or empty for the stage's.
+  /// otherwise than asked for. `path` leads to the table: "head_warmup.", or empty for the stage's.
   void warn_about_length(const std::string& path, const LengthOptions& length,
                          const BatchSource& source, int64_t batch);
   void warn_about_schedule(const std::string& path, const Table& table, int64_t steps,

@@ -21,13 +21,14 @@ namespace {
 using nlohmann::json;
 
 /// 1: without a member `format`; one data source, no directions of metrics, no list of logs.
-constexpr int results_format = 2;
+/// 2: `runs` in the place of `per_repeat`.
+constexpr int results_format = 3;
 
 /// Members that are not details of a kind.
 const std::set<std::string>& own_members() {
   static const std::set<std::string> members = {
-      "format", "kind", "repeats", "metrics", "runs",         "logs",
-      "losses", "key",  "from",    "seconds", "environments", "peak_memory_bytes"};
+      "format", "kind", "repeats", "metrics",      "per_repeat",       "runs", "logs", "losses",
+      "key",    "from", "seconds", "environments", "peak_memory_bytes"};
   return members;
 }
 
@@ -64,13 +65,13 @@ MetricResult metric_from(const std::string& data, const std::string& name, const
   return metric;
 }
 
-/// Adds the values of the networks to the metrics. `of_one` gives those of a data source.
+/// Adds the values of the repeats to the metrics. `of_one` gives those of a data source.
 template <class OfOne>
-void add_values(const json& runs, std::vector<MetricResult>& metrics, const OfOne& of_one) {
-  for (const json& written : runs) {
-    const json run = with_non_finite(written);
+void add_values(const json& repeats, std::vector<MetricResult>& metrics, const OfOne& of_one) {
+  for (const json& written : repeats) {
+    const json repeat = with_non_finite(written);
     for (MetricResult& metric : metrics) {
-      const json values = of_one(run, metric.data);
+      const json values = of_one(repeat, metric.data);
       const auto value = values.find(metric.metric);
       metric.values.push_back(value != values.end() && value->is_number()
                                   ? value->template get<double>()
@@ -104,19 +105,19 @@ StageResults results_from(const json& from) {
       results.metrics.push_back(metric_from(data, name, summary));
     }
   }
-  const json runs = from.value("runs", json::array());
+  const json repeats = from.value(format < 3 ? "runs" : "per_repeat", json::array());
   if (format == 1) {
-    add_values(runs, results.metrics, [](const json& run, const std::string&) { return run; });
-    for (size_t i = 0; i < runs.size(); ++i) {
+    add_values(repeats, results.metrics, [](const json& one, const std::string&) { return one; });
+    for (size_t i = 0; i < repeats.size(); ++i) {
       results.logs.push_back(fmt::format("run-{}/events.jsonl", i));
     }
-    if (runs.empty()) {
+    if (repeats.empty()) {
       results.logs = {"events.jsonl"};
     }
     results.losses = {"loss", "lower", "upper"};
   } else {
-    add_values(runs, results.metrics, [](const json& run, const std::string& data) {
-      return run.value(data, json::object());
+    add_values(repeats, results.metrics, [](const json& one, const std::string& data) {
+      return one.value(data, json::object());
     });
     results.logs = from.value("logs", std::vector<std::string>());
     results.losses = from.value("losses", std::vector<std::string>());
@@ -144,7 +145,7 @@ MetricResult summarised(MetricResult metric) {
   for (size_t i = 0; i < metric.values.size(); ++i) {
     sum += metric.values[i];
     if (!std::isfinite(metric.values[i])) {
-      faults.push_back(fmt::format("{} in run {}", name_of_non_finite(metric.values[i]), i));
+      faults.push_back(fmt::format("{} in repeat {}", name_of_non_finite(metric.values[i]), i));
     }
   }
   if (!faults.empty()) {
@@ -175,17 +176,17 @@ json StageResults::to_json() const {
   if (repeats > 0) {
     result["repeats"] = repeats;
   }
-  size_t runs = 0;
+  size_t scored = 0;
   for (const MetricResult& metric : metrics) {
     result["metrics"][metric.data][metric.metric] = metric_json(metric);
-    runs = std::max(runs, metric.values.size());
+    scored = std::max(scored, metric.values.size());
   }
-  for (size_t i = 0; i < runs; ++i) {
-    json run = json::object();
+  for (size_t i = 0; i < scored; ++i) {
+    json repeat = json::object();
     for (const MetricResult& metric : metrics) {
-      run[metric.data][metric.metric] = metric.values.at(i);
+      repeat[metric.data][metric.metric] = metric.values.at(i);
     }
-    result["runs"].push_back(run);
+    result["per_repeat"].push_back(repeat);
   }
   result["logs"] = logs;
   result["losses"] = losses;

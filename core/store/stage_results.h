@@ -16,10 +16,10 @@ struct MetricResult {
   std::string metric;
   /// Whether more of it is better. Not known of results that an earlier version wrote.
   std::optional<bool> higher_is_better;
-  std::vector<double> values = {};       ///< by network; as they are, finite or not
+  std::vector<double> values = {};       ///< by repeat; as they are, finite or not
   std::optional<double> mean = {};       ///< none where a network has no finite value
   std::optional<double> deviation = {};  ///< of a sample; 0 for one network
-  std::string not_finite = {};           ///< why there is no mean: "inf in run 0"
+  std::string not_finite = {};           ///< why there is no mean: "inf in repeat 0"
 
   /// "DATA.METRIC", spelled as in MetricName.
   std::string name() const;

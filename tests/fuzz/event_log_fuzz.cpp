@@ -11,7 +11,7 @@ void fuzz_event_log(std::string_view bytes) {
   write_file(folder.path() / "events.jsonl", std::string(bytes));
   ReportData data;
   data.stages.push_back({.choices = {},
-                         .replicate = "seed 0",
+                         .repetition = "seed 0",
                          .stage = "pretrain",
                          .kind = "pretrain",
                          .key = "key",

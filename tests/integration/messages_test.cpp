@@ -118,20 +118,20 @@ TEST_F(MessagesTest, MetricsThatAreNotFiniteAreNullWithTheReasonBesideThem) {
   write("none", "metrics not finite");
   const Outcome outcome = call("run", {"--json"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
-  EXPECT_NE(outcome.err.find("warning: stage.ft: the loss on data.images is not finite (nan in run "
-                             "0, nan in run 1)"),
+  EXPECT_NE(outcome.err.find("warning: stage.ft: the loss on data.images is not finite (nan in "
+                             "repeat 0, nan in repeat 1)"),
             std::string::npos)
       << outcome.err;
   for (const std::string& text : {outcome.out, read_file(out_ / "m/results.json")}) {
     const auto stage = nlohmann::json::parse(text)["stages"]["ft"];
     const auto& metrics = stage["metrics"]["images"];
     EXPECT_TRUE(metrics["loss"]["mean"].is_null());
-    EXPECT_EQ(metrics["loss"]["not_finite"]["mean"], "nan in run 0, nan in run 1");
-    EXPECT_EQ(metrics["up"]["not_finite"]["mean"], "inf in run 0, inf in run 1");
+    EXPECT_EQ(metrics["loss"]["not_finite"]["mean"], "nan in repeat 0, nan in repeat 1");
+    EXPECT_EQ(metrics["up"]["not_finite"]["mean"], "inf in repeat 0, inf in repeat 1");
     EXPECT_EQ(metrics["top1"]["mean"], 0.5);
     EXPECT_FALSE(metrics.contains("not_finite"));
-    EXPECT_TRUE(stage["runs"][1]["images"]["down"].is_null());
-    EXPECT_EQ(stage["runs"][1]["images"]["not_finite"]["down"], "-inf");
+    EXPECT_TRUE(stage["per_repeat"][1]["images"]["down"].is_null());
+    EXPECT_EQ(stage["per_repeat"][1]["images"]["not_finite"]["down"], "-inf");
   }
   const Outcome table = call("run");
   EXPECT_EQ(table.code, 0) << table.err;
@@ -150,7 +150,7 @@ TEST_F(MessagesTest, MetricsThatAreNotFiniteAreNullWithTheReasonBesideThem) {
     if (one.at("key") == "ft.images.up") {
       found = true;
       EXPECT_TRUE(one.at("left").is_null());
-      EXPECT_EQ(one.at("not_finite").at("left"), "inf in run 0, inf in run 1");
+      EXPECT_EQ(one.at("not_finite").at("left"), "inf in repeat 0, inf in repeat 1");
     }
   }
   EXPECT_TRUE(found) << diff.out;

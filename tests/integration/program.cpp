@@ -189,7 +189,7 @@ lambda = 0.1
 adaptation_every = 2
 hypergradient = { @ }
 
-[stage.bissl.warmup]
+[stage.bissl.head_warmup]
 steps     = 3
 optimizer = { use = "sgd", lr = 0.1 }
 

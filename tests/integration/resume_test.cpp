@@ -27,7 +27,7 @@ class ResumeTest : public ::testing::Test {
             "--set",
             "stage.finetune.accumulate=2",
             "--set",
-            "stage.finetune.ema=0.9",
+            "stage.finetune.ema_decay=0.9",
             "--set",
             "stage.finetune.validate={ data = \"labelled\", every = 2, metric = "
             "\"loss\", augment = { use = \"evaluation\", size = 8 } }"};
@@ -40,10 +40,11 @@ class ResumeTest : public ::testing::Test {
 class ResumeStageTest : public ResumeTest, public ::testing::WithParamInterface<std::string> {};
 
 void expect_same_weights(const std::filesystem::path& a, const std::filesystem::path& b) {
-  for (const char* name : {"pretrain/backbone.safetensors", "pretrain/pretext.safetensors",
-                           "bissl/backbone.safetensors", "bissl/head.safetensors",
-                           "finetune/run-0/head.safetensors", "finetune/run-1/backbone.safetensors",
-                           "baseline/run-1/backbone.safetensors", "bissl/events.jsonl"}) {
+  for (const char* name :
+       {"pretrain/backbone.safetensors", "pretrain/pretext.safetensors",
+        "bissl/backbone.safetensors", "bissl/head.safetensors",
+        "finetune/repeat-0/head.safetensors", "finetune/repeat-1/backbone.safetensors",
+        "baseline/repeat-1/backbone.safetensors", "bissl/events.jsonl"}) {
     EXPECT_TRUE(read_file(a / "small" / name) == read_file(b / "small" / name)) << name;
   }
 }
@@ -100,7 +101,7 @@ TEST_F(ResumeTest, NohupIsRespected) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Stages, ResumeStageTest,
-                         ::testing::Values("pretrain", "bissl", "finetune/run-1"),
+                         ::testing::Values("pretrain", "bissl", "finetune/repeat-1"),
                          [](const auto& info) {
                            return info.param.substr(0, info.param.find('/'));
                          });

@@ -42,13 +42,14 @@ class SettingsTest : public testing::Test {
 };
 
 TEST_F(SettingsTest, KeysAreExchangedAndTakenAway) {
-  for (const char* set : {"stage.pretrain.epochs=1", "stage.bissl.warmup.epochs=1",
+  for (const char* set : {"stage.pretrain.epochs=1", "stage.bissl.head_warmup.epochs=1",
                           "stage.bissl.lower.schedule.warmup_epochs=0.5"}) {
     const Outcome outcome = check({set});
     EXPECT_EQ(outcome.code, 0) << set << outcome.err;
   }
-  EXPECT_EQ(check({}, {"--unset", "stage.pretrain.schedule", "--unset", "stage.bissl.warmup"}).code,
-            0);
+  EXPECT_EQ(
+      check({}, {"--unset", "stage.pretrain.schedule", "--unset", "stage.bissl.head_warmup"}).code,
+      0);
   const Outcome none = check({}, {"--unset", "stage.pretrain.epochs"});
   EXPECT_EQ(none.code, 2);
   EXPECT_TRUE(says(none, "this key is not there, so it cannot be taken away")) << none.err;
@@ -78,7 +79,7 @@ TEST_F(SettingsTest, CheckSaysWhatIsShortenedOrRounded) {
 TEST_F(SettingsTest, StepsBeyondAnyNumberAreRefusedBeforeAnythingRuns) {
   for (const char* set :
        {"stage.pretrain.epochs=1e300", "stage.bissl.rounds=9e15", "stage.finetune.steps=9e15",
-        "stage.bissl.warmup.epochs=1e30", "stage.bissl.upper.steps=9e15"}) {
+        "stage.bissl.head_warmup.epochs=1e30", "stage.bissl.upper.steps=9e15"}) {
     for (const char* command : {"check", "run"}) {
       const Outcome outcome = call(command, {"--threads", "1", "--set", set});
       EXPECT_EQ(outcome.code, 2) << set << outcome.err;

@@ -41,7 +41,7 @@ std::map<std::string, std::string> weights_of(const fs::path& out) {
   std::map<std::string, std::string> weights;
   for (const auto& cell : fs::directory_iterator(out / "grid" / "cells")) {
     for (const char* file : {"pretrain/backbone.safetensors", "bissl/backbone.safetensors",
-                             "finetune/run-1/head.safetensors"}) {
+                             "finetune/repeat-1/head.safetensors"}) {
       weights[cell.path().filename().string() + "/" + file] = read_file(cell.path() / file);
     }
   }

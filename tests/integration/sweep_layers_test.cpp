@@ -17,7 +17,7 @@ std::string table_of(const std::string& lock, const std::string& header) {
 TEST_F(SweepTest, AxesExchangeKeysAndTakeThemAway) {
   const Outcome outcome = sweep(ablation(R"(stages = ["finetune"]
 [set]
-unset = ["stage.bissl.warmup"]
+unset = ["stage.bissl.head_warmup"]
 "stage.finetune.epochs" = 0.5
 [axes]
 "stage.pretrain.epochs" = [1, 0.5]
@@ -32,7 +32,7 @@ unset = ["stage.bissl.warmup"]
     EXPECT_NE(table_of(lock, "stage.pretrain").find("\nepochs = "), std::string::npos) << lock;
     EXPECT_EQ(table_of(lock, "stage.pretrain").find("\nsteps = "), std::string::npos) << lock;
     EXPECT_EQ(table_of(lock, "stage.finetune").find("\nsteps = "), std::string::npos) << lock;
-    EXPECT_EQ(table_of(lock, "stage.bissl.warmup"), "");
+    EXPECT_EQ(table_of(lock, "stage.bissl.head_warmup"), "");
     EXPECT_EQ(lock.find("unset"), std::string::npos);
     with_schedule += table_of(lock, "stage.pretrain.schedule").empty() ? 0 : 1;
   }

@@ -54,9 +54,10 @@ TEST_F(SweepTest, ContinuingDoesOnlyWhatIsMissing) {
   ASSERT_EQ(sweep(file).code, 0);
   EXPECT_EQ(logged(": begins"), 15U);
   EXPECT_EQ(logged("finetune of hypergradient=identity,lambda=0.1,seed=0: begins"), 2U);
-  const json old = json::parse(before).at("stages").at("finetune").at("runs");
-  EXPECT_EQ(json::parse(read_file(cell / "results.json")).at("stages").at("finetune").at("runs"),
-            old);
+  const json old = json::parse(before).at("stages").at("finetune").at("per_repeat");
+  EXPECT_EQ(
+      json::parse(read_file(cell / "results.json")).at("stages").at("finetune").at("per_repeat"),
+      old);
   // One more value: what is there already is not done again.
   ASSERT_EQ(sweep(ablation(R"(stages = ["finetune"]
 [axes]

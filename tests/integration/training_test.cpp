@@ -33,7 +33,7 @@ class TrainingTest : public ::testing::Test {
 /// The log of a stage's first repeat.
 std::vector<nlohmann::json> events_of(const std::filesystem::path& stage) {
   std::vector<nlohmann::json> events;
-  std::istringstream lines(read_file(stage / "run-0" / "events.jsonl"));
+  std::istringstream lines(read_file(stage / "repeat-0" / "events.jsonl"));
   for (std::string line; std::getline(lines, line);) {
     events.push_back(nlohmann::json::parse(line));
   }
@@ -41,10 +41,10 @@ std::vector<nlohmann::json> events_of(const std::filesystem::path& stage) {
 }
 
 TEST_F(TrainingTest, AnAverageOfTheWeightsIsScoredAndKept) {
-  const std::filesystem::path weights = out_ / "small/baseline/run-0/head.safetensors";
+  const std::filesystem::path weights = out_ / "small/baseline/repeat-0/head.safetensors";
   const auto run = [&](const std::string& ema) {
-    const Outcome outcome = run_bissl(
-        call("run", {"--set", "stage.baseline.ema=" + ema, "--set", "stage.baseline.repeats=1"}));
+    const Outcome outcome = run_bissl(call(
+        "run", {"--set", "stage.baseline.ema_decay=" + ema, "--set", "stage.baseline.repeats=1"}));
     EXPECT_EQ(outcome.code, 0) << outcome.err;
     std::vector<double> losses;
     for (const nlohmann::json& event : events_of(out_ / "small" / "baseline")) {

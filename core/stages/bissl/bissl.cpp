@@ -17,7 +17,7 @@ namespace bissl::host {
 namespace {
 
 StepPlan step_plan(const BisslParts& parts) {
-  return {.warmup = parts.warmup.steps,
+  return {.head_warmup = parts.head_warmup.steps,
           .rounds = parts.options.rounds,
           .lower = parts.lower_options.steps,
           .upper = parts.upper_options.steps};
@@ -37,7 +37,7 @@ class BisslRun {
  private:
   using Place = StepPlan::Place;
   void keep_parts(Session& session);
-  void run_warmup(Session& session, int64_t& step);
+  void run_head_warmup(Session& session, int64_t& step);
   Session::StepNews lower_step(const Place& place);
   Session::StepNews upper_step(const Place& place);
   void end_round(int64_t round);
@@ -51,35 +51,36 @@ class BisslRun {
   std::unique_ptr<Prefetcher> upper_batches_;
 };
 
-void BisslRun::run_warmup(Session& session, int64_t& step) {
-  if (step >= plan_.warmup) {
+void BisslRun::run_head_warmup(Session& session, int64_t& step) {
+  if (step >= plan_.head_warmup) {
     return;
   }
   Backbone& backbone = *parts_.upper_backbone;
   // The frozen backbone is in evaluation mode: its running statistics do not move.
   set_training(backbone.module(), false);
-  TrainingStep head(trainable_parameters(parts_.downstream->module()), *parts_.warmup.optimizer,
-                    {.name = "the warm-up", .advice = "Try a smaller learning rate"});
-  session.run(step, plan_.warmup, [&](int64_t number) -> Session::StepNews {
+  TrainingStep head(trainable_parameters(parts_.downstream->module()),
+                    *parts_.head_warmup.optimizer,
+                    {.name = "the head's warm-up", .advice = "Try a smaller learning rate"});
+  session.run(step, plan_.head_warmup, [&](int64_t number) -> Session::StepNews {
     const Batch batch = upper_batches_->next();
     LossGradient gradient = downstream_gradient(backbone, *parts_.downstream, head.parameters(),
                                                 batch.views[0], batch.targets, BackboneIs::frozen);
     const double loss = gradient.loss;
-    head.take(std::move(gradient), parts_.warmup.schedule->rate(number));
-    return {{{"loss", loss}}, {{"phase", "warmup"}}};
+    head.take(std::move(gradient), parts_.head_warmup.schedule->lr_scale(number));
+    return {{{"loss", loss}}, {{"phase", "head_warmup"}}};
   });
   set_training(backbone.module(), true);
 }
 
 Session::StepNews BisslRun::lower_step(const Place& place) {
   problem_.clear();
-  const double rate = parts_.lower.schedule->rate(place.number);
+  const double lr_scale = parts_.lower.schedule->lr_scale(place.number);
   const PretextStep result =
-      parts_.lower_step(lower_batches_->next(), place.number, place.within == 0, rate);
+      parts_.lower_step(lower_batches_->next(), place.number, place.within == 0, lr_scale);
   return {{{"lower", result.loss}},
           {{"phase", "lower"},
            {"round", place.round},
-           {"rate", rate},
+           {"lr_scale", lr_scale},
            {"proximity", result.proximity},
            {"gradient_norm", result.gradient_norm}}};
 }
@@ -108,11 +109,11 @@ Session::StepNews BisslRun::upper_step(const Place& place) {
       audited = problem_.audit(place.round, u, solution);
     };
   }
-  const double rate = parts_.upper.schedule->rate(place.number);
+  const double lr_scale = parts_.upper.schedule->lr_scale(place.number);
   const Batch batch = upper_batches_->next();
   const UpperStep result =
       parts_.upper_level->step({.images = batch.views[0], .targets = batch.targets}, problem,
-                               problem_.noise_seed(place.round), rate, observe);
+                               problem_.noise_seed(place.round), lr_scale, observe);
   solves_.add(result);
   solves_.note_graph(problem.graph_bytes());
   if (place.within + 1 == plan_.upper) {
@@ -120,7 +121,7 @@ Session::StepNews BisslRun::upper_step(const Place& place) {
   }
   nlohmann::json event = event_of(result);
   event["round"] = place.round;
-  event["rate"] = rate;
+  event["lr_scale"] = lr_scale;
   if (!audited.is_null()) {
     event["audit"] = std::move(audited);
   }
@@ -140,8 +141,8 @@ void BisslRun::keep_parts(Session& session) {
   session.keep("upper_backbone", parts_.upper_backbone->module());
   session.keep("pretext", parts_.pretext->module());
   session.keep("head", parts_.downstream->module());
-  if (parts_.warmup.optimizer) {
-    session.keep("warmup_optimizer", *parts_.warmup.optimizer);
+  if (parts_.head_warmup.optimizer) {
+    session.keep("head_warmup_optimizer", *parts_.head_warmup.optimizer);
   }
   session.keep("lower_optimizer", *parts_.lower.optimizer);
   session.keep("upper_optimizer", *parts_.upper.optimizer);
@@ -170,7 +171,7 @@ StageResults BisslRun::run() {
                                                 plan_.lower_total(), threads);
   upper_batches_ = std::make_unique<Prefetcher>(parts_.upper.source, plan_.upper_batches_done(step),
                                                 plan_.upper_batches(), threads);
-  run_warmup(session, step);
+  run_head_warmup(session, step);
   session.run(step, plan_.total(), [this](int64_t number) {
     const Place place = plan_.place(number);
     return place.phase == StepPlan::Phase::lower ? lower_step(place) : upper_step(place);

@@ -57,10 +57,10 @@ const Schema<AuditOptions>& audit_schema() {
   return schema;
 }
 
-const Schema<WarmupOptions>& warmup_schema() {
-  static const Schema<WarmupOptions> schema = [] {
-    Schema<WarmupOptions> s;
-    s.embed(&WarmupOptions::length, length_schema());
+const Schema<HeadWarmupOptions>& head_warmup_schema() {
+  static const Schema<HeadWarmupOptions> schema = [] {
+    Schema<HeadWarmupOptions> s;
+    s.embed(&HeadWarmupOptions::length, length_schema());
     return s;
   }();
   return schema;
@@ -109,17 +109,20 @@ BisslOptions parse_bissl(const Table& table) { return bissl_schema().parse(table
 
 AuditOptions parse_audit(const Table& table) { return audit_schema().parse(table.values); }
 
-WarmupOptions parse_warmup(const Table& table) { return warmup_schema().parse(table.values); }
+HeadWarmupOptions parse_head_warmup(const Table& table) {
+  return head_warmup_schema().parse(table.values);
+}
 
 LowerOptions parse_lower(const Table& table) { return lower_schema().parse(table.values); }
 
 UpperOptions parse_upper(const Table& table) { return upper_schema().parse(table.values); }
 
 StageKindSpec bissl_spec() {
-  TableSpec warmup = table_of(warmup_schema(), {length_keys});
-  warmup.components = {optimizer_slot()};
-  warmup.tables = {schedule_table()};
+  TableSpec head_warmup = table_of(head_warmup_schema(), {length_keys});
+  head_warmup.components = {optimizer_slot()};
+  head_warmup.tables = {schedule_table()};
   TableSpec lower = table_of(lower_schema(), {views_keys});
+  mark_own_meaning(lower, "steps");  // of a round; in `pretrain` it is the length of the stage
   lower.augment = several_views();
   lower.components = {pretext_slot(), optimizer_slot()};
   lower.tables = {schedule_table()};
@@ -132,22 +135,26 @@ StageKindSpec bissl_spec() {
   kind.name = "bissl";
   kind.summary = "bilevel training between pretraining and fine-tuning (arXiv 2410.02387)";
   kind.table = table_of(bissl_schema());
+  kind.table.renamed = {{"warmup", "head_warmup"}};
   kind.table.components = {
       {"hypergradient", ComponentKind::hypergradient, true, "approximates (I + H/(λ + δ))⁻¹·u"}};
   kind.table.tables = {
-      {"warmup", warmup, false, "trains the head on the frozen backbone first, on the upper data"},
-      {"lower", lower, true,
-       "the pretext level; what is not given is taken from the pretrain stage before it"},
+      {"head_warmup", head_warmup, false,
+       "trains the head on the frozen backbone first, on the upper data"},
+      {.name = "lower",
+       .table = lower,
+       .doc = "the pretext level; what is not given is taken from the pretrain stage before it",
+       .inherits_from = "pretrain"},
       {"upper", upper, true, "the downstream level"},
-      {"audit", table_of(audit_schema()), false,
-       "holds the hypergradient against a reference solution now and then, in double precision",
-       /*list=*/false, /*execution_only=*/true}};
+      {.name = "audit",
+       .table = table_of(audit_schema()),
+       .required = false,
+       .doc =
+           "compares the hypergradient with a reference solution now and then, in double precision",
+       .execution_only = true}};
   kind.needs_parent = true;
   kind.hands_on = {"backbone", "pretext", "head"};
   kind.takes = {"backbone", "pretext"};
-  kind.inherit_into = "lower";
-  kind.inherit_kind = "pretrain";
-  kind.not_inherited = {"steps"};  // there the length of the stage, here that of a round
   return kind;
 }
 

@@ -26,8 +26,8 @@ struct AuditOptions {
   double tolerance = 1e-8;
 };
 
-/// `warmup = { … }`
-struct WarmupOptions {
+/// `head_warmup = { … }`
+struct HeadWarmupOptions {
   LengthOptions length;
 };
 
@@ -52,7 +52,7 @@ struct UpperOptions {
 
 BisslOptions parse_bissl(const Table& table);
 AuditOptions parse_audit(const Table& table);
-WarmupOptions parse_warmup(const Table& table);
+HeadWarmupOptions parse_head_warmup(const Table& table);
 LowerOptions parse_lower(const Table& table);
 UpperOptions parse_upper(const Table& table);
 

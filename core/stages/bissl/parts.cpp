@@ -59,12 +59,12 @@ BisslParts::BisslParts(const StageContext& context)
       options(parse_bissl(context.stage.table)),
       lower_options(parse_lower(lower_table)),
       upper_options(parse_upper(upper_table)) {
-  if (context.stage.table.has_table("warmup")) {
-    warmup_options = parse_warmup(context.stage.table.table("warmup"));
+  if (context.stage.table.has_table("head_warmup")) {
+    head_warmup_options = parse_head_warmup(context.stage.table.table("head_warmup"));
   }
   upper.source = make_labelled_batches(
       context, "upper.data", upper_options.data, upper_table.augment(),
-      {upper_options.batch, 1, Order::shuffled, context.seed_for("upper"), "bissl/upper"});
+      {.batch = upper_options.batch, .seed = context.seed_for("upper"), .purpose = "bissl/upper"});
   const auto first = make_batches(context, lower_options.data, lower_table.augment(),
                                   {.views = lower_table.augment().count().value_or(1)});
   if (first->view_shape().channels != upper.source->view_shape().channels) {
@@ -112,24 +112,20 @@ void BisslParts::build_models(const StageContext& context, const PretextUse& use
                                 .view = upper.source->view_shape()},
                                context.seed_for("init/head"));
 
-  lower.source = make_pretext_batches(context, lower_options.data, lower_table, *pretext,
-                                      {.batch = lower_options.batch,
-                                       .order = Order::shuffled,
-                                       .seed = context.seed_for("lower"),
-                                       .purpose = "bissl/lower"});
+  lower.source = make_pretext_batches(
+      context, lower_options.data, lower_table, *pretext,
+      {.batch = lower_options.batch, .seed = context.seed_for("lower"), .purpose = "bissl/lower"});
   refuse_beyond_memory(*this, context.settings.loader_threads);
-  hessian_source = make_pretext_batches(context, lower_options.data, lower_table, *pretext,
-                                        {.batch = hessian_batch(),
-                                         .order = Order::shuffled,
-                                         .seed = context.seed_for("hessian"),
-                                         .purpose = "bissl/hessian"});
+  hessian_source = make_pretext_batches(
+      context, lower_options.data, lower_table, *pretext,
+      {.batch = hessian_batch(), .seed = context.seed_for("hessian"), .purpose = "bissl/hessian"});
 }
 
 void BisslParts::build_levels(const StageContext& context, const PretextUse& use) {
   const Table& table = context.stage.table;
-  if (warmup_options) {
-    warmup.optimizer = make_optimizer(table.table("warmup").component("optimizer"),
-                                      trainable_parameters(downstream->module()));
+  if (head_warmup_options) {
+    head_warmup.optimizer = make_optimizer(table.table("head_warmup").component("optimizer"),
+                                           trainable_parameters(downstream->module()));
   }
   lower.optimizer = make_optimizer(lower_table.component("optimizer"),
                                    lower_parameters(*lower_backbone, *pretext));
@@ -155,12 +151,16 @@ void BisslParts::build_levels(const StageContext& context, const PretextUse& use
 }
 
 void BisslParts::build_schedules(const Table& table) {
-  const double lower_epoch = double(lower.source->samples()) / double(lower_options.batch);
-  const double upper_epoch = double(upper.source->samples()) / double(upper_options.batch);
-  if (warmup_options) {
-    warmup.source = upper.source;
-    warmup.steps = steps_of(warmup_options->length, upper.source->samples(), upper_options.batch);
-    warmup.schedule.emplace(parse_schedule(table.table("warmup")), warmup.steps, upper_epoch);
+  const double lower_epoch =
+      static_cast<double>(lower.source->samples()) / static_cast<double>(lower_options.batch);
+  const double upper_epoch =
+      static_cast<double>(upper.source->samples()) / static_cast<double>(upper_options.batch);
+  if (head_warmup_options) {
+    head_warmup.source = upper.source;
+    head_warmup.steps =
+        steps_of(head_warmup_options->length, upper.source->samples(), upper_options.batch);
+    head_warmup.schedule.emplace(parse_schedule(table.table("head_warmup")), head_warmup.steps,
+                                 upper_epoch);
   }
   lower.schedule.emplace(parse_schedule(lower_table), lower.steps, lower_epoch);
   upper.schedule.emplace(parse_schedule(upper_table), upper.steps, upper_epoch);

@@ -44,9 +44,9 @@ class BisslParts {
   BisslOptions options;
   LowerOptions lower_options;
   UpperOptions upper_options;
-  std::optional<WarmupOptions> warmup_options;
+  std::optional<HeadWarmupOptions> head_warmup_options;
 
-  TrainingLevel warmup;  ///< of the head alone; without steps and optimizer where there is none
+  TrainingLevel head_warmup;  ///< of the head; without steps and optimizer where there is none
   TrainingLevel lower;
   TrainingLevel upper;
   std::shared_ptr<BatchSource> hessian_source;

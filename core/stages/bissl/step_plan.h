@@ -9,21 +9,21 @@ namespace bissl::host {
 /// round, the lower and the upper ones. Each can be the last before an interruption, so where to
 /// continue follows from the number alone.
 struct StepPlan {
-  int64_t warmup = 0;  ///< steps
+  int64_t head_warmup = 0;  ///< steps
   int64_t rounds = 0;
   int64_t lower = 0;  ///< steps of a round
   int64_t upper = 0;
 
   int64_t per_round() const { return lower + upper; }
-  int64_t total() const { return warmup + rounds * per_round(); }
+  int64_t total() const { return head_warmup + rounds * per_round(); }
   /// All steps of the lower level.
   int64_t lower_total() const { return rounds * lower; }
   /// All batches of the upper level's data, those of the warm-up included.
-  int64_t upper_batches() const { return warmup + rounds * upper; }
+  int64_t upper_batches() const { return head_warmup + rounds * upper; }
 
-  enum class Phase { warmup, lower, upper };
+  enum class Phase { head_warmup, lower, upper };
   struct Place {
-    Phase phase = Phase::warmup;
+    Phase phase = Phase::head_warmup;
     int64_t round = 0;
     int64_t within = 0;  ///< number in the phase of its round
     int64_t number = 0;  ///< number among all steps of its level
@@ -31,11 +31,11 @@ struct StepPlan {
 
   /// Where step `step` is.
   Place place(int64_t step) const {
-    if (step < warmup) {
-      return {Phase::warmup, 0, step, step};
+    if (step < head_warmup) {
+      return {Phase::head_warmup, 0, step, step};
     }
-    const int64_t round = (step - warmup) / per_round();
-    const int64_t within = (step - warmup) % per_round();
+    const int64_t round = (step - head_warmup) / per_round();
+    const int64_t within = (step - head_warmup) % per_round();
     if (within < lower) {
       return {Phase::lower, round, within, round * lower + within};
     }
@@ -44,14 +44,14 @@ struct StepPlan {
 
   /// How many steps of the lower level come before step `step`.
   int64_t lower_done(int64_t step) const {
-    const int64_t in_rounds = std::max<int64_t>(0, step - warmup);
+    const int64_t in_rounds = std::max<int64_t>(0, step - head_warmup);
     return in_rounds / per_round() * lower + std::min(in_rounds % per_round(), lower);
   }
 
   /// How many batches of the upper level's data are used before step `step`.
   int64_t upper_batches_done(int64_t step) const {
-    const int64_t in_rounds = std::max<int64_t>(0, step - warmup);
-    return std::min(step, warmup) + in_rounds / per_round() * upper +
+    const int64_t in_rounds = std::max<int64_t>(0, step - head_warmup);
+    return std::min(step, head_warmup) + in_rounds / per_round() * upper +
            std::max<int64_t>(0, in_rounds % per_round() - lower);
   }
 };

@@ -88,11 +88,11 @@ void BisslTrial::judge_length() {
   const BisslOptions& options = parts_->options;
   const LowerOptions& lower = parts_->lower_options;
   const UpperOptions& upper = parts_->upper_options;
-  if (parts_->warmup_options) {
-    warn_about_length("warmup.", parts_->warmup_options->length, *parts_->upper.source,
+  if (parts_->head_warmup_options) {
+    warn_about_length("head_warmup.", parts_->head_warmup_options->length, *parts_->upper.source,
                       upper.batch);
-    warn_about_schedule("warmup.", context().stage.table.table("warmup"), parts_->warmup.steps,
-                        *parts_->upper.source, upper.batch);
+    warn_about_schedule("head_warmup.", context().stage.table.table("head_warmup"),
+                        parts_->head_warmup.steps, *parts_->upper.source, upper.batch);
   }
   warn_about_schedule("lower.", parts_->lower_table, options.rounds * lower.steps,
                       *parts_->lower.source, lower.batch);
@@ -148,8 +148,8 @@ void BisslTrial::try_upper() {
                                          tensors_of(parameters), batch.views[0], batch.targets)
                          .gradients);
     parts_->upper.optimizer->step(0.0);
-    if (parts_->warmup.optimizer) {
-      parts_->warmup.optimizer->step(0.0);
+    if (parts_->head_warmup.optimizer) {
+      parts_->head_warmup.optimizer->step(0.0);
     }
   });
 }
@@ -246,16 +246,18 @@ void BisslTrial::estimate() {
   const int64_t upper_steps = parts_->upper_options.steps;
   const int64_t rounds = parts_->options.rounds;
   const RoundCost cost = round_cost();
-  plan().steps = parts_->warmup.steps + rounds * (lower.steps + upper_steps);
-  plan().gradients =
-      parts_->warmup.steps + rounds * (lower.steps + upper_steps * upper_passes() + cost.gradients);
+  plan().steps = parts_->head_warmup.steps + rounds * (lower.steps + upper_steps);
+  plan().gradients = parts_->head_warmup.steps +
+                     rounds * (lower.steps + upper_steps * upper_passes() + cost.gradients);
   plan().hessian_products = rounds * cost.products;
-  const double hessian_share = double(parts_->hessian_batch()) / double(lower.batch);
-  const double round = double(lower.steps) * lower_seconds_ +
-                       double(cost.gradients) * lower_seconds_ * hessian_share +
-                       double(upper_steps * upper_passes()) * upper_seconds_ +
-                       double(cost.products) * product_seconds_;
-  plan().seconds = double(parts_->warmup.steps) * upper_seconds_ + double(rounds) * round;
+  const double hessian_share =
+      static_cast<double>(parts_->hessian_batch()) / static_cast<double>(lower.batch);
+  const double round = static_cast<double>(lower.steps) * lower_seconds_ +
+                       static_cast<double>(cost.gradients) * lower_seconds_ * hessian_share +
+                       static_cast<double>(upper_steps * upper_passes()) * upper_seconds_ +
+                       static_cast<double>(cost.products) * product_seconds_;
+  plan().seconds = static_cast<double>(parts_->head_warmup.steps) * upper_seconds_ +
+                   static_cast<double>(rounds) * round;
   // Only graphs that are kept stay; those through recorded steps and recomputed ones come and go.
   if (needs_.solve.products + needs_.shared.products == 0 || lower.hessian_graph == "recomputed") {
     plan().graph_bytes = 0;

@@ -71,9 +71,10 @@ void Repeat::train() {
   session.keep("optimizer", *parts_.optimizer);
   seed_generator(context_.seed_for(use_of_repeat("noise", number_)));
   std::optional<WeightAverage> average;
-  if (options.ema > 0) {
-    average.emplace(options.ema, WeightAverage::Modules{{"backbone", &parts_.backbone->module()},
-                                                        {"head", &parts_.downstream->module()}});
+  if (options.ema_decay > 0) {
+    average.emplace(options.ema_decay,
+                    WeightAverage::Modules{{"backbone", &parts_.backbone->module()},
+                                           {"head", &parts_.downstream->module()}});
     session.keep_tensors(
         "average", [&] { return average->state(); },
         [&](const NamedTensors& state) { average->load_state(state); });
@@ -96,15 +97,15 @@ void Repeat::train() {
                      context_.settings.loader_threads);
   const int64_t end = validation && validation->is_over() ? step : parts_.steps;
   session.run(step, end, [&](int64_t number) -> Session::StepNews {
-    const double rate = parts_.schedule->rate(number);
+    const double lr_scale = parts_.schedule->lr_scale(number);
     LossGradient gradient = mean_gradient(
         options.accumulate, [&] { return finetune_gradient(parts_, batches.next()); });
     const double loss = gradient.loss;
-    training.take(std::move(gradient), rate);
+    training.take(std::move(gradient), lr_scale);
     if (average) {
       average->update();
     }
-    Session::StepNews news{{{"loss", loss}}, {{"rate", rate}}};
+    Session::StepNews news{{{"loss", loss}}, {{"lr_scale", lr_scale}}};
     if (validation && validation->is_due(number + 1, parts_.steps)) {
       news.event["validation"] = validate(number + 1);
       news.last = validation->is_over();
@@ -140,7 +141,7 @@ std::vector<MetricResult> Repeat::run() {
 /// In results: of a repeat one, of the stage those of its repeats.
 constexpr const char* validation_key = "validation";
 
-std::string repeat_folder(int64_t repeat) { return fmt::format("run-{}", repeat); }
+std::string repeat_folder(int64_t repeat) { return fmt::format("repeat-{}", repeat); }
 
 /// Errors name the repeat, where there are several.
 StageResults run_repeat(const StageContext& context, const FinetuneOptions& options, int64_t repeat,

@@ -15,7 +15,7 @@ const Schema<FinetuneOptions>& finetune_schema() {
     add_accumulation(s, &FinetuneOptions::accumulate);
     s.embed(&FinetuneOptions::length, length_schema());
     add_clipping(s, &FinetuneOptions::max_grad_norm);
-    s.add("ema", &FinetuneOptions::ema,
+    s.add("ema_decay", &FinetuneOptions::ema_decay,
           "decay of a moving average of the weights along the training, which is scored and kept "
           "in the place of the last weights; 0: the last weights")
         .at_least(0)
@@ -27,7 +27,7 @@ const Schema<FinetuneOptions>& finetune_schema() {
           "as mean and standard deviation")
         .at_least(1)
         .at_most(1000)
-        .unit("runs");
+        .unit("repeats");
     return s;
   }();
   return schema;
@@ -42,6 +42,7 @@ StageKindSpec finetune_spec() {
   kind.name = "finetune";
   kind.summary = "trains backbone and a new head on labelled images, and scores them";
   kind.table = table_of(finetune_schema(), {length_keys});
+  kind.table.renamed = {{"ema", "ema_decay"}};
   kind.table.augment = one_view();
   kind.table.components = {downstream_slot(), optimizer_slot()};
   kind.table.tables = {schedule_table(),

@@ -15,7 +15,7 @@ struct FinetuneOptions {
   int64_t accumulate = 1;
   LengthOptions length;
   double max_grad_norm = 0;
-  double ema = 0;
+  double ema_decay = 0;
   bool freeze_backbone = false;
   int64_t repeats = 1;
 

@@ -26,11 +26,12 @@ StageResults run_pretrain(const StageContext& context) {
   Prefetcher batches(source, step * options.accumulate, steps * options.accumulate,
                      context.settings.loader_threads);
   session.run(step, steps, [&](int64_t number) -> Session::StepNews {
-    const double rate = parts.schedule->rate(number);
+    const double lr_scale = parts.schedule->lr_scale(number);
     const PretextStep result = level.step(parts.options.accumulate, [&] { return batches.next(); },
-                                          rate, {number, parts.steps}, {});
+                                          lr_scale, {number, parts.steps}, {});
     loss = result.loss;
-    return {{{"loss", result.loss}}, {{"rate", rate}, {"gradient_norm", result.gradient_norm}}};
+    return {{{"loss", result.loss}},
+            {{"lr_scale", lr_scale}, {"gradient_norm", result.gradient_norm}}};
   });
   session.finish();
   save_weights(context.folder, backbone_file, backbone->module());

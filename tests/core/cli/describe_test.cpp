@@ -45,8 +45,6 @@ StageKindSpec alternate() {
   kind.name = "alternate";
   kind.summary = "two levels in turn";
   kind.needs_parent = true;
-  kind.inherit_into = "lower";
-  kind.inherit_kind = "pretrain";
   kind.table.parameters = own.specs();
   kind.table.components = {
       {"hypergradient", ComponentKind::hypergradient, true, "how the levels are joined"},
@@ -55,6 +53,7 @@ StageKindSpec alternate() {
   lower_table.table.parameters = lower.specs();
   lower_table.table.components = {
       {"optimizer", ComponentKind::optimizer, true, "what makes its steps"}};
+  lower_table.inherits_from = "pretrain";
   SubtableSpec warmup_table{"warmup", {}, false, "the head first"};
   warmup_table.table.parameters = warmup.specs();
   kind.table.tables = {lower_table, warmup_table};
@@ -273,6 +272,48 @@ TEST_F(Describe, Json) {
   EXPECT_EQ(kind.at("tables").at(0).at("name"), "lower");
   EXPECT_EQ(kind.at("tables").at(0).at("components").at(0).at("kind"), "optimizer");
   EXPECT_EQ(kind.at("components").at(1).at("required"), false);
+}
+
+TEST_F(Describe, EverythingWithoutAName) {
+  const auto json = nlohmann::json::parse(describe("", true));
+  EXPECT_EQ(json.at("components").size(), registry_.components().size());
+  EXPECT_EQ(json.at("stage_kinds").size(), kinds_.size());
+  EXPECT_EQ(json.at("documents").size(), 2U);
+  const std::string text = describe("");
+  EXPECT_NE(text.find(describe("halve")), std::string::npos);
+  EXPECT_NE(text.find(describe("alternate")), std::string::npos);
+}
+
+TEST_F(Describe, JsonNamesTypesInTomlsWords) {
+  struct Options {
+    bool yes = false;
+    int64_t count = 1;
+    double share = 0.5;
+    std::string word = "a";
+    std::vector<int64_t> widths;
+    std::vector<double> scale;
+    std::vector<std::string> names;
+  };
+  Schema<Options> schema;
+  schema.add("yes", &Options::yes, "a");
+  schema.add("count", &Options::count, "a");
+  schema.add("share", &Options::share, "a");
+  schema.add("word", &Options::word, "a");
+  schema.add("widths", &Options::widths, "a");
+  schema.add("scale", &Options::scale, "a");
+  schema.add("names", &Options::names, "a");
+  StageKindSpec kind;
+  kind.name = "typed";
+  kind.table.parameters = schema.specs();
+  kinds_.push_back(kind);
+  const auto json = nlohmann::json::parse(describe("typed", true)).at("stage_kinds").at(0);
+  std::vector<std::string> types;
+  for (const auto& parameter : json.at("parameters")) {
+    const std::string items = parameter.value("items", "");
+    types.push_back(parameter.at("type").get<std::string>() + (items.empty() ? "" : " " + items));
+  }
+  EXPECT_EQ(types, (std::vector<std::string>{"boolean", "integer", "float", "string",
+                                             "array integer", "array float", "array string"}));
 }
 
 TEST_F(Describe, WhenAParameterHasAnEffect) {

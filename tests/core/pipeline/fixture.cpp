@@ -101,10 +101,9 @@ StageKindSpec bissl_kind() {
   TableSpec upper;
   upper.parameters = {names_data(required("data", ValueType::text))};
   kind.table.tables = {{"lower", lower, true, ""}, {"upper", upper, true, ""}};
+  kind.table.tables.front().inherits_from = "pretrain";
   kind.needs_parent = true;
   kind.hands_on = {"backbone"};
-  kind.inherit_into = "lower";
-  kind.inherit_kind = "pretrain";
   return kind;
 }
 

@@ -138,7 +138,7 @@ TEST(LeftOut, ALogWithoutFiniteLossesIsNoLogThatIsGone) {
   write_file(folder.path() / "events.jsonl", "{\"step\":0,\"loss\":null}\n");
   ReportData data = example();
   data.stages.push_back({.choices = {0, 0},
-                         .replicate = "seed 0",
+                         .repetition = "seed 0",
                          .stage = "pretrain",
                          .kind = "pretrain",
                          .key = "k",

@@ -1,16 +1,22 @@
 #include "stages/options.h"
 
 #include "bissl/error.h"
+#include "pipeline/table_reader.h"
 #include "stages/bissl/options.h"
 #include "stages/finetune/options.h"
 #include "stages/pretrain/options.h"
 #include "stages/scoring.h"
 #include "stages/stage_kind.h"
+#include "support/paths.h"
+#include "support/temporary_folder.h"
 
 #include <gtest/gtest.h>
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <optional>
 #include <set>
 
@@ -117,7 +123,7 @@ TEST(StageOptions, DeclareWhichKeysExcludeEachOther) {
   const std::vector<Texts> warmup = {{"warmup_epochs", "warmup_steps"}};
   const TableSpec& bissl = kind("bissl").table;
   for (const TableSpec* spec :
-       {&kind("pretrain").table, &kind("finetune").table, &subtable(bissl, "warmup")}) {
+       {&kind("pretrain").table, &kind("finetune").table, &subtable(bissl, "head_warmup")}) {
     EXPECT_EQ(spec->exclusive.front(), length.front());
     EXPECT_EQ(subtable(*spec, "schedule").exclusive, warmup);
   }
@@ -128,10 +134,37 @@ TEST(StageOptions, DeclareWhichKeysExcludeEachOther) {
   EXPECT_EQ(subtable(subtable(bissl, "upper"), "schedule").exclusive, warmup);
 }
 
+/// All keys of a table and those in it that have been renamed, with their new names.
+void collect_renamed(const TableSpec& spec, std::map<std::string, std::string>& renamed) {
+  const Texts keys = keys_of(spec);
+  for (const auto& [before, now] : spec.renamed) {
+    EXPECT_EQ(std::count(keys.begin(), keys.end(), before), 0) << before;
+    EXPECT_EQ(std::count(keys.begin(), keys.end(), now), 1) << now;
+    renamed[before] = now;
+  }
+  for (const SubtableSpec& subtable : spec.tables) {
+    collect_renamed(subtable.table, renamed);
+  }
+}
+
+TEST(StageOptions, RenamedKeysStandInTheUpgradeNotes) {
+  std::map<std::string, std::string> renamed;
+  for (const StageKindSpec& spec : stage_kinds()) {
+    collect_renamed(spec.table, renamed);
+  }
+  EXPECT_EQ(renamed,
+            (std::map<std::string, std::string>{
+                {"ema", "ema_decay"}, {"final", "end_factor"}, {"warmup", "head_warmup"}}));
+  const std::string notes = test::read_file(std::string(test::source_folder) + "/docs/upgrade.md");
+  for (const auto& [before, now] : renamed) {
+    EXPECT_NE(notes.find(fmt::format("| `{}` | `{}` |", before, now)), std::string::npos) << before;
+  }
+}
+
 TEST(StageLength, EitherEpochsOrStepsMustBeGiven) {
   const TableSpec& bissl = kind("bissl").table;
   for (const TableSpec* spec :
-       {&kind("pretrain").table, &kind("finetune").table, &subtable(bissl, "warmup")}) {
+       {&kind("pretrain").table, &kind("finetune").table, &subtable(bissl, "head_warmup")}) {
     EXPECT_EQ(findings(*spec, {{"epochs", 2.0}}), Texts{});
     EXPECT_EQ(findings(*spec, {{"steps", int64_t{2}}}), Texts{});
     EXPECT_EQ(findings(*spec, {}), Texts{"epochs: give either epochs or steps"});
@@ -161,7 +194,7 @@ TEST(StageOptions, ArriveInTheirAggregates) {
   EXPECT_EQ(finetune.length.steps, 9);
   EXPECT_FALSE(finetune.length.epochs);
   EXPECT_TRUE(finetune.freeze_backbone);
-  EXPECT_EQ(finetune.ema, 0);
+  EXPECT_EQ(finetune.ema_decay, 0);
   EXPECT_EQ(finetune.repeats, 3);
   EXPECT_EQ(finetune.step_samples(), 3 * 256);
   EXPECT_EQ(samples_of(int64_t{1} << 62, 4), std::numeric_limits<int64_t>::max());
@@ -173,8 +206,9 @@ TEST(StageOptions, ArriveInTheirAggregates) {
   EXPECT_EQ(options.lambda, 0.5);
   EXPECT_EQ(options.gamma, 0.01);
   EXPECT_EQ(options.adaptation_every, 4);
-  EXPECT_EQ(parse_warmup(table_of(subtable(bissl, "warmup"), {{"epochs", 3.0}})).length.epochs,
-            3.0);
+  EXPECT_EQ(
+      parse_head_warmup(table_of(subtable(bissl, "head_warmup"), {{"epochs", 3.0}})).length.epochs,
+      3.0);
   const LowerOptions lower = parse_lower(
       table_of(subtable(bissl, "lower"), {{"data", "a"}, {"hessian_batch", int64_t{64}}}));
   EXPECT_EQ(lower.data, "a");
@@ -193,13 +227,14 @@ TEST(StageOptions, ArriveInTheirAggregates) {
 TEST(StageOptions, ASchedulesAbsenceIsConstant) {
   Table stage;
   EXPECT_EQ(parse_schedule(stage).use, "constant");
-  stage.tables["schedule"] = table_of(subtable(kind("pretrain").table, "schedule"),
-                                      {{"use", "cosine"}, {"warmup_epochs", 2.0}, {"final", 0.25}});
+  stage.tables["schedule"] =
+      table_of(subtable(kind("pretrain").table, "schedule"),
+               {{"use", "cosine"}, {"warmup_epochs", 2.0}, {"end_factor", 0.25}});
   const ScheduleOptions options = parse_schedule(stage);
   EXPECT_EQ(options.use, "cosine");
   EXPECT_EQ(options.warmup_epochs, 2.0);
   EXPECT_EQ(options.warmup_steps, 0);
-  EXPECT_EQ(options.final, 0.25);
+  EXPECT_EQ(options.end_factor, 0.25);
 }
 
 TEST(StageOptions, RulesSpeakOnCombinations) {
@@ -207,9 +242,9 @@ TEST(StageOptions, RulesSpeakOnCombinations) {
   EXPECT_EQ(findings(schedule, {}), Texts{});
   EXPECT_EQ(findings(schedule, {{"warmup_epochs", 1.0}, {"warmup_steps", int64_t{5}}}),
             Texts{"warmup_steps: warmup_epochs and warmup_steps are both given; give one of them"});
-  EXPECT_EQ(findings(schedule, {{"final", 0.5}}),
-            Texts{"warning final: has no effect with use = \"constant\""});
-  EXPECT_EQ(findings(schedule, {{"final", 0.5}, {"use", "cosine"}}), Texts{});
+  EXPECT_EQ(findings(schedule, {{"end_factor", 0.5}}),
+            Texts{"warning end_factor: has no effect with use = \"constant\""});
+  EXPECT_EQ(findings(schedule, {{"end_factor", 0.5}, {"use", "cosine"}}), Texts{});
   const TableSpec& bissl = kind("bissl").table;
   EXPECT_EQ(findings(bissl, {{"adaptation_strength", 0.5}}),
             Texts{"warning adaptation_strength: has no effect with adaptation_every = 0"});
@@ -270,8 +305,12 @@ TEST(StageKinds, KnowTheirParentsAndData) {
     EXPECT_EQ(specs.front().name, "data");
     EXPECT_TRUE(specs.front().names_data()) << table;
   }
-  EXPECT_EQ(kind("bissl").inherit_into, "lower");
-  EXPECT_EQ(kind("bissl").inherit_kind, "pretrain");
+  for (const SubtableSpec& table : kind("bissl").table.tables) {
+    EXPECT_EQ(table.inherits_from, table.name == "lower" ? "pretrain" : "") << table.name;
+  }
+  for (const ParameterSpec& parameter : subtable(kind("bissl").table, "lower").parameters) {
+    EXPECT_EQ(parameter.traits.count(own_meaning), parameter.name == "steps" ? 1U : 0U);
+  }
 }
 
 }  // namespace

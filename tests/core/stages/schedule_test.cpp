@@ -10,51 +10,51 @@ namespace {
 TEST(Schedule, ConstantStays) {
   const Schedule schedule({}, 10, 2.5);
   for (int64_t step = 0; step < 10; ++step) {
-    EXPECT_EQ(schedule.rate(step), 1.0);
+    EXPECT_EQ(schedule.lr_scale(step), 1.0);
   }
 }
 
 TEST(Schedule, WarmUpRisesFromTheFirstStepOn) {
   for (const char* use : {"constant", "cosine"}) {
     const Schedule schedule({.use = use, .warmup_steps = 4}, 10, 1);
-    EXPECT_EQ(schedule.rate(0), 0.25);
-    EXPECT_EQ(schedule.rate(1), 0.5);
-    EXPECT_EQ(schedule.rate(2), 0.75);
-    EXPECT_EQ(schedule.rate(3), 1.0);
-    EXPECT_EQ(schedule.rate(4), 1.0) << "the cosine begins at its height";
+    EXPECT_EQ(schedule.lr_scale(0), 0.25);
+    EXPECT_EQ(schedule.lr_scale(1), 0.5);
+    EXPECT_EQ(schedule.lr_scale(2), 0.75);
+    EXPECT_EQ(schedule.lr_scale(3), 1.0);
+    EXPECT_EQ(schedule.lr_scale(4), 1.0) << "the cosine begins at its height";
   }
   const Schedule constant({.warmup_steps = 4}, 10, 1);
-  EXPECT_EQ(constant.rate(9), 1.0);
+  EXPECT_EQ(constant.lr_scale(9), 1.0);
 }
 
 TEST(Schedule, WarmUpMayBeGivenInEpochs) {
   // 1.5 epochs of 2.5 steps are 3.75 steps, so 4.
   const Schedule schedule({.warmup_epochs = 1.5}, 20, 2.5);
-  EXPECT_EQ(schedule.rate(0), 0.25);
-  EXPECT_EQ(schedule.rate(2), 0.75);
-  EXPECT_EQ(schedule.rate(3), 1.0);
+  EXPECT_EQ(schedule.lr_scale(0), 0.25);
+  EXPECT_EQ(schedule.lr_scale(2), 0.75);
+  EXPECT_EQ(schedule.lr_scale(3), 1.0);
   // A warm-up of much less than a step is none.
-  EXPECT_EQ(Schedule({.warmup_epochs = 0.1}, 20, 2.5).rate(0), 1.0);
+  EXPECT_EQ(Schedule({.warmup_epochs = 0.1}, 20, 2.5).lr_scale(0), 1.0);
 }
 
 TEST(Schedule, CosineEndsAtItsFinalValue) {
   for (const double end : {0.0, 0.001, 0.3, 1.0}) {
-    const Schedule schedule({.use = "cosine", .final = end}, 11, 1);
-    EXPECT_EQ(schedule.rate(0), 1.0);
+    const Schedule schedule({.use = "cosine", .end_factor = end}, 11, 1);
+    EXPECT_EQ(schedule.lr_scale(0), 1.0);
     // Half way in the middle, a quarter of the angle at a quarter of the way.
-    EXPECT_NEAR(schedule.rate(5), (1 + end) / 2, 1e-15);
-    EXPECT_NEAR(schedule.rate(10), end, 1e-15);
+    EXPECT_NEAR(schedule.lr_scale(5), (1 + end) / 2, 1e-15);
+    EXPECT_NEAR(schedule.lr_scale(10), end, 1e-15);
     for (int64_t step = 0; step < 11; ++step) {
-      EXPECT_NEAR(schedule.rate(step), end + (1 - end) * (1 + std::cos(M_PI * step / 10)) / 2,
+      EXPECT_NEAR(schedule.lr_scale(step), end + (1 - end) * (1 + std::cos(M_PI * step / 10)) / 2,
                   1e-15);
     }
   }
 }
 
 TEST(Schedule, CosineFallsAfterTheWarmUp) {
-  const Schedule schedule({.use = "cosine", .warmup_steps = 3, .final = 0.1}, 30, 1);
+  const Schedule schedule({.use = "cosine", .warmup_steps = 3, .end_factor = 0.1}, 30, 1);
   for (int64_t step = 1; step < 30; ++step) {
-    const double change = schedule.rate(step) - schedule.rate(step - 1);
+    const double change = schedule.lr_scale(step) - schedule.lr_scale(step - 1);
     if (step < 3) {
       EXPECT_GT(change, 0) << step;
     } else if (step == 3) {
@@ -63,19 +63,19 @@ TEST(Schedule, CosineFallsAfterTheWarmUp) {
       EXPECT_LT(change, 0) << step;
     }
   }
-  EXPECT_NEAR(schedule.rate(29), 0.1, 1e-15);
+  EXPECT_NEAR(schedule.lr_scale(29), 0.1, 1e-15);
 }
 
 TEST(Schedule, AStepBeyondTheEndStaysAtTheFinalValue) {
-  const Schedule schedule({.use = "cosine", .final = 0.1}, 5, 1);
-  EXPECT_NEAR(schedule.rate(5), 0.1, 1e-15);
-  EXPECT_NEAR(schedule.rate(100), 0.1, 1e-15);
+  const Schedule schedule({.use = "cosine", .end_factor = 0.1}, 5, 1);
+  EXPECT_NEAR(schedule.lr_scale(5), 0.1, 1e-15);
+  EXPECT_NEAR(schedule.lr_scale(100), 0.1, 1e-15);
 }
 
 TEST(Schedule, AStageOfOneStepTakesIt) {
-  EXPECT_EQ(Schedule({.use = "cosine"}, 1, 1).rate(0), 1.0);
-  EXPECT_EQ(Schedule({.use = "cosine", .warmup_steps = 1}, 1, 1).rate(0), 1.0);
-  EXPECT_EQ(Schedule({.use = "cosine", .warmup_steps = 9}, 10, 1).rate(9), 1.0);
+  EXPECT_EQ(Schedule({.use = "cosine"}, 1, 1).lr_scale(0), 1.0);
+  EXPECT_EQ(Schedule({.use = "cosine", .warmup_steps = 1}, 1, 1).lr_scale(0), 1.0);
+  EXPECT_EQ(Schedule({.use = "cosine", .warmup_steps = 9}, 10, 1).lr_scale(9), 1.0);
 }
 
 TEST(Schedule, AWarmUpLongerThanTheStageFillsIt) {
@@ -84,7 +84,7 @@ TEST(Schedule, AWarmUpLongerThanTheStageFillsIt) {
                                            ScheduleOptions{.use = use, .warmup_epochs = 500}}) {
       const Schedule schedule(options, 5, 2);
       for (int64_t step = 0; step < 5; ++step) {
-        EXPECT_EQ(schedule.rate(step), static_cast<double>(step + 1) / 5);
+        EXPECT_EQ(schedule.lr_scale(step), static_cast<double>(step + 1) / 5);
       }
     }
   }
@@ -93,7 +93,7 @@ TEST(Schedule, AWarmUpLongerThanTheStageFillsIt) {
 TEST(Schedule, AWarmUpBeyondAnyIntegerFillsTheStage) {
   for (const ScheduleOptions& options :
        {ScheduleOptions{.warmup_epochs = 1e300}, ScheduleOptions{.warmup_steps = INT64_MAX}}) {
-    EXPECT_EQ(Schedule(options, 4, 2.5).rate(0), 0.25);
+    EXPECT_EQ(Schedule(options, 4, 2.5).lr_scale(0), 0.25);
   }
 }
 
@@ -110,7 +110,7 @@ TEST(ScheduleDoubts, NoneWhereAllIsAsAskedFor) {
 TEST(ScheduleDoubts, AWarmUpLongerThanTheStage) {
   EXPECT_EQ(doubts({.warmup_steps = 100}, 3, 4),
             Texts{"warmup_steps = 100 is 100 steps, and the stage has 3: the warm-up is shortened "
-                  "to the stage, and the rate is at its base in the last step only"});
+                  "to the stage, and the learning rate is at its base in the last step only"});
   EXPECT_EQ(doubts({.use = "cosine", .warmup_epochs = 2.5}, 3, 4).size(), 2U);
   EXPECT_EQ(doubts({.warmup_epochs = 1e300}, 3, 4).size(), 1U);
 }

@@ -10,11 +10,11 @@ namespace {
 using Phase = StepPlan::Phase;
 
 TEST(StepPlan, NumbersWarmupThenRoundsOfLowerAndUpperSteps) {
-  const StepPlan plan{.warmup = 2, .rounds = 3, .lower = 4, .upper = 2};
+  const StepPlan plan{.head_warmup = 2, .rounds = 3, .lower = 4, .upper = 2};
   EXPECT_EQ(plan.total(), 20);
   EXPECT_EQ(plan.lower_total(), 12);
   EXPECT_EQ(plan.upper_batches(), 8);
-  EXPECT_EQ(plan.place(1).phase, Phase::warmup);
+  EXPECT_EQ(plan.place(1).phase, Phase::head_warmup);
   EXPECT_EQ(plan.place(1).number, 1);
   const StepPlan::Place last_lower = plan.place(2 + 6 + 3);
   EXPECT_EQ(last_lower.phase, Phase::lower);
@@ -29,8 +29,8 @@ TEST(StepPlan, NumbersWarmupThenRoundsOfLowerAndUpperSteps) {
 }
 
 TEST(StepPlan, WhatIsDoneBeforeAStepIsWhatWasCounted) {
-  for (const StepPlan& plan : {StepPlan{.warmup = 2, .rounds = 3, .lower = 4, .upper = 2},
-                               StepPlan{.warmup = 0, .rounds = 2, .lower = 1, .upper = 5}}) {
+  for (const StepPlan& plan : {StepPlan{.head_warmup = 2, .rounds = 3, .lower = 4, .upper = 2},
+                               StepPlan{.head_warmup = 0, .rounds = 2, .lower = 1, .upper = 5}}) {
     int64_t lower = 0;
     int64_t upper = 0;
     for (int64_t step = 0; step < plan.total(); ++step) {

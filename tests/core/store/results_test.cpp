@@ -27,7 +27,7 @@ StageResults scored() {
           {.data = "test", .metric = "top1", .higher_is_better = true, .values = {0.25, 0.75}}),
       summarised(
           {.data = "val.1", .metric = "top1", .higher_is_better = true, .values = {0.5, 0.5}})};
-  results.logs = {"run-0/events.jsonl", "run-1/events.jsonl"};
+  results.logs = {"repeat-0/events.jsonl", "repeat-1/events.jsonl"};
   results.losses = {"loss"};
   results.details = {{"steps", 3}};
   results.seconds = 1.5;
@@ -48,7 +48,7 @@ TEST(Results, HaveMeanAndDeviation) {
   EXPECT_EQ(results.find("test", "top1")->mean, 0.5);
   EXPECT_DOUBLE_EQ(*results.find("test", "top1")->deviation, std::sqrt(0.125));
   EXPECT_EQ(results.find("test", "loss")->mean, std::nullopt);
-  EXPECT_EQ(results.find("test", "loss")->not_finite, "inf in run 0");
+  EXPECT_EQ(results.find("test", "loss")->not_finite, "inf in repeat 0");
   EXPECT_EQ(
       summarised({.data = "a", .metric = "m", .higher_is_better = true, .values = {3}}).deviation,
       0.0);
@@ -100,22 +100,30 @@ TEST(Results, OfEarlierVersionsAreReadAsTheyWereMeant) {
   EXPECT_EQ(results.stages.at("pre").details, json({{"steps", 3}}));
 }
 
+TEST(Results, OfTheFormatBeforeHaveTheirRepeatsUnderAnotherName) {
+  json before = scored().to_json();
+  before["format"] = 2;
+  before["runs"] = before.at("per_repeat");
+  before.erase("per_repeat");
+  EXPECT_EQ(json_text(StageResults::from_json(before).to_json()), json_text(scored().to_json()));
+}
+
 TEST(Results, OfLaterVersionsAndOtherFilesAreRefused) {
   for (const char* text :
-       {"3", "[]", R"({"format": 3})", R"({"format": "x"})", R"({"metrics": 1})",
+       {"3", "[]", R"({"format": 4})", R"({"format": "x"})", R"({"metrics": 1})",
         R"({"metrics": {"a": {"m": {"mean": 1, "higher_is_better": "yes"}}}})"}) {
     EXPECT_THROW(StageResults::from_json(json::parse(text)), Error) << text;
   }
   const TemporaryFolder folder;
   EXPECT_FALSE(run_results_if_there(folder.path()));
-  write_file(folder.path() / "results.json", R"({"stages": {"ft": {"format": 3}}})");
+  write_file(folder.path() / "results.json", R"({"stages": {"ft": {"format": 4}}})");
   try {
     read_run_results(folder.path());
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(std::string(error.what()),
               (folder.path() / "results.json").string() +
-                  ": stages.ft: it has the format 3, and this program reads 2 and earlier ones");
+                  ": stages.ft: it has the format 4, and this program reads 3 and earlier ones");
   }
 }
 

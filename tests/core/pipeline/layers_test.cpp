@@ -45,10 +45,8 @@ class LayersTest : public PipelineTest {
     TableSpec lower;
     lower.parameters = {optional_integer("batch")};
     lower.tables = {{"schedule", schedule, false, ""}};
-    heir.table.tables = {{"lower", lower, true, ""}};
+    heir.table.tables = {{.name = "lower", .table = lower, .inherits_from = "train"}};
     heir.needs_parent = true;
-    heir.inherit_into = "lower";
-    heir.inherit_kind = "train";
     kinds_ = {train, heir};
   }
 

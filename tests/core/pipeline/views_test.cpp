@@ -26,10 +26,8 @@ class ViewsTest : public PipelineTest {
     several.hands_on = {"backbone"};
     StageKindSpec heir;
     heir.name = "heir";
-    heir.table.tables = {{"lower", several.table, true, ""}};
+    heir.table.tables = {{.name = "lower", .table = several.table, .inherits_from = "views"}};
     heir.needs_parent = true;
-    heir.inherit_into = "lower";
-    heir.inherit_kind = "views";
     StageKindSpec one;
     one.name = "one";
     one.table.augment = AugmentSlot{false, "makes a view"};
@@ -62,6 +60,20 @@ class ViewsTest : public PipelineTest {
     }
     const Table& last = result.pipeline->stages.back().table;
     return text_of(last.has_table("lower") ? last.table("lower").augment() : last.augment());
+  }
+
+  /// Of stage a, from which these keys are taken away.
+  std::string views_without(const std::string& text, const std::vector<std::string>& unset) {
+    write("p.toml", head + text);
+    const ReadResult result = read_pipeline({.file = folder_.path() / "p.toml",
+                                             .overrides = {},
+                                             .components = components_,
+                                             .stage_kinds = kinds_,
+                                             .data_selection = selection_,
+                                             .warn_of_unused_data = false,
+                                             .unset = unset});
+    return result.pipeline ? text_of(result.pipeline->stage("a").table.augment())
+                           : to_text(result.diagnostics);
   }
 
   /// Whether the lock of a pipeline reads as the same pipeline.
@@ -102,6 +114,29 @@ TEST_F(ViewsTest, StandInTablesAsTheyDoInArrays) {
                   "[[stage.a.views.augment]]\nuse = \"turn\"\n"
                   "[[stage.a.views]]\naugment.use = \"crop\"\n"),
             "2*[cut size=8, turn]; 1*crop size=28");
+}
+
+TEST_F(ViewsTest, ItemsAndTheirKeysAreTakenAway) {
+  EXPECT_EQ(views_without(chain, {"stage.a.augment.0.size"}), "[cut size=8, turn]");
+  EXPECT_EQ(views_without(chain, {"stage.a.augment.1"}), "[cut size=4]");
+  EXPECT_EQ(views_without(groups, {"stage.a.views.0.augment.0", "stage.a.views.0.count"}),
+            "1*[turn]; 1*crop size=3");
+  EXPECT_EQ(views_without(groups, {"stage.a.views.0", "stage.a.views.1.augment.size"}),
+            "1*crop size=28")
+      << "numbers count what was there before anything was taken away";
+  const std::string longer =
+      "[stage.a]\nkind = \"views\"\naugment = [ { use = \"cut\", size = 1 },"
+      " { use = \"turn\" }, { use = \"cut\", size = 3 } ]\n";
+  EXPECT_EQ(views_without(longer, {"stage.a.augment.0", "stage.a.augment.1"}), "[cut size=3]");
+  EXPECT_EQ(views(chain + "[stage.b]\nlike = \"a\"\nunset = [\"augment.1\"]\n"), "[cut size=4]");
+  EXPECT_EQ(views(chain + "[stage.b]\nkind = \"heir\"\nfrom = \"a\"\n"
+                          "unset = [\"lower.augment.0.size\"]\n"),
+            "[cut size=8, turn]");
+  const std::string missing = views_without(chain, {"stage.a.augment.2"});
+  EXPECT_NE(missing.find("stage.a.augment.2: this key is not there, so it cannot be taken away; "
+                         "accepted: \"stage.a.augment.0\", \"stage.a.augment.1\""),
+            std::string::npos)
+      << missing;
 }
 
 TEST_F(ViewsTest, AreReachedByOverrides) {
