@@ -1,6 +1,7 @@
 // JSON Schemas of pipelines and ablations take what bissl takes, and refuse what it refuses.
 
 #include "program.h"
+#include "shipped_files.h"
 #include "support/paths.h"
 #include "support/temporary_folder.h"
 
@@ -12,6 +13,7 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 namespace bissl::host::test {
@@ -22,12 +24,18 @@ namespace fs = std::filesystem;
 class Schema : public testing::Test {
  protected:
   /// What the validator says of each file, by the file's path; no entries where it is not
-  /// installed.
+  /// installed. `plugins` is a folder of further plugins.
   std::map<std::string, std::string> validate(const std::string& document,
-                                              const std::vector<fs::path>& files) {
-    const fs::path schema_file = folder_.path() / (document + ".json");
+                                              const std::vector<fs::path>& files,
+                                              const fs::path& plugins = {}) {
+    const fs::path schema_file =
+        folder_.path() / (document + (plugins.empty() ? "" : "-more") + ".json");
     if (!fs::exists(schema_file)) {
-      const Outcome schema = run_bissl({"schema", document});
+      std::vector<std::string> arguments = {"schema", document};
+      if (!plugins.empty()) {
+        arguments.insert(arguments.begin(), {"--plugin-path", plugins.string()});
+      }
+      const Outcome schema = run_bissl(arguments);
       EXPECT_EQ(schema.code, 0) << schema.err;
       write_file(schema_file, schema.out);
     }
@@ -67,28 +75,10 @@ class Schema : public testing::Test {
   const TemporaryFolder folder_;
 };
 
-/// Files of this folder are ablations, but for the pipelines that they vary.
-bool is_ablation(const fs::path& file) {
-  return file.parent_path().filename() == "ablations" && !file.stem().string().ends_with("base");
-}
-
-/// What ships, with plugins of its own or not.
-std::vector<fs::path> shipped(bool ablations) {
-  std::vector<fs::path> files;
-  for (const char* folder : {"pipelines", "tests/bench", "tests/integration"}) {
-    for (const auto& entry : fs::recursive_directory_iterator(fs::path(source_folder) / folder)) {
-      if (entry.path().extension() == ".toml" && is_ablation(entry.path()) == ablations) {
-        files.push_back(entry.path());
-      }
-    }
-  }
-  return files;
-}
-
 TEST_F(Schema, TakesAllFilesThatShip) {
   const fs::path small = write("small.toml", small_pipeline());
   for (const bool ablations : {false, true}) {
-    std::vector<fs::path> files = shipped(ablations);
+    std::vector<fs::path> files = ablations ? shipped_ablations() : shipped_pipelines();
     if (!ablations) {
       files.push_back(small);
     }
@@ -100,6 +90,39 @@ TEST_F(Schema, TakesAllFilesThatShip) {
     EXPECT_EQ(said.size(), files.size());
     for (const auto& [file, verdict] : said) {
       EXPECT_EQ(verdict, "ok") << file;
+    }
+  }
+}
+
+TEST_F(Schema, TakesTheExamplesWithTheirPlugins) {
+  const fs::path plugins = folder_.path() / "examples";
+  copy_example_plugins(plugins);
+  const std::vector<fs::path> files = example_pipelines();
+  ASSERT_EQ(files.size(), 5U);
+  const auto said = validate("pipeline", files, plugins);
+  if (said.empty()) {
+    GTEST_SKIP() << "Debian's package python3-jsonschema is not installed";
+  }
+  for (const auto& [file, verdict] : said) {
+    EXPECT_EQ(verdict, "ok") << file;
+  }
+  EXPECT_NE(validate("pipeline", {files.front()}).at(files.front().string()), "ok")
+      << "without its plugin";
+}
+
+/// Those of the fuzz targets' corpora may be wrong on purpose.
+TEST_F(Schema, NoFileOfTheRepositoryIsLeftOut) {
+  std::set<fs::path> known;
+  for (const std::vector<fs::path>& files :
+       {shipped_pipelines(), shipped_ablations(), example_pipelines()}) {
+    known.insert(files.begin(), files.end());
+  }
+  for (const char* folder : {"core", "docs", "pipelines", "plugins", "sdk", "tests"}) {
+    for (const auto& entry : fs::recursive_directory_iterator(fs::path(source_folder) / folder)) {
+      const fs::path file = entry.path();
+      if (file.extension() == ".toml" && file.string().find("/tests/fuzz/") == std::string::npos) {
+        EXPECT_TRUE(known.contains(file)) << file;
+      }
     }
   }
 }

@@ -156,7 +156,7 @@ from          = "pretrain"
 rounds        = 1
 hypergradient = { use = "identity" }
 
-[stage.bissl.warmup]
+[stage.bissl.head_warmup]
 steps     = 1
 optimizer = { use = "sgd", lr = 0.1 }
 
@@ -202,6 +202,25 @@ TEST_F(TargetsTest, EvaluationDataOfOtherTargetsIsRefused) {
                                                       : "evaluate.data: data.test"),
               std::string::npos)
         << set << error;
+  }
+}
+
+TEST_F(TargetsTest, NeighboursVoteForCategoriesAlone) {
+  for (const std::string kind : {"multi-label", "values"}) {
+    std::string text = pipeline(kind, "use = \"classification\"");
+    text = text.substr(0, text.find("[stage.tune]")) + R"([stage.near]
+kind    = "knn"
+from    = "scratch"
+bank    = "train"
+data    = "test"
+augment = { use = "evaluation", size = 8 }
+k       = 5
+)";
+    const std::string error = refusal(text, /*labels=*/kind == "multi-label");
+    EXPECT_NE(error.find("stage.near ("), std::string::npos) << error;
+    EXPECT_NE(error.find("bank: data.train has " + kind + " targets"), std::string::npos) << error;
+    EXPECT_NE(error.find(", and neighbours vote for one class of an image"), std::string::npos)
+        << error;
   }
 }
 

@@ -1,0 +1,47 @@
+#include "shipped_files.h"
+
+#include "support/paths.h"
+
+namespace bissl::host::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Files of the folder `ablations` are ablations, but for the pipelines that they vary.
+bool is_ablation(const fs::path& file) {
+  return file.parent_path().filename() == "ablations" && !file.stem().string().ends_with("base");
+}
+
+std::vector<fs::path> files_below(const std::vector<const char*>& folders, bool ablations) {
+  std::vector<fs::path> files;
+  for (const char* folder : folders) {
+    for (const auto& entry : fs::recursive_directory_iterator(fs::path(source_folder) / folder)) {
+      if (entry.path().extension() == ".toml" && is_ablation(entry.path()) == ablations) {
+        files.push_back(entry.path());
+      }
+    }
+  }
+  return files;
+}
+
+}  // namespace
+
+std::vector<fs::path> shipped_pipelines() {
+  return files_below({"pipelines", "tests/bench", "tests/integration"}, false);
+}
+
+std::vector<fs::path> shipped_ablations() {
+  return files_below({"pipelines", "tests/bench"}, true);
+}
+
+std::vector<fs::path> example_pipelines() { return files_below({"sdk/examples"}, false); }
+
+void copy_example_plugins(const fs::path& folder) {
+  fs::create_directory(folder);
+  for (const char* name : {"csv_images", "cutout", "momentum_head", "richardson", "vicreg"}) {
+    const std::string file = std::string(name) + ".so";
+    fs::copy_file(fs::path(fixture_plugin_folder) / file, folder / file);
+  }
+}
+
+}  // namespace bissl::host::test
