@@ -381,8 +381,8 @@ void CommandLine::add_new_and_describe() {
           return run_describe(registry, stage_kinds(), name_, pipeline_.json, std::cout, std::cerr);
         });
       });
-  describe->add_option("name", name_, "a component, a kind of stage, \"pipeline\" or \"sweep\"")
-      ->required();
+  describe->add_option("name", name_,
+                       "a component, a kind of stage, \"pipeline\" or \"sweep\"; without it, all");
 }
 
 void CommandLine::add_schema() {

@@ -32,18 +32,19 @@ std::vector<DocumentSpec> all_documents() {
 Named everything_called(const std::string& name, const Registry& registry,
                         const std::vector<StageKindSpec>& kinds) {
   Named named;
+  const bool all = name.empty();
   for (const auto& component : registry.components()) {
-    if (component->info.text.name == name || component->qualified_name() == name) {
+    if (all || component->info.text.name == name || component->qualified_name() == name) {
       named.components.push_back(component);
     }
   }
   for (const StageKindSpec& kind : kinds) {
-    if (kind.name == name) {
+    if (all || kind.name == name) {
       named.kinds.push_back(kind);
     }
   }
   for (const DocumentSpec& document : all_documents()) {
-    if (document.name == name) {
+    if (all || document.name == name) {
       named.documents.push_back(document);
     }
   }
