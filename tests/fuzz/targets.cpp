@@ -30,6 +30,8 @@ const std::vector<FuzzTarget>& fuzz_targets() {
       {"ablation", fuzz_ablation},
       {"plan", fuzz_plan},
       {"safetensors", fuzz_safetensors},
+      {"pickle", fuzz_pickle},
+      {"weights", fuzz_weights},
       {"idx", fuzz_idx},
       {"stage_record", fuzz_stage_record},
       {"event_log", fuzz_event_log},

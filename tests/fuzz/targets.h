@@ -22,6 +22,10 @@ void fuzz_ablation(std::string_view bytes);
 void fuzz_plan(std::string_view bytes);
 /// Weights and checkpoints.
 void fuzz_safetensors(std::string_view bytes);
+/// A pickle of torch.save.
+void fuzz_pickle(std::string_view bytes);
+/// A file of weights: an archive or the older format of torch.save, or safetensors.
+void fuzz_weights(std::string_view bytes);
 /// Images and labels laid out like MNIST's, compressed or not.
 void fuzz_idx(std::string_view bytes);
 /// stage.json of the store.

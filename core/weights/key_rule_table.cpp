@@ -1,0 +1,167 @@
+// The rules that ship. Each names the program whose code writes or reads such files; its place of
+// evidence is in docs/weights.md.
+
+#include "weights/key_rules.h"
+
+#include <algorithm>
+
+namespace bissl::host {
+namespace {
+
+const std::vector<std::string> heads = {"fc", "head", "classifier"};
+const std::vector<std::string> lightning = {"pytorch-lightning_version"};
+
+std::vector<KeyRule> special_rules() {
+  return {
+      {.name = "vissl",
+       .summary = "VISSL: the trunk of its model",
+       .containers = {"classy_state_dict.base_model.model.trunk"},
+       .prefixes = {"_feature_blocks.", "base_model._feature_blocks.", ""},
+       .drop = heads},
+      {.name = "moco-v3",
+       .summary = "MoCo v3: the base encoder",
+       .containers = {"state_dict"},
+       .prefixes = {"module.base_encoder.", "base_encoder."},
+       .drop = heads},
+      {.name = "moco-v3-momentum",
+       .summary = "MoCo v3: the momentum encoder",
+       .containers = {"state_dict"},
+       .prefixes = {"module.momentum_encoder.", "momentum_encoder."},
+       .drop = heads},
+      {.name = "moco",
+       .summary = "MoCo v1 and v2: the query encoder",
+       .containers = {"state_dict"},
+       .prefixes = {"module.encoder_q.", "encoder_q."},
+       .drop = heads},
+      {.name = "ressl",
+       .summary = "ReSSL: the query encoder's network",
+       .containers = {"model", "state_dict"},
+       .prefixes = {"module.encoder_q.net.", "encoder_q.net."},
+       .drop = heads},
+      {.name = "simsiam",
+       .summary = "SimSiam: the encoder without its projector, which is called fc",
+       .containers = {"state_dict"},
+       .prefixes = {"module.encoder.", "encoder."},
+       .drop = heads,
+       .marks = {"module.predictor", "predictor"}},
+      {.name = "dino",
+       .summary = "DINO: the teacher",
+       .containers = {"teacher"},
+       .prefixes = {"module.backbone.", "backbone.", "module.", ""},
+       .drop = {"head", "fc"}},
+      {.name = "dino-student",
+       .summary = "DINO: the student",
+       .containers = {"student"},
+       .prefixes = {"module.backbone.", "backbone.", "module.", ""},
+       .drop = {"head", "fc"}},
+      {.name = "mae",
+       .summary = "MAE: the encoder",
+       .containers = {"model"},
+       .prefixes = {""},
+       .drop = {"decoder_*", "mask_token", "head", "fc"},
+       .marks = {"decoder_embed", "mask_token"}},
+      {.name = "barlow-twins",
+       .summary = "Barlow Twins: the backbone of a training checkpoint",
+       .containers = {"model", "state_dict"},
+       .prefixes = {"module.backbone.", "backbone."},
+       .drop = heads,
+       .marks = {"module.bn.running_mean", "bn.running_mean"}},
+      {.name = "vicreg",
+       .summary = "VICReg: the backbone of a training checkpoint",
+       .containers = {"model"},
+       .prefixes = {"module.backbone.", "backbone."},
+       .drop = heads,
+       .marks = {"module.projector", "projector"}},
+      {.name = "swav",
+       .summary = "SwAV and DeepCluster v2: the network without projection head and prototypes",
+       .containers = {"state_dict", ""},
+       .prefixes = {"module.", ""},
+       .drop = {"projection_head", "prototypes", "fc"},
+       .marks = {"module.projection_head", "module.prototypes*", "projection_head", "prototypes*"}},
+  };
+}
+
+/// Programs that all call the network "backbone" in the state_dict of their training.
+std::vector<KeyRule> backbone_rules() {
+  return {
+      {.name = "mmpretrain",
+       .summary = "MMPretrain and mmselfsup: the backbone",
+       .containers = {"state_dict"},
+       .prefixes = {"backbone."},
+       .drop = heads,
+       .keys = {"meta"}},
+      {.name = "solo-learn",
+       .summary = "solo-learn: the backbone, which old files call encoder",
+       .containers = {"state_dict"},
+       .prefixes = {"backbone.", "encoder."},
+       .drop = heads,
+       .marks = {"momentum_backbone", "momentum_encoder", "momentum_projector", "projector",
+                 "predictor", "classifier", "prototypes"},
+       .keys = lightning},
+      {.name = "lightly",
+       .summary = "lightly: the backbone of its benchmarks",
+       .containers = {"state_dict"},
+       .prefixes = {"backbone.", "student_backbone.", "teacher_backbone."},
+       .drop = heads,
+       .marks = {"projection_head", "prediction_head", "online_classifier", "student_head"},
+       .keys = lightning},
+      {.name = "stable-pretraining",
+       .summary = "stable-pretraining: the backbone of its module",
+       .containers = {"state_dict"},
+       .prefixes = {"backbone."},
+       .drop = heads,
+       .keys = lightning},
+  };
+}
+
+std::vector<KeyRule> plain_rules() {
+  const std::vector<std::string> places = {"", "state_dict", "model"};
+  return {
+      {.name = "torchvision",
+       .summary = "torchvision, and released backbones with its names: no prefix, no classifier",
+       .containers = places,
+       .drop = {"fc", "classifier", "heads"}},
+      {.name = "timm",
+       .summary = "timm: no prefix, no classifier",
+       .containers = places,
+       .drop = heads},
+      {.name = "bissl-reference",
+       .summary = "the files of BiSSL's published code: the backbone by itself",
+       .containers = {""}},
+      {.name = "resnet-children",
+       .summary = "a ResNet of torchvision cut into numbered children: "
+                  "nn.Sequential(*list(resnet.children())[:-1])",
+       .containers = {"state_dict", "model", ""},
+       .prefixes = {"backbone.", "module.backbone.", "encoder.", "module.", "features.", "f.", ""},
+       .rename = {{"^0", "conv1"},
+                  {"^1", "bn1"},
+                  {"^4", "layer1"},
+                  {"^5", "layer2"},
+                  {"^6", "layer3"},
+                  {"^7", "layer4"}},
+       .marks = {"*4.0.conv1.weight"}},
+  };
+}
+
+}  // namespace
+
+const std::vector<KeyRule>& key_rules() {
+  static const std::vector<KeyRule> rules = [] {
+    std::vector<KeyRule> all = special_rules();
+    for (auto* more : {&backbone_rules, &plain_rules}) {
+      for (KeyRule& rule : more()) {
+        all.push_back(std::move(rule));
+      }
+    }
+    return all;
+  }();
+  return rules;
+}
+
+const KeyRule* find_key_rule(const std::string& name) {
+  const auto found = std::find_if(key_rules().begin(), key_rules().end(),
+                                  [&](const KeyRule& rule) { return rule.name == name; });
+  return found == key_rules().end() ? nullptr : &*found;
+}
+
+}  // namespace bissl::host

@@ -1,0 +1,225 @@
+#include "weights/key_rules.h"
+
+#include "bissl/error.h"
+#include "core/weights/hand_made.h"
+#include "reference/golden.h"
+#include "weights/coverage.h"
+#include "weights/name_pattern.h"
+
+#include <gtest/gtest.h>
+
+namespace bissl::host::test {
+namespace {
+
+const std::string golden_folder = std::string(source_folder) + "/tests/reference/golden/weights/";
+
+NamedShapes golden_backbone() {
+  const nlohmann::json expected = golden("weights/expected.json");
+  NamedShapes shapes;
+  for (const auto& entry : expected.at("backbone")) {
+    shapes.emplace_back(entry.at(0), entry.at(1).get<std::vector<int64_t>>());
+  }
+  return shapes;
+}
+
+/// Whether the numbers that a rule finds are those of the network that is meant.
+void expect_right_numbers(const WeightsFile& file, const MappedWeights& mapped,
+                          const nlohmann::json& wanted) {
+  const Coverage coverage = cover(file, mapped, golden_backbone(), {});
+  EXPECT_TRUE(coverage.complete()) << coverage_text(coverage);
+  const NamedTensors tensors = read_matched(file, mapped, coverage);
+  EXPECT_EQ(tensors.size(), wanted.size());
+  for (const auto& [name, tensor] : tensors) {
+    EXPECT_TRUE(close(tensor, wanted.at(name), 0)) << name;
+  }
+}
+
+TEST(KeyRules, EachSourceIsDetectedAndReadByItsName) {
+  const nlohmann::json sources = golden("weights/expected.json").at("sources");
+  ASSERT_GE(sources.size(), 15U);
+  for (const auto& [name, wanted] : sources.items()) {
+    SCOPED_TRACE(name);
+    const WeightsFile file(golden_folder + name + ".pth");
+    const KeyRule* rule = find_key_rule(name);
+    ASSERT_NE(rule, nullptr);
+    expect_right_numbers(file, apply_rule(*rule, file), wanted);
+    const MappedWeights detected = detect_rule(file, golden_backbone());
+    // The momentum encoder and the student have to be asked for by name.
+    const std::string meant = name == "moco-v3-momentum" ? "moco-v3"
+                              : name == "dino-student"   ? "dino"
+                                                         : name;
+    EXPECT_EQ(detected.rule, meant);
+    if (meant == name) {
+      expect_right_numbers(file, detected, wanted);
+    }
+  }
+}
+
+TEST(KeyRules, EveryRuleThatShipsHasAFileOrANamesake) {
+  const nlohmann::json sources = golden("weights/expected.json").at("sources");
+  for (const KeyRule& rule : key_rules()) {
+    if (rule.name != "timm" && rule.name != "bissl-reference") {
+      EXPECT_TRUE(sources.contains(rule.name)) << rule.name;
+    }
+    EXPECT_FALSE(rule.summary.empty());
+  }
+  const WeightsFile file(golden_folder + "torchvision.pth");
+  for (const char* name : {"timm", "torchvision"}) {
+    expect_right_numbers(file, apply_rule(*find_key_rule(name), file), sources.at("torchvision"));
+  }
+}
+
+/// A prefix is taken away, not its letters: "backbone.conv1".lstrip("backbone.") is "v1" in Python.
+TEST(KeyRules, APrefixIsNoSetOfLetters) {
+  const WeightsFile file(golden_folder + "lightly.pth");
+  const MappedWeights mapped = apply_rule(*find_key_rule("lightly"), file);
+  EXPECT_EQ(mapped.tensors.front().name, "conv1.weight");
+}
+
+TEST(KeyRules, ARuleThatDoesNotFitSaysWhatIsThere) {
+  const WeightsFile file(golden_folder + "dino.pth");
+  try {
+    apply_rule(*find_key_rule("moco"), file);
+    FAIL();
+  } catch (const Error& error) {
+    const std::string text = error.what();
+    EXPECT_NE(text.find("\"state_dict\""), std::string::npos) << text;
+    EXPECT_NE(text.find("\"teacher\" ("), std::string::npos) << text;
+  }
+  const KeyRule wrong{
+      .name = "own", .summary = "", .containers = {"teacher"}, .prefixes = {"net."}};
+  try {
+    apply_rule(wrong, file);
+    FAIL();
+  } catch (const Error& error) {
+    const std::string text = error.what();
+    EXPECT_NE(text.find("begin with \"net.\""), std::string::npos) << text;
+    EXPECT_NE(text.find("\"backbone.conv1.weight\""), std::string::npos) << text;
+  }
+}
+
+class Detection : public testing::Test {
+ protected:
+  /// A file with a tensor of one number under each of these names, in "state_dict".
+  WeightsFile file_with(const std::vector<std::string>& names) {
+    std::vector<std::pair<std::string, std::string>> items;
+    for (const std::string& name : names) {
+      items.emplace_back(name, pickled_tensor("ByteStorage", "0", 1, 0, {1}, {1}));
+    }
+    write_file(
+        folder_.path() / "f.pth",
+        hand_made_pth(pickle_of(pickled_dict({{"state_dict", pickled_dict(items)}})), "\x01"));
+    return WeightsFile(folder_.path() / "f.pth");
+  }
+  const NamedShapes wanted_ = {{"a.weight", {1}}, {"b.weight", {1}}};
+  TemporaryFolder folder_;
+};
+
+TEST_F(Detection, FindsAPrefixThatNoRuleKnows) {
+  const WeightsFile file =
+      file_with({"net.body.a.weight", "net.body.b.weight", "net.head.a.weight"});
+  const MappedWeights mapped = detect_rule(file, wanted_);
+  EXPECT_EQ(mapped.rule, "prefix");
+  EXPECT_EQ(mapped.prefix, "net.body.");
+  EXPECT_TRUE(cover(file, mapped, wanted_, {}).complete());
+}
+
+TEST_F(Detection, DoesNotChooseBetweenTwoNetworks) {
+  const WeightsFile file =
+      file_with({"one.a.weight", "one.b.weight", "two.a.weight", "two.b.weight"});
+  try {
+    detect_rule(file, wanted_);
+    FAIL();
+  } catch (const Error& error) {
+    const std::string text = error.what();
+    EXPECT_NE(text.find("\"one.\""), std::string::npos) << text;
+    EXPECT_NE(text.find("\"two.\""), std::string::npos) << text;
+    EXPECT_NE(text.find("prefix ="), std::string::npos) << text;
+  }
+}
+
+TEST_F(Detection, SaysSoWhereNoNameFits) {
+  const WeightsFile file = file_with({"x.weight"});
+  EXPECT_THROW(detect_rule(file, wanted_), Error);
+}
+
+TEST_F(Detection, OwnRulesRenameAndDrop) {
+  const WeightsFile file = file_with({"net.first.weight", "net.0.1.weight", "net.probe.weight"});
+  const KeyRule rule{.name = "own",
+                     .summary = "",
+                     .containers = {"state_dict"},
+                     .prefixes = {"net."},
+                     .drop = {"probe"},
+                     .rename = {{"^first", "a"}, {"0.1", "b"}}};
+  const MappedWeights mapped = apply_rule(rule, file);
+  const Coverage coverage = cover(file, mapped, wanted_, {});
+  EXPECT_TRUE(coverage.complete()) << coverage_text(coverage);
+  EXPECT_EQ(coverage.dropped, (std::vector<std::string>{"net.probe.weight"}));
+  const KeyRule clash{.name = "own",
+                      .summary = "",
+                      .containers = {"state_dict"},
+                      .prefixes = {"net."},
+                      .rename = {{"first", "probe"}}};
+  EXPECT_THROW(apply_rule(clash, file), Error);
+}
+
+TEST_F(Detection, CoverageListsEachKindOfGap) {
+  const WeightsFile file = file_with({"a.weight", "b.weight", "c.weight"});
+  const NamedShapes wanted = {
+      {"a.weight", {1}}, {"b.weight", {2, 3}}, {"d.weight", {1}}, {"bn.num_batches_tracked", {}}};
+  const MappedWeights mapped = apply_rule(*find_key_rule("torchvision"), file);
+  const Coverage coverage = cover(file, mapped, wanted, {});
+  EXPECT_EQ(coverage.matched, (std::vector<std::string>{"a.weight"}));
+  EXPECT_EQ(coverage.missing, (std::vector<std::string>{"d.weight"}));
+  EXPECT_EQ(coverage.unexpected, (std::vector<std::string>{"c.weight"}));
+  EXPECT_EQ(coverage.counters, (std::vector<std::string>{"bn.num_batches_tracked"}));
+  ASSERT_EQ(coverage.wrong_shape.size(), 1U);
+  EXPECT_EQ(coverage.wrong_shape[0].wanted, (std::vector<int64_t>{2, 3}));
+  EXPECT_FALSE(coverage.complete());
+  try {
+    require_complete(coverage);
+    FAIL();
+  } catch (const Error& error) {
+    const std::string text = error.what();
+    EXPECT_NE(text.find("1 of 3 tensors"), std::string::npos) << text;
+    EXPECT_NE(text.find("1 are missing: \"d.weight\""), std::string::npos) << text;
+    EXPECT_NE(text.find("\"b.weight\" is [1] in the file, [2, 3] here"), std::string::npos) << text;
+    EXPECT_NE(text.find("allow"), std::string::npos) << text;
+  }
+  EXPECT_NE(coverage_text(coverage).find("they stay 0"), std::string::npos);
+  EXPECT_EQ(coverage_json(coverage).at("missing"), nlohmann::json({"d.weight"}));
+}
+
+TEST_F(Detection, GapsAreAllowedByName) {
+  const WeightsFile file = file_with({"a.weight", "c.weight"});
+  const MappedWeights mapped = apply_rule(*find_key_rule("torchvision"), file);
+  EXPECT_FALSE(cover(file, mapped, wanted_, {"b"}).complete());
+  const Coverage allowed = cover(file, mapped, wanted_, {"b", "c.*"});
+  EXPECT_TRUE(allowed.complete());
+  EXPECT_NO_THROW(require_complete(allowed));
+  EXPECT_THROW(cover(file, mapped, wanted_, {"b", "c", "x"}), Error);
+}
+
+TEST(NamePattern, FitsNamesAndWhatIsBelowThem) {
+  EXPECT_TRUE(fits_pattern("fc", "fc"));
+  EXPECT_TRUE(fits_pattern("fc", "fc.weight"));
+  EXPECT_FALSE(fits_pattern("fc", "fc2.weight"));
+  EXPECT_TRUE(fits_pattern("layer*.bn1", "layer4.0.bn1"));
+  EXPECT_FALSE(fits_pattern("layer*.bn1", "layer4.0.bn1.weight"));
+  EXPECT_TRUE(fits_pattern("*bias*", "a.bias"));
+  EXPECT_TRUE(fits_pattern("a*b*c", "aXbYbZc"));
+  EXPECT_FALSE(fits_pattern("a*b*c", "aXbYbZ"));
+  EXPECT_FALSE(fits_pattern("", "a"));
+  EXPECT_TRUE(fits_pattern("*", ""));
+}
+
+TEST(NamePattern, ReplacesWholeParts) {
+  EXPECT_EQ(with_parts_replaced("0.0.10.0", "0", "x"), "x.x.10.x");
+  EXPECT_EQ(with_parts_replaced("0.0.10", "^0", "conv1"), "conv1.0.10");
+  EXPECT_EQ(with_parts_replaced("a.b.c", "a.b", "z"), "z.c");
+  EXPECT_EQ(with_parts_replaced("ab.c", "a", "z"), "ab.c");
+  EXPECT_EQ(with_parts_replaced("a.b", "", "z"), "a.b");
+}
+
+}  // namespace
+}  // namespace bissl::host::test
