@@ -27,7 +27,7 @@ std::string plan_table(const std::vector<StagePlan>& plans) {
                    {"estimate", Align::right},
                    {"store"}});
   for (const StagePlan& plan : plans) {
-    table.add_row({plan.name, plan.kind, plan.from.empty() ? "scratch" : plan.from,
+    table.add_row({plan.name, plan.kind, origin_text(plan.kind, plan.from),
                    fmt::format("{}", plan.steps), fmt::format("{}", plan.gradients),
                    fmt::format("{}", plan.hessian_products), format_duration(plan.seconds),
                    plan.in_store ? "finished" : "to do"});

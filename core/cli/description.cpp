@@ -253,7 +253,9 @@ std::string describe_stage_kind(const StageKindSpec& kind) {
   const std::string taken =
       kind.takes.empty() ? "" : fmt::format(" that has a {}", fmt::join(kind.takes, " and a "));
   text +=
-      !kind.from_scratch ? fmt::format("Continues from another stage{} (from = \"NAME\").\n", taken)
+      kind.is_root ? "Continues no other stage: its weights come from elsewhere.\n"
+      : !kind.from_scratch
+          ? fmt::format("Continues from another stage{} (from = \"NAME\").\n", taken)
       : kind.needs_parent
           ? fmt::format(
                 "Continues from another stage{} (from = \"NAME\") or starts anew (from = "
@@ -263,6 +265,10 @@ std::string describe_stage_kind(const StageKindSpec& kind) {
   text += kind.hands_on.empty() ? "No other stage continues from it.\n"
                                 : fmt::format("Stages that continue from it get its {}.\n",
                                               fmt::join(kind.hands_on, " and "));
+  if (!kind.made_anew.empty()) {
+    text += fmt::format("What else they need ({}) they start at random.\n",
+                        fmt::join(kind.made_anew, ", "));
+  }
   for (const SubtableSpec& subtable : kind.table.tables) {
     if (!subtable.inherits_from.empty()) {
       text += fmt::format(
@@ -304,6 +310,8 @@ nlohmann::json stage_kind_json(const StageKindSpec& kind) {
   json["from_scratch"] = kind.from_scratch;
   json["hands_on"] = kind.hands_on;
   json["takes"] = kind.takes;
+  json["is_root"] = kind.is_root;
+  json["made_anew"] = kind.made_anew;
   return json;
 }
 

@@ -5,6 +5,7 @@
 #include "models/guarded.h"
 #include "pipeline/diagnostics.h"
 #include "stages/data_findings.h"
+#include "stages/stage_kind.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -78,6 +79,10 @@ std::string approximators_without_second_derivatives(const Registry& registry) {
 }
 
 }  // namespace
+
+std::string origin_text(const std::string& kind, const std::string& from) {
+  return !from.empty() ? from : stage_kind(kind).spec().is_root ? "file" : "scratch";
+}
 
 bool has_errors(const std::vector<StagePlan>& plans) {
   return std::any_of(plans.begin(), plans.end(),

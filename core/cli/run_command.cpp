@@ -55,7 +55,7 @@ std::string results_table(const RunOutcome& outcome) {
   TextTable table(columns);
   for (const StageOutcome& stage : outcome.stages) {
     const StageResults& results = stage.results;
-    std::vector<std::string> row = {stage.name, results.from.empty() ? "scratch" : results.from,
+    std::vector<std::string> row = {stage.name, origin_text(results.kind, results.from),
                                     results.repeats > 0 ? fmt::format("{}", results.repeats) : ""};
     for (const auto& [data, name] : metrics) {
       const MetricResult* metric = results.find(data, name);

@@ -23,6 +23,10 @@ class DatasetCache {
   std::shared_ptr<const Dataset> open(const ComponentChoice& choice);
   /// The same with its images decoded once (with_cached_pixels).
   std::shared_ptr<const Dataset> open_decoded(const ComponentChoice& choice, int64_t side);
+  /// The hash of a file's content, whatever its name. Throws Error(ErrorKind::input).
+  std::string file_hash(const std::string& path) {
+    return hashes_->fingerprint({{.name = "file", .path = path}});
+  }
   /// What the samples that a source chooses look like; they are read once.
   std::shared_ptr<const DataContent> content(const DataSource& source, const DataView& view);
 
@@ -49,6 +53,10 @@ class DataCatalog {
 
   /// The fingerprint of the source's whole dataset; errors as from open().
   std::string fingerprint(const std::string& name);
+
+  /// The hash of the content of a file that is no data, kept as those of data are. Throws
+  /// Error(ErrorKind::input).
+  std::string file_hash(const std::string& path) { return datasets_->file_hash(path); }
 
  private:
   const Pipeline& pipeline_;

@@ -56,6 +56,9 @@ struct StageKindSpec {
   std::vector<std::string> hands_on;
   /// Those that a stage which it continues must hand on.
   std::vector<std::string> takes;
+  bool is_root = false;  ///< it continues no stage: its weights come from elsewhere
+  /// Weights that it does not hand on and that stages which continue it start at random instead.
+  std::vector<std::string> made_anew;
 };
 
 }  // namespace bissl::host

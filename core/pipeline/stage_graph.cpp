@@ -55,7 +55,10 @@ void fill_from(ConfigNode& table, const ConfigNode& source, const SubtableSpec& 
 std::vector<std::string> lacking(const StageKindSpec& child, const StageKindSpec& parent) {
   std::vector<std::string> missing;
   for (const std::string& role : child.takes) {
-    if (std::find(parent.hands_on.begin(), parent.hands_on.end(), role) == parent.hands_on.end()) {
+    const auto has = [&role](const std::vector<std::string>& roles) {
+      return std::find(roles.begin(), roles.end(), role) != roles.end();
+    };
+    if (!has(parent.hands_on) && !has(parent.made_anew)) {
       missing.push_back(role);
     }
   }
@@ -365,6 +368,14 @@ void StageGraph::read_from(StageDraft& draft) {
 
 void StageGraph::check_parent(StageDraft& draft, const ConfigNode& from) {
   const std::string* name = from.as_text();
+  if (draft.kind != nullptr && draft.kind->is_root && (name == nullptr || *name != scratch)) {
+    diagnostics_.error(from.at, joined_key(path(draft), "from"),
+                       fmt::format("a stage of kind \"{}\" continues no other: its weights come "
+                                   "from elsewhere",
+                                   draft.kind->name),
+                       "no such key");
+    return;
+  }
   if (name != nullptr && *name == scratch) {
     if (draft.kind != nullptr && !draft.kind->from_scratch) {
       diagnostics_.error(

@@ -3,6 +3,7 @@
 #include "base/json_text.h"
 #include "bissl/hash.h"
 #include "pipeline/lock.h"
+#include "stages/stage_kind.h"
 
 #include <torch/version.h>
 
@@ -20,6 +21,9 @@ StageIdentity identify(const Pipeline& pipeline, const Stage& stage, DataCatalog
   }
   StageIdentity identity;
   identity.description = stage_description(pipeline, stage, fingerprints, parent_key);
+  for (const std::string& file : stage_kind(stage.kind).files(stage)) {
+    identity.description["files"].push_back(data.file_hash(file));
+  }
   identity.key = hash_hex(json_text(identity.description));
   return identity;
 }
@@ -49,6 +53,11 @@ std::vector<std::pair<std::string, std::string>> lock_notes(const Pipeline& pipe
       continue;  // nothing of it is read
     }
     notes.emplace_back("fingerprint of data." + source.name, data.fingerprint(source.name));
+  }
+  for (const Stage& stage : pipeline.stages) {
+    for (const std::string& file : stage_kind(stage.kind).files(stage)) {
+      notes.emplace_back("hash of a file of stage." + stage.name, data.file_hash(file));
+    }
   }
   return notes;
 }

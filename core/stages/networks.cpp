@@ -118,6 +118,16 @@ std::vector<std::string> parent_folders(const StageContext& context) {
   return stage_kind(parent.kind).weight_folders(parent);
 }
 
+/// Whether the parent has no such weights and its children make their own.
+bool starts_at_random(const StageContext& context, const char* file) {
+  if (context.stage.from.empty()) {
+    return true;
+  }
+  const Stage& parent = context.pipeline.stage(context.stage.from);
+  const std::vector<std::string>& anew = stage_kind(parent.kind).spec().made_anew;
+  return std::find(anew.begin(), anew.end(), std::filesystem::path(file).stem()) != anew.end();
+}
+
 }  // namespace
 
 int64_t parent_networks(const StageContext& context) {
@@ -133,6 +143,9 @@ void take_over(const StageContext& context, const char* file, torch::nn::Module&
         "1 "
         "there",
         spelled_key(context.stage.from), folders.size(), context.stage.kind);
+  }
+  if (starts_at_random(context, file)) {
+    return;
   }
   if (context.parent) {
     const std::filesystem::path path =

@@ -43,6 +43,9 @@ class StageKind {
   /// What a stage's data sources are for; one that has several uses may stand there several times.
   virtual std::vector<DataUse> data(const Stage& stage) const = 0;
 
+  /// Files that a stage reads beside its data: their content is part of its key.
+  virtual std::vector<std::string> files(const Stage& /*stage*/) const { return {}; }
+
   /// Where a stage leaves its weights, relative to its folder; several places where it trains
   /// several networks side by side.
   virtual std::vector<std::string> weight_folders(const Stage& /*stage*/) const { return {""}; }

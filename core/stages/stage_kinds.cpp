@@ -2,6 +2,7 @@
 #include "stages/bissl/bissl.h"
 #include "stages/evaluate/evaluate.h"
 #include "stages/finetune/finetune.h"
+#include "stages/import/import.h"
 #include "stages/knn/knn.h"
 #include "stages/pretrain/pretrain.h"
 #include "stages/stage_kind.h"
@@ -31,6 +32,7 @@ Kinds& known() {
       &finetune_kind(),
       &evaluate_kind(),
       &knn_kind(),
+      &import_kind(),
   });
   return kinds;
 }

@@ -269,7 +269,7 @@ TEST(StageKinds, AreDeclaredSoundly) {
     EXPECT_FALSE(spec.summary.empty());
     expect_sound(spec.table, spec.name);
   }
-  EXPECT_EQ(names, (Texts{"pretrain", "bissl", "finetune", "evaluate", "knn"}));
+  EXPECT_EQ(names, (Texts{"pretrain", "bissl", "finetune", "evaluate", "knn", "import"}));
 }
 
 TEST(StageOptions, ScoredSourcesAreGivenAndDistinct) {

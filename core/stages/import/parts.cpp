@@ -1,0 +1,139 @@
+#include "stages/import/parts.h"
+
+#include "base/spelling.h"
+#include "bissl/error.h"
+#include "data/target_rules.h"
+#include "models/module_state.h"
+#include "stages/import/fit.h"
+#include "stages/networks.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+
+namespace bissl::host {
+namespace {
+
+ChosenRule chosen_rule(const Table& table, const ImportOptions& options) {
+  ChosenRule rule = own_rule(table);
+  if (rule && options.source != detected_source) {
+    fail_input("source = \"{}\" and a rule of the stage's own exclude each other: take one away",
+               options.source);
+  }
+  if (!rule && options.source != detected_source) {
+    return *find_key_rule(options.source);
+  }
+  return rule;
+}
+
+/// Throws what require_complete does, and what would fit.
+void require_fit(const StageContext& context, const WeightsFile& file, const ChosenRule& rule,
+                 const Coverage& coverage, const ImageShape& input) {
+  try {
+    require_complete(coverage);
+  } catch (const Error& error) {
+    const ComponentChoice& now = context.pipeline.backbone;
+    const auto fit = find_fit(file, rule, {now}, input);
+    throw Error(
+        error.kind(),
+        fit ? fmt::format("{}. All of it fits with {}", error.what(), fit_text(*fit, now, input))
+            : std::string(error.what()) +
+                  ". `bissl import FILE --into PIPELINE` tries the other backbones");
+  }
+}
+
+/// Puts tensors into a module that has them all; the rest of it stays as it is.
+void fill_in(torch::nn::Module& module, const NamedTensors& tensors, const std::string& file) {
+  const std::map<std::string, at::Tensor> given(tensors.begin(), tensors.end());
+  NamedTensors state = module_state(module);
+  for (auto& [name, tensor] : state) {
+    const auto found = given.find(name);
+    tensor = found == given.end() ? tensor.clone() : found->second;
+  }
+  const std::set<std::string> exempt = buffers_not_finite(module);
+  load_module_state(module, state, file);
+  if (const std::string found = first_not_finite(module, exempt); !found.empty()) {
+    fail_input("{}: its weights are not finite: {}. The training that wrote them diverged", file,
+               found);
+  }
+}
+
+/// The file's tensor for a name of the head: the same name, or the one that another program has for
+/// a classifier.
+const StoredTensor* head_tensor(const MappedWeights& mapped, const std::string& name) {
+  const std::string last = name.substr(name.rfind('.') == std::string::npos ? 0 : name.rfind('.'));
+  std::vector<std::string> names = {name};
+  for (const char* classifier : {"fc", "head", "classifier", "heads.head", "linear"}) {
+    names.push_back(classifier + last);
+  }
+  for (const std::string& wanted : names) {
+    for (const auto* list : {&mapped.tensors, &mapped.dropped, &mapped.outside}) {
+      for (const MappedTensor& tensor : *list) {
+        if (tensor.name == wanted) {
+          return tensor.tensor;
+        }
+      }
+    }
+  }
+  return nullptr;
+}
+
+void build_head(const StageContext& context, const std::string& data, const WeightsFile& file,
+                const MappedWeights& mapped, ImportParts& parts) {
+  const ComponentChoice& choice = context.stage.table.table("head").component("downstream");
+  const auto view = context.data.open(data);
+  if (!view->labelled()) {
+    fail_input("head.data: data.{} has no labels, and a head tells some", spelled_key(data));
+  }
+  parts.downstream =
+      make_downstream(context, choice, *parts.backbone, {.name = data, .targets = view->targets()},
+                      context.seed_for("init/head"));
+  NamedTensors tensors;
+  for (const auto& [name, tensor] : module_state(parts.downstream->module())) {
+    const StoredTensor* found = head_tensor(mapped, name);
+    if (found == nullptr) {
+      fail_input("head: the file has no \"{}\", which {} needs", name, choice.describe());
+    }
+    if (found->shape != tensor.sizes().vec()) {
+      fail_input("head: \"{}\" has shape [{}] in the file, and {} for data.{} ({}) has [{}]",
+                 found->name, fmt::join(found->shape, ", "), choice.component->info.text.name,
+                 spelled_key(data), describe(view->targets()), fmt::join(tensor.sizes(), ", "));
+    }
+    tensors.emplace_back(name, file.read(*found));
+    const auto is_it = [&](const std::string& other) { return other == found->name; };
+    std::erase_if(parts.coverage.dropped, is_it);
+    std::erase_if(parts.coverage.outside, is_it);
+    std::erase_if(parts.coverage.unexpected, is_it);
+  }
+  fill_in(parts.downstream->module(), tensors, parts.options.file);
+}
+
+}  // namespace
+
+ImportParts build_import(const StageContext& context) {
+  const Table& table = context.stage.table;
+  ImportParts parts;
+  parts.options = parse_import(table);
+  const ImportOptions& options = parts.options;
+  const ChosenRule rule = chosen_rule(table, options);
+  const ImageShape input{options.channels, options.size, options.size};
+  parts.backbone = make_backbone(context, input, context.seed_for("init/backbone"));
+  const WeightsFile file(options.file);
+  const NamedShapes wanted = shapes_of(module_state(parts.backbone->module()));
+  MappedWeights mapped;
+  try {
+    mapped = map_weights(file, rule, wanted);
+    parts.coverage = cover(file, mapped, wanted, options.allow);
+  } catch (const Error& error) {
+    throw error.at(options.file);
+  }
+  if (const auto data = head_data(table)) {
+    build_head(context, *data, file, mapped, parts);
+  }
+  require_fit(context, file, rule, parts.coverage, input);
+  fill_in(parts.backbone->module(), read_matched(file, mapped, parts.coverage), options.file);
+  return parts;
+}
+
+}  // namespace bissl::host
