@@ -3,6 +3,9 @@
 #include "cli/conform_command.h"
 #include "cli/describe_command.h"
 #include "cli/exit_codes.h"
+#include "cli/export_command.h"
+#include "cli/features_command.h"
+#include "cli/import_command.h"
 #include "cli/new_command.h"
 #include "cli/pixels_command.h"
 #include "cli/plugins_command.h"
@@ -46,6 +49,9 @@ class CommandLine {
   void add_sweep();
   void add_report();
   void add_store();
+  void add_import();
+  void add_export();
+  void add_features();
   void add_plugins();
   void add_conform();
   void add_new_and_describe();
@@ -66,6 +72,9 @@ class CommandLine {
   ReportArguments report_;
   StoreArguments store_;
   PixelsArguments pixels_;
+  ImportArguments import_;
+  ExportArguments export_;
+  FeaturesArguments features_;
   std::filesystem::path left_;  ///< of `diff`
   std::filesystem::path right_;
   std::string name_;      ///< of `new` and `describe`
@@ -95,6 +104,9 @@ CommandLine::CommandLine() {
   add_sweep();
   add_report();
   add_store();
+  add_import();
+  add_export();
+  add_features();
   add_plugins();
   add_conform();
   add_new_and_describe();
@@ -312,6 +324,80 @@ void CommandLine::add_store() {
       ->check(CLI::NonNegativeNumber)
       ->type_name("DAYS");
   prune->add_flag("--dry-run", store_.dry_run, "only tell what would be removed");
+}
+
+void CommandLine::add_import() {
+  CLI::App* import =
+      add(app_, "import", "add a stage to a pipeline that takes weights from a file", [this] {
+        return with_plugins(true, [this](Registry&, PluginSearch& search) {
+          return run_import_command(pipeline_, import_, search, std::cout, std::cerr);
+        });
+      });
+  import
+      ->add_option("file", import_.file,
+                   "safetensors, or what torch.save writes (.pth, .pt, .ckpt)")
+      ->required();
+  import->add_option("--into", pipeline_.file, "the pipeline's TOML file")->required();
+  import->add_option("--stage", import_.stage, "the new stage's name")->capture_default_str();
+  import
+      ->add_option("--source", import_.source,
+                   "whose names the file has; `bissl describe import` lists them")
+      ->capture_default_str();
+  import
+      ->add_option("--allow", import_.allow,
+                   "a name, or its beginning, that may be missing, too many or of another shape")
+      ->take_all()
+      ->allow_extra_args(false);
+  import->add_option("--channels", import_.channels,
+                     "of the images; as the pipeline's first stage sees them if not given");
+  import->add_option("--size", import_.size, "height and width of the images, likewise");
+  import->add_flag("--dry-run", import_.dry_run, "only tell what would be written");
+}
+
+void CommandLine::add_export() {
+  CLI::App* command =
+      add(app_, "export", "write a finished stage's weights for other programs", [this] {
+        return with_plugins(false, [this](Registry&, PluginSearch& search) {
+          return run_export(pipeline_, export_, search, std::cout, std::cerr);
+        });
+      });
+  command->add_option("stage", export_.stage, "RUN/STAGE: a stage of a run's folder")->required();
+  command
+      ->add_option("--to", export_.to,
+                   "FILE.safetensors, .pth or .pt; FILE.json beside it says how to use it")
+      ->required();
+  command->add_option("--names", export_.names, "torchvision or timm: whose names the tensors get")
+      ->check(CLI::IsMember({"torchvision", "timm"}))
+      ->capture_default_str();
+  command->add_option("--network", export_.network,
+                      "which of several networks that the stage has trained, from 0");
+  command->add_flag("--no-head", export_.no_head, "leave the head out");
+  command->add_flag("--force", export_.force, "replace files that are there");
+}
+
+void CommandLine::add_features() {
+  CLI::App* command =
+      add(app_, "features", "write what a finished stage's network makes of data", [this] {
+        return with_plugins(true, [this](Registry&, PluginSearch& search) {
+          return run_features(pipeline_, features_, search, std::cout, std::cerr);
+        });
+      });
+  add_pipeline(*command);
+  add_run_options(*command);
+  command->add_option("--stage", features_.stage, "a finished stage of the pipeline")->required();
+  command->add_option("--data", features_.data, "a data source of the pipeline")->required();
+  command->add_option("--to", features_.to, "FILE.safetensors, .npy or .csv")->required();
+  command->add_option("--views", features_.views,
+                      "a stage whose views are taken; as the stage is scored if not given");
+  command
+      ->add_option("--network", features_.network,
+                   "which of several networks that the stage has trained, from 0")
+      ->capture_default_str();
+  command->add_option("--batch", features_.batch, "samples at once")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  command->add_flag("--outputs", features_.outputs, "those of the stage's head, too");
+  command->add_flag("--force", features_.force, "replace files that are there");
 }
 
 void CommandLine::add_plugins() {

@@ -3,6 +3,7 @@
 #include "base/spelling.h"
 #include "bissl/error.h"
 #include "data/prefetcher.h"
+#include "models/head_outputs.h"
 #include "pipeline/diagnostics.h"
 #include "stages/memory.h"
 #include "stages/networks.h"
@@ -22,15 +23,16 @@ namespace {
 
 /// The head of the stage, with its weights.
 std::shared_ptr<Downstream> make_head(const StageContext& context, const FeatureRequest& request,
-                                      const Backbone& backbone) {
+                                      Backbone& backbone, const ImageShape& view) {
   const std::optional<HeadOrigin> head = stage_kind(request.stage.kind).head(request.stage);
   if (!head) {
     fail_input("stage.{}, of kind \"{}\", has no head whose outputs could be written",
                spelled_key(request.stage.name), request.stage.kind);
   }
   const auto training = context.data.open(head->data);
-  auto downstream = make_downstream(context, *head->downstream, backbone,
-                                    {.name = head->data, .targets = training->targets()}, 0);
+  auto downstream =
+      make_downstream(context, *head->downstream, backbone,
+                      {.name = head->data, .targets = training->targets(), .view = view}, 0);
   take_over(context, head_file, downstream->module(), request.network);
   return downstream;
 }
@@ -72,7 +74,8 @@ FeatureTable compute_features(const FeatureRequest& request) {
                                    {request.batch, 1, Order::sequential, 0, "evaluate"});
   const auto backbone = make_backbone(context, source->view_shape(), 0);
   take_over(context, backbone_file, backbone->module(), request.network);
-  const auto head = request.outputs ? make_head(context, request, *backbone) : nullptr;
+  const auto head =
+      request.outputs ? make_head(context, request, *backbone, source->view_shape()) : nullptr;
   refuse_beyond_memory(
       {.key = "--data", .batch = source->samples(), .views = {{1, 1, backbone->features()}}});
   const EvaluationMode mode(backbone->module());
@@ -91,7 +94,7 @@ FeatureTable compute_features(const FeatureRequest& request) {
     table.features.narrow(0, begin, features.size(0)).copy_(features);
     begin += features.size(0);
     if (head) {
-      outputs.push_back(head->forward(features).cpu());
+      outputs.push_back(head_outputs(*backbone, *head, batch.views[0]).cpu());
     }
     if (batch.targets.dense.defined()) {
       targets.push_back(batch.targets.dense.cpu());

@@ -86,9 +86,10 @@ void build_head(const StageContext& context, const std::string& data, const Weig
   if (!view->labelled()) {
     fail_input("head.data: data.{} has no labels, and a head tells some", spelled_key(data));
   }
-  parts.downstream =
-      make_downstream(context, choice, *parts.backbone, {.name = data, .targets = view->targets()},
-                      context.seed_for("init/head"));
+  const ImageShape view_shape{parts.options.channels, parts.options.size, parts.options.size};
+  parts.downstream = make_downstream(context, choice, *parts.backbone,
+                                     {.name = data, .targets = view->targets(), .view = view_shape},
+                                     context.seed_for("init/head"));
   NamedTensors tensors;
   for (const auto& [name, tensor] : module_state(parts.downstream->module())) {
     const StoredTensor* found = head_tensor(mapped, name);
