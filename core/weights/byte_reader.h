@@ -12,7 +12,7 @@ namespace bissl::host {
 static_assert(std::endian::native == std::endian::little,
               "numbers in these files are little-endian, and are read as they lie in memory");
 
-/// Takes numbers and texts from the front of bytes that nobody vouches for. Throws Error(input)
+/// Takes numbers and texts from the front of bytes from outside. Throws Error(input)
 /// with `what` in its text where they end too soon.
 class ByteReader {
  public:

@@ -75,7 +75,7 @@ struct PickleTree {
 /// understood, and objects of all others become opaque values. Bytes behind the pickle's end are
 /// not looked at.
 ///
-/// Nobody vouches for the bytes: memory is at most some hundred times theirs, and Error(input) says
+/// The bytes come from outside: memory is at most some hundred times theirs, and Error(input) says
 /// what is wrong and where.
 PickleTree read_pickle(std::string_view bytes);
 

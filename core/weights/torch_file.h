@@ -14,7 +14,7 @@
 namespace bissl::host {
 
 /// A file of torch.save: a ZIP archive (since PyTorch 1.6), or the format before it, in which
-/// pickles and storages follow one another. Nobody vouches for it. Its pickle is read at once, the
+/// pickles and storages follow one another. It comes from outside. Its pickle is read at once, the
 /// numbers of a tensor when they are asked for: a checkpoint with its optimizer takes no more
 /// memory than the weights that are wanted.
 class TorchFile {

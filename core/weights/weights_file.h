@@ -31,8 +31,8 @@ struct StateDict {
   const StoredTensor* find(const std::string& name) const;
 };
 
-/// A file of weights by whatever program: safetensors, or what torch.save writes. Nobody vouches
-/// for it, and nothing in it is executed.
+/// A file of weights by whatever program: safetensors, or what torch.save writes. It comes
+/// from outside, and nothing in it is executed.
 class WeightsFile {
  public:
   /// Throws Error(input) that names the file and says what is wrong.

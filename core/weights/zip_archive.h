@@ -19,9 +19,9 @@ struct ZipRecord {
 };
 
 /// The records of a ZIP archive that PyTorch wrote: stored, with ZIP64 where sizes ask for it. What
-/// is compressed (the program of a TorchScript module) can be seen and not read. Nobody vouches for
-/// the file: every number in it is compared with the file's size, and records that overlap are
-/// refused.
+/// is compressed (the program of a TorchScript module) can be seen and not read. The file
+/// comes from outside: every number in it is compared with the file's size, and records that
+/// overlap are refused.
 class ZipArchive {
  public:
   /// Whether the file begins as a ZIP archive does.
