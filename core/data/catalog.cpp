@@ -69,6 +69,11 @@ std::shared_ptr<const DataView> DataCatalog::open(const std::string& name) {
   return view;
 }
 
+std::vector<std::string> DataCatalog::notes(const std::string& name) {
+  open(name);
+  return notes_of(*datasets_->open(pipeline_.data_source(name).dataset));
+}
+
 std::string DataCatalog::fingerprint(const std::string& name) {
   const auto view = open(name);
   try {

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace bissl::host {
 
@@ -50,6 +51,9 @@ class DataCatalog {
   std::shared_ptr<const DataView> open(const std::string& name);
   /// The same, and what its images look like; read once for all catalogs that share a cache.
   std::shared_ptr<const DataContent> content(const std::string& name);
+
+  /// What the source's dataset has to say of its data (DataNotes); errors as from open().
+  std::vector<std::string> notes(const std::string& name);
 
   /// The fingerprint of the source's whole dataset; errors as from open().
   std::string fingerprint(const std::string& name);

@@ -10,8 +10,8 @@
 
 namespace bissl::host {
 
-/// The folder `name` of this program in $XDG_CACHE_HOME, else in ~/.cache; empty, for nowhere, if the
-/// environment names neither.
+/// The folder `name` of this program in $XDG_CACHE_HOME, else in ~/.cache; empty, for nowhere, if
+/// the environment names neither.
 std::filesystem::path cache_folder(const std::string& name);
 
 /// Where hashes of data are kept: bissl/content-hashes in $XDG_CACHE_HOME, else in ~/.cache; empty,

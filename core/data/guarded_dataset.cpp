@@ -2,6 +2,7 @@
 
 #include "base/json_text.h"
 #include "bissl/data_files.h"
+#include "bissl/data_notes.h"
 #include "bissl/hash.h"
 #include "plugins/guard.h"
 
@@ -19,7 +20,15 @@ class GuardedDataFiles : public GuardedAbility<DataFiles> {
   }
 };
 
-class GuardedDataset : public Guarded<Dataset, GuardedDataFiles> {
+class GuardedDataNotes : public GuardedAbility<DataNotes> {
+ public:
+  using GuardedAbility::GuardedAbility;
+  std::vector<std::string> notes() const override {
+    return call("notes", [](DataNotes& inner) { return inner.notes(); });
+  }
+};
+
+class GuardedDataset : public Guarded<Dataset, GuardedDataFiles, GuardedDataNotes> {
  public:
   GuardedDataset(ComponentChoice choice, std::shared_ptr<Dataset> inner,
                  std::shared_ptr<ContentHashes> hashes)
@@ -36,6 +45,12 @@ class GuardedDataset : public Guarded<Dataset, GuardedDataFiles> {
   }
   TargetSpec targets() const override {
     return call("targets", [](const Dataset& inner) { return inner.targets(); });
+  }
+  std::vector<std::string> notes() const {
+    return call("notes", [](Dataset& inner) {
+      const auto* notes = bissl::capability<DataNotes>(inner);
+      return notes == nullptr ? std::vector<std::string>() : notes->notes();
+    });
   }
   std::string fingerprint() const override {
     // Each stage's key asks for it, and hashing large data takes seconds.
@@ -65,6 +80,11 @@ class GuardedDataset : public Guarded<Dataset, GuardedDataFiles> {
 std::shared_ptr<const Dataset> create_guarded_dataset(const ComponentChoice& choice,
                                                       std::shared_ptr<ContentHashes> hashes) {
   return make_guard<GuardedDataset, Dataset>(choice, DatasetContext{}, std::move(hashes));
+}
+
+std::vector<std::string> notes_of(const Dataset& guarded) {
+  const auto* dataset = dynamic_cast<const GuardedDataset*>(&guarded);
+  return dataset == nullptr ? std::vector<std::string>() : dataset->notes();
 }
 
 }  // namespace bissl::host

@@ -5,6 +5,8 @@
 #include "plugins/component.h"
 
 #include <memory>
+#include <string>
+#include <vector>
 
 namespace bissl::host {
 
@@ -13,5 +15,8 @@ namespace bissl::host {
 /// ability DataFiles, for its files, which `hashes` hashes. The host only ever holds these.
 std::shared_ptr<const Dataset> create_guarded_dataset(const ComponentChoice& choice,
                                                       std::shared_ptr<ContentHashes> hashes);
+
+/// What a dataset that create_guarded_dataset made has to say of its data (DataNotes).
+std::vector<std::string> notes_of(const Dataset& guarded);
 
 }  // namespace bissl::host

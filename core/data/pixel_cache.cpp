@@ -7,6 +7,7 @@
 #include "bissl/hash.h"
 #include "data/content_hashes.h"
 #include "data/pixel_file.h"
+#include "plugins/guard.h"
 #include "telemetry/interrupt.h"
 
 #include <fcntl.h>
@@ -199,6 +200,23 @@ void build(const Dataset& dataset, int64_t side, const std::string& source,
   make_room(settings, complete);
 }
 
+/// What makes the pixels of the fingerprint's content: a fingerprint may be of files alone, which
+/// the component's parameters say how to read.
+std::string reading_of(const Dataset& dataset) {
+  const auto* guard = dynamic_cast<const Guard*>(&dataset);
+  if (guard == nullptr) {
+    return "";
+  }
+  const ComponentChoice& choice = guard->choice();
+  std::string text = choice.component->qualified_name() + " " + choice.component->library.version;
+  for (const ParameterSpec& spec : choice.component->info.parameters) {
+    if (!spec.execution_only()) {
+      text += fmt::format(" {}={}", spec.name, to_toml(choice.values.at(spec.name)));
+    }
+  }
+  return ", read as " + hash_hex(text);
+}
+
 class CachedPixels : public Dataset {
  public:
   CachedPixels(std::shared_ptr<const Dataset> inner, const std::string& source,
@@ -272,7 +290,8 @@ std::shared_ptr<const Dataset> with_cached_pixels(std::shared_ptr<const Dataset>
         "absolute path",
         side);
   }
-  const std::string source = fmt::format("{} at {} pixels", dataset->fingerprint(), side);
+  const std::string source =
+      fmt::format("{} at {} pixels{}", dataset->fingerprint(), side, reading_of(*dataset));
   const fs::path file = settings.folder / (hash_hex(source) + complete_suffix);
   if (!fs::exists(file)) {
     build(*dataset, side, source, file, settings);

@@ -32,11 +32,11 @@ struct PixelCacheSettings {
 /// its shorter side has at most `side` pixels (bilinear with antialiasing, rounded to 8 bits).
 /// Targets are the dataset's own.
 ///
-/// The file's name is a hash of the dataset's fingerprint and of `side`, so equal content has one
-/// file wherever it lies. It is made when it is not there, by several threads; another process that
-/// wants it meanwhile waits. An interrupted process leaves what it has decoded, and the next one
-/// continues there. When all files together exceed the limit, those that were opened longest ago
-/// are removed; processes that have them open keep them.
+/// The file's name is a hash of the dataset's fingerprint, of the parameters that say how it is
+/// read, and of `side`, so equal content has one file wherever it lies. It is made when it is not
+/// there, by several threads; another process that wants it meanwhile waits. An interrupted process
+/// leaves what it has decoded, and the next one continues there. When all files together exceed the
+/// limit, those that were opened longest ago are removed; processes that have them open keep them.
 ///
 /// Throws Error(input) where the data has masks as targets, where there is no folder, or where the
 /// images alone exceed the limit; Error of the dataset and of writing; Interrupted.

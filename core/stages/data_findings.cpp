@@ -144,6 +144,9 @@ std::vector<std::string> data_findings(const Pipeline& pipeline, const Stage& st
   const std::vector<std::string> names = data_names(stage.table);
   for (const std::string& name : std::set<std::string>(names.begin(), names.end())) {
     add_image_findings(name, *data.content(name), found);
+    for (const std::string& note : data.notes(name)) {
+      found.push_back(fmt::format("data.{}: {}", name, note));
+    }
   }
   for (const std::string& scored : names_of(stage, &DataUse::scores)) {
     for (const std::string& trained : trained_on(pipeline, stage)) {

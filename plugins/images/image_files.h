@@ -21,9 +21,9 @@ struct ImageOptions {
   int64_t max_pixels = 100'000'000;
   /// The samples that become 0 and 255 where a file's have more than 8 bits; empty: the whole range
   /// of the file's type.
-  std::vector<double> range;
+  std::vector<double> range{};
   /// Which bands of a file with several, counted from 1, in their new order; empty: all.
-  std::vector<int64_t> bands;
+  std::vector<int64_t> bands{};
 };
 
 /// Declares `channels`, `size`, `max_pixels`, `range` and `bands`; for Schema::embed.

@@ -169,6 +169,7 @@ Raster decode_jpeg(std::string_view bytes, const ImageOptions& options) {
     decoder.fail();
   }
   const jpeg_decompress_struct& info = decoder.info();
+  const int orientation = exif_orientation(decoder.exif());  // gone after the last row
   require_size(info.image_width, info.image_height, options);
   const bool gray = info.jpeg_color_space == JCS_GRAYSCALE;
   const bool inks = info.jpeg_color_space == JCS_CMYK || info.jpeg_color_space == JCS_YCCK;
@@ -186,7 +187,7 @@ Raster decode_jpeg(std::string_view bytes, const ImageOptions& options) {
   }
   raster.full_height = info.image_height;
   raster.full_width = info.image_width;
-  raster.orientation = exif_orientation(decoder.exif());
+  raster.orientation = orientation;
   return raster;
 }
 

@@ -1,4 +1,5 @@
 #include "bissl/data_files.h"
+#include "bissl/data_notes.h"
 
 #include "bissl/error.h"
 #include "bissl/hash.h"
@@ -19,6 +20,7 @@ namespace {
 }  // namespace
 
 DataFiles::~DataFiles() = default;
+DataNotes::~DataNotes() = default;
 
 std::string hash_of_file(const std::string& path) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"),

@@ -38,6 +38,14 @@ const std::vector<FuzzTarget>& fuzz_targets() {
       {"tar", fuzz_tar},
       {"cifar_pickle", fuzz_cifar_pickle},
       {"mat", fuzz_mat},
+      {"bmp", fuzz_bmp},
+      {"gif", fuzz_gif},
+      {"image_list", fuzz_image_list},
+      {"jpeg", fuzz_jpeg},
+      {"png", fuzz_png},
+      {"pnm", fuzz_pnm},
+      {"tiff", fuzz_tiff},
+      {"webp", fuzz_webp},
   };
   return targets;
 }

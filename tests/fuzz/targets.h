@@ -28,6 +28,16 @@ void fuzz_pickle(std::string_view bytes);
 void fuzz_weights(std::string_view bytes);
 /// Images and labels laid out like MNIST's, compressed or not.
 void fuzz_idx(std::string_view bytes);
+/// Image files, by a target for each format.
+void fuzz_bmp(std::string_view bytes);
+void fuzz_gif(std::string_view bytes);
+void fuzz_jpeg(std::string_view bytes);
+void fuzz_png(std::string_view bytes);
+void fuzz_pnm(std::string_view bytes);
+void fuzz_tiff(std::string_view bytes);
+void fuzz_webp(std::string_view bytes);
+/// A list of images with labels, as CSV.
+void fuzz_image_list(std::string_view bytes);
 /// stage.json of the store.
 void fuzz_stage_record(std::string_view bytes);
 /// events.jsonl of a stage, as reports read it.

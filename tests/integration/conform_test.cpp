@@ -65,6 +65,7 @@ std::vector<std::string> data_for(const std::string& library, const fs::path& fo
 class ShippedPlugin : public testing::TestWithParam<std::string> {};
 
 TEST_P(ShippedPlugin, Conforms) {
+  const TemporaryFolder photos;
   std::vector<std::string> call = {"conform",
                                    (fs::path(plugin_folder) / (GetParam() + ".so")).string()};
   if (GetParam() == "idx" && !fs::exists(fashion_mnist)) {
@@ -73,6 +74,15 @@ TEST_P(ShippedPlugin, Conforms) {
   const TemporaryFolder folder;
   for (const std::string& value : data_for(GetParam(), folder.path())) {
     call.insert(call.end(), {"--set", value});
+  }
+  if (GetParam() == "image-folder") {
+    const fs::path images = fs::path(source_folder) / "tests/reference/golden/images";
+    for (const char* name : {"cat/rgb-420.jpg", "cat/deep/gray-8.png", "dog/palette.gif"}) {
+      const fs::path file = photos.path() / name;
+      fs::create_directories(file.parent_path());
+      fs::copy_file(images / file.filename(), file);
+    }
+    call.insert(call.end(), {"--set", "root=" + photos.path().string()});
   }
   const Outcome outcome = run_bissl(call);
   EXPECT_EQ(outcome.code, 0) << outcome.out << outcome.err;

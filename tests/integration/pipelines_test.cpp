@@ -24,6 +24,9 @@ TEST(Pipelines, AllOfThemPassTheCheck) {
   const std::string out = (folder.path() / "runs").string();
   ASSERT_FALSE(shipped_pipelines().empty());
   for (const auto& file : shipped_pipelines()) {
+    if (file.stem() == "own-images") {
+      continue;  // it needs photos beside it: own_images_test has some
+    }
     const Outcome check = run_bissl({"check", file.string(), "--out", out});
     EXPECT_EQ(check.code, 0) << file << "\n" << check.err;
     if (file.parent_path().filename() != "integration") {  // what tests run may be doubtful

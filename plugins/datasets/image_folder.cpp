@@ -1,0 +1,285 @@
+#include "image_folder.h"
+
+#include "bissl/error.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <map>
+#include <set>
+#include <system_error>
+#include <utility>
+
+namespace bissl {
+namespace {
+
+constexpr int64_t largest_list = int64_t{1} << 30;
+
+/// So many names, and how many more there are.
+std::string some_of(const std::vector<std::string>& names) {
+  constexpr size_t most = 5;
+  const std::vector<std::string> first(
+      names.begin(), names.begin() + static_cast<long>(std::min(most, names.size())));
+  const std::string text = fmt::format("\"{}\"", fmt::join(first, "\", \""));
+  return names.size() > most ? fmt::format("{} and {} more", text, names.size() - most) : text;
+}
+
+std::string counted(int64_t count, const char* one, const char* several) {
+  return fmt::format("{} {}", count, count == 1 ? one : several);
+}
+
+/// Folders of splits are taken for classes by mistake.
+bool look_like_splits(const std::vector<std::string>& folders) {
+  const std::set<std::string> splits{"train", "training", "test",      "testing",
+                                     "val",   "valid",    "validation"};
+  return folders.size() >= 2 && std::all_of(folders.begin(), folders.end(), [&](const auto& name) {
+           return splits.contains(name);
+         });
+}
+
+}  // namespace
+
+ImageFolder::ImageFolder(const ImageFolderOptions& options) : options_(options) {
+  if (options_.list.empty()) {
+    list_root();
+  } else {
+    read_list_file();
+  }
+  choose();
+  if (options_.broken == "skip") {
+    broken_ = std::make_unique<std::atomic<uint8_t>[]>(static_cast<size_t>(size()));
+  }
+}
+
+void ImageFolder::list_root() {
+  base_ = options_.root.ends_with('/') ? options_.root : options_.root + "/";
+  FolderContent content = walk_folder(options_.root);
+  left_out_ = content.left_out;
+  if (content.images.size() == 0) {
+    const std::string left_out = left_out_.text();
+    fail_input(
+        "{}: has no images{}; expected ROOT/CLASS/… or ROOT/… with files called .jpg, .png, "
+        ".webp, .tif, .bmp, .gif, .ppm, .pgm or .pbm",
+        options_.root, left_out.empty() ? "" : fmt::format(" ({} left out)", left_out));
+  }
+  if (options_.class_names.empty() && look_like_splits(content.folders)) {
+    fail_input(
+        "{}: has the folders {}, which look like splits and not like classes: set `root` to "
+        "one of them, or say by `class_names` that they are classes",
+        options_.root, some_of(content.folders));
+  }
+  take_folders(content);
+}
+
+/// Makes classes of the folders, but for those whose images have none.
+void ImageFolder::take_folders(FolderContent& content) {
+  const std::vector<std::string>& without = options_.unlabelled;
+  for (const std::string& name : without) {
+    if (std::find(content.folders.begin(), content.folders.end(), name) == content.folders.end()) {
+      fail_input("{}: has no folder \"{}\", which `unlabelled` names; it has {}", options_.root,
+                 name, content.folders.empty() ? "none" : some_of(content.folders));
+    }
+  }
+  std::vector<std::string> found;
+  std::vector<std::string> empty;
+  std::vector<int32_t> numbers(content.folders.size(), ImageList::unlabelled);
+  for (size_t i = 0; i < content.folders.size(); ++i) {
+    if (std::find(without.begin(), without.end(), content.folders[i]) != without.end()) {
+      continue;
+    }
+    numbers[i] = static_cast<int32_t>(found.size());
+    found.push_back(content.folders[i]);
+    if (content.counts[i] == 0) {
+      empty.push_back(content.folders[i]);
+    }
+  }
+  const bool uses_classes = options_.take.value_or("labelled") == "labelled";
+  if (!empty.empty() && uses_classes && options_.class_names.empty()) {
+    const std::string left_out = left_out_.text();
+    fail_input(
+        "{}: {} without images: {}{}. Take {} away, or name all classes by `class_names`, of "
+        "which some may be empty",
+        options_.root, empty.size() == 1 ? "has a folder" : "has folders", some_of(empty),
+        left_out.empty() ? "" : fmt::format(" (left out below {}: {})", options_.root, left_out),
+        empty.size() == 1 ? "it" : "them");
+  }
+  images_ = std::move(content.images);
+  images_.renumber(numbers);
+  number_classes(found, "folder");
+}
+
+void ImageFolder::read_list_file() {
+  const std::filesystem::path list(options_.list);
+  base_ = options_.root.empty() ? list.parent_path().string() : options_.root;
+  if (!base_.ends_with('/')) {
+    base_ += '/';
+  }
+  ListContent content = read_list(read_file_bytes(options_.list, largest_list), options_.list);
+  if (content.images.size() == 0) {
+    fail_input("{}: names no images; expected `path[,label]` on each line", options_.list);
+  }
+  images_ = std::move(content.images);
+  number_classes(content.labels, "label");
+}
+
+/// Turns numbers of `found` into those of the classes, which class_names may order.
+void ImageFolder::number_classes(const std::vector<std::string>& found, const std::string& where) {
+  classes_ = options_.class_names.empty() ? found : options_.class_names;
+  std::map<std::string, int32_t> places;
+  for (const std::string& name : classes_) {
+    places.try_emplace(name, static_cast<int32_t>(places.size()));
+  }
+  std::vector<int32_t> numbers;
+  std::vector<std::string> unknown;
+  for (const std::string& name : found) {
+    const auto place = places.find(name);
+    numbers.push_back(place == places.end() ? ImageList::unlabelled : place->second);
+    if (place == places.end()) {
+      unknown.push_back(name);
+    }
+  }
+  if (!unknown.empty()) {
+    fail_input("{}: has {} that `class_names` does not name: {}; the classes are {}", place(),
+               unknown.size() == 1 ? "a " + where : where + "s", some_of(unknown),
+               some_of(classes_));
+  }
+  images_.renumber(numbers);
+}
+
+/// Which samples there are, and whether they have targets.
+void ImageFolder::choose() {
+  int64_t with = 0;
+  for (int64_t i = 0; i < images_.size(); ++i) {
+    with += images_.label(i) == ImageList::unlabelled ? 0 : 1;
+  }
+  const int64_t without = images_.size() - with;
+  if (with > 0 && without > 0 && !options_.take) {
+    fail_input(
+        "{}: {} and {}: say by `take` which are meant: \"labelled\", \"unlabelled\", or \"all\", "
+        "whose labels are not read",
+        place(), counted(with, "image has a label", "images have a label"),
+        counted(without, "has none", "have none"));
+  }
+  const std::string take = options_.take.value_or(with > 0 ? "labelled" : "unlabelled");
+  if ((take == "labelled" && with == 0) || (take == "unlabelled" && without == 0)) {
+    fail_input("{}: take = \"{}\", but {} of the {} {} a label", place(), take,
+               with == 0 ? "none" : "each", counted(images_.size(), "image", "images"), "has");
+  }
+  labelled_ = take == "labelled";
+  if (take != "all") {
+    images_.keep(labelled_);
+    images_.shrink();
+  }
+}
+
+std::string ImageFolder::path(int64_t index) const {
+  const std::string relative = images_.path(index);
+  return relative.starts_with('/') ? relative : base_ + relative;
+}
+
+std::string ImageFolder::name_of_label(int64_t index) const {
+  return labelled_
+             ? fmt::format("class \"{}\"", classes_[static_cast<size_t>(images_.label(index))])
+             : std::string("the data");
+}
+
+bool ImageFolder::is_broken(int64_t index) const {
+  return broken_[static_cast<size_t>(index)].load(std::memory_order_relaxed) != 0;
+}
+
+Image ImageFolder::read(int64_t index) const {
+  const std::string file = path(index);
+  try {
+    return read_image(file, options_.image);
+  } catch (const Error&) {
+    std::error_code failed;
+    if (!std::filesystem::exists(file, failed) && !failed) {
+      fail_input("{}: is not there{}", file,
+                 options_.list.empty() ? "; it was when the folder was listed"
+                                       : fmt::format(", but {} names it", options_.list));
+    }
+    throw;
+  }
+}
+
+/// The next image with the same label that can be read: the same one whatever was read before.
+Image ImageFolder::substitute(int64_t index, const std::string& reason) const {
+  for (int64_t step = 1; step < size(); ++step) {
+    const int64_t other = (index + step) % size();
+    if (images_.label(other) != images_.label(index) && labelled_) {
+      continue;
+    }
+    if (is_broken(other)) {
+      continue;
+    }
+    try {
+      return read(other);
+    } catch (const Error&) {
+      broken_[static_cast<size_t>(other)].store(1, std::memory_order_relaxed);
+    }
+  }
+  fail_input("no image of {} can be read; {}", name_of_label(index), reason);
+}
+
+Sample ImageFolder::get(int64_t index) const {
+  const Target known = target(index);
+  if (broken_ && is_broken(index)) {
+    return {substitute(index, path(index) + " is broken"), known};
+  }
+  try {
+    return {read(index), known};
+  } catch (const Error& error) {
+    if (!broken_) {
+      fail_input("{}. Mend or remove the file, or set broken = \"skip\"", error.what());
+    }
+    broken_[static_cast<size_t>(index)].store(1, std::memory_order_relaxed);
+    return {substitute(index, error.what()), known};
+  }
+}
+
+Target ImageFolder::target(int64_t index) const {
+  if (index < 0 || index >= size()) {
+    fail_run("sample {} asked for, but there are only 0 to {}", index, size() - 1);
+  }
+  return {.category = labelled_ ? images_.label(index) : -1};
+}
+
+TargetSpec ImageFolder::targets() const {
+  return labelled_ ? TargetSpec::named(TargetKind::category, classes_) : TargetSpec{};
+}
+
+std::vector<std::string> ImageFolder::notes() const {
+  std::vector<std::string> notes;
+  if (const std::string text = left_out_.text(); !text.empty()) {
+    notes.push_back(fmt::format("{}: left out {}", options_.root, text));
+  }
+  std::vector<std::string> broken;
+  for (int64_t i = 0; broken_ && i < size(); ++i) {
+    if (is_broken(i)) {
+      broken.push_back(path(i));
+    }
+  }
+  if (!broken.empty()) {
+    notes.push_back(fmt::format(
+        "{} that could not be read so far, in whose place others with their label are taken: {}",
+        counted(static_cast<int64_t>(broken.size()), "image", "images"), some_of(broken)));
+  }
+  return notes;
+}
+
+std::vector<DataFile> ImageFolder::data_files() const {
+  std::vector<DataFile> files;
+  files.reserve(static_cast<size_t>(size()) + 1);
+  for (int64_t i = 0; i < size(); ++i) {
+    const std::string name = images_.path(i);
+    files.push_back({name.starts_with('/') ? "absolute:" + name : name, path(i)});
+  }
+  if (!options_.list.empty()) {
+    files.push_back({"list:", options_.list});
+  }
+  return files;
+}
+
+}  // namespace bissl

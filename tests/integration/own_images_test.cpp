@@ -1,0 +1,175 @@
+// A user's own images, from files to a score.
+
+#include "program.h"
+#include "support/paths.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+namespace bissl::host::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Stripes of one direction in a colour photo whose size depends on its number.
+std::string photo(bool upright, int number) {
+  const int width = 24 + number % 5;
+  const int height = 20 + number % 7;
+  std::string text = "P6 " + std::to_string(width) + " " + std::to_string(height) + " 255\n";
+  for (int y = 0; y < height; ++y) {
+    for (int x = 0; x < width; ++x) {
+      const int stripe = ((upright ? x : y) + number) / 3 % 2;
+      text += static_cast<char>(40 + 170 * stripe);
+      text += static_cast<char>(60 + (number * 37 + x) % 90);
+      text += static_cast<char>(200 - 120 * stripe);
+    }
+  }
+  return text;
+}
+
+/// The example pipeline beside made-up photos in the folders that it names.
+class OwnImages : public testing::Test {
+ protected:
+  OwnImages() {
+    for (int i = 0; i < 12; ++i) {
+      add("train/across/" + std::to_string(i), false, i);
+      add("train/upright/nested/" + std::to_string(i), true, i);
+      add("train/" + std::to_string(i), i % 2 == 0, 100 + i);
+      add("test/across/" + std::to_string(i), false, 200 + i);
+      add("test/upright/" + std::to_string(i), true, 200 + i);
+    }
+    fs::copy_file(fs::path(source_folder) / "pipelines/own-images.toml", pipeline());
+  }
+
+  fs::path photos() const { return folder_.path() / "photos"; }
+  fs::path pipeline() const { return folder_.path() / "own-images.toml"; }
+  void add(const std::string& name, bool upright, int number) const {
+    const fs::path file = photos() / (name + ".ppm");
+    fs::create_directories(file.parent_path());
+    write_file(file, photo(upright, number));
+  }
+  Outcome call(const std::string& command, const std::vector<std::string>& more = {},
+               const std::map<std::string, std::string>& environment = {}) const {
+    std::vector<std::string> words = {command, pipeline().string(), "--out",
+                                      (folder_.path() / "runs").string()};
+    for (const char* change :
+         {"model.backbone.width=2", "model.backbone.stem=small", "stage.pretrain.batch=12",
+          "stage.pretrain.steps=3", "stage.pretrain.augment.size=16", "stage.finetune.steps=3",
+          "stage.finetune.batch=8", "stage.finetune.augment.size=16",
+          "stage.finetune.evaluate.augment.size=16"}) {
+      words.insert(words.end(), {"--set", change});
+    }
+    words.insert(words.end(), more.begin(), more.end());
+    return run_bissl(words, environment);
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(OwnImages, ThePipelineChecksAndRuns) {
+  const Outcome check = run_bissl({"check", pipeline().string(), "--out", folder_.path().string()});
+  EXPECT_EQ(check.code, 0) << check.err;
+  const Outcome run = call("run", {"--json"});
+  ASSERT_EQ(run.code, 0) << run.err;
+  const auto metrics = nlohmann::json::parse(run.out)["stages"]["finetune"]["metrics"];
+  EXPECT_GE(metrics["test"]["top1"]["mean"].get<double>(), 0.0);
+}
+
+TEST_F(OwnImages, ABrokenFileIsNamedAndCanBeSkipped) {
+  const fs::path broken = photos() / "train/across/3.ppm";
+  fs::resize_file(broken, 100);
+  const Outcome run = call("run");
+  EXPECT_EQ(run.code, 2) << run.err;
+  EXPECT_NE(run.err.find(broken.string() + ": PNM: is cut short"), std::string::npos) << run.err;
+  EXPECT_NE(run.err.find("data.all"), std::string::npos) << run.err;
+  const Outcome skipped =
+      call("run", {"--set", "data.all.broken=skip", "--set", "data.labelled.broken=skip"});
+  EXPECT_EQ(skipped.code, 0) << skipped.err;
+  EXPECT_NE(skipped.err.find("data.all: 1 image that could not be read so far"), std::string::npos)
+      << skipped.err;
+}
+
+/// Parameters that say how files are read are no part of a folder's fingerprint.
+TEST_F(OwnImages, DecodedImagesAreKeptForEachWayToReadThem) {
+  const auto loss = [&](const char* channels, bool cached) {
+    std::vector<std::string> words = {"--json"};
+    for (const std::string data : {"data.all", "data.labelled", "data.test"}) {
+      words.insert(words.end(), {"--set", data + ".channels=" + channels});
+      if (cached) {
+        words.insert(words.end(), {"--set", data + ".cache=64"});
+      }
+    }
+    const Outcome run = call("run", words, {{"XDG_CACHE_HOME", (folder_.path() / "c").string()}});
+    EXPECT_EQ(run.code, 0) << run.err;
+    return nlohmann::json::parse(run.out)["stages"]["finetune"]["metrics"]["test"]["loss"]["mean"]
+        .get<double>();
+  };
+  const double coloured = loss("rgb", true);
+  const double gray = loss("gray", true);
+  EXPECT_EQ(gray, loss("gray", false));
+  EXPECT_NE(gray, coloured);
+}
+
+/// Folders of test and training data that differ are found before anything is trained.
+TEST_F(OwnImages, ClassFoldersThatDifferAreAnError) {
+  fs::rename(photos() / "test/upright", photos() / "test/up");
+  const Outcome differ = call("check");
+  EXPECT_EQ(differ.code, 2) << differ.err;
+  EXPECT_NE(differ.err.find("upright"), std::string::npos) << differ.err;
+  EXPECT_NE(differ.err.find("\"up\""), std::string::npos) << differ.err;
+  fs::remove_all(photos() / "test/up");
+  EXPECT_EQ(call("check").code, 2);
+  // Data that lacks a class can be scored if it is said that this is meant.
+  const Outcome lacks = call("check", {"--set", "data.test.class_names=[\"across\", \"upright\"]"});
+  EXPECT_EQ(lacks.code, 0) << lacks.err;
+  EXPECT_NE(lacks.err.find("1 of 2 classes have no samples in the data: \"upright\""),
+            std::string::npos)
+      << lacks.err;
+}
+
+/// Seven bands: colour jitter and the recipe with it are refused by name when the file is checked,
+/// and a chain without them is not.
+TEST_F(OwnImages, BandsAreRefusedByWhatIsAboutColours) {
+  fs::remove_all(photos());
+  for (const char* place : {"train/a", "train/b", "test/a", "test/b"}) {
+    fs::create_directories(photos() / place);
+    fs::copy_file(fs::path(source_folder) / "tests/reference/golden/images/bands-16.tif",
+                  photos() / place / "1.tif");
+  }
+  std::vector<std::string> bands;
+  for (const char* name : {"all", "labelled", "test"}) {
+    bands.insert(bands.end(), {"--set", std::string("data.") + name + ".channels=as-file"});
+  }
+  const Outcome refused = call("check", bands);
+  EXPECT_EQ(refused.code, 2) << refused.out;
+  EXPECT_NE(refused.err.find("simclr"), std::string::npos) << refused.err;
+  EXPECT_NE(refused.err.find("7 channels"), std::string::npos) << refused.err;
+  const std::string recipe = "{ use = \"simclr\", size = 64 }";
+  std::string changed = read_file(pipeline());
+  const std::string steps =
+      "[ { use = \"resized-crop\", size = 16 }, { use = \"flip\" }, { use = \"blur\" } ]";
+  changed.replace(changed.find(recipe), recipe.size(), steps);
+  write_file(pipeline(), changed);
+  const auto check = [&] {
+    std::vector<std::string> words = {"check", pipeline().string(), "--out",
+                                      (folder_.path() / "runs").string()};
+    for (const char* change :
+         {"model.backbone.width=2", "model.backbone.stem=small", "stage.pretrain.batch=2",
+          "stage.finetune.batch=2", "data.all.channels=as-file", "data.labelled.channels=as-file",
+          "data.test.channels=as-file"}) {
+      words.insert(words.end(), {"--set", change});
+    }
+    return run_bissl(words);
+  };
+  const Outcome taken = check();
+  EXPECT_EQ(taken.code, 0) << taken.err;
+  changed.replace(changed.find("{ use = \"blur\" }"), 16, "{ use = \"color-jitter\" }");
+  write_file(pipeline(), changed);
+  const Outcome jitter = check();
+  EXPECT_EQ(jitter.code, 2) << jitter.out;
+  EXPECT_NE(jitter.err.find("color-jitter"), std::string::npos) << jitter.err;
+}
+
+}  // namespace
+}  // namespace bissl::host::test

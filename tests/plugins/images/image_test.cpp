@@ -1,0 +1,149 @@
+#include "image_cases.h"
+
+#include "bissl/error.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+namespace bissl::host {
+namespace {
+
+using nlohmann::json;
+using test::image_cases;
+using test::image_folder;
+
+std::vector<uint8_t> bytes_of(const Image& image) {
+  return {image.pixels, image.pixels + image.shape.elements()};
+}
+
+ImageShape shape_of(const json& image) {
+  const auto sides = image["shape"].get<std::vector<int64_t>>();
+  return {sides[0], sides[1], sides[2]};
+}
+
+/// The largest and the mean distance of two images' values.
+struct Distance {
+  int most = 0;
+  double mean = 0;
+};
+
+Distance distance(const std::vector<uint8_t>& left, const std::vector<uint8_t>& right) {
+  Distance result;
+  for (size_t i = 0; i < left.size(); ++i) {
+    const int difference = std::abs(int{left[i]} - int{right[i]});
+    result.most = std::max(result.most, difference);
+    result.mean += static_cast<double>(difference) / static_cast<double>(left.size());
+  }
+  return result;
+}
+
+/// JPEG and lossy WebP leave the last bit to the decoder; another version of its library may round
+/// otherwise. Everything else is exact.
+int tolerance_of(const std::string& name) {
+  const bool lossy = name.ends_with(".jpg") || name.starts_with("lossy") || name == "jpeg.tif";
+  return lossy ? 2 : 0;
+}
+
+TEST(ImageFiles, HaveThePixelsThatPillowMakesOfThem) {
+  ASSERT_GE(image_cases()["images"].size(), 100U);
+  for (const auto& [name, image] : image_cases()["images"].items()) {
+    SCOPED_TRACE(name);
+    const Image found = read_image((image_folder() / name).string(), test::options_of(image));
+    ASSERT_EQ(found.shape, shape_of(image));
+    if (image.contains("pixels")) {
+      const auto expected = test::from_hex(image["pixels"]);
+      ASSERT_EQ(expected.size(), static_cast<size_t>(found.shape.elements()));
+      EXPECT_LE(distance(bytes_of(found), expected).most, tolerance_of(name));
+    }
+  }
+}
+
+TEST(ImageFiles, AreOfAllFormatsWhateverTheirNames) {
+  std::set<std::string> endings;
+  for (const auto& [name, image] : image_cases()["images"].items()) {
+    endings.insert(name.substr(name.find('.')));
+    const std::string bytes = test::read_file(image_folder() / name);
+    const Image found = decode_image(bytes, "shard.tar: sample.data", test::options_of(image));
+    EXPECT_EQ(found.shape, shape_of(image)) << name;
+  }
+  EXPECT_EQ(endings, (std::set<std::string>{".bmp", ".gif", ".jpg", ".pbm", ".pgm", ".png", ".ppm",
+                                            ".tif", ".webp"}));
+}
+
+TEST(ImageFiles, BecomeGrayOrColoured) {
+  for (const auto& [name, digits] : image_cases()["gray"].items()) {
+    SCOPED_TRACE(name);
+    const Image gray = read_image((image_folder() / name).string(), {.channels = "gray"});
+    ASSERT_EQ(gray.shape, (ImageShape{1, 11, 13}));
+    EXPECT_LE(distance(bytes_of(gray), test::from_hex(digits)).most, tolerance_of(name));
+  }
+  const std::string path = (image_folder() / "gray-8.png").string();
+  const Image gray = read_image(path, {.channels = "as-file"});
+  const Image coloured = read_image(path);
+  ASSERT_EQ(coloured.shape, (ImageShape{3, 11, 13}));
+  for (int64_t i = 0; i < gray.shape.elements(); ++i) {
+    for (int64_t c = 0; c < 3; ++c) {
+      ASSERT_EQ(coloured.pixels[3 * i + c], gray.pixels[i]);
+    }
+  }
+}
+
+TEST(ImageFiles, BandsAreChosenAndNotTakenForColours) {
+  const std::string path = (image_folder() / "bands-16.tif").string();
+  const auto refusal = [&](const ImageOptions& options) -> std::string {
+    try {
+      read_image(path, options);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+  EXPECT_EQ(refusal({}),
+            path +
+                ": has 7 bands, which are neither gray nor red, green and blue: choose "
+                "with `bands`, or take all by channels = \"as-file\"");
+  EXPECT_EQ(refusal({.bands = {1, 2, 8}}), path + ": has 7 bands; `bands` asks for number 8");
+  EXPECT_EQ(read_image(path, {.channels = "gray", .bands = {5}}).shape, (ImageShape{1, 11, 13}));
+  EXPECT_EQ(read_image(path, {.channels = "as-file", .bands = {7, 5}}).shape,
+            (ImageShape{2, 11, 13}));
+}
+
+/// The shorter side is at most `size`; the values are those of Pillow's bilinear resampling, which
+/// rounds between its two passes, and of JPEG within what decoding at a smaller scale changes.
+TEST(ImageFiles, AreScaledDownToASize) {
+  for (const auto& [name, scaled] : image_cases()["scaled"].items()) {
+    SCOPED_TRACE(name);
+    const std::string path = (image_folder() / name).string();
+    const Image found = read_image(path, {.size = scaled["size"]});
+    const auto expected = test::from_hex(scaled["pixels"]);
+    ASSERT_EQ(std::min(found.shape.height, found.shape.width), scaled["size"].get<int64_t>());
+    ASSERT_EQ(expected.size(), static_cast<size_t>(found.shape.elements()));
+    const Distance from_pillow = distance(bytes_of(found), expected);
+    EXPECT_LE(from_pillow.most, name.ends_with(".jpg") ? 24 : 1);
+    EXPECT_LE(from_pillow.mean, name.ends_with(".jpg") ? 1.5 : 0.5);
+    EXPECT_EQ(read_image(path, {.size = 1000}).shape, read_image(path).shape);
+  }
+}
+
+TEST(ImageFiles, ATurnedFileIsScaledAsItLies) {
+  const std::string path = (image_folder() / "orientation-6.jpg").string();
+  EXPECT_EQ(read_image(path).shape, (ImageShape{3, 13, 11}));
+  EXPECT_EQ(read_image(path, {.size = 5}).shape, (ImageShape{3, 5, 5}));
+  EXPECT_EQ(read_image(path, {.size = 9}).shape, (ImageShape{3, 10, 9}));
+}
+
+TEST(ImageFiles, AreKnownByTheEndOfTheirNames) {
+  for (const char* name : {"a.jpg", "b.JPEG", "c.Png", "d.webp", "e.tif", "f.TIFF", "g.bmp",
+                           "h.gif", "i.ppm", "j.pgm", "k.pbm", "l.pnm", "m.jfif"}) {
+    EXPECT_TRUE(is_image_name(name)) << name;
+  }
+  for (const char* name : {".jpg", "jpg", "a.jpg.txt", "a.txt", "a", "", "Thumbs.db", "a.jp"}) {
+    EXPECT_FALSE(is_image_name(name)) << name;
+  }
+}
+
+}  // namespace
+}  // namespace bissl::host
