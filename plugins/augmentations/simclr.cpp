@@ -5,6 +5,7 @@
 
 #include "bissl/augmentation.h"
 #include "bissl/crops.h"
+#include "bissl/error.h"
 #include "bissl/image_operations.h"
 
 #include <algorithm>
@@ -45,6 +46,13 @@ class SimClr : public Augmentation {
       : options_(options), range_(options.crop.range()), format_(options.format) {}
 
   ImageShape view_shape(const ImageShape& input, int64_t /*view*/) const override {
+    const bool colours = options_.jitter_probability > 0 || options_.grayscale_probability > 0;
+    if (colours && input.channels != 1 && input.channels != 3) {
+      fail_input(
+          "an image has {} channels, and colour jitter and grayscale are about gray images or red, "
+          "green and blue: set jitter_probability and grayscale_probability to 0",
+          input.channels);
+    }
     return format_.shape(input);
   }
 

@@ -3,21 +3,22 @@
 #include "bissl/error.h"
 #include "bissl/image_operations.h"
 
+#include <utility>
+
 namespace bissl {
 
 ImageShape ViewFormat::shape(const ImageShape& image) const {
-  if (image.channels != 1 && image.channels != 3) {
-    fail_input("an image has {} channels; expected 1 (gray) or 3 (red, green, blue)",
-               image.channels);
-  }
   if (image.height < 1 || image.width < 1) {
     fail_input("an image is {} pixels high and {} wide; expected at least 1 each", image.height,
                image.width);
   }
-  if (image.channels == 1 && (options_.mean.size() != 1 || options_.std.size() != 1)) {
-    fail_input(
-        "an image is gray, but `mean` has {} and `std` has {} elements; expected one number each",
-        options_.mean.size(), options_.std.size());
+  for (const auto& [name, values] : {std::pair("mean", &options_.mean), {"std", &options_.std}}) {
+    if (values->size() != 1 && static_cast<int64_t>(values->size()) != image.channels) {
+      fail_input(
+          "`{}` has {} elements, an image has {} channel{}; give 1 element, or one for each "
+          "channel",
+          name, values->size(), image.channels, image.channels == 1 ? "" : "s");
+    }
   }
   return {image.channels, options_.size > 0 ? options_.size : image.height,
           options_.size > 0 ? options_.size : image.width};
@@ -39,11 +40,8 @@ void ViewFormat::normalize(Planes view) const {
 
 void check_channel_values(const std::string& parameter, const std::vector<double>& values,
                           std::vector<Finding>& findings) {
-  if (values.size() != 1 && values.size() != 3) {
-    findings.push_back(
-        {Finding::Severity::error, parameter,
-         fmt::format("has {} elements; give 1 (for all channels) or 3 (red, green, blue)",
-                     values.size())});
+  if (values.empty()) {
+    findings.push_back({Finding::Severity::error, parameter, "needs at least one number"});
   }
 }
 
@@ -57,8 +55,8 @@ Schema<ViewFormatOptions> view_format_schema() {
       .at_most(4096)
       .unit("pixels");
   schema.add("mean", &Options::mean,
-             "subtracted from the values in 0 … 1: one number, or one per colour");
-  schema.add("std", &Options::std, "divides what is left: one number, or one per colour")
+             "subtracted from the values in 0 … 1: one number, or one per channel");
+  schema.add("std", &Options::std, "divides what is left: one number, or one per channel")
       .more_than(0);
   schema.rule([](const Options& options, std::vector<Finding>& findings) {
     check_channel_values("mean", options.mean, findings);

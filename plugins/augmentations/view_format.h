@@ -24,8 +24,8 @@ class ViewFormat {
   /// Of options in which the schema's rule finds no fault.
   explicit ViewFormat(ViewFormatOptions options) : options_(std::move(options)) {}
 
-  /// The shape of a view. Throws Error(ErrorKind::input) if the image has no pixels, has other
-  /// than 1 or 3 channels, or does not fit the normalisation.
+  /// The shape of a view. Throws Error(ErrorKind::input) if the image has no pixels or does
+  /// not fit the normalisation.
   ImageShape shape(const ImageShape& image) const;
 
   /// `output` as planes of that shape. Throws Error(ErrorKind::run) if it has another size.

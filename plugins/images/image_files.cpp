@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <new>
 #include <utility>
 
@@ -69,9 +70,9 @@ Raster upright(const Raster& raster) {
   }
   const auto [channels, height, width] = raster.shape;
   const bool turned = raster.orientation >= 5;
-  Raster result = make_raster({channels, turned ? width : height, turned ? height : width});
-  result.full_height = turned ? raster.full_width : raster.full_height;
-  result.full_width = turned ? raster.full_height : raster.full_width;
+  const int64_t size = raster.pixel_size();
+  Raster result =
+      make_raster_like(raster, {channels, turned ? width : height, turned ? height : width});
   // Where the first row and the first column of the stored image are seen, by EXIF's table.
   const bool from_right = raster.orientation == 2 || raster.orientation == 3 ||
                           raster.orientation == 7 || raster.orientation == 6;
@@ -82,8 +83,8 @@ Raster upright(const Raster& raster) {
     const int64_t v = from_bottom ? result.shape.height - 1 - y : y;
     for (int64_t x = 0; x < result.shape.width; ++x) {
       const int64_t u = from_right ? result.shape.width - 1 - x : x;
-      const uint8_t* source = turned ? raster.row(u) + v * channels : raster.row(v) + u * channels;
-      target = std::copy_n(source, channels, target);
+      const uint8_t* source = turned ? raster.row(u) + v * size : raster.row(v) + u * size;
+      target = std::copy_n(source, size, target);
     }
   }
   return result;
@@ -103,17 +104,16 @@ Raster chosen_bands(const Raster& raster, const std::vector<int64_t>& bands) {
   }
   ImageShape shape = raster.shape;
   shape.channels = static_cast<int64_t>(bands.size());
-  Raster result = make_raster(shape);
-  result.orientation = raster.orientation;
-  result.full_height = raster.full_height;
-  result.full_width = raster.full_width;
-  const uint8_t* source = raster.pixels.get();
-  uint8_t* target = result.pixels.get();
-  for (int64_t i = 0; i < shape.height * shape.width; ++i, source += present) {
-    for (const int64_t band : bands) {
-      *target++ = source[band - 1];
+  Raster result = make_raster_like(raster, shape);
+  by_type(raster, [&](auto sample) {
+    const auto* source = raster.samples<decltype(sample)>();
+    auto* target = result.samples<decltype(sample)>();
+    for (int64_t i = 0; i < raster.area(); ++i, source += present) {
+      for (const int64_t band : bands) {
+        *target++ = source[band - 1];
+      }
     }
-  }
+  });
   return result;
 }
 
@@ -123,23 +123,33 @@ Raster in_channels(const Raster& raster, int64_t channels) {
   }
   ImageShape shape = raster.shape;
   shape.channels = channels;
-  Raster result = make_raster(shape);
-  result.orientation = raster.orientation;
-  result.full_height = raster.full_height;
-  result.full_width = raster.full_width;
-  const uint8_t* source = raster.pixels.get();
-  uint8_t* target = result.pixels.get();
-  const int64_t pixels = shape.height * shape.width;
-  if (channels == 3) {
-    for (int64_t i = 0; i < pixels; ++i, target += 3) {
-      target[0] = target[1] = target[2] = source[i];
+  Raster result = make_raster_like(raster, shape);
+  by_type(raster, [&](auto sample) {
+    const auto* source = raster.samples<decltype(sample)>();
+    auto* target = result.samples<decltype(sample)>();
+    for (int64_t i = 0; i < raster.area(); ++i) {
+      if (channels == 3) {
+        target[3 * i] = target[3 * i + 1] = target[3 * i + 2] = source[i];
+      } else {
+        // Luminance by ITU-R 601 in shares of 2^16, as Pillow rounds it.
+        const uint64_t sum = source[3 * i] * uint64_t{19595} + source[3 * i + 1] * uint64_t{38470} +
+                             source[3 * i + 2] * uint64_t{7471};
+        target[i] = static_cast<decltype(sample)>((sum + 0x8000) >> 16);
+      }
     }
-  } else {
-    // Luminance by ITU-R 601 in shares of 2^16, as Pillow rounds it.
-    for (int64_t i = 0; i < pixels; ++i, source += 3) {
-      target[i] = static_cast<uint8_t>(
-          (source[0] * 19595U + source[1] * 38470U + source[2] * 7471U + 0x8000U) >> 16);
-    }
+  });
+  return result;
+}
+
+/// Samples of 8 bits as 16, where those are asked for.
+Raster in_depth(const Raster& raster, int64_t depth) {
+  if (depth == 8 || raster.wide()) {
+    return raster;
+  }
+  Raster result = make_raster(raster.shape, PixelType::uint16);
+  auto* target = result.samples<uint16_t>();
+  for (int64_t i = 0; i < raster.shape.elements(); ++i) {
+    target[i] = static_cast<uint16_t>(raster.pixels[i] * 257);
   }
   return result;
 }
@@ -153,8 +163,7 @@ Raster converted(Raster raster, const ImageOptions& options) {
   if (found != 1 && found != 3) {
     fail_input(
         "has {} bands, which are neither gray nor red, green and blue: choose with `bands`, or "
-        "take "
-        "all by channels = \"as-file\"",
+        "take all by channels = \"as-file\"",
         found);
   }
   return in_channels(raster, options.channels == "gray" ? 1 : 3);
@@ -181,16 +190,20 @@ Raster capped(const Raster& raster, int64_t size) {
   }
   std::vector<float> values(static_cast<size_t>(shape.elements()));
   const Planes planes{shape, values.data()};
-  const Image image{raster.shape, raster.pixels.get(), nullptr};
+  const Image image{raster.shape, raster.pixels.get(), nullptr, raster.type};
   resized_crop(image, {0, 0, raster.shape.height, raster.shape.width}, planes);
-  Raster result = make_raster(shape);
-  for (int64_t channel = 0; channel < shape.channels; ++channel) {
-    const float* plane = planes.plane(channel);
-    uint8_t* target = result.pixels.get() + channel;
-    for (int64_t i = 0; i < planes.area(); ++i, target += shape.channels) {
-      *target = static_cast<uint8_t>(std::clamp(plane[i] * 255.0F + 0.5F, 0.0F, 255.0F));
+  Raster result = make_raster_like(raster, shape);
+  by_type(raster, [&](auto sample) {
+    using Sample = decltype(sample);
+    constexpr float most = std::numeric_limits<Sample>::max();
+    for (int64_t channel = 0; channel < shape.channels; ++channel) {
+      const float* plane = planes.plane(channel);
+      Sample* target = result.samples<Sample>() + channel;
+      for (int64_t i = 0; i < planes.area(); ++i, target += shape.channels) {
+        *target = static_cast<Sample>(std::clamp(plane[i] * most + 0.5F, 0.0F, most));
+      }
     }
-  }
+  });
   return result;
 }
 
@@ -205,8 +218,9 @@ Image image_of(std::string_view bytes, const ImageOptions& options) {
         "GIF",
         first_bytes(bytes));
   }
-  const Raster raster = upright(capped(converted(decode(bytes, options), options), options.size));
-  return {raster.shape, raster.pixels.get(), raster.pixels};
+  const Raster raster = in_depth(
+      upright(capped(converted(decode(bytes, options), options), options.size)), options.depth);
+  return {raster.shape, raster.pixels.get(), raster.pixels, raster.type};
 }
 
 /// Closes a file when it goes.
@@ -228,17 +242,26 @@ class FileHandle {
 
 }  // namespace
 
-Raster make_raster(const ImageShape& shape) {
+Raster make_raster(const ImageShape& shape, PixelType type) {
   try {
     Raster raster;
     raster.shape = shape;
-    raster.pixels =
-        std::make_shared_for_overwrite<uint8_t[]>(static_cast<size_t>(shape.elements()));
+    raster.type = type;
+    raster.pixels = std::make_shared_for_overwrite<uint8_t[]>(
+        static_cast<size_t>(raster.area() * raster.pixel_size()));
     return raster;
   } catch (const std::bad_alloc&) {
     fail_input("is of {} x {} pixels, for which there is not enough memory", shape.width,
                shape.height);
   }
+}
+
+Raster make_raster_like(const Raster& other, const ImageShape& shape) {
+  Raster raster = make_raster(shape, other.type);
+  raster.orientation = other.orientation;
+  raster.full_height = other.full_height;
+  raster.full_width = other.full_width;
+  return raster;
 }
 
 void require_size(int64_t width, int64_t height, const ImageOptions& options) {
@@ -333,6 +356,13 @@ Schema<ImageOptions> image_schema() {
       .at_most(int64_t{1} << 32)
       .unit("pixels");
   schema
+      .add("depth", &ImageOptions::depth,
+           "bits of the samples: 8, or 16 for files that have more than 8, such as those of "
+           "satellites and microscopes")
+      .at_least(8)
+      .at_most(16)
+      .unit("bits");
+  schema
       .add("range", &ImageOptions::range,
            "the samples that become black and white where a file's have more than 8 bits, such as "
            "[0, 10000]; empty: the range of their type")
@@ -342,6 +372,10 @@ Schema<ImageOptions> image_schema() {
            "which bands of files with several, counted from 1, in their new order; empty: all")
       .at_least(1);
   schema.rule([](const ImageOptions& options, std::vector<Finding>& findings) {
+    if (options.depth != 8 && options.depth != 16) {
+      findings.push_back({Finding::Severity::error, "depth",
+                          fmt::format("{} given; accepted are 8 and 16", options.depth)});
+    }
     const std::vector<double>& range = options.range;
     if (!range.empty() && (range.size() != 2 || !(range[0] < range[1]))) {
       findings.push_back({Finding::Severity::error, "range",

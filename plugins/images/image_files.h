@@ -19,22 +19,24 @@ struct ImageOptions {
   int64_t size = 0;
   /// A file that claims more pixels is refused before memory is taken for them.
   int64_t max_pixels = 100'000'000;
-  /// The samples that become 0 and 255 where a file's have more than 8 bits; empty: the whole range
-  /// of the file's type.
+  /// Bits of the samples that come out: 8, or 16 (8 bits are widened: 255 becomes 65535).
+  int64_t depth = 8;
+  /// The samples that become 0 and the largest value where a file's have more than 8 bits; empty:
+  /// the whole range of the file's type.
   std::vector<double> range{};
   /// Which bands of a file with several, counted from 1, in their new order; empty: all.
   std::vector<int64_t> bands{};
 };
 
-/// Declares `channels`, `size`, `max_pixels`, `range` and `bands`; for Schema::embed.
+/// Declares `channels`, `size`, `max_pixels`, `depth`, `range` and `bands`; for Schema::embed.
 Schema<ImageOptions> image_schema();
 
 /// The image in a file, of whatever format its first bytes show: JPEG, PNG, WebP, TIFF, BMP, PNM or
 /// GIF (the first image of it, as of TIFF and WebP with several), whatever its name.
 ///
-/// It has 8-bit samples in 1 or 3 channels or in bands, lies as its EXIF orientation says, and owns
-/// its pixels. Transparency is dropped: a pixel has the colour that the file gives it, as by
-/// convert("RGB") of Python's Pillow.
+/// It has samples of options.depth bits in 1 or 3 channels or in bands, lies as its EXIF
+/// orientation says, and owns its pixels. Transparency is dropped: a pixel has the colour that the
+/// file gives it, as by convert("RGB") of Python's Pillow.
 ///
 /// Threads: any number at once. Errors: Error(ErrorKind::input) that begins with the path and says
 /// what is wrong, for a file that cannot be read, is of another format, cut short, damaged or

@@ -96,19 +96,22 @@ Raster decode_png(std::string_view bytes, const ImageOptions& options) {
   require_size(header.width, header.height, options);
   const Layout layout = layout_of(header);
   const int64_t channels = layout.samples >= 3 ? 3 : 1;
-  Raster raster = make_raster({channels, header.height, header.width});
-  const auto pixels = static_cast<size_t>(raster.shape.height * raster.shape.width);
+  Raster raster = make_raster({channels, header.height, header.width},
+                              layout.wide ? type_of_wide(options) : PixelType::uint8);
+  const auto pixels = static_cast<size_t>(raster.area());
   const auto samples = static_cast<size_t>(layout.samples);
   if (layout.wide) {
     const SampleScale scale(options);
     const auto wide = std::make_unique_for_overwrite<uint16_t[]>(pixels * samples);
     read_pixels(context.get(), layout, wide.get(), pixels * samples * sizeof(uint16_t));
-    uint8_t* target = raster.pixels.get();
-    for (size_t i = 0; i < pixels; ++i) {
-      for (int64_t c = 0; c < channels; ++c) {
-        *target++ = scale.of(wide[i * samples + static_cast<size_t>(c)]);
+    by_type(raster, [&](auto sample) {
+      auto* target = raster.samples<decltype(sample)>();
+      for (size_t i = 0; i < pixels; ++i) {
+        for (int64_t c = 0; c < channels; ++c) {
+          *target++ = scale.of<decltype(sample)>(wide[i * samples + static_cast<size_t>(c)]);
+        }
       }
-    }
+    });
   } else if (layout.samples == channels) {
     read_pixels(context.get(), layout, raster.pixels.get(), pixels * samples);
   } else {

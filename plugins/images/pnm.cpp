@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace bissl {
 namespace {
@@ -83,18 +84,20 @@ class PnmReader {
   size_t at_ = 2;
 };
 
-/// A sample of 0 … most as a byte.
+/// A sample of 0 … most as one of the image's.
 class PnmScale {
  public:
   PnmScale(const ImageOptions& options, int64_t most) : scale_(options), most_(most) {}
 
-  uint8_t of(int64_t sample) const {
+  template <class Sample>
+  Sample of(int64_t sample) const {
     if (scale_.given() && most_ > 255) {
-      return scale_.by_range(static_cast<double>(sample));
+      return scale_.by_range<Sample>(static_cast<double>(sample));
     }
     // As Pillow computes it: a half goes to the even neighbour.
+    constexpr double white = std::numeric_limits<Sample>::max();
     const double share = static_cast<double>(sample) / static_cast<double>(most_);
-    return static_cast<uint8_t>(std::min(std::nearbyint(share * 255.0), 255.0));
+    return static_cast<Sample>(std::min(std::nearbyint(share * white), white));
   }
 
  private:
@@ -116,11 +119,13 @@ void read_bitmap(PnmReader& file, bool as_text, const Raster& raster) {
   }
 }
 
+template <class Sample>
 void read_samples(PnmReader& file, bool as_text, int64_t most, const PnmScale& scale,
                   const Raster& raster) {
   const auto count = static_cast<size_t>(raster.shape.elements());
   const size_t size = most > 255 ? 2 : 1;
   const std::string_view bytes = as_text ? std::string_view() : file.take(count * size);
+  auto* target = raster.samples<Sample>();
   for (size_t i = 0; i < count; ++i) {
     int64_t sample = 0;
     if (as_text) {
@@ -133,7 +138,7 @@ void read_samples(PnmReader& file, bool as_text, int64_t most, const PnmScale& s
         sample = sample << 8 | static_cast<uint8_t>(bytes[i * size + byte]);
       }
     }
-    raster.pixels[i] = scale.of(sample);
+    target[i] = scale.of<Sample>(sample);
   }
 }
 
@@ -160,11 +165,13 @@ Raster decode_pnm(std::string_view bytes, const ImageOptions& options) {
   if (!as_text) {
     file.end_of_header();
   }
-  Raster raster = make_raster(shape);
+  Raster raster = make_raster(shape, most > 255 ? type_of_wide(options) : PixelType::uint8);
   if (bitmap) {
     read_bitmap(file, as_text, raster);
   } else {
-    read_samples(file, as_text, most, PnmScale(options, most), raster);
+    by_type(raster, [&](auto sample) {
+      read_samples<decltype(sample)>(file, as_text, most, PnmScale(options, most), raster);
+    });
   }
   return raster;
 }

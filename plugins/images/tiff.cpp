@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstdarg>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <string>
 #include <type_traits>
@@ -169,74 +170,74 @@ void require_known(const Layout& layout, const SampleScale& scale) {
   }
   if (real && !scale.given()) {
     fail_input(
-        "TIFF: has floating point samples: say by `range` which become black and white, "
-        "such as range = [0.0, 1.0]");
+        "TIFF: has floating point samples: say by `range` which become black and white, such as "
+        "range = [0.0, 1.0]");
   }
 }
 
-/// Turns rows of samples, as the library gives them, into bytes.
+/// Turns rows of samples, as the library gives them, into those of the raster: `Out` is uint8_t, or
+/// uint16_t for samples of more than 8 bits.
+template <class Out>
 class RowReader {
  public:
   RowReader(const Layout& layout, const SampleScale& scale) : layout_(layout), scale_(scale) {}
 
-  /// `count` samples from the place `first` of a row.
-  void read(const uint8_t* row, int64_t first, int64_t count, uint8_t* target) const {
+  /// The first `count` samples of a row.
+  void read(const uint8_t* row, int64_t count, Out* target) const {
+    const bool is_signed = layout_.format == SAMPLEFORMAT_INT;
     switch (layout_.bits) {
       case 8:
-        read_bytes(row + first, count, target);
+        read_bytes(row, count, target);
         return;
       case 16:
-        layout_.format == SAMPLEFORMAT_INT ? read_as<int16_t>(row, first, count, target)
-                                           : read_as<uint16_t>(row, first, count, target);
+        is_signed ? read_as<int16_t>(row, count, target) : read_as<uint16_t>(row, count, target);
         return;
       case 32:
         if (layout_.format == SAMPLEFORMAT_IEEEFP) {
-          read_as<float>(row, first, count, target);
-        } else if (layout_.format == SAMPLEFORMAT_INT) {
-          read_as<int32_t>(row, first, count, target);
+          read_as<float>(row, count, target);
         } else {
-          read_as<uint32_t>(row, first, count, target);
+          is_signed ? read_as<int32_t>(row, count, target) : read_as<uint32_t>(row, count, target);
         }
         return;
       case 64:
-        read_as<double>(row, first, count, target);
+        read_as<double>(row, count, target);
         return;
       default:
-        read_packed(row, first, count, target);
+        read_packed(row, count, target);
     }
   }
 
  private:
-  void read_bytes(const uint8_t* samples, int64_t count, uint8_t* target) const {
+  void read_bytes(const uint8_t* samples, int64_t count, Out* target) const {
     const int flip = layout_.format == SAMPLEFORMAT_INT ? 0x80 : 0;
     for (int64_t i = 0; i < count; ++i) {
-      target[i] = static_cast<uint8_t>(samples[i] ^ flip);
+      target[i] = static_cast<Out>(samples[i] ^ flip);
     }
   }
 
   template <class Sample>
-  void read_as(const uint8_t* row, int64_t first, int64_t count, uint8_t* target) const {
+  void read_as(const uint8_t* row, int64_t count, Out* target) const {
     for (int64_t i = 0; i < count; ++i) {
       Sample sample;
-      std::memcpy(&sample, row + (first + i) * static_cast<int64_t>(sizeof sample), sizeof sample);
+      std::memcpy(&sample, row + i * static_cast<int64_t>(sizeof sample), sizeof sample);
       if (scale_.given()) {
-        target[i] = scale_.by_range(static_cast<double>(sample));
+        target[i] = scale_.by_range<Out>(static_cast<double>(sample));
       } else if constexpr (std::is_integral_v<Sample>) {
         // The highest bits; of signed samples those of the distance to the smallest one.
         constexpr auto bits = 8 * sizeof sample;
         using Unsigned = std::make_unsigned_t<Sample>;
         constexpr auto offset =
             static_cast<Unsigned>(std::is_signed_v<Sample> ? Unsigned{1} << (bits - 1) : 0);
-        target[i] = static_cast<uint8_t>(
-            static_cast<Unsigned>(static_cast<Unsigned>(sample) + offset) >> (bits - 8));
+        const auto distance = static_cast<Unsigned>(static_cast<Unsigned>(sample) + offset);
+        target[i] = static_cast<Out>(distance >> (bits - 8 * sizeof(Out)));
       }
     }
   }
 
   /// Samples beside each other without a gap, the highest bit first.
-  void read_packed(const uint8_t* row, int64_t first, int64_t count, uint8_t* target) const {
+  void read_packed(const uint8_t* row, int64_t count, Out* target) const {
     const unsigned bits = layout_.bits;
-    int64_t at = first * bits;
+    int64_t at = 0;
     for (int64_t i = 0; i < count; ++i) {
       uint32_t sample = 0;
       for (unsigned taken = 0; taken < bits;) {
@@ -250,15 +251,17 @@ class RowReader {
     }
   }
 
-  uint8_t packed(uint32_t sample) const {
+  Out packed(uint32_t sample) const {
     if (layout_.meaning == PHOTOMETRIC_PALETTE) {
-      return static_cast<uint8_t>(sample);
+      return static_cast<Out>(sample);
+    }
+    if (layout_.bits > 8 && scale_.given()) {
+      return scale_.by_range<Out>(sample);
     }
     if (layout_.bits > 8) {
-      return scale_.given() ? scale_.by_range(sample)
-                            : static_cast<uint8_t>(sample >> (layout_.bits - 8));
+      return static_cast<Out>(sample << (16 - layout_.bits) >> (16 - 8 * sizeof(Out)));
     }
-    return static_cast<uint8_t>(sample * 255 / ((1U << layout_.bits) - 1));
+    return static_cast<Out>(sample * 255 / ((1U << layout_.bits) - 1));
   }
 
   const Layout& layout_;
@@ -266,6 +269,7 @@ class RowReader {
 };
 
 /// Reads strips or tiles into `samples`, all of a pixel beside each other.
+template <class Out>
 class PartReader {
  public:
   PartReader(const File& file, Source& source, const Layout& layout, const SampleScale& scale,
@@ -283,7 +287,7 @@ class PartReader {
     line_.resize(static_cast<size_t>(in_row));
   }
 
-  void read(uint8_t* samples) {
+  void read(Out* samples) {
     const int64_t planes = layout_.apart ? layout_.samples : 1;
     for (int64_t plane = 0; plane < planes; ++plane) {
       for (int64_t y = 0; y < layout_.height; y += layout_.part_height) {
@@ -318,18 +322,18 @@ class PartReader {
     }
   }
 
-  void copy_part(int64_t x, int64_t y, int64_t plane, uint8_t* samples) {
+  void copy_part(int64_t x, int64_t y, int64_t plane, Out* samples) {
     const int64_t columns = std::min(layout_.part_width, layout_.width - x);
     const int64_t rows = std::min(layout_.part_height, layout_.height - y);
     const int64_t in_row = columns * (layout_.apart ? 1 : layout_.samples);
     for (int64_t row = 0; row < rows; ++row) {
       const uint8_t* source = part_.data() + row * stride_;
-      uint8_t* target = samples + ((y + row) * layout_.width + x) * layout_.samples;
+      Out* target = samples + ((y + row) * layout_.width + x) * layout_.samples;
       if (!layout_.apart) {
-        rows_.read(source, 0, in_row, target);
+        rows_.read(source, in_row, target);
         continue;
       }
-      rows_.read(source, 0, in_row, line_.data());
+      rows_.read(source, in_row, line_.data());
       for (int64_t i = 0; i < columns; ++i) {
         target[i * layout_.samples + plane] = line_[static_cast<size_t>(i)];
       }
@@ -339,41 +343,47 @@ class PartReader {
   const File& file_;
   Source& source_;
   const Layout& layout_;
-  RowReader rows_;
+  RowReader<Out> rows_;
   tmsize_t stride_ = 0;
   std::vector<uint8_t> part_;
-  std::vector<uint8_t> line_;
+  std::vector<Out> line_;
 };
 
-/// One value a pixel of the first `kept` of the samples.
+/// The first `kept` samples of each pixel.
 Raster first_samples(const Raster& all, int64_t kept) {
   if (all.shape.channels == kept) {
     return all;
   }
-  Raster result = make_raster({kept, all.shape.height, all.shape.width});
+  Raster result = make_raster_like(all, {kept, all.shape.height, all.shape.width});
   const uint8_t* source = all.pixels.get();
   uint8_t* target = result.pixels.get();
-  for (int64_t i = 0; i < all.shape.height * all.shape.width; ++i) {
-    target = std::copy_n(source, kept, target);
-    source += all.shape.channels;
+  for (int64_t i = 0; i < all.area(); ++i) {
+    target = std::copy_n(source, result.pixel_size(), target);
+    source += all.pixel_size();
   }
   return result;
 }
 
 /// Divides the colours by the alpha that they are multiplied by, as Pillow does.
 void divide_by_alpha(const Raster& all, int64_t colours) {
-  uint8_t* pixel = all.pixels.get();
-  for (int64_t i = 0; i < all.shape.height * all.shape.width; ++i, pixel += all.shape.channels) {
-    const int alpha = pixel[colours];
-    for (int64_t c = 0; c < colours && alpha != 255; ++c) {
-      pixel[c] = alpha == 0 ? 0 : static_cast<uint8_t>(std::min(pixel[c] * 255 / alpha, 255));
+  by_type(all, [&](auto sample) {
+    using Sample = decltype(sample);
+    constexpr uint64_t most = std::numeric_limits<Sample>::max();
+    Sample* pixel = all.samples<Sample>();
+    for (int64_t i = 0; i < all.area(); ++i, pixel += all.shape.channels) {
+      const uint64_t alpha = pixel[colours];
+      for (int64_t c = 0; c < colours && alpha != most; ++c) {
+        pixel[c] =
+            alpha == 0 ? Sample{0} : static_cast<Sample>(std::min(pixel[c] * most / alpha, most));
+      }
     }
-  }
+  });
 }
 
 void invert(const Raster& raster) {
-  for (int64_t i = 0; i < raster.shape.elements(); ++i) {
-    raster.pixels[i] = static_cast<uint8_t>(255 - raster.pixels[i]);
+  const int64_t bytes = raster.area() * raster.pixel_size();
+  for (int64_t i = 0; i < bytes; ++i) {
+    raster.pixels[i] = static_cast<uint8_t>(~raster.pixels[i]);  // of 16 bits, too
   }
 }
 
@@ -399,7 +409,7 @@ Raster from_inks(const Raster& inks) {
   Raster result = make_raster({3, inks.shape.height, inks.shape.width});
   const uint8_t* source = inks.pixels.get();
   uint8_t* target = result.pixels.get();
-  for (int64_t i = 0; i < inks.shape.height * inks.shape.width; ++i, target += 3) {
+  for (int64_t i = 0; i < inks.area(); ++i, target += 3) {
     cmyk_to_rgb(source, target);
     source += inks.shape.channels;
   }
@@ -490,8 +500,13 @@ Raster decode_tiff(std::string_view bytes, const ImageOptions& options) {
     raster = read_converted(file, source, layout);
   } else {
     require_known(layout, scale);
-    raster = make_raster({layout.samples, layout.height, layout.width});
-    PartReader(file, source, layout, scale, most_bytes).read(raster.pixels.get());
+    const bool wide = layout.bits > 8 && layout.meaning != PHOTOMETRIC_SEPARATED;
+    raster = make_raster({layout.samples, layout.height, layout.width},
+                         wide ? type_of_wide(options) : PixelType::uint8);
+    by_type(raster, [&](auto sample) {
+      using Sample = decltype(sample);
+      PartReader<Sample>(file, source, layout, scale, most_bytes).read(raster.samples<Sample>());
+    });
     raster = interpreted(file, layout, raster, options);
   }
   const auto orientation =

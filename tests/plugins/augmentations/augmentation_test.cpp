@@ -98,15 +98,29 @@ TEST_P(EveryAugmentation, KeepsTheShapeOrTakesTheSize) {
 
 TEST_P(EveryAugmentation, RefusesOtherImages) {
   const auto augmentation = make(GetParam());
-  EXPECT_EQ(input_error(*augmentation, {2, 8, 8}),
-            "an image has 2 channels; expected 1 (gray) or 3 (red, green, blue)");
   EXPECT_EQ(input_error(*augmentation, {1, 0, 8}),
             "an image is 0 pixels high and 8 wide; expected at least 1 each");
   const auto coloured = make(GetParam(), {{"mean", Reals{0.1, 0.2, 0.3}}});
   EXPECT_EQ(
       input_error(*coloured, {1, 8, 8}),
-      "an image is gray, but `mean` has 3 and `std` has 1 elements; expected one number each");
+      "`mean` has 3 elements, an image has 1 channel; give 1 element, or one for each channel");
   EXPECT_EQ(coloured->view_shape({3, 8, 8}, 0), (ImageShape{3, 8, 8}));
+}
+
+/// Satellites have more bands than colours; jitter and grayscale have no meaning for them.
+TEST(Bands, AreTakenByWhatIsNotAboutColours) {
+  for (const char* name : {"evaluation", "supervised"}) {
+    EXPECT_EQ(make(name, {{"size", int64_t{6}}})->view_shape({7, 8, 8}, 0), (ImageShape{7, 6, 6}));
+  }
+  const std::string refusal =
+      "an image has 7 channels, and colour jitter and grayscale are about gray images or red, "
+      "green "
+      "and blue: set jitter_probability and grayscale_probability to 0";
+  EXPECT_EQ(input_error(*make("simclr"), {7, 8, 8}), refusal);
+  EXPECT_EQ(input_error(*make("simclr", {{"jitter_probability", 0.0}}), {2, 8, 8}),
+            "an image has 2 channels" + refusal.substr(refusal.find(',')));
+  const auto plain = make("simclr", {{"jitter_probability", 0.0}, {"grayscale_probability", 0.0}});
+  EXPECT_EQ(plain->view_shape({7, 8, 8}, 0), (ImageShape{7, 8, 8}));
 }
 
 TEST_P(EveryAugmentation, RefusesRoomOfTheWrongSize) {
@@ -380,7 +394,7 @@ TEST(Supervised, PaddedCropMovesTheImageWithinItsFrame) {
   EXPECT_EQ(places.size(), 25U);
 }
 
-TEST(Rules, RefuseRangesUpsideDownAndOddChannelCounts) {
+TEST(Rules, RefuseRangesUpsideDownAndEmptyLists) {
   EXPECT_EQ(library().findings("simclr", {}), std::vector<std::string>{});
   EXPECT_EQ(library().findings("supervised", {}), std::vector<std::string>{});
   const std::vector<std::string> upside_down{
@@ -391,9 +405,8 @@ TEST(Rules, RefuseRangesUpsideDownAndOddChannelCounts) {
   EXPECT_EQ(library().findings("simclr",
                                {{"crop_scale", Reals{0.9, 0.3}}, {"blur_sigma", Reals{2.0, 1.0}}}),
             upside_down);
-  EXPECT_EQ(library().findings("evaluation", {{"mean", Reals{0.1, 0.2}}}),
-            std::vector<std::string>{
-                "mean: has 2 elements; give 1 (for all channels) or 3 (red, green, blue)"});
+  EXPECT_EQ(library().findings("evaluation", {{"mean", Reals{}}}),
+            std::vector<std::string>{"mean: needs at least one number"});
 }
 
 TEST(Rules, WarnOfParametersWithoutEffect) {

@@ -65,7 +65,8 @@ TEST(BadImages, TextsSayWhatIsMissing) {
     const std::string whole = file(name);
     return refusal(std::string_view(whole).substr(0, whole.size() - whole.size() / 4));
   };
-  EXPECT_TRUE(half("large.jpg").starts_with("JPEG: is cut short: ends after ")) << half("large.jpg");
+  EXPECT_TRUE(half("large.jpg").starts_with("JPEG: is cut short: ends after "))
+      << half("large.jpg");
   EXPECT_TRUE(half("large.jpg").ends_with(" of 88")) << half("large.jpg");
   EXPECT_EQ(half("bytes.ppm"), "PNM: is cut short: has 319 bytes of pixels; expected 429");
   EXPECT_EQ(half("rgb.bmp"), "BMP: is cut short: ends after 371 bytes, within its pixels");

@@ -111,6 +111,54 @@ TEST(ImageFiles, BandsAreChosenAndNotTakenForColours) {
             (ImageShape{2, 11, 13}));
 }
 
+TEST(ImageFiles, KeepSixteenBitsWhereTheyAreAskedFor) {
+  const auto bytes = test::from_hex(image_cases()["wide"]);
+  const size_t samples = bytes.size() / 2;
+  const auto expected = [&](size_t i) {
+    return static_cast<uint16_t>(bytes[2 * i] | bytes[2 * i + 1] << 8);
+  };
+  for (const char* name :
+       {"rgb-16.png", "rgba-16.png", "wide.ppm", "rgb-16-little.tif", "rgb-16-big.tif"}) {
+    const Image found =
+        read_image((image_folder() / name).string(), {.channels = "as-file", .depth = 16});
+    ASSERT_EQ(found.type, PixelType::uint16) << name;
+    ASSERT_EQ(static_cast<size_t>(found.shape.elements()), samples) << name;
+    for (size_t i = 0; i < samples; ++i) {
+      ASSERT_EQ(found.pixels16()[i], expected(i)) << name << " sample " << i;
+    }
+  }
+  for (const char* name : {"gray-16.png", "wide.pgm", "gray-16-big.tif", "signed-16.tif"}) {
+    const Image found =
+        read_image((image_folder() / name).string(), {.channels = "as-file", .depth = 16});
+    ASSERT_EQ(found.shape, (ImageShape{1, 11, 13})) << name;
+    for (size_t i = 0; i < samples / 3; ++i) {
+      ASSERT_EQ(found.pixels16()[i], expected(3 * i)) << name << " sample " << i;
+    }
+  }
+  const auto [channels, height, width] =
+      read_image((image_folder() / "bands-16-tiles-planes.tif").string(),
+                 {.channels = "as-file", .depth = 16, .bands = {2, 7}})
+          .shape;
+  EXPECT_EQ(channels * height * width, 2 * 11 * 13);
+}
+
+TEST(ImageFiles, OfEightBitsAreWidened) {
+  const std::string path = (image_folder() / "rgb-8.png").string();
+  const Image narrow = read_image(path);
+  const Image wide = read_image(path, {.depth = 16});
+  ASSERT_EQ(narrow.type, PixelType::uint8);
+  ASSERT_EQ(wide.type, PixelType::uint16);
+  for (int64_t i = 0; i < narrow.shape.elements(); ++i) {
+    ASSERT_EQ(wide.pixels16()[i], narrow.pixels[i] * 257);
+  }
+  // Scaled, the two differ by no more than rounding does.
+  const Image small = read_image(path, {.size = 5});
+  const Image wide_small = read_image(path, {.size = 5, .depth = 16});
+  for (int64_t i = 0; i < small.shape.elements(); ++i) {
+    ASSERT_NEAR(wide_small.pixels16()[i] / 257.0, small.pixels[i], 0.51);
+  }
+}
+
 /// The shorter side is at most `size`; the values are those of Pillow's bilinear resampling, which
 /// rounds between its two passes, and of JPEG within what decoding at a smaller scale changes.
 TEST(ImageFiles, AreScaledDownToASize) {
