@@ -104,7 +104,8 @@ class Asking : public ::testing::Test {
 };
 
 TEST_F(Asking, APretextTaskLearnsFromTargets) {
-  for (const char* hypergradient : {"use = \"cg\", iterations = 2", "use = \"unrolled\""}) {
+  for (const char* hypergradient :
+       {"use = \"cg\", iterations = 2", "use = \"unrolled\", steps = 2"}) {
     const Outcome outcome = call(
         "run", with_pretext("{ use = \"supcon\" }", hypergradient),
         {"stage.bissl.audit={ every = 2, iterations = 3 }", "stage.bissl.lower.hessian_batches=2"});
