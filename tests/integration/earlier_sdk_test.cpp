@@ -62,7 +62,7 @@ augment    = { use = "of-2-0", size = 16 }
 downstream = { use = "of-2-0" }
 optimizer  = { use = "of-2-0", lr = 0.1 }
 batch      = 16
-steps      = 30
+steps      = 100
 evaluate   = { data = "shapes", augment = { use = "of-2-0", size = 16 } }
 )";
 
