@@ -325,7 +325,8 @@ TEST_F(IdxFolder, RefusesALabelOutOfRange) {
 }
 
 TEST(IdxLibrary, DeclaresItsParameters) {
-  EXPECT_EQ(library().names(), (std::vector<std::string>{"fashion-mnist", "mnist"}));
+  EXPECT_EQ(library().names(),
+            (std::vector<std::string>{"emnist", "fashion-mnist", "kmnist", "mnist"}));
   EXPECT_EQ(std::get<std::string>(library().values("fashion-mnist").at("root")),
             "/usr/share/datasets/fashion-mnist");
   EXPECT_THROW(library().values("mnist"), std::invalid_argument);
