@@ -74,44 +74,6 @@ TEST_F(RunTest, AccumulatedBatchesMakeTheStepsOfOneBatch) {
   }
 }
 
-/// Stages that train nothing, over those of the small pipeline.
-const std::string scoring = R"(
-[data.other]
-use       = "synthetic"
-samples   = 96
-size      = 8
-per_class = 10
-skip_per_class = 12
-
-[stage.score]
-kind    = "evaluate"
-from    = "finetune"
-data    = ["test", "other"]
-augment = { use = "evaluation", size = 8 }
-
-[stage.of-bissl]
-like = "score"
-from = "bissl"
-data = "test"
-
-[stage.near]
-kind    = "knn"
-from    = "bissl"
-bank    = "labelled"
-data    = ["test", "other"]
-augment = { use = "evaluation", size = 8 }
-k       = 5
-
-[stage.near-finetuned]
-like = "near"
-from = "finetune"
-
-[stage.near-random]
-like = "near"
-from = "scratch"
-batch = 17
-)";
-
 TEST_F(RunTest, AChangedStageRunsAgainAndItsParentDoesNot) {
   ASSERT_EQ(run_bissl(call("run")).code, 0);
   const Outcome changed = run_bissl(call("run", {"--set", "stage.baseline.steps=7"}));
