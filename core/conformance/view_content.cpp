@@ -85,7 +85,8 @@ void check_geometry(const Augmentation& augmentation, const ImageShape& input) {
       return augmentation.apply(picture.image(), view, stream, canvas.view());
     };
     const ViewGeometry geometry = geometry_of_view();
-    const auto [x, y] = geometry(static_cast<double>(shape.width) / 2, static_cast<double>(shape.height) / 2);
+    const auto [x, y] =
+        geometry(static_cast<double>(shape.width) / 2, static_cast<double>(shape.height) / 2);
     const double area = geometry.xx * geometry.yy - geometry.xy * geometry.yx;
     require(std::isfinite(area) && std::isfinite(x) && std::isfinite(y) && area != 0,
             "the geometry of view {} of an image of {} is [{}, {}, {}; {}, {}, {}]: numbers that "
