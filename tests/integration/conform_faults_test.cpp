@@ -353,9 +353,10 @@ TEST(ConformLimits, NameTheCheckThatHangsAndGoOnWithTheNextComponent) {
     EXPECT_NE(hanging[i]["detail"].get<std::string>().find("ended in \"has samples\""),
               std::string::npos);
   }
-  EXPECT_EQ(checks.at("sleeping").size(), 14U);
+  EXPECT_EQ(checks.at("sleeping").size(), 15U);
   for (const auto& check : checks.at("sleeping")) {
-    EXPECT_EQ(check["status"], "passed") << check.dump();
+    const bool about_16_bits = check["check"].get<std::string>().starts_with("16-bit images");
+    EXPECT_EQ(check["status"], about_16_bits ? "skipped" : "passed") << check.dump();
   }
 }
 
