@@ -58,7 +58,7 @@ class CommandLine {
   void add_schema();
   std::vector<std::string> options_of_workers() const;
 
-  /// Searches for plugins and makes the call; what was refused is told if `warn`.
+  /// Searches for plugins and makes the call; warns of what was refused if `warn`.
   int with_plugins(bool warn, const std::function<int(Registry&, PluginSearch&)>& call);
 
   CLI::App app_{"Self-supervised learning with bilevel optimisation", "bissl"};

@@ -21,7 +21,7 @@ bool is_wrong_input(const std::vector<StagePlan>& plans);
 /// Adds to errors about missing second derivatives which approximators do without.
 void add_advice(std::vector<StagePlan>& plans, const Registry& registry);
 
-/// What stands in tables for the weights that a stage begins with: the stage that it continues,
+/// What tables say of the weights that a stage begins with: the stage that it continues,
 /// "scratch" for random ones, "file" for an import.
 std::string origin_text(const std::string& kind, const std::string& from);
 

@@ -61,7 +61,7 @@ std::string path_text(const fs::path& file, const fs::path& pipeline) {
   return below ? relative.string() : absolute.string();
 }
 
-/// What stands in the file in the place of a detection, so that another version of the program
+/// What the file says in the place of a detection, so that another version of the program
 /// takes the same tensors.
 std::string rule_line(const MappedWeights& mapped) {
   if (find_key_rule(mapped.rule) != nullptr) {

@@ -25,8 +25,8 @@ struct PipelineArguments {
   bool json = false;
   bool rehash = false;  ///< hash all data again, whatever is kept of it
 
-  /// For the data of this call. How far decoding is, where a source keeps decoded images, is told
-  /// on standard error.
+  /// For the data of this call. How far decoding is, where a source keeps decoded images, is
+  /// printed on standard error.
   std::shared_ptr<DatasetCache> make_datasets() const;
 };
 

@@ -33,7 +33,7 @@ void read_table(ConfigNode& table, const std::string& path, DiagnosticCollector&
   table.erase("unset");
 }
 
-/// What can stand in a path behind a node: keys of a table, numbers of an array's tables.
+/// What a path can have behind a node: keys of a table, numbers of an array's tables.
 std::vector<std::string> keys_in(const ConfigNode& node) {
   std::vector<std::string> keys;
   for (const ConfigEntry& entry : node.entries) {

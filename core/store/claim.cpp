@@ -23,7 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
-/// What stands in a claim's file.
+/// What a claim's file holds.
 struct Owner {
   std::string machine;
   std::string host;
