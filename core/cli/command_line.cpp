@@ -302,7 +302,7 @@ void CommandLine::add_store() {
   CLI::App* prune = add(*store, "prune", "remove stages", [this] {
     return run_store_prune(pipeline_, store_, std::cout, std::cerr);
   });
-  CLI::App* pixels = add(*store, "pixels", "decoded images that sources with `cache` keep",
+  CLI::App* pixels = add(*store, "pixels", "decoded images that sources with `cache_pixels` keep",
                          [this] { return run_store_pixels(pixels_, pipeline_.json, std::cout); });
   pixels->add_flag("--prune", pixels_.prune, "remove them; they are made again when needed");
   pixels->add_option("--older-than", pixels_.older_than, "only what was not opened for so long")

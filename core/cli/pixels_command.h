@@ -10,8 +10,8 @@ struct PixelsArguments {
   bool dry_run = false;
 };
 
-/// `bissl store pixels`: the files of decoded images that sources with `cache` keep; with `prune`
-/// removes them. Processes that have one open keep it. Returns the exit code; throws Error.
+/// `bissl store pixels`: the files of decoded images that sources with `cache_pixels` keep; with
+/// `prune` removes them. Processes that have one open keep it. Returns the exit code; throws Error.
 int run_store_pixels(const PixelsArguments& arguments, bool json, std::ostream& out);
 
 }  // namespace bissl::host

@@ -45,7 +45,8 @@ OwnedImage own(const Image& image) {
 OwnedImage reduced(const Image& image, int64_t side) {
   if (image.type != PixelType::uint8) {
     fail_input(
-        "its images have samples of 16 bits, and decoded copies hold 8 bits: leave the cache out");
+        "its images have samples of 16 bits, and decoded copies hold 8 bits: leave `cache_pixels` "
+        "away");
   }
   const ImageShape& from = image.shape;
   const int64_t shorter = std::min(from.height, from.width);
@@ -164,7 +165,8 @@ void decode_all(const Dataset& dataset, int64_t side, const PixelCacheSettings& 
     if (writer.bytes() > settings.limit) {
       fail_input(
           "the decoded pixels of the first {} of {} samples take more than the {} that all of them "
-          "may take. Keep smaller images (`cache`), or set $BISSL_PIXEL_CACHE_LIMIT, such as 200G",
+          "may take. Keep smaller images (`cache_pixels`), or set $BISSL_PIXEL_CACHE_LIMIT, such "
+          "as 200G",
           writer.samples(), all, bytes_text(double(settings.limit)));
     }
   }
@@ -280,13 +282,15 @@ std::shared_ptr<const Dataset> with_cached_pixels(std::shared_ptr<const Dataset>
                                                   const PixelCacheSettings& settings) {
   if (dataset->targets().kind == TargetKind::mask) {
     fail_input(
-        "cache = {}: the targets are masks, which belong to the images as they are; leave `cache` "
+        "cache_pixels = {}: the targets are masks, which belong to the images as they are; leave "
+        "`cache_pixels` "
         "away",
         side);
   }
   if (settings.folder.empty()) {
     fail_input(
-        "cache = {}: there is no folder for decoded pixels: set $XDG_CACHE_HOME or $HOME to an "
+        "cache_pixels = {}: there is no folder for decoded pixels: set $XDG_CACHE_HOME or $HOME to "
+        "an "
         "absolute path",
         side);
   }

@@ -42,7 +42,7 @@ Schema<SelectionOptions> make_schema() {
       .only_with_any({"per_class", "skip_per_class", "limit"});
   constexpr int64_t largest_side = 16384;
   schema
-      .add("cache", &SelectionOptions::cache,
+      .add("cache_pixels", &SelectionOptions::cache,
            "keep the decoded images in a file, each reduced until its shorter side has at most so "
            "many pixels; unset decodes them at each use")
       .at_least(1)

@@ -245,7 +245,7 @@ TEST(RefusalList, IsComplete) {
       {"the decoded pixels in {} cannot be used", "opening the data, which every check does"},
       {"{} has the pixels of {} samples", "opening the data, which every check does"},
       {"BISSL_PIXEL_CACHE_LIMIT = ", "before anything is read"},
-      {"cache = {}: ", "opening the data, which every check does"},
+      {"cache_pixels = {}: ", "opening the data, which every check does"},
       {"its numbers are not finite: the loss, its second derivative", "ends an audit, not a stage"},
       {"{} with {}, in the gradient of the loss", "a step of each kind is tried"},
       {"\\\"{}\\\" is a parameter or buffer of one instance", "a component at fault: conform"},
