@@ -19,11 +19,13 @@ constexpr const char* data_and_model = R"(
 use     = "synthetic"
 samples = 48
 size    = 8
+channels = 3
 
 [data.test]
 use     = "synthetic"
 samples = 32
 size    = 8
+channels = 3
 split   = "test"
 
 [model.backbone]
