@@ -129,6 +129,7 @@ std::vector<ShardFile> find_shards(const std::vector<std::string>& patterns) {
   require_all(paths);
   const fs::path folder = common_folder(paths);
   std::vector<ShardFile> shards;
+  shards.reserve(paths.size());
   for (const fs::path& path : paths) {
     shards.push_back({path, path.lexically_relative(folder).string()});
   }

@@ -36,6 +36,7 @@ std::vector<std::string> chosen_images(const std::vector<std::string>& images,
   }
   std::sort(order.begin(), order.end());
   std::vector<std::string> chosen;
+  chosen.reserve(order.size());
   for (const int64_t place : order) {
     chosen.push_back(images[static_cast<size_t>(place)]);
   }
