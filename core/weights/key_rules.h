@@ -13,9 +13,9 @@ namespace bissl::host {
 struct KeyRule {
   std::string name;
   std::string summary;  ///< whose files these are
-  /// Where the names may stand in the file (StateDict::path); the first that is there is taken.
+  /// Where in the file the names may be (StateDict::path); the first one that exists is taken.
   std::vector<std::string> containers = {""};
-  /// What stands before the backbone's names; the first that any name has is taken and removed.
+  /// Prefixes of the backbone's names; the first one that any name has is taken and removed.
   std::vector<std::string> prefixes = {""};
   /// Patterns (fits_pattern) of names behind the prefix that are not the backbone's: heads.
   std::vector<std::string> drop = {};

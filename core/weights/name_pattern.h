@@ -6,7 +6,7 @@
 
 namespace bissl::host {
 
-/// Whether a pattern fits a name with dots. "*" stands for any characters, dots included. Without
+/// Whether a pattern fits a name with dots. "*" matches any characters, dots included. Without
 /// one, a pattern fits the whole name and the names below it: "fc" fits fc, fc.weight, and not fc2.
 bool fits_pattern(std::string_view pattern, std::string_view name);
 bool fits_any(const std::vector<std::string>& patterns, std::string_view name);

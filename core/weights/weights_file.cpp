@@ -134,7 +134,7 @@ void WeightsFile::collect(const PickleTree& tree) {
         const PickleTensor& tensor = tree.tensors.at(static_cast<size_t>(value.integer));
         found.tensors.push_back(
             {key.text, tensor.type, tensor.shape, static_cast<size_t>(value.integer)});
-        by_name[key.text] = nullptr;  // once, also where the very same value stands there twice
+        by_name[key.text] = nullptr;  // once, also where the file has the very same value twice
       } else if (value.kind == PickleKind::dict && step.depth < deepest_dict &&
                  steps.size() < most_dicts && seen.insert(dict.items[i + 1]).second) {
         steps.push_back({dict.items[i + 1],

@@ -31,7 +31,7 @@ constexpr uint16_t encrypted_flag = 1;
 constexpr uint64_t most_records = 1'000'000;
 constexpr uint64_t largest_directory = 256ULL << 20;
 
-/// What a directory's entry says of a record, sizes as they stand there.
+/// What a directory's entry says of a record, sizes as the directory has them.
 struct Entry {
   uint16_t flags = 0;
   uint16_t method = 0;
@@ -185,7 +185,7 @@ void ZipArchive::read_directory(const Directory& directory) {
                      .compressed = entry.method != 0 || entry.stored != entry.size};
     find_content(entry.name, record, directory.begin);
     if (!records_.emplace(entry.name, record).second) {
-      fail_input("record {} stands in the directory twice", shown_name(entry.name));
+      fail_input("record {} is in the directory twice", shown_name(entry.name));
     }
   }
   refuse_overlaps();

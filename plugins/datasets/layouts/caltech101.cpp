@@ -78,10 +78,11 @@ void add_caltech101(Registrar& registrar) {
       {"caltech-101", "caltech101"},
       categories_folder,
       "101_ObjectCategories/CLASS/image_0001.jpg, … in `root` or in its folder caltech-101"};
-  auto schema = layout_schema<Caltech101Options>(
-      description, {"train", "test", "all"},
-      "the dataset has no split of its own: so many images of each class drawn at random to train "
-      "with, the others to test with, or all");
+  auto schema =
+      layout_schema<Caltech101Options>(description, {"train", "test", "all"},
+                                       "the dataset has no split of its own: train_per_class "
+                                       "images of each class, drawn at random, to "
+                                       "train with, the others to test with, or all");
   schema
       .add("train_per_class", &Caltech101Options::train_per_class,
            "images of each class to train with")
