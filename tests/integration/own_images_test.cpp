@@ -97,7 +97,7 @@ TEST_F(OwnImages, DecodedImagesAreKeptForEachWayToReadThem) {
     for (const std::string data : {"data.all", "data.labelled", "data.test"}) {
       words.insert(words.end(), {"--set", data + ".channels=" + channels});
       if (cached) {
-        words.insert(words.end(), {"--set", data + ".cache=64"});
+        words.insert(words.end(), {"--set", data + ".cache_pixels=64"});
       }
     }
     const Outcome run = call("run", words, {{"XDG_CACHE_HOME", (folder_.path() / "c").string()}});
