@@ -77,3 +77,13 @@ function(bissl_precompile target)
   set_target_properties(${target} PROPERTIES DEFINE_SYMBOL "")
   target_precompile_headers(${target} REUSE_FROM bissl_pch)
 endfunction()
+
+# bissl_unite(target): with BISSL_UNITY_BUILD, its files are compiled ten at a time, so that headers
+# are read once for all ten. What files keep to themselves must then have names of its own.
+function(bissl_unite target)
+  if(BISSL_UNITY_BUILD)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 10)
+    # GCC takes an included .cpp file for a header, in which such a member would be a mistake.
+    target_compile_options(${target} PRIVATE -Wno-subobject-linkage)
+  endif()
+endfunction()

@@ -33,4 +33,9 @@ std::optional<nlohmann::json> read_json_if_there(const std::filesystem::path& fi
   }
 }
 
+std::string text_at(const nlohmann::json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
 }  // namespace bissl::host

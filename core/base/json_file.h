@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <string>
 
 namespace bissl::host {
 
@@ -23,5 +24,8 @@ nlohmann::json parse_json_file(const std::filesystem::path& file);
 /// An object that other processes write: nothing where there is no file, or none that can be read
 /// at this moment, or no object in it.
 std::optional<nlohmann::json> read_json_if_there(const std::filesystem::path& file);
+
+/// The text at a key of an object; empty where there is none.
+std::string text_at(const nlohmann::json& object, const char* key);
 
 }  // namespace bissl::host

@@ -56,6 +56,9 @@ void sync(const FileDescriptor& open, const std::filesystem::path& file);
 /// Makes the names in a folder durable.
 void sync_folder(const std::filesystem::path& folder);
 
+/// Whether something has this name, a symbolic link that leads nowhere included.
+bool is_there(const std::filesystem::path& path);
+
 /// Makes a folder with its parents; Error(run) when that fails or something else has its name.
 void make_folder(const std::filesystem::path& folder);
 

@@ -1,4 +1,3 @@
-#include "base/exception_text.h"
 #include "bissl/error.h"
 #include "cli/command_line.h"
 #include "cli/exit_codes.h"
@@ -19,7 +18,7 @@ int call(int count, char** arguments) {
               << "; a checkpoint is written, and the same call continues from it\n";
     return bissl::host::exit_interrupted;
   } catch (const bissl::Error& error) {
-    std::cerr << "error: " << bissl::host::exception_text(error) << '\n';
+    std::cerr << "error: " << bissl::host::explain_limits(error) << '\n';
     return error.kind() == bissl::ErrorKind::input ? bissl::host::exit_wrong_input
                                                    : bissl::host::exit_run_failed;
   } catch (const std::exception& exception) {

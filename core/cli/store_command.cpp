@@ -218,6 +218,12 @@ int run_store_prune(const PipelineArguments& arguments, const StoreArguments& pr
   }
   StageStore store = open_store(arguments, &err);
   const References references = find_references(arguments.out);
+  if (prune.unused && !references.unreadable.empty()) {
+    fail_input(
+        "nothing is removed: which stages are unused is not known while the plan of a sweep cannot "
+        "be read ({}). Start that sweep again, which plans it anew, or remove its folder",
+        references.unreadable.front());
+  }
   std::vector<StoreEntry> chosen;
   for (StoreEntry& entry : store.entries()) {
     const bool unused = entry.state == StoreEntry::State::finished && references.of(entry).empty();

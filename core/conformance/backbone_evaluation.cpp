@@ -11,7 +11,7 @@
 namespace bissl::host {
 namespace {
 
-constexpr int64_t samples = 5;
+constexpr int64_t scored_samples = 5;
 
 std::string shape_of(const at::Tensor& tensor) {
   return fmt::format("[{}]", fmt::join(tensor.sizes(), ", "));
@@ -93,8 +93,8 @@ void require_black_images(Backbone& backbone, const at::Tensor& images) {
 
 void check_evaluation(Checker& checker, const FittedBackbone& fitted) {
   Backbone& backbone = *fitted.backbone;
-  const at::Tensor images = sample_images(samples, fitted.input);
-  const at::Tensor others = sample_images(samples, fitted.input, 25);
+  const at::Tensor images = sample_images(scored_samples, fitted.input);
+  const at::Tensor others = sample_images(scored_samples, fitted.input, 25);
   checker.check("in evaluation mode a sample does not depend on the others, nor change anything",
                 [&] {
                   require_independent_samples(backbone, images);

@@ -63,6 +63,8 @@ class LockWriter {
     }
   }
 
+  void comment(const std::string& text) { text_ += fmt::format("# {}\n", text); }
+
   void header(const std::string& path) { text_ += fmt::format("\n[{}]\n", path); }
 
   /// Begins the next item of an array of tables.
@@ -275,11 +277,16 @@ std::string to_lock_toml(const Pipeline& pipeline,
   if (!pipeline.plugin_folders.empty()) {
     std::vector<std::string> folders;
     for (const auto& folder : pipeline.plugin_folders) {
-      if (is_utf8(folder.string())) {  // TOML can hold no other
+      if (is_utf8(folder.string())) {
         folders.push_back(folder.string());
       }
     }
     writer.header("plugins");
+    if (folders.size() < pipeline.plugin_folders.size()) {
+      writer.comment(
+          "A folder is left out whose name is not UTF-8, which TOML cannot hold: name it in "
+          "BISSL_PLUGIN_PATH.");
+    }
     writer.line("path", folders);
   }
   for (const DataSource& source : pipeline.data) {

@@ -31,8 +31,8 @@ void note_plan(const fs::path& sweep, const std::string& name, References& refer
     for (const PlanNode& node : load_plan(sweep).nodes) {
       references.users[node.key].push_back(name);
     }
-  } catch (const Error&) {
-    // Not readable: its cells' links still count.
+  } catch (const Error& error) {
+    references.unreadable.push_back(error.what());  // its cells' links still count
   }
 }
 

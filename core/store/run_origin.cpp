@@ -29,22 +29,12 @@ fs::path real_path(const fs::path& path) {
   return error ? fs::absolute(path).lexically_normal() : real;
 }
 
-bool is_there(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(fs::symlink_status(path, ignored));
-}
-
 /// What a folder is, by what is in it.
 std::optional<Kind> kind_of(const fs::path& folder) {
   if (is_there(folder / plan_file)) {
     return Kind::sweep;
   }
   return is_there(folder / "pipeline.lock.toml") ? std::optional(Kind::run) : std::nullopt;
-}
-
-std::string text_at(const nlohmann::json& record, const char* key) {
-  const auto found = record.find(key);
-  return found != record.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
 nlohmann::json record_of(const FolderOrigin& origin) {

@@ -48,7 +48,7 @@ SearchResults search_from(const json& from) {
   return search;
 }
 
-RunResults results_from(const json& from) {
+RunResults run_results_from(const json& from) {
   RunResults results;
   results.pipeline = from.value("pipeline", "");
   results.seed = from.value("seed", uint64_t{0});
@@ -101,7 +101,7 @@ json RunResults::to_json() const {
 
 RunResults RunResults::from_json(const json& json) {
   try {
-    return results_from(json);
+    return run_results_from(json);
   } catch (const nlohmann::json::exception& error) {
     fail_input("it is not what this program writes: {}", exception_text(error));
   }

@@ -89,7 +89,7 @@ json object_at(const json& from, const std::string& key) {
   return found;
 }
 
-StageResults results_from(const json& from) {
+StageResults stage_results_from(const json& from) {
   const int format = from.value("format", 1);
   if (format < 1 || format > results_format) {
     fail_input("it has the format {}, and this program reads {} and earlier ones", format,
@@ -205,7 +205,7 @@ StageResults StageResults::from_json(const json& json) {
     if (!json.is_object()) {
       fail_input("it is no JSON object");
     }
-    return results_from(json);
+    return stage_results_from(json);
   } catch (const nlohmann::json::exception& error) {
     fail_input("it is not what this program writes: {}", exception_text(error));
   }

@@ -29,11 +29,6 @@ void check_key(const std::string& key) {
   }
 }
 
-bool is_there(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(fs::symlink_status(path, ignored));
-}
-
 void remove_temporary_files(const fs::path& folder) {
   std::vector<fs::path> left_behind;
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder)) {

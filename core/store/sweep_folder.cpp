@@ -18,12 +18,6 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-/// The text at a key; empty if there is none.
-std::string text_at(const json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
 /// Whether there are these stages under these keys, and no others.
 bool has_stages(const RunResults& results, const PlanUnit& unit) {
   return results.stages.size() == unit.stages.size() &&

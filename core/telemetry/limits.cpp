@@ -85,7 +85,11 @@ std::string explain_limits(const std::exception& exception) {
   }
   const auto* system = dynamic_cast<const std::system_error*>(&exception);
   if (system == nullptr) {
-    return exception_text(exception);
+    const std::string text = exception_text(exception);
+    // A message that computed what does not fit names the limit already.
+    const bool unexplained =
+        is_out_of_memory(exception) && text.find("ulimit") == std::string::npos;
+    return unexplained ? text + memory_advice() : text;
   }
   const int error = system->code().value();
   // What std::thread throws says only that the resource is temporarily unavailable.

@@ -72,6 +72,14 @@ TEST_F(StoreCommandTest, ListsVerifiesAndPrunes) {
   EXPECT_EQ(call({"store", "prune"}).code, 2);
   EXPECT_NE(call({"store", "prune", "--unused", "--dry-run"}).out.find("would free 2 entries"),
             std::string::npos);
+  // What a sweep refers to is not known while its plan cannot be read: nothing is taken from it.
+  fs::create_directories(out_ / "sweep");
+  write_file(out_ / "sweep/plan.json", "{");
+  const Outcome refused = call({"store", "prune", "--unused"});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_NE(refused.err.find((out_ / "sweep/plan.json").string()), std::string::npos)
+      << refused.err;
+  fs::remove_all(out_ / "sweep");
   EXPECT_NE(call({"store", "prune", "--unused", "--older-than", "1"}).out.find("freed 0 entries"),
             std::string::npos);
   EXPECT_NE(call({"store", "prune", "--unused"}).out.find("freed 2 entries"), std::string::npos);

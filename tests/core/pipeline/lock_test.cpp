@@ -114,6 +114,14 @@ TEST_F(LockTest, KeepsPluginFolders) {
   EXPECT_EQ(again.pipeline->plugin_folders, original.plugin_folders);
 }
 
+TEST_F(LockTest, SaysThatAFolderIsLeftOut) {
+  Pipeline pipeline = sound(text_);
+  pipeline.plugin_folders = {"/plugins/\xff", "/plugins/b"};
+  const std::string lock = to_lock_toml(pipeline);
+  EXPECT_NE(lock.find("[plugins]\n# A folder is left out"), std::string::npos) << lock;
+  EXPECT_NE(lock.find("path = [\"/plugins/b\"]"), std::string::npos) << lock;
+}
+
 TEST_F(LockTest, SpellingAndOrderDoNotChangeTheKey) {
   const std::string key_of_one = key(sound(std::string(head) + pretrain), "pretrain");
   const std::string other =

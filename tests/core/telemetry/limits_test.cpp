@@ -75,6 +75,16 @@ TEST(Limits, ThreadsThatCannotRunAreRefusedBeforeALibraryWaitsForThem) {
             0);
 }
 
+/// Of components and of LibTorch; one that names the limit already is left as it is.
+TEST(Limits, MemoryThatAComponentLacksIsExplained) {
+  const std::string text =
+      explain_limits(Error(ErrorKind::run, "dataset \"x\": not enough memory"));
+  EXPECT_EQ(text.rfind("dataset \"x\": not enough memory. ", 0), 0U) << text;
+  EXPECT_NE(text.find("ulimit -v"), std::string::npos) << text;
+  const std::string named = "not enough memory: `ulimit -v` leaves 3 MB";
+  EXPECT_EQ(explain_limits(Error(ErrorKind::run, named)), named);
+}
+
 TEST(Limits, OtherFailuresKeepTheirText) {
   EXPECT_EQ(explain_limits(std::runtime_error("some text")), "some text");
   EXPECT_EQ(limit_advice(ENOENT), "");
