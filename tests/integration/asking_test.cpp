@@ -17,17 +17,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void replace(std::string& text, const std::string& from, const std::string& to) {
-  const size_t at = text.find(from);
-  ASSERT_NE(at, std::string::npos) << from;
-  text.replace(at, from.size(), to);
-}
-
 /// The first two stages of the small pipeline with another pretext task.
 std::string with_pretext(const std::string& table,
                          const std::string& hypergradient = "use = \"cg\", iterations = 2") {
   std::string text = small_pipeline(hypergradient);
-  replace(text, R"({ use = "simclr", projector = [8, 8] })", table);
+  replace_first(text, R"({ use = "simclr", projector = [8, 8] })", table);
   return text.substr(0, text.find("[stage.finetune]"));
 }
 
@@ -121,7 +115,8 @@ TEST_F(Asking, DataWithoutTargetsIsRefusedWithBothNames) {
        "takes category targets, but data.images (dataset synthetic, used at ", "has no targets"});
   // Of the lower level alone.
   std::string text = with_pretext("{ use = \"simclr\", projector = [8, 8] }");
-  replace(text, "[stage.bissl.lower]\n", "[stage.bissl.lower]\npretext = { use = \"supcon\" }\n");
+  replace_first(text, "[stage.bissl.lower]\n",
+                "[stage.bissl.lower]\npretext = { use = \"supcon\" }\n");
   expect_refused(text, {"data.images.labelled=false"}, {"stage.bissl", "has no targets"});
 }
 
@@ -140,8 +135,8 @@ TEST_F(Asking, APretextTaskReadsWhereViewsLie) {
   EXPECT_EQ(parts.code, 1) << parts.out;
   EXPECT_NE(parts.err.find("the view is not the whole image"), std::string::npos) << parts.err;
   std::string text = with_pretext("{ use = \"places\", whole = true }");
-  replace(text, "augment   = { use = \"simclr\", size = 8 }",
-          "augment   = { use = \"evaluation\", size = 8 }");
+  replace_first(text, "augment   = { use = \"simclr\", size = 8 }",
+                "augment   = { use = \"evaluation\", size = 8 }");
   const Outcome whole = call("run", text, audit);
   EXPECT_EQ(whole.code, 0) << whole.err;
 }
@@ -158,10 +153,11 @@ TEST_F(Asking, ATaskWithAHeadOnFeatureMapsLearnsMasks) {
 /// one.
 TEST_F(Asking, ImagesMayHave16BitsAndAnyNumberOfBands) {
   std::string text = masks;
-  replace(text, "{ use = \"supervised\", size = 16, mean = [0.5], std = [0.25] }",
-          "[ { use = \"resized-crop\", size = 16 }, { use = \"flip\" }, { use = \"normalize\" } ]");
-  replace(text, "{ use = \"evaluation\", size = 16, mean = [0.5], std = [0.25] }",
-          "[ { use = \"to-planes\" }, { use = \"normalize\" } ]");
+  replace_first(
+      text, "{ use = \"supervised\", size = 16, mean = [0.5], std = [0.25] }",
+      "[ { use = \"resized-crop\", size = 16 }, { use = \"flip\" }, { use = \"normalize\" } ]");
+  replace_first(text, "{ use = \"evaluation\", size = 16, mean = [0.5], std = [0.25] }",
+                "[ { use = \"to-planes\" }, { use = \"normalize\" } ]");
   const auto pixels_of = [&](const char* bits, const char* channels) {
     const Outcome outcome =
         call("run", text,
@@ -180,8 +176,8 @@ TEST_F(Asking, ImagesMayHave16BitsAndAnyNumberOfBands) {
 TEST_F(Asking, SixteenBitsAreRefusedWithBothNamesWhereTheyAreNotTaken) {
   fs::copy(fs::path(fixture_plugin_folder) / "of_sdk_2_0.so", plugins_ / "of_sdk_2_0.so");
   std::string text = masks;
-  replace(text, "{ use = \"supervised\", size = 16, mean = [0.5], std = [0.25] }",
-          "{ use = \"of-2-0\", size = 16 }");
+  replace_first(text, "{ use = \"supervised\", size = 16, mean = [0.5], std = [0.25] }",
+                "{ use = \"of-2-0\", size = 16 }");
   expect_refused(text, {"data.train.bits=16"},
                  {"16-bit images of dataset marked (library ", "augmentation of-2-0 (library ",
                   "takes 8-bit pixels, but the images have samples of 16 bits"});
@@ -189,20 +185,22 @@ TEST_F(Asking, SixteenBitsAreRefusedWithBothNamesWhereTheyAreNotTaken) {
 
 TEST_F(Asking, AnUpperLevelTakesSuchAHead) {
   std::string text = with_pretext("{ use = \"simclr\", projector = [8, 8] }");
-  replace(text, "[data.labelled]\n", "[data.marked]\nuse = \"marked\"\n\n[data.labelled]\n");
+  replace_first(text, "[data.labelled]\n", "[data.marked]\nuse = \"marked\"\n\n[data.labelled]\n");
   const size_t upper = text.find("data       = \"labelled\"");
   text.replace(upper, std::string("data       = \"labelled\"").size(), "data       = \"marked\"");
-  replace(text,
-          "augment    = { use = \"supervised\", size = 8 }\n"
-          "downstream = { use = \"classification\" }",
-          "augment    = { use = \"supervised\", size = 8 }\ndownstream = { use = \"segment\" }");
+  replace_first(
+      text,
+      "augment    = { use = \"supervised\", size = 8 }\n"
+      "downstream = { use = \"classification\" }",
+      "augment    = { use = \"supervised\", size = 8 }\ndownstream = { use = \"segment\" }");
   const Outcome outcome = call("run", text);
   EXPECT_EQ(outcome.code, 0) << outcome.err;
 }
 
 TEST_F(Asking, ABackboneWithoutMapsIsRefusedWithBothNames) {
   std::string text = masks;
-  replace(text, "use   = \"resnet18\"\nstem  = \"small\"\nwidth = 4", "use = \"patch-network\"");
+  replace_first(text, "use   = \"resnet18\"\nstem  = \"small\"\nwidth = 4",
+                "use = \"patch-network\"");
   for (const char* needs : {"true", "false"}) {
     expect_refused(text, {std::string("stage.tune.downstream.needs=") + needs},
                    {"downstream segment (library ", "needs a backbone with feature maps",
@@ -212,11 +210,12 @@ TEST_F(Asking, ABackboneWithoutMapsIsRefusedWithBothNames) {
 
 TEST_F(Asking, AHeadReadsTokens) {
   std::string text = small_pipeline();
-  replace(text, "use   = \"resnet18\"\nstem  = \"small\"\nwidth = 2", "use = \"patch-network\"");
-  replace(text, "downstream = { use = \"classification\" }",
-          "downstream = { use = \"token-classes\" }");
-  replace(text, "downstream = { use = \"classification\" }",
-          "downstream = { use = \"token-classes\" }");
+  replace_first(text, "use   = \"resnet18\"\nstem  = \"small\"\nwidth = 2",
+                "use = \"patch-network\"");
+  replace_first(text, "downstream = { use = \"classification\" }",
+                "downstream = { use = \"token-classes\" }");
+  replace_first(text, "downstream = { use = \"classification\" }",
+                "downstream = { use = \"token-classes\" }");
   const Outcome outcome = call("run", text);
   EXPECT_EQ(outcome.code, 0) << outcome.err;
 }

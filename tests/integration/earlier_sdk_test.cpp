@@ -16,7 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 
 /// All components are the plugin's, but for two steps of the chain.
-constexpr const char* pipeline = R"(name = "old"
+constexpr const char* old_pipeline = R"(name = "old"
 seed = 1
 
 [data.shapes]
@@ -71,7 +71,7 @@ TEST(EarlierSdk, APluginOf20TrainsHere) {
   fs::create_directories(folder.path() / "plugins");
   fs::copy(fs::path(fixture_plugin_folder) / "of_sdk_2_0.so", folder.path() / "plugins");
   const fs::path file = folder.path() / "old.toml";
-  write_file(file, pipeline);
+  write_file(file, old_pipeline);
   const fs::path out = folder.path() / "out";
   const Outcome outcome = run_bissl({"--plugin-path", (folder.path() / "plugins").string(), "run",
                                      file.string(), "--out", out.string(), "--threads", "1"});

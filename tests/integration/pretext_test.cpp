@@ -35,17 +35,11 @@ constexpr Task swav{"swav",
                     R"(queue_after = 3, freeze_prototypes = 2 })",
                     two_sizes};
 
-void replace(std::string& text, const std::string& from, const std::string& to) {
-  const size_t at = text.find(from);
-  ASSERT_NE(at, std::string::npos) << from;
-  text.replace(at, from.size(), to);
-}
-
 /// The first two stages of the small pipeline with another pretext task.
 std::string pipeline(const Task& task) {
   std::string text = small_pipeline();
-  replace(text, R"({ use = "simclr", projector = [8, 8] })", task.table);
-  replace(text, R"(augment   = { use = "simclr", size = 8 })", task.views);
+  replace_first(text, R"({ use = "simclr", projector = [8, 8] })", task.table);
+  replace_first(text, R"(augment   = { use = "simclr", size = 8 })", task.views);
   return text.substr(0, text.find("[stage.finetune]"));
 }
 
@@ -135,15 +129,16 @@ class PretextRun : public ::testing::Test {
 TEST_F(PretextRun, AStageCountsItsOwnSteps) {
   use({"counts_steps"});
   std::string text = small_pipeline();
-  replace(text, R"({ use = "simclr", projector = [8, 8] })",
-          R"({ use = "counts-steps", steps = 8, stages = 1 })");
-  replace(text, "[stage.bissl.lower]\n",
-          "[stage.bissl.lower]\npretext = { use = \"counts-steps\", steps = 9, stages = 2 }\n");
+  replace_first(text, R"({ use = "simclr", projector = [8, 8] })",
+                R"({ use = "counts-steps", steps = 8, stages = 1 })");
+  replace_first(
+      text, "[stage.bissl.lower]\n",
+      "[stage.bissl.lower]\npretext = { use = \"counts-steps\", steps = 9, stages = 2 }\n");
   text = text.substr(0, text.find("[stage.finetune]"));
   const Outcome outcome = run(text);
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   // The same with another expectation, to know that the task does compare.
-  replace(text, "steps = 9, stages = 2", "steps = 9, stages = 1");
+  replace_first(text, "steps = 9, stages = 2", "steps = 9, stages = 1");
   const Outcome other = run(text);
   EXPECT_EQ(other.code, 1);
   EXPECT_NE(other.err.find("in after_step: stages is 2, 1 expected"), std::string::npos)
@@ -153,7 +148,7 @@ TEST_F(PretextRun, AStageCountsItsOwnSteps) {
 TEST_F(PretextRun, AMissingAbilityNamesBothSides) {
   use({"patches"});
   std::string text = small_pipeline();
-  replace(text, R"({ use = "simclr", projector = [8, 8] })", R"({ use = "masked-patches" })");
+  replace_first(text, R"({ use = "simclr", projector = [8, 8] })", R"({ use = "masked-patches" })");
   for (const char* command : {"check", "run"}) {
     const Outcome outcome = run(text, command);
     EXPECT_EQ(outcome.code, 2) << outcome.out;
@@ -168,8 +163,9 @@ TEST_F(PretextRun, AMissingAbilityNamesBothSides) {
 TEST_F(PretextRun, TokensAndMapsReachTheTask) {
   use({"patches"});
   std::string text = small_pipeline();
-  replace(text, R"({ use = "simclr", projector = [8, 8] })", R"({ use = "masked-patches" })");
-  replace(text, "use   = \"resnet18\"\nstem  = \"small\"\nwidth = 2", "use = \"patch-network\"");
+  replace_first(text, R"({ use = "simclr", projector = [8, 8] })", R"({ use = "masked-patches" })");
+  replace_first(text, "use   = \"resnet18\"\nstem  = \"small\"\nwidth = 2",
+                "use = \"patch-network\"");
   text = text.substr(0, text.find("[stage.finetune]"));
   const Outcome masked = run(text);
   EXPECT_EQ(masked.code, 0) << masked.err;
@@ -180,15 +176,16 @@ TEST_F(PretextRun, TokensAndMapsReachTheTask) {
   EXPECT_NE(fault.err.find("backbone patch-network"), std::string::npos) << fault.err;
 
   std::string dense = small_pipeline();
-  replace(dense, R"({ use = "simclr", projector = [8, 8] })", R"({ use = "dense-distance" })");
+  replace_first(dense, R"({ use = "simclr", projector = [8, 8] })",
+                R"({ use = "dense-distance" })");
   const Outcome maps = run(dense.substr(0, dense.find("[stage.bissl]")));
   EXPECT_EQ(maps.code, 0) << maps.err;
 }
 
 TEST_F(PretextRun, ViewsInAnotherOrderAreRefusedBeforeTraining) {
   std::string text = pipeline(swav);
-  replace(text, "size = 8 } }, { count = 2, augment = { use = \"simclr\", size = 6 }",
-          "size = 6 } }, { count = 2, augment = { use = \"simclr\", size = 8 }");
+  replace_first(text, "size = 8 } }, { count = 2, augment = { use = \"simclr\", size = 6 }",
+                "size = 6 } }, { count = 2, augment = { use = \"simclr\", size = 8 }");
   fs::create_directories(plugins_);
   const Outcome outcome = run(text, "check");
   EXPECT_EQ(outcome.code, 2) << outcome.out;

@@ -145,6 +145,14 @@ std::vector<pid_t> BackgroundCall::children() const {
   return found;
 }
 
+void replace_first(std::string& text, const std::string& from, const std::string& to) {
+  const size_t at = text.find(from);
+  if (at == std::string::npos) {
+    throw std::runtime_error("the text has no " + from);
+  }
+  text.replace(at, from.size(), to);
+}
+
 std::string small_pipeline(const std::string& hypergradient) {
   std::string text = R"(name = "small"
 seed = 3

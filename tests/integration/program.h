@@ -55,6 +55,9 @@ class BackgroundCall {
   bool ended_ = false;
 };
 
+/// Puts `to` in the place of the first `from`; throws where the text has none.
+void replace_first(std::string& text, const std::string& from, const std::string& to);
+
 /// A pipeline of seconds on synthetic images: pretrain, bissl, two fine-tunings. `hypergradient` is
 /// the bissl stage's table.
 std::string small_pipeline(const std::string& hypergradient = "use = \"cg\", iterations = 2");

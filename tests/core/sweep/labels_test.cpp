@@ -13,12 +13,12 @@
 namespace bissl::host::test {
 namespace {
 
-ConfigNode value(const std::string& text) { return *parse_toml_value(text, {"test", 1, 1}); }
+ConfigNode node(const std::string& text) { return *parse_toml_value(text, {"test", 1, 1}); }
 
 std::vector<ConfigNode> values(const std::vector<std::string>& texts) {
   std::vector<ConfigNode> nodes;
   for (const std::string& text : texts) {
-    nodes.push_back(value(text));
+    nodes.push_back(node(text));
   }
   return nodes;
 }
@@ -28,12 +28,12 @@ size_t different(const std::vector<std::string>& texts) {
 }
 
 TEST(Labels, TellValuesApart) {
-  const std::vector<ConfigNode> solvers = {value("{ use = \"cg\", iterations = 3, damping = 1.0 }"),
-                                           value("{ use = \"cg\", iterations = 5, damping = 1.0 }"),
-                                           value("{ use = \"identity\" }")};
+  const std::vector<ConfigNode> solvers = {node("{ use = \"cg\", iterations = 3, damping = 1.0 }"),
+                                           node("{ use = \"cg\", iterations = 5, damping = 1.0 }"),
+                                           node("{ use = \"identity\" }")};
   EXPECT_EQ(labels_of(solvers),
             (std::vector<std::string>{"cg iterations=3", "cg iterations=5", "identity"}));
-  EXPECT_EQ(labels_of({value("0.1"), value("1e-5"), value("true"), value("[1, 2]")}),
+  EXPECT_EQ(labels_of({node("0.1"), node("1e-5"), node("true"), node("[1, 2]")}),
             (std::vector<std::string>{"0.1", "1e-05", "true", "[1,2]"}));
 }
 
@@ -76,12 +76,12 @@ TEST(Labels, DifferWhereverValuesDiffer) {
 }
 
 TEST(Labels, EqualValuesAreFound) {
-  EXPECT_TRUE(same_value(value("1"), value("1.0")));
-  EXPECT_TRUE(same_value(value("{ use = \"cg\", a = 1, b = 2 }"),
-                         value("{ use = \"cg\", b = 2.0, a = 1 }")));
-  EXPECT_FALSE(same_value(value("{ use = \"cg\" }"), value("\"cg\"")));
-  EXPECT_FALSE(same_value(value("9007199254740993"), value("9007199254740992")));
-  EXPECT_FALSE(same_value(value("{ use = \"cg\", a = 1 }"), value("{ use = \"cg\" }")));
+  EXPECT_TRUE(same_value(node("1"), node("1.0")));
+  EXPECT_TRUE(
+      same_value(node("{ use = \"cg\", a = 1, b = 2 }"), node("{ use = \"cg\", b = 2.0, a = 1 }")));
+  EXPECT_FALSE(same_value(node("{ use = \"cg\" }"), node("\"cg\"")));
+  EXPECT_FALSE(same_value(node("9007199254740993"), node("9007199254740992")));
+  EXPECT_FALSE(same_value(node("{ use = \"cg\", a = 1 }"), node("{ use = \"cg\" }")));
 }
 
 TEST(Labels, JointLabelsTellCombinationsApart) {

@@ -12,7 +12,7 @@
 namespace bissl::host::test {
 namespace {
 
-const std::string golden_folder = std::string(source_folder) + "/tests/reference/golden/weights/";
+const std::string files_folder = std::string(source_folder) + "/tests/reference/golden/weights/";
 
 class TorchFiles : public testing::Test {
  protected:
@@ -43,7 +43,7 @@ TEST_F(TorchFiles, ReadsWhatPythonWrote) {
   const nlohmann::json types = golden("weights/expected.json").at("types");
   for (const char* name : {"types.pth", "types_legacy.pth", "types_protocol4.pth"}) {
     SCOPED_TRACE(name);
-    const WeightsFile file(golden_folder + name);
+    const WeightsFile file(files_folder + name);
     ASSERT_EQ(file.dicts().size(), 1U);
     const StateDict& dict = file.dicts().front();
     EXPECT_EQ(dict.path, "");
@@ -63,14 +63,14 @@ TEST_F(TorchFiles, ReadsWhatPythonWrote) {
 }
 
 TEST_F(TorchFiles, TellsTheFormats) {
-  EXPECT_STREQ(WeightsFile(golden_folder + "types.pth").format(), "PyTorch");
-  EXPECT_STREQ(WeightsFile(golden_folder + "types_legacy.pth").format(), "PyTorch before 1.6");
+  EXPECT_STREQ(WeightsFile(files_folder + "types.pth").format(), "PyTorch");
+  EXPECT_STREQ(WeightsFile(files_folder + "types_legacy.pth").format(), "PyTorch before 1.6");
 }
 
 TEST_F(TorchFiles, RefusesWhatNeedsAProgram) {
   const auto refusal = [](const char* name) {
     try {
-      const WeightsFile file(golden_folder + name);
+      const WeightsFile file(files_folder + name);
     } catch (const Error& error) {
       return std::string(error.what());
     }
@@ -83,7 +83,7 @@ TEST_F(TorchFiles, RefusesWhatNeedsAProgram) {
 }
 
 TEST_F(TorchFiles, NamesWhatItDoesNotLookInto) {
-  const WeightsFile file(golden_folder + "dino.pth");
+  const WeightsFile file(files_folder + "dino.pth");
   EXPECT_EQ(file.opaque(), (std::set<std::string>{"argparse.Namespace"}));
   EXPECT_EQ(file.keys().count("teacher"), 1U);
   EXPECT_NE(file.dict("teacher"), nullptr);
@@ -196,7 +196,7 @@ TEST_F(TorchFiles, ReadsZip64) {
 
 TEST_F(TorchFiles, EveryCutOfAFileIsRefused) {
   for (const char* name : {"types.pth", "types_legacy.pth"}) {
-    const std::string whole = read_file(golden_folder + name);
+    const std::string whole = read_file(files_folder + name);
     for (size_t size = 0; size < whole.size(); size += 7) {
       write_file(file_, whole.substr(0, size));
       EXPECT_THROW(WeightsFile{file_}, Error) << name << " cut at " << size;
