@@ -83,7 +83,9 @@ endfunction()
 function(bissl_unite target)
   if(BISSL_UNITY_BUILD)
     set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 10)
-    # GCC takes an included .cpp file for a header, in which such a member would be a mistake.
-    target_compile_options(${target} PRIVATE -Wno-subobject-linkage)
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+      # GCC takes an included .cpp file for a header, in which such a member would be a mistake.
+      target_compile_options(${target} PRIVATE -Wno-subobject-linkage)
+    endif()
   endif()
 endfunction()
