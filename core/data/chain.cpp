@@ -18,7 +18,7 @@ std::string shape_text(const ImageShape& shape) {
   return fmt::format("{}x{}x{}", shape.channels, shape.height, shape.width);
 }
 
-class GuardedPlaneValues : public GuardedAbility<PlaneValues> {
+class GuardedPlaneValues final : public GuardedAbility<PlaneValues> {
  public:
   using GuardedAbility::GuardedAbility;
 

@@ -12,7 +12,7 @@
 namespace bissl::host {
 namespace {
 
-class GuardedDataFiles : public GuardedAbility<DataFiles> {
+class GuardedDataFiles final : public GuardedAbility<DataFiles> {
  public:
   using GuardedAbility::GuardedAbility;
   std::vector<DataFile> data_files() const override {
@@ -20,7 +20,7 @@ class GuardedDataFiles : public GuardedAbility<DataFiles> {
   }
 };
 
-class GuardedDataNotes : public GuardedAbility<DataNotes> {
+class GuardedDataNotes final : public GuardedAbility<DataNotes> {
  public:
   using GuardedAbility::GuardedAbility;
   std::vector<std::string> notes() const override {

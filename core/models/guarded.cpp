@@ -169,7 +169,7 @@ class GuardedDownstream : public Guarded<Downstream, GuardedMapHead, GuardedToke
   }
 };
 
-class GuardedHypergradientState : public GuardedAbility<HypergradientState> {
+class GuardedHypergradientState final : public GuardedAbility<HypergradientState> {
  public:
   using GuardedAbility::GuardedAbility;
   NamedTensors state() const override {
@@ -192,7 +192,7 @@ class GuardedHypergradient : public Guarded<Hypergradient, GuardedHypergradientS
   }
 };
 
-class GuardedMomentum : public GuardedAbility<OptimizerMomentum> {
+class GuardedMomentum final : public GuardedAbility<OptimizerMomentum> {
  public:
   using GuardedAbility::GuardedAbility;
   double momentum() const override {
@@ -200,7 +200,7 @@ class GuardedMomentum : public GuardedAbility<OptimizerMomentum> {
   }
 };
 
-class GuardedPreconditioner : public GuardedAbility<OptimizerPreconditioner> {
+class GuardedPreconditioner final : public GuardedAbility<OptimizerPreconditioner> {
  public:
   using GuardedAbility::GuardedAbility;
   TensorList preconditioner(const TensorList& gradients) const override {
