@@ -1,14 +1,18 @@
 #include "bissl/data_files.h"
 #include "bissl/data_notes.h"
+#include "bissl/file_sequence.h"
+#include "bissl/sample_names.h"
 
 #include "bissl/error.h"
 #include "bissl/hash.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <memory>
 #include <system_error>
+#include <utility>
 
 namespace bissl {
 namespace {
@@ -17,10 +21,26 @@ namespace {
   fail_input("{}: cannot be read: {}", path, std::generic_category().message(errno));
 }
 
+/// Files of a list, in order.
+class SortedFiles : public FileSequence {
+ public:
+  explicit SortedFiles(std::vector<DataFile> files) : files_(std::move(files)) {
+    std::sort(files_.begin(), files_.end(),
+              [](const DataFile& left, const DataFile& right) { return left.name < right.name; });
+  }
+  int64_t file_count() const override { return static_cast<int64_t>(files_.size()); }
+  DataFile data_file(int64_t place) const override { return files_[static_cast<size_t>(place)]; }
+
+ private:
+  std::vector<DataFile> files_;
+};
+
 }  // namespace
 
 DataFiles::~DataFiles() = default;
 DataNotes::~DataNotes() = default;
+FileSequence::~FileSequence() = default;
+SampleNames::~SampleNames() = default;
 
 std::string hash_of_file(const std::string& path) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"),
@@ -29,7 +49,7 @@ std::string hash_of_file(const std::string& path) {
     fail_to_read(path);
   }
   Hasher hasher;
-  std::vector<char> block(size_t{1} << 20);
+  std::array<char, size_t{1} << 17> block;  // NOLINT: not filled, for most files are small
   while (const size_t size = std::fread(block.data(), 1, block.size(), file.get())) {
     hasher.update(block.data(), size);
   }
@@ -41,19 +61,25 @@ std::string hash_of_file(const std::string& path) {
 
 std::string fingerprint_of_files(std::vector<DataFile> files,
                                  const std::function<std::string(const DataFile&)>& hash) {
-  std::sort(files.begin(), files.end(),
-            [](const DataFile& left, const DataFile& right) { return left.name < right.name; });
-  const auto twice = std::adjacent_find(
-      files.begin(), files.end(),
-      [](const DataFile& left, const DataFile& right) { return left.name == right.name; });
-  if (twice != files.end()) {
-    fail_run("the dataset names two files \"{}\": {} and {}", twice->name, twice->path,
-             std::next(twice)->path);
-  }
+  return fingerprint_of_sequence(SortedFiles(std::move(files)), hash);
+}
+
+std::string fingerprint_of_sequence(const FileSequence& files,
+                                    const std::function<std::string(const DataFile&)>& hash) {
   Hasher hasher;
-  for (const DataFile& file : files) {
+  DataFile before;
+  for (int64_t place = 0; place < files.file_count(); ++place) {
+    DataFile file = files.data_file(place);
+    if (place > 0 && file.name == before.name) {
+      fail_run("the dataset names two files \"{}\": {} and {}", file.name, before.path, file.path);
+    }
+    if (place > 0 && file.name < before.name) {
+      fail_run("the dataset names its files in no order: \"{}\" after \"{}\"", file.name,
+               before.name);
+    }
     // The length ends the name; hashes are of one length.
     hasher.update(fmt::format("{} ", file.name.size())).update(file.name).update(hash(file));
+    before = std::move(file);
   }
   return hasher.hex();
 }

@@ -10,10 +10,12 @@
 #include "bissl/component.h"
 #include "bissl/crops.h"
 #include "bissl/data_files.h"
+#include "bissl/data_notes.h"
 #include "bissl/dataset.h"
 #include "bissl/downstream.h"
 #include "bissl/downstream_abilities.h"
 #include "bissl/error.h"
+#include "bissl/file_sequence.h"
 #include "bissl/hash.h"
 #include "bissl/hypergradient.h"
 #include "bissl/image.h"
@@ -27,6 +29,7 @@
 #include "bissl/plugin.h"
 #include "bissl/pretext.h"
 #include "bissl/random.h"
+#include "bissl/sample_names.h"
 #include "bissl/system_abilities.h"
 #include "bissl/target_batch.h"
 #include "bissl/targets.h"
@@ -211,6 +214,16 @@ void list_abilities() {
   ABILITY(DataFiles);
   VIRTUAL(DataFiles, data_files);
   SLOTS(DataFiles);
+  ABILITY(DataNotes);
+  VIRTUAL(DataNotes, notes);
+  SLOTS(DataNotes);
+  ABILITY(FileSequence);
+  VIRTUAL(FileSequence, file_count);
+  VIRTUAL(FileSequence, data_file);
+  SLOTS(FileSequence);
+  ABILITY(SampleNames);
+  VIRTUAL(SampleNames, sample_name);
+  SLOTS(SampleNames);
   ABILITY(PlaneValues);
   VIRTUAL(PlaneValues, takes_unit_values);
   VIRTUAL(PlaneValues, leaves_unit_values);
