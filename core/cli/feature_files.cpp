@@ -5,8 +5,11 @@
 #include "bissl/error.h"
 #include "store/safetensors.h"
 
+#include <ATen/ops/empty.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 namespace bissl::host {
@@ -18,26 +21,82 @@ fs::path beside(const fs::path& to, const char* what) {
   return to.parent_path() / (to.stem().string() + "." + what + to.extension().string());
 }
 
-/// NumPy's format 1.0: a magic, the length of a header in Python's spelling, the numbers.
-void write_npy(const fs::path& file, const at::Tensor& tensor) {
-  const at::Tensor stored = tensor.contiguous();
-  const char* type = stored.scalar_type() == at::kLong ? "<i8" : "<f4";
-  std::string header = fmt::format(
-      "{{'descr': '{}', 'fortran_order': False, 'shape': ({},{}), }}", type,
-      fmt::join(stored.sizes().slice(0, 1), ""),
-      stored.dim() > 1 ? fmt::format(" {}", fmt::join(stored.sizes().slice(1), ", ")) : "");
+/// What comes before the numbers in NumPy's format 1.0: a magic, and a header in Python's spelling.
+std::string npy_head(const std::string& type, const std::string& shape) {
+  std::string header =
+      fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", type, shape);
   constexpr size_t before = 10;
   constexpr size_t alignment = 64;
   const size_t whole = (before + header.size() + 1 + alignment - 1) / alignment * alignment;
   header.resize(whole - before - 1, ' ');
   header += '\n';
-  AtomicFile out(file);
-  out.write(std::string_view("\x93NUMPY\x01\x00", 8));
   const auto length = static_cast<uint16_t>(header.size());
-  out.write(&length, sizeof(length));
-  out.write(header);
+  std::string head("\x93NUMPY\x01\x00", 8);
+  head.append(reinterpret_cast<const char*>(&length), sizeof(length));
+  return head + header;
+}
+
+void write_npy(const fs::path& file, const at::Tensor& tensor) {
+  const at::Tensor stored = tensor.contiguous();
+  AtomicFile out(file);
+  out.write(npy_head(
+      stored.scalar_type() == at::kLong ? "<i8" : "<f4",
+      fmt::format(
+          "{},{}", stored.size(0),
+          stored.dim() > 1 ? fmt::format(" {}", fmt::join(stored.sizes().slice(1), ", ")) : "")));
   out.write(stored.data_ptr(), stored.nbytes());
   out.commit();
+}
+
+/// The characters of a text in UTF-8; a byte that is not part of one as U+DC00 + byte.
+std::u32string characters(const std::string& text) {
+  std::u32string found;
+  for (size_t i = 0; i < text.size();) {
+    const auto lead = static_cast<uint8_t>(text[i]);
+    const size_t length = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    if (length == 1) {
+      found += static_cast<char32_t>(lead);
+    } else if (i + length <= text.size() && is_utf8(text.substr(i, length))) {
+      char32_t value = lead & (0xffU >> (length + 1));
+      for (size_t k = 1; k < length; ++k) {
+        value = value << 6 | (static_cast<uint8_t>(text[i + k]) & 0x3fU);
+      }
+      found += value;
+      i += length;
+      continue;
+    } else {
+      found += static_cast<char32_t>(0xdc00U + lead);
+    }
+    ++i;
+  }
+  return found;
+}
+
+/// Texts of one width, as NumPy has them; shorter ones end in zeros.
+void write_npy(const fs::path& file, const std::vector<std::string>& texts) {
+  size_t width = 1;
+  for (const std::string& text : texts) {
+    width = std::max(width, characters(text).size());
+  }
+  AtomicFile out(file);
+  out.write(npy_head(fmt::format("<U{}", width), fmt::format("{},", texts.size())));
+  for (const std::string& text : texts) {
+    std::u32string cell = characters(text);
+    cell.resize(width);
+    out.write(cell.data(), width * sizeof(char32_t));
+  }
+  out.commit();
+}
+
+/// All of them in one tensor of bytes, a zero behind each.
+at::Tensor bytes_of(const std::vector<std::string>& texts) {
+  std::string bytes;
+  for (const std::string& text : texts) {
+    bytes.append(text.c_str(), std::strlen(text.c_str()) + 1);
+  }
+  at::Tensor tensor = at::empty({static_cast<int64_t>(bytes.size())}, at::kByte);
+  std::copy(bytes.begin(), bytes.end(), tensor.data_ptr<uint8_t>());
+  return tensor;
 }
 
 std::string csv_cell(const std::string& text) {
@@ -69,7 +128,7 @@ void add_numbers(std::string& line, const at::Tensor& row) {
 void write_csv(const fs::path& file, const FeatureTable& table) {
   const bool category = table.spec.kind == TargetKind::category && table.targets.defined();
   AtomicFile out(file);
-  std::string line = "sample";
+  std::string line = "sample,name";
   if (category) {
     line += ",target,target_name";
   } else if (table.targets.defined()) {
@@ -84,7 +143,7 @@ void write_csv(const fs::path& file, const FeatureTable& table) {
   add_columns(line, "feature", table.features);
   out.write(line + "\n");
   for (int64_t i = 0; i < table.features.size(0); ++i) {
-    line = fmt::format("{}", i);
+    line = fmt::format("{},{}", i, csv_cell(table.names.at(static_cast<size_t>(i))));
     if (category) {
       const auto target = table.targets[i].item<int64_t>();
       line +=
@@ -110,6 +169,7 @@ std::vector<fs::path> feature_files(const fs::path& to, const FeatureTable& tabl
   }
   std::vector<fs::path> files = {to};
   if (extension == ".npy") {
+    files.push_back(beside(to, "names"));
     if (table.targets.defined()) {
       files.push_back(beside(to, "targets"));
     }
@@ -130,6 +190,7 @@ void write_features(const fs::path& to, const FeatureTable& table,
     write_csv(to, table);
   } else if (extension == ".npy") {
     write_npy(to, table.features);
+    write_npy(beside(to, "names"), table.names);
     if (table.targets.defined()) {
       write_npy(beside(to, "targets"), table.targets);
     }
@@ -144,6 +205,7 @@ void write_features(const fs::path& to, const FeatureTable& table,
     if (table.outputs.defined()) {
       tensors.emplace_back("outputs", table.outputs);
     }
+    tensors.emplace_back("sample_names", bytes_of(table.names));
     auto notes = metadata;
     if (!table.spec.names.empty()) {
       notes["target_names"] = json_text(nlohmann::json(table.spec.names));

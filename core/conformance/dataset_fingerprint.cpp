@@ -1,5 +1,7 @@
 #include "bissl/data_files.h"
+#include "bissl/file_sequence.h"
 #include "bissl/hash.h"
+#include "bissl/sample_names.h"
 #include "conformance/dataset_samples.h"
 #include "conformance/surroundings.h"
 #include "plugins/child_process.h"
@@ -111,7 +113,9 @@ bool check_changes(const Checker& checker, const Dataset& dataset) {
   const std::string digest = digest_of(dataset, samples);
   const std::string fingerprint = dataset.fingerprint();
   const ComponentInfo& info = checker.choice().component->info;
-  const bool of_files = capability<DataFiles>(*checker.make<Dataset>()) != nullptr;
+  const auto own_instance = checker.make<Dataset>();
+  const bool of_files = capability<DataFiles>(*own_instance) != nullptr ||
+                        capability<FileSequence>(*own_instance) != nullptr;
   bool changed = false;
   for (const ParameterSpec& spec : info.parameters) {
     const Value own = checker.choice().values.at(spec.name);
@@ -164,6 +168,29 @@ void check_files(const DataFiles& files, const Dataset& dataset) {
           "fingerprint() is not fingerprint_of_files(data_files()), which the host takes");
 }
 
+void check_sequence(const FileSequence& files, const Dataset& dataset) {
+  require(files.file_count() > 0, "file_count() is {}", files.file_count());
+  for (const int64_t place : {int64_t{0}, files.file_count() - 1}) {
+    const DataFile file = files.data_file(place);
+    require(file.name == files.data_file(place).name && file.path == files.data_file(place).path,
+            "data_file({}) differs at a second call", place);
+    require(!file.name.empty() && file.name.front() != '/',
+            "the name \"{}\" of the file {} is not relative to the dataset's folder", file.name,
+            file.path);
+  }
+  require(dataset.fingerprint() == fingerprint_of_sequence(files),
+          "fingerprint() is not fingerprint_of_sequence of the files, which the host takes");
+}
+
+void check_names(const SampleNames& names, const Dataset& dataset) {
+  constexpr int64_t most = 100;
+  for (int64_t i = 0; i < std::min(most, dataset.size()); ++i) {
+    const std::string name = names.sample_name(i);
+    require(!name.empty(), "sample_name({}) is empty", i);
+    require(name == names.sample_name(i), "sample_name({}) differs at a second call", i);
+  }
+}
+
 }  // namespace
 
 void check_fingerprint(Checker& checker, const Dataset& dataset) {
@@ -173,10 +200,24 @@ void check_fingerprint(Checker& checker, const Dataset& dataset) {
     // The ability is asked of an instance of its own, since asking may change one.
     const auto own = checker.make<Dataset>();
     const auto* files = capability<DataFiles>(*own);
-    if (files == nullptr) {
+    const auto* sequence = capability<FileSequence>(*own);
+    if (files == nullptr && sequence == nullptr) {
       throw NotApplicable("it does not name its files");
     }
-    check_files(*files, *own);
+    if (files != nullptr) {
+      check_files(*files, *own);
+    }
+    if (sequence != nullptr) {
+      check_sequence(*sequence, *own);
+    }
+  });
+  checker.check("samples keep their names", [&] {
+    const auto own = checker.make<Dataset>();
+    const auto* names = capability<SampleNames>(*own);
+    if (names == nullptr) {
+      throw NotApplicable("it does not name its samples");
+    }
+    check_names(*names, *own);
   });
   checker.check("the fingerprint changes with the content", [&] {
     if (!check_changes(checker, dataset)) {

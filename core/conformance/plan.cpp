@@ -19,6 +19,7 @@ Names of_kind(ComponentKind kind) {
               "an image outlives its dataset if it says so",
               "the fingerprint is a text that stays the same",
               "the files that it names are those of the fingerprint",
+              "samples keep their names",
               "the fingerprint changes with the content",
               "draws from no generator of the process",
               "several threads read at once",

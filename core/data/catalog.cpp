@@ -74,6 +74,19 @@ std::vector<std::string> DataCatalog::notes(const std::string& name) {
   return notes_of(*datasets_->open(pipeline_.data_source(name).dataset));
 }
 
+std::vector<std::string> DataCatalog::sample_names(const std::string& name) {
+  const auto view = open(name);
+  // The component itself: decoded copies have its samples in the same places.
+  const auto dataset = datasets_->open(pipeline_.data_source(name).dataset);
+  std::vector<std::string> names;
+  names.reserve(static_cast<size_t>(view->size()));
+  for (int64_t i = 0; i < view->size(); ++i) {
+    const int64_t place = view->place(i);
+    names.push_back(sample_name_of(*dataset, place).value_or(std::to_string(place)));
+  }
+  return names;
+}
+
 std::string DataCatalog::fingerprint(const std::string& name) {
   const auto view = open(name);
   try {

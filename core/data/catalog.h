@@ -55,6 +55,10 @@ class DataCatalog {
   /// What the source's dataset has to say of its data (DataNotes); errors as from open().
   std::vector<std::string> notes(const std::string& name);
 
+  /// What the dataset calls the source's samples, in their order: by SampleNames, else by their
+  /// numbers in the whole dataset. Errors as from open().
+  std::vector<std::string> sample_names(const std::string& name);
+
   /// The fingerprint of the source's whole dataset; errors as from open().
   std::string fingerprint(const std::string& name);
 

@@ -1,10 +1,9 @@
 #pragma once
 
-#include "bissl/data_files.h"
+#include "bissl/file_sequence.h"
 
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -33,20 +32,13 @@ class ContentHashes {
 
   /// fingerprint_of_files, which reads only the files that are new or changed. Throws Error(input)
   /// for a file that cannot be read. From several threads at once.
-  std::string fingerprint(const std::vector<DataFile>& files);
+  std::string fingerprint(const std::vector<DataFile>& files) const;
+  /// The same of files that are asked for one by one. Takes about as much memory as the file of
+  /// hashes, twice while a new one is written: some 100 bytes and the length of the path for each.
+  std::string fingerprint(const FileSequence& files) const;
 
  private:
-  /// What is known of a file.
-  struct Known {
-    uint64_t size = 0;
-    int64_t changed_ns = 0;
-    std::string hash;
-  };
-  using Record = std::map<std::string, Known>;  ///< by path
-
-  std::filesystem::path record_file(const std::filesystem::path& data) const;
-  static Record read(const std::filesystem::path& file);
-  static void write(const std::filesystem::path& file, const Record& own);
+  std::filesystem::path record_file(const std::string& data) const;
 
   std::filesystem::path folder_;
   bool again_;

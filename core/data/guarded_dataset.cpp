@@ -3,7 +3,9 @@
 #include "base/json_text.h"
 #include "bissl/data_files.h"
 #include "bissl/data_notes.h"
+#include "bissl/file_sequence.h"
 #include "bissl/hash.h"
+#include "bissl/sample_names.h"
 #include "plugins/guard.h"
 
 #include <mutex>
@@ -20,6 +22,25 @@ class GuardedDataFiles final : public GuardedAbility<DataFiles> {
   }
 };
 
+class GuardedFileSequence final : public GuardedAbility<FileSequence> {
+ public:
+  using GuardedAbility::GuardedAbility;
+  int64_t file_count() const override {
+    return call("file_count", [](FileSequence& inner) { return inner.file_count(); });
+  }
+  DataFile data_file(int64_t place) const override {
+    return call("data_file", [&](FileSequence& inner) { return inner.data_file(place); });
+  }
+};
+
+class GuardedSampleNames final : public GuardedAbility<SampleNames> {
+ public:
+  using GuardedAbility::GuardedAbility;
+  std::string sample_name(int64_t index) const override {
+    return call("sample_name", [&](SampleNames& inner) { return inner.sample_name(index); });
+  }
+};
+
 class GuardedDataNotes final : public GuardedAbility<DataNotes> {
  public:
   using GuardedAbility::GuardedAbility;
@@ -28,7 +49,8 @@ class GuardedDataNotes final : public GuardedAbility<DataNotes> {
   }
 };
 
-class GuardedDataset : public Guarded<Dataset, GuardedDataFiles, GuardedDataNotes> {
+class GuardedDataset : public Guarded<Dataset, GuardedDataFiles, GuardedFileSequence,
+                                      GuardedDataNotes, GuardedSampleNames> {
  public:
   GuardedDataset(ComponentChoice choice, std::shared_ptr<Dataset> inner,
                  std::shared_ptr<ContentHashes> hashes)
@@ -52,6 +74,12 @@ class GuardedDataset : public Guarded<Dataset, GuardedDataFiles, GuardedDataNote
       return notes == nullptr ? std::vector<std::string>() : notes->notes();
     });
   }
+  std::optional<std::string> sample_name(int64_t index) const {
+    return call("sample_name", [&](Dataset& inner) {
+      const auto* names = bissl::capability<SampleNames>(inner);
+      return names == nullptr ? std::nullopt : std::optional(names->sample_name(index));
+    });
+  }
   std::string fingerprint() const override {
     // Each stage's key asks for it, and hashing large data takes seconds.
     const std::lock_guard lock(mutex_);
@@ -66,6 +94,9 @@ class GuardedDataset : public Guarded<Dataset, GuardedDataFiles, GuardedDataNote
 
  private:
   std::string work_out_fingerprint(Dataset& inner) const {
+    if (const auto* sequence = bissl::capability<FileSequence>(inner)) {
+      return hashes_->fingerprint(*sequence);
+    }
     const auto* files = bissl::capability<DataFiles>(inner);
     return files == nullptr ? inner.fingerprint() : hashes_->fingerprint(files->data_files());
   }
@@ -85,6 +116,11 @@ std::shared_ptr<const Dataset> create_guarded_dataset(const ComponentChoice& cho
 std::vector<std::string> notes_of(const Dataset& guarded) {
   const auto* dataset = dynamic_cast<const GuardedDataset*>(&guarded);
   return dataset == nullptr ? std::vector<std::string>() : dataset->notes();
+}
+
+std::optional<std::string> sample_name_of(const Dataset& guarded, int64_t index) {
+  const auto* dataset = dynamic_cast<const GuardedDataset*>(&guarded);
+  return dataset == nullptr ? std::nullopt : dataset->sample_name(index);
 }
 
 }  // namespace bissl::host

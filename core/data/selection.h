@@ -41,6 +41,8 @@ class DataView {
   Sample get(int64_t index) const;
   /// Its target alone.
   Target target(int64_t index) const;
+  /// Its number in the whole dataset.
+  int64_t place(int64_t index) const { return indices_[static_cast<size_t>(index)]; }
   /// What the chosen samples' targets are.
   const TargetSpec& targets() const { return targets_; }
   bool labelled() const { return targets_.kind != TargetKind::none; }

@@ -83,6 +83,7 @@ FeatureTable compute_features(const FeatureRequest& request) {
 
   FeatureTable table;
   table.spec = source->data().targets();
+  table.names = data.sample_names(request.data);
   table.features = at::empty({source->samples(), backbone->features()}, at::kFloat);
   std::vector<at::Tensor> outputs;
   std::vector<at::Tensor> targets;

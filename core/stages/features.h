@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace bissl::host {
 
@@ -20,6 +21,7 @@ struct FeatureTable {
   at::Tensor outputs;   ///< (N, …), of the head; undefined where none is asked for
   at::Tensor targets;   ///< (N) or (N, K) as in TargetBatch; undefined for unlabelled data
   TargetSpec spec;      ///< of the targets
+  std::vector<std::string> names;  ///< of the samples (DataCatalog::sample_names)
 };
 
 struct FeatureRequest {

@@ -73,6 +73,50 @@ TEST_F(ContentHashesTest, AreTakenFromWhatIsKept) {
   EXPECT_EQ(fingerprint(), true_fingerprint()) << "what was found is kept";
 }
 
+/// Many files, of which some change: what is kept of the others stays.
+TEST_F(ContentHashesTest, KeepsThoseOfManyFilesOfWhichSomeChange) {
+  class Many : public FileSequence {
+   public:
+    explicit Many(fs::path folder) : folder_(std::move(folder)) {}
+    int64_t file_count() const override { return 300; }
+    DataFile data_file(int64_t place) const override {
+      const std::string name = fmt::format("{:03}/../{:03}/x", place, place);
+      return {name, (folder_ / name).string()};
+    }
+
+   private:
+    fs::path folder_;
+  };
+  for (int i = 0; i < 300; ++i) {
+    write(fmt::format("{:03}/x", i), "c" + std::to_string(i));
+  }
+  const Many many(data_);
+  const std::string before = ContentHashes(cache_).fingerprint(many);
+  EXPECT_EQ(before, fingerprint_of_sequence(many));
+  change_unseen("007/x", "new");
+  write("123/x", "long");
+  const std::string after = ContentHashes(cache_).fingerprint(many);
+  EXPECT_NE(after, before) << "one has another time";
+  EXPECT_NE(after, fingerprint_of_sequence(many)) << "the other is not read again";
+  fs::remove(data_ / "299/x");
+  EXPECT_THROW(ContentHashes(cache_).fingerprint(many), Error);
+  write("299/x", "c299");
+  EXPECT_EQ(ContentHashes(cache_).fingerprint(many), after);
+  EXPECT_EQ(ContentHashes(cache_, /*again=*/true).fingerprint(many), fingerprint_of_sequence(many));
+  EXPECT_EQ(ContentHashes(cache_).fingerprint(many), fingerprint_of_sequence(many));
+}
+
+TEST_F(ContentHashesTest, NamesWithoutOrderAreTheDatasetsFault) {
+  class Wrong : public FileSequence {
+   public:
+    int64_t file_count() const override { return 2; }
+    DataFile data_file(int64_t place) const override {
+      return place == 0 ? DataFile{"b", "/dev/null"} : DataFile{"a", "/dev/null"};
+    }
+  };
+  EXPECT_THROW(ContentHashes(cache_).fingerprint(Wrong()), Error);
+}
+
 TEST_F(ContentHashesTest, SizeAndTimeTellAChange) {
   fingerprint();
   change_unseen("a.bin", "longer");
