@@ -2,10 +2,7 @@
 
 #include "bissl/error.h"
 
-#include <fmt/ranges.h>
-
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -16,14 +13,14 @@ namespace bissl {
 namespace {
 
 constexpr int64_t largest_list = int64_t{1} << 30;
+/// Before the path of an image that lies elsewhere, in the names of files.
+constexpr const char* absolute_prefix = "absolute:";
+/// The name of the list's file.
+constexpr const char* list_name = "list:";
 
-/// So many names, and how many more there are.
-std::string some_of(const std::vector<std::string>& names) {
-  constexpr size_t most = 5;
-  const std::vector<std::string> first(
-      names.begin(), names.begin() + static_cast<long>(std::min(most, names.size())));
-  const std::string text = fmt::format("\"{}\"", fmt::join(first, "\", \""));
-  return names.size() > most ? fmt::format("{} and {} more", text, names.size() - most) : text;
+/// The name of an image's file in the fingerprint.
+std::string file_name(const std::string& path) {
+  return path.starts_with('/') ? absolute_prefix + path : path;
 }
 
 std::string counted(int64_t count, const char* one, const char* several) {
@@ -48,9 +45,8 @@ ImageFolder::ImageFolder(const ImageFolderOptions& options) : options_(options) 
     read_list_file();
   }
   choose();
-  if (options_.broken == "skip") {
-    broken_ = std::make_unique<std::atomic<uint8_t>[]>(static_cast<size_t>(size()));
-  }
+  order_files();
+  readable_.emplace(reader(), options_.broken);
 }
 
 void ImageFolder::list_root() {
@@ -174,19 +170,49 @@ void ImageFolder::choose() {
   }
 }
 
+/// The files' names are those of the images, and one of the list.
+void ImageFolder::order_files() {
+  file_order_ = images_.order_of_paths(absolute_prefix);
+  if (!options_.list.empty()) {
+    const auto behind = std::partition_point(
+        file_order_.begin(), file_order_.end(),
+        [this](uint32_t index) { return file_name(images_.path(index)) < list_name; });
+    list_place_ = behind - file_order_.begin();
+  }
+}
+
+int64_t ImageFolder::file_count() const { return size() + (list_place_ >= 0 ? 1 : 0); }
+
+DataFile ImageFolder::data_file(int64_t place) const {
+  if (place == list_place_) {
+    return {list_name, options_.list};
+  }
+  const bool behind = list_place_ >= 0 && place > list_place_;
+  const int64_t index = file_order_[static_cast<size_t>(behind ? place - 1 : place)];
+  return {file_name(images_.path(index)), path(index)};
+}
+
+std::vector<DataFile> ImageFolder::data_files() const {
+  std::vector<DataFile> files;
+  files.reserve(static_cast<size_t>(file_count()));
+  for (int64_t place = 0; place < file_count(); ++place) {
+    files.push_back(data_file(place));
+  }
+  return files;
+}
+
+ImageReader ImageFolder::reader() const {
+  return {.size = size(),
+          .targets = targets(),
+          .read = [this](int64_t index) { return read(index); },
+          .target = [this](int64_t index) { return target(index); },
+          .name = [this](int64_t index) { return path(index); },
+          .advice = "Mend or remove the file"};
+}
+
 std::string ImageFolder::path(int64_t index) const {
   const std::string relative = images_.path(index);
   return relative.starts_with('/') ? relative : base_ + relative;
-}
-
-std::string ImageFolder::name_of_label(int64_t index) const {
-  return labelled_
-             ? fmt::format("class \"{}\"", classes_[static_cast<size_t>(images_.label(index))])
-             : std::string("the data");
-}
-
-bool ImageFolder::is_broken(int64_t index) const {
-  return broken_[static_cast<size_t>(index)].load(std::memory_order_relaxed) != 0;
 }
 
 Image ImageFolder::read(int64_t index) const {
@@ -204,39 +230,9 @@ Image ImageFolder::read(int64_t index) const {
   }
 }
 
-/// The next image with the same label that can be read: the same one whatever was read before.
-Image ImageFolder::substitute(int64_t index, const std::string& reason) const {
-  for (int64_t step = 1; step < size(); ++step) {
-    const int64_t other = (index + step) % size();
-    if (images_.label(other) != images_.label(index) && labelled_) {
-      continue;
-    }
-    if (is_broken(other)) {
-      continue;
-    }
-    try {
-      return read(other);
-    } catch (const Error&) {
-      broken_[static_cast<size_t>(other)].store(1, std::memory_order_relaxed);
-    }
-  }
-  fail_input("no image of {} can be read; {}", name_of_label(index), reason);
-}
-
 Sample ImageFolder::get(int64_t index) const {
   const Target known = target(index);
-  if (broken_ && is_broken(index)) {
-    return {substitute(index, path(index) + " is broken"), known};
-  }
-  try {
-    return {read(index), known};
-  } catch (const Error& error) {
-    if (!broken_) {
-      fail_input("{}. Mend or remove the file, or set broken = \"skip\"", error.what());
-    }
-    broken_[static_cast<size_t>(index)].store(1, std::memory_order_relaxed);
-    return {substitute(index, error.what()), known};
-  }
+  return {readable_->get(index), known};
 }
 
 Target ImageFolder::target(int64_t index) const {
@@ -251,35 +247,11 @@ TargetSpec ImageFolder::targets() const {
 }
 
 std::vector<std::string> ImageFolder::notes() const {
-  std::vector<std::string> notes;
+  std::vector<std::string> notes = readable_->notes();
   if (const std::string text = left_out_.text(); !text.empty()) {
-    notes.push_back(fmt::format("{}: left out {}", options_.root, text));
-  }
-  std::vector<std::string> broken;
-  for (int64_t i = 0; broken_ && i < size(); ++i) {
-    if (is_broken(i)) {
-      broken.push_back(path(i));
-    }
-  }
-  if (!broken.empty()) {
-    notes.push_back(fmt::format(
-        "{} that could not be read so far, in whose place others with their label are taken: {}",
-        counted(static_cast<int64_t>(broken.size()), "image", "images"), some_of(broken)));
+    notes.insert(notes.begin(), fmt::format("{}: left out {}", options_.root, text));
   }
   return notes;
-}
-
-std::vector<DataFile> ImageFolder::data_files() const {
-  std::vector<DataFile> files;
-  files.reserve(static_cast<size_t>(size()) + 1);
-  for (int64_t i = 0; i < size(); ++i) {
-    const std::string name = images_.path(i);
-    files.push_back({name.starts_with('/') ? "absolute:" + name : name, path(i)});
-  }
-  if (!options_.list.empty()) {
-    files.push_back({"list:", options_.list});
-  }
-  return files;
 }
 
 }  // namespace bissl

@@ -1,6 +1,7 @@
 #include "image_list.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <numeric>
 
@@ -19,6 +20,54 @@ void ImageList::add(uint32_t folder, std::string_view name, int32_t label) {
 std::string ImageList::path(int64_t index) const {
   const File& file = files_[static_cast<size_t>(index)];
   return folders_[file.folder] + name(file);
+}
+
+namespace {
+
+/// A text in three pieces.
+using Pieces = std::array<std::string_view, 3>;
+
+bool is_before(Pieces left, Pieces right) {
+  size_t l = 0;
+  size_t r = 0;
+  while (true) {
+    for (; l < left.size() && left[l].empty(); ++l) {
+    }
+    for (; r < right.size() && right[r].empty(); ++r) {
+    }
+    if (l == left.size() || r == right.size()) {
+      return l == left.size() && r < right.size();
+    }
+    const size_t length = std::min(left[l].size(), right[r].size());
+    if (const int order = left[l].substr(0, length).compare(right[r].substr(0, length))) {
+      return order < 0;
+    }
+    left[l].remove_prefix(length);
+    right[r].remove_prefix(length);
+  }
+}
+
+}  // namespace
+
+std::vector<uint32_t> ImageList::order_of_paths(std::string_view prefix) const {
+  std::vector<uint32_t> order(files_.size());
+  std::iota(order.begin(), order.end(), 0U);
+  const auto pieces = [&](const File& file) {
+    const std::string& folder = folders_[file.folder];
+    const char* own = name(file);
+    const bool absolute = folder.empty() ? *own == '/' : folder.front() == '/';
+    return Pieces{absolute ? prefix : std::string_view(), folder, own};
+  };
+  const auto before = [&](uint32_t left, uint32_t right) {
+    const File& l = files_[left];
+    const File& r = files_[right];
+    return l.folder == r.folder && !folders_[l.folder].empty() ? std::strcmp(name(l), name(r)) < 0
+                                                               : is_before(pieces(l), pieces(r));
+  };
+  if (!std::is_sorted(order.begin(), order.end(), before)) {
+    std::sort(order.begin(), order.end(), before);
+  }
+  return order;
 }
 
 void ImageList::sort_from(int64_t begin) {

@@ -24,6 +24,8 @@ class ImageList {
   int32_t label(int64_t index) const { return files_[static_cast<size_t>(index)].label; }
   /// Folder and name.
   std::string path(int64_t index) const;
+  /// The order of the paths' bytes, with `prefix` in front of those that begin with a slash.
+  std::vector<uint32_t> order_of_paths(std::string_view prefix) const;
 
   /// Puts the files from `begin` on, all of one folder, in the order of their names' bytes.
   void sort_from(int64_t begin);

@@ -164,6 +164,8 @@ class ShardScan {
           shard_, key_, label_.empty() ? "no" : "a", members_.label);
     }
     index_.samples.push_back(sample_);
+    index_.key_starts.push_back(index_.keys.size());
+    index_.keys.append(key_).push_back('\0');
     if (!label_.empty()) {
       index_.labels.push_back(std::move(label_));
     }
@@ -196,6 +198,8 @@ ShardIndex index_shards(const std::vector<ShardFile>& files, const ShardMembers&
     ShardScan(index, members, archive, file.path.string()).run();
   }
   index.samples.shrink_to_fit();
+  index.keys.shrink_to_fit();
+  index.key_starts.shrink_to_fit();
   return index;
 }
 

@@ -36,6 +36,11 @@ struct ShardIndex {
   /// What the label members say, without white space at the ends, one a sample; empty if no sample
   /// has one.
   std::vector<std::string> labels;
+  /// The keys of all samples, each ended by a zero, and where each begins.
+  std::string keys;
+  std::vector<uint64_t> key_starts;
+
+  const char* key(size_t sample) const { return keys.c_str() + key_starts[sample]; }
 };
 
 /// Reads the headers of all members and the labels. Members of one sample stand beside each other

@@ -1,15 +1,19 @@
 #include "image_files.h"
 #include "memory_images.h"
+#include "readable_images.h"
 #include "shard_index.h"
 #include "text_lines.h"
 
 #include "bissl/data_files.h"
+#include "bissl/data_notes.h"
 #include "bissl/error.h"
 #include "bissl/plugin.h"
+#include "bissl/sample_names.h"
 
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <utility>
 
 namespace bissl {
@@ -22,6 +26,7 @@ struct TarShardsOptions {
   std::string label = "cls";
   std::string class_names;
   std::string cache;
+  std::string broken = "error";
   ImageOptions pixels;
 };
 
@@ -43,7 +48,7 @@ std::filesystem::path cache_folder(const std::string& given) {
 
 /// Samples of WebDataset shards at any place: the host draws their order, as of any other dataset,
 /// so it is the same for any number of threads and after an interruption.
-class TarShards : public Dataset, public DataFiles {
+class TarShards : public Dataset, public DataFiles, public DataNotes, public SampleNames {
  public:
   explicit TarShards(const TarShardsOptions& options) : pixels_(options.pixels) {
     const std::vector<ShardFile> shards = find_shards(options.shards);
@@ -54,9 +59,18 @@ class TarShards : public Dataset, public DataFiles {
     if (!index_.labels.empty()) {
       read_labels(options.class_names);
     }
+    readable_.emplace(ImageReader{.size = size(),
+                                  .targets = targets(),
+                                  .read = [this](int64_t index) { return read(index); },
+                                  .target = [this](int64_t index) { return target(index); },
+                                  .name = [this](int64_t index) { return describe(index); },
+                                  .advice = "Pack the shard again"},
+                      options.broken);
   }
 
-  void* capability(std::string_view id) override { return provide<DataFiles>(*this, id); }
+  void* capability(std::string_view id) override {
+    return provide<DataFiles, DataNotes, SampleNames>(*this, id);
+  }
   std::vector<DataFile> data_files() const override { return files_; }
   std::string fingerprint() const override { return fingerprint_of_files(files_); }
 
@@ -64,9 +78,7 @@ class TarShards : public Dataset, public DataFiles {
 
   Sample get(int64_t index) const override {
     Target known = target(index);
-    const ShardSample& sample = index_.samples[static_cast<size_t>(index)];
-    const std::string bytes = read_sample(index_, sample);
-    return {decode_image(bytes, describe_sample(index_, sample), pixels_), std::move(known)};
+    return {readable_->get(index), std::move(known)};
   }
 
   Target target(int64_t index) const override {
@@ -78,7 +90,29 @@ class TarShards : public Dataset, public DataFiles {
     return categories_.empty() ? TargetSpec{} : TargetSpec::named(TargetKind::category, names_);
   }
 
+  std::vector<std::string> notes() const override { return readable_->notes(); }
+
+  /// The shard and the sample's key in it.
+  std::string sample_name(int64_t index) const override {
+    const ShardSample& sample = index_.samples[static_cast<size_t>(index)];
+    return files_[sample.shard].name + "/" + index_.key(static_cast<size_t>(index));
+  }
+
  private:
+  std::string describe(int64_t index) const {
+    return describe_sample(index_, index_.samples[static_cast<size_t>(index)]);
+  }
+
+  Image read(int64_t index) const {
+    std::string bytes;
+    try {
+      bytes = read_sample(index_, index_.samples[static_cast<size_t>(index)]);
+    } catch (const Error& error) {
+      throw SourceError(error.kind(), error.what());
+    }
+    return decode_image(bytes, describe(index), pixels_);
+  }
+
   /// Turns the labels' texts into classes.
   void read_labels(const std::string& class_names) {
     ClassList classes;
@@ -122,6 +156,7 @@ class TarShards : public Dataset, public DataFiles {
   std::vector<int32_t> categories_;  ///< empty where there are no labels
   std::vector<std::string> names_;
   std::vector<DataFile> files_;
+  std::optional<ReadableImages> readable_;
 };
 
 Schema<TarShardsOptions> tar_shards_schema() {
@@ -155,6 +190,11 @@ Schema<TarShardsOptions> tar_shards_schema() {
            "$XDG_CACHE_HOME or ~/.cache")
       .path()
       .execution_only();
+  schema
+      .add("broken", &Options::broken,
+           "an image that cannot be read is an error, or the next one with its label takes its "
+           "place")
+      .choices({"error", "skip"});
   schema.embed(&Options::pixels, image_schema());
   schema.rule([](const Options& options, std::vector<Finding>& findings) {
     if (options.shards.empty()) {

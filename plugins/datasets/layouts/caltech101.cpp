@@ -14,6 +14,7 @@ struct Caltech101Options {
   int64_t train_per_class = 30;
   int64_t split_seed = 0;
   bool background = false;
+  std::string broken = "error";
   ImageOptions image;
 };
 

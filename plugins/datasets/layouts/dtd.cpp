@@ -9,6 +9,7 @@ struct DtdOptions {
   std::string root;
   std::string split = "train";
   int64_t partition = 1;
+  std::string broken = "error";
   ImageOptions image;
 };
 

@@ -7,6 +7,7 @@ struct FgvcAircraftOptions {
   std::string root;
   std::string split = "train";
   std::string level = "variant";
+  std::string broken = "error";
   ImageOptions image;
 };
 

@@ -26,6 +26,7 @@ void add_voc2007(Registrar& registrar);
 struct LayoutOptions {
   std::string root;
   std::string split = "train";
+  std::string broken = "error";
   ImageOptions image;
 };
 
@@ -46,11 +47,17 @@ Schema<Options> layout_schema(const LayoutDescription& description, std::vector<
 template <class Options, class Read>
 void add_layout(Registrar& registrar, ComponentText text, Schema<Options> schema,
                 LayoutDescription description, Read read) {
+  schema
+      .add("broken", &Options::broken,
+           "an image that cannot be read is an error, or the next one with its target takes its "
+           "place")
+      .choices({"error", "skip"});
   registrar.add<Dataset, Options>(
       std::move(text), schema.embed(&Options::image, image_schema()),
       [description = std::move(description), read](const Options& options, const DatasetContext&) {
         const Layout layout(description, options.root);
-        return std::make_shared<ListedImages>(layout, read(layout, options), options.image);
+        return std::make_shared<ListedImages>(layout, read(layout, options), options.image,
+                                              options.broken);
       });
 }
 

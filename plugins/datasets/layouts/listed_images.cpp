@@ -51,8 +51,18 @@ void require_all(const std::vector<ListedImage>& images, const fs::path& base,
 
 }  // namespace
 
-ListedImages::ListedImages(const Layout& layout, ListedSet set, ImageOptions image)
-    : base_(layout.base().string()), set_(std::move(set)), image_(std::move(image)) {
+ListedImages::ListedImages(const Layout& layout, ListedSet set, ImageOptions image,
+                           const std::string& broken)
+    : base_(layout.base().string()),
+      set_(std::move(set)),
+      image_(std::move(image)),
+      readable_({.size = size(),
+                 .targets = set_.targets,
+                 .read = [this](int64_t index) { return read_image(path(index), image_); },
+                 .target = [this](int64_t index) { return target(index); },
+                 .name = [this](int64_t index) { return path(index); },
+                 .advice = "Unpack the file again"},
+                broken) {
   const std::string list = set_.annotations.empty() ? "its folders" : set_.annotations.front();
   if (set_.images.empty()) {
     fail_input("{}: {} name no image of this split", base_, list);
@@ -75,8 +85,7 @@ std::vector<DataFile> ListedImages::data_files() const {
 
 Sample ListedImages::get(int64_t index) const {
   Target known = target(index);
-  const std::string& file = set_.images[static_cast<size_t>(index)].file;
-  return {read_image(base_ + "/" + file, image_), std::move(known)};
+  return {readable_.get(index), std::move(known)};
 }
 
 Target ListedImages::target(int64_t index) const {

@@ -2,10 +2,13 @@
 
 #include "image_files.h"
 #include "layout.h"
+#include "readable_images.h"
 #include "text_lines.h"
 
 #include "bissl/data_files.h"
+#include "bissl/data_notes.h"
 #include "bissl/dataset.h"
+#include "bissl/sample_names.h"
 
 #include <cstdint>
 #include <string>
@@ -28,13 +31,15 @@ struct ListedSet {
 };
 
 /// Images in files of their own, read when they are asked for.
-class ListedImages : public Dataset, public DataFiles {
+class ListedImages : public Dataset, public DataFiles, public DataNotes, public SampleNames {
  public:
   /// Throws Error(ErrorKind::input) if the set has no image, names one twice, or names some that
-  /// are not there: how many, and the first of them.
-  ListedImages(const Layout& layout, ListedSet set, ImageOptions image);
+  /// are not there: how many, and the first of them. `broken`: see ReadableImages.
+  ListedImages(const Layout& layout, ListedSet set, ImageOptions image, const std::string& broken);
 
-  void* capability(std::string_view id) override { return provide<DataFiles>(*this, id); }
+  void* capability(std::string_view id) override {
+    return provide<DataFiles, DataNotes, SampleNames>(*this, id);
+  }
   std::vector<DataFile> data_files() const override;
   std::string fingerprint() const override { return fingerprint_of_files(data_files()); }
 
@@ -42,11 +47,19 @@ class ListedImages : public Dataset, public DataFiles {
   Sample get(int64_t index) const override;
   Target target(int64_t index) const override;
   TargetSpec targets() const override { return set_.targets; }
+  std::vector<std::string> notes() const override { return readable_.notes(); }
+  std::string sample_name(int64_t index) const override { return file(index); }
 
  private:
+  const std::string& file(int64_t index) const {
+    return set_.images[static_cast<size_t>(index)].file;
+  }
+  std::string path(int64_t index) const { return base_ + "/" + file(index); }
+
   std::string base_;
   ListedSet set_;
   ImageOptions image_;
+  ReadableImages readable_;
 };
 
 /// The place of a class by its name; fails, at this line, for a name that `classes` does not have.

@@ -9,6 +9,7 @@ struct OxfordPetsOptions {
   std::string root;
   std::string split = "trainval";
   std::string level = "breed";
+  std::string broken = "error";
   ImageOptions image;
 };
 

@@ -9,6 +9,7 @@ struct Sun397Options {
   std::string root;
   std::string split = "train";
   int64_t partition = 1;
+  std::string broken = "error";
   ImageOptions image;
 };
 

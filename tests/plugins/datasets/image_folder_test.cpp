@@ -2,6 +2,8 @@
 #include "bissl/data_notes.h"
 #include "bissl/dataset.h"
 #include "bissl/error.h"
+#include "bissl/file_sequence.h"
+#include "bissl/sample_names.h"
 #include "folder_walk.h"
 #include "sdk/plugin_library.h"
 #include "support/temporary_folder.h"
@@ -317,6 +319,28 @@ TEST_F(ImageFolderTest, ABrokenFileIsAnErrorWithItsPath) {
   EXPECT_EQ(refusal_of_sample(*dataset, 0), "no error");
 }
 
+/// The listing stays as it was; files are read as they are then.
+TEST_F(ImageFolderTest, FilesThatChangeDuringARunAreReadAsTheyAreOrNamed) {
+  image("cat/1.pgm", 1);
+  image("cat/2.pgm", 2);
+  image("cat/3.pgm", 3);
+  const auto dataset = open();
+  const auto skipping = open({{"broken", std::string("skip")}});
+  image("cat/0.pgm", 9);
+  image("cat/1.pgm", 7);
+  write("cat/2.pgm", gray_image(2).substr(0, 12));
+  EXPECT_EQ(dataset->size(), 3);
+  EXPECT_EQ(dataset->get(0).image.pixels[0], 7);
+  EXPECT_EQ(refusal_of_sample(*dataset, 1).find("DIR/photos/cat/2.pgm: PNM: is cut short"), 0U)
+      << refusal_of_sample(*dataset, 1);
+  EXPECT_EQ(values_of(*skipping), (std::vector<int>{7, 3, 3}));
+  fs::remove_all(root());
+  EXPECT_NE(refusal_of_sample(*dataset, 2).find("is not there; it was when the folder was listed"),
+            std::string::npos);
+  EXPECT_NE(refusal_of_sample(*skipping, 0).find("no image of class \"cat\" can be read"),
+            std::string::npos);
+}
+
 TEST_F(ImageFolderTest, ABrokenFileIsReplacedByTheNextOfItsClass) {
   write("cat/1.pgm", "");
   image("cat/2.pgm", 2);
@@ -338,6 +362,52 @@ TEST_F(ImageFolderTest, ABrokenFileIsReplacedByTheNextOfItsClass) {
                    "are taken: \"DIR/photos/cat/1.pgm\", \"DIR/photos/cat/4.pgm\""}));
   EXPECT_EQ(refusal_of_sample(*first_to_last, 4),
             "no image of class \"dog\" can be read; DIR/photos/dog/1.pgm: is empty");
+}
+
+TEST_F(ImageFolderTest, SamplesAreCalledByTheirPathsBelowTheRoot) {
+  image("cat/deep/1.pgm", 1);
+  image("dog/2.pgm", 2);
+  const auto names_of = [](Dataset& dataset) {
+    const auto* names = capability<SampleNames>(dataset);
+    Names all;
+    for (int64_t i = 0; names != nullptr && i < dataset.size(); ++i) {
+      all.push_back(names->sample_name(i));
+    }
+    return all;
+  };
+  EXPECT_EQ(names_of(*open()), (Names{"cat/deep/1.pgm", "dog/2.pgm"}));
+  write("list.csv", "dog/2.pgm,b\n./cat/deep/1.pgm,a\n");
+  EXPECT_EQ(names_of(*open({{"list", (root() / "list.csv").string()}})),
+            (Names{"dog/2.pgm", "./cat/deep/1.pgm"}));
+}
+
+/// Folders whose names are beginnings of others, and files between them, are not in the order of
+/// bytes when they are listed.
+TEST_F(ImageFolderTest, FilesAreHandedOutInTheOrderOfTheirNames) {
+  for (const char* name : {"a/z.pgm", "a/b/c.pgm", "a-b/1.pgm", "a.b/1.pgm", "a/b-/c.pgm",
+                           "a/b.pgm", "B/1.pgm", "ab/1.pgm"}) {
+    image(name, 1);
+  }
+  const std::string elsewhere = (root() / "ab/../a/z.pgm").string();
+  write("list.csv", "ab/1.pgm,x\nz.pgm,x\n" + elsewhere + ",y\na/b.pgm,y\nabsolut.pgm,x\n" +
+                        "absolute:0,x\nlist,x\nlist:/a,x\n");
+  for (const std::string name : {"z.pgm", "absolut.pgm", "absolute:0", "list", "list:/a"}) {
+    image(name, 2);
+  }
+  const std::vector<ParameterValues> ways{{{"take", std::string("all")}},
+                                          {{"list", (root() / "list.csv").string()}}};
+  for (const ParameterValues& values : ways) {
+    const auto dataset = open(values);
+    const auto* sequence = capability<FileSequence>(*dataset);
+    ASSERT_NE(sequence, nullptr);
+    Names names;
+    for (int64_t place = 0; place < sequence->file_count(); ++place) {
+      names.push_back(sequence->data_file(place).name);
+    }
+    EXPECT_TRUE(std::is_sorted(names.begin(), names.end())) << testing::PrintToString(names);
+    EXPECT_EQ(dataset->fingerprint(),
+              fingerprint_of_files(capability<DataFiles>(*dataset)->data_files()));
+  }
 }
 
 TEST_F(ImageFolderTest, TheFingerprintIsOfNamesAndContents) {

@@ -7,8 +7,10 @@
 #include "support/temporary_folder.h"
 
 #include "bissl/data_files.h"
+#include "bissl/data_notes.h"
 #include "bissl/dataset.h"
 #include "bissl/error.h"
+#include "bissl/sample_names.h"
 
 #include <gtest/gtest.h>
 
@@ -360,6 +362,39 @@ TEST_P(EachLayout, NamesAnImageThatIsDamaged) {
     }
   }
   EXPECT_EQ(broken, 1);
+}
+
+TEST_P(EachLayout, SkipsAndCountsAnImageThatIsDamaged) {
+  write(std::string(GetParam().folder) + "/" + GetParam().image, "no image");
+  const auto dataset = open(GetParam().name, {{"broken", std::string("skip")}});
+  int alone = 0;
+  for (int64_t i = 0; i < dataset->size(); ++i) {
+    try {
+      const Sample sample = dataset->get(i);
+      EXPECT_EQ(sample.target.category, dataset->target(i).category);
+    } catch (const Error& error) {  // no other image has its target
+      expect_part(error.what(), "can be read; ");
+      expect_part(error.what(), GetParam().image);
+      ++alone;
+    }
+  }
+  EXPECT_LE(alone, 1);
+  const std::vector<std::string> notes = capability<DataNotes>(*dataset)->notes();
+  ASSERT_EQ(notes.size(), 1U);
+  expect_part(notes[0], "1 image that could not be read so far");
+  expect_part(notes[0], GetParam().image);
+}
+
+TEST_P(EachLayout, CallsSamplesByTheirPaths) {
+  const auto dataset = open(GetParam().name);
+  const auto* names = capability<SampleNames>(*dataset);
+  ASSERT_NE(names, nullptr);
+  std::set<std::string> all;
+  for (int64_t i = 0; i < dataset->size(); ++i) {
+    all.insert(names->sample_name(i));
+  }
+  EXPECT_EQ(static_cast<int64_t>(all.size()), dataset->size());
+  EXPECT_TRUE(all.contains(GetParam().image));
 }
 
 TEST_P(EachLayout, RefusesAnIndexOutOfRange) {

@@ -7,8 +7,10 @@
 #include "support/temporary_folder.h"
 
 #include "bissl/data_files.h"
+#include "bissl/data_notes.h"
 #include "bissl/dataset.h"
 #include "bissl/error.h"
+#include "bissl/sample_names.h"
 
 #include <gtest/gtest.h>
 
@@ -240,6 +242,40 @@ TEST_F(TarShards, TellsAShardThatChanges) {
   }
   fs::remove(path("shard-0.tar"));
   EXPECT_THROW(dataset->get(0), Error);
+}
+
+TEST_F(TarShards, CallsSamplesByShardAndKey) {
+  write("a.tar", tar_of({{"x/1.jpg", jpeg_of(6, 4, 70)}, {"x/2.b.jpg", jpeg_of(6, 4, 80)}}));
+  write("b.tar.gz", gzip_of(tar_of({{"1.JPG", jpeg_of(6, 4, 70)}})));
+  const auto dataset = open({"a.tar", "b.tar.gz"}, {{"image", Texts{"jpg", "b.jpg"}}});
+  const auto* names = capability<SampleNames>(*dataset);
+  ASSERT_NE(names, nullptr);
+  EXPECT_EQ(names->sample_name(0), "a.tar/x/1");
+  EXPECT_EQ(names->sample_name(1), "a.tar/x/2");
+  EXPECT_EQ(names->sample_name(2), "b.tar.gz/1");
+}
+
+TEST_F(TarShards, SkipsADamagedImageAndNotAShard) {
+  write("a.tar", tar_of({{"1.jpg", "no image"},
+                         {"1.cls", "0"},
+                         {"2.jpg", jpeg_of(6, 4, 70)},
+                         {"2.cls", "1"},
+                         {"3.jpg", jpeg_of(6, 4, 80)},
+                         {"3.cls", "0"}}));
+  const auto dataset = open({"a.tar"}, {{"broken", std::string("skip")}});
+  EXPECT_EQ(content(*dataset), (std::vector<std::pair<int, int64_t>>{{80, 0}, {70, 1}, {80, 0}}));
+  const Texts notes = capability<DataNotes>(*dataset)->notes();
+  ASSERT_EQ(notes.size(), 1U);
+  EXPECT_EQ(without_folder(notes[0]),
+            "1 image that could not be read so far, in whose place others with their label are "
+            "taken: \"DIR/a.tar, member at byte 512\"");
+  write("a.tar", tar_of({{"1.jpg", jpeg_of(6, 4, 70)}}));
+  try {
+    dataset->get(1);
+    ADD_FAILURE() << "a shard that has changed";
+  } catch (const Error& error) {
+    expect_part(error.what(), "has changed since");
+  }
 }
 
 TEST_F(TarShards, SaysWhereADamagedImageIs) {
