@@ -6,6 +6,7 @@
 #include "cli/exit_codes.h"
 #include "stages/networks.h"
 #include "stages/stage_kind.h"
+#include "store/network_folder.h"
 #include "store/safetensors.h"
 #include "store/stage_record.h"
 #include "weights/torch_writer.h"
@@ -13,7 +14,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <ostream>
 
@@ -43,11 +43,12 @@ fs::path stage_folder(const fs::path& given) {
 }
 
 /// Where the weights of one network lie below a stage's folder.
-fs::path network_folder(const fs::path& folder, std::optional<int64_t> number) {
-  std::map<std::string, fs::path> networks;
+fs::path chosen_network(const fs::path& folder, std::optional<int64_t> number) {
+  std::vector<fs::path> networks;
   for (const auto& entry : fs::directory_iterator(folder)) {
-    if (fs::exists(entry.path() / backbone_file)) {
-      networks[entry.path().filename().string()] = entry.path();
+    if (is_network_folder(entry.path().filename().string()) &&
+        fs::exists(entry.path() / backbone_file)) {
+      networks.push_back(entry.path());
     }
   }
   if (fs::exists(folder / backbone_file)) {
@@ -64,12 +65,12 @@ fs::path network_folder(const fs::path& folder, std::optional<int64_t> number) {
     fail_input("the stage has trained {} networks: say which by --network, 0 to {}",
                networks.size(), networks.size() - 1);
   }
-  const auto found = networks.find(fmt::format("repeat-{}", number.value_or(0)));
-  if (found == networks.end()) {
+  const fs::path chosen = network_folder(folder, fmt::format("repeat-{}", number.value_or(0)));
+  if (std::find(networks.begin(), networks.end(), chosen) == networks.end()) {
     fail_input("--network {}: the stage has {} networks, numbered from 0", number.value_or(0),
                networks.size());
   }
-  return found->second;
+  return chosen;
 }
 
 NamedTensors tensors_to_write(const fs::path& folder, bool with_head) {
@@ -161,21 +162,33 @@ json classes_of(const PipelineArguments& arguments, const fs::path& given, Plugi
   }
 }
 
+/// What the stage's record says of its views; records of earlier versions may say it otherwise.
+json known_input(const json& description, std::ostream& err) {
+  try {
+    return input_of(description);
+  } catch (const json::exception&) {
+    err << "warning: size and normalisation are left out: the stage's record has an earlier form\n";
+    return nullptr;
+  }
+}
+
 json note(const StageRecord& record, const NamedTensors& tensors, const ExportArguments& options,
-          bool with_head, json classes) {
-  const json& backbone = record.description.at("backbone");
+          bool with_head, json classes, std::ostream& err) {
+  const json backbone = record.description.value("backbone", json::object());
   json shapes = json::object();
   for (const auto& [name, tensor] : tensors) {
     shapes[name] = tensor.sizes().vec();
   }
   return {{"format", options.to.extension() == ".safetensors" ? "safetensors" : "PyTorch"},
           {"names", options.names},
-          {"backbone", {{"use", backbone.at("name")}, {"values", backbone.at("values")}}},
+          {"backbone",
+           {{"use", backbone.value("name", "a backbone")},
+            {"values", backbone.value("values", json::object())}}},
           {"head", with_head},
           {"classes", std::move(classes)},
-          {"input", input_of(record.description)},
-          {"stage", {{"kind", record.description.at("kind")}, {"key", record.key}}},
-          {"bissl", record.description.at("bissl")},
+          {"input", known_input(record.description, err)},
+          {"stage", {{"kind", record.description.value("kind", json())}, {"key", record.key}}},
+          {"bissl", record.description.value("bissl", json())},
           {"tensors", shapes}};
 }
 
@@ -208,12 +221,12 @@ int run_export(const PipelineArguments& arguments, const ExportArguments& option
   check_target(options);
   const fs::path stage = stage_folder(options.stage);
   const StageRecord record = read_stage_record(stage);
-  const fs::path network = network_folder(stage, options.network);
+  const fs::path network = chosen_network(stage, options.network);
   const bool with_head = !options.no_head && fs::exists(network / head_file);
   const NamedTensors tensors = tensors_to_write(network, with_head);
   const json classes =
       with_head ? classes_of(arguments, options.stage, plugins, err) : json(nullptr);
-  const json about = note(record, tensors, options, with_head, classes);
+  const json about = note(record, tensors, options, with_head, classes, err);
   write_weights(options, tensors);
   write_file_atomically(note_file(options.to), json_text(about, 2) + "\n");
   if (arguments.json) {

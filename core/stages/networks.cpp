@@ -12,6 +12,7 @@
 #include "models/second_backbone.h"
 #include "pipeline/diagnostics.h"
 #include "stages/stage_kind.h"
+#include "store/network_folder.h"
 #include "store/safetensors.h"
 
 #include <fmt/ranges.h>
@@ -149,7 +150,8 @@ void take_over(const StageContext& context, const char* file, torch::nn::Module&
   }
   if (context.parent) {
     const std::filesystem::path path =
-        *context.parent / folders.at(static_cast<size_t>(network.value_or(0))) / file;
+        network_folder(*context.parent, folders.at(static_cast<size_t>(network.value_or(0)))) /
+        file;
     const std::set<std::string> exempt = buffers_not_finite(module);
     load_module_state(module, read_safetensors(path).tensors, path.string());
     if (const std::string found = first_not_finite(module, exempt); !found.empty()) {

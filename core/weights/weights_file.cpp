@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <map>
+#include <system_error>
 #include <utility>
 
 namespace bissl::host {
@@ -27,6 +28,26 @@ bool is_safetensors(const fs::path& file) {
   return read_at(open, head, sizeof(head), 0, file) == sizeof(head) && head[8] == '{';
 }
 
+/// A stage's folder is given easily in the place of the file in it.
+[[noreturn]] void refuse_folder(const fs::path& folder) {
+  std::vector<std::string> files;
+  std::error_code ignored;
+  for (fs::recursive_directory_iterator entry(folder, ignored), end; entry != end;
+       entry.increment(ignored)) {
+    if (entry.depth() > 1) {
+      entry.disable_recursion_pending();
+    }
+    if (entry->path().filename() == "backbone.safetensors") {
+      files.push_back(entry->path().string());
+    }
+  }
+  std::sort(files.begin(), files.end());
+  fail_input("{}: is a folder{}", folder.string(),
+             files.empty()
+                 ? "; expected a file of weights"
+                 : fmt::format(" of a stage: name a file in it, {}", fmt::join(files, " or ")));
+}
+
 }  // namespace
 
 const StoredTensor* StateDict::find(const std::string& name) const {
@@ -36,6 +57,10 @@ const StoredTensor* StateDict::find(const std::string& name) const {
 }
 
 WeightsFile::WeightsFile(fs::path file) : file_(std::move(file)) {
+  std::error_code ignored;
+  if (fs::is_directory(file_, ignored)) {
+    refuse_folder(file_);
+  }
   const bool safetensors = is_safetensors(file_);
   try {
     if (safetensors) {

@@ -392,6 +392,39 @@ augment = { use = "evaluation", size = 8 }
   EXPECT_EQ(read_file(imported_), text);
 }
 
+/// The folders of repeats were called run-0, run-1 before version 2.0.
+TEST_F(ImportTest, StagesOfEarlierVersionsAreRead) {
+  export_to("w.safetensors");
+  const fs::path stage = fs::canonical(out_ / "training/finetune");
+  const std::vector<std::string> arguments = {"--stage", "finetune", "--data", "test", "--to"};
+  const auto to = [&](const char* name) {
+    std::vector<std::string> all = arguments;
+    all.push_back(path(name));
+    return all;
+  };
+  ASSERT_EQ(call("features", trained_, to("new.npy")).code, 0);
+  fs::rename(stage / "repeat-0", stage / "run-0");
+  std::string record = read_file(stage / "stage.json");
+  for (size_t at = 0; (at = record.find("repeat-0", at)) != std::string::npos;) {
+    record.replace(at, 8, "run-0");
+  }
+  write_file(stage / "stage.json", record);
+  const Outcome old = call("features", trained_, to("old.npy"));
+  ASSERT_EQ(old.code, 0) << old.err;
+  EXPECT_EQ(read_file(path("old.npy")), read_file(path("new.npy")));
+  const Outcome exported = run_bissl({"export", stage.string(), "--to", path("old.safetensors")});
+  ASSERT_EQ(exported.code, 0) << exported.err;
+  EXPECT_EQ(read_file(path("old.safetensors")), read_file(path("w.safetensors")));
+  // A stage's folder in the place of a file names the files in it.
+  importing("file = \"w.safetensors\"");
+  const Outcome folder = run_bissl({"import", stage.string(), "--into", imported_.string()});
+  EXPECT_EQ(folder.code, 2);
+  EXPECT_NE(folder.err.find("is a folder of a stage: name a file in it, " +
+                            (stage / "run-0/backbone.safetensors").string()),
+            std::string::npos)
+      << folder.err;
+}
+
 TEST_F(ImportTest, FeaturesAreWrittenInThreeFormats) {
   export_to("w.pth");
   const auto features = [&](const std::string& to, const std::vector<std::string>& more = {}) {
@@ -404,8 +437,8 @@ TEST_F(ImportTest, FeaturesAreWrittenInThreeFormats) {
   std::istringstream lines(read_file(path("f.csv")));
   std::string line;
   std::getline(lines, line);
-  EXPECT_EQ(line.substr(0, 40),
-            std::string("sample,target,target_name,output0,output1").substr(0, 40));
+  EXPECT_EQ(line.substr(0, 45),
+            std::string("sample,name,target,target_name,output0,output1").substr(0, 45));
   int rows = 0;
   while (std::getline(lines, line)) {
     EXPECT_EQ(line.substr(0, line.find(',')), std::to_string(rows));
@@ -417,9 +450,18 @@ TEST_F(ImportTest, FeaturesAreWrittenInThreeFormats) {
   EXPECT_EQ(nlohmann::json::parse(json.out)["features"], 16);
   const std::string bytes = read_file(path("f.safetensors"));
   EXPECT_NE(bytes.find("target_names"), std::string::npos);
+  EXPECT_NE(bytes.find("\"sample_names\""), std::string::npos);
 
   EXPECT_NE(features("f.csv").err.find("--force"), std::string::npos);
   EXPECT_EQ(features("f.csv", {"--force"}).code, 0);
+  ASSERT_EQ(features("f.npy").code, 0);
+  // A data set without names calls its samples by their numbers: texts of two characters here.
+  const std::string names = read_file(path("f.names.npy"));
+  EXPECT_NE(names.find("{'descr': '<U2', 'fortran_order': False, 'shape': (32,), }"),
+            std::string::npos)
+      << names;
+  EXPECT_EQ(names.substr(names.size() - 8), std::string("3\0\0\0001\0\0\0", 8));
+
   EXPECT_NE(features("f.txt").err.find(".safetensors, .npy or .csv"), std::string::npos);
   EXPECT_NE(features("g.csv", {"--network", "1"}).err.find("no network 1"), std::string::npos);
   EXPECT_NE(features("g.csv", {"--views", "nothing"}).err.find("no such stage"), std::string::npos);
