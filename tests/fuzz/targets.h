@@ -46,6 +46,14 @@ void fuzz_event_log(std::string_view bytes);
 void fuzz_tar(std::string_view bytes);
 /// CIFAR's Python batches.
 void fuzz_cifar_pickle(std::string_view bytes);
+/// CIFAR's binary batches and the names of their classes.
+void fuzz_cifar_binary(std::string_view bytes);
+/// STL-10's labels, names, folds and pixels.
+void fuzz_stl10(std::string_view bytes);
+/// Compressed shards.
+void fuzz_gzip(std::string_view bytes);
+/// Files of the cache of decoded pixels.
+void fuzz_pixel_file(std::string_view bytes);
 /// Annotations in MAT-files.
 void fuzz_mat(std::string_view bytes);
 
