@@ -35,7 +35,7 @@ OuterGradient BisslCoupling::direct(const OuterBatch& batch, uint64_t noise_seed
   TensorList through = tensors_of(trainable_parameters(models_.lower.module()));
   const size_t backbone = through.size();
   for (size_t i = backbone; i < parameters_.size(); ++i) {
-    through.push_back(parameters_[i].second);
+    through.push_back(parameters_[i].tensor);
   }
   LossGradient through_lower;
   {

@@ -9,7 +9,7 @@
 
 namespace bissl::host {
 
-/// What one step of the lower level, or of pretraining, came to.
+/// The result of one step of the lower level, or of pretraining.
 struct PretextStep {
   double loss = 0;           ///< L_P on the batch, before the step
   double proximity = 0;      ///< (λ/2)·‖θ_P − θ_D‖²

@@ -38,7 +38,7 @@ class SwappedValues {
   SwappedValues(const NamedTensors& tensors, const TensorList& values) {
     const c10::NoGradGuard no_grad;
     for (size_t i = 0; i < tensors.size(); ++i) {
-      data_.push_back(tensors[i].second.variable_data());
+      data_.push_back(tensors[i].tensor.variable_data());
       saved_.push_back(data_[i].clone());
       data_[i].copy_(values[i]);
     }
@@ -57,26 +57,52 @@ class SwappedValues {
   TensorList saved_;
 };
 
+/// How the optimizer moved the weights in a step.
+struct StepUpdate {
+  double learning_rate = 0;
+  double momentum = 0;
+  double clip = 1;            ///< the factor of gradient clipping
+  TensorList preconditioner;  ///< without that factor; empty: ones
+};
+
+/// What evaluates the loss of a step again.
+struct StepInputs {
+  TensorList values;           ///< of state_of, before the step
+  std::vector<Batch> batches;  ///< the loss is the mean over them
+  int64_t number = 0;          ///< of the first batch
+  at::Tensor generator;        ///< the state of LibTorch's generator
+};
+
 }  // namespace
 
 /// One step, and L_P before it.
 class RecordedStep : public ImplicitSystem {
  public:
-  RecordedStep(Backbone& backbone, Pretext& pretext, double lambda)
-      : backbone_(backbone), pretext_(pretext), lambda_(lambda), id_(next_system_id()) {
-    for (const auto& entry : trainable_parameters(backbone.module())) {
-      names_.push_back(entry.first);
+  RecordedStep(Backbone& backbone, Pretext& pretext, double lambda, StepInputs inputs)
+      : backbone_(backbone),
+        pretext_(pretext),
+        lambda_(lambda),
+        id_(next_system_id()),
+        inputs_(std::move(inputs)) {
+    const NamedTensors state = state_of(backbone, pretext);
+    std::map<std::string, at::Tensor> recorded;
+    for (size_t i = 0; i < state.size(); ++i) {
+      recorded.emplace(state[i].name, inputs_.values[i]);
+    }
+    for (const auto& [name, tensor] : trainable_parameters(backbone.module())) {
+      names_.push_back(name);
+      parameters_.push_back(recorded.at("backbone." + name));
     }
   }
 
   TensorList hessian_product(const TensorList& x) override {
-    const SwappedValues swapped(state_of(backbone_, pretext_), values);
+    const SwappedValues swapped(state_of(backbone_, pretext_), inputs_.values);
     return in_gradient(pretext_, backbone_,
                        [&] { return HessianOperator(loss(), trained()).product(x); });
   }
 
   TensorList gradient(const TensorList& shift) override {
-    const SwappedValues swapped(state_of(backbone_, pretext_), values);
+    const SwappedValues swapped(state_of(backbone_, pretext_), inputs_.values);
     if (!shift.empty()) {
       TensorList weights;
       for (const at::Tensor& parameter : trained()) {
@@ -92,60 +118,46 @@ class RecordedStep : public ImplicitSystem {
   const std::vector<std::string>& parameter_names() const override { return names_; }
   uint64_t id() const override { return id_; }
 
+  const StepInputs& inputs() const { return inputs_; }
+  const StepUpdate& update() const { return update_; }
+  /// The update is known only after the gradients of the step.
+  void set_update(StepUpdate update) { update_ = std::move(update); }
+
   LowerStep step() {
-    LowerStep step{.learning_rate = learning_rate,
-                   .momentum = momentum,
-                   .preconditioner = preconditioner,
+    LowerStep step{.learning_rate = update_.learning_rate,
+                   .momentum = update_.momentum,
+                   .preconditioner = update_.preconditioner,
                    .system = this};
-    if (clip != 1.0 && preconditioner.empty()) {
+    if (update_.clip != 1.0 && step.preconditioner.empty()) {
       for (const at::Tensor& parameter : parameters_) {
         step.preconditioner.push_back(
-            at::scalar_tensor(clip, parameter.options()).expand_as(parameter));
+            at::scalar_tensor(update_.clip, parameter.options()).expand_as(parameter));
       }
-    } else if (clip != 1.0) {
-      step.preconditioner = copy(preconditioner);
-      scale(step.preconditioner, clip);
+    } else if (update_.clip != 1.0) {
+      step.preconditioner = copy(update_.preconditioner);
+      scale(step.preconditioner, update_.clip);
     }
     return step;
   }
-
-  /// To be called when `values` are set.
-  void find_parameters() {
-    std::map<std::string, at::Tensor> by_name;
-    const NamedTensors now = state_of(backbone_, pretext_);
-    for (size_t i = 0; i < now.size(); ++i) {
-      by_name.emplace(now[i].first, values[i]);
-    }
-    for (const std::string& name : names_) {
-      parameters_.push_back(by_name.at("backbone." + name));
-    }
-  }
-
-  TensorList values;     ///< of state_of, before the step
-  Batch batch;           ///< the step's
-  int64_t number = 0;    ///< of the batch
-  at::Tensor generator;  ///< the state of LibTorch's generator
-  double learning_rate = 0;
-  double momentum = 0;
-  double clip = 1;
-  TensorList preconditioner;  ///< without the factor of clipping; empty stands for ones
 
  private:
   TensorList trained() const { return tensors_of(trainable_parameters(backbone_.module())); }
 
   at::Tensor loss() {
     const EvaluationGuard guard({&backbone_.module(), &pretext_.module()}, 0);
-    set_generator_state(generator);
+    set_generator_state(inputs_.generator);
     const c10::AutoGradMode grad(true);
-    return pretext_.loss(backbone_, batch);
+    return mean_loss(pretext_, backbone_, inputs_.batches);
   }
 
   Backbone& backbone_;
   Pretext& pretext_;
   double lambda_;
   uint64_t id_;
+  StepInputs inputs_;
+  StepUpdate update_;
   std::vector<std::string> names_;
-  TensorList parameters_;
+  TensorList parameters_;  ///< the backbone's among the recorded values
 };
 
 LowerTrajectory::LowerTrajectory(Backbone& backbone, Pretext& pretext, int64_t length,
@@ -159,29 +171,29 @@ LowerTrajectory::~LowerTrajectory() = default;
 
 void LowerTrajectory::clear() { steps_.clear(); }
 
-void LowerTrajectory::before_step(const Batch& batch, int64_t number) {
+void LowerTrajectory::before_step(std::vector<Batch> batches, int64_t number) {
   if (steps_.size() == length_) {
     steps_.pop_front();
   }
-  auto step = std::make_unique<RecordedStep>(backbone_, pretext_, lambda_);
-  step->values = copy(tensors_of(state_of(backbone_, pretext_)));
-  step->find_parameters();
-  step->batch = batch;
-  step->number = number;
-  step->generator = generator_state();
-  steps_.push_back(std::move(step));
+  steps_.push_back(std::make_unique<RecordedStep>(
+      backbone_, pretext_, lambda_,
+      StepInputs{.values = copy(tensors_of(state_of(backbone_, pretext_))),
+                 .batches = std::move(batches),
+                 .number = number,
+                 .generator = generator_state()}));
 }
 
 void LowerTrajectory::with_gradients(Optimizer& optimizer, const TensorList& gradients,
                                      double lr_scale, double clip) {
   RecordedStep& step = *steps_.back();
-  step.learning_rate = lr_scale * optimizer.learning_rate();
-  step.momentum = momentum_of(optimizer);
-  step.clip = clip;
-  step.preconditioner = preconditioner_of(optimizer, gradients);
-  if (!step.preconditioner.empty()) {
-    step.preconditioner.resize(step.parameters().size());
+  StepUpdate update{.learning_rate = lr_scale * optimizer.learning_rate(),
+                    .momentum = momentum_of(optimizer),
+                    .clip = clip,
+                    .preconditioner = preconditioner_of(optimizer, gradients)};
+  if (!update.preconditioner.empty()) {
+    update.preconditioner.resize(step.parameters().size());
   }
+  step.set_update(std::move(update));
 }
 
 std::vector<LowerStep> LowerTrajectory::steps() const {
@@ -195,16 +207,20 @@ std::vector<LowerStep> LowerTrajectory::steps() const {
 NamedTensors LowerTrajectory::state() const {
   NamedTensors state;
   for (size_t k = 0; k < steps_.size(); ++k) {
-    const RecordedStep& step = *steps_[k];
-    state.emplace_back(fmt::format("{}/batch", k), at::tensor(step.number));
-    state.emplace_back(fmt::format("{}/rates", k),
-                       at::tensor({step.learning_rate, step.momentum, step.clip}, at::kDouble));
-    state.emplace_back(fmt::format("{}/generator", k), step.generator);
-    for (size_t i = 0; i < step.values.size(); ++i) {
-      state.emplace_back(fmt::format("{}/value/{}", k, i), step.values[i]);
+    const StepInputs& inputs = steps_[k]->inputs();
+    const StepUpdate& update = steps_[k]->update();
+    state.emplace_back(fmt::format("{}/batch", k), at::tensor(inputs.number));
+    state.emplace_back(fmt::format("{}/batches", k),
+                       at::tensor(static_cast<int64_t>(inputs.batches.size())));
+    state.emplace_back(
+        fmt::format("{}/rates", k),
+        at::tensor({update.learning_rate, update.momentum, update.clip}, at::kDouble));
+    state.emplace_back(fmt::format("{}/generator", k), inputs.generator);
+    for (size_t i = 0; i < inputs.values.size(); ++i) {
+      state.emplace_back(fmt::format("{}/value/{}", k, i), inputs.values[i]);
     }
-    for (size_t i = 0; i < step.preconditioner.size(); ++i) {
-      state.emplace_back(fmt::format("{}/preconditioner/{}", k, i), step.preconditioner[i]);
+    for (size_t i = 0; i < update.preconditioner.size(); ++i) {
+      state.emplace_back(fmt::format("{}/preconditioner/{}", k, i), update.preconditioner[i]);
     }
   }
   return state;
@@ -212,7 +228,7 @@ NamedTensors LowerTrajectory::state() const {
 
 void LowerTrajectory::load_state(const NamedTensors& state,
                                  const std::function<Batch(int64_t)>& batches) {
-  const std::map<std::string, at::Tensor> all(state.begin(), state.end());
+  const std::map<std::string, at::Tensor> all = by_name(state);
   const auto list = [&](const std::string& prefix, const TensorList& like) {
     TensorList found;
     for (size_t i = 0; i < like.size(); ++i) {
@@ -226,19 +242,28 @@ void LowerTrajectory::load_state(const NamedTensors& state,
   };
   clear();
   for (size_t k = 0; all.count(fmt::format("{}/batch", k)) > 0; ++k) {
-    auto step = std::make_unique<RecordedStep>(backbone_, pretext_, lambda_);
-    step->values = list(fmt::format("{}/value", k), tensors_of(state_of(backbone_, pretext_)));
-    step->find_parameters();
-    if (all.count(fmt::format("{}/preconditioner/0", k)) > 0) {
-      step->preconditioner = list(fmt::format("{}/preconditioner", k), step->parameters());
+    const auto number = all.at(fmt::format("{}/batch", k)).item<int64_t>();
+    const auto parts = all.at(fmt::format("{}/batches", k)).item<int64_t>();
+    std::vector<Batch> of_step;
+    for (int64_t i = 0; i < parts; ++i) {
+      of_step.push_back(batches(number + i));
     }
-    step->number = all.at(fmt::format("{}/batch", k)).item<int64_t>();
+    auto step = std::make_unique<RecordedStep>(
+        backbone_, pretext_, lambda_,
+        StepInputs{
+            .values = list(fmt::format("{}/value", k), tensors_of(state_of(backbone_, pretext_))),
+            .batches = std::move(of_step),
+            .number = number,
+            .generator = all.at(fmt::format("{}/generator", k))});
     const at::Tensor rates = all.at(fmt::format("{}/rates", k));
-    step->learning_rate = rates[0].item<double>();
-    step->momentum = rates[1].item<double>();
-    step->clip = rates[2].item<double>();
-    step->generator = all.at(fmt::format("{}/generator", k));
-    step->batch = batches(step->number);
+    StepUpdate update{.learning_rate = rates[0].item<double>(),
+                      .momentum = rates[1].item<double>(),
+                      .clip = rates[2].item<double>(),
+                      .preconditioner = {}};
+    if (all.count(fmt::format("{}/preconditioner/0", k)) > 0) {
+      update.preconditioner = list(fmt::format("{}/preconditioner", k), step->parameters());
+    }
+    step->set_update(std::move(update));
     steps_.push_back(std::move(step));
   }
 }

@@ -8,16 +8,17 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <vector>
 
 namespace bissl::host {
 
 class RecordedStep;
 
 /// The last training steps of the lower level in the round under way, with all that evaluates them
-/// again: weights and buffers of both models, the batch, and the state of LibTorch's random
+/// again: weights and buffers of both models, the batches, and the state of LibTorch's random
 /// generator. For approximators that differentiate through training.
 ///
-/// Memory: both models and a batch for each step. Threads: one at a time.
+/// Memory: both models and the batches of each step. Threads: one at a time.
 class LowerTrajectory {
  public:
   /// Keeps up to `length` steps of these models, which must outlive it.
@@ -29,9 +30,13 @@ class LowerTrajectory {
   /// Forgets all steps: a new round begins.
   void clear();
 
-  /// To be called before a step on `batch`, which has this number, with models and generator as the
-  /// step's loss finds them.
-  void before_step(const Batch& batch, int64_t number);
+  /// To be called before a step on the mean over `batches`, of which the first has this number,
+  /// with models and generator as the step's loss finds them.
+  void before_step(std::vector<Batch> batches, int64_t number);
+  /// The same for one batch.
+  void before_step(const Batch& batch, int64_t number) {
+    before_step(std::vector<Batch>{batch}, number);
+  }
 
   /// To be called in that step, before `optimizer` moves the weights at `lr_scale` times its base
   /// rate. `gradients` are those it gets, the backbone's first; `clip` is the factor that clipping

@@ -31,6 +31,14 @@ void require_abilities(const HypergradientNeeds& needs, ImplicitSystem& system,
   }
 }
 
+at::Tensor mean_loss(Pretext& pretext, Backbone& backbone, const std::vector<Batch>& batches) {
+  at::Tensor sum = pretext.loss(backbone, batches[0]);
+  for (size_t i = 1; i < batches.size(); ++i) {
+    sum = sum.add(pretext.loss(backbone, batches[i]));
+  }
+  return batches.size() > 1 ? sum.div(static_cast<double>(batches.size())) : sum;
+}
+
 namespace {
 
 /// Where a tensor is in a list, by identity.
@@ -56,18 +64,14 @@ PretextProblem::PretextProblem(Backbone& backbone, Pretext& pretext, std::vector
   const NamedTensors parameters = trainable_parameters(backbone.module());
   parameters_ = tensors_of(parameters);
   for (const auto& entry : parameters) {
-    names_.push_back(entry.first);
+    names_.push_back(entry.name);
   }
 }
 
 at::Tensor PretextProblem::loss() {
   const EvaluationGuard guard({&backbone_.module(), &pretext_.module()}, setting_.noise_seed);
   const c10::AutoGradMode grad(true);
-  at::Tensor sum = pretext_.loss(backbone_, batches_[0]);
-  for (size_t i = 1; i < batches_.size(); ++i) {
-    sum = sum.add(pretext_.loss(backbone_, batches_[i]));
-  }
-  return batches_.size() > 1 ? sum.div(static_cast<double>(batches_.size())) : sum;
+  return mean_loss(pretext_, backbone_, batches_);
 }
 
 TensorList PretextProblem::loss_gradient() {

@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace bissl::host {
 
@@ -20,10 +21,13 @@ class LowerTrajectory;
 /// A new number for ImplicitSystem::id().
 uint64_t next_system_id();
 
-/// Throws Error(input) where `system` lacks an ability that an approximator cannot do without;
+/// Throws Error(input) where `system` lacks an ability that an approximator needs;
 /// `who` is that approximator, for the message.
 void require_abilities(const HypergradientNeeds& needs, ImplicitSystem& system,
                        const std::string& who);
+
+/// The mean of the losses of the batches, with gradients as the mode of now says.
+at::Tensor mean_loss(Pretext& pretext, Backbone& backbone, const std::vector<Batch>& batches);
 
 /// The lower level of one round: θ_P, φ_P and one pretext batch, or the mean over several, held
 /// still while the upper steps run. The gradient's graph is built when it is first asked for and
@@ -40,7 +44,7 @@ class PretextProblem : public ImplicitSystem,
         false;  ///< build the graph for each product anew: less memory, more time
   };
 
-  /// How θ_P was trained, as far as anybody wants to know it.
+  /// How θ_P was trained, for approximators that use it.
   struct Training {
     /// Its first parameters are the backbone's; for preconditioner(), which is ones without it.
     Optimizer* optimizer = nullptr;

@@ -42,10 +42,57 @@ TensorList total(TensorList sum, const std::vector<WeightedGradient>& terms,
       }
     }
     if (!sum[i].defined()) {
-      sum[i] = at::zeros_like(parameters[i].second);
+      sum[i] = at::zeros_like(parameters[i].tensor);
     }
   }
   return sum;
+}
+
+void add(TensorList& sum, const TensorList& part) {
+  for (size_t i = 0; i < sum.size(); ++i) {
+    if (sum[i].defined()) {
+      sum[i].add_(part[i]);
+    }
+  }
+}
+
+void divide(TensorList& sum, double parts) {
+  for (at::Tensor& tensor : sum) {
+    if (tensor.defined()) {
+      tensor.div_(parts);
+    }
+  }
+}
+
+/// The mean of OuterProblem::direct over the batches. A term of one batch is a term of all.
+OuterGradient mean_direct(OuterProblem& problem, const UpperLevel::Batches& batches,
+                          uint64_t noise_seed) {
+  OuterGradient mean = problem.direct(batches.next(), noise_seed);
+  if (batches.parts == 1) {
+    return mean;
+  }
+  const c10::NoGradGuard no_grad;
+  for (int64_t i = 1; i < batches.parts; ++i) {
+    const OuterGradient part = problem.direct(batches.next(), noise_seed);
+    mean.loss += part.loss;
+    add(mean.u, part.u);
+    for (size_t k = 0; k < mean.direct.size(); ++k) {
+      add(mean.direct[k].gradient, part.direct[k].gradient);
+    }
+    for (size_t k = 0; k < mean.values.size(); ++k) {
+      mean.values[k].second += part.values[k].second;
+    }
+  }
+  const auto parts = static_cast<double>(batches.parts);
+  mean.loss /= parts;
+  divide(mean.u, parts);
+  for (WeightedGradient& term : mean.direct) {
+    divide(term.gradient, parts);
+  }
+  for (auto& [name, value] : mean.values) {
+    value /= parts;
+  }
+  return mean;
 }
 
 }  // namespace
@@ -59,9 +106,9 @@ UpperLevel::UpperLevel(OuterProblem& problem, Hypergradient& hypergradient, Opti
              .name = "the upper level",
              .advice = "Try a smaller upper learning rate or more damping"}) {}
 
-UpperGradient UpperLevel::gradient(const OuterBatch& batch, ImplicitSystem& system,
+UpperGradient UpperLevel::gradient(const Batches& batches, ImplicitSystem& system,
                                    uint64_t noise_seed, const Observer& observe) {
-  OuterGradient outer = problem_.direct(batch, noise_seed);
+  OuterGradient outer = mean_direct(problem_, batches, noise_seed);
   const c10::NoGradGuard no_grad;
   const HypergradientSolution solution = hypergradient_.solve(outer.u, system);
   UpperGradient result;
@@ -75,9 +122,9 @@ UpperGradient UpperLevel::gradient(const OuterBatch& batch, ImplicitSystem& syst
   return result;
 }
 
-UpperStep UpperLevel::step(const OuterBatch& batch, ImplicitSystem& system, uint64_t noise_seed,
+UpperStep UpperLevel::step(const Batches& batches, ImplicitSystem& system, uint64_t noise_seed,
                            double lr_scale, const Observer& observe) {
-  UpperGradient gradient = this->gradient(batch, system, noise_seed, observe);
+  UpperGradient gradient = this->gradient(batches, system, noise_seed, observe);
   UpperStep report = std::move(gradient.report);
   report.gradient_norm = step_.take({report.loss, std::move(gradient.values)}, lr_scale, {},
                                     fmt::format(" (solve: {})", to_string(report.status)));

@@ -45,16 +45,37 @@ class UpperLevel {
   UpperLevel(OuterProblem& problem, Hypergradient& hypergradient, Optimizer& optimizer,
              double max_grad_norm);
 
-  /// The gradient on one batch. Changes nothing but what OuterProblem::direct changes.
-  UpperGradient gradient(const OuterBatch& batch, ImplicitSystem& system, uint64_t noise_seed,
+  /// The batches that a gradient is the mean over.
+  struct Batches {
+    int64_t parts = 1;
+    std::function<OuterBatch()> next;  ///< called for each when it is needed
+  };
+
+  /// The gradient on the mean of the outer loss over the batches. Changes nothing but what
+  /// OuterProblem::direct changes.
+  UpperGradient gradient(const Batches& batches, ImplicitSystem& system, uint64_t noise_seed,
                          const Observer& observe = {});
+  /// The same on one batch.
+  UpperGradient gradient(const OuterBatch& batch, ImplicitSystem& system, uint64_t noise_seed,
+                         const Observer& observe = {}) {
+    return gradient(one(batch), system, noise_seed, observe);
+  }
 
   /// One optimizer step with that gradient, clipped, at `lr_scale` times the base rate. Throws
   /// Error(ErrorKind::run) when it is not finite; the weights are then those before the step.
-  UpperStep step(const OuterBatch& batch, ImplicitSystem& system, uint64_t noise_seed,
+  UpperStep step(const Batches& batches, ImplicitSystem& system, uint64_t noise_seed,
                  double lr_scale, const Observer& observe = {});
+  /// The same on one batch.
+  UpperStep step(const OuterBatch& batch, ImplicitSystem& system, uint64_t noise_seed,
+                 double lr_scale, const Observer& observe = {}) {
+    return step(one(batch), system, noise_seed, lr_scale, observe);
+  }
 
  private:
+  static Batches one(const OuterBatch& batch) {
+    return {.parts = 1, .next = [&batch] { return batch; }};
+  }
+
   OuterProblem& problem_;
   Hypergradient& hypergradient_;
   TrainingStep step_;

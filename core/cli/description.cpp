@@ -1,5 +1,7 @@
 #include "cli/description.h"
 
+#include "data/selection.h"
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
@@ -132,14 +134,14 @@ std::string type_word(ValueType element) {
       return "boolean";
     case ValueType::integer:
       return "integer";
-    case ValueType::real:
+    case ValueType::floating:
       return "float";
-    case ValueType::text:
+    case ValueType::string:
       return "string";
     case ValueType::none:
     case ValueType::integers:
-    case ValueType::reals:
-    case ValueType::texts:
+    case ValueType::floats:
+    case ValueType::strings:
       break;
   }
   return "unknown";
@@ -242,8 +244,15 @@ std::string describe_component(const RegisteredComponent& component) {
   result += fmt::format("Library: {} {} ({}), {}\n", library.name, library.version, library.license,
                         library.path);
   std::vector<Entry> parameters;
+  const ParameterValues of_host = component.info.kind == ComponentKind::dataset
+                                      ? defaults(selection_spec().parameters)
+                                      : ParameterValues{};
   for (const ParameterSpec& spec : component.info.parameters) {
     parameters.push_back(parameter_entry(spec));
+    if (of_host.count(spec.name) != 0) {
+      parameters.back().facts +=
+          fmt::format("; the program's own `{}` is `host.{}` here", spec.name, spec.name);
+    }
   }
   return result + (parameters.empty() ? "\nNo parameters\n" : print("Parameters", parameters));
 }

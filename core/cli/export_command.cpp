@@ -78,7 +78,7 @@ NamedTensors tensors_to_write(const fs::path& folder, bool with_head) {
   if (with_head) {
     for (auto& [name, tensor] : read_safetensors(folder / head_file).tensors) {
       if (std::any_of(tensors.begin(), tensors.end(),
-                      [&name = name](const auto& entry) { return entry.first == name; })) {
+                      [&name = name](const auto& entry) { return entry.name == name; })) {
         fail_input(
             "backbone and head both have a \"{}\": write them apart, without the head by "
             "--no-head",

@@ -144,15 +144,15 @@ Value example_value(const ParameterSpec& spec) {
       return false;
     case ValueType::integer:
       return static_cast<int64_t>(number);
-    case ValueType::real:
+    case ValueType::floating:
       return number;
     case ValueType::integers:
       return list_of(spec, static_cast<int64_t>(number));
-    case ValueType::reals:
+    case ValueType::floats:
       return list_of(spec, number);
-    case ValueType::texts:
+    case ValueType::strings:
       return list_of(spec, text);
-    case ValueType::text:
+    case ValueType::string:
     case ValueType::none:
       break;
   }

@@ -80,13 +80,13 @@ void require_same_state(const torch::nn::Module& a, const torch::nn::Module& b,
   const NamedTensors first = module_state(a);
   const NamedTensors second = module_state(b);
   for (size_t i = 0; i < first.size(); ++i) {
-    require(!first[i].second.is_same(second[i].second) &&
-                (first[i].second.numel() == 0 ||
-                 first[i].second.data_ptr() != second[i].second.data_ptr()),
-            "two instances share \"{}\"", first[i].first);
-    require(same_bits(first[i].second, second[i].second),
+    require(!first[i].tensor.is_same(second[i].tensor) &&
+                (first[i].tensor.numel() == 0 ||
+                 first[i].tensor.data_ptr() != second[i].tensor.data_ptr()),
+            "two instances share \"{}\"", first[i].name);
+    require(same_bits(first[i].tensor, second[i].tensor),
             "\"{}\" differs {} although LibTorch's generator began alike: draw from it alone",
-            first[i].first, where);
+            first[i].name, where);
   }
 }
 

@@ -94,7 +94,7 @@ std::vector<Value> others(const ParameterSpec& spec, const Value& value) {
     values = {Value(*integer + 1), Value(*integer - 1), Value(*integer / 2)};
   } else if (const auto* real = std::get_if<double>(&value)) {
     values = {Value(*real * 0.5), Value(*real * 1.5), Value(*real + 0.25)};
-  } else if (spec.type == ValueType::text) {
+  } else if (spec.type == ValueType::string) {
     for (const std::string& choice : spec.choices) {
       values.emplace_back(choice);
     }
@@ -197,7 +197,7 @@ void check_fingerprint(Checker& checker, const Dataset& dataset) {
   checker.check("the fingerprint is a text that stays the same",
                 [&] { check_stays(checker, dataset); });
   checker.check("the files that it names are those of the fingerprint", [&] {
-    // The ability is asked of an instance of its own, since asking may change one.
+    // Another instance is used for the ability, since a call may change one.
     const auto own = checker.make<Dataset>();
     const auto* files = capability<DataFiles>(*own);
     const auto* sequence = capability<FileSequence>(*own);

@@ -220,9 +220,9 @@ void check_instances(const Checker& checker, const HeadTrial& trial) {
   const NamedTensors a = module_state(first->module());
   const NamedTensors b = module_state(second->module());
   for (size_t i = 0; i < a.size(); ++i) {
-    require(a[i].second.equal(b[i].second),
+    require(a[i].tensor.equal(b[i].tensor),
             "\"{}\" differs although LibTorch's generator began alike: draw from it alone",
-            a[i].first);
+            a[i].name);
   }
 }
 

@@ -158,7 +158,7 @@ void check_declared(const HeadTrial& trial) {
   const auto metrics = fresh(trial);
   add(*metrics, trial.outputs.to(at::kFloat), in_single(trial.targets));
   const std::string given =
-      names_of(metrics->result(), [](const auto& metric) { return metric.first; });
+      names_of(metrics->result(), [](const auto& metric) { return metric.name; });
   require(given == expected,
           "result() gives the metrics {}, metric_info() declares {}; they must be the same, in the "
           "same order",

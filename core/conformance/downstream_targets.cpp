@@ -35,7 +35,7 @@ bool acts_as_classifier(Downstream& task, int64_t classes, int64_t width) {
 
 bool names_top1(const Metrics& metrics) {
   return std::any_of(metrics.begin(), metrics.end(), [](const auto& metric) {
-    return metric.first.rfind("top1", 0) == 0 || metric.first.rfind("top-1", 0) == 0;
+    return metric.name.rfind("top1", 0) == 0 || metric.name.rfind("top-1", 0) == 0;
   });
 }
 

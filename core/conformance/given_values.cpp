@@ -61,7 +61,7 @@ Value accepted_value(const GivenValue& given, const ComponentInfo& info,
                      const ParameterSpec& spec) {
   Value value = given.value;
   if (!convert(value, spec.type)) {
-    const bool wants_text = spec.type == ValueType::text;
+    const bool wants_text = spec.type == ValueType::string;
     fail_input("--set {}: parameter {} of {} wants {}, found {}, {}{}", given.text, spec.name,
                named(info), spec.accepted(), describe(type_of(value)), to_toml(value),
                wants_text ? fmt::format("; a text in quotes is one: --set '{}=\"{}\"'", spec.name,
@@ -79,13 +79,13 @@ Value accepted_value(const GivenValue& given, const ComponentInfo& info,
 Value usual_value(const ParameterSpec& spec) {
   constexpr double usual = 0.01;  // most required numbers are learning rates
   Value value;
-  if (spec.type == ValueType::real) {
+  if (spec.type == ValueType::floating) {
     value = std::clamp(usual, spec.minimum, spec.maximum);
   } else if (spec.type == ValueType::integer) {
     value = static_cast<int64_t>(std::clamp(8.0, spec.minimum, spec.maximum));
   } else if (spec.type == ValueType::boolean) {
     value = false;
-  } else if (spec.type == ValueType::text && !spec.choices.empty()) {
+  } else if (spec.type == ValueType::string && !spec.choices.empty()) {
     value = spec.choices.front();
   }
   const bool taken = type_of(value) != ValueType::none && spec.refusal(value).empty();

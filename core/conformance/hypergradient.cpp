@@ -31,7 +31,7 @@ class Descent : public Optimizer {
   explicit Descent(NamedTensors parameters) : parameters_(std::move(parameters)) {}
   void step(double lr_scale) override {
     for (auto& entry : parameters_) {
-      entry.second.add_(entry.second.grad(), -learning_rate() * lr_scale);
+      entry.tensor.add_(entry.tensor.grad(), -learning_rate() * lr_scale);
     }
   }
   double learning_rate() const override { return 0.05; }
@@ -202,7 +202,7 @@ void check_state(const Checker& checker, Trial& trial) {
   const TensorList next = normal_like(trial.u, 63);
   const at::Tensor expected = flatten(first->solve(next, *problem).v);
   require(relative_distance(flatten(second->solve(next, *problem).v), expected) <= 1e-12,
-          "an instance that was given the state of another goes on differently");
+          "an instance that was given the state of another continues differently");
 }
 
 }  // namespace

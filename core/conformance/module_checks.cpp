@@ -37,8 +37,8 @@ void require_alike(const torch::nn::Module& first, const torch::nn::Module& seco
   const NamedTensors a = module_state(first);
   const NamedTensors b = module_state(second);
   for (size_t i = 0; i < a.size(); ++i) {
-    require(a[i].second.numel() == 0 || a[i].second.data_ptr() != b[i].second.data_ptr(),
-            "two instances share \"{}\"; each must own its tensors", a[i].first);
+    require(a[i].tensor.numel() == 0 || a[i].tensor.data_ptr() != b[i].tensor.data_ptr(),
+            "two instances share \"{}\"; each must own its tensors", a[i].name);
   }
 }
 
@@ -51,8 +51,8 @@ ModuleCopy::ModuleCopy(const torch::nn::Module& module) {
 std::string ModuleCopy::changed(const torch::nn::Module& module) const {
   const NamedTensors now = module_state(module);
   for (size_t i = 0; i < state_.size() && i < now.size(); ++i) {
-    if (!now[i].second.equal(state_[i].second)) {
-      return now[i].first;
+    if (!now[i].tensor.equal(state_[i].tensor)) {
+      return now[i].name;
     }
   }
   return "";

@@ -100,7 +100,7 @@ void ModuleRecord::require_same_structure(const torch::nn::Module& other,
   }
   for (size_t i = 0; i < now.size(); ++i) {
     require(now[i].name == entries_[i].name,
-            "\"{}\" of {} stands at place {} {}, where \"{}\" was when the factory returned. {}",
+            "\"{}\" of {} is at place {} {}, where \"{}\" was when the factory returned. {}",
             now[i].name, whose_, i, where, entries_[i].name, fixed_when_made);
   }
 }

@@ -18,7 +18,7 @@ class Quadratic {
  public:
   explicit Quadratic(const Checker& checker) : parameters(small_parameters()) {
     for (const auto& entry : parameters) {
-      targets_.push_back(normal_numbers(entry.second.sizes(), 51).to(at::kFloat) * 0.1);
+      targets_.push_back(normal_numbers(entry.tensor.sizes(), 51).to(at::kFloat) * 0.1);
     }
     optimizer = checker.make<Optimizer>({parameters});
   }
@@ -27,7 +27,7 @@ class Quadratic {
     const c10::NoGradGuard no_grad;
     double sum = 0;
     for (size_t i = 0; i < parameters.size(); ++i) {
-      sum += 0.5 * (parameters[i].second - targets_[i]).square().sum().item<double>();
+      sum += 0.5 * (parameters[i].tensor - targets_[i]).square().sum().item<double>();
     }
     return sum;
   }
@@ -35,7 +35,7 @@ class Quadratic {
   void step(double lr_scale = 1.0) {
     const c10::NoGradGuard no_grad;
     for (size_t i = 0; i < parameters.size(); ++i) {
-      parameters[i].second.mutable_grad() = parameters[i].second.detach() - targets_[i];
+      parameters[i].tensor.mutable_grad() = parameters[i].tensor.detach() - targets_[i];
     }
     optimizer->step(lr_scale);
   }
@@ -43,7 +43,7 @@ class Quadratic {
   TensorList values() const {
     TensorList values;
     for (const auto& entry : parameters) {
-      values.push_back(entry.second.detach().clone());
+      values.push_back(entry.tensor.detach().clone());
     }
     return values;
   }
@@ -51,7 +51,7 @@ class Quadratic {
   void set(const TensorList& values) {
     const c10::NoGradGuard no_grad;
     for (size_t i = 0; i < values.size(); ++i) {
-      at::Tensor parameter = parameters[i].second;
+      at::Tensor parameter = parameters[i].tensor;
       parameter.copy_(values[i]);
     }
   }
@@ -110,11 +110,11 @@ void check_optimizer(Checker& checker) {
   checker.check("a parameter without gradient stays", [&] {
     Quadratic problem(checker);
     problem.step();
-    const at::Tensor before = problem.parameters[1].second.detach().clone();
-    problem.parameters[1].second.mutable_grad() = at::Tensor();
+    const at::Tensor before = problem.parameters[1].tensor.detach().clone();
+    problem.parameters[1].tensor.mutable_grad() = at::Tensor();
     const c10::NoGradGuard no_grad;
     problem.optimizer->step(1.0);
-    require(problem.parameters[1].second.equal(before), "it moved");
+    require(problem.parameters[1].tensor.equal(before), "it moved");
   });
   checker.check("continues from its state with the same bits", [&] {
     Quadratic first(checker);
@@ -160,7 +160,7 @@ void check_optimizer(Checker& checker) {
     const TensorList before = problem.values();
     TensorList gradients;
     for (const auto& entry : problem.parameters) {
-      gradients.push_back(normal_numbers(entry.second.sizes(), 53).to(at::kFloat));
+      gradients.push_back(normal_numbers(entry.tensor.sizes(), 53).to(at::kFloat));
     }
     const c10::NoGradGuard no_grad;
     const TensorList factors = preconditioner_of(*problem.optimizer, gradients);

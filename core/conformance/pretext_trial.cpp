@@ -171,7 +171,7 @@ TensorList PretextTrial::backbone_parameters() const {
 TensorList PretextTrial::parameters() const {
   TensorList all = backbone_parameters();
   for (const auto& entry : trainable_parameters(pretext->module())) {
-    all.push_back(entry.second);
+    all.push_back(entry.tensor);
   }
   return all;
 }

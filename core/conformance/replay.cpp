@@ -176,10 +176,10 @@ void require_same(Learner& learner, const Continuation& expected, const Continua
   const auto modules = learner.modules();
   for (size_t m = 0; m < expected.end.modules.size(); ++m) {
     for (size_t i = 0; i < expected.end.modules[m].size(); ++i) {
-      require(same_bits(expected.end.modules[m][i].second, found.end.modules[m][i].second),
+      require(same_bits(expected.end.modules[m][i].tensor, found.end.modules[m][i].tensor),
               "after {} steps, a new instance {} with copies of all parameters and buffers gives "
               "other values to \"{}\" of {} within {} steps. {}",
-              before, where, expected.end.modules[m][i].first, modules[m].first,
+              before, where, expected.end.modules[m][i].name, modules[m].first,
               expected.losses.size(), what_to_do);
     }
   }
@@ -210,7 +210,7 @@ State read_state(SharedFile& file) {
   for (NamedTensors& tensors : state.modules) {
     tensors = read_tensors(file);
   }
-  state.generator = read_tensors(file).at(0).second;
+  state.generator = read_tensors(file).at(0).tensor;
   return state;
 }
 

@@ -107,7 +107,7 @@ NamedTensors small_parameters() {
                              {"vector", normal_numbers({3}, 2)},
                              {"number", normal_numbers({1}, 3)}};
   for (auto& entry : parameters) {
-    entry.second = entry.second.to(torch::kFloat).requires_grad_();
+    entry.tensor = entry.tensor.to(torch::kFloat).requires_grad_();
   }
   return parameters;
 }

@@ -34,7 +34,7 @@ TensorList gradients_of(const at::Tensor& loss, const TensorList& parameters) {
 
 void assign_gradients(const NamedTensors& parameters, const TensorList& gradients) {
   for (size_t i = 0; i < parameters.size(); ++i) {
-    parameters[i].second.mutable_grad() = gradients[i];
+    parameters[i].tensor.mutable_grad() = gradients[i];
   }
 }
 

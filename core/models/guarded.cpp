@@ -101,7 +101,7 @@ class GuardedMetrics : public MetricAccumulator {
     Metrics metrics = call_component(choice_, "metrics (result)", [&] { return inner_->result(); });
     const bool declared = std::equal(
         metrics.begin(), metrics.end(), info_.begin(), info_.end(),
-        [](const auto& metric, const MetricInfo& info) { return metric.first == info.name; });
+        [](const auto& metric, const MetricInfo& info) { return metric.name == info.name; });
     if (!declared) {
       fail_run("{} gives the metrics {}, but declares {} (metric_info)", choice_.describe(),
                names_of(metrics), names_of(info_));

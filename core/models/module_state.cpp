@@ -13,7 +13,7 @@ namespace {
 
 bool has(const NamedTensors& state, const std::string& name) {
   return std::any_of(state.begin(), state.end(),
-                     [&](const auto& entry) { return entry.first == name; });
+                     [&](const auto& entry) { return entry.name == name; });
 }
 
 }  // namespace
@@ -32,7 +32,15 @@ TensorList tensors_of(const NamedTensors& named) {
   TensorList tensors;
   tensors.reserve(named.size());
   for (const auto& entry : named) {
-    tensors.push_back(entry.second);
+    tensors.push_back(entry.tensor);
+  }
+  return tensors;
+}
+
+std::map<std::string, at::Tensor> by_name(const NamedTensors& named) {
+  std::map<std::string, at::Tensor> tensors;
+  for (const auto& [name, tensor] : named) {
+    tensors.emplace(name, tensor);
   }
   return tensors;
 }
@@ -79,7 +87,7 @@ void load_module_state(torch::nn::Module& module, const NamedTensors& state,
   const at::NoGradGuard no_grad;
   NamedTensors own = module_state(module);
   require_shapes(shapes_of(state), shapes_of(own), what);
-  const std::map<std::string, at::Tensor> given(state.begin(), state.end());
+  const std::map<std::string, at::Tensor> given = by_name(state);
   for (auto& [name, tensor] : own) {
     tensor.copy_(given.at(name));
   }
@@ -148,27 +156,27 @@ void copy_state(const torch::nn::Module& from, torch::nn::Module& to) {
   NamedTensors target = module_state(to);
   // Names and shapes first, so that what does not fit leaves the target as it was.
   for (size_t i = 0; i < std::max(source.size(), target.size()); ++i) {
-    if (i >= source.size() || i >= target.size() || source[i].first != target[i].first) {
+    if (i >= source.size() || i >= target.size() || source[i].name != target[i].name) {
       const std::string& name =
-          i < target.size() && (i >= source.size() || !has(source, target[i].first))
-              ? target[i].first
-              : source[i].first;
+          i < target.size() && (i >= source.size() || !has(source, target[i].name))
+              ? target[i].name
+              : source[i].name;
       fail_run(
           "\"{}\" is a parameter or buffer of one instance and not of another. Names are fixed "
           "when "
           "the factory returns: register everything there",
           name);
     }
-    if (source[i].second.sizes() != target[i].second.sizes()) {
+    if (source[i].tensor.sizes() != target[i].tensor.sizes()) {
       fail_run(
           "\"{}\" has shape [{}] in one instance and [{}] in another. Shapes are fixed when the "
           "factory returns: give it the final shape there",
-          source[i].first, fmt::join(source[i].second.sizes(), ", "),
-          fmt::join(target[i].second.sizes(), ", "));
+          source[i].name, fmt::join(source[i].tensor.sizes(), ", "),
+          fmt::join(target[i].tensor.sizes(), ", "));
     }
   }
   for (size_t i = 0; i < source.size(); ++i) {
-    target[i].second.copy_(source[i].second);
+    target[i].tensor.copy_(source[i].tensor);
   }
 }
 

@@ -24,6 +24,9 @@ NamedTensors trainable_parameters(const torch::nn::Module& module);
 /// The same without names, in the same order.
 TensorList tensors_of(const NamedTensors& named);
 
+/// The same tensors, by name.
+std::map<std::string, at::Tensor> by_name(const NamedTensors& named);
+
 /// All parameters and buffers of a module, by name: everything that it is. The tensors are the
 /// module's own, not copies.
 NamedTensors module_state(const torch::nn::Module& module);

@@ -40,11 +40,11 @@ void WeightAverage::update() {
   const double share = 1.0 - std::min(decay_, (1.0 + t) / (10.0 + t));
   const NamedTensors now = weights();
   for (size_t i = 0; i < now.size(); ++i) {
-    at::Tensor& average = average_[i].second;
+    at::Tensor& average = average_[i].tensor;
     if (average.is_floating_point()) {
-      average.lerp_(now[i].second.detach(), share);
+      average.lerp_(now[i].tensor.detach(), share);
     } else {
-      average.copy_(now[i].second);
+      average.copy_(now[i].tensor);
     }
   }
 }
@@ -53,7 +53,7 @@ void WeightAverage::put() const {
   const c10::NoGradGuard no_grad;
   NamedTensors now = weights();
   for (size_t i = 0; i < now.size(); ++i) {
-    now[i].second.copy_(average_[i].second);
+    now[i].tensor.copy_(average_[i].tensor);
   }
 }
 
@@ -61,9 +61,9 @@ void WeightAverage::swap() {
   const c10::NoGradGuard no_grad;
   NamedTensors now = weights();
   for (size_t i = 0; i < now.size(); ++i) {
-    const at::Tensor weights = now[i].second.detach().clone();
-    now[i].second.copy_(average_[i].second);
-    average_[i].second.copy_(weights);
+    const at::Tensor weights = now[i].tensor.detach().clone();
+    now[i].tensor.copy_(average_[i].tensor);
+    average_[i].tensor.copy_(weights);
   }
 }
 
@@ -74,7 +74,7 @@ NamedTensors WeightAverage::state() const {
 }
 
 void WeightAverage::load_state(const NamedTensors& state) {
-  const std::map<std::string, at::Tensor> given(state.begin(), state.end());
+  const std::map<std::string, at::Tensor> given = by_name(state);
   const auto find = [&](const std::string& name, const at::Tensor& like) {
     const auto found = given.find(name);
     if (found == given.end() || found->second.sizes() != like.sizes()) {
@@ -90,7 +90,7 @@ void WeightAverage::load_state(const NamedTensors& state) {
   const auto steps = find(steps_name, at::tensor(steps_)).item<int64_t>();
   const c10::NoGradGuard no_grad;
   for (size_t i = 0; i < values.size(); ++i) {
-    average_[i].second.copy_(values[i]);
+    average_[i].tensor.copy_(values[i]);
   }
   steps_ = steps;
 }

@@ -54,7 +54,7 @@ class Loader {
   Loader(const MergeRules& rules, DiagnosticCollector& diagnostics)
       : rules_(rules), diagnostics_(diagnostics) {}
 
-  /// `asked_at` is where the file is asked for: itself for the first.
+  /// `asked_at` is where the file is named: itself for the first.
   std::optional<ConfigNode> load(const fs::path& file, const Location& asked_at) {
     if (!enter(file, asked_at)) {
       return std::nullopt;
@@ -135,7 +135,7 @@ class Loader {
   bool load_included(const ConfigEntry& include, const fs::path& folder, ConfigNode& root) {
     const std::string accepted = "an array of files, such as [\"common.toml\"]";
     const std::optional<Value> value = to_value(include.value);
-    if (!value || (!include.value.items.empty() && type_of(*value) != ValueType::texts) ||
+    if (!value || (!include.value.items.empty() && type_of(*value) != ValueType::strings) ||
         include.value.type != ConfigNode::Type::array) {
       diagnostics_.error(include.value.at, "include", describe_given(include.value), accepted);
       return false;

@@ -26,7 +26,7 @@ std::optional<Value> list_of_reals(const std::vector<ConfigNode>& items) {
   values.reserve(items.size());
   for (const ConfigNode& item : items) {
     Value value = item.scalar;
-    convert(value, ValueType::real);
+    convert(value, ValueType::floating);
     values.push_back(std::get<double>(value));
   }
   return Value(std::move(values));
@@ -178,7 +178,7 @@ void merge_tables(ConfigNode& base, ConfigNode over, const MergeRules& rules, Pl
     drop_entries_except(base,
                         place == Place::data_source ? rules.data_keys : std::vector<std::string>{});
   }
-  // An override names a table on its way to a key; the table still stands where it stood.
+  // An override names a table on its way to a key; the table's place stays.
   if (!is_override(over.at)) {
     base.at = over.at;
   }

@@ -2,6 +2,7 @@
 
 #include "base/json_text.h"
 #include "pipeline/pipeline_spec.h"
+#include "pipeline/table_reader.h"
 
 #include <fmt/format.h>
 
@@ -26,11 +27,11 @@ const char* type_name(ValueType type) {
     case ValueType::integer:
     case ValueType::integers:
       return "integer";
-    case ValueType::real:
-    case ValueType::reals:
+    case ValueType::floating:
+    case ValueType::floats:
       return "number";
-    case ValueType::text:
-    case ValueType::texts:
+    case ValueType::string:
+    case ValueType::strings:
     case ValueType::none:
       break;
   }
@@ -40,7 +41,7 @@ const char* type_name(ValueType type) {
 /// Of a value, or of each in a list.
 json element_schema(const ParameterSpec& spec) {
   json schema = {{"type", type_name(spec.type)}};
-  if (spec.type == ValueType::texts && spec.choices.empty()) {
+  if (spec.type == ValueType::strings && spec.choices.empty()) {
     schema["type"] = {"string", "integer"};  // a list of integers serves for one of texts
   }
   if (!spec.choices.empty()) {
@@ -151,7 +152,7 @@ void SchemaWriter::add_views(const AugmentSlot& slot, json& properties) {
     properties["views"] = {{"type", "array"},
                            {"items", std::move(group)},
                            {"minItems", 1},
-                           {"description", "groups of views that differ, in the place of augment"}};
+                           {"description", "groups of views that differ, instead of augment"}};
   }
 }
 
@@ -215,6 +216,9 @@ json SchemaWriter::choice_by_use(ComponentKind kind, const json& host_properties
     for (const ParameterSpec& parameter : component->info.parameters) {
       properties[parameter.name] = parameter_schema(parameter);
       any[parameter.name].push_back(properties[parameter.name]);
+      if (host_properties.contains(parameter.name)) {
+        any[parameter.name].push_back(host_properties[parameter.name]);
+      }
     }
     properties["use"] = {{"description", component->info.text.summary}};
     const std::string definition =
@@ -251,6 +255,9 @@ json SchemaWriter::component(ComponentKind kind) {
 json SchemaWriter::data_source() {
   json host = json::object();
   add_properties(sources_.data_selection, host);
+  host[host_subtable] = table(sources_.data_selection);
+  host[host_subtable]["description"] =
+      "the program's own keys, for datasets with parameters of the same names";
   definitions_["data"] = choice_by_use(ComponentKind::dataset, host);
   return reference("data");
 }

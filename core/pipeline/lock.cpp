@@ -6,6 +6,7 @@
 #include "bissl/error.h"
 #include "bissl/hash.h"
 #include "pipeline/diagnostics.h"
+#include "pipeline/table_reader.h"
 #include "pipeline/toml_parser.h"
 
 #include <fmt/format.h>
@@ -82,6 +83,23 @@ class LockWriter {
     values(choice.values);
   }
 
+  /// The host's keys of a data source; those that the dataset declares, too, in a table of their
+  /// own.
+  void selection(const DataSource& source, const std::string& path) {
+    ParameterValues hidden;
+    for (const auto& [name, value] : source.selection.values) {
+      if (source.dataset.values.count(name) == 0) {
+        line(name, value);
+      } else if (type_of(value) != ValueType::none) {
+        hidden.emplace(name, value);
+      }
+    }
+    if (!hidden.empty()) {
+      header(path + "." + host_subtable);
+      values(hidden);
+    }
+  }
+
   void augment(const AugmentChoice& choice, const std::string& key) {
     for (const ComponentChoice& step : choice.steps) {
       if (choice.is_chain) {
@@ -131,7 +149,7 @@ class LockWriter {
   std::map<std::string, std::string> libraries_;
 };
 
-/// What a data source's name stands for.
+/// What replaces a data source's name.
 using StandIn = std::function<json(const std::string&)>;
 
 /// A value that names data sources, by what they are; an empty text names none.
@@ -293,7 +311,7 @@ std::string to_lock_toml(const Pipeline& pipeline,
     const std::string path = "data." + spelled_key(source.name);
     writer.header(path);
     writer.component(source.dataset);
-    writer.values(source.selection.values);
+    writer.selection(source, path);
     writer.below(source.selection, path);
   }
   writer.header("model.backbone");

@@ -27,7 +27,7 @@ class PipelineReader {
     const std::optional<ConfigNode> root =
         request_.root ? request_.root
                       : load_config(request_.file, {request_.overrides, request_.unset},
-                                    {keys_of(request_.data_selection)}, diagnostics_);
+                                    merge_rules(request_.data_selection), diagnostics_);
     if (root) {
       report_unset(root->unset, *root, "", diagnostics_);
       tables_.defaults_are_written(root->find("lock") != nullptr);
@@ -175,9 +175,10 @@ class PipelineReader {
     const TableSpec& selection = request_.data_selection;
     DataSource source;
     source.name = entry.key;
-    source.dataset =
-        tables_.read_component(entry.value, ComponentKind::dataset, path, keys_of(selection));
-    source.selection = tables_.read_entries(entry.value, selection, path);
+    std::vector<std::string> host_keys = keys_of(selection);
+    host_keys.emplace_back(host_subtable);
+    source.dataset = tables_.read_component(entry.value, ComponentKind::dataset, path, host_keys);
+    source.selection = tables_.read_host_keys(entry.value, source.dataset, selection, path);
     pipeline_.data.push_back(std::move(source));
   }
 

@@ -25,14 +25,14 @@ struct ComponentSlot {
 
 /// The key `augment`, for what makes views of images: an augmentation ({ use = "simclr" }), or a
 /// chain of transforms ([ { use = "resized-crop" }, { use = "flip" } ]). Where a sample has several
-/// views, the key `views` may stand in its place: an array of groups, each with `count` and
+/// views, the key `views` may be given instead: an array of groups, each with `count` and
 /// `augment`.
 struct AugmentSlot {
   bool several_views = false;
   std::string doc;
 };
 
-/// What may stand in one of the host's own tables. Stages, data sources and schedules declare
+/// What one of the host's own tables may hold. Stages, data sources and schedules declare
 /// theirs with the same Schema that components use for their options.
 struct TableSpec {
   std::vector<ParameterSpec> parameters;
@@ -42,11 +42,12 @@ struct TableSpec {
   /// Groups of parameters of which one is to be given. Where tables are laid over each other, a key
   /// of the upper one overrules the others of its group below it.
   std::vector<std::vector<std::string>> exclusive;
-  /// Keys of earlier versions, and what each is called now: for the error that they get.
+  /// Keys of earlier versions that were no parameters (ParameterBuilder::formerly), and what each
+  /// is called now: for the error that they get.
   std::map<std::string, std::string> renamed;
   /// Rules over valid values.
   std::function<std::vector<Finding>(const ParameterValues&)> check;
-  /// What may stand in it beside what is declared, in words; empty: nothing. It is not looked into.
+  /// What it may hold beside what is declared, in words; empty: nothing. It is not checked.
   std::string free_keys;
 };
 
@@ -56,7 +57,7 @@ struct SubtableSpec {
   bool required = true;
   std::string doc = {};
   bool list = false;            ///< [[name]]: an array of such tables, whose form alone is checked
-  bool execution_only = false;  ///< nothing in it changes the results of what it stands in
+  bool execution_only = false;  ///< nothing in it changes the results of the table around it
   /// A kind of stage: what is missing in the subtable is taken from the table of the nearest
   /// ancestor of that kind, but for parameters that are marked `own_meaning`. Empty for none.
   std::string inherits_from = {};
@@ -81,7 +82,7 @@ struct ViewGroup {
 /// What a table says of the views of a sample, in their order.
 struct ViewsChoice {
   std::vector<ViewGroup> groups;
-  bool declares_number = false;  ///< by `views`; otherwise one group makes as many as are asked for
+  bool declares_number = false;  ///< by `views`; otherwise one group makes as many as are needed
   std::string origin;            ///< "file.toml:12:9"
 
   /// The number of views that are declared; none where any number can be made.

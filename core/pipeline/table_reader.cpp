@@ -79,13 +79,31 @@ std::vector<std::string> keys_of(const TableSpec& spec) {
   return keys;
 }
 
+std::map<std::string, std::string> renamed_keys(const std::vector<ParameterSpec>& specs) {
+  std::map<std::string, std::string> renamed;
+  for (const ParameterSpec& spec : specs) {
+    for (const std::string& former : spec.former_names()) {
+      renamed.emplace(former, spec.name);
+    }
+  }
+  return renamed;
+}
+
+MergeRules merge_rules(const TableSpec& data_selection) {
+  MergeRules rules{keys_of(data_selection)};
+  rules.data_keys.emplace_back(host_subtable);
+  return rules;
+}
+
 Table TableReader::read_table(const ConfigNode& node, const TableSpec& spec,
                               const std::string& path, const std::vector<std::string>& host_keys) {
   std::vector<std::string> accepted = host_keys;
   const std::vector<std::string> declared = keys_of(spec);
   accepted.insert(accepted.end(), declared.begin(), declared.end());
   if (spec.free_keys.empty()) {
-    refuse_unknown(node, path, accepted, spec.renamed);
+    std::map<std::string, std::string> renamed = renamed_keys(spec.parameters);
+    renamed.insert(spec.renamed.begin(), spec.renamed.end());
+    refuse_unknown(node, path, accepted, renamed);
   }
   return read_entries(node, spec, path);
 }
@@ -182,19 +200,53 @@ ComponentChoice TableReader::read_component(const ConfigNode& node, ComponentKin
     return choice;  // which keys belong here is not known
   }
   const ComponentInfo& info = choice.component->info;
-  refuse_clashes(use->value, *choice.component, path, host_keys);
   std::vector<std::string> accepted = {"use"};
   for (const ParameterSpec& parameter : info.parameters) {
     accepted.push_back(parameter.name);
   }
-  accepted.insert(accepted.end(), host_keys.begin(), host_keys.end());
-  refuse_unknown(node, path, accepted);
+  for (const std::string& key : host_keys) {
+    if (std::find(accepted.begin(), accepted.end(), key) == accepted.end()) {
+      accepted.push_back(key);
+    }
+  }
+  refuse_unknown(node, path, accepted, renamed_keys(info.parameters));
   const size_t errors_before = diagnostics_.errors();
   choice.values = read_values(node, info.parameters, path);
   if (diagnostics_.errors() == errors_before) {
     run_check(info.check, info.parameters, choice.values, node, path);
   }
   return choice;
+}
+
+Table TableReader::read_host_keys(const ConfigNode& node, const ComponentChoice& component,
+                                  const TableSpec& spec, const std::string& path) {
+  const std::vector<std::string> keys = keys_of(spec);
+  ConfigNode own;
+  own.at = node.at;
+  for (const ConfigEntry& entry : node.entries) {
+    const bool is_parameter = component.component && component.values.count(entry.key) != 0;
+    if (!is_parameter && std::find(keys.begin(), keys.end(), entry.key) != keys.end()) {
+      own.entries.push_back(entry);
+    }
+  }
+  const std::string host_path = joined_key(path, host_subtable);
+  if (const ConfigEntry* host = node.find(host_subtable);
+      host != nullptr && is_table(*host, host_path, "a table with " + quoted_list(keys))) {
+    refuse_unknown(host->value, host_path, keys, spec.renamed);
+    for (const ConfigEntry& entry : host->value.entries) {
+      const std::string key = joined_key(host_path, entry.key);
+      if (const ConfigEntry* twice = own.find(entry.key)) {
+        diagnostics_.error(entry.key_at, key,
+                           fmt::format("given twice, also at {}", twice->key_at.text()));
+        continue;
+      }
+      keys_in_file_[joined_key(path, entry.key)] = key;
+      own.entries.push_back(entry);
+    }
+  }
+  Table table = read_entries(own, spec, path);
+  keys_in_file_.clear();
+  return table;
 }
 
 void TableReader::refuse_unknown(const ConfigNode& node, const std::string& path,
@@ -221,7 +273,7 @@ ParameterValues TableReader::read_values(const ConfigNode& node,
   ParameterValues values = defaults(specs);
   for (const ParameterSpec& spec : specs) {
     if (const ConfigEntry* entry = node.find(spec.name)) {
-      values[spec.name] = read_value(entry->value, spec, joined_key(path, spec.name));
+      values[spec.name] = read_value(entry->value, spec, key_in_file(path, spec.name));
     } else if (spec.required) {
       missing(node, path, spec.name, spec.accepted());
     }
@@ -232,7 +284,7 @@ ParameterValues TableReader::read_values(const ConfigNode& node,
 Value TableReader::read_value(const ConfigNode& node, const ParameterSpec& spec,
                               const std::string& path) {
   std::optional<Value> value = to_value(node);
-  if (const std::string* text = node.as_text(); text != nullptr && spec.type == ValueType::text) {
+  if (const std::string* text = node.as_text(); text != nullptr && spec.type == ValueType::string) {
     value = *text;
   }
   if (Value one = value.value_or(Value());
@@ -355,14 +407,19 @@ void TableReader::run_check(const Check& check, const std::vector<ParameterSpec>
   for (const Finding& finding : findings) {
     const ConfigEntry* entry = node.find_path(finding.parameter);
     const Location& at = entry == nullptr ? node.at : entry->value.at;
-    const std::string key =
-        finding.parameter.empty() ? path : fmt::format("{}.{}", path, finding.parameter);
+    const std::string key = finding.parameter.empty() ? path : key_in_file(path, finding.parameter);
     if (finding.severity == Finding::Severity::error) {
       diagnostics_.error(at, key, finding.message);
     } else {
       diagnostics_.warning(at, key, finding.message);
     }
   }
+}
+
+std::string TableReader::key_in_file(const std::string& path, const std::string& name) const {
+  std::string key = fmt::format("{}.{}", path, name);
+  const auto moved = keys_in_file_.find(key);
+  return moved == keys_in_file_.end() ? key : moved->second;
 }
 
 void TableReader::missing(const ConfigNode& table, const std::string& path, const std::string& key,
@@ -398,6 +455,17 @@ std::shared_ptr<const RegisteredComponent> TableReader::find_component(const Con
 
 void TableReader::report_unknown_component(const ConfigNode& use, ComponentKind kind,
                                            const std::string& name, const std::string& path) {
+  for (const auto& component : components_->components()) {
+    const std::vector<std::string>& formerly = component->info.text.formerly;
+    if (component->info.kind == kind &&
+        std::find(formerly.begin(), formerly.end(), name.substr(name.find('/') + 1)) !=
+            formerly.end()) {
+      diagnostics_.error(use.at, path,
+                         fmt::format("renamed: the {} `{}` is `{}` now", to_string(kind), name,
+                                     component->info.text.name));
+      return;
+    }
+  }
   const bool qualified = name.find('/') != std::string::npos;
   std::string message =
       fmt::format("there is no {} {}", to_string(kind), to_toml(Value(shortened(name))));
@@ -420,21 +488,6 @@ void TableReader::report_unknown_component(const ConfigNode& use, ComponentKind 
   }
   const std::vector<std::string> available = names_of(kind, qualified);
   diagnostics_.error(use.at, path, message, quoted_list(available), nearest(name, available));
-}
-
-void TableReader::refuse_clashes(const ConfigNode& use, const RegisteredComponent& component,
-                                 const std::string& path,
-                                 const std::vector<std::string>& host_keys) {
-  for (const ParameterSpec& parameter : component.info.parameters) {
-    if (std::find(host_keys.begin(), host_keys.end(), parameter.name) != host_keys.end()) {
-      diagnostics_.error(
-          use.at, joined_key(path, "use"),
-          fmt::format("{} {} of library {} declares the parameter \"{}\", a key that bissl "
-                      "itself reads here; the library has to rename it",
-                      to_string(component.info.kind), component.info.text.name,
-                      component.library.path, parameter.name));
-    }
-  }
 }
 
 std::vector<std::string> TableReader::names_of(ComponentKind kind, bool qualified) const {

@@ -21,18 +21,23 @@ class TableReader {
   /// For tables that hold no components.
   explicit TableReader(DiagnosticCollector& diagnostics) : diagnostics_(diagnostics) {}
 
-  /// `node` is a table; `path` its dotted key. `host_keys` may stand in it too and are left alone.
+  /// `node` is a table; `path` its dotted key. It may also have `host_keys`, which are not read.
   Table read_table(const ConfigNode& node, const TableSpec& spec, const std::string& path,
                    const std::vector<std::string>& host_keys = {});
 
   /// What the specification declares, without asking whether there is more in the table.
   Table read_entries(const ConfigNode& node, const TableSpec& spec, const std::string& path);
 
-  /// A component's table: `use` and the component's parameters. `host_keys` as for read_table.
-  /// A null component if it cannot be found.
+  /// A component's table: `use` and the component's parameters. `host_keys` as for read_table; a
+  /// parameter of that name comes first. A null component if it cannot be found.
   ComponentChoice read_component(const ConfigNode& node, ComponentKind kind,
                                  const std::string& path,
                                  const std::vector<std::string>& host_keys = {});
+
+  /// The host's own keys beside those of `component`, whose table `node` is: those that are no
+  /// parameters of the component, and all in the subtable `host`.
+  Table read_host_keys(const ConfigNode& node, const ComponentChoice& component,
+                       const TableSpec& spec, const std::string& path);
 
   /// What a table says of views, by `augment` or `views`.
   ViewsChoice read_views(const ConfigNode& node, const AugmentSlot& slot, const std::string& path);
@@ -76,6 +81,8 @@ class TableReader {
                  const ParameterValues& values, const ConfigNode& node, const std::string& path);
   std::set<std::string> given(const std::vector<ParameterSpec>& specs,
                               const ParameterValues& values, const ConfigNode& node) const;
+  /// The dotted key of an entry, as it is in the file.
+  std::string key_in_file(const std::string& path, const std::string& name) const;
   void missing(const ConfigNode& table, const std::string& path, const std::string& key,
                const std::string& accepted);
   AugmentChoice read_augment(const ConfigNode& node, const std::string& path);
@@ -86,19 +93,28 @@ class TableReader {
                                                             const std::string& path);
   void report_unknown_component(const ConfigNode& use, ComponentKind kind, const std::string& name,
                                 const std::string& path);
-  void refuse_clashes(const ConfigNode& node, const RegisteredComponent& component,
-                      const std::string& path, const std::vector<std::string>& host_keys);
   std::vector<std::string> names_of(ComponentKind kind, bool qualified) const;
 
   const ComponentSource* components_ = nullptr;
   DiagnosticCollector& diagnostics_;
   bool report_missing_ = true;
   bool defaults_are_written_ = false;
+  std::map<std::string, std::string> keys_in_file_;  ///< of what was read from another table
   const std::vector<std::string>* data_ = nullptr;
   std::set<std::string> named_data_;
 };
 
-/// All keys that may stand in a table of the specification.
+/// All keys that a table of the specification may have.
 std::vector<std::string> keys_of(const TableSpec& spec);
+
+/// The former names of parameters (ParameterBuilder::formerly), each with the name of now.
+std::map<std::string, std::string> renamed_keys(const std::vector<ParameterSpec>& specs);
+
+/// Which keys of a data source survive a change of its dataset: the host's.
+MergeRules merge_rules(const TableSpec& data_selection);
+
+/// The subtable of a component's table in which the host's own keys can always be given. No
+/// parameter of a component has this name.
+inline constexpr const char* host_subtable = "host";
 
 }  // namespace bissl::host

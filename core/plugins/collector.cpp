@@ -27,6 +27,14 @@ std::vector<std::string> faults_of(const ComponentInfo& info) {
   if (!is_name(info.text.name)) {
     found.emplace_back("the name is not of lower-case letters, digits and hyphens");
   }
+  for (const std::string& former : info.text.formerly) {
+    if (!is_name(former) || former == info.text.name) {
+      found.push_back(
+          fmt::format("the former name \"{}\" is no other name of lower-case letters, "
+                      "digits and hyphens",
+                      former));
+    }
+  }
   if (info.text.summary.empty()) {
     found.emplace_back("no summary");
   }
@@ -58,7 +66,7 @@ LoadProblem register_failed(std::string found) {
           "register_failed",
           std::move(found),
           "a registration without errors",
-          "mend the registration function of the library, or ask its author to"};
+          "correct the registration function of the library, or ask its author to"};
 }
 
 }  // namespace

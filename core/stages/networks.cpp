@@ -185,6 +185,15 @@ void require_views(const ViewsChoice& declared, const ComponentChoice& choice,
   }
 }
 
+void require_separable(const char* key, int64_t accumulate, const Pretext& task) {
+  if (accumulate > 1 && task.coupling() != BatchCoupling::separable) {
+    fail_input(
+        "{} = {}, but the loss of {} couples the samples of a batch ({}), so that the mean over "
+        "several batches is another loss. Leave {} at 1 and choose the batch by the memory",
+        key, accumulate, describe(task), to_string(task.coupling()), key);
+  }
+}
+
 std::shared_ptr<BatchSource> make_batches(const StageContext& context, const std::string& data,
                                           const ViewsChoice& augment, BatchOptions options) {
   options.device = context.settings.device;

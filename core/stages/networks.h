@@ -80,6 +80,10 @@ void save_weights(const std::filesystem::path& folder, const char* file,
 /// where it declares no number.
 void require_views(const ViewsChoice& declared, const ComponentChoice& choice, const Pretext& task);
 
+/// Throws Error(input) where gradients are accumulated over several batches, `key` of them, though
+/// the mean of the losses of several is another loss than that of all their samples.
+void require_separable(const char* key, int64_t accumulate, const Pretext& task);
+
 /// A source of batches on the run's device for a table with `data`, `augment` and `batch`.
 std::shared_ptr<BatchSource> make_batches(const StageContext& context, const std::string& data,
                                           const ViewsChoice& augment, BatchOptions options);

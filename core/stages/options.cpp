@@ -31,7 +31,8 @@ const Schema<ScheduleOptions>& schedule_schema() {
           "learning rate at the end of \"cosine\", as a share of the base learning rate")
         .at_least(0)
         .at_most(1)
-        .only_with("use", "cosine");
+        .only_with("use", "cosine")
+        .formerly("final");
     s.rule([](const ScheduleOptions& options, std::vector<Finding>& findings) {
       if (options.warmup_epochs > 0 && options.warmup_steps > 0) {
         findings.push_back({Finding::Severity::error, "warmup_steps",
@@ -70,9 +71,8 @@ const Schema<LengthOptions>& length_schema() {
 }
 
 SubtableSpec schedule_table() {
-  TableSpec table = table_of(schedule_schema(), {{"warmup_epochs", "warmup_steps"}});
-  table.renamed = {{"final", "end_factor"}};
-  return {"schedule", std::move(table), false, "the learning rate over time; constant if absent"};
+  return {"schedule", table_of(schedule_schema(), {{"warmup_epochs", "warmup_steps"}}), false,
+          "the learning rate over time; constant if absent"};
 }
 
 AugmentSlot one_view() { return {false, "makes views of the images"}; }

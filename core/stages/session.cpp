@@ -63,7 +63,7 @@ void Session::keep(const std::string& name, Hypergradient& hypergradient) {
                           fail_input(
                               "the checkpoint holds a state \"{}\" for a hypergradient "
                               "approximator without one",
-                              state.front().first);
+                              state.front().name);
                         }
                       }});
     return;
@@ -98,7 +98,7 @@ int64_t Session::start() {
     for (const Extra& extra : extras_) {
       extra.load(state.at("extra").at(extra.name));
     }
-    set_generator_state(with_prefix(checkpoint->tensors, generator_name).at(0).second);
+    set_generator_state(with_prefix(checkpoint->tensors, generator_name).at(0).tensor);
   }
   events_ = std::make_unique<EventLog>(folder_ / event_log_file, event_position);
   if (settings_.progress) {

@@ -60,7 +60,7 @@ void StageTrial::warn_about_single(const char* key, int64_t batch, torch::nn::Mo
   }
   const NamedTensors state = module_state(module);
   const bool normalises = std::any_of(state.begin(), state.end(), [](const auto& entry) {
-    return entry.first.ends_with("running_mean");
+    return entry.name.ends_with("running_mean");
   });
   if (normalises) {
     plan_.warnings.push_back(fmt::format(

@@ -27,7 +27,7 @@ std::vector<size_t> layout_order(const NamedTensors& tensors) {
   std::vector<size_t> order(tensors.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    return tensors[a].second.element_size() > tensors[b].second.element_size();
+    return tensors[a].tensor.element_size() > tensors[b].tensor.element_size();
   });
   return order;
 }
@@ -64,7 +64,7 @@ std::string checked_header(const NamedTensors& tensors,
   uint64_t place = 0;
   for (const size_t index : layout_order(tensors)) {
     header.entries[index].begin = place;
-    place += tensors[index].second.nbytes();
+    place += tensors[index].tensor.nbytes();
     header.entries[index].end = place;
   }
   return format_safetensors_header(header);
@@ -149,7 +149,7 @@ void write_safetensors(const fs::path& file, const NamedTensors& tensors,
   atomic.write(header_text);
   for (const size_t index : layout_order(tensors)) {
     // One at a time: a model on another device is never held twice as a whole.
-    const at::Tensor stored = to_storable(tensors[index].first, tensors[index].second);
+    const at::Tensor stored = to_storable(tensors[index].name, tensors[index].tensor);
     atomic.write(stored.data_ptr(), stored.nbytes());
   }
   atomic.commit();

@@ -108,7 +108,7 @@ ParameterValues without_holes(const Table& table, const std::vector<ParameterSpe
     }
     if (spec.type == ValueType::integer) {
       value = int64_t{0};
-    } else if (spec.type == ValueType::texts) {
+    } else if (spec.type == ValueType::strings) {
       value = std::vector<std::string>{};
     } else {
       value = std::string();

@@ -1,6 +1,7 @@
 #include "sweep/cell_tree.h"
 
 #include "base/spelling.h"
+#include "pipeline/table_reader.h"
 #include "pipeline/toml_parser.h"
 #include "pipeline/unset_keys.h"
 
@@ -12,11 +13,7 @@ namespace bissl::host {
 
 CellTree::CellTree(const Ablation& ablation, const PipelineSources& sources,
                    DiagnosticCollector& diagnostics)
-    : ablation_(ablation), diagnostics_(diagnostics) {
-  for (const ParameterSpec& spec : sources.data_selection.parameters) {
-    rules_.data_keys.push_back(spec.name);
-  }
-}
+    : ablation_(ablation), rules_(merge_rules(sources.data_selection)), diagnostics_(diagnostics) {}
 
 bool CellTree::load(const Changes& changes) {
   std::optional<ConfigNode> base = load_config(ablation_.pipeline, changes, rules_, diagnostics_);

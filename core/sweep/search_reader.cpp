@@ -14,7 +14,7 @@ namespace {
 /// Says so if the node is two numbers of which the first is the greater one; else empty.
 std::string wrong_order(const ConfigNode& node) {
   std::optional<Value> value = to_value(node);
-  if (!value || !convert(*value, ValueType::reals)) {
+  if (!value || !convert(*value, ValueType::floats)) {
     return "";
   }
   const auto& ends = std::get<std::vector<double>>(*value);
@@ -90,7 +90,7 @@ void SearchReader::read_distributions() {
 bool SearchReader::read_bounds(const ConfigEntry& entry, Distribution& distribution) const {
   const std::optional<Value> bounds = to_value(entry.value);
   std::vector<double> ends;
-  if (bounds && type_of(*bounds) == ValueType::reals) {
+  if (bounds && type_of(*bounds) == ValueType::floats) {
     ends = std::get<std::vector<double>>(*bounds);
   } else if (bounds && type_of(*bounds) == ValueType::integers) {
     const auto& integers = std::get<std::vector<int64_t>>(*bounds);

@@ -198,7 +198,7 @@ void write_records(const std::filesystem::path& file, const NamedTensors& tensor
   archive.add("data.pkl", content.data(), content.size());
   archive.add("byteorder", "little", 6);
   for (size_t i = 0; i < tensors.size(); ++i) {
-    const at::Tensor stored = to_storable(tensors[i].first, tensors[i].second);
+    const at::Tensor stored = to_storable(tensors[i].name, tensors[i].tensor);
     archive.add("data/" + std::to_string(i), stored.data_ptr(), stored.nbytes());
   }
   archive.add("version", "3\n", 2);

@@ -175,7 +175,7 @@ void WeightsFile::collect(const PickleTree& tree) {
 
 at::Tensor WeightsFile::read(const StoredTensor& tensor) const {
   if (!torch_) {
-    return tensors_.at(tensor.place).second;
+    return tensors_.at(tensor.place).tensor;
   }
   try {
     return torch_->read(torch_->tree().tensors.at(tensor.place), tensor.name);

@@ -50,7 +50,7 @@ class AdamW : public Optimizer, public OptimizerPreconditioner {
     const double correction1 = 1.0 - std::pow(options_.beta1, steps);
     const double correction2 = 1.0 - std::pow(options_.beta2, steps);
     for (size_t i = 0; i < parameters_.size(); ++i) {
-      at::Tensor& parameter = parameters_[i].second;
+      at::Tensor& parameter = parameters_[i].tensor;
       const at::Tensor& gradient = parameter.grad();
       if (!gradient.defined()) {
         continue;

@@ -41,7 +41,7 @@ class Lars : public Optimizer, public OptimizerMomentum, public OptimizerPrecond
     const c10::NoGradGuard no_grad;
     const double lr = options_.step.lr * lr_scale;
     for (size_t i = 0; i < parameters_.size(); ++i) {
-      at::Tensor& parameter = parameters_[i].second;
+      at::Tensor& parameter = parameters_[i].tensor;
       if (!parameter.grad().defined()) {
         continue;
       }
@@ -66,7 +66,7 @@ class Lars : public Optimizer, public OptimizerMomentum, public OptimizerPrecond
     for (size_t i = 0; i < parameters_.size(); ++i) {
       factors.push_back(
           gradients[i].defined()
-              ? at::full_like(gradients[i], ratio(parameters_[i].second, gradients[i]))
+              ? at::full_like(gradients[i], ratio(parameters_[i].tensor, gradients[i]))
               : at::Tensor());
     }
     return factors;

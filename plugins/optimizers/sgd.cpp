@@ -40,7 +40,7 @@ class Sgd : public Optimizer, public OptimizerMomentum {
     const c10::NoGradGuard no_grad;
     const double lr = options_.step.lr * lr_scale;
     for (size_t i = 0; i < parameters_.size(); ++i) {
-      at::Tensor& parameter = parameters_[i].second;
+      at::Tensor& parameter = parameters_[i].tensor;
       if (!parameter.grad().defined()) {
         continue;
       }

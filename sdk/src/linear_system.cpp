@@ -121,11 +121,11 @@ void WarmStart::load_state(const NamedTensors& state) {
   TensorList loaded;
   for (size_t i = 0; i < state.size(); ++i) {
     const std::string expected = fmt::format("v/{}", i);
-    if (state[i].first != expected) {
+    if (state[i].name != expected) {
       fail_input("the checkpoint holds a state \"{}\" of the warm start where \"{}\" belongs",
-                 state[i].first, expected);
+                 state[i].name, expected);
     }
-    loaded.push_back(state[i].second);
+    loaded.push_back(state[i].tensor);
   }
   last_ = copy(loaded);
 }

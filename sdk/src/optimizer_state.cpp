@@ -39,15 +39,15 @@ void StateBuffers::load(const NamedTensors& state) {
 const at::Tensor& find_state(const NamedTensors& state, const std::string& name,
                              const at::Tensor& shape_of) {
   const auto found = std::find_if(state.begin(), state.end(),
-                                  [&](const auto& entry) { return entry.first == name; });
+                                  [&](const auto& entry) { return entry.name == name; });
   if (found == state.end()) {
     fail_input("the optimizer's saved state has no \"{}\"", name);
   }
-  if (found->second.sizes() != shape_of.sizes()) {
+  if (found->tensor.sizes() != shape_of.sizes()) {
     fail_input("the optimizer's saved state \"{}\" has shape [{}], expected [{}]", name,
-               fmt::join(found->second.sizes(), ", "), fmt::join(shape_of.sizes(), ", "));
+               fmt::join(found->tensor.sizes(), ", "), fmt::join(shape_of.sizes(), ", "));
   }
-  return found->second;
+  return found->tensor;
 }
 
 bool applies_to(const at::Tensor& parameter, bool one_dimensional) {

@@ -155,7 +155,7 @@ std::string fault_of(const EffectCondition& condition, const ParameterSpec& spec
       return fmt::format("depends on \"{}\", which is no other parameter of the declaration", name);
     }
     if (condition.relation == Relation::more_than && other->type != ValueType::integer &&
-        other->type != ValueType::real) {
+        other->type != ValueType::floating) {
       return fmt::format("depends on how much \"{}\" is, which is no number", name);
     }
     if (condition.relation == Relation::not_given &&
@@ -267,14 +267,20 @@ std::string ParameterSpec::refusal(const Value& value) const {
   return std::visit(Refuser{*this}, value);
 }
 
+std::vector<std::string> ParameterSpec::former_names() const {
+  const auto names = traits.find("formerly");
+  return names == traits.end() ? std::vector<std::string>{}
+                               : std::get<std::vector<std::string>>(names->second);
+}
+
 ValueType ParameterSpec::element_type() const {
   switch (type) {
     case ValueType::integers:
       return ValueType::integer;
-    case ValueType::reals:
-      return ValueType::real;
-    case ValueType::texts:
-      return ValueType::text;
+    case ValueType::floats:
+      return ValueType::floating;
+    case ValueType::strings:
+      return ValueType::string;
     default:
       return type;
   }
@@ -375,6 +381,13 @@ ParameterBuilder& ParameterBuilder::execution_only() {
   return *this;
 }
 
+ParameterBuilder& ParameterBuilder::formerly(std::string name) {
+  std::vector<std::string> names = spec_.former_names();
+  names.push_back(std::move(name));
+  spec_.traits["formerly"] = std::move(names);
+  return *this;
+}
+
 std::vector<Finding> findings_without_effect(const std::vector<ParameterSpec>& specs,
                                              const ParameterValues& values,
                                              const std::set<std::string>& given) {
@@ -393,20 +406,30 @@ std::vector<Finding> findings_without_effect(const std::vector<ParameterSpec>& s
 std::vector<std::string> faults(const std::vector<ParameterSpec>& specs) {
   std::vector<std::string> found;
   std::set<std::string> names;
+  std::set<std::string> former_names;
   for (const ParameterSpec& spec : specs) {
     if (!is_lower_snake(spec.name)) {
       found.push_back(fmt::format("parameter \"{}\": the name is not in lower_case", spec.name));
     }
-    if (spec.name == "use") {
-      found.push_back("parameter \"use\": the name is reserved");
+    if (spec.name == "use" || spec.name == "host") {
+      found.push_back(fmt::format("parameter \"{}\": the name is reserved", spec.name));
     }
     if (!names.insert(spec.name).second) {
       found.push_back(fmt::format("parameter \"{}\": declared twice", spec.name));
     }
+    for (const std::string& former : spec.former_names()) {
+      if (!is_lower_snake(former)) {
+        found.push_back(fmt::format("parameter \"{}\": the former name \"{}\" is not in lower_case",
+                                    spec.name, former));
+      } else if (find_spec(specs, former) != nullptr || !former_names.insert(former).second) {
+        found.push_back(
+            fmt::format("parameter \"{}\": the former name \"{}\" is taken", spec.name, former));
+      }
+    }
     if (spec.is_path()) {
       const auto* path = std::get_if<std::string>(&spec.default_value);
-      if (spec.type != ValueType::text && spec.type != ValueType::texts) {
-        found.push_back(fmt::format("parameter \"{}\": only a text can be a path", spec.name));
+      if (spec.type != ValueType::string && spec.type != ValueType::strings) {
+        found.push_back(fmt::format("parameter \"{}\": only a string can be a path", spec.name));
       } else if (path != nullptr && !path->empty() && path->front() != '/') {
         found.push_back(
             fmt::format("parameter \"{}\": the default {} is a path that is not "
@@ -414,9 +437,9 @@ std::vector<std::string> faults(const std::vector<ParameterSpec>& specs) {
                         spec.name, to_toml(spec.default_value)));
       }
     }
-    if (spec.names_data() && spec.type != ValueType::text && spec.type != ValueType::texts) {
+    if (spec.names_data() && spec.type != ValueType::string && spec.type != ValueType::strings) {
       found.push_back(
-          fmt::format("parameter \"{}\": only a text can name a data source", spec.name));
+          fmt::format("parameter \"{}\": only a string can name a data source", spec.name));
     }
     for (const EffectCondition& condition : spec.only_with) {
       if (const std::string fault = fault_of(condition, spec, specs); !fault.empty()) {
@@ -425,7 +448,7 @@ std::vector<std::string> faults(const std::vector<ParameterSpec>& specs) {
     }
     if (spec.accepts_one() && !spec.is_list()) {
       found.push_back(
-          fmt::format("parameter \"{}\": only a list can have one value in its place", spec.name));
+          fmt::format("parameter \"{}\": only an array can be given as a single value", spec.name));
     }
     if (spec.doc.empty()) {
       found.push_back(fmt::format("parameter \"{}\": no documentation", spec.name));

@@ -86,15 +86,15 @@ std::string describe(ValueType type) {
       return "a boolean";
     case ValueType::integer:
       return "an integer";
-    case ValueType::real:
+    case ValueType::floating:
       return "a float";
-    case ValueType::text:
+    case ValueType::string:
       return "a string";
     case ValueType::integers:
       return "an array of integers";
-    case ValueType::reals:
+    case ValueType::floats:
       return "an array of floats";
-    case ValueType::texts:
+    case ValueType::strings:
       return "an array of strings";
   }
   return "an unknown type";
@@ -106,7 +106,7 @@ bool convert(Value& value, ValueType type) {
   if (type_of(value) == type) {
     return true;
   }
-  if (const auto* integer = std::get_if<int64_t>(&value); integer && type == ValueType::real) {
+  if (const auto* integer = std::get_if<int64_t>(&value); integer && type == ValueType::floating) {
     value = static_cast<double>(*integer);
     return true;
   }
@@ -122,11 +122,11 @@ bool convert(Value& value, ValueType type) {
     return true;
   }
   if (const auto* integers = std::get_if<std::vector<int64_t>>(&value)) {
-    if (type == ValueType::reals) {
+    if (type == ValueType::floats) {
       value = std::vector<double>(integers->begin(), integers->end());
       return true;
     }
-    if (type == ValueType::texts) {
+    if (type == ValueType::strings) {
       std::vector<std::string> texts;
       for (const int64_t integer : *integers) {
         texts.push_back(fmt::format("{}", integer));

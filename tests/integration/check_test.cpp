@@ -144,6 +144,9 @@ INSTANTIATE_TEST_SUITE_P(
         Fault{"AccumulationOfALossThatCouplesSamples",
               {"stage.pretrain.accumulate=2"},
               "accumulate = 2, but the loss of pretext simclr"},
+        Fault{"AccumulationOfSuchALossInTheLowerLevel",
+              {"stage.bissl.lower.accumulate=2"},
+              "lower.accumulate = 2, but the loss of pretext simclr"},
         Fault{"ValidationByAnUnknownMetric",
               {"stage.finetune.validate={ data = \"labelled\", every = 1, metric = \"top9\", "
                "augment = { use = \"evaluation\", size = 8 } }"},
@@ -255,7 +258,7 @@ TEST(RefusalList, IsComplete) {
       {"the checkpoint holds a state", "a damaged checkpoint"},
       {"the checkpoint's average of the weights", "a damaged checkpoint"},
       {"there is no kind of stage", "a fault of the program: the reader has refused it"},
-      {"accumulate = {}, but the loss of {}", "AccumulationOfALossThatCouplesSamples"},
+      {"{} = {}, but the loss of {}", "AccumulationOfALossThatCouplesSamples"},
       {"make_backbone was called after", "a component at fault: conform"},
       {"{} needs the ability", "the approximator's abilities are asked for as the stage is built"},
   };

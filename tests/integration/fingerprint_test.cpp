@@ -1,4 +1,4 @@
-// What stands for data in stages' keys, and what is read for it.
+// What represents data in stages' keys, and what is read for it.
 
 #include "program.h"
 #include "support/paths.h"
@@ -8,6 +8,7 @@
 #include <chrono>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 
 namespace bissl::host::test {
 namespace {
@@ -81,6 +82,17 @@ TEST_F(FingerprintTest, FilesThatSeemUnchangedAreReadAgainOnlyIfAskedFor) {
   const std::string after = key("", {"--rehash"});
   EXPECT_NE(after, before);
   EXPECT_EQ(key(), after) << "the new hash is kept";
+}
+
+TEST_F(FingerprintTest, AKeyThatTheDatasetDeclaresIsTheDatasetsAndTheHostsHasAPlace) {
+  const std::set<std::string> keys = {key(), key("limit = 4\n"), key("host.limit = 4\n"),
+                                      key("limit = 4\nhost.limit = 2\n")};
+  EXPECT_EQ(keys.size(), 4U) << "each is another choice";
+  EXPECT_EQ(key("host = { per_class = 2 }\n"), key("per_class = 2\n"));
+  const Outcome outcome = run_bissl({"describe", "raw-images", "--plugin-path", plugins_.string()});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("the program's own `limit` is `host.limit` here"), std::string::npos)
+      << outcome.out;
 }
 
 TEST_F(FingerprintTest, ConformLooksAtTheFilesThatADatasetNames) {

@@ -27,6 +27,8 @@ class ResumeTest : public ::testing::Test {
             "--set",
             "stage.finetune.accumulate=2",
             "--set",
+            "stage.bissl.upper.accumulate=2",
+            "--set",
             "stage.finetune.ema_decay=0.9",
             "--set",
             "stage.finetune.validate={ data = \"labelled\", every = 2, metric = "

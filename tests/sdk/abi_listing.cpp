@@ -444,6 +444,7 @@ void list_declarations() {
   MEMBER(ComponentText, summary);
   MEMBER(ComponentText, source);
   MEMBER(ComponentText, takes);
+  MEMBER(ComponentText, formerly);
   SIZE(ComponentInfo);
   MEMBER(ComponentInfo, kind);
   MEMBER(ComponentInfo, text);
@@ -477,6 +478,13 @@ void list_declarations() {
   line("type", "Value", type_name<Value>());
   line("type", "ParameterValues", type_name<ParameterValues>());
   line("type", "NamedTensors", type_name<NamedTensors>());
+  line("type", "Metrics", type_name<Metrics>());
+  SIZE(NamedTensor);
+  MEMBER(NamedTensor, name);
+  MEMBER(NamedTensor, tensor);
+  SIZE(Metric);
+  MEMBER(Metric, name);
+  MEMBER(Metric, value);
 }
 
 void list_enumerators() {
@@ -518,11 +526,11 @@ void list_enumerators() {
   ENUMERATOR(ValueType, none);
   ENUMERATOR(ValueType, boolean);
   ENUMERATOR(ValueType, integer);
-  ENUMERATOR(ValueType, real);
-  ENUMERATOR(ValueType, text);
+  ENUMERATOR(ValueType, floating);
+  ENUMERATOR(ValueType, string);
   ENUMERATOR(ValueType, integers);
-  ENUMERATOR(ValueType, reals);
-  ENUMERATOR(ValueType, texts);
+  ENUMERATOR(ValueType, floats);
+  ENUMERATOR(ValueType, strings);
 }
 
 }  // namespace

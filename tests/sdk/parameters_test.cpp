@@ -69,8 +69,8 @@ TEST(Schema, TakesTypesAndDefaultsFromTheMembers) {
   EXPECT_EQ(spec(specs, "rate").default_value, Value(0.1));
   EXPECT_EQ(spec(specs, "nesterov").type, ValueType::boolean);
   EXPECT_EQ(spec(specs, "range").default_value, Value(std::vector<double>{0.2, 1.0}));
-  EXPECT_EQ(spec(specs, "layers").type, ValueType::texts);
-  EXPECT_EQ(spec(specs, "clip").type, ValueType::real);
+  EXPECT_EQ(spec(specs, "layers").type, ValueType::strings);
+  EXPECT_EQ(spec(specs, "clip").type, ValueType::floating);
   EXPECT_EQ(spec(specs, "clip").default_value, Value{});
   EXPECT_FALSE(spec(specs, "clip").required);
   EXPECT_TRUE(spec(specs, "path").required);
@@ -314,10 +314,10 @@ TEST(ParameterSpec, ListsMayBeGivenAsOneValue) {
   EXPECT_EQ(lists.specs()[0].accepted(), "a string or an array of strings");
   EXPECT_EQ(lists.specs()[1].accepted(), "some steps");
   EXPECT_TRUE(lists.specs()[0].accepts_one());
-  EXPECT_EQ(lists.specs()[0].element_type(), ValueType::text);
+  EXPECT_EQ(lists.specs()[0].element_type(), ValueType::string);
   EXPECT_EQ(
       faults(lists.specs()),
-      std::vector<std::string>{"parameter \"one\": only a list can have one value in its place"});
+      std::vector<std::string>{"parameter \"one\": only an array can be given as a single value"});
 }
 
 TEST(ParameterSpec, KeepsBounds) {
@@ -369,15 +369,33 @@ TEST(Faults, FindEachMistakeOfADeclaration) {
   wrong.add("steps", &Mistakes::steps, "again");
   wrong.add("Rate", &Mistakes::rate, "learning rate");
   wrong.add("use", &Mistakes::rate, "reserved");
+  wrong.add("host", &Mistakes::rate, "reserved");
   wrong.add("mode", &Mistakes::mode, "").choices({"one", "other"});
   const std::vector<std::string> expected{
       "parameter \"steps\": the default 0 is out of bounds",
       "parameter \"steps\": declared twice",
       "parameter \"Rate\": the name is not in lower_case",
       "parameter \"use\": the name is reserved",
+      "parameter \"host\": the name is reserved",
       "parameter \"mode\": no documentation",
       "parameter \"mode\": the default \"neither\" is not among the choices"};
   EXPECT_EQ(faults(wrong.specs()), expected);
+}
+
+TEST(Faults, FindFormerNamesThatCannotBe) {
+  struct Renamed {
+    int64_t steps = 1;
+    double rate = 1.0;
+  };
+  Schema<Renamed> wrong;
+  wrong.add("steps", &Renamed::steps, "a").formerly("length").formerly("iterations");
+  wrong.add("rate", &Renamed::rate, "b").formerly("Rate").formerly("steps").formerly("length");
+  EXPECT_EQ(wrong.specs()[0].former_names(), (std::vector<std::string>{"length", "iterations"}));
+  EXPECT_EQ(
+      faults(wrong.specs()),
+      (std::vector<std::string>{"parameter \"rate\": the former name \"Rate\" is not in lower_case",
+                                "parameter \"rate\": the former name \"steps\" is taken",
+                                "parameter \"rate\": the former name \"length\" is taken"}));
 }
 
 TEST(Faults, FindConditionsThatCannotBe) {
@@ -404,7 +422,7 @@ TEST(Faults, FindConditionsThatCannotBe) {
           "declaration",
           "parameter \"fifth\": it depends on how much \"mode\" is, which is no number",
           "parameter \"sixth\": it depends on whether \"third\" is given, which always has a value",
-          "parameter \"seventh\": only a text can name a data source",
+          "parameter \"seventh\": only a string can name a data source",
           "parameter \"eighth\": it depends on \"eighth\", which is no other parameter of the "
           "declaration"}));
 }

@@ -71,25 +71,25 @@ TEST(TypeOf, FollowsTheAlternatives) {
   EXPECT_EQ(type_of(Value{}), ValueType::none);
   EXPECT_EQ(type_of(false), ValueType::boolean);
   EXPECT_EQ(type_of(int64_t{1}), ValueType::integer);
-  EXPECT_EQ(type_of(1.0), ValueType::real);
-  EXPECT_EQ(type_of(std::string()), ValueType::text);
+  EXPECT_EQ(type_of(1.0), ValueType::floating);
+  EXPECT_EQ(type_of(std::string()), ValueType::string);
   EXPECT_EQ(type_of(Integers{}), ValueType::integers);
-  EXPECT_EQ(type_of(Reals{}), ValueType::reals);
-  EXPECT_EQ(type_of(Texts{}), ValueType::texts);
+  EXPECT_EQ(type_of(Reals{}), ValueType::floats);
+  EXPECT_EQ(type_of(Texts{}), ValueType::strings);
 }
 
 TEST(Convert, TakesIntegersForRealsAndLists) {
   Value integer = int64_t{3};
-  EXPECT_TRUE(convert(integer, ValueType::real));
+  EXPECT_TRUE(convert(integer, ValueType::floating));
   EXPECT_EQ(integer, Value(3.0));
   Value list = Integers{1, 2};
-  EXPECT_TRUE(convert(list, ValueType::reals));
+  EXPECT_TRUE(convert(list, ValueType::floats));
   EXPECT_EQ(list, Value(Reals{1.0, 2.0}));
   Value names = Integers{6, 9};
-  EXPECT_TRUE(convert(names, ValueType::texts));
+  EXPECT_TRUE(convert(names, ValueType::strings));
   EXPECT_EQ(names, Value(Texts{"6", "9"}));
   Value text = std::string("same");
-  EXPECT_TRUE(convert(text, ValueType::text));
+  EXPECT_TRUE(convert(text, ValueType::string));
   EXPECT_EQ(text, Value(std::string("same")));
 }
 
@@ -106,11 +106,11 @@ TEST(Convert, TakesRealsWithoutAFractionForIntegers) {
 
 TEST(Describe, NamesTypesInTomlsWords) {
   EXPECT_EQ(describe(ValueType::boolean), "a boolean");
-  EXPECT_EQ(describe(ValueType::real), "a float");
-  EXPECT_EQ(describe(ValueType::text), "a string");
+  EXPECT_EQ(describe(ValueType::floating), "a float");
+  EXPECT_EQ(describe(ValueType::string), "a string");
   EXPECT_EQ(describe(ValueType::integers), "an array of integers");
-  EXPECT_EQ(describe(ValueType::reals), "an array of floats");
-  EXPECT_EQ(describe(ValueType::texts), "an array of strings");
+  EXPECT_EQ(describe(ValueType::floats), "an array of floats");
+  EXPECT_EQ(describe(ValueType::strings), "an array of strings");
 }
 
 TEST(Convert, LeavesTheRestAlone) {
@@ -119,11 +119,11 @@ TEST(Convert, LeavesTheRestAlone) {
       {int64_t{1}, ValueType::boolean},
       {true, ValueType::integer},
       {std::string("3"), ValueType::integer},
-      {int64_t{3}, ValueType::text},
-      {int64_t{3}, ValueType::reals},
+      {int64_t{3}, ValueType::string},
+      {int64_t{3}, ValueType::floats},
       {Reals{1.0, 1.5}, ValueType::integers},
-      {Texts{"1"}, ValueType::reals},
-      {Value{}, ValueType::real},
+      {Texts{"1"}, ValueType::floats},
+      {Value{}, ValueType::floating},
       {1e300, ValueType::integer},
       {0x1p53 + 2, ValueType::integer},
       {std::nan(""), ValueType::integer},

@@ -20,10 +20,12 @@ StepPlan step_plan(const BisslParts& parts) {
   return {.head_warmup = parts.head_warmup.steps,
           .rounds = parts.options.rounds,
           .lower = parts.lower_options.steps,
-          .upper = parts.upper_options.steps};
+          .upper = parts.upper_options.steps,
+          .lower_parts = parts.lower_options.accumulate,
+          .upper_parts = parts.upper_options.accumulate};
 }
 
-/// A run of the stage. What its steps are is told by StepPlan.
+/// A run of the stage. StepPlan says what its steps are.
 class BisslRun {
  public:
   explicit BisslRun(const StageContext& context)
@@ -75,8 +77,9 @@ void BisslRun::run_head_warmup(Session& session, int64_t& step) {
 Session::StepNews BisslRun::lower_step(const Place& place) {
   problem_.clear();
   const double lr_scale = parts_.lower.schedule->lr_scale(place.number);
-  const PretextStep result =
-      parts_.lower_step(lower_batches_->next(), place.number, place.within == 0, lr_scale);
+  const PretextStep result = parts_.lower_step(
+      plan_.lower_parts, [this] { return lower_batches_->next(); }, place.number, place.within == 0,
+      lr_scale);
   return {{{"lower", result.loss}},
           {{"phase", "lower"},
            {"round", place.round},
@@ -110,10 +113,13 @@ Session::StepNews BisslRun::upper_step(const Place& place) {
     };
   }
   const double lr_scale = parts_.upper.schedule->lr_scale(place.number);
-  const Batch batch = upper_batches_->next();
+  const auto next = [this]() -> OuterBatch {
+    const Batch batch = upper_batches_->next();
+    return {.images = batch.views[0], .targets = batch.targets};
+  };
   const UpperStep result =
-      parts_.upper_level->step({.images = batch.views[0], .targets = batch.targets}, problem,
-                               problem_.noise_seed(place.round), lr_scale, observe);
+      parts_.upper_level->step(UpperLevel::Batches{.parts = plan_.upper_parts, .next = next},
+                               problem, problem_.noise_seed(place.round), lr_scale, observe);
   solves_.add(result);
   solves_.note_graph(problem.graph_bytes());
   if (place.within + 1 == plan_.upper) {
@@ -162,13 +168,13 @@ void BisslRun::keep_parts(Session& session) {
 
 StageResults BisslRun::run() {
   Session session(context_, context_.folder, context_.stage.name, plan_.total(),
-                  parts_.lower_options.batch);
+                  parts_.lower_options.step_samples());
   keep_parts(session);
   seed_generator(context_.seed_for("noise"));
   int64_t step = session.start();
   const int threads = context_.settings.loader_threads;
-  lower_batches_ = std::make_unique<Prefetcher>(parts_.lower.source, plan_.lower_done(step),
-                                                plan_.lower_total(), threads);
+  lower_batches_ = std::make_unique<Prefetcher>(parts_.lower.source, plan_.lower_batches_done(step),
+                                                plan_.lower_batches(), threads);
   upper_batches_ = std::make_unique<Prefetcher>(parts_.upper.source, plan_.upper_batches_done(step),
                                                 plan_.upper_batches(), threads);
   run_head_warmup(session, step);
@@ -185,7 +191,7 @@ StageResults BisslRun::run() {
   results.logs = {event_log_file};
   results.losses = {"lower", "upper"};
   results.details = {{"steps", plan_.total()},
-                     {"images", plan_.lower_total() * parts_.lower_options.batch},
+                     {"images", plan_.lower_total() * parts_.lower_options.step_samples()},
                      {"solves", solves_.report()}};
   return results;
 }

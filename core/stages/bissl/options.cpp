@@ -18,7 +18,7 @@ const Schema<BisslOptions>& bissl_schema() {
           "γ: weight of the plain gradient of the downstream loss at the upper backbone")
         .at_least(0);
     s.add("adaptation_every", &BisslOptions::adaptation_every,
-          "after every so many rounds the upper backbone moves towards the lower one; 0: never")
+          "rounds between two moves of the upper backbone towards the lower one; 0: never")
         .at_least(0)
         .unit("rounds");
     s.add("adaptation_strength", &BisslOptions::adaptation_strength,
@@ -34,14 +34,14 @@ const Schema<BisslOptions>& bissl_schema() {
 const Schema<AuditOptions>& audit_schema() {
   static const Schema<AuditOptions> schema = [] {
     Schema<AuditOptions> s;
-    s.add("every", &AuditOptions::every, "audit the first upper step and then every so many")
+    s.add("every", &AuditOptions::every, "audit the first upper step and then one in this many")
         .at_least(1)
         .unit("upper steps");
     s.add("damping", &AuditOptions::damping,
           "δ of the reference; the approximator's own if absent, 10 if it has none")
         .at_least(0);
     s.add("dense_below", &AuditOptions::dense_below,
-          "solve densely for at most so many backbone parameters, by MINRES for more")
+          "solve densely for at most this many backbone parameters, by MINRES for more")
         .at_least(0)
         .at_most(20000)
         .unit("parameters");
@@ -71,9 +71,10 @@ const Schema<LowerOptions>& lower_schema() {
     Schema<LowerOptions> s;
     add_data(s, &LowerOptions::data, "data source of the images");
     add_batch(s, &LowerOptions::batch);
+    add_accumulation(s, &LowerOptions::accumulate);
     s.add("steps", &LowerOptions::steps, "optimizer steps in a round").at_least(1).unit("steps");
     s.add("hessian_batch", &LowerOptions::hessian_batch,
-          "samples of the batch on which the Hessian is taken; 0: as in a step")
+          "samples of the batch on which the Hessian is taken; 0: `batch`")
         .at_least(0)
         .unit("samples");
     s.add("hessian_batches", &LowerOptions::hessian_batches,
@@ -96,6 +97,7 @@ const Schema<UpperOptions>& upper_schema() {
     Schema<UpperOptions> s;
     add_data(s, &UpperOptions::data, "data source of the labelled images");
     add_batch(s, &UpperOptions::batch);
+    add_accumulation(s, &UpperOptions::accumulate);
     s.add("steps", &UpperOptions::steps, "optimizer steps in a round").at_least(1).unit("steps");
     add_clipping(s, &UpperOptions::max_grad_norm);
     return s;

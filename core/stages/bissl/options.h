@@ -35,19 +35,27 @@ struct HeadWarmupOptions {
 struct LowerOptions {
   std::string data;
   int64_t batch = 256;
+  int64_t accumulate = 1;
   int64_t steps = 20;
   int64_t hessian_batch = 0;
   int64_t hessian_batches = 1;
   std::string hessian_graph = "kept";
   double max_grad_norm = 10;
+
+  /// Samples that a step sees.
+  int64_t step_samples() const { return samples_of(batch, accumulate); }
 };
 
 /// `upper = { … }`
 struct UpperOptions {
   std::string data;
   int64_t batch = 256;
+  int64_t accumulate = 1;
   int64_t steps = 8;
   double max_grad_norm = 10;
+
+  /// Samples that a step sees.
+  int64_t step_samples() const { return samples_of(batch, accumulate); }
 };
 
 BisslOptions parse_bissl(const Table& table);

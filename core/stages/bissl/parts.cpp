@@ -93,9 +93,9 @@ void BisslParts::check_lengths() const {
     check_countable(fmt::format("rounds = {} with {} = {}", options.rounds, key, each),
                     rounds * static_cast<double>(each), batch);
   };
-  check("lower.steps", lower_options.steps, lower_options.batch);
+  check("lower.steps", lower_options.steps, lower_options.step_samples());
   check("lower.hessian_batches", lower_options.hessian_batches, hessian_batch());
-  check("upper.steps", upper_options.steps, upper_options.batch);
+  check("upper.steps", upper_options.steps, upper_options.step_samples());
 }
 
 void BisslParts::build_models(const StageContext& context, const PretextUse& use) {
@@ -105,6 +105,7 @@ void BisslParts::build_models(const StageContext& context, const PretextUse& use
   take_over(context, backbone_file, upper_backbone->module());
   pretext = make_pretext(context, lower_table.component("pretext"), *lower_backbone, use);
   require_views(lower_table.augment(), lower_table.component("pretext"), *pretext);
+  require_separable("lower.accumulate", lower_options.accumulate, *pretext);
   take_over(context, pretext_file, pretext->module());
   downstream = make_downstream(context, upper_table.component("downstream"), *upper_backbone,
                                {.name = upper_options.data,
@@ -151,37 +152,43 @@ void BisslParts::build_levels(const StageContext& context, const PretextUse& use
 }
 
 void BisslParts::build_schedules(const Table& table) {
-  const double lower_epoch =
-      static_cast<double>(lower.source->samples()) / static_cast<double>(lower_options.batch);
-  const double upper_epoch =
-      static_cast<double>(upper.source->samples()) / static_cast<double>(upper_options.batch);
+  const auto steps_of_epoch = [](const TrainingLevel& level, int64_t step_samples) {
+    return static_cast<double>(level.source->samples()) / static_cast<double>(step_samples);
+  };
   if (head_warmup_options) {
     head_warmup.source = upper.source;
     head_warmup.steps =
         steps_of(head_warmup_options->length, upper.source->samples(), upper_options.batch);
     head_warmup.schedule.emplace(parse_schedule(table.table("head_warmup")), head_warmup.steps,
-                                 upper_epoch);
+                                 steps_of_epoch(upper, upper_options.batch));
   }
-  lower.schedule.emplace(parse_schedule(lower_table), lower.steps, lower_epoch);
-  upper.schedule.emplace(parse_schedule(upper_table), upper.steps, upper_epoch);
+  lower.schedule.emplace(parse_schedule(lower_table), lower.steps,
+                         steps_of_epoch(lower, lower_options.step_samples()));
+  upper.schedule.emplace(parse_schedule(upper_table), upper.steps,
+                         steps_of_epoch(upper, upper_options.step_samples()));
 }
 
-PretextStep BisslParts::lower_step(const Batch& batch, int64_t number, bool first_of_round,
-                                   double lr_scale) {
+PretextStep BisslParts::lower_step(int64_t parts, const std::function<Batch()>& next,
+                                   int64_t number, bool first_of_round, double lr_scale) {
   const TrainingProgress progress{number, lower.steps};
   if (!trajectory) {
-    return lower_level->step(batch, lr_scale, progress);
+    return lower_level->step(parts, next, lr_scale, progress, {});
   }
   if (first_of_round) {
     trajectory->clear();
   }
-  return lower_level->step(batch, lr_scale, progress,
-                           {.before_loss = [&] { trajectory->before_step(batch, number); },
-                            .before_update =
-                                [&](const TensorList& gradients, double clip) {
-                                  trajectory->with_gradients(*lower.optimizer, gradients, lr_scale,
-                                                             clip);
-                                }});
+  std::vector<Batch> batches;
+  for (int64_t i = 0; i < parts; ++i) {
+    batches.push_back(next());
+  }
+  size_t given = 0;
+  return lower_level->step(
+      parts, [&] { return batches[given++]; }, lr_scale, progress,
+      {.before_loss = [&] { trajectory->before_step(batches, number * parts); },
+       .before_update =
+           [&](const TensorList& gradients, double clip) {
+             trajectory->with_gradients(*lower.optimizer, gradients, lr_scale, clip);
+           }});
 }
 
 std::unique_ptr<PretextProblem> BisslParts::make_problem(

@@ -18,6 +18,7 @@
 #include "stages/schedule.h"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -66,9 +67,10 @@ class BisslParts {
     return lower_options.hessian_batch > 0 ? lower_options.hessian_batch : lower_options.batch;
   }
 
-  /// Step number `number` of the lower level, which the trajectory records; the first of a round
-  /// begins a new one.
-  PretextStep lower_step(const Batch& batch, int64_t number, bool first_of_round, double lr_scale);
+  /// Step number `number` of the lower level, on the mean over `parts` batches. The trajectory
+  /// records it; the first of a round begins a new one.
+  PretextStep lower_step(int64_t parts, const std::function<Batch()>& next, int64_t number,
+                         bool first_of_round, double lr_scale);
 
   /// The lower problem of a round on these Hessian batches.
   std::unique_ptr<PretextProblem> make_problem(std::vector<Batch> batches,

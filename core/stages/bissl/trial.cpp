@@ -95,9 +95,9 @@ void BisslTrial::judge_length() {
                         parts_->head_warmup.steps, *parts_->upper.source, upper.batch);
   }
   warn_about_schedule("lower.", parts_->lower_table, options.rounds * lower.steps,
-                      *parts_->lower.source, lower.batch);
+                      *parts_->lower.source, lower.step_samples());
   warn_about_schedule("upper.", parts_->upper_table, options.rounds * upper.steps,
-                      *parts_->upper.source, upper.batch);
+                      *parts_->upper.source, upper.step_samples());
   if (options.adaptation_every > options.rounds) {
     plan().warnings.push_back(
         fmt::format("adaptation_every = {} is more than the {} rounds: there is no adaptation",
@@ -131,11 +131,14 @@ void BisslTrial::try_lower() {
   const int64_t batch = parts_->lower_options.batch;
   const ViewsChoice& augment = parts_->lower_table.augment();
   lower_seconds_ = pass("lower.batch", batch, augment, *parts_->lower.source, [this] {
-    parts_->lower_step(parts_->lower.source->make(0), 0, /*first_of_round=*/true, /*lr_scale=*/0.0);
+    parts_->lower_step(
+        1, [this] { return parts_->lower.source->make(0); }, 0, /*first_of_round=*/true,
+        /*lr_scale=*/0.0);
   });
   if (needs_.lower_steps > 1) {  // approximators that go back through steps see two of them
-    parts_->lower_step(parts_->lower.source->make(1), 1, /*first_of_round=*/false,
-                       /*lr_scale=*/0.0);
+    parts_->lower_step(
+        1, [this] { return parts_->lower.source->make(1); }, 1, /*first_of_round=*/false,
+        /*lr_scale=*/0.0);
   }
 }
 
@@ -188,7 +191,8 @@ void BisslTrial::try_solve(PretextProblem& problem) {
   TrialProblem trial(problem, answers);
   const Batch batch = parts_->upper.source->make(0);
   try {
-    parts_->upper_level->gradient({.images = batch.views[0], .targets = batch.targets}, trial, 0);
+    parts_->upper_level->gradient(OuterBatch{.images = batch.views[0], .targets = batch.targets},
+                                  trial, 0);
   } catch (const Error&) {
     if (!trial.is_over()) {
       throw;
@@ -232,29 +236,31 @@ RoundCost BisslTrial::round_cost() const {
       upper_steps * needs_.solve.products + std::min(needs_.shared.products, parameters);
   const bool recomputed = lower.hessian_graph == "recomputed";
   const int64_t graphs = recomputed ? kept : std::min<int64_t>(kept, 1);
-  const int64_t through_steps = upper_steps * needs_.steps.products;
+  const int64_t through_steps = upper_steps * needs_.steps.products * lower.accumulate;
   const int64_t shifted = upper_steps * needs_.solve.gradients + needs_.shared.gradients +
                           (needs_.has_ability(LayerGradients::id) ? 1 : 0);
   // Recorded steps have the lower level's batch, which is taken as one of the Hessian's here.
   return {.products = kept * lower.hessian_batches + through_steps,
           .gradients = (shifted + graphs) * lower.hessian_batches + through_steps +
-                       upper_steps * needs_.steps.gradients};
+                       upper_steps * needs_.steps.gradients * lower.accumulate};
 }
 
 void BisslTrial::estimate() {
   const LowerOptions& lower = parts_->lower_options;
   const int64_t upper_steps = parts_->upper_options.steps;
   const int64_t rounds = parts_->options.rounds;
+  const int64_t lower_gradients = lower.steps * lower.accumulate;
+  const int64_t upper_gradients = upper_steps * parts_->upper_options.accumulate * upper_passes();
   const RoundCost cost = round_cost();
   plan().steps = parts_->head_warmup.steps + rounds * (lower.steps + upper_steps);
-  plan().gradients = parts_->head_warmup.steps +
-                     rounds * (lower.steps + upper_steps * upper_passes() + cost.gradients);
+  plan().gradients =
+      parts_->head_warmup.steps + rounds * (lower_gradients + upper_gradients + cost.gradients);
   plan().hessian_products = rounds * cost.products;
   const double hessian_share =
       static_cast<double>(parts_->hessian_batch()) / static_cast<double>(lower.batch);
-  const double round = static_cast<double>(lower.steps) * lower_seconds_ +
+  const double round = static_cast<double>(lower_gradients) * lower_seconds_ +
                        static_cast<double>(cost.gradients) * lower_seconds_ * hessian_share +
-                       static_cast<double>(upper_steps * upper_passes()) * upper_seconds_ +
+                       static_cast<double>(upper_gradients) * upper_seconds_ +
                        static_cast<double>(cost.products) * product_seconds_;
   plan().seconds = static_cast<double>(parts_->head_warmup.steps) * upper_seconds_ +
                    static_cast<double>(rounds) * round;

@@ -17,9 +17,10 @@ const Schema<FinetuneOptions>& finetune_schema() {
     add_clipping(s, &FinetuneOptions::max_grad_norm);
     s.add("ema_decay", &FinetuneOptions::ema_decay,
           "decay of a moving average of the weights along the training, which is scored and kept "
-          "in the place of the last weights; 0: the last weights")
+          "instead of the last weights; 0: the last weights")
         .at_least(0)
-        .less_than(1);
+        .less_than(1)
+        .formerly("ema");
     s.add("freeze_backbone", &FinetuneOptions::freeze_backbone,
           "train the head only, on features of the backbone in evaluation mode (linear probe)");
     s.add("repeats", &FinetuneOptions::repeats,
@@ -42,7 +43,6 @@ StageKindSpec finetune_spec() {
   kind.name = "finetune";
   kind.summary = "trains backbone and a new head on labelled images, and scores them";
   kind.table = table_of(finetune_schema(), {length_keys});
-  kind.table.renamed = {{"ema", "ema_decay"}};
   kind.table.augment = one_view();
   kind.table.components = {downstream_slot(), optimizer_slot()};
   kind.table.tables = {schedule_table(),

@@ -35,7 +35,7 @@ const Schema<ValidateOptions>& validate_schema() {
           "the metric of the downstream task by which the best weights are chosen")
         .required();
     s.add("patience", &ValidateOptions::patience,
-          "end the training after so many validations in a row that are no better than the best; "
+          "end the training after this many validations in a row that are no better than the best; "
           "0: train all steps")
         .at_least(0)
         .unit("validations");
@@ -111,7 +111,7 @@ void Validation::keep(Session& session) {
   session.keep_tensors(
       "best", [this] { return best_weights_; },
       [this](const NamedTensors& state) {
-        const std::map<std::string, at::Tensor> given(state.begin(), state.end());
+        const std::map<std::string, at::Tensor> given = by_name(state);
         best_weights_.clear();
         for (const auto& [name, tensor] : weights()) {
           const auto found = given.find(name);
@@ -185,8 +185,8 @@ void Validation::put_best() const {
   const c10::NoGradGuard no_grad;
   const NamedTensors now = weights();
   for (size_t i = 0; i < best_weights_.size(); ++i) {
-    at::Tensor tensor = now[i].second;
-    tensor.copy_(best_weights_[i].second);
+    at::Tensor tensor = now[i].tensor;
+    tensor.copy_(best_weights_[i].tensor);
   }
 }
 

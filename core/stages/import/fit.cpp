@@ -16,7 +16,7 @@ namespace {
 
 constexpr size_t most_trials = 24;
 
-/// What the file's first convolution tells of the network: [width, channels, …].
+/// What the file's first convolution says of the network: [width, channels, …].
 struct FirstLayer {
   int64_t width = 0;
   int64_t channels = 0;
@@ -41,7 +41,7 @@ bool fits(const WeightsFile& file, const ChosenRule& rule, const Fit& fit) {
   }
 }
 
-/// The choice with other values in the place of one.
+/// The choice with other values instead of one.
 std::vector<ComponentChoice> variations(const std::vector<ComponentChoice>& choices,
                                         const std::string& name, const std::vector<Value>& values) {
   std::vector<ComponentChoice> varied = choices;
@@ -60,7 +60,7 @@ std::vector<ComponentChoice> variations(const ComponentChoice& choice, const Fir
   std::vector<ComponentChoice> all = {choice};
   for (const ParameterSpec& spec : choice.component->info.parameters) {
     std::vector<Value> values;
-    if (spec.type == ValueType::text && !spec.choices.empty()) {
+    if (spec.type == ValueType::string && !spec.choices.empty()) {
       values.assign(spec.choices.begin(), spec.choices.end());
     } else if (spec.type == ValueType::integer && spec.name == "width" &&
                spec.refusal(Value(layer.width)).empty()) {

@@ -45,7 +45,7 @@ void require_fit(const StageContext& context, const WeightsFile& file, const Cho
 
 /// Puts tensors into a module that has them all; the rest of it stays as it is.
 void fill_in(torch::nn::Module& module, const NamedTensors& tensors, const std::string& file) {
-  const std::map<std::string, at::Tensor> given(tensors.begin(), tensors.end());
+  const std::map<std::string, at::Tensor> given = by_name(tensors);
   NamedTensors state = module_state(module);
   for (auto& [name, tensor] : state) {
     const auto found = given.find(name);

@@ -14,8 +14,8 @@ PretrainParts build_pretrain(const StageContext& context) {
   parts.options = parse_pretrain(table);
   const PretrainOptions& options = parts.options;
 
-  // The pretext task knows how many views it wants, and needs a backbone to be made; the backbone
-  // needs the views' shape. A first source tells that, of the views that are declared.
+  // The pretext task knows how many views it needs, and needs a backbone to be made; the backbone
+  // needs the views' shape. A first source gives that, of the views that are declared.
   const ViewsChoice& augment = table.augment();
   const auto first =
       make_batches(context, options.data, augment, {.views = augment.count().value_or(1)});
@@ -28,13 +28,7 @@ PretrainParts build_pretrain(const StageContext& context) {
                                 .seed = context.seed_for("init/pretext"),
                                 .data = options.data,
                                 .targets = first->data().targets()});
-  if (options.accumulate > 1 && parts.pretext->coupling() != BatchCoupling::separable) {
-    fail_input(
-        "accumulate = {}, but the loss of {} couples the samples of a batch ({}), so that the mean "
-        "over several batches is another loss. Leave accumulate at 1 and choose the batch by the "
-        "memory",
-        options.accumulate, describe(*parts.pretext), to_string(parts.pretext->coupling()));
-  }
+  require_separable("accumulate", options.accumulate, *parts.pretext);
   take_over(context, pretext_file, parts.pretext->module());
   require_views(augment, table.component("pretext"), *parts.pretext);
   parts.source = make_pretext_batches(context, options.data, table, *parts.pretext,

@@ -25,7 +25,7 @@ class BISSL_API Augmentation : public Component {
   virtual ImageShape view_shape(const ImageShape& input, int64_t view) const = 0;
 
   /// Whether images with samples of this type are taken: those of 8 bits, by default. The host
-  /// hands over no others, and refuses data of another type before training.
+  /// passes no others, and refuses data of another type before training.
   virtual bool takes(PixelType type) const;
 
   /// Writes view number `view` of `image` into `output` (view_shape(image.shape, view).elements()

@@ -14,14 +14,14 @@
 
 namespace bissl {
 
-// What a backbone may have besides its features, each asked for by identifier (bissl/component.h).
+// What a backbone may have besides its features, each found by its identifier (bissl/component.h).
 // Modes, gradients, buffers and threads are as in Backbone::forward.
 
 /// The maps of a network's stages before they are averaged over all places: for dense losses,
 /// detection, segmentation.
 class FeatureMaps {
  public:
-  static constexpr std::string_view id = "bissl.backbone.maps/1";  ///< asked for with this
+  static constexpr std::string_view id = "bissl.backbone.maps/1";  ///< of this ability and revision
   static constexpr std::string_view words = "feature maps";        ///< for errors
 
   /// The maps of one stage.
@@ -54,8 +54,9 @@ struct PatchSelection {
 /// The tokens of a network that cuts its images into patches, a vector each.
 class Tokens {
  public:
-  static constexpr std::string_view id = "bissl.backbone.tokens/1";  ///< asked for with this
-  static constexpr std::string_view words = "tokens of patches";     ///< for errors
+  static constexpr std::string_view id =
+      "bissl.backbone.tokens/1";                                  ///< of this ability and revision
+  static constexpr std::string_view words = "tokens of patches";  ///< for errors
 
   /// Height and width of a patch in pixels. Images are whole numbers of patches high and wide.
   struct Patch {
@@ -82,8 +83,8 @@ class Tokens {
 [[noreturn]] BISSL_API void fail_without_ability(std::string_view words, std::string_view id,
                                                  const std::string& name);
 
-/// The ability of a backbone that a task cannot do without, to be asked for in the task's factory.
-/// `name` is what errors call the backbone. Throws Error(ErrorKind::input) where it has none.
+/// The ability of a backbone that a task needs, for the task's factory. `name` is the backbone's
+/// name in errors. Throws Error(ErrorKind::input) where it has none.
 template <class Ability>
 Ability& require_ability(Backbone& backbone, const std::string& name) {
   Ability* ability = capability<Ability>(backbone);

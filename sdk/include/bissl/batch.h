@@ -10,8 +10,8 @@
 
 namespace bissl {
 
-/// A batch of N samples as a network is given it, all on one device. The host makes it. What nobody
-/// asks for is not in it.
+/// A batch of N samples as a network is given it, all on one device. The host makes it. It
+/// contains only what the task requests.
 struct Batch {
   Batch() = default;
   /// One with views alone.

@@ -7,7 +7,7 @@
 namespace bissl {
 
 /// What all kinds of component have in common: optional abilities, each an interface of its own
-/// that is asked for by identifier. An ability that is added later is a new identifier, so no
+/// that is found by its identifier. An ability that is added later is a new identifier, so no
 /// interface of a component ever grows and libraries that are compiled stay loadable.
 class BISSL_API Component {
  public:
@@ -18,8 +18,8 @@ class BISSL_API Component {
 
   /// The ability with this identifier ("bissl.backbone.tokens/1": kind, name and revision), as a
   /// pointer to exactly the interface that the identifier names; null, the default, where there is
-  /// none. The same at each call; lives as long as the component. Write it with `provide`, and ask
-  /// with bissl::capability.
+  /// none. The same at each call; lives as long as the component. Write it with `provide`, and
+  /// call it by bissl::capability.
   virtual void* capability(std::string_view id);
 };
 

@@ -13,12 +13,12 @@ namespace bissl {
 struct DataFile {
   std::string
       name;  ///< relative to the dataset's folder; part of the fingerprint, with its content
-  std::string path;  ///< where the file lies now; not part of it
+  std::string path;  ///< where the file is now; not part of it
 };
 
 /// Ability of a dataset whose content is in files: it names them, and the host hashes them. The
 /// host keeps the hashes (by path, size and time of the last change), so a large folder is read
-/// whole once and opened in a moment from then on. Without it, the host asks Dataset::fingerprint
+/// whole once and opened in a moment from then on. Without it, the host calls Dataset::fingerprint
 /// each time that it opens the data.
 ///
 ///     class Folder : public Dataset, public DataFiles {
@@ -45,7 +45,7 @@ class BISSL_API DataFiles {
 BISSL_API std::string hash_of_file(const std::string& path);
 
 /// The fingerprint of a dataset that consists of these files: equal for equal names and contents
-/// wherever they lie and in whatever order they are named. `hash` is asked for the hash of each
+/// wherever they are and in whatever order they are named. `hash` is called for the hash of each
 /// content. Throws Error(ErrorKind::run) for a name that occurs twice.
 BISSL_API std::string fingerprint_of_files(
     std::vector<DataFile> files, const std::function<std::string(const DataFile&)>& hash =

@@ -8,8 +8,8 @@
 
 namespace bissl {
 
-/// Ability of a dataset that has something to say of its data which is no error: files that it left
-/// out, samples that it could not read. The host tells it as warnings when a pipeline is checked,
+/// Ability of a dataset that has remarks on its data which are no errors: files that it left out,
+/// samples that it could not read. The host shows them as warnings when a pipeline is checked,
 /// after it has read some samples.
 class BISSL_API DataNotes {
  public:

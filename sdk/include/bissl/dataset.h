@@ -33,19 +33,19 @@ class BISSL_API Dataset : public Component {
   /// The number of samples, the same as long as the object lives.
   virtual int64_t size() const = 0;
 
-  /// Sample `index` in 0 … size() − 1; the host asks for no other. The same content each time,
+  /// Sample `index` in 0 … size() − 1; the host passes no other. The same content each time,
   /// whatever was read before. Images may differ in size where the augmentation makes views of one.
   virtual Sample get(int64_t index) const = 0;
 
   /// The target of a sample, as `get` gives it. Override where that needs no decoding of the image:
-  /// the host asks it for every sample, but for masks.
+  /// the host calls it for every sample, but for masks.
   virtual Target target(int64_t index) const;
 
   /// What the targets are. The same at each call.
   virtual TargetSpec targets() const = 0;
 
   /// A hash of the content (Hasher), targets and their names included: equal for equal data
-  /// wherever it lies on disk. The host asks an instance once and keeps the answer.
+  /// wherever it is on disk. The host calls it once for each instance and keeps the answer.
   virtual std::string fingerprint() const = 0;
 };
 

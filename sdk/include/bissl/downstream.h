@@ -19,8 +19,18 @@
 
 namespace bissl {
 
-/// Metrics by name, in the order in which they are shown.
-using Metrics = std::vector<std::pair<std::string, double>>;
+/// The value of a metric.
+struct Metric {
+  Metric() = default;
+  /// With both; `{"top1", 0.5}` and emplace_back work.
+  Metric(std::string named, double found) : name(std::move(named)), value(found) {}
+
+  std::string name;  ///< see MetricInfo
+  double value = 0;  ///< NaN where it is undefined
+};
+
+/// Metrics in the order in which they are shown.
+using Metrics = std::vector<Metric>;
 
 /// What is known of a metric before there is a value.
 struct MetricInfo {
@@ -39,7 +49,7 @@ class BISSL_API MetricAccumulator : public Component {
   /// Takes one batch: the head's outputs and the targets. Changes neither.
   virtual void add(const at::Tensor& outputs, const TargetBatch& targets) = 0;
   /// The metrics of all batches since construction, those of Downstream::metric_info in their
-  /// order; the same when asked again. NaN for what these samples leave undefined.
+  /// order; the same at each call. NaN for what these samples leave undefined.
   virtual Metrics result() const = 0;
 };
 
@@ -78,11 +88,11 @@ struct DownstreamContext {
   int64_t features = 0;  ///< width of the backbone's features, D
   TargetSpec targets{};  ///< of the data: a kind that the task takes, with K = targets.width
 
-  ImageShape input{};  ///< the shape of the views, of which mask targets tell the pixels
-  /// The backbone, to ask for what the head cannot do without: the levels of its feature maps, the
-  /// size of its patches (bissl/backbone_abilities.h).
+  ImageShape input{};  ///< the shape of the views, and so of mask targets
+  /// The backbone, for the abilities that the head needs: the levels of its feature maps, the size
+  /// of its patches (bissl/backbone_abilities.h).
   Backbone* backbone = nullptr;
-  /// What errors call it.
+  /// Its name in errors.
   std::string backbone_name{};
 
   /// The ability `Ability` of the backbone, in the factory. Throws Error(ErrorKind::input), which

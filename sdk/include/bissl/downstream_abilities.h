@@ -9,16 +9,17 @@
 
 namespace bissl {
 
-// What a downstream task may read of the backbone in the place of its features. A task has one of
-// these abilities at most (bissl/component.h); its factory asks the backbone for the ability that
-// it needs, DownstreamContext::require, so that others are refused before training. The host makes
-// the one pass of the backbone, with gradients where it is trained; the rest is as in
+// What a downstream task may read of the backbone instead of its features. A task has at most one
+// of these abilities (bissl/component.h); its factory calls DownstreamContext::require for the
+// ability of the backbone that it needs, so that other backbones are refused before training. The
+// host makes the one pass of the backbone, with gradients where it is trained; the rest is as in
 // Downstream::forward.
 
 /// Of a task whose head reads the backbone's feature maps: segmentation, detection.
 class MapHead {
  public:
-  static constexpr std::string_view id = "bissl.downstream.maps/1";  ///< asked for with this
+  static constexpr std::string_view id =
+      "bissl.downstream.maps/1";  ///< of this ability and revision
 
   /// FeatureMaps::maps of images of this shape, one tensor a level, to outputs; for mask targets
   /// logits (N, K, H, W) for the pixels of the images, say.
@@ -31,7 +32,8 @@ class MapHead {
 /// Of a task whose head reads the backbone's tokens.
 class TokenHead {
  public:
-  static constexpr std::string_view id = "bissl.downstream.tokens/1";  ///< asked for with this
+  static constexpr std::string_view id =
+      "bissl.downstream.tokens/1";  ///< of this ability and revision
 
   /// Tokens::tokens of all patches of images of this shape, (N, E + P, D), to outputs.
   virtual at::Tensor forward_tokens(const at::Tensor& tokens, const ImageShape& images) = 0;

@@ -13,7 +13,8 @@ namespace bissl {
 /// Whose fault a failure is; the program's exit code follows from it.
 enum class ErrorKind {
   input,  ///< what the user gave is wrong: a file, a value, a plugin (exit code 2)
-  run,    ///< the run could not go on: disk full, divergence, a component that failed (exit code 1)
+  run,    ///< the run could not continue: disk full, divergence, a component that failed (exit code
+          ///< 1)
 };
 
 /// The exception of bissl and its plugins. The text names the thing, what was found, what was

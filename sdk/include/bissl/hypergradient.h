@@ -42,8 +42,8 @@ struct SystemCost {
   int64_t gradients = 0;  ///< at shifted parameters
 };
 
-/// What an approximator asks of a system. A solve is one upper step's; a system serves all upper
-/// steps of a round.
+/// What an approximator needs of a system. A solve is one upper step's; a system is used by all
+/// upper steps of a round.
 struct BISSL_API HypergradientNeeds {
   SystemCost solve{};   ///< of one solve at most
   SystemCost shared{};  ///< made once for a system; at most one product a parameter counts
@@ -51,13 +51,13 @@ struct BISSL_API HypergradientNeeds {
   /// Training steps of the round that the host records, with weights, buffers and batch; see
   /// RecordedSteps.
   int64_t lower_steps = 0;
-  /// Identifiers of the abilities that solve cannot do without (bissl/system_abilities.h).
+  /// Identifiers of the abilities that solve needs (bissl/system_abilities.h).
   std::vector<std::string_view> abilities{};
 
   /// Whether backbone and loss must be twice differentiable.
   bool second_derivatives() const { return solve.products + shared.products + steps.products > 0; }
 
-  /// Whether solve cannot do without this ability.
+  /// Whether solve needs this ability.
   bool has_ability(std::string_view id) const;
 };
 
@@ -75,7 +75,7 @@ class BISSL_API Hypergradient : public Component {
   /// the system's parameters and must not be changed.
   virtual HypergradientSolution solve(const TensorList& u, ImplicitSystem& system) = 0;
 
-  /// What solve asks of the system: decides what the host records and checks beforehand, and what
+  /// What solve needs of the system: decides what the host records and checks beforehand, and what
   /// it estimates. The same at each call.
   virtual HypergradientNeeds needs() const = 0;
 };

@@ -18,7 +18,7 @@ namespace bissl {
 /// at whose solution H = ∇²_θ L(θ); (w·I + H)⁻¹·u = v/w. In BiSSL θ is θ_P, L is L_P with φ_P held
 /// constant, and w is λ. Weights and batch are fixed while the system exists.
 ///
-/// What a lower level can give besides is an ability (bissl/system_abilities.h), asked for with
+/// What a lower level can give besides is an ability (bissl/system_abilities.h), found by
 /// bissl::capability. Nothing here changes models, buffers or random generators. Threads: one at a
 /// time.
 class BISSL_API ImplicitSystem : public Component {

@@ -22,7 +22,7 @@ struct BISSL_API ProductOptions {
   /// Shifted gradients that a product takes: 0 for exact ones.
   int64_t gradients_each() const;
 
-  /// What `products` products of one solve, and `shared` ones made once for a system, ask of it.
+  /// What `products` products of one solve, and `shared` ones made once for a system, need of it.
   HypergradientNeeds needs(int64_t products, int64_t shared = 0) const;
 };
 
@@ -137,7 +137,7 @@ class BISSL_API LinearSystem {
 /// A residual that has grown to this multiple of ‖u‖ will not become small again.
 inline constexpr double divergence_limit = 1e6;
 
-/// Puts u in the place of a solution that diverged or is not finite: the first-order gradient is
+/// Replaces by u a solution that diverged or is not finite: the first-order gradient is
 /// better than such an iterate. The residual, which was the iterate's, becomes unknown.
 BISSL_API void replace_if_diverged(HypergradientSolution& solution, const TensorList& u);
 

@@ -8,7 +8,7 @@
 
 namespace bissl {
 
-/// What a run of minres came to.
+/// The result of a run of minres.
 struct MinresResult {
   TensorList x;                    ///< the solution so far
   int64_t iterations = 0;          ///< and so products

@@ -9,7 +9,7 @@
 namespace bissl {
 
 // LibTorch's modules with the layers of bissl/layers.h in their forward passes: same options,
-// parameters, buffers and names. Include this in .cpp files only: it brings in LibTorch's modules.
+// parameters, buffers and names. Include this in .cpp files only: it includes LibTorch's modules.
 
 /// torch::nn::Conv2d. Padding by name ("same") or by other values than zeros goes LibTorch's way.
 class Conv2dImpl : public torch::nn::Conv2dImpl {

@@ -48,7 +48,7 @@ class OptimizerPreconditioner {
   static constexpr std::string_view id = "bissl.optimizer.preconditioner/1";
 
   /// How the next step scales gradients: with `gradients` (one for each parameter; undefined where
-  /// none is asked for) it changes by −lr·(result ∘ change of the gradients). Changes nothing.
+  /// none is needed) it changes by −lr·(result ∘ change of the gradients). Changes nothing.
   virtual TensorList preconditioner(const TensorList& gradients) const = 0;
 
  protected:

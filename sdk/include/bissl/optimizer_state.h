@@ -16,9 +16,9 @@ class BISSL_API StateBuffers {
   StateBuffers(std::string name, const NamedTensors& parameters);
 
   /// That of parameter number `parameter`.
-  at::Tensor& operator[](size_t parameter) { return tensors_[parameter].second; }
+  at::Tensor& operator[](size_t parameter) { return tensors_[parameter].tensor; }
   /// That of parameter number `parameter`.
-  const at::Tensor& operator[](size_t parameter) const { return tensors_[parameter].second; }
+  const at::Tensor& operator[](size_t parameter) const { return tensors_[parameter].tensor; }
 
   /// Appends the tensors to `state`.
   void save(NamedTensors& state) const;

@@ -16,7 +16,7 @@ namespace bissl {
 
 /// When a parameter has an effect, by others of the same declaration.
 struct BISSL_API EffectCondition {
-  /// What is asked of the other parameters.
+  /// The condition on the other parameters.
   enum class Relation {
     one_of,     ///< its value is among `values`
     more_than,  ///< its number is more than the one in `values`
@@ -31,7 +31,7 @@ struct BISSL_API EffectCondition {
   bool holds(const ParameterValues& all) const;
   /// In words: "with form = \"global\"", "with weight_decay of more than 0", "without step".
   std::string text() const;
-  /// What stands against it where it does not hold: "with form = \"layerwise\"".
+  /// The reason where it does not hold: "with form = \"layerwise\"".
   std::string unmet_text(const ParameterValues& all) const;
 };
 
@@ -48,40 +48,42 @@ struct BISSL_API ParameterSpec {
   double maximum = std::numeric_limits<double>::infinity();   ///< of numbers
   bool minimum_excluded = false;                              ///< the minimum itself is refused
   bool maximum_excluded = false;                              ///< the maximum itself is refused
-  std::vector<std::string> choices;  ///< for texts: the accepted values; empty accepts every text
-  std::optional<int64_t> length;     ///< for lists: the exact number of elements
+  std::vector<std::string> choices;  ///< of strings: the accepted values; empty accepts every one
+  std::optional<int64_t> length;     ///< of arrays: the exact number of elements
   std::vector<EffectCondition> only_with;  ///< all must hold for the parameter to have an effect
   /// Marks by name, so that later ones need no new member: "path", "names_data", "execution_only",
-  /// "or_one" and "accepts".
+  /// "or_one", "accepts" and "formerly".
   ParameterValues traits;
 
-  /// The type of a list's elements; of anything else its own.
+  /// The type of an array's elements; of anything else its own.
   ValueType element_type() const;
 
   /// What is accepted, in words: "an integer of at least 1", "one of \"global\", \"layerwise\"".
   std::string accepted() const;
 
-  /// Whether the texts are paths (ParameterBuilder::path).
+  /// Whether the strings are paths (ParameterBuilder::path).
   bool is_path() const { return traits.count("path") != 0; }
-  /// Whether the texts are names of data sources (ParameterBuilder::names_data).
+  /// Whether the strings are names of data sources (ParameterBuilder::names_data).
   bool names_data() const { return traits.count("names_data") != 0; }
-  /// Whether a single value serves for a list (ParameterBuilder::or_one).
+  /// Whether a single value may replace an array of one (ParameterBuilder::or_one).
   bool accepts_one() const { return traits.count("or_one") != 0; }
   /// Whether it changes no result (ParameterBuilder::execution_only).
   bool execution_only() const { return traits.count("execution_only") != 0; }
-  /// Whether a value is a list.
+  /// The names that it had in earlier versions (ParameterBuilder::formerly).
+  std::vector<std::string> former_names() const;
+  /// Whether a value is an array.
   bool is_list() const {
-    return type == ValueType::integers || type == ValueType::reals || type == ValueType::texts;
+    return type == ValueType::integers || type == ValueType::floats || type == ValueType::strings;
   }
 
-  /// Why `value` (already of this type) is refused, or an empty text. Bounds and choices hold for
-  /// every element of a list; a real must be finite.
+  /// Why `value` (already of this type) is refused, or an empty string. Bounds and choices hold for
+  /// every element of an array; a float must be finite.
   std::string refusal(const Value& value) const;
 };
 
-/// What a component's own rule has to say about a combination of valid parameters.
+/// What a component's own rule finds wrong with a combination of valid parameters.
 struct BISSL_API Finding {
-  /// An error refuses the combination, a warning only speaks.
+  /// An error refuses the combination, a warning does not.
   enum class Severity { error, warning };
   Severity severity = Severity::error;  ///< how bad it is
   std::string parameter;                ///< the name of the parameter that it is about
@@ -97,17 +99,17 @@ struct ValueTypeOf<bool> : std::integral_constant<ValueType, ValueType::boolean>
 template <>
 struct ValueTypeOf<int64_t> : std::integral_constant<ValueType, ValueType::integer> {};
 template <>
-struct ValueTypeOf<double> : std::integral_constant<ValueType, ValueType::real> {};
+struct ValueTypeOf<double> : std::integral_constant<ValueType, ValueType::floating> {};
 template <>
-struct ValueTypeOf<std::string> : std::integral_constant<ValueType, ValueType::text> {};
+struct ValueTypeOf<std::string> : std::integral_constant<ValueType, ValueType::string> {};
 template <>
 struct ValueTypeOf<std::vector<int64_t>> : std::integral_constant<ValueType, ValueType::integers> {
 };
 template <>
-struct ValueTypeOf<std::vector<double>> : std::integral_constant<ValueType, ValueType::reals> {};
+struct ValueTypeOf<std::vector<double>> : std::integral_constant<ValueType, ValueType::floats> {};
 template <>
-struct ValueTypeOf<std::vector<std::string>> : std::integral_constant<ValueType, ValueType::texts> {
-};
+struct ValueTypeOf<std::vector<std::string>>
+    : std::integral_constant<ValueType, ValueType::strings> {};
 
 template <class T>
 struct IsOptional : std::false_type {};
@@ -122,7 +124,7 @@ class BISSL_API ParameterBuilder {
   /// Refines `spec`, which must outlive it.
   explicit ParameterBuilder(ParameterSpec& spec) : spec_(spec) {}
 
-  /// A number, or each of a list, is not below the bound.
+  /// A number, or each of an array, is not below the bound.
   ParameterBuilder& at_least(double bound);
   /// Not above the bound.
   ParameterBuilder& at_most(double bound);
@@ -130,17 +132,17 @@ class BISSL_API ParameterBuilder {
   ParameterBuilder& more_than(double bound);
   /// Below the bound.
   ParameterBuilder& less_than(double bound);
-  /// A text, or each of a list, is one of these.
+  /// A string, or each of an array, is one of these.
   ParameterBuilder& choices(std::vector<std::string> accepted);
   /// What a number counts: "steps", "pixels". For people.
   ParameterBuilder& unit(std::string name);
-  /// A text, or each of a list, is a path. The host makes it absolute before the component sees it:
-  /// it is relative to the file that names it, on the command line to the current folder. It may be
-  /// empty, for none.
+  /// A string, or each of an array, is a path. The host makes it absolute before the component sees
+  /// it: it is relative to the file that names it, on the command line to the current folder. It
+  /// may be empty, for none.
   ParameterBuilder& path();
-  /// A list has exactly so many elements.
+  /// An array has exactly this number of elements.
   ParameterBuilder& length(int64_t elements);
-  /// In the place of a list, a single value serves for a list of one.
+  /// A single value is accepted for an array of one.
   ParameterBuilder& or_one();
   /// What is accepted, in words, where types, bounds and choices do not say it.
   ParameterBuilder& accepts(std::string words);
@@ -160,13 +162,17 @@ class BISSL_API ParameterBuilder {
   /// The same for a parameter without a default that is not given.
   ParameterBuilder& only_without(std::string other);
 
-  /// A text, or each of a list, is the name of a data source ([data.NAME]), which must exist; the
-  /// data itself, not its name, is in a stage's key. Where the default is an empty text, that is
-  /// none. For tables of the host: components are given data, they do not choose it.
+  /// A string, or each of an array, is the name of a data source ([data.NAME]), which must exist;
+  /// the data itself, not its name, is in a stage's key. Where the default is an empty string, that
+  /// is none. For tables of the host: components are given data, they do not choose it.
   ParameterBuilder& names_data();
   /// Any value gives the same results: a path to data (its fingerprint is compared), the size of a
   /// cache, a way to compute that costs less memory. It is in no stage's key and is not compared.
   ParameterBuilder& execution_only();
+
+  /// An earlier version of the component called the parameter `name`. Files that still do are
+  /// refused with the name of now; call it again for each earlier name.
+  ParameterBuilder& formerly(std::string name);
 
  private:
   ParameterSpec& spec_;
@@ -219,7 +225,7 @@ class Schema {
   }
 
   /// Declares all parameters of `part`, which are kept in the aggregate `member`, with its rules:
-  /// a block of options that several components share is declared once. Its keys stand beside the
+  /// a block of options that several components share is declared once. Its keys are beside the
   /// others, not in a table of their own. The defaults are those that `Options` gives the member.
   ///
   ///     struct DecayOptions { double weight_decay = 0; bool decay_1d = true; };

@@ -47,62 +47,52 @@ enum class ComponentKind {
   transform,
 };
 
-/// The kind's name as it stands in the enumeration.
+/// The kind's name as in the enumeration.
 BISSL_API std::string to_string(ComponentKind kind);
+
+namespace detail {
+
+template <ComponentKind Kind, class FactoryContext>
+struct KindAndContext {
+  static constexpr ComponentKind kind = Kind;
+  using Context = FactoryContext;
+};
+
+}  // namespace detail
 
 /// Binds an interface to its kind and to what its factory is given.
 template <class Interface>
 struct KindOf;
 template <>
-struct KindOf<Dataset> {
-  static constexpr ComponentKind kind = ComponentKind::dataset;
-  using Context = DatasetContext;
-};
+struct KindOf<Dataset> : detail::KindAndContext<ComponentKind::dataset, DatasetContext> {};
 template <>
-struct KindOf<Augmentation> {
-  static constexpr ComponentKind kind = ComponentKind::augmentation;
-  using Context = AugmentationContext;
-};
+struct KindOf<Augmentation>
+    : detail::KindAndContext<ComponentKind::augmentation, AugmentationContext> {};
 template <>
-struct KindOf<Transform> {
-  static constexpr ComponentKind kind = ComponentKind::transform;
-  using Context = TransformContext;
-};
+struct KindOf<Transform> : detail::KindAndContext<ComponentKind::transform, TransformContext> {};
 template <>
-struct KindOf<Backbone> {
-  static constexpr ComponentKind kind = ComponentKind::backbone;
-  using Context = BackboneContext;
-};
+struct KindOf<Backbone> : detail::KindAndContext<ComponentKind::backbone, BackboneContext> {};
 template <>
-struct KindOf<Pretext> {
-  static constexpr ComponentKind kind = ComponentKind::pretext;
-  using Context = PretextContext;
-};
+struct KindOf<Pretext> : detail::KindAndContext<ComponentKind::pretext, PretextContext> {};
 template <>
-struct KindOf<Downstream> {
-  static constexpr ComponentKind kind = ComponentKind::downstream;
-  using Context = DownstreamContext;
-};
+struct KindOf<Downstream> : detail::KindAndContext<ComponentKind::downstream, DownstreamContext> {};
 template <>
-struct KindOf<Hypergradient> {
-  static constexpr ComponentKind kind = ComponentKind::hypergradient;
-  using Context = HypergradientContext;
-};
+struct KindOf<Hypergradient>
+    : detail::KindAndContext<ComponentKind::hypergradient, HypergradientContext> {};
 template <>
-struct KindOf<Optimizer> {
-  static constexpr ComponentKind kind = ComponentKind::optimizer;
-  using Context = OptimizerContext;
-};
+struct KindOf<Optimizer> : detail::KindAndContext<ComponentKind::optimizer, OptimizerContext> {};
 
 /// What a component says of itself.
 struct ComponentText {
   std::string name;     ///< the word after `use =`: [a-z0-9-]+
   std::string summary;  ///< one line
   std::string source;   ///< the paper and equation of its formula, or empty
-  /// The kinds of target that a task takes: the host makes it for data with others never.
+  /// The kinds of target that a task takes: the host never makes it for data with others.
   /// Downstream tasks take at least one; pretext tasks none, unless they learn from targets, and
-  /// `none` among others where they do without if need be. Nothing for other kinds of component.
+  /// `none` among others where they also work without. Nothing for other kinds of component.
   std::vector<TargetKind> takes{};
+  /// Names that it had in earlier versions: pipelines that use one are refused with `name`.
+  std::vector<std::string> formerly{};
 };
 
 /// A component as the host keeps it, its C++ types erased.
@@ -252,7 +242,7 @@ int register_guarded(Register function, void* registrar, char* error, uint64_t s
         register_function                                                                          \
   }
 
-/// Makes a library a plugin. Stands once in each library, followed by the body of the function
+/// Makes a library a plugin. Occurs once in each library, followed by the body of the function
 /// that registers its components:
 ///
 ///     BISSL_PLUGIN("my-plugin", "1.0.0", "MIT", registrar) {

@@ -25,9 +25,9 @@ struct TrainingProgress {
   int64_t steps = 1;  ///< of the whole stage
 };
 
-/// How the samples of a batch come together in a loss. Layers that normalise over a batch in
-/// training mode do not count: what they do to a batch that is made in parts is the host's concern,
-/// the same for all tasks.
+/// How the samples of a batch are coupled in a loss. Layers that normalise over a batch in training
+/// mode do not count: what they do to a batch that is computed in parts is the host's concern, the
+/// same for all tasks.
 enum class BatchCoupling {
   separable,         ///< not at all: the loss is the mean of the losses of its samples
   batch_statistics,  ///< by means over the batch: a covariance, a centre, shares of a whole
@@ -55,10 +55,10 @@ class BISSL_API Pretext : public Component {
  public:
   ~Pretext() override;
 
-  /// How many views of each sample the loss wants.
+  /// How many views of each sample the loss needs.
   virtual int64_t views() const = 0;
 
-  /// How the samples of a batch come together in the loss; the same at each call. The mean over
+  /// How the samples of a batch are coupled in the loss; the same at each call. The mean over
   /// parts of a batch is the loss of the whole for a separable one alone: the host accumulates
   /// gradients over several batches for these, and refuses to for others.
   virtual BatchCoupling coupling() const = 0;
@@ -70,12 +70,14 @@ class BISSL_API Pretext : public Component {
   /// detach(): a stop-gradient on the other branch (SimSiam), assignments or pseudo-labels made
   /// from the batch (SwAV). Its gradient is then on purpose not that of the loss's value, and its
   /// Hessian is that of the loss as a function of the weights with these targets as constants.
-  /// Exact products use that one; differences of gradients move the targets as well. Not for
-  /// targets of a teacher that is registered in module(): its weights are none of the trained ones.
+  /// Exact products use that one; differences of gradients move the targets as well. False for
+  /// targets of a teacher that is registered in module(), whose weights are none of the trained
+  /// ones, and for targets that are constant almost everywhere (the most likely class): there the
+  /// gradient is that of the value.
   virtual bool holds_targets_fixed() const;
 
   /// The loss of one batch, a scalar that is twice differentiable in the backbone's parameters.
-  /// There are views() views, each of the same samples, and what else the task asks for
+  /// There are views() views, each of the same samples, and what else the task requests
   /// (bissl/batch.h). It changes neither parameters nor modes, and of the backbone only what its
   /// forward passes change.
   virtual at::Tensor loss(Backbone& backbone, const Batch& batch) = 0;
@@ -109,10 +111,10 @@ struct PretextContext {
   /// that continues another, the host then loads the task's state of that stage over it.
   std::function<std::shared_ptr<Backbone>()> make_backbone{};
 
-  /// The backbone that is trained, to ask for what the task cannot do without: feature maps or
-  /// tokens (bissl/backbone_abilities.h). Each call of the task is given its own.
+  /// The backbone that is trained, for the abilities that the task needs: feature maps or tokens
+  /// (bissl/backbone_abilities.h). Each call of the task gets its own.
   Backbone* backbone = nullptr;
-  /// What errors call it.
+  /// Its name in errors.
   std::string backbone_name{};
 
   /// Of the data: a kind that the task takes (ComponentText::takes), with K = targets.width. Kind

@@ -41,7 +41,7 @@ struct TargetSpec {
   friend bool operator==(const TargetSpec&, const TargetSpec&) = default;
 };
 
-/// The target of one sample; which member holds it is told by the TargetSpec.
+/// The target of one sample; the kind in TargetSpec says which member is set.
 struct Target {
   /// category: a place in the names, 0 … K − 1; −1 otherwise.
   int64_t category = -1;

@@ -14,8 +14,19 @@ namespace bissl {
 /// Tensors of one model in the order of its parameters: the vectors of bilevel optimisation.
 using TensorList = std::vector<at::Tensor>;
 
+/// A tensor with a name.
+struct NamedTensor {
+  NamedTensor() = default;
+  /// With both; `{"weight", tensor}` and emplace_back work.
+  NamedTensor(std::string named, at::Tensor values)
+      : name(std::move(named)), tensor(std::move(values)) {}
+
+  std::string name;   ///< unique in its list
+  at::Tensor tensor;  ///< undefined by default
+};
+
 /// Tensors with names, for states and weights.
-using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
+using NamedTensors = std::vector<NamedTensor>;
 
 // The functions below treat a list as one long vector. Both arguments must have the same shapes in
 // the same order. They record no gradients. A sum runs within a tensor in the tensor's precision,

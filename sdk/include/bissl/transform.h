@@ -39,7 +39,7 @@ class BISSL_API Transform : public Component {
   virtual ImageShape output_shape(const ImageShape& input) const;
 
   /// Whether images with samples of this type are taken, by a form that takes pixels: those of 8
-  /// bits, by default. The host hands over no others, and refuses data of another type before
+  /// bits, by default. The host passes no others, and refuses data of another type before
   /// training.
   virtual bool takes(PixelType type) const;
 

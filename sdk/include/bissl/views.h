@@ -13,7 +13,7 @@ using Views = TensorList;
 
 /// All views, which have one shape, as one batch (V·N, C, H, W): the samples of the first view,
 /// then those of the second, and so on. Costs nothing where the views lie one after the other in
-/// one buffer, as those do that the host hands out. Throws Error(ErrorKind::input) where shapes
+/// one buffer, as those of the host do. Throws Error(ErrorKind::input) where shapes
 /// differ.
 BISSL_API at::Tensor joined(const Views& views);
 

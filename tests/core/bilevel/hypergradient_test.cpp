@@ -115,7 +115,7 @@ TEST_F(HypergradientTest, SolveLeavesModelsAndGeneratorAlone) {
   const NamedTensors before_backbone = module_state(backbone_->module());
   TensorList saved;
   for (const auto& entry : before_backbone) {
-    saved.push_back(entry.second.clone());
+    saved.push_back(entry.tensor.clone());
   }
   const TensorList u = random_list();
   torch::manual_seed(3);
@@ -125,7 +125,7 @@ TEST_F(HypergradientTest, SolveLeavesModelsAndGeneratorAlone) {
   make_cg(5, 10.0)->solve(u, lower);
   lower.gradient(copy(parameters_));
   for (size_t i = 0; i < saved.size(); ++i) {
-    EXPECT_TRUE(torch::equal(saved[i], before_backbone[i].second)) << before_backbone[i].first;
+    EXPECT_TRUE(torch::equal(saved[i], before_backbone[i].tensor)) << before_backbone[i].name;
   }
   EXPECT_TRUE(torch::equal(expected, torch::rand({3})));
 }

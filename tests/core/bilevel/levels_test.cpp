@@ -126,6 +126,17 @@ class Exploding : public Hypergradient {
   HypergradientNeeds needs() const override { return {}; }
 };
 
+/// v = u.
+class Plain : public Hypergradient {
+ public:
+  HypergradientSolution solve(const TensorList& u, ImplicitSystem& /*system*/) override {
+    HypergradientSolution solution;
+    solution.v = copy(u);
+    return solution;
+  }
+  HypergradientNeeds needs() const override { return {}; }
+};
+
 TEST(UpperLevel, AVectorThatIsNotFiniteNeverReachesTheWeights) {
   test::SmallBackbone lower;
   test::SmallBackbone upper;
@@ -147,6 +158,38 @@ TEST(UpperLevel, AVectorThatIsNotFiniteNeverReachesTheWeights) {
         << error.what();
   }
   EXPECT_TRUE(flatten(tensors_of(all)).equal(before));
+}
+
+TEST(UpperLevel, PartsOfABatchMakeTheGradientOfTheWhole) {
+  torch::manual_seed(6);
+  test::SmallBackbone lower;
+  test::SmallBackbone upper;
+  // In training mode a part has statistics of its own.
+  lower.normalisation()->eval();
+  upper.normalisation()->eval();
+  test::SmallPretext pretext;
+  test::SmallDownstream downstream;
+  const NamedTensors all = upper_parameters(upper, downstream);
+  test::PlainDescent descent(all, 1.0);
+  Plain plain;
+  BisslCoupling coupling({lower, upper, downstream}, 0.3);
+  UpperLevel level(coupling, plain, descent, 10);
+  PretextProblem problem(lower, pretext, {test::small_views(2, 8)}, {.lambda = 0.5});
+  const OuterBatch whole{test::small_views(1, 6)[0], test::small_targets(6)};
+  const UpperGradient expected = level.gradient(whole, problem, 0);
+  int64_t next = 0;
+  const auto part = [&]() -> OuterBatch {
+    const int64_t begin = 2 * next++;
+    return {whole.images.narrow(0, begin, 2), {whole.targets.dense.narrow(0, begin, 2)}};
+  };
+  const UpperGradient mean =
+      level.gradient(UpperLevel::Batches{.parts = 3, .next = part}, problem, 0);
+  EXPECT_EQ(next, 3);
+  EXPECT_NEAR(mean.report.loss, expected.report.loss, 1e-14);
+  EXPECT_NEAR(mean.report.u_norm, expected.report.u_norm, 1e-14);
+  EXPECT_NEAR(mean.report.values[0].second, expected.report.values[0].second, 1e-14);
+  EXPECT_LT((flatten(mean.values) - flatten(expected.values)).abs().max().item<double>(), 1e-14);
+  EXPECT_GT(flatten(expected.values).norm().item<double>(), 1e-3);
 }
 
 TEST(UpperLevel, AdaptationMovesParametersNotStatistics) {
@@ -185,7 +228,7 @@ TEST(ModuleState, RefusesWhatDoesNotFitAndChangesNothing) {
   EXPECT_EQ(message(missing),
             "weights.safetensors: there is no \"first.weight\", which the network has");
   NamedTensors reshaped = state;
-  reshaped[0].second = torch::zeros({2, 4}, torch::kDouble);
+  reshaped[0].tensor = torch::zeros({2, 4}, torch::kDouble);
   EXPECT_EQ(message(reshaped),
             "weights.safetensors: \"first.weight\" has shape [2, 4], the network's has [4, 4]");
   NamedTensors extra = state;

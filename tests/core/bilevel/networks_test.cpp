@@ -120,7 +120,7 @@ class StatefulTaskTest : public ::testing::TestWithParam<std::string> {
   TensorList state() const {
     TensorList all = copy(tensors_of(module_state(backbone_->module())));
     for (const auto& entry : module_state(pretext_->module())) {
-      all.push_back(entry.second.clone());
+      all.push_back(entry.tensor.clone());
     }
     return all;
   }

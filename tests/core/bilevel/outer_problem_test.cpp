@@ -26,7 +26,7 @@ constexpr double rho = 0.05;
 class SampleWeighting : public OuterProblem {
  public:
   SampleWeighting() {
-    x_ = parameters_[0].second;
+    x_ = parameters_[0].tensor;
     solve_inner();
   }
 

@@ -29,7 +29,7 @@ class ScaledDescent : public test::PlainDescent,
   ScaledDescent(const NamedTensors& parameters, double factor)
       : PlainDescent(parameters, lr), parameters_(parameters), factor_(factor) {
     for (const auto& entry : parameters) {
-      velocity_.push_back(torch::zeros_like(entry.second));
+      velocity_.push_back(torch::zeros_like(entry.tensor));
     }
   }
   void* capability(std::string_view id) override {
@@ -46,7 +46,7 @@ class ScaledDescent : public test::PlainDescent,
   void step(double lr_scale) override {
     const torch::NoGradGuard no_grad;
     for (size_t i = 0; i < velocity_.size(); ++i) {
-      at::Tensor parameter = parameters_[i].second;
+      at::Tensor parameter = parameters_[i].tensor;
       velocity_[i].mul_(momentum()).add_(parameter.grad(), factor_);
       parameter.add_(velocity_[i], -lr * lr_scale);
     }
@@ -208,6 +208,40 @@ TEST_F(TrajectoryTest, AStepHasTheGradientThatTrainingSaw) {
         flatten(recorded[t].system->gradient(zeros_like(recorded[t].system->parameters())));
     EXPECT_TRUE(shifted.equal(gradient));
   }
+}
+
+TEST_F(TrajectoryTest, AStepOnSeveralBatchesHasTheirMeanGradient) {
+  LowerTrajectory trajectory(backbone_, pretext_, steps, 0);
+  restore(backbone_.module(), start_);
+  seed_generator(8);
+  ScaledDescent optimizer(lower_parameters(backbone_, pretext_), 1.0);
+  LowerLevel level(backbone_, pretext_, optimizer, /*max_grad_norm=*/0);
+  const std::vector<Batch> parts = {views(0), views(1), views(2)};
+  size_t next = 0;
+  at::Tensor seen;
+  level.step(3, [&] { return parts[next++]; }, 1.0, {},
+             {.before_loss = [&] { trajectory.before_step(parts, 6); },
+              .before_update =
+                  [&](const TensorList& gradients, double clip) {
+                    trajectory.with_gradients(optimizer, gradients, 1.0, clip);
+                    const auto end = gradients.begin() + static_cast<int64_t>(u_.size());
+                    seen = flatten(TensorList(gradients.begin(), end));
+                  }});
+  const at::Tensor recorded = flatten(trajectory.steps().at(0).system->gradient({}));
+  EXPECT_LT((recorded - seen).abs().max().item<double>(), 1e-14);
+
+  NamedTensors saved;
+  for (const auto& [name, tensor] : trajectory.state()) {
+    saved.emplace_back(name, tensor.clone());
+  }
+  LowerTrajectory restored(backbone_, pretext_, steps, 0);
+  std::vector<int64_t> numbers;
+  restored.load_state(saved, [&](int64_t number) {
+    numbers.push_back(number);
+    return parts[static_cast<size_t>(number - 6)];
+  });
+  EXPECT_EQ(numbers, (std::vector<int64_t>{6, 7, 8}));
+  EXPECT_TRUE(flatten(restored.steps().at(0).system->gradient({})).equal(recorded));
 }
 
 TEST_F(TrajectoryTest, KeepsTheLastSteps) {

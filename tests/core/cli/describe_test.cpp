@@ -385,7 +385,7 @@ TEST_F(Describe, UnknownName) {
 
 TEST(ExampleValue, IsAccepted) {
   ParameterSpec spec;
-  spec.type = ValueType::real;
+  spec.type = ValueType::floating;
   spec.required = true;
   const auto expect_accepted = [](const ParameterSpec& given) {
     const Value value = example_value(given);
@@ -396,7 +396,7 @@ TEST(ExampleValue, IsAccepted) {
   const std::vector<std::pair<double, double>> bounds = {
       {-infinity, infinity}, {0, 1}, {2, 3}, {5, infinity}, {-infinity, -5}, {-3, -1}, {100, 102}};
   for (const auto& [minimum, maximum] : bounds) {
-    for (const ValueType type : {ValueType::integer, ValueType::real, ValueType::reals}) {
+    for (const ValueType type : {ValueType::integer, ValueType::floating, ValueType::floats}) {
       for (const bool low_excluded : {false, true}) {
         spec.type = type;
         spec.minimum = minimum;
@@ -407,7 +407,7 @@ TEST(ExampleValue, IsAccepted) {
     }
   }
   spec = {};
-  spec.type = ValueType::texts;
+  spec.type = ValueType::strings;
   spec.choices = {"a", "b"};
   spec.length = 3;
   expect_accepted(spec);

@@ -73,7 +73,7 @@ TableSpec schedule() {
 
 TableSpec training() {
   TableSpec spec;
-  spec.parameters = {names_data(required("data", ValueType::text)),
+  spec.parameters = {names_data(required("data", ValueType::string)),
                      at_least(1, parameter("batch", int64_t{256}))};
   spec.components = {{"augment", ComponentKind::augmentation, true, ""},
                      {"optimizer", ComponentKind::optimizer, true, ""}};
@@ -99,7 +99,7 @@ StageKindSpec bissl_kind() {
   TableSpec lower = training();
   lower.parameters.push_back(at_least(1, parameter("steps", int64_t{20})));
   TableSpec upper;
-  upper.parameters = {names_data(required("data", ValueType::text))};
+  upper.parameters = {names_data(required("data", ValueType::string))};
   kind.table.tables = {{"lower", lower, true, ""}, {"upper", upper, true, ""}};
   kind.table.tables.front().inherits_from = "pretrain";
   kind.needs_parent = true;
@@ -112,7 +112,7 @@ StageKindSpec finetune_kind() {
   kind.name = "finetune";
   kind.table = training();
   TableSpec evaluate;
-  evaluate.parameters = {names_data(required("data", ValueType::text))};
+  evaluate.parameters = {names_data(required("data", ValueType::string))};
   kind.table.tables.push_back({"evaluate", evaluate, false, ""});
   kind.needs_parent = true;
   return kind;
@@ -163,7 +163,7 @@ FakeComponents::FakeComponents() {
   const Schema<SgdOptions> sgd = sgd_schema();
   add(ComponentKind::optimizer, "descent", "sgd", sgd.specs(),
       [sgd](const ParameterValues& values) { return sgd.check(values); });
-  add(ComponentKind::optimizer, "descent", "adamw", {required("lr", ValueType::real)});
+  add(ComponentKind::optimizer, "descent", "adamw", {required("lr", ValueType::floating)});
   add(ComponentKind::hypergradient, "solvers", "cg",
       {at_least(1, parameter("iterations", int64_t{5})), parameter("damping", 10.0)});
   add(ComponentKind::hypergradient, "solvers", "neumann", {parameter("terms", int64_t{5})});
@@ -207,6 +207,14 @@ void FakeComponents::add(ComponentKind kind, const std::string& library, const s
   component->info.check = std::move(check);
   component->library = {"/lib/" + library + ".so", library, "1.2.3", "MIT"};
   components_.push_back(std::move(component));
+}
+
+void FakeComponents::add_renamed(ComponentKind kind, const std::string& library,
+                                 const std::string& name, std::vector<std::string> formerly) {
+  add(kind, library, name);
+  auto changed = std::make_shared<RegisteredComponent>(*components_.back());
+  changed->info.text.formerly = std::move(formerly);
+  components_.back() = std::move(changed);
 }
 
 void FakeComponents::offer(const std::filesystem::path& folder, ComponentKind kind,

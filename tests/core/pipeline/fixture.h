@@ -28,6 +28,8 @@ class FakeComponents : public ComponentSource {
   void add(ComponentKind kind, const std::string& library, const std::string& name,
            std::vector<ParameterSpec> parameters = {},
            std::function<std::vector<Finding>(const ParameterValues&)> check = nullptr);
+  void add_renamed(ComponentKind kind, const std::string& library, const std::string& name,
+                   std::vector<std::string> formerly);
   /// What a later add_folder of this path makes available.
   void offer(const std::filesystem::path& folder, ComponentKind kind, const std::string& name);
   void set_version(const std::string& library, const std::string& version);

@@ -98,7 +98,7 @@ TEST_F(PathsTest, ADeclarationThatIsNoPathIsAFault) {
   schema.add("count", &Wrong::count, "a number").path();
   EXPECT_EQ(faults(schema.specs()),
             (Lines{"parameter \"folder\": the default \"data\" is a path that is not absolute",
-                   "parameter \"count\": only a text can be a path"}));
+                   "parameter \"count\": only a string can be a path"}));
 }
 
 // --- numbers and texts ---

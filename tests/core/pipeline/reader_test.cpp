@@ -1,5 +1,7 @@
 #include "fixture.h"
 
+#include <nlohmann/json.hpp>
+
 namespace bissl::host::test {
 namespace {
 
@@ -80,7 +82,7 @@ TEST_F(ReaderTest, ManyFaultsAreReportedTogether) {
           "p.toml:7:9: error: data.test.split: \"tset\" is not among the choices; accepted: one of "
           "\"train\", \"test\"; did you mean \"test\"?",
           "p.toml:8:1: error: data.test.per_clas: unknown key; accepted: \"use\", \"split\", "
-          "\"noise\", \"classes\", \"per_class\"; did you mean \"per_class\"?",
+          "\"noise\", \"classes\", \"per_class\", \"host\"; did you mean \"per_class\"?",
           "p.toml:9:1: error: model.backbone: this required key is missing; accepted: a table "
           "[model.backbone]: { use = \"NAME\", … }",
           "p.toml:10:1: error: model.backbon: unknown key; accepted: \"backbone\"; did you mean "
@@ -201,16 +203,74 @@ TEST_F(ReaderTest, QualifiedNames) {
                   "backbone \"net/tiny\"; accepted: \"nets/tiny\"; did you mean \"nets/tiny\"?"});
 }
 
-TEST_F(ReaderTest, AComponentMayNotTakeTheHostsKeys) {
+/// A dataset that has a key of the host's for itself.
+ParameterSpec own_per_class() {
   ParameterSpec spec;
   spec.name = "per_class";
   spec.type = ValueType::integer;
   spec.default_value = int64_t{1};
-  components_.add(ComponentKind::dataset, "greedy", "greedy", {spec});
-  EXPECT_EQ(faults_of(sound_text, {"data.train.use=greedy"}),
-            Lines{"--set data.train.use=greedy: error: data.train.use: dataset greedy of library "
-                  "/lib/greedy.so declares the parameter \"per_class\", a key that bissl itself "
-                  "reads here; the library has to rename it"});
+  return spec;
+}
+
+TEST_F(ReaderTest, AKeyThatADatasetDeclaresIsTheDatasets) {
+  components_.add(ComponentKind::dataset, "greedy", "greedy", {own_per_class()});
+  const Lines both = {"data.train.use=greedy", "data.train.per_class=5",
+                      "data.train.host.per_class=7"};
+  const DataSource& source = sound(sound_text, both).data.at(0);
+  EXPECT_EQ(source.dataset.values.at("per_class"), Value(int64_t{5}));
+  EXPECT_EQ(source.selection.values.at("per_class"), Value(int64_t{7}));
+  const DataSource& own = sound(sound_text, {both[0], both[1]}).data.at(0);
+  EXPECT_EQ(own.dataset.values.at("per_class"), Value(int64_t{5}));
+  EXPECT_EQ(own.selection.values.at("per_class"), Value(int64_t{0})) << "the host's default";
+}
+
+TEST_F(ReaderTest, TheHostsKeysMayAlwaysBeInTheirOwnTable) {
+  EXPECT_EQ(sound(sound_text, {"data.train.host.per_class=7"})
+                .data.at(0)
+                .selection.values.at("per_class"),
+            Value(int64_t{7}));
+  EXPECT_EQ(
+      faults_of(sound_text, {"data.train.per_class=5", "data.train.host.per_class=7"}),
+      Lines{"--set data.train.host.per_class=7: error: data.train.host.per_class: given twice, "
+            "also at --set data.train.per_class=5"});
+  EXPECT_EQ(faults_of(sound_text, {"data.train.host.per_class=-1"}),
+            Lines{"--set data.train.host.per_class=-1: error: data.train.host.per_class: -1 is out "
+                  "of bounds; accepted: an integer of at least 0"});
+  EXPECT_EQ(faults_of(sound_text, {"data.train.host.root=x"}),
+            Lines{"--set data.train.host.root=x: error: data.train.host.root: unknown key; "
+                  "accepted: \"classes\", \"per_class\""});
+  EXPECT_EQ(faults_of(sound_text, {"data.train.host=3"}),
+            Lines{"--set data.train.host=3: error: data.train.host: 3 is an integer; accepted: a "
+                  "table with \"classes\", \"per_class\""});
+}
+
+TEST_F(ReaderTest, ALockKeepsBothMeaningsOfAKeyApart) {
+  components_.add(ComponentKind::dataset, "greedy", "greedy", {own_per_class()});
+  const Pipeline pipeline = sound(sound_text, {"data.train.use=greedy", "data.train.per_class=5",
+                                               "data.train.host.per_class=7"});
+  const Pipeline again = sound(to_lock_toml(pipeline, {}));
+  EXPECT_EQ(canonical(again), canonical(pipeline));
+  EXPECT_EQ(again.data.at(0).selection.values.at("per_class"), Value(int64_t{7}));
+}
+
+TEST_F(ReaderTest, FormerNamesOfComponentsAreRefusedWithTheNewOne) {
+  components_.add_renamed(ComponentKind::dataset, "renamed", "numbers", {"figures"});
+  for (const char* name : {"figures", "renamed/figures"}) {
+    const std::string setting = std::string("data.train.use=") + name;
+    EXPECT_EQ(faults_of(sound_text, {setting}),
+              Lines{"--set " + setting + ": error: data.train.use: renamed: the dataset `" + name +
+                    "` is `numbers` now"});
+  }
+}
+
+TEST_F(ReaderTest, FormerNamesOfParametersAreRefusedWithTheNewOne) {
+  ParameterSpec spec = own_per_class();
+  spec.name = "number";
+  spec.traits["formerly"] = std::vector<std::string>{"count", "amount"};
+  components_.add(ComponentKind::dataset, "renamed", "renamed", {spec});
+  EXPECT_EQ(faults_of(sound_text, {"data.train.use=renamed", "data.train.amount=3"}),
+            Lines{"--set data.train.amount=3: error: data.train.amount: renamed: `amount` is "
+                  "`number` now"});
 }
 
 TEST_F(ReaderTest, UnusedDataIsAWarning) {

@@ -12,7 +12,7 @@ class RenamedKeys : public PipelineTest {
   RenamedKeys() {
     TableSpec schedule;
     schedule.parameters = {parameter("end", 0.0)};
-    schedule.renamed = {{"final", "end"}};
+    schedule.parameters.front().traits["formerly"] = std::vector<std::string>{"final"};
     StageKindSpec train;
     train.name = "train";
     train.table.parameters = {parameter("size", int64_t{3})};

@@ -293,7 +293,7 @@ TEST_F(StagesTest, DataNamesInSubtablesAndLists) {
 TEST_F(StagesTest, AnEmptyNameStandsForNoDataWhereItIsTheDefault) {
   ParameterSpec spec;
   spec.name = "data";
-  spec.type = ValueType::text;
+  spec.type = ValueType::string;
   spec.default_value = std::string();
   spec.traits["names_data"] = true;
   kinds_[3].table.parameters[0] = spec;

@@ -14,7 +14,7 @@ LoadProblem register_failed(const std::string& found) {
           "register_failed",
           found,
           "a registration without errors",
-          "mend the registration function of the library, or ask its author to"};
+          "correct the registration function of the library, or ask its author to"};
 }
 
 TEST(PluginRegistration, ThrowsAfterRegisteringSomething) {

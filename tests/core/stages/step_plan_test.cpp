@@ -30,15 +30,24 @@ TEST(StepPlan, NumbersWarmupThenRoundsOfLowerAndUpperSteps) {
 
 TEST(StepPlan, WhatIsDoneBeforeAStepIsWhatWasCounted) {
   for (const StepPlan& plan : {StepPlan{.head_warmup = 2, .rounds = 3, .lower = 4, .upper = 2},
-                               StepPlan{.head_warmup = 0, .rounds = 2, .lower = 1, .upper = 5}}) {
+                               StepPlan{.head_warmup = 0, .rounds = 2, .lower = 1, .upper = 5},
+                               StepPlan{.head_warmup = 3,
+                               .rounds = 2,
+                               .lower = 2,
+                               .upper = 3,
+                               .lower_parts = 4,
+                               .upper_parts = 5}}) {
     int64_t lower = 0;
     int64_t upper = 0;
     for (int64_t step = 0; step < plan.total(); ++step) {
-      EXPECT_EQ(plan.lower_done(step), lower) << step;
+      EXPECT_EQ(plan.lower_batches_done(step), lower) << step;
       EXPECT_EQ(plan.upper_batches_done(step), upper) << step;
-      (plan.place(step).phase == Phase::lower ? lower : upper) += 1;
+      const Phase phase = plan.place(step).phase;
+      lower += phase == Phase::lower ? plan.lower_parts : 0;
+      upper += phase == Phase::upper ? plan.upper_parts : 0;
+      upper += phase == Phase::head_warmup ? 1 : 0;
     }
-    EXPECT_EQ(lower, plan.lower_total());
+    EXPECT_EQ(lower, plan.lower_batches());
     EXPECT_EQ(upper, plan.upper_batches());
   }
 }

@@ -45,10 +45,10 @@ TEST_F(CheckpointFile, ComesBackAsItWas) {
   EXPECT_EQ(loaded->state["seed"].get<uint64_t>(), 18446744073709551615u);
   EXPECT_EQ(loaded->state["best"].get<double>(), 0.1);
   ASSERT_EQ(loaded->tensors.size(), 2u);
-  EXPECT_EQ(loaded->tensors[0].first, "step");
-  EXPECT_EQ(loaded->tensors[0].second.scalar_type(), at::kLong);
-  EXPECT_EQ(loaded->tensors[1].first, "weight");
-  EXPECT_TRUE(at::equal(loaded->tensors[1].second, example().tensors[1].second));
+  EXPECT_EQ(loaded->tensors[0].name, "step");
+  EXPECT_EQ(loaded->tensors[0].tensor.scalar_type(), at::kLong);
+  EXPECT_EQ(loaded->tensors[1].name, "weight");
+  EXPECT_TRUE(at::equal(loaded->tensors[1].tensor, example().tensors[1].tensor));
   EXPECT_EQ(listing(folder_.path()), "checkpoint.safetensors");
 }
 

@@ -70,14 +70,14 @@ TEST_F(Safetensors, ReadsAHandMadeFile) {
   write_file(file_, file_of(header, std::string("\x05\0\0\0\xFF\xFF\xFF\xFF\x01", 9)));
   const SafetensorsFile content = read_safetensors(file_);
   ASSERT_EQ(content.tensors.size(), 2u);
-  EXPECT_EQ(content.tensors[0].first, "second");
-  EXPECT_EQ(content.tensors[0].second.scalar_type(), at::kBool);
-  EXPECT_EQ(content.tensors[0].second.dim(), 0);
-  EXPECT_TRUE(content.tensors[0].second.item<bool>());
-  EXPECT_EQ(content.tensors[1].first, "first");
-  EXPECT_EQ(content.tensors[1].second.sizes().vec(), (std::vector<int64_t>{2, 1}));
-  EXPECT_EQ(content.tensors[1].second[0].item<int>(), 5);
-  EXPECT_EQ(content.tensors[1].second[1].item<int>(), -1);
+  EXPECT_EQ(content.tensors[0].name, "second");
+  EXPECT_EQ(content.tensors[0].tensor.scalar_type(), at::kBool);
+  EXPECT_EQ(content.tensors[0].tensor.dim(), 0);
+  EXPECT_TRUE(content.tensors[0].tensor.item<bool>());
+  EXPECT_EQ(content.tensors[1].name, "first");
+  EXPECT_EQ(content.tensors[1].tensor.sizes().vec(), (std::vector<int64_t>{2, 1}));
+  EXPECT_EQ(content.tensors[1].tensor[0].item<int>(), 5);
+  EXPECT_EQ(content.tensors[1].tensor[1].item<int>(), -1);
   EXPECT_TRUE(content.metadata.empty());
 }
 
@@ -96,10 +96,10 @@ TEST_F(Safetensors, RoundTripOfAllTypesKeepsOrderShapeAndValues) {
             (std::map<std::string, std::string>{{"a", "1"}, {"text", "ä \"quoted\"\n"}}));
   ASSERT_EQ(content.tensors.size(), tensors.size());
   for (size_t i = 0; i < tensors.size(); ++i) {
-    EXPECT_EQ(content.tensors[i].first, tensors[i].first);
-    EXPECT_EQ(content.tensors[i].second.scalar_type(), tensors[i].second.scalar_type());
-    EXPECT_EQ(content.tensors[i].second.sizes(), tensors[i].second.sizes());
-    EXPECT_TRUE(at::equal(content.tensors[i].second, tensors[i].second)) << tensors[i].first;
+    EXPECT_EQ(content.tensors[i].name, tensors[i].name);
+    EXPECT_EQ(content.tensors[i].tensor.scalar_type(), tensors[i].tensor.scalar_type());
+    EXPECT_EQ(content.tensors[i].tensor.sizes(), tensors[i].tensor.sizes());
+    EXPECT_TRUE(at::equal(content.tensors[i].tensor, tensors[i].tensor)) << tensors[i].name;
   }
 }
 
@@ -126,11 +126,11 @@ TEST_F(Safetensors, WritesStridedAndExpandedTensorsDense) {
                             {"expanded", ramp({1, 3}, at::kFloat).expand({5, 3})},
                             {"learned", learned}});
   const SafetensorsFile content = read_safetensors(file_);
-  EXPECT_TRUE(at::equal(content.tensors[0].second, matrix.t()));
-  EXPECT_TRUE(at::equal(content.tensors[1].second, matrix.select(1, 2)));
-  EXPECT_TRUE(at::equal(content.tensors[2].second, ramp({1, 3}, at::kFloat).expand({5, 3})));
-  EXPECT_FALSE(content.tensors[3].second.requires_grad());
-  EXPECT_TRUE(at::equal(content.tensors[3].second, learned.detach()));
+  EXPECT_TRUE(at::equal(content.tensors[0].tensor, matrix.t()));
+  EXPECT_TRUE(at::equal(content.tensors[1].tensor, matrix.select(1, 2)));
+  EXPECT_TRUE(at::equal(content.tensors[2].tensor, ramp({1, 3}, at::kFloat).expand({5, 3})));
+  EXPECT_FALSE(content.tensors[3].tensor.requires_grad());
+  EXPECT_TRUE(at::equal(content.tensors[3].tensor, learned.detach()));
 }
 
 TEST_F(Safetensors, NothingAtAllIsAFileToo) {
@@ -166,7 +166,7 @@ TEST_F(Safetensors, FullDiskKeepsTheOldFile) {
   EXPECT_EQ(error, "run: cannot write " + file_.string() +
                        ": File too large. The file system or a limit (ulimit -f) allows no file "
                        "of this size");
-  EXPECT_EQ(read_safetensors(file_).tensors[0].second.numel(), 2);
+  EXPECT_EQ(read_safetensors(file_).tensors[0].tensor.numel(), 2);
   EXPECT_EQ(listing(folder_.path()), "w.safetensors");
 }
 

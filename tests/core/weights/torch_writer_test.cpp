@@ -27,9 +27,9 @@ TEST(TorchWriter, IsReadBackEqual) {
   ASSERT_EQ(read.dicts()[0].tensors.size(), tensors.size());
   for (size_t i = 0; i < tensors.size(); ++i) {
     const StoredTensor& stored = read.dicts()[0].tensors[i];
-    EXPECT_EQ(stored.name, tensors[i].first);
-    EXPECT_EQ(stored.type, tensors[i].second.scalar_type());
-    EXPECT_TRUE(at::equal(read.read(stored), tensors[i].second));
+    EXPECT_EQ(stored.name, tensors[i].name);
+    EXPECT_EQ(stored.type, tensors[i].tensor.scalar_type());
+    EXPECT_TRUE(at::equal(read.read(stored), tensors[i].tensor));
   }
 }
 

@@ -124,10 +124,10 @@ TEST(Classification, MetricsWeighSamplesNotBatches) {
   accumulator->add(outputs.narrow(0, 3, 1), {targets.dense.narrow(0, 3, 1)});
   const Metrics parts = accumulator->result();
   ASSERT_EQ(parts.size(), 2U) << "no top5 with two classes";
-  EXPECT_EQ(parts[0].first, "top1");
-  EXPECT_DOUBLE_EQ(parts[0].second, 0.5);
-  EXPECT_EQ(parts[1].first, "loss");
-  EXPECT_NEAR(parts[1].second, whole.at("loss"), 1e-12);
+  EXPECT_EQ(parts[0].name, "top1");
+  EXPECT_DOUBLE_EQ(parts[0].value, 0.5);
+  EXPECT_EQ(parts[1].name, "loss");
+  EXPECT_NEAR(parts[1].value, whole.at("loss"), 1e-12);
 }
 
 TEST(Classification, TopFiveNeedsMoreThanFiveClasses) {
@@ -146,7 +146,7 @@ TEST(Classification, TopFiveNeedsMoreThanFiveClasses) {
 TEST(Classification, MetricsKnowNoSmoothing) {
   const auto accumulator = make(2, 0.5)->metrics();
   accumulator->add(rows({{20, -20}}), labels({0}));
-  EXPECT_NEAR(accumulator->result().back().second, 0.0, 1e-12);
+  EXPECT_NEAR(accumulator->result().back().value, 0.0, 1e-12);
 }
 
 TEST(Classification, RefusesLessThanTwoClasses) {

@@ -36,7 +36,7 @@ class Training {
       const at::Tensor value = parameter(k).detach();
       const at::Tensor slope =
           pattern(30 + 2 * step + static_cast<int64_t>(k), value.sizes()) + 0.3 * value;
-      parameters_[k].second.mutable_grad() = zero ? slope * 0 : slope;
+      parameters_[k].tensor.mutable_grad() = zero ? slope * 0 : slope;
     }
   }
 
@@ -45,7 +45,7 @@ class Training {
     optimizer_->step(rate);
   }
 
-  at::Tensor& parameter(size_t k) { return parameters_[k].second; }
+  at::Tensor& parameter(size_t k) { return parameters_[k].tensor; }
   Optimizer& optimizer() { return *optimizer_; }
 
  private:
@@ -119,7 +119,7 @@ TEST(Optimizers, GoOnFromASavedStateBitByBit) {
     }
     // Loading copies: the steps since then left what was saved alone.
     for (size_t i = 0; i < saved.size(); ++i) {
-      EXPECT_FALSE(saved[i].second.equal(resumed.optimizer().state()[i].second)) << saved[i].first;
+      EXPECT_FALSE(saved[i].tensor.equal(resumed.optimizer().state()[i].tensor)) << saved[i].name;
     }
   }
 }
@@ -316,7 +316,7 @@ TEST(Preconditioner, OfAdamWIsTheSlopeOfItsStep) {
     }
     const NamedTensors after = training.optimizer().state();
     for (size_t i = 0; i < before.size(); ++i) {
-      EXPECT_TRUE(before[i].second.equal(after[i].second)) << "it only looks";
+      EXPECT_TRUE(before[i].tensor.equal(after[i].tensor)) << "it only looks";
     }
   }
 }
