@@ -209,7 +209,7 @@ void require_no_trace(const PretextTrial& trial) {
         again == first || (std::isnan(again) && std::isnan(first)),
         "the loss changes from {} to {} from call to call, although weights, views, buffers and "
         "LibTorch's generator are the same: some state is elsewhere (a member, a static, "
-        "std::rand, the time). What a step changes belongs into buffers",
+        "std::rand, the time). What a step changes belongs in buffers",
         first, again);
   }
   require_not_seeded("loss", [&] { trial.loss(views); });
@@ -257,6 +257,24 @@ void require_backbone_given(const Checker& checker) {
           expected, found);
 }
 
+/// A loss that holds targets fixed has another gradient than that of its value, on one of three
+/// batches at least. A declaration that is not true would keep its derivatives from being checked.
+void require_targets_held(const PretextTrial& trial) {
+  const TensorList parameters = trial.parameters();
+  for (const uint64_t batch : {31, 32, 33}) {
+    const Views views = trial.views(trial_samples, batch);
+    try {
+      require_gradient([&] { return trial.evaluate(views); }, parameters);
+    } catch (const Violation&) {
+      return;
+    }
+  }
+  throw Violation(
+      "holds_targets_fixed() is true, but on three batches the gradient is that of the loss's "
+      "value: nothing that depends on the trained weights is held fixed. Return false, so that the "
+      "derivatives are compared with differences");
+}
+
 void check_derivatives(Checker& checker) {
   constexpr const char* first_name = "the gradient is that of the loss";
   constexpr const char* second_name = "the second derivative is that of the gradient";
@@ -279,6 +297,7 @@ void check_derivatives(Checker& checker) {
   checker.check("the Hessian is symmetric, linear and finite",
                 [&] { require_symmetric_hessian(loss, parameters); });
   if (trial->pretext->holds_targets_fixed()) {
+    checker.check("targets are held fixed, as declared", [&] { require_targets_held(*trial); });
     for (const char* name : {first_name, second_name}) {
       checker.skip(name,
                    "the loss holds targets fixed, as holds_targets_fixed() says: differences of "

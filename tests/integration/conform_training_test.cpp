@@ -113,6 +113,7 @@ const std::vector<Fault>& pretext_faults() {
       {"square-only", "takes images that are not square", "with fail_input"},
       {"queue-of-eight", "takes batches of any size from 2 on", "a batch of 2 samples"},
       {"half-detached", gradient, "holds_targets_fixed()"},
+      {"holds-nothing-fixed", "targets are held fixed, as declared", "Return false"},
       {"couples-after-all", "the batch couples as declared", "coupling() is separable"},
   };
   return faults;
