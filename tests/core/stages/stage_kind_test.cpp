@@ -10,6 +10,7 @@
 #include "plugins/search.h"
 #include "report/gather.h"
 #include "stages/check.h"
+#include "stages/networks.h"
 #include "stages/option_schemas.h"
 #include "stages/runner.h"
 #include "stages/trial.h"
@@ -141,6 +142,126 @@ level = 0.25
   EXPECT_EQ(data.higher_is_better, false);
   ASSERT_EQ(data.observations.size(), 1U);
   EXPECT_EQ(data.observations[0].metrics.at("a.level"), 0.25);
+}
+
+struct GivenOptions {
+  std::string file;
+};
+
+const Schema<GivenOptions>& given_schema() {
+  static const Schema<GivenOptions> schema = [] {
+    Schema<GivenOptions> s;
+    s.add("file", &GivenOptions::file, "where the weights come from").required().path();
+    return s;
+  }();
+  return schema;
+}
+
+class GivenTrial : public StageTrial {
+ public:
+  using StageTrial::StageTrial;
+  void build() override {
+    hand_on(backbone_file, make_backbone(context(), {3, 8, 8}, 0)->module());
+  }
+  void judge_images() override {}
+  void judge_batches() override {}
+  void judge_length() override {}
+  void step() override {}
+  void estimate() override { plan().seconds = 1; }
+};
+
+/// "given": takes a backbone's weights from elsewhere, here from a seed in a file.
+class GivenKind : public StageKind {
+ public:
+  GivenKind() {
+    spec_.name = "given";
+    spec_.summary = "takes weights from a file";
+    spec_.table = table_of(given_schema());
+    spec_.hands_on = {"backbone"};
+    spec_.is_root = true;
+  }
+  const StageKindSpec& spec() const override { return spec_; }
+  std::vector<DataUse> data(const Stage& /*stage*/) const override { return {}; }
+  std::vector<std::string> files(const Stage& stage) const override {
+    return {given_schema().parse(stage.table.values).file};
+  }
+  StageResults run(const StageContext& context) const override {
+    const uint64_t seed = std::stoull(read_file(files(context.stage).front()));
+    save_weights(context.folder, backbone_file, make_backbone(context, {3, 8, 8}, seed)->module());
+    return {};
+  }
+  std::unique_ptr<StageTrial> trial(const StageContext& context, StagePlan& plan,
+                                    bool measure) const override {
+    return std::make_unique<GivenTrial>(context, plan, measure);
+  }
+
+ private:
+  StageKindSpec spec_;
+};
+
+TEST(StageKind, OneThatTakesWeightsFromAFileNeedsNoOtherFile) {
+  static const GivenKind kind;
+  add_stage_kind(kind);
+  const TemporaryFolder folder;
+  const std::filesystem::path file = folder.path() / "p.toml";
+  write_file(folder.path() / "weights", "7");
+  write_file(file, R"(name = "p"
+[data.a]
+use = "synthetic"
+samples = 24
+size = 8
+[data.b]
+use = "synthetic"
+split = "test"
+samples = 12
+size = 8
+[model.backbone]
+use = "resnet18"
+width = 4
+[stage.given]
+kind = "given"
+file = "weights"
+[stage.near]
+kind = "knn"
+from = "given"
+bank = "a"
+data = "b"
+k = 3
+augment = { use = "evaluation", size = 8 }
+)");
+  Registry registry;
+  PluginSearch search(registry, {}, /*third_party=*/false);
+  RegistrySource components(search);
+  const TableSpec selection = selection_spec();
+  const auto read = [&](std::vector<std::string> overrides) {
+    return read_pipeline({.file = file,
+                          .overrides = std::move(overrides),
+                          .components = components,
+                          .stage_kinds = stage_kinds(),
+                          .data_selection = selection});
+  };
+  const ReadResult from_scratch = read({"stage.given.from=scratch"});
+  EXPECT_TRUE(from_scratch.pipeline) << to_text(from_scratch.diagnostics);
+  EXPECT_FALSE(read({"stage.given.from=near"}).pipeline) << "it continues no stage";
+  const ReadResult result = read({});
+  ASSERT_TRUE(result.pipeline) << to_text(result.diagnostics);
+
+  RunOptions options;
+  options.out = folder.path() / "runs";
+  const std::vector<StagePlan> plans = check_pipeline(
+      {.pipeline = *result.pipeline, .settings = options.settings, .out = options.out});
+  for (const StagePlan& plan : plans) {
+    EXPECT_EQ(plan.errors, std::vector<std::string>{});
+  }
+  const auto stages = [&] { return run_pipeline(*result.pipeline, options).stages; };
+  const std::vector<StageOutcome> first = stages();
+  ASSERT_EQ(first.size(), 2U);
+  EXPECT_EQ(first[1].results.metrics.size(), 1U);
+  EXPECT_TRUE(stages()[0].reused);
+  write_file(folder.path() / "weights", "8");
+  const std::vector<StageOutcome> other = stages();
+  EXPECT_NE(other[0].key, first[0].key) << "the file's content is part of the key";
+  EXPECT_NE(other[1].key, first[1].key);
 }
 
 TEST(StageKind, AnUnknownOneIsAFaultOfTheCaller) { EXPECT_THROW(stage_kind("nothing"), Error); }
