@@ -12,7 +12,7 @@ namespace bissl::host {
 /// lists count as leaves, and so do lists of scalars.
 std::map<std::string, nlohmann::json> leaves(const nlohmann::json& json);
 
-/// One place at which two JSON values differ; null stands for what is not there.
+/// One place at which two JSON values differ; null is what is not there.
 struct Difference {
   std::string path;
   nlohmann::json left;

@@ -8,7 +8,7 @@ namespace bissl::host {
 /// What an exception says, as part of a message for people: without the stack frames of LibTorch,
 /// the codes of the JSON library and the dumps of allocators; one that only names its own class
 /// (std::bad_alloc) is put into words. bissl::Error keeps its lines, of others' texts that carry
-/// frames only what stands before them is kept.
+/// frames only what is before them is kept.
 std::string exception_text(const std::exception& exception);
 
 /// The same for a text that was made from an exception somewhere else, in a plugin say.

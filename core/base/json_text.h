@@ -6,7 +6,7 @@
 
 namespace bissl::host {
 
-/// The member that tells why numbers beside it are null: {"loss": null, "not_finite": {"loss":
+/// The member that says why numbers beside it are null: {"loss": null, "not_finite": {"loss":
 /// "inf"}}.
 inline constexpr const char* not_finite_key = "not_finite";
 

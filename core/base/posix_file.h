@@ -10,7 +10,7 @@
 
 namespace bissl::host {
 
-/// Owns an open file descriptor; -1 stands for none.
+/// Owns an open file descriptor; -1 is none.
 class FileDescriptor {
  public:
   FileDescriptor() = default;
@@ -66,7 +66,7 @@ void make_folder(const std::filesystem::path& folder);
 void rename_path(const std::filesystem::path& from, const std::filesystem::path& to);
 
 /// A name for a temporary file in `folder` that nothing there has at the moment. Names of this kind
-/// that a killed process left behind can be told by is_temporary_name.
+/// that a killed process left behind are found by is_temporary_name.
 std::filesystem::path temporary_path(const std::filesystem::path& folder);
 bool is_temporary_name(std::string_view name);
 

@@ -12,7 +12,7 @@ namespace bissl::host {
 /// How a reference solution is got.
 struct AuditSetting {
   double damping = 10.0;       ///< δ of the system
-  int64_t dense_below = 1000;  ///< up to so many parameters: a dense solve
+  int64_t dense_below = 1000;  ///< up to this many parameters: a dense solve
   int64_t iterations = 200;    ///< of MINRES, for more parameters
   double tolerance = 1e-8;     ///< of MINRES, as a share of ‖u‖
 };
@@ -50,7 +50,7 @@ struct ReferenceSolution {
 ReferenceSolution reference_solution(const TensorList& u, ImplicitSystem& problem,
                                      const AuditSetting& setting);
 
-/// Holds `v` against `reference`, the solution for the same u and setting.
+/// Compares `v` with `reference`, the solution for the same u and setting.
 AuditReport audit(const TensorList& u, const TensorList& v, const ReferenceSolution& reference,
                   ImplicitSystem& problem, const AuditSetting& setting);
 

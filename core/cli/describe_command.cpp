@@ -16,7 +16,7 @@
 namespace bissl::host {
 namespace {
 
-/// What goes by the name that was asked for; everything where none was.
+/// Everything of the name that was given; all where none was.
 struct Named {
   std::vector<std::shared_ptr<const RegisteredComponent>> components;
   std::vector<StageKindSpec> kinds;

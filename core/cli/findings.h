@@ -18,7 +18,7 @@ bool has_errors(const std::vector<StagePlan>& plans);
 /// Whether some error is the input's, and not a component's that failed.
 bool is_wrong_input(const std::vector<StagePlan>& plans);
 
-/// Adds to errors about missing second derivatives which approximators do without.
+/// Adds to errors about missing second derivatives which approximators need none.
 void add_advice(std::vector<StagePlan>& plans, const Registry& registry);
 
 /// What tables say of the weights that a stage begins with: the stage that it continues,

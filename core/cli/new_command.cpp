@@ -64,7 +64,7 @@ std::string file_name(const std::string& name) {
 
 using Words = std::map<std::string, std::string>;
 
-/// What stands in the pipeline for each kind; the new component takes the place of its own.
+/// What the pipeline has for each kind; the new component replaces its own.
 Words pipeline_words(ComponentKind kind, const std::string& name) {
   Words words = {{"DATASET", "use     = \"synthetic\"\nsamples = 128\nsize    = 16"},
                  {"AUGMENT", "{ use = \"simclr\", size = 16 }"},

@@ -28,7 +28,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-/// The recipes of the stage that is asked for, of all stages without one.
+/// The recipes of the named stage, of all stages without one.
 std::vector<ViewRecipe> chosen_recipes(const Pipeline& pipeline, const std::string& chosen) {
   std::vector<ViewRecipe> recipes;
   std::vector<std::string> names;

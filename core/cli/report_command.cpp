@@ -22,7 +22,7 @@ nlohmann::json to_json(const std::vector<Difference>& differences) {
   return list;
 }
 
-/// Metrics: a text stands where a value is not finite, and is the reason.
+/// Metrics: where a value is not finite there is a text, the reason.
 nlohmann::json results_json(const std::vector<Difference>& results) {
   nlohmann::json list = to_json(results);
   for (nlohmann::json& one : list) {

@@ -67,7 +67,7 @@ std::string results_table(const RunOutcome& outcome) {
   return table.text();
 }
 
-/// What the audits of a stage came to, beside what v := u would have got.
+/// The results of a stage's audits, beside those of v := u.
 std::string audit_line(const std::string& stage, const nlohmann::json& audit) {
   std::string text;
   if (audit.contains("failed")) {

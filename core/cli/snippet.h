@@ -8,7 +8,7 @@
 namespace bissl::host {
 
 /// TOML that uses the component with its defaults, each key under a comment. Required parameters
-/// stand there with a value that is accepted, texts as "…"; optional ones that have no value are
+/// have a value that is accepted, texts as "…"; optional ones that have no value are
 /// commented out. Always well-formed TOML; "use" is qualified if `qualified`.
 std::string toml_snippet(const RegisteredComponent& component, bool qualified);
 

@@ -120,7 +120,7 @@ void prepare_cpu_limit() {
   std::signal(SIGXCPU, end_at_cpu_limit);
 }
 
-/// The first numbers of /proc/self/statm tell the size in pages: in all, and the sixth that of
+/// The first numbers of /proc/self/statm are the size in pages: in all, and the sixth that of
 /// data.
 bool is_near_memory_limit() {
   const int file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);

@@ -13,7 +13,7 @@
 namespace bissl::host {
 namespace {
 
-/// What a stage of a given name and place in the graph comes to over all cells.
+/// The sums of a stage of a given name and place in the graph over all cells.
 struct Level {
   std::string stage;
   std::string parent;  ///< the stage's name; empty for none

@@ -5,7 +5,7 @@
 namespace bissl::host {
 
 /// What an exception of LibTorch says, without its trace of addresses, and for the errors that a
-/// mistake in a component usually causes, what that mistake is and how to mend it.
+/// mistake in a component usually causes, what that mistake is and how to correct it.
 std::string with_advice(const std::string& message);
 
 /// The refusal of a task that needs an ability of the backbone, and how to try it with another one.

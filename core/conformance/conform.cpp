@@ -287,7 +287,7 @@ std::string how_it_ended(const ChildOutcome& outcome, const ConformanceOptions& 
                      outcome.status ? WEXITSTATUS(*outcome.status) : -1, words);
 }
 
-/// Makes the children, one after another, and gathers what they tell.
+/// Makes the children, one after another, and gathers what they report.
 class Trial {
  public:
   Trial(const std::filesystem::path& library, const ConformanceOptions& options)
@@ -335,7 +335,7 @@ class Trial {
     return {.kind = kind, .component = name, .check = check, .status = status, .detail = detail};
   }
 
-  /// What became of the check under way when a child ended early, and of those after it.
+  /// Reports the check under way when a child ended early, and those after it.
   void report_end(const Told& told, const ChildOutcome& outcome) {
     const std::string detail = how_it_ended(outcome, options_);
     if (!told.component) {

@@ -23,7 +23,7 @@ struct ConformanceOptions {
   std::chrono::milliseconds check_limit = std::chrono::minutes(1);  ///< for each check
 };
 
-/// Loads a library as the program does and holds each of its components against what the headers of
+/// Loads a library as the program does and compares each of its components with what the headers of
 /// its kind promise, in child processes: a crash or a check that does not end is a failed check,
 /// and the next component is tried in a new child. Throws Error(ErrorKind::input) for values that
 /// no component of the library takes, before anything is checked.

@@ -11,7 +11,7 @@ namespace bissl::host {
 /// A scalar loss with its graph, the same at each call but for the parameters.
 using LossFunction = std::function<at::Tensor()>;
 
-/// Holds the gradient of the loss along a direction against a central difference of the loss, in
+/// Compares the gradient of the loss along a direction with a central difference of the loss, in
 /// double precision. Throws Violation where they differ by more than 1e-4 of their size.
 void require_gradient(const LossFunction& loss, const TensorList& parameters);
 
@@ -20,7 +20,7 @@ void require_gradient(const LossFunction& loss, const TensorList& parameters);
 /// function of the parameters with the targets as constants). Throws Violation.
 void require_symmetric_hessian(const LossFunction& loss, const TensorList& parameters);
 
-/// Holds H·x against a central difference of gradients along x. Throws Violation where they differ
+/// Compares H·x with a central difference of gradients along x. Throws Violation where they differ
 /// by more than 1e-3 of their size, or where an operation cannot be differentiated again. The step
 /// is so small that few kinks (of ReLUs, say) lie within it.
 void require_second_derivative(const LossFunction& loss, const TensorList& parameters);

@@ -106,7 +106,7 @@ class EvaluationOf {
   Downstream& task_;
 };
 
-/// The check that each number of targets works; tells which trials are direct.
+/// The check that each number of targets works; says which trials are direct.
 void check_numbers_of_targets(const Checker& checker, HeadTrials& trials);
 /// The check that right outputs cost less than wrong ones.
 void check_order_of_losses(const HeadTrial& trial);

@@ -63,7 +63,7 @@ std::string why_not_tried(const Checker& checker);
 /// Throws a Violation unless the loss is a finite real scalar with a graph.
 void require_scalar(const at::Tensor& loss);
 
-/// The part of check_pretext that concerns the batch: each view counts, and what else is asked for;
+/// The part of check_pretext that concerns the batch: each view counts, and what else is requested;
 /// batches and images of other sizes, equal views, samples that couple as declared.
 void check_pretext_inputs(Checker& checker);
 

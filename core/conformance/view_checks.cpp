@@ -96,7 +96,7 @@ std::vector<ImageShape> accepted_shapes(const Augmentation& augmentation) {
     try {
       view_of(augmentation, Picture(shape), 0, 0);
     } catch (const Violation&) {
-      // Another check tells.
+      // Another check reports it.
     } catch (const std::exception& exception) {
       throw Violation(fmt::format(
           "images of {} are accepted, but apply() fails on them: {}; refuse what cannot be handled "

@@ -17,7 +17,7 @@ struct Changes {
 
 /// Reads a pipeline file with everything that it includes and lays the changes on it.
 ///
-/// `include = ["common.toml", …]` stands at the top; paths are relative to the file that names
+/// `include = ["common.toml", …]` is at the top; paths are relative to the file that names
 /// them. Included files lie below the file that includes them, later ones above earlier ones. What
 /// is no TOML value in an override is taken as a text. `unset = ["dotted.key", …]` at the top of a
 /// file, or in a stage's table, takes keys away from what lies below; --unset likewise, before

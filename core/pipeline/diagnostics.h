@@ -8,7 +8,7 @@
 
 namespace bissl::host {
 
-/// A position in a TOML file, 1-based; columns count characters. A line of 0 stands for the whole
+/// A position in a TOML file, 1-based; columns count characters. A line of 0 means the whole
 /// of `file`, which may also be an override of the command line: "--set seed=3".
 struct Location {
   std::string file;
@@ -59,7 +59,7 @@ class DiagnosticCollector {
   void error(const Location& at, const std::string& key, const std::string& message,
              const std::string& accepted = "", std::vector<std::string> suggestions = {});
   void warning(const Location& at, const std::string& key, const std::string& message);
-  /// For a key that is not there. `table` is where it would stand, so the key tells apart what
+  /// For a key that is not there. `table` is where it would be, so the key distinguishes what
   /// the position does not.
   void missing(const Location& table, const std::string& key, const std::string& message,
                const std::string& accepted);

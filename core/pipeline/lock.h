@@ -46,8 +46,8 @@ inline constexpr int stage_key_format = 2;
 
 /// All that the result of a stage depends on; hash_hex of its json_text is the stage's key, and the
 /// descriptions of two stages show in what they differ. Names of stages and of data sources are not
-/// in it, so renaming keeps the key: a data source stands for itself with its fingerprint, and the
-/// parent is represented by its own key (empty for a stage that starts from random weights).
+/// in it, so renaming keeps the key: a data source is replaced by itself with its fingerprint, and
+/// the parent is represented by its own key (empty for a stage that starts from random weights).
 /// `data_fingerprints` has one for each data source that the stage names (Error of kind run if
 /// not).
 nlohmann::json stage_description(const Pipeline& pipeline, const Stage& stage,

@@ -4,7 +4,7 @@
 
 namespace bissl::host {
 
-/// What may stand in a pipeline file, but for the tables of data sources and stages, which depend
+/// What a pipeline file may hold, but for the tables of data sources and stages, which depend
 /// on their `use` and `kind`. For the reader, `bissl describe pipeline` and the JSON Schema.
 const TableSpec& pipeline_spec();
 

@@ -13,7 +13,7 @@ namespace bissl::host {
 std::optional<ConfigNode> parse_toml(const std::string& text, const std::string& file,
                                      DiagnosticCollector& diagnostics);
 
-/// Reads a value as it may stand behind `=`; nothing if it is not one. Everything in it lies at
+/// Reads a value as after `=`; nothing if it is not one. Everything in it is at
 /// `at`.
 std::optional<ConfigNode> parse_toml_value(const std::string& text, const Location& at);
 

@@ -12,7 +12,7 @@ namespace bissl::host {
 /// ConfigNode::unset, and reports what is no array of keys.
 void read_unset(ConfigNode& root, DiagnosticCollector& diagnostics);
 
-/// Reports each key that was to be taken away and that nothing below has. `table` is what came of
+/// Reports each key that was to be taken away and that nothing below has. `table` is the result of
 /// it all, at `path`.
 void report_unset(const std::vector<UnsetKey>& unset, const ConfigNode& table,
                   const std::string& path, DiagnosticCollector& diagnostics);

@@ -10,7 +10,7 @@
 
 namespace bissl::host {
 
-/// What tells a file from another that takes its place.
+/// What distinguishes a file from another that replaces it.
 struct FileStamp {
   uint64_t device = 0;
   uint64_t inode = 0;

@@ -110,7 +110,7 @@ bool within(uint64_t offset, uint64_t size, uint64_t file_size) {
   return offset <= file_size && size <= file_size - offset;
 }
 
-/// Whether everything that the headers speak of is there.
+/// Whether everything that the headers name is there.
 bool is_complete(std::ifstream& stream, const Elf64_Ehdr& header, uint64_t file_size) {
   const uint64_t segments_size = uint64_t{header.e_phnum} * sizeof(Elf64_Phdr);
   const uint64_t sections_size = uint64_t{header.e_shnum} * header.e_shentsize;

@@ -5,8 +5,8 @@
 
 namespace bissl::host {
 
-/// What became of one plugin library: a report as data, printed, returned and available as JSON.
-/// docs/plugin-boundary.md lists the codes of each step.
+/// How the loading of one plugin library ended: a report as data, printed, returned and available
+/// as JSON. docs/plugin-boundary.md lists the codes of each step.
 struct LoadProblem {
   std::string path;
   std::string step;      ///< "find", "open", "entry", "stamp", "vet", "register"

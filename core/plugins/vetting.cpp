@@ -44,13 +44,14 @@ std::optional<std::vector<LoadProblem>> report_in(const std::string& answer) {
 }
 
 LoadProblem vetting_problem(const std::string& path, const char* code, std::string found) {
-  return {path,
-          "vet",
-          code,
-          std::move(found),
-          "a library that registers its components and returns",
-          "mend the library; nothing of it was loaded into this process, which tried it in a child "
-          "process first"};
+  return {
+      path,
+      "vet",
+      code,
+      std::move(found),
+      "a library that registers its components and returns",
+      "correct the library; nothing of it was loaded into this process, which tried it in a child "
+      "process first"};
 }
 
 LoadProblem not_vetted(const std::string& path, std::string found) {

@@ -11,7 +11,7 @@
 namespace bissl::host {
 
 /// Loads a library for trial: `trial` runs in a child process and returns the problems that it
-/// found; they are the result. A child that does not come to an end by itself gives one problem of
+/// found; they are the result. A child that does not end by itself gives one problem of
 /// step "vet": "crashed" (a signal), "exited" (the library ended the process), "hung" (not done
 /// within `limit`, then killed) or "not_vetted" (no child could be made, or its answer was not
 /// understood). Its output and error stream end up in that problem's `found`, cut to the last few

@@ -6,7 +6,7 @@
 
 namespace bissl::host {
 
-/// A picture as SVG that stands in a page or alone. Marks carry what they show: as a <title>, which
+/// A picture as SVG, in a page or alone. Marks carry what they show: as a <title>, which
 /// viewers show on hover, and as data-tip, for a page's own script. Colours come from the page's
 /// style sheet (plot_style), of which an SVG file holds a copy, in light and dark.
 struct Plot {

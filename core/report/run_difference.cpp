@@ -132,7 +132,7 @@ ReportCell metric_cell(const json& value) {
                            : number_cell(number_of(value));
 }
 
-/// Both values with the fewest digits, four at least, that tell them apart.
+/// Both values with the fewest digits, four at least, that distinguish them.
 std::pair<ReportCell, ReportCell> told_apart(double left, double right) {
   constexpr int fewest = 4;
   constexpr int enough_for_any = 20;

@@ -17,7 +17,7 @@ struct RunDifference {
   /// Stages whose keys are equal: in one store they were computed once for both.
   std::vector<std::string> same_stages;
   /// What stages of one name were computed with (computing_environment), where that differs; the
-  /// path begins with the stage. "not recorded" stands on the side of a stage without a record.
+  /// path begins with the stage. "not recorded" is on the side of a stage without a record.
   std::vector<Difference> environments;
   /// The same of each stage that is equal on both sides, in a line.
   std::vector<std::pair<std::string, std::string>> common_environments;

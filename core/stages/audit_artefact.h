@@ -45,7 +45,7 @@ class AuditRecord {
  private:
   std::filesystem::path folder_;
   std::optional<StageIdentity> audit_;
-  bool whole_ = false;  ///< an audit is asked for, and all work on the stage has made it
+  bool whole_ = false;  ///< an audit is requested, and all work on the stage has made it
 };
 
 }  // namespace bissl::host

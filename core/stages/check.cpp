@@ -106,7 +106,7 @@ class PipelineCheck {
       Known& known = known_[stage.name];
       const std::string parent = stage.from.empty() ? "" : known_[stage.from].key;
       if (!stage.from.empty() && parent.empty()) {
-        continue;  // the parent's error tells
+        continue;  // the parent's error says so
       }
       try {
         known.key = identify(pipeline_, stage, data_, parent).key;

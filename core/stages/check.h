@@ -32,7 +32,7 @@ struct StagePlan {
   double seconds = 0;  ///< estimated from one gradient and one product on a full batch, each timed
   std::string networks;               ///< shapes, in words
   std::vector<std::string> warnings;  ///< settings that will hardly do what is wanted
-  /// A product was needed and could not be made: another approximator may do without.
+  /// A product was needed and could not be made: another approximator may need none.
   bool lacks_second_derivatives = false;
   std::vector<std::string> errors;  ///< what the run would refuse, each with its place
   bool wrong_input =

@@ -24,7 +24,7 @@ struct StageTask {
   const RunSettings& settings;
 };
 
-/// Computes a stage and publishes it. Its results tell the seconds that went into it and what it
+/// Computes a stage and publishes it. Its results have the seconds that went into it and what it
 /// was computed with (computing_environment), the work before an interruption included, and the
 /// process's highest memory. An audit's figures are published under a key of their own, see
 /// audit_artefact.h.

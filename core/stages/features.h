@@ -18,7 +18,7 @@ namespace bissl::host {
 /// What a finished stage's network makes of a data source.
 struct FeatureTable {
   at::Tensor features;  ///< (N, D), float32, in evaluation mode
-  at::Tensor outputs;   ///< (N, …), of the head; undefined where none is asked for
+  at::Tensor outputs;   ///< (N, …), of the head; undefined where none is requested
   at::Tensor targets;   ///< (N) or (N, K) as in TargetBatch; undefined for unlabelled data
   TargetSpec spec;      ///< of the targets
   std::vector<std::string> names;  ///< of the samples (DataCatalog::sample_names)
@@ -38,7 +38,7 @@ struct FeatureRequest {
 };
 
 /// Sends each sample through the network once, in the order of the data. Throws Error(input) where
-/// the stage has no head and one is asked for, and where memory cannot hold the features;
+/// the stage has no head and one is requested, and where memory cannot hold the features;
 /// Interrupted when the user asks to stop.
 FeatureTable compute_features(const FeatureRequest& request);
 

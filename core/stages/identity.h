@@ -11,7 +11,7 @@
 
 namespace bissl::host {
 
-/// What tells a stage's results from others in the store.
+/// What distinguishes a stage's results from others in the store.
 struct StageIdentity {
   nlohmann::json description;  ///< all that the result depends on
   std::string key;             ///< a hash of its text

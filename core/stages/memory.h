@@ -30,7 +30,7 @@ double bytes_of(const BatchMemory& batches);
 void refuse_beyond_memory(const BatchMemory& batches);
 
 /// The same for another use of memory: `setting` ("audit.dense_below = 5000") needs `bytes` for
-/// `what`; `advice` tells what to change.
+/// `what`; `advice` says what to change.
 void refuse_beyond_memory(const std::string& setting, const std::string& what, double bytes,
                           const std::string& advice);
 

@@ -8,7 +8,7 @@
 namespace bissl::host {
 namespace {
 
-/// The length of the warm-up that is asked for, in steps.
+/// The length of the warm-up, in steps.
 double warmup_of(const ScheduleOptions& options, double steps_per_epoch) {
   return options.warmup_epochs > 0 ? options.warmup_epochs * steps_per_epoch
                                    : static_cast<double>(options.warmup_steps);

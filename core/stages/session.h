@@ -62,7 +62,7 @@ class Session {
   /// The step to begin with: 0, or where a checkpoint left off.
   int64_t start();
 
-  /// What a step tells: `values` are shown and logged, `event` is logged beside them.
+  /// What a step reports: `values` are shown and logged, `event` is logged beside them.
   struct StepNews {
     Values values;
     nlohmann::json event;

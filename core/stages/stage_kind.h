@@ -40,7 +40,7 @@ class StageKind {
   /// The name, the table, what it may continue.
   virtual const StageKindSpec& spec() const = 0;
 
-  /// What a stage's data sources are for; one that has several uses may stand there several times.
+  /// What a stage's data sources are for; one that has several uses may occur several times.
   virtual std::vector<DataUse> data(const Stage& stage) const = 0;
 
   /// Files that a stage reads beside its data: their content is part of its key.

@@ -15,7 +15,7 @@ std::optional<ImageShape> first_view_shape(const Pipeline& pipeline,
         const ImageShape image = data.open(recipe.data)->get(0).image.shape;
         return make_augmentation(*recipe.choice)->view_shape(image, 0);
       } catch (const Error&) {
-        continue;  // what is wrong with it, `check` tells
+        continue;  // `check` says what is wrong with it
       }
     }
   }

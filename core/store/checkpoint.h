@@ -9,7 +9,7 @@
 
 namespace bissl::host {
 
-/// Everything that a stage needs to go on as if it had never stopped.
+/// Everything that a stage needs to continue as if it had never stopped.
 struct Checkpoint {
   NamedTensors tensors;  ///< their order is kept
   /// Counters, positions, scalars. Reals come back with the same bits; JSON has no NaN and no

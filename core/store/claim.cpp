@@ -139,7 +139,7 @@ FileDescriptor create(const fs::path& file, const ClaimPolicy& policy) {
   return made ? std::move(open) : FileDescriptor();
 }
 
-/// Puts an own file in the place of another machine's abandoned one. Two machines may do so at the
+/// Replaces another machine's abandoned file by an own one. Two machines may do so at the
 /// same time: the last one to rename has it, and both see that after a moment.
 FileDescriptor replace(const fs::path& file, const ClaimPolicy& policy) {
   auto [open, temporary] = make_own_file(file, policy);
@@ -279,7 +279,7 @@ bool is_claimed(const fs::path& file, const ClaimPolicy& policy) {
     return locked != Locked::yes && !process_is_gone(owner->process);
   }
   // Seconds, as file systems may round times. A time ahead is not that of a renewal a moment ago,
-  // but of another clock, which tells nothing about when it was.
+  // but of another clock, which says nothing about when it was.
   const std::chrono::seconds age(::time(nullptr) - status.st_mtim.tv_sec);
   const auto ahead = std::max<std::chrono::milliseconds>(policy.lease, std::chrono::seconds(1));
   return owner.has_value() && age < 2 * policy.lease && -age <= ahead;

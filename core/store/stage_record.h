@@ -20,7 +20,7 @@ struct StageRecord {
     std::string checksum;  ///< Hasher::hex of the content
   };
   std::string key;
-  nlohmann::json description;  ///< what the key stands for, for people and for comparing keys
+  nlohmann::json description;  ///< what the key is a hash of, for people and for comparing keys
   std::map<std::string, File> files;  ///< by path relative to the stage's folder
 };
 

@@ -21,7 +21,7 @@ namespace {
 using nlohmann::json;
 
 /// 1: without a member `format`; one data source, no directions of metrics, no list of logs.
-/// 2: `runs` in the place of `per_repeat`.
+/// 2: `runs` instead of `per_repeat`.
 constexpr int results_format = 3;
 
 /// Members that are not details of a kind.

@@ -28,7 +28,7 @@ struct MetricResult {
 /// A metric with mean and deviation of its values, of which there must be one at least.
 MetricResult summarised(MetricResult metric);
 
-/// What came of a stage: results.json of its folder, and its part of a run's results.json.
+/// The results of a stage: results.json of its folder, and its part of a run's results.json.
 struct StageResults {
   std::string kind;
   int64_t repeats = 0;                ///< networks that it trained or scored side by side; 0: one

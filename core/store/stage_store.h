@@ -31,7 +31,7 @@ struct StoreListener {
 };
 
 /// The right to compute one stage: while the object lives, other processes wait for it. The folder
-/// stays when it goes without publish(), with the checkpoint by which the next one goes on.
+/// stays when it goes without publish(), with the checkpoint from which the next one continues.
 class StageWork {
  public:
   /// Whether there is nothing to do: another process finished the stage in the meantime.
@@ -65,14 +65,14 @@ struct StoreEntry {
   enum class State {
     finished,
     running,  ///< somebody computes it
-    stale,    ///< begun, and nobody computes it: the next who asks for it goes on
+    stale,    ///< begun, and nobody computes it: the next process that needs it continues
     damaged   ///< moved aside
   };
 
   std::string key;
   State state = State::finished;
   std::filesystem::path folder;
-  nlohmann::json description;  ///< what the key stands for; null where the record is not readable
+  nlohmann::json description;  ///< what the key is a hash of; null where the record is not readable
   uint64_t bytes = 0;
   std::filesystem::file_time_type changed;
 };
@@ -120,7 +120,7 @@ class StageStore {
   /// Everything that is in the store, by key. Error(run) if the folder cannot be listed.
   std::vector<StoreEntry> entries() const;
 
-  /// Removes what an entry stands for, unless somebody computes the stage or has changed its state
+  /// Removes an entry, unless somebody computes the stage or has changed its state
   /// since; whether it did. A claim of another machine that looks abandoned has to be watched for
   /// half a lease, in which it would be renewed three times: false at first, to be asked again.
   bool remove(const StoreEntry& entry);

@@ -173,7 +173,7 @@ std::vector<CellFailure> SweepFolder::failures(const PlanCell& cell,
     found.resize(1);
     found.front().draw.reset();
   }
-  // A draw's final run shares its stages with the trial: one failure, told once.
+  // A draw's final run shares its stages with the trial: one failure, reported once.
   std::vector<CellFailure> once;
   for (CellFailure& failure : found) {
     const auto same = [&](const CellFailure& other) {

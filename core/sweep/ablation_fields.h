@@ -46,7 +46,7 @@ bool is_no_table(const std::string& key, const ConfigNode& value);
 /// Whether `goal` asks for more of the metric; unset without one.
 std::optional<bool> wants_more(const std::optional<std::string>& goal);
 
-/// Reads what `[search]` draws, with what else stands in it.
+/// Reads what `[search]` draws, with what else is in it.
 SearchSpec read_search(const ConfigNode& search, const SearchOptions& options,
                        AblationFields& fields);
 

@@ -17,7 +17,7 @@ json ablation_json_schema() {
       {.stage_kinds = kinds, .data_selection = ablation_spec(), .components = components},
       /*partial=*/true);
   schema["title"] = "bissl ablation";
-  // A key with dots and tables in tables say the same, so lists may stand at any depth.
+  // A key with dots and tables in tables say the same, so lists may be at any depth.
   schema["definitions"]["lists"] = {
       {"anyOf",
        {{{"type", "array"}, {"minItems", 1}, {"maxItems", most_choices}},

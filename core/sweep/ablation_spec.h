@@ -33,7 +33,7 @@ struct SearchOptions {
   bool per_seed = true;
 };
 
-/// What may stand in an ablation file. For the reader, `bissl describe sweep` and the JSON Schema.
+/// What an ablation file may hold. For the reader, `bissl describe sweep` and the JSON Schema.
 const TableSpec& ablation_spec();
 /// That of its table `[search]`.
 const TableSpec& search_spec();

@@ -31,7 +31,7 @@ struct WorkerProcess {
 
 /// Replaces this (child) process by the worker; only returns if that fails.
 void become(const std::vector<std::string>& command, const fs::path& log, pid_t parent) {
-  // To be told when the parent is gone, which may have happened before this line.
+  // To get a signal when the parent is gone, which may have happened before this line.
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (getppid() != parent) {
     return;
@@ -126,7 +126,7 @@ void Coordinator::start(int number) {
   workers_.push_back({number, child, log});
 }
 
-/// What became of workers that have ended; others are started where that helps.
+/// Handles workers that have ended; others are started where that helps.
 void Coordinator::collect() {
   for (size_t i = workers_.size(); i-- > 0;) {
     int status = 0;
@@ -161,7 +161,7 @@ void Coordinator::ended(const WorkerProcess& worker, int status) {
   }
 }
 
-/// Says what became of stages since the last look.
+/// Reports the stages that ended since the last look.
 void Coordinator::tell_changes() {
   // With draws of searches that have ended: their failures are news, too.
   const std::vector<const PlanNode*> wanted = state_.needed();

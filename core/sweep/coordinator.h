@@ -17,7 +17,7 @@ struct CoordinatorOptions {
 };
 
 /// Runs a sweep with worker processes on this machine until nothing is left to do: starts them,
-/// tells what happens, starts another one for each that ends without having been asked to. Workers
+/// reports what happens, starts another one for each that ends unasked. Workers
 /// write to <folder>/logs/worker-N.log. When this process ends, however it does, the workers get
 /// SIGTERM, write a checkpoint and end. Throws Interrupted when it was asked to stop, after all
 /// workers have ended; Error(run) if workers cannot be started or give up one after the other.

@@ -108,7 +108,7 @@ double wall_time(const std::vector<const PlanNode*>& nodes,
   return *std::max_element(free_at.begin(), free_at.end());
 }
 
-/// What a stage hands on, as a text that tells networks of different shapes apart.
+/// What a stage hands on, as a text that distinguishes networks of different shapes.
 std::string shapes_text(const HandedOn& weights) { return json_text(weights); }
 
 class SweepTrial {
@@ -159,7 +159,7 @@ const StagePlan& SweepTrial::try_stage(const PlanNode& node, TrialDepth depth) {
   return found->second;
 }
 
-/// Whether the unit's stages give what is asked for. Those whose trial failed tell nothing.
+/// Whether the unit's stages give what is requested. Those whose trial failed say nothing.
 void SweepTrial::check_metrics(size_t unit, const std::vector<AskedMetric>& asked,
                                const std::string& cell, CellTexts& errors) const {
   std::vector<std::string> given;

@@ -11,7 +11,7 @@
 
 namespace bissl::host {
 
-/// What trial passes through a sweep's stages came to.
+/// The results of trial passes through a sweep's stages.
 struct SweepEstimate {
   /// Seconds of each stage that is still to be computed, by key; 0 where nothing was measured.
   std::map<std::string, double> seconds;

@@ -26,7 +26,7 @@ std::string real_text(double value) {
   return std::strtod(text.c_str(), nullptr) == value ? text : fmt::format("{}", value);
 }
 
-/// Whether a text could not be told from what stands around it in a label, a table or a list.
+/// Whether a text could be confused with what is around it in a label, a table or a list.
 bool needs_quotes(const std::string& text, bool inside) {
   const auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7f; };
   return text.empty() || text.front() == ' ' || text.back() == ' ' ||

@@ -11,7 +11,7 @@ namespace bissl::host {
 /// order of their entries.
 bool same_value(const ConfigNode& left, const ConfigNode& right);
 
-/// Short texts that tell values apart: a scalar as it is, a component by its name, with those of
+/// Short texts that distinguish values: a scalar as it is, a component by its name, with those of
 /// its parameters that are needed where several share it. Labels of values that are not
 /// same_value() differ. Numbers are exact: a label reads back as the same number.
 std::vector<std::string> labels_of(const std::vector<ConfigNode>& values);

@@ -192,7 +192,7 @@ void Planner::add_search(PlanCell& cell, const ConfigNode& root) {
   cell.trials = trials;
 }
 
-/// Tells what was drawn by texts that are exact, and that tell the choices of a list apart.
+/// Describes what was drawn by texts that are exact and that distinguish the choices of a list.
 void Planner::note_draws() {
   const SearchSpec& search = *ablation_.search;
   plan_.select = search.select;

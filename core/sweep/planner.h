@@ -12,7 +12,7 @@
 
 namespace bissl::host {
 
-/// What came of an ablation file: a plan, if nothing is wrong with any cell.
+/// The result of reading an ablation file: a plan, if nothing is wrong with any cell.
 struct PlanResult {
   std::optional<SweepPlan> plan;
   /// The resolved pipelines of plan->units.

@@ -17,7 +17,7 @@ struct SlurmJob {
 };
 
 /// The script of a job array whose tasks are a sweep's workers. Slurm runs them again after a
-/// node's failure or a preemption, and tells them two minutes before their time is over, so that
+/// node's failure or a preemption, and signals two minutes before their time is over, so that
 /// they write a checkpoint. Every character of a path or value reaches the worker and Slurm as it
 /// is; what cannot (a line break, a backslash in the folder, an option without a name) is
 /// Error(input).

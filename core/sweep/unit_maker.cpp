@@ -84,7 +84,7 @@ void UnitMaker::check_metric(const Pipeline& pipeline, const std::set<std::strin
       {cell});
 }
 
-/// The stages to be run: those that are asked for and what they continue.
+/// The stages to be run: those that are requested and what they continue.
 std::set<std::string> UnitMaker::wanted(const Pipeline& pipeline, const std::string& cell) {
   std::set<std::string> names;
   std::vector<std::string> all;

@@ -24,7 +24,7 @@ class UnitMaker {
         datasets_(std::move(datasets)),
         messages_(messages) {}
 
-  /// The number of the unit that a tree gives. `metrics` are asked of it.
+  /// The number of the unit that a tree gives. It must give `metrics`.
   size_t add(const ConfigNode& root, const std::string& cell,
              const std::vector<AskedMetric>& metrics);
 

@@ -24,8 +24,8 @@ struct WorkerOptions {
 /// Works on a sweep until nothing is left that could be done: takes one stage after another that
 /// nobody else computes and whose parent is finished. Any number of workers may do so at the same
 /// time, on any machines that share the store and the sweep's folder. What fails is recorded, and
-/// the work goes on with the rest. Throws Interrupted after a checkpoint, and Error if the sweep's
-/// folder or the store cannot be used.
+/// the work continues with the rest. Throws Interrupted after a checkpoint, and Error if the
+/// sweep's folder or the store cannot be used.
 void work_on(SweepState& state, StageStore& store, const PipelineSources& sources,
              const WorkerOptions& options);
 

@@ -137,7 +137,7 @@ json precision(const c10::Device& device) {
   return found;
 }
 
-/// The library behind LibTorch's matrix products. Which one that is can be told only from what is
+/// The library behind LibTorch's matrix products. Which one that is can be found only from what is
 /// loaded: a distribution exchanges libblas.so.3 under a LibTorch that knows nothing of it.
 json blas() {
   json found = json::object();

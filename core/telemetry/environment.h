@@ -14,10 +14,10 @@ namespace bissl::host {
 ///
 ///     bissl      version, and a checksum of the program's file
 ///     threads    compute, loader, and interop (LibTorch's pool for independent operations)
-///     device     name ("cpu", "cuda:0"), and model and driver where the device tells them
+///     device     name ("cpu", "cuda:0"), and model and driver where the device gives them
 ///     precision  what matrix products and convolutions may round to, and whether they may differ
 ///                from call to call
-///     blas       library, file, build and kernel, as far as the library tells them
+///     blas       library, file, build and kernel, as far as the library gives them
 ///     cpu        model, processors, and the instruction set that LibTorch's kernels use
 ///     libtorch   version and how it was built
 ///     libc       version

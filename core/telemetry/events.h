@@ -17,10 +17,10 @@ namespace bissl::host {
 class EventLog {
  public:
   /// Opens or makes the file and cuts off what lies beyond `position`: 0 for a stage that starts,
-  /// the position() in the checkpoint for one that goes on, so that the steps that are done again
-  /// are not told twice. A file that is shorter is continued where it ends: the lines that a crash
-  /// of the machine took are measurements, not worth refusing to go on. Error(run) when the file
-  /// cannot be opened.
+  /// the position() in the checkpoint for one that continues, so that the steps that are done again
+  /// are not logged twice. A file that is shorter is continued where it ends: the lines that a
+  /// crash of the machine took are measurements, not worth refusing to continue. Error(run) when
+  /// the file cannot be opened.
   explicit EventLog(std::filesystem::path file, uint64_t position = 0);
 
   /// Appends one line. Error(run) if `event` is no object or the line cannot be written; then

@@ -4,12 +4,12 @@
 
 namespace bissl::host {
 
-/// Forgets the highest resident memory of this process so far, so that peak_memory() tells that of
+/// Forgets the highest resident memory of this process so far, so that peak_memory() gives that of
 /// what follows. Does nothing where the kernel does not allow it (Linux does since 4.0).
 void reset_peak_memory();
 
 /// The highest resident memory of this process since the last reset, or since its start, in bytes;
-/// 0 if the system does not tell.
+/// 0 if the system does not say.
 int64_t peak_memory();
 
 }  // namespace bissl::host

@@ -17,7 +17,7 @@ Schema<Options> schema() {
   Schema<Options> schema;
   schema
       .add("step", &Options::step,
-           "ξ, the length of the gradient step that stands for the lower level; 1/(λ + damping) if "
+           "ξ, the length of the gradient step that replaces the lower level; 1/(λ + damping) if "
            "absent")
       .at_least(0);
   schema.add("damping", &Options::damping, "δ in the default of step")

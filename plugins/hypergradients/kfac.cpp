@@ -113,7 +113,7 @@ struct Block {
   EigenDecomposition gradients;  ///< of G
 };
 
-/// v = (I + F/(λ + δ))⁻¹·u with the Kronecker-factored Fisher matrix F in the place of H: for a
+/// v = (I + F/(λ + δ))⁻¹·u with the Kronecker-factored Fisher matrix F instead of H: for a
 /// layer with inputs a (and 1 for its bias) and gradients g of a sample's loss in its outputs,
 /// F = A ⊗ G, A = E[Σ a·aᵀ], G = E[mean g·gᵀ], sum and mean over the places of a convolution
 /// (Martens and Grosse 2015, section 3; Grosse and Martens 2016, theorem 1). With eigenvectors

@@ -21,7 +21,7 @@ Schema<Options> schema() {
   Schema<Options> schema;
   schema
       .add("steps", &Options::steps,
-           "lower steps of the round that are gone through backwards; one product for each but the "
+           "lower steps of the round that are differentiated through; one product for each but the "
            "first, and each product builds a graph. The host keeps their weights")
       .at_least(1)
       .unit("steps");

@@ -14,7 +14,7 @@ namespace bissl::host {
 struct AuditOptions;
 struct PretextUse;
 
-/// What became of an audit: its report, or why there is none.
+/// The result of an audit: its report, or why there is none.
 struct AuditOutcome {
   std::optional<AuditReport> report;
   std::string failure;  ///< empty if there is a report

@@ -26,7 +26,7 @@ class SolveSummary {
   nlohmann::json save() const;
   void load(const nlohmann::json& saved);
 
-  /// What stands in the stage's results.json under "solves".
+  /// What is in the stage's results.json under "solves".
   nlohmann::json report() const;
 
  private:

@@ -34,7 +34,7 @@ TableSpec validate_table();
 std::optional<ScoredSource> validated_source(const Stage& stage);
 
 /// Scores networks now and then while they are trained, on data apart, keeps a copy of the best
-/// ones, and tells when they no longer get better. Leaves networks and LibTorch's random generator
+/// ones, and says when they no longer get better. Leaves networks and LibTorch's random generator
 /// as they were.
 class Validation {
  public:
@@ -51,11 +51,11 @@ class Validation {
   /// and after the last.
   bool is_due(int64_t done, int64_t steps) const;
 
-  /// How often that is in so many steps, at most.
+  /// How often that is in a number of steps, at most.
   int64_t count(int64_t steps) const;
   const BatchSource& source() const { return *batches_; }
 
-  /// Scores the networks after so many steps; what to log.
+  /// Scores the networks after that number of steps; what to log.
   nlohmann::json score(int64_t done);
 
   /// Whether as many validations in a row as `patience` allows were no better than the best.

@@ -15,7 +15,7 @@ struct ImportParts {
   ImportOptions options;
   Coverage coverage;
   std::shared_ptr<Backbone> backbone;      ///< with the file's weights
-  std::shared_ptr<Downstream> downstream;  ///< with the file's; null if no head is asked for
+  std::shared_ptr<Downstream> downstream;  ///< with the file's; null if no head is requested
 };
 
 /// Reads the file. Throws Error(input) for a gap that is not allowed, with what would fit where

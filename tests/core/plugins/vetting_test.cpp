@@ -28,7 +28,7 @@ void expect_vetted(const std::string& name, const std::string& code, const std::
       code,
       found,
       "a library that registers its components and returns",
-      "mend the library; nothing of it was loaded into this process, which tried it in a child "
+      "correct the library; nothing of it was loaded into this process, which tried it in a child "
       "process first"};
   EXPECT_EQ(registry.report().problems, std::vector<LoadProblem>{expected});
   EXPECT_TRUE(registry.components().empty());
