@@ -1,15 +1,54 @@
 #pragma once
 
+#include "bissl/parameters.h"
+
 #include <torch/nn/modules/container/sequential.h>
 
 #include <cstdint>
+#include <string>
+#include <utility>
 #include <vector>
 
 namespace bissl {
 
+/// How the layers of a projector differ from the usual ones.
+struct ProjectorForm {
+  /// Batch normalisation behind the last layer.
+  enum class LastNorm {
+    none,
+    affine,  ///< with weight and bias
+    plain,   ///< without
+  };
+  bool normalise = true;           ///< batch normalisation behind all layers but the last
+  bool last_bias = false;          ///< the last layer has a bias
+  LastNorm last = LastNorm::none;  ///< what follows the last layer
+};
+
 /// Linear layers of these widths behind `features` inputs; batch normalisation and ReLU follow all
-/// but the last, which has a bias only if asked for.
+/// but the last.
 torch::nn::Sequential make_projector(int64_t features, const std::vector<int64_t>& widths,
-                                     bool last_bias = false);
+                                     const ProjectorForm& form = {});
+
+/// `hidden` with `width` behind it.
+std::vector<int64_t> followed_by(std::vector<int64_t> hidden, int64_t width);
+
+/// Declares the widths of layers: at least one, each at least 1.
+template <class Options>
+void add_widths(Schema<Options>& schema, const std::string& name,
+                std::vector<int64_t> Options::*member, std::string doc) {
+  schema.add(name, member, std::move(doc)).at_least(1);
+  schema.rule([name, member](const Options& options, std::vector<Finding>& findings) {
+    if ((options.*member).empty()) {
+      findings.push_back({Finding::Severity::error, name, "needs at least one layer"});
+    }
+  });
+}
+
+/// Declares the widths of hidden layers, of which there may be none.
+template <class Options>
+void add_hidden(Schema<Options>& schema, const std::string& name,
+                std::vector<int64_t> Options::*member, std::string doc) {
+  schema.add(name, member, std::move(doc)).at_least(1);
+}
 
 }  // namespace bissl

@@ -1,7 +1,7 @@
 #include "nt_xent.h"
 #include "projector.h"
+#include "vectors.h"
 
-#include "bissl/error.h"
 #include "bissl/plugin.h"
 #include "bissl/pretext.h"
 
@@ -20,21 +20,14 @@ Schema<Options> schema() {
       .add("temperature", &Options::temperature,
            "divides the cosine similarities: smaller weighs hard negatives more")
       .more_than(0);
-  schema
-      .add("projector", &Options::projector,
-           "widths of the projector's layers; batch normalisation and ReLU follow all but the "
-           "last, which has neither bias nor normalisation")
-      .at_least(1);
+  add_widths(schema, "projector", &Options::projector,
+             "widths of the projector's layers; batch normalisation and ReLU follow all but the "
+             "last, which has neither bias nor normalisation");
   schema
       .add("forward", &Options::forward,
            "\"joint\" sends both views through the network in one batch with common statistics "
            "of batch normalisation, \"separate\" one after the other, as most published code does")
       .choices({"joint", "separate"});
-  schema.rule([](const Options& options, std::vector<Finding>& findings) {
-    if (options.projector.empty()) {
-      findings.push_back({Finding::Severity::error, "projector", "needs at least one layer"});
-    }
-  });
   return schema;
 }
 
@@ -48,10 +41,7 @@ class SimClr : public Pretext {
 
   at::Tensor loss(Backbone& backbone, const Batch& batch) override {
     const Views& views = batch.views;
-    if (views[0].size(0) < 2) {
-      fail_input("simclr compares the samples of a batch, so it needs at least 2; found {}",
-                 views[0].size(0));
-    }
+    require_two_samples(views[0], "simclr compares the samples of a batch");
     if (options_.forward == "separate") {
       const at::Tensor first = projector_->forward(backbone.forward(views[0]));
       const at::Tensor second = projector_->forward(backbone.forward(views[1]));

@@ -1,4 +1,6 @@
+#include "multi_crop.h"
 #include "projector.h"
+#include "vectors.h"
 
 #include "bissl/error.h"
 #include "bissl/modules.h"
@@ -19,9 +21,6 @@
 namespace bissl {
 namespace {
 
-/// The views that assignments are made of: the first ones.
-constexpr int64_t assigned_views = 2;
-
 struct Options {
   std::vector<int64_t> projector = {2048, 128};
   int64_t prototypes = 3000;
@@ -35,10 +34,9 @@ struct Options {
 
 Schema<Options> schema() {
   Schema<Options> schema;
-  schema
-      .add("projector", &Options::projector,
-           "widths of the projector's layers; batch normalisation and ReLU follow all but the last")
-      .at_least(1);
+  add_widths(
+      schema, "projector", &Options::projector,
+      "widths of the projector's layers; batch normalisation and ReLU follow all but the last");
   schema.add("prototypes", &Options::prototypes, "vectors that the samples are assigned to")
       .at_least(2);
   schema.add("temperature", &Options::temperature, "divides the similarities of the prediction")
@@ -69,21 +67,12 @@ Schema<Options> schema() {
       .at_least(0)
       .unit("steps");
   schema.rule([](const Options& options, std::vector<Finding>& findings) {
-    if (options.projector.empty()) {
-      findings.push_back({Finding::Severity::error, "projector", "needs at least one layer"});
-    }
     if (options.queue == 0 && options.queue_after > 0) {
       findings.push_back(
           {Finding::Severity::warning, "queue_after", "has no effect with queue = 0"});
     }
   });
   return schema;
-}
-
-/// Rows of length 1.
-at::Tensor unit(const at::Tensor& rows) {
-  constexpr double smallest_norm = 1e-12;
-  return rows / rows.norm(2, {1}, /*keepdim=*/true).clamp_min(smallest_norm);
 }
 
 /// Assignments of samples (rows) to prototypes (columns) from their similarities: each row sums to
@@ -98,42 +87,20 @@ at::Tensor sinkhorn(const at::Tensor& similarities, double epsilon, int64_t iter
   return logarithms.exp();
 }
 
-std::string size_of(const ImageShape& shape) {
-  return fmt::format("{}x{}", shape.height, shape.width);
-}
-
-/// Full-size views come first, since assignments are made of them.
-void require_full_size_first(const std::vector<ImageShape>& views) {
-  for (size_t i = 1; i < views.size(); ++i) {
-    if (i < size_t(assigned_views) && !(views[i] == views[0])) {
-      fail_input(
-          "assignments are made of the first two views, which must have one size; they have {} and "
-          "{}",
-          size_of(views[0]), size_of(views[i]));
-    }
-    if (views[i].height > views[0].height || views[i].width > views[0].width) {
-      fail_input(
-          "assignments are made of the first two views, of {}, and view {} is larger, {}. Name the "
-          "full-size views first",
-          size_of(views[0]), i + 1, size_of(views[i]));
-    }
-  }
-}
-
 class SwAv : public Pretext {
  public:
   SwAv(const Options& options, const PretextContext& context)
-      : options_(options),
-        views_(std::max<int64_t>(assigned_views, int64_t(context.views.size()))) {
-    require_full_size_first(context.views);
+      : options_(options), views_(declared_views(context)) {
+    require_full_size_first(context.views, "assignments are made");
     const int64_t width = options.projector.back();
-    projector_ = make_projector(context.features, options.projector, /*last_bias=*/true);
+    projector_ = make_projector(context.features, options.projector, {.last_bias = true});
     module_->register_module("projector", projector_);
     prototypes_ = module_->register_module(
         "prototypes", Linear(torch::nn::LinearOptions(width, options.prototypes).bias(false)));
     age_ = module_->register_buffer("age", at::zeros({}, at::kLong));
     if (options.queue > 0) {
-      queue_ = module_->register_buffer("queue", at::zeros({assigned_views, options.queue, width}));
+      queue_ =
+          module_->register_buffer("queue", at::zeros({full_size_views, options.queue, width}));
       queued_ = module_->register_buffer("queued", at::zeros({}, at::kLong));
     }
     normalise_prototypes();
@@ -145,8 +112,9 @@ class SwAv : public Pretext {
 
   at::Tensor loss(Backbone& backbone, const Batch& batch) override {
     const Views& views = batch.views;
-    require_enough(views[0].size(0));
-    const at::Tensor embeddings = unit(projector_->forward(features(backbone, views)));
+    require_two_samples(views[0], "swav spreads the samples of a batch over prototypes");
+    require_room(views[0].size(0));
+    const at::Tensor embeddings = unit(projector_->forward(features_of_all(backbone, views)));
     const bool frozen = age_.item<int64_t>() < options_.freeze_prototypes;
     const at::Tensor& weight = prototypes_->weight;
     const auto similarities =
@@ -157,7 +125,7 @@ class SwAv : public Pretext {
     }
     at::Tensor sum = at::zeros({}, embeddings.options());
     const auto vectors = embeddings.detach().chunk(views_);
-    for (int64_t view = 0; view < assigned_views; ++view) {
+    for (int64_t view = 0; view < full_size_views; ++view) {
       const at::Tensor assignment = assign(view, similarities[view].detach());
       for (int64_t other = 0; other < views_; ++other) {
         if (other != view) {
@@ -166,7 +134,7 @@ class SwAv : public Pretext {
       }
     }
     enqueue(vectors);
-    return sum / double(assigned_views * (views_ - 1));
+    return sum / double(full_size_views * (views_ - 1));
   }
 
   // The published code does this before each step, which is the same.
@@ -183,25 +151,10 @@ class SwAv : public Pretext {
     prototypes_->weight.copy_(unit(prototypes_->weight));
   }
 
-  void require_enough(int64_t samples) const {
-    if (samples < 2) {
-      fail_input(
-          "swav spreads the samples of a batch over prototypes, so it needs at least 2; "
-          "found {}",
-          samples);
-    }
+  void require_room(int64_t samples) const {
     if (queue_.defined() && samples > options_.queue) {
       fail_input("queue = {} does not hold a batch of {} samples", options_.queue, samples);
     }
-  }
-
-  /// Of all views, view after view. Neighbours of one size go through the backbone as one batch.
-  static at::Tensor features(Backbone& backbone, const Views& views) {
-    TensorList all;
-    for (const at::Tensor& batch : joined_by_shape(views)) {
-      all.push_back(backbone.forward(batch));
-    }
-    return at::cat(all);
   }
 
   /// Of a view's samples, with those of the queue to make it even.
@@ -221,7 +174,7 @@ class SwAv : public Pretext {
       return;
     }
     const c10::NoGradGuard no_grad;
-    for (int64_t view = 0; view < assigned_views; ++view) {
+    for (int64_t view = 0; view < full_size_views; ++view) {
       const at::Tensor longer = at::cat({vectors[view], queue_[view]});
       queue_[view].copy_(longer.narrow(0, 0, options_.queue));
     }

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+namespace torch::nn {
+class Module;
+}
+
+namespace bissl {
+
+/// The newest vectors of earlier batches, in buffers of a task: `queue`, (length, width), and
+/// `queue_next`, the row that is written next. It begins with random rows of length 1, from
+/// LibTorch's generator, as MoCo's published code does.
+class VectorQueue {
+ public:
+  VectorQueue() = default;
+  VectorQueue(torch::nn::Module& task, int64_t length, int64_t width);
+
+  /// As it is now: a copy, which a graph may hold while the queue moves on.
+  at::Tensor rows() const { return rows_.clone(); }
+
+  /// Writes these rows over the oldest, without gradients.
+  void push(const at::Tensor& rows);
+
+  /// Throws Error(ErrorKind::input), which names both sizes, where a batch does not fit in.
+  void require_room(const char* task, int64_t samples) const;
+
+ private:
+  at::Tensor rows_;
+  at::Tensor next_;
+};
+
+}  // namespace bissl
