@@ -101,7 +101,7 @@ TEST_F(Asking, APretextTaskLearnsFromTargets) {
   for (const char* hypergradient :
        {"use = \"cg\", iterations = 2", "use = \"unrolled\", steps = 2"}) {
     const Outcome outcome = call(
-        "run", with_pretext("{ use = \"supcon\" }", hypergradient),
+        "run", with_pretext("{ use = \"class-contrast\" }", hypergradient),
         {"stage.bissl.audit={ every = 2, iterations = 3 }", "stage.bissl.lower.hessian_batches=2"});
     EXPECT_EQ(outcome.code, 0) << outcome.err;
     EXPECT_EQ(outcome.err.find("an audit cannot be made"), std::string::npos) << outcome.err;
@@ -110,19 +110,19 @@ TEST_F(Asking, APretextTaskLearnsFromTargets) {
 
 TEST_F(Asking, DataWithoutTargetsIsRefusedWithBothNames) {
   expect_refused(
-      with_pretext("{ use = \"supcon\" }"), {"data.images.labelled=false"},
-      {"pretext supcon (library ", "small.toml:",
+      with_pretext("{ use = \"class-contrast\" }"), {"data.images.labelled=false"},
+      {"pretext class-contrast (library ", "small.toml:",
        "takes category targets, but data.images (dataset synthetic, used at ", "has no targets"});
   // Of the lower level alone.
   std::string text = with_pretext("{ use = \"simclr\", projector = [8, 8] }");
   replace_first(text, "[stage.bissl.lower]\n",
-                "[stage.bissl.lower]\npretext = { use = \"supcon\" }\n");
+                "[stage.bissl.lower]\npretext = { use = \"class-contrast\" }\n");
   expect_refused(text, {"data.images.labelled=false"}, {"stage.bissl", "has no targets"});
 }
 
 TEST_F(Asking, AccumulationIsRefusedForCoupledSamples) {
-  expect_refused(with_pretext("{ use = \"supcon\" }"), {"stage.pretrain.accumulate=2"},
-                 {"pretext supcon", "couples the samples of a batch (gathered)"});
+  expect_refused(with_pretext("{ use = \"class-contrast\" }"), {"stage.pretrain.accumulate=2"},
+                 {"pretext class-contrast", "couples the samples of a batch (gathered)"});
 }
 
 TEST_F(Asking, APretextTaskReadsWhereViewsLie) {
@@ -243,7 +243,7 @@ const std::vector<std::string> small_resnet = {
     "--backbone", "resnet18", "--set", "resnet18.width=2", "--set", "resnet18.stem=small"};
 
 TEST(ConformAsking, TasksThatAskForMoreConform) {
-  for (const char* component : {"supcon", "places", "segment"}) {
+  for (const char* component : {"class-contrast", "places", "segment"}) {
     const auto [failures, passed] = conform(component, small_resnet);
     EXPECT_EQ(failures, "") << component;
     EXPECT_GE(passed, 12) << component;
@@ -254,9 +254,9 @@ TEST(ConformAsking, WhatIsAskedForInVainIsFound) {
   const auto deaf = [](const std::string& component) {
     return conform(component, {"--set", component + ".deaf=true"}).first;
   };
-  EXPECT_NE(deaf("supcon").find("other targets change neither the loss nor a buffer"),
+  EXPECT_NE(deaf("class-contrast").find("other targets change neither the loss nor a buffer"),
             std::string::npos)
-      << deaf("supcon");
+      << deaf("class-contrast");
   EXPECT_NE(deaf("places").find("the loss ignores where they lie"), std::string::npos)
       << deaf("places");
 }

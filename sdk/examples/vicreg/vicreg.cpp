@@ -90,10 +90,10 @@ class VicReg : public Pretext {
 }  // namespace
 }  // namespace bissl
 
-BISSL_PLUGIN("vicreg", "2.0.0", "MIT", registrar) {
+BISSL_PLUGIN("example-vicreg", "2.0.0", "MIT", registrar) {
   using namespace bissl;
   registrar.add<Pretext, VicReg>(
-      {.name = "vicreg",
+      {.name = "example-vicreg",
        .summary = "invariance, variance and covariance of two views",
        .source = "Bardes, Ponce and LeCun 2022, arXiv 2105.04906, equations 1 to 6"},
       schema());
