@@ -62,6 +62,19 @@ std::vector<std::string> data_for(const std::string& library, const fs::path& fo
   return {"root=" + folder.string()};
 }
 
+/// Smaller networks than the defaults, which are those of papers, and parts of the batches that
+/// conform makes: values for `--set`.
+std::vector<std::string> sizes_for(const std::string& library) {
+  const std::map<std::string, std::vector<std::string>> sizes{
+      {"contrastive", {"projector=[24,8]", "predictor=[16]", "queue=48"}},
+      {"distillation",
+       {"projector=[24,8]", "predictor=[16]", "hidden=[24]", "bottleneck=8", "prototypes=16"}},
+      {"redundancy-reduction", {"projector=[24,4]", "part=8", "slices=16"}},
+      {"surrogate-classes", {"hidden=[16]", "permutations=24", "grid=2"}}};
+  const auto found = sizes.find(library);
+  return found == sizes.end() ? std::vector<std::string>{} : found->second;
+}
+
 class ShippedPlugin : public testing::TestWithParam<std::string> {};
 
 TEST_P(ShippedPlugin, Conforms) {
@@ -73,6 +86,9 @@ TEST_P(ShippedPlugin, Conforms) {
   }
   const TemporaryFolder folder;
   for (const std::string& value : data_for(GetParam(), folder.path())) {
+    call.insert(call.end(), {"--set", value});
+  }
+  for (const std::string& value : sizes_for(GetParam())) {
     call.insert(call.end(), {"--set", value});
   }
   if (GetParam() == "image-folder") {

@@ -34,6 +34,18 @@ constexpr Task swav{"swav",
                     R"({ use = "swav", projector = [8, 4], prototypes = 6, queue = 32, )"
                     R"(queue_after = 3, freeze_prototypes = 2 })",
                     two_sizes};
+/// A teacher and a queue that is written round and round.
+constexpr Task moco{"moco", R"({ use = "moco", projector = [8, 4], queue = 40, momentum = 0.8 })",
+                    "augment = { use = \"simclr\", size = 8 }"};
+/// A centre, a temperature and frozen prototypes that depend on the age of the task.
+constexpr Task dino{"dino",
+                    R"({ use = "dino", hidden = [8], bottleneck = 4, prototypes = 6, )"
+                    R"(freeze_prototypes = 2, teacher_temperature_start = 0.02, )"
+                    R"(teacher_temperature_warmup = 12, momentum = 0.8 })",
+                    two_sizes};
+/// Draws random numbers in its loss.
+constexpr Task jigsaw{"jigsaw", R"({ use = "jigsaw", grid = 2, permutations = 12, hidden = [8] })",
+                      "augment = { use = \"simclr\", size = 8 }"};
 
 /// The first two stages of the small pipeline with another pretext task.
 std::string pipeline(const Task& task) {
@@ -96,7 +108,40 @@ TEST_P(PretextTask, IsALowerLevelForOtherApproximatorsAndAudits) {
   EXPECT_EQ(audited.err.find("an audit cannot be made"), std::string::npos) << audited.err;
 }
 
-INSTANTIATE_TEST_SUITE_P(Each, PretextTask, ::testing::Values(byol, swav),
+class LowerLevel : public PretextTask {};
+
+/// Both stages run, with exact Hessian products, and the solves are finite.
+TEST_P(LowerLevel, IsTrainedAndSolvedFor) {
+  const Outcome outcome = run_bissl(call(folder_.path() / "out", {"--json"}));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const auto stages = nlohmann::json::parse(outcome.out).at("stages");
+  EXPECT_EQ(stages.at("bissl").at("solves").at("upper_steps"), 6);
+}
+
+constexpr const char* one_size = "augment = { use = \"simclr\", size = 8 }";
+
+INSTANTIATE_TEST_SUITE_P(
+    Each, LowerLevel,
+    ::testing::Values(
+        Task{"barlow_twins", R"({ use = "barlow-twins", projector = [8, 6] })", one_size},
+        Task{"dcl", R"({ use = "dcl", projector = [8, 6] })", one_size},
+        Task{"dclw", R"({ use = "dclw", projector = [8, 6] })", one_size},
+        Task{"lejepa", R"({ use = "lejepa", projector = [8, 4], slices = 8 })", two_sizes},
+        Task{"moco_v3", R"({ use = "moco-v3", projector = [8, 4], predictor = [8] })", one_size},
+        Task{"nnclr", R"({ use = "nnclr", projector = [8, 4], predictor = [8], queue = 40 })",
+             one_size},
+        Task{"relative_location", R"({ use = "relative-location", hidden = [8], gap = 0.0 })",
+             one_size},
+        Task{"rotation", R"({ use = "rotation" })", one_size},
+        Task{"simsiam", R"({ use = "simsiam", projector = [8, 4], predictor = [4] })", one_size},
+        Task{"supcon", R"({ use = "supcon", projector = [8, 4] })", one_size},
+        Task{"tico", R"({ use = "tico", projector = [8, 4] })", one_size},
+        Task{"vicreg", R"({ use = "vicreg", projector = [8, 4] })", one_size},
+        Task{"w_mse", R"({ use = "w-mse", projector = [8, 2], part = 8, epsilon = 1e-3 })",
+             one_size}),
+    [](const auto& info) { return info.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(Each, PretextTask, ::testing::Values(byol, swav, moco, dino, jigsaw),
                          [](const auto& info) { return info.param.name; });
 
 class PretextRun : public ::testing::Test {

@@ -1,0 +1,430 @@
+// What all pretext tasks of the families have in common: numbers of PyTorch, second derivatives,
+// states that a Hessian product leaves alone, training that another instance continues.
+
+#include "bissl/error.h"
+#include "bissl/pretext.h"
+#include "models/evaluation_guard.h"
+#include "models/module_state.h"
+#include "networks.h"
+#include "reference/second_order.h"
+#include "sdk/plugin_library.h"
+
+#include <ATen/ops/allclose.h>
+#include <ATen/ops/linspace.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros_like.h>
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace bissl::host {
+namespace {
+
+using nlohmann::json;
+using test::close;
+using test::flat;
+using test::pattern;
+
+/// The backbone of tests/reference/methods.py.
+class MomentBackbone : public Backbone {
+ public:
+  MomentBackbone() : layer_(9, 6) { layer_->to(at::kDouble); }
+  at::Tensor forward(const at::Tensor& images) override {
+    const at::Tensor x = at::linspace(-1, 1, images.size(3), images.options());
+    const at::Tensor y = at::linspace(-1, 1, images.size(2), images.options()).unsqueeze(1);
+    return at::tanh(layer_(
+        at::cat({images.mean({2, 3}), (images * x).mean({2, 3}), (images * y).mean({2, 3})}, 1)));
+  }
+  int64_t features() const override { return 6; }
+  torch::nn::Module& module() override { return *layer_; }
+
+ private:
+  torch::nn::Linear layer_;
+};
+
+Value value_of(const json& entry) {
+  if (entry.is_boolean()) {
+    return entry.get<bool>();
+  }
+  if (entry.is_number_integer()) {
+    return entry.get<int64_t>();
+  }
+  return entry.is_array() ? Value(entry.get<std::vector<int64_t>>()) : Value(entry.get<double>());
+}
+
+std::vector<ImageShape> view_shapes(const json& golden) {
+  std::vector<ImageShape> shapes;
+  for (const auto& group : golden["views"]) {
+    shapes.insert(shapes.end(), group[0].get<size_t>(), ImageShape{3, group[1], group[1]});
+  }
+  return shapes;
+}
+
+/// A task with its backbone in double precision, with the weights of tests/reference/methods.py.
+class Trial {
+ public:
+  explicit Trial(const json& golden) : golden_(golden) {
+    PretextContext context;
+    context.features = backbone.features();
+    context.views = view_shapes(golden);
+    context.steps = golden["steps"];
+    context.make_backbone = [] {
+      auto copy = std::make_shared<MomentBackbone>();
+      for (const at::Tensor& parameter : copy->module().parameters()) {
+        parameter.requires_grad_(false);
+      }
+      return copy;
+    };
+    ParameterValues values;
+    for (const auto& [name, entry] : golden["parameters"].items()) {
+      values[name] = value_of(entry);
+    }
+    task = test::shared_library(golden["library"])
+               .make<Pretext>(golden["name"].get<std::string>(), values, context);
+    convert_to_double(task->module());
+    test::fill(10, backbone.module().parameters());
+    test::fill(20, own(true));
+    test::fill(40, own(false));
+    int64_t k = 60;
+    for (const auto& [name, shape] : golden["filled"].items()) {
+      test::fill(k++, {task->module().named_buffers()[name]});
+    }
+  }
+
+  std::vector<at::Tensor> own(bool trained) const {
+    std::vector<at::Tensor> some;
+    for (const at::Tensor& parameter : task->module().parameters()) {
+      if (parameter.requires_grad() == trained) {
+        some.push_back(parameter);
+      }
+    }
+    return some;
+  }
+
+  std::vector<at::Tensor> trained() {
+    std::vector<at::Tensor> all = backbone.module().parameters();
+    for (const at::Tensor& parameter : own(true)) {
+      all.push_back(parameter);
+    }
+    return all;
+  }
+
+  /// Every parameter and buffer of both modules.
+  std::vector<at::Tensor> everything() {
+    std::vector<at::Tensor> all;
+    for (const torch::nn::Module* module : {&backbone.module(), &task->module()}) {
+      for (const at::Tensor& tensor : module->parameters()) {
+        all.push_back(tensor);
+      }
+      for (const at::Tensor& tensor : module->buffers()) {
+        all.push_back(tensor);
+      }
+    }
+    return all;
+  }
+
+  Batch batch(int64_t step, int64_t samples = 0) const {
+    const int64_t all = golden_["samples"];
+    Batch made;
+    int64_t group = 0;
+    for (const auto& [count, size] :
+         golden_["views"].get<std::vector<std::pair<int64_t, int64_t>>>()) {
+      const at::Tensor views = pattern(100 * ++group + step, {count, all, 3, size, size}) * 4;
+      for (const at::Tensor& view : views.unbind()) {
+        made.views.push_back(view.narrow(0, 0, samples > 0 ? samples : all));
+      }
+    }
+    if (golden_.contains("labels")) {
+      made.targets.dense = at::zeros({all}, at::kLong);
+      for (int64_t i = 0; i < all; ++i) {
+        made.targets.dense[i] = golden_["labels"][size_t(i)].get<int64_t>();
+      }
+    }
+    return made;
+  }
+
+  /// The loss of training.
+  at::Tensor loss(int64_t step) {
+    seed_generator(golden_["seed"]);
+    return task->loss(backbone, batch(step));
+  }
+
+  /// The loss as the host evaluates it beside training.
+  at::Tensor evaluated(int64_t step) {
+    const EvaluationGuard guard({&backbone.module(), &task->module()}, golden_["seed"]);
+    return task->loss(backbone, batch(step));
+  }
+
+  /// A step of training; gives loss and gradients.
+  std::pair<double, TensorList> step(int64_t number) {
+    const TrainingProgress progress{number, golden_["steps"]};
+    task->before_step(progress);
+    const at::Tensor value = loss(number);
+    const std::vector<at::Tensor> parameters = trained();
+    TensorList gradients =
+        torch::autograd::grad({value}, parameters, {}, {}, false, /*allow_unused=*/true);
+    const c10::NoGradGuard no_grad;
+    for (size_t i = 0; i < parameters.size(); ++i) {
+      if (!gradients[i].defined()) {
+        gradients[i] = at::zeros_like(parameters[i]);
+      }
+      parameters[i].sub_(gradients[i], golden_["rate"].get<double>());
+    }
+    task->after_step(backbone, progress);
+    return {value.item<double>(), gradients};
+  }
+
+  MomentBackbone backbone;
+  std::shared_ptr<Pretext> task;
+
+ private:
+  const json& golden_;
+};
+
+class Method : public ::testing::TestWithParam<const char*> {
+ protected:
+  Method() {
+    for (const json& one : test::golden("methods.json")["methods"]) {
+      if (one["name"] == GetParam()) {
+        golden_ = one;
+      }
+    }
+  }
+  void SetUp() override { ASSERT_FALSE(golden_.empty()) << "not in golden/methods.json"; }
+
+  json golden_;
+};
+
+TEST_P(Method, TrainsAsPyTorchDoes) {
+  Trial trial(golden_);
+  for (int64_t step = 0; step < golden_["steps"].get<int64_t>(); ++step) {
+    SCOPED_TRACE(step);
+    const auto [loss, gradients] = trial.step(step);
+    EXPECT_NEAR(loss, golden_["losses"][size_t(step)].get<double>(), 1e-11);
+    if (step == 0) {
+      EXPECT_TRUE(close(flat(gradients), golden_["gradients"], 1e-11));
+    }
+  }
+  EXPECT_TRUE(close(flat(trial.trained()), golden_["weights"], 1e-10));
+  std::vector<at::Tensor> teacher = trial.own(false);
+  teacher.push_back(at::zeros({0}, at::kDouble));
+  EXPECT_TRUE(close(flat(teacher), golden_["teacher"], 1e-10));
+  for (const auto& [name, numbers] : golden_["state"].items()) {
+    EXPECT_TRUE(close(trial.task->module().named_buffers()[name], numbers, 1e-10)) << name;
+  }
+}
+
+TEST_P(Method, HessianProductsAreThoseOfPyTorchAndOfDifferences) {
+  Trial trial(golden_);
+  const TensorList product =
+      test::hessian_product(trial.loss(0), trial.backbone.module().parameters());
+  EXPECT_TRUE(close(flat(product), golden_["product"], 1e-9));
+  // Differences move targets that a loss holds fixed; tests/reference/methods.py compares these.
+  if (!trial.task->holds_targets_fixed()) {
+    Trial other(golden_);
+    test::expect_hessian_products(
+        other.backbone.module().parameters(), [&] { return other.evaluated(0); }, 1e-5);
+  }
+}
+
+/// Teacher, queue, centre and running statistics, by the guard that the host evaluates under.
+TEST_P(Method, AHessianProductLeavesNoTrace) {
+  Trial trial(golden_);
+  trial.step(0);
+  const TensorList before = copy(trial.everything());
+  const TensorList first =
+      test::hessian_product(trial.evaluated(1), trial.backbone.module().parameters());
+  const TensorList after = trial.everything();
+  ASSERT_EQ(before.size(), after.size());
+  for (size_t i = 0; i < before.size(); ++i) {
+    EXPECT_TRUE(before[i].equal(after[i])) << "tensor " << i;
+  }
+  const TensorList again =
+      test::hessian_product(trial.evaluated(1), trial.backbone.module().parameters());
+  EXPECT_TRUE(flat(first).equal(flat(again)));
+  // Training does move the state, so the comparison can fail.
+  trial.loss(1);
+  const auto state = golden_["state"].items();
+  for (const auto& [name, numbers] : state) {
+    const at::Tensor buffer = trial.task->module().named_buffers()[name];
+    bool moved = false;
+    for (size_t i = 0; i < before.size(); ++i) {
+      moved = moved || (after[i].is_same(buffer) && !before[i].equal(buffer));
+    }
+    EXPECT_TRUE(moved) << name;
+  }
+}
+
+TEST_P(Method, AnotherInstanceContinuesWithTheSameBits) {
+  Trial whole(golden_);
+  whole.step(0);
+  whole.step(1);
+  Trial resumed(golden_);
+  const TensorList state = whole.everything();
+  TensorList copies = resumed.everything();
+  {
+    const c10::NoGradGuard no_grad;
+    for (size_t i = 0; i < state.size(); ++i) {
+      copies[i].copy_(state[i]);
+    }
+  }
+  EXPECT_EQ(whole.step(2).first, resumed.step(2).first);
+  for (size_t i = 0; i < state.size(); ++i) {
+    EXPECT_TRUE(state[i].equal(copies[i])) << "tensor " << i;
+  }
+}
+
+TEST_P(Method, SaysWhatItIs) {
+  const Trial trial(golden_);
+  std::string coupling = to_string(trial.task->coupling());
+  const std::map<std::string, BatchCoupling> kinds = {
+      {"separable", BatchCoupling::separable},
+      {"batch_statistics", BatchCoupling::batch_statistics},
+      {"gathered", BatchCoupling::gathered}};
+  EXPECT_EQ(trial.task->coupling(), kinds.at(golden_["coupling"])) << coupling;
+  EXPECT_EQ(trial.task->holds_targets_fixed(), golden_["fixed_targets"].get<bool>());
+  EXPECT_EQ(trial.task->views(), int64_t(view_shapes(golden_).size()));
+  const auto& library = test::shared_library(golden_["library"]);
+  EXPECT_FALSE(library.component(GetParam()).text.source.empty());
+  EXPECT_EQ(library.findings(GetParam(), {}), std::vector<std::string>{});
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, Method,
+                         ::testing::Values("barlow-twins", "dcl", "dclw", "dino", "jigsaw", "lejepa", "moco",
+                                           "moco-v3", "nnclr", "relative-location", "rotation",
+                                           "simsiam", "supcon", "tico", "vicreg", "w-mse"),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+json golden_of(const std::string& name) {
+  for (const json& one : test::golden("methods.json")["methods"]) {
+    if (one["name"] == name) {
+      return one;
+    }
+  }
+  return {};
+}
+
+/// What `work` is refused with as wrong input.
+std::string refusal(const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::input);
+    return error.what();
+  }
+  return "no error";
+}
+
+std::string refusal_of_batch(const std::string& name, int64_t samples) {
+  const json golden = golden_of(name);
+  Trial trial(golden);
+  return refusal([&] { trial.task->loss(trial.backbone, trial.batch(0, samples)); });
+}
+
+TEST(MethodRefusals, BatchesThatAreTooSmall) {
+  for (const char* name :
+       {"barlow-twins", "dcl", "dclw", "lejepa", "moco-v3", "nnclr", "simsiam", "tico", "vicreg"}) {
+    const std::string text = refusal_of_batch(name, 1);
+    EXPECT_NE(text.find("needs at least 2; found 1"), std::string::npos) << name << ": " << text;
+    EXPECT_EQ(text.find(name), 0U) << text;
+  }
+  EXPECT_NE(refusal_of_batch("w-mse", 6)
+                .find("whitens 4 samples at a time (part, for 2 dimensions), and the batch has 6"),
+            std::string::npos);
+}
+
+TEST(MethodRefusals, QueuesThatDoNotHoldABatch) {
+  for (const char* name : {"moco", "nnclr"}) {
+    json golden = golden_of(name);
+    golden["parameters"]["queue"] = 5;
+    golden["filled"]["queue"] = {5, 3};
+    Trial trial(golden);
+    EXPECT_NE(refusal([&] { trial.loss(0); }).find("queue = 5 does not hold a batch of 8 samples"),
+              std::string::npos)
+        << name;
+  }
+}
+
+TEST(MethodRefusals, ViewsThatDoNotServe) {
+  const auto made_with = [](const char* name, const json& views) {
+    json golden = golden_of(name);
+    golden["views"] = views;
+    return refusal([&] { const Trial trial(golden); });
+  };
+  EXPECT_NE(made_with("dino", {{2, 4}, {2, 6}}).find("view 3 is larger, 6x6"), std::string::npos);
+  EXPECT_NE(made_with("relative-location", {{1, 3}}).find("a view of 3x3 is too small"),
+            std::string::npos);
+  EXPECT_NE(made_with("jigsaw", {{1, 2}}).find("a view of 2x2 is too small"), std::string::npos);
+  const json golden = golden_of("rotation");
+  Trial trial(golden);
+  const Batch batch(Views{at::zeros({4, 3, 6, 5}, at::kDouble)});
+  EXPECT_NE(
+      refusal([&] { trial.task->loss(trial.backbone, batch); }).find("must be square; found 6x5"),
+      std::string::npos);
+}
+
+TEST(MethodRefusals, ValuesThatCannotWork) {
+  struct Refused {
+    const char* library;
+    const char* name;
+    ParameterValues values;
+  };
+  const std::vector<Refused> refused = {
+      {"contrastive", "moco", {{"momentum", 1.0}}},
+      {"contrastive", "moco", {{"momentum", -0.1}}},
+      {"contrastive", "moco", {{"queue", int64_t{1}}}},
+      {"contrastive", "moco-v3", {{"momentum", 1.0}}},
+      {"contrastive", "nnclr", {{"queue", int64_t{0}}}},
+      {"contrastive", "dcl", {{"temperature", 0.0}}},
+      {"contrastive", "dclw", {{"sigma", 0.0}}},
+      {"distillation", "dino", {{"prototypes", int64_t{1}}}},
+      {"distillation", "dino", {{"momentum", 1.0}}},
+      {"distillation", "dino", {{"centre_momentum", 1.0}}},
+      {"redundancy-reduction", "tico", {{"momentum", 1.0}}},
+      {"redundancy-reduction", "w-mse", {{"epsilon", 1.0}}},
+      {"surrogate-classes", "jigsaw", {{"permutations", int64_t{1}}}},
+  };
+  for (const Refused& one : refused) {
+    EXPECT_THROW(test::shared_library(one.library).values(one.name, one.values),
+                 std::invalid_argument)
+        << one.name << " " << one.values.begin()->first;
+  }
+  const auto findings = [](const char* library, const char* name, const ParameterValues& values) {
+    return test::shared_library(library).findings(name, values);
+  };
+  EXPECT_EQ(findings("redundancy-reduction", "w-mse", {{"part", int64_t{64}}}),
+            std::vector<std::string>{
+                "part: = 64 samples have no covariance of full rank in the projector's 64 "
+                "dimensions: take more samples, or a narrower last layer"});
+  EXPECT_EQ(
+      findings("surrogate-classes", "jigsaw",
+               {{"grid", int64_t{2}}, {"permutations", int64_t{25}}}),
+      std::vector<std::string>{"permutations: = 25, but the 4 tiles of grid = 2 have 24 orders"});
+  EXPECT_EQ(findings("distillation", "simsiam", {{"projector", std::vector<int64_t>{}}}),
+            std::vector<std::string>{"projector: needs at least one layer"});
+}
+
+/// Equal batches twice: the queue holds the keys of the newest batches, written round and round.
+TEST(MethodStates, AQueueHoldsTheNewestKeys) {
+  const json golden = golden_of("moco");
+  Trial trial(golden);
+  const at::Tensor queue = trial.task->module().named_buffers()["queue"];
+  trial.loss(0);
+  const at::Tensor first = queue.clone();
+  trial.loss(1);
+  EXPECT_TRUE(queue.narrow(0, 4, 4).equal(first.narrow(0, 4, 4)));
+  EXPECT_FALSE(queue.narrow(0, 0, 4).equal(first.narrow(0, 0, 4)));
+  EXPECT_FALSE(queue.narrow(0, 8, 4).equal(first.narrow(0, 8, 4)));
+  EXPECT_EQ(trial.task->module().named_buffers()["queue_next"].item<int64_t>(), 4);
+  EXPECT_TRUE(at::allclose(queue.norm(2, {1}), at::ones({12}, at::kDouble)));
+}
+
+}  // namespace
+}  // namespace bissl::host
