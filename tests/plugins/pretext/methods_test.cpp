@@ -293,9 +293,10 @@ TEST_P(Method, SaysWhatItIs) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Each, Method,
-                         ::testing::Values("barlow-twins", "dcl", "dclw", "dino", "jigsaw", "lejepa", "moco",
-                                           "moco-v3", "nnclr", "relative-location", "rotation",
-                                           "simsiam", "supcon", "tico", "vicreg", "w-mse"),
+                         ::testing::Values("barlow-twins", "dcl", "dclw", "dino", "jigsaw",
+                                           "lejepa", "moco", "moco-v3", "nnclr",
+                                           "relative-location", "rotation", "simsiam", "supcon",
+                                           "tico", "vicreg", "w-mse"),
                          [](const auto& info) {
                            std::string name = info.param;
                            std::replace(name.begin(), name.end(), '-', '_');
