@@ -1,5 +1,8 @@
 #include "bissl/image_operations.h"
 
+#include "colour_kernels.h"
+#include "pixel_kernels.h"
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -7,54 +10,17 @@
 namespace bissl {
 namespace {
 
-constexpr float red_weight = 0.2989F;
-constexpr float green_weight = 0.587F;
-constexpr float blue_weight = 0.114F;
+namespace kernels = colour_kernels;
 
-float luminance(float red, float green, float blue) {
-  return red_weight * red + green_weight * green + blue_weight * blue;
-}
-
-float clamp_unit(float value) { return std::min(std::max(value, 0.0F), 1.0F); }
-
-/// The part of the chroma that a channel lacks: max(0, min(k, 4 − k, 1)) with k = position mod 6,
-/// for a position of 0 … 12 sixths of the colour circle.
-float missing_chroma(float position) {
-  const float k = position >= 6.0F ? position - 6.0F : position;
-  return clamp_unit(std::min(k, 4.0F - k));
-}
-
-/// Eight sums side by side, so that the additions need not wait for each other.
-template <class ValueAt>
-double sum(int64_t count, ValueAt value_at) {
-  constexpr int64_t lanes = 8;
-  float partial[lanes] = {};
-  const int64_t whole = count / lanes * lanes;
-  for (int64_t i = 0; i < whole; i += lanes) {
-    for (int64_t lane = 0; lane < lanes; ++lane) {
-      partial[lane] += value_at(i + lane);
-    }
-  }
-  double total = 0.0;
-  for (const float part : partial) {
-    total += part;
-  }
-  for (int64_t i = whole; i < count; ++i) {
-    total += value_at(i);
-  }
-  return total;
+kernels::Colours colours(const Planes& image) {
+  return {image.plane(0), image.plane(1), image.plane(2)};
 }
 
 double mean_luminance(Planes image) {
   const int64_t area = image.area();
-  const float* red = image.plane(0);
-  if (image.shape.channels == 1) {
-    return sum(area, [=](int64_t i) { return red[i]; }) / static_cast<double>(area);
-  }
-  const float* green = image.plane(1);
-  const float* blue = image.plane(2);
-  return sum(area, [=](int64_t i) { return luminance(red[i], green[i], blue[i]); }) /
-         static_cast<double>(area);
+  const double total = image.shape.channels == 1 ? kernels::sum(image.data, area)
+                                                 : kernels::sum_luminance(colours(image), area);
+  return total / static_cast<double>(area);
 }
 
 /// Where the index of a pixel outside 0 … length − 1 lands when the image is mirrored at its outer
@@ -83,170 +49,110 @@ void gaussian_weights(int64_t size, double sigma, std::vector<float>& weights) {
   }
 }
 
-/// output[x] = Σₖ weights[k] · rows[k][x]
-template <class RowAt>
-void weighted_sum(const std::vector<float>& weights, RowAt row_at, int64_t length,
-                  float* __restrict output) {
-  const float* __restrict first = row_at(0);
-  const float first_weight = weights[0];
-  for (int64_t x = 0; x < length; ++x) {
-    output[x] = first_weight * first[x];
-  }
-  for (size_t k = 1; k < weights.size(); ++k) {
-    const float* __restrict row = row_at(static_cast<int64_t>(k));
-    const float weight = weights[k];
-    for (int64_t x = 0; x < length; ++x) {
-      output[x] += weight * row[x];
-    }
+/// reflect(i − radius, length) for i < length + 2 · radius
+void reflect_ends(int64_t length, int64_t radius, std::vector<int64_t>& places) {
+  places.resize(static_cast<size_t>(length + 2 * radius));
+  for (int64_t i = 0; i < length + 2 * radius; ++i) {
+    const int64_t place = i - radius;
+    places[static_cast<size_t>(i)] = place < 0 || place >= length ? reflect(place, length) : place;
   }
 }
+
+/// Memory of a thread for blurs; it keeps its size.
+class BlurScratch {
+ public:
+  void blur(Planes image, int64_t kernel_size, double sigma) {
+    gaussian_weights(kernel_size, sigma, weights_);
+    const int64_t height = image.shape.height;
+    const int64_t width = image.shape.width;
+    const int64_t radius = kernel_size / 2;
+    reflect_ends(width, radius, columns_);
+    reflect_ends(height, radius, rows_);
+    padded_.resize(columns_.size() * static_cast<size_t>(height));
+    blurred_.resize(static_cast<size_t>(height * width));
+    sources_.resize(rows_.size());
+    for (size_t i = 0; i < rows_.size(); ++i) {
+      sources_[i] = blurred_.data() + rows_[i] * width;
+    }
+    for (int64_t channel = 0; channel < image.shape.channels; ++channel) {
+      pad(image.plane(channel), height, width, radius);
+      pixel_kernels::blur_along_rows({padded_.data(), height, width}, weights_.data(), kernel_size,
+                                     blurred_.data());
+      pixel_kernels::blur_across_rows(sources_.data(), height, width, weights_.data(), kernel_size,
+                                      image.plane(channel));
+    }
+  }
+
+ private:
+  void pad(const float* plane, int64_t height, int64_t width, int64_t radius) {
+    float* target = padded_.data();
+    for (int64_t y = 0; y < height; ++y) {
+      const float* row = plane + y * width;
+      const int64_t* place = columns_.data();
+      for (int64_t i = 0; i < radius; ++i) {
+        *target++ = row[*place++];
+      }
+      target = std::copy(row, row + width, target);
+      place += width;
+      for (int64_t i = 0; i < radius; ++i) {
+        *target++ = row[*place++];
+      }
+    }
+  }
+
+  std::vector<float> weights_;
+  std::vector<int64_t> columns_;  ///< where the pixels of a row with reflected ends are from
+  std::vector<int64_t> rows_;     ///< the same of rows
+  std::vector<float> padded_;
+  std::vector<float> blurred_;  ///< along its rows
+  std::vector<const float*> sources_;
+};
 
 }  // namespace
 
 void flip_horizontal(Planes image) {
-  const int64_t rows = image.shape.channels * image.shape.height;
-  for (int64_t y = 0; y < rows; ++y) {
-    float* row = image.data + y * image.shape.width;
-    std::reverse(row, row + image.shape.width);
-  }
+  pixel_kernels::mirror_rows(image.data, image.shape.channels * image.shape.height,
+                             image.shape.width);
 }
 
 void adjust_brightness(Planes image, double factor) {
-  const auto ratio = static_cast<float>(factor);
-  const int64_t count = image.shape.elements();
-  float* data = image.data;
-  for (int64_t i = 0; i < count; ++i) {
-    data[i] = clamp_unit(ratio * data[i]);
-  }
+  kernels::scale(image.data, image.shape.elements(), static_cast<float>(factor));
 }
 
 void adjust_contrast(Planes image, double factor) {
-  const auto ratio = static_cast<float>(factor);
   const auto offset = static_cast<float>((1.0 - factor) * mean_luminance(image));
-  const int64_t count = image.shape.elements();
-  float* data = image.data;
-  for (int64_t i = 0; i < count; ++i) {
-    data[i] = clamp_unit(ratio * data[i] + offset);
-  }
+  kernels::scale_and_move(image.data, image.shape.elements(), static_cast<float>(factor), offset);
 }
 
 void adjust_saturation(Planes image, double factor) {
   if (image.shape.channels == 1) {
     return;
   }
-  const auto ratio = static_cast<float>(factor);
-  const auto rest = static_cast<float>(1.0 - factor);
-  const int64_t area = image.area();
-  float* __restrict red = image.plane(0);
-  float* __restrict green = image.plane(1);
-  float* __restrict blue = image.plane(2);
-  for (int64_t i = 0; i < area; ++i) {
-    const float gray = rest * luminance(red[i], green[i], blue[i]);
-    red[i] = clamp_unit(ratio * red[i] + gray);
-    green[i] = clamp_unit(ratio * green[i] + gray);
-    blue[i] = clamp_unit(ratio * blue[i] + gray);
-  }
+  kernels::mix_with_luminance(colours(image), image.area(), static_cast<float>(factor),
+                              static_cast<float>(1.0 - factor));
 }
 
-// Through hue, saturation and value as torchvision's _rgb2hsv does it, and back by the closed form
-// of the six cases of its _hsv2rgb. Selections instead of branches make the loop vector code.
 void adjust_hue(Planes image, double shift) {
   if (image.shape.channels == 1) {
     return;
   }
-  const auto turn = static_cast<float>(shift);
-  const int64_t area = image.area();
-  float* __restrict red = image.plane(0);
-  float* __restrict green = image.plane(1);
-  float* __restrict blue = image.plane(2);
-  for (int64_t i = 0; i < area; ++i) {
-    const float r = red[i];
-    const float g = green[i];
-    const float b = blue[i];
-    const float value = std::max(r, std::max(g, b));
-    const float range = value - std::min(r, std::min(g, b));
-    const float saturation = range / (range == 0.0F ? 1.0F : value);
-    const float divisor = range == 0.0F ? 1.0F : range;
-    const float rc = (value - r) / divisor;
-    const float gc = (value - g) / divisor;
-    const float bc = (value - b) / divisor;
-    const float from_green = 2.0F + rc - bc;
-    const float from_blue = 4.0F + gc - rc;
-    const float from_red = bc - gc;
-    const float sector = value == r ? from_red : (value == g ? from_green : from_blue);
-    float hue = sector / 6.0F + 1.0F;
-    hue = hue >= 1.0F ? hue - 1.0F : hue;
-    hue += turn;
-    hue = hue < 0.0F ? hue + 1.0F : hue;
-    hue = hue >= 1.0F ? hue - 1.0F : hue;
-    const float sextant = hue * 6.0F;
-    const float chroma = value * saturation;
-    red[i] = clamp_unit(value - chroma * missing_chroma(sextant + 5.0F));
-    green[i] = clamp_unit(value - chroma * missing_chroma(sextant + 3.0F));
-    blue[i] = clamp_unit(value - chroma * missing_chroma(sextant + 1.0F));
-  }
+  kernels::turn_hue(colours(image), image.area(), static_cast<float>(shift));
 }
 
 void convert_to_grayscale(Planes image) {
   if (image.shape.channels == 1) {
     return;
   }
-  const int64_t area = image.area();
-  float* __restrict red = image.plane(0);
-  float* __restrict green = image.plane(1);
-  float* __restrict blue = image.plane(2);
-  for (int64_t i = 0; i < area; ++i) {
-    const float gray = luminance(red[i], green[i], blue[i]);
-    red[i] = gray;
-    green[i] = gray;
-    blue[i] = gray;
-  }
+  kernels::set_to_luminance(colours(image), image.area());
 }
 
 void gaussian_blur(Planes image, int64_t kernel_size, double sigma) {
-  struct Scratch {
-    std::vector<float> weights;
-    std::vector<float> padded;   // one row and its reflected ends
-    std::vector<float> blurred;  // a plane, blurred along its rows
-  };
-  thread_local Scratch scratch;
-  gaussian_weights(kernel_size, sigma, scratch.weights);
-  const int64_t height = image.shape.height;
-  const int64_t width = image.shape.width;
-  const int64_t radius = kernel_size / 2;
-  scratch.padded.resize(static_cast<size_t>(width + 2 * radius));
-  scratch.blurred.resize(static_cast<size_t>(height * width));
-  float* padded = scratch.padded.data();
-  float* blurred = scratch.blurred.data();
-  for (int64_t channel = 0; channel < image.shape.channels; ++channel) {
-    float* plane = image.plane(channel);
-    for (int64_t y = 0; y < height; ++y) {
-      const float* row = plane + y * width;
-      std::copy(row, row + width, padded + radius);
-      for (int64_t i = 1; i <= radius; ++i) {
-        padded[radius - i] = row[reflect(-i, width)];
-        padded[radius + width - 1 + i] = row[reflect(width - 1 + i, width)];
-      }
-      weighted_sum(
-          scratch.weights, [=](int64_t k) { return padded + k; }, width, blurred + y * width);
-    }
-    for (int64_t y = 0; y < height; ++y) {
-      weighted_sum(
-          scratch.weights,
-          [=](int64_t k) { return blurred + reflect(y + k - radius, height) * width; }, width,
-          plane + y * width);
-    }
-  }
+  thread_local BlurScratch scratch;
+  scratch.blur(image, kernel_size, sigma);
 }
 
 void solarize(Planes image, double threshold) {
-  const auto limit = static_cast<float>(threshold);
-  const int64_t count = image.shape.elements();
-  float* data = image.data;
-  for (int64_t i = 0; i < count; ++i) {
-    const float inverted = 1.0F - data[i];
-    data[i] = data[i] >= limit ? inverted : data[i];
-  }
+  kernels::invert_bright(image.data, image.shape.elements(), static_cast<float>(threshold));
 }
 
 void shift(Planes image, int64_t down, int64_t right) {
@@ -274,15 +180,11 @@ void shift(Planes image, int64_t down, int64_t right) {
 }
 
 void normalize(Planes image, const std::vector<double>& mean, const std::vector<double>& std) {
-  const int64_t area = image.area();
   for (int64_t channel = 0; channel < image.shape.channels; ++channel) {
     const auto index = static_cast<size_t>(channel);
     const auto center = static_cast<float>(mean[mean.size() == 1 ? 0 : index]);
     const auto factor = static_cast<float>(1.0 / std[std.size() == 1 ? 0 : index]);
-    float* plane = image.plane(channel);
-    for (int64_t i = 0; i < area; ++i) {
-      plane[i] = (plane[i] - center) * factor;
-    }
+    kernels::normalize(image.plane(channel), image.area(), center, factor);
   }
 }
 

@@ -1,12 +1,14 @@
 #include "bissl/crops.h"
+#include "pixel_kernels.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <vector>
 
 namespace bissl {
 namespace {
+
+namespace kernels = pixel_kernels;
 
 /// One direction of a resampling: `length` samples become `resized`, of which those from `first`
 /// on, `count` of them, are wanted.
@@ -19,12 +21,17 @@ struct Axis {
 
 /// For each wanted sample of an axis, which input samples it is made of and with what weights.
 struct Taps {
-  std::vector<int64_t> first;
+  int64_t begin = 0;           ///< the first input sample of all
+  int64_t end = 0;             ///< the one behind the last
+  std::vector<int64_t> first;  ///< counted from `begin`
   std::vector<int64_t> count;
   std::vector<float> weights;  ///< `stride` per wanted sample
   int64_t stride = 0;
 
   void plan(const Axis& axis);
+  kernels::Taps kernel() const {
+    return {first.data(), count.data(), weights.data(), stride, static_cast<int64_t>(first.size())};
+  }
 };
 
 // The formula of Pillow (Resample.c, precompute_coeffs) and of ATen's antialiased upsampling.
@@ -38,114 +45,133 @@ void Taps::plan(const Axis& axis) {
   weights.resize(static_cast<size_t>(axis.count * stride));
   for (int64_t i = 0; i < axis.count; ++i) {
     const double center = scale * (static_cast<double>(axis.first + i) + 0.5);
-    const int64_t begin = std::max<int64_t>(static_cast<int64_t>(center - support + 0.5), 0);
-    const int64_t end = std::min(static_cast<int64_t>(center + support + 0.5), axis.length);
+    const int64_t from = std::max<int64_t>(static_cast<int64_t>(center - support + 0.5), 0);
+    const int64_t to = std::min(static_cast<int64_t>(center + support + 0.5), axis.length);
     float* row = weights.data() + i * stride;
     double total = 0.0;
-    for (int64_t j = begin; j < end; ++j) {
+    for (int64_t j = from; j < to; ++j) {
       const double distance = std::abs((static_cast<double>(j) - center + 0.5) * inverse);
       const double weight = std::max(0.0, 1.0 - distance);
-      row[j - begin] = static_cast<float>(weight);
+      row[j - from] = static_cast<float>(weight);
       total += weight;
     }
     const auto normalizer = static_cast<float>(1.0 / total);
-    for (int64_t j = 0; j < end - begin; ++j) {
+    for (int64_t j = 0; j < to - from; ++j) {
       row[j] *= normalizer;
     }
-    first[static_cast<size_t>(i)] = begin;
-    count[static_cast<size_t>(i)] = end - begin;
+    begin = i == 0 ? from : begin;
+    end = to;
+    first[static_cast<size_t>(i)] = from - begin;
+    count[static_cast<size_t>(i)] = to - from;
   }
 }
 
-/// Each output row is a weighted sum of input rows; the inner loops run along the rows.
-void combine_rows(const float* input, int64_t length, const Taps& taps, float* output) {
-  for (size_t i = 0; i < taps.first.size(); ++i) {
-    const float* weights = taps.weights.data() + static_cast<int64_t>(i) * taps.stride;
-    const float* __restrict source = input + taps.first[i] * length;
-    float* __restrict target = output + static_cast<int64_t>(i) * length;
-    for (int64_t x = 0; x < length; ++x) {
-      target[x] = weights[0] * source[x];
+/// The row `y` of the box.
+const uint8_t* row_of(const Image& image, const Box& box, int64_t y, uint8_t /*type*/) {
+  return image.pixels + ((box.top + y) * image.shape.width + box.left) * image.shape.channels;
+}
+const uint16_t* row_of(const Image& image, const Box& box, int64_t y, uint16_t /*type*/) {
+  return image.pixels16() + ((box.top + y) * image.shape.width + box.left) * image.shape.channels;
+}
+
+/// The box as it is.
+template <class Sample>
+void copy(const Image& image, const Box& box, Planes output) {
+  thread_local std::vector<float> values;
+  const int64_t channels = image.shape.channels;
+  values.resize(static_cast<size_t>(box.width * channels));
+  for (int64_t y = 0; y < box.height; ++y) {
+    const Sample* row = row_of(image, box, y, Sample{});
+    const auto target = [&](int64_t channel) { return output.plane(channel) + y * box.width; };
+    if (channels == 1) {
+      kernels::to_unit(row, box.width, target(0));
+      continue;
     }
-    for (int64_t j = 1; j < taps.count[i]; ++j) {
-      const float weight = weights[j];
-      const float* __restrict row = source + j * length;
-      for (int64_t x = 0; x < length; ++x) {
-        target[x] += weight * row[x];
+    kernels::to_unit(row, box.width * channels, values.data());
+    if (channels == 3) {
+      kernels::split_colours(values.data(), box.width, target(0), target(1), target(2));
+      continue;
+    }
+    for (int64_t channel = 0; channel < channels; ++channel) {
+      for (int64_t x = 0; x < box.width; ++x) {
+        target(channel)[x] = values[static_cast<size_t>(x * channels + channel)];
       }
     }
   }
 }
 
-void transpose(const float* __restrict input, int64_t rows, int64_t columns,
-               float* __restrict output) {
-  for (int64_t y = 0; y < rows; ++y) {
-    for (int64_t x = 0; x < columns; ++x) {
-      output[x * rows + y] = input[y * columns + x];
+/// A resampling and its memory, which is kept for the next one.
+template <class Sample>
+class Resampler {
+ public:
+  /// Makes the box as wide as the output, strip by strip, and each row of the output as soon as
+  /// those that it is made of are there.
+  void run(const Image& image, const Box& box, const Axis& vertical, const Axis& horizontal,
+           Planes output) {
+    prepare(vertical, horizontal, image.shape.channels);
+    const int64_t rows = vertical_.end - vertical_.begin;
+    size_t made = 0;
+    for (int64_t y = 0; y < rows; y += kernels::strip) {
+      const int64_t wanted = std::min(kernels::strip, rows - y);
+      for (int64_t r = 0; r < kernels::strip; ++r) {
+        const int64_t row = vertical_.begin + y + std::min(r, wanted - 1);
+        strip_.rows[r] = row_of(image, box, row, Sample{}) + horizontal_.begin * strip_.channels;
+      }
+      kernels::narrow(strip_, horizontal_.kernel(), samples_.data(), values_.data(), wanted,
+                      narrowed_.data() + y * length_, length_);
+      for (; made < vertical_.first.size() &&
+             vertical_.first[made] + vertical_.count[made] <= y + wanted;
+           ++made) {
+        write_row(made, output);
+      }
     }
   }
-}
 
-/// sample / 255, rounded as a division in single precision.
-const std::array<float, 256>& unit_values() {
-  static const std::array<float, 256> values = [] {
-    std::array<float, 256> table{};
-    for (size_t i = 0; i < table.size(); ++i) {
-      table[i] = static_cast<float>(i) / 255.0F;
-    }
-    return table;
-  }();
-  return values;
-}
+ private:
+  void prepare(const Axis& vertical, const Axis& horizontal, int64_t channels) {
+    horizontal_.plan(horizontal);
+    vertical_.plan(vertical);
+    strip_.columns = horizontal_.end - horizontal_.begin;
+    strip_.channels = channels;
+    length_ = horizontal.count * channels;
+    const auto room = static_cast<size_t>(strip_.columns * channels * kernels::strip);
+    samples_.resize(room);
+    values_.resize(room);
+    narrowed_.resize(static_cast<size_t>(length_ * (vertical_.end - vertical_.begin)));
+  }
 
-/// One channel of the box as floats, row by row, or transposed: box.width rows of box.height
-/// values.
-template <bool transposed, class Sample, class Value>
-void load(const Image& image, const Sample* pixels, const Box& box, int64_t channel,
-          const Value& value, float* output) {
-  const int64_t step = image.shape.channels;
-  for (int64_t y = 0; y < box.height; ++y) {
-    const Sample* source = pixels + ((box.top + y) * image.shape.width + box.left) * step + channel;
-    for (int64_t x = 0; x < box.width; ++x) {
-      output[transposed ? x * box.height + y : y * box.width + x] = value(source[x * step]);
+  void write_row(size_t y, Planes output) const {
+    const int64_t width = output.shape.width;
+    for (int64_t channel = 0; channel < output.shape.channels; ++channel) {
+      kernels::sum_rows(narrowed_.data() + vertical_.first[y] * length_ + channel * width, length_,
+                        vertical_.weights.data() + static_cast<int64_t>(y) * vertical_.stride,
+                        vertical_.count[y], width,
+                        output.plane(channel) + static_cast<int64_t>(y) * width);
     }
   }
-}
 
-template <bool transposed>
-void load(const Image& image, const Box& box, int64_t channel, float* output) {
-  if (image.type == PixelType::uint16) {
-    const auto value = [](uint16_t sample) { return static_cast<float>(sample) / 65535.0F; };
-    load<transposed>(image, image.pixels16(), box, channel, value, output);
-    return;
-  }
-  const std::array<float, 256>& values = unit_values();
-  const auto value = [&values](uint8_t sample) { return values[sample]; };
-  load<transposed>(image, image.pixels, box, channel, value, output);
-}
-
-struct Scratch {
-  Taps horizontal;
-  Taps vertical;
-  std::vector<float> columns;
-  std::vector<float> narrowed;
-  std::vector<float> rows;
+  Taps horizontal_;
+  Taps vertical_;
+  kernels::Strip<Sample> strip_{};
+  std::vector<Sample> samples_;
+  std::vector<float> values_;
+  std::vector<float> narrowed_;  ///< of each row the channels one after the other
+  int64_t length_ = 0;           ///< of these rows
 };
 
-// The box is loaded transposed, so that the horizontal direction too is a sum of whole rows:
-// columns (w × h) → narrowed (W × h) → rows (h × W) → output (H × W).
+template <class Sample>
+void resample_samples(const Image& image, const Box& box, const Axis& vertical,
+                      const Axis& horizontal, Planes output) {
+  thread_local Resampler<Sample> resampler;
+  resampler.run(image, box, vertical, horizontal, output);
+}
+
 void resample(const Image& image, const Box& box, const Axis& vertical, const Axis& horizontal,
               Planes output) {
-  thread_local Scratch scratch;
-  scratch.horizontal.plan(horizontal);
-  scratch.vertical.plan(vertical);
-  scratch.columns.resize(static_cast<size_t>(box.width * box.height));
-  scratch.narrowed.resize(static_cast<size_t>(horizontal.count * box.height));
-  scratch.rows.resize(scratch.narrowed.size());
-  for (int64_t channel = 0; channel < image.shape.channels; ++channel) {
-    load</*transposed=*/true>(image, box, channel, scratch.columns.data());
-    combine_rows(scratch.columns.data(), box.height, scratch.horizontal, scratch.narrowed.data());
-    transpose(scratch.narrowed.data(), horizontal.count, box.height, scratch.rows.data());
-    combine_rows(scratch.rows.data(), horizontal.count, scratch.vertical, output.plane(channel));
+  if (image.type == PixelType::uint16) {
+    resample_samples<uint16_t>(image, box, vertical, horizontal, output);
+  } else {
+    resample_samples<uint8_t>(image, box, vertical, horizontal, output);
   }
 }
 
@@ -169,8 +195,10 @@ ViewGeometry resized_crop(const Image& image, const Box& box, Planes output) {
   const Axis vertical{box.height, shape.height, 0, shape.height};
   const Axis horizontal{box.width, shape.width, 0, shape.width};
   if (box.height == shape.height && box.width == shape.width) {
-    for (int64_t channel = 0; channel < shape.channels; ++channel) {
-      load</*transposed=*/false>(image, box, channel, output.plane(channel));
+    if (image.type == PixelType::uint16) {
+      copy<uint16_t>(image, box, output);
+    } else {
+      copy<uint8_t>(image, box, output);
     }
   } else {
     resample(image, box, vertical, horizontal, output);
