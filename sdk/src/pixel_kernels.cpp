@@ -137,32 +137,47 @@ BISSL_KERNEL void write_rest(const float* block, int64_t places, int64_t wanted,
   }
 }
 
-/// For `together` channels from `values` on: blocks[c][r] = Σⱼ weights[j] · values[j][c][r]
-template <int together>
-BISSL_KERNEL void sum_pixels(const float* values, int64_t channels, const float* weights,
-                             int64_t count, float* blocks, int64_t block_stride) {
-  Floats8 sums[together];
-  for (int c = 0; c < together; ++c) {
-    Floats8 value;
-    load(values + c * strip, value);
-    sums[c] = weights[0] * value;
-  }
+/// sum[r] = Σⱼ weights[j] · values[j · step + r], r < strip
+BISSL_KERNEL void sum_pixels(const float* values, int64_t step, const float* weights, int64_t count,
+                             float* sum) {
+  Floats8 value;
+  load(values, value);
+  Floats8 total = weights[0] * value;
   for (int64_t j = 1; j < count; ++j) {
-    for (int c = 0; c < together; ++c) {
-      Floats8 value;
-      load(values + (j * channels + c) * strip, value);
-      sums[c] += weights[j] * value;
-    }
+    load(values + j * step, value);
+    total += weights[j] * value;
   }
-  for (int c = 0; c < together; ++c) {
-    store(sums[c], blocks + c * block_stride);
+  store(total, sum);
+}
+
+/// The same for three channels beside each other; their sums lie `distance` apart.
+BISSL_KERNEL void sum_colours(const float* values, const float* weights, int64_t count, float* sums,
+                              int64_t distance) {
+  Floats8 value;
+  load(values, value);
+  Floats8 red = weights[0] * value;
+  load(values + strip, value);
+  Floats8 green = weights[0] * value;
+  load(values + 2 * strip, value);
+  Floats8 blue = weights[0] * value;
+  for (int64_t j = 1; j < count; ++j) {
+    values += 3 * strip;
+    load(values, value);
+    red += weights[j] * value;
+    load(values + strip, value);
+    green += weights[j] * value;
+    load(values + 2 * strip, value);
+    blue += weights[j] * value;
   }
+  store(red, sums);
+  store(green, sums + distance);
+  store(blue, sums + 2 * distance);
 }
 
 template <int together, class Sample>
 BISSL_KERNEL void narrow_strip(const Strip<Sample>& input, const Taps& taps, Sample* samples,
                                float* values, int64_t wanted, float* output, int64_t row_stride) {
-  constexpr int64_t places = 8;  // of a block
+  constexpr int64_t places = 16;  // of a block
   const int64_t channels = input.channels;
   transpose(input.rows, input.columns * channels, samples);
   for (int64_t x = 0; x < taps.outputs; x += places) {
@@ -175,17 +190,20 @@ BISSL_KERNEL void narrow_strip(const Strip<Sample>& input, const Taps& taps, Sam
       float blocks[together * places * strip];
       for (int64_t i = 0; i < wide; ++i) {
         const float* first = values + ((taps.first[x + i] - begin) * channels + c) * strip;
-        sum_pixels<together>(first, channels, taps.weights + (x + i) * taps.stride,
-                             taps.count[x + i], blocks + i * strip, places * strip);
+        const float* weights = taps.weights + (x + i) * taps.stride;
+        if (together == 3) {
+          sum_colours(first, weights, taps.count[x + i], blocks + i * strip, places * strip);
+        } else {
+          sum_pixels(first, channels * strip, weights, taps.count[x + i], blocks + i * strip);
+        }
       }
       for (int64_t k = 0; k < together; ++k) {
         const float* block = blocks + k * places * strip;
         float* target = output + (c + k) * taps.outputs + x;
-        if (wide == places) {
-          write_block(block, wanted, target, row_stride);
-        } else {
-          write_rest(block, wide, wanted, target, row_stride);
-        }
+        int64_t i = 0;
+        for (; i + 8 <= wide; i += 8)
+          write_block(block + i * strip, wanted, target + i, row_stride);
+        if (i < wide) write_rest(block + i * strip, wide - i, wanted, target + i, row_stride);
       }
     }
   }

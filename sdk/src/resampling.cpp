@@ -100,6 +100,14 @@ void copy(const Image& image, const Box& box, Planes output) {
   }
 }
 
+/// Makes room for `count` numbers. Memory that is there is not cleared again.
+template <class Number>
+void grow(std::vector<Number>& room, int64_t count) {
+  if (static_cast<int64_t>(room.size()) < count) {
+    room.resize(static_cast<size_t>(count));
+  }
+}
+
 /// A resampling and its memory, which is kept for the next one.
 template <class Sample>
 class Resampler {
@@ -134,10 +142,10 @@ class Resampler {
     strip_.columns = horizontal_.end - horizontal_.begin;
     strip_.channels = channels;
     length_ = horizontal.count * channels;
-    const auto room = static_cast<size_t>(strip_.columns * channels * kernels::strip);
-    samples_.resize(room);
-    values_.resize(room);
-    narrowed_.resize(static_cast<size_t>(length_ * (vertical_.end - vertical_.begin)));
+    const int64_t room = strip_.columns * channels * kernels::strip;
+    grow(samples_, room);
+    grow(values_, room);
+    grow(narrowed_, length_ * (vertical_.end - vertical_.begin));
   }
 
   void write_row(size_t y, Planes output) const {
@@ -162,7 +170,8 @@ class Resampler {
 template <class Sample>
 void resample_samples(const Image& image, const Box& box, const Axis& vertical,
                       const Axis& horizontal, Planes output) {
-  thread_local Resampler<Sample> resampler;
+  thread_local Resampler<Sample> kept;
+  Resampler<Sample>& resampler = kept;  // so that its address is worked out once
   resampler.run(image, box, vertical, horizontal, output);
 }
 
