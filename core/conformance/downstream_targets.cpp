@@ -136,8 +136,7 @@ at::Tensor moved_beside(const at::Tensor& outputs, const TargetBatch& targets) {
   return outputs.where(targets.counted(), outputs * -7 + 3);
 }
 
-std::vector<std::pair<std::string, double>> metrics_of(const HeadTrial& trial,
-                                                       const at::Tensor& outputs) {
+Metrics metrics_of(const HeadTrial& trial, const at::Tensor& outputs) {
   const EvaluationOf mode(*trial.task);
   const c10::NoGradGuard no_grad;
   const auto metrics = trial.task->metrics();

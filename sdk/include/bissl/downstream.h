@@ -27,6 +27,9 @@ struct Metric {
 
   std::string name;  ///< see MetricInfo
   double value = 0;  ///< NaN where it is undefined
+
+  /// Equal in both.
+  friend bool operator==(const Metric&, const Metric&) = default;
 };
 
 /// Metrics in the order in which they are shown.
