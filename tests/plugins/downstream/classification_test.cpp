@@ -44,7 +44,11 @@ std::map<std::string, double> scores(int64_t classes, const at::Tensor& outputs,
   const auto accumulator = make(classes)->metrics();
   accumulator->add(outputs, targets);
   const Metrics metrics = accumulator->result();
-  return {metrics.begin(), metrics.end()};
+  std::map<std::string, double> values;
+  for (const auto& [name, value] : metrics) {
+    values.emplace(name, value);
+  }
+  return values;
 }
 
 TEST(Classification, LossFollowsPyTorch) {

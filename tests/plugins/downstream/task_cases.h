@@ -40,7 +40,11 @@ inline std::map<std::string, double> metrics_of(const Downstream& task, const at
   add(outputs.size(0) - begin);
   const Metrics metrics = accumulator->result();
   EXPECT_EQ(metrics.size(), task.metric_info().size());
-  return {metrics.begin(), metrics.end()};
+  std::map<std::string, double> values;
+  for (const auto& [name, value] : metrics) {
+    values.emplace(name, value);
+  }
+  return values;
 }
 
 /// Targets of K entries without names that say anything.
