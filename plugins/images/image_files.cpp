@@ -169,6 +169,27 @@ Raster converted(Raster raster, const ImageOptions& options) {
   return in_channels(raster, options.channels == "gray" ? 1 : 3);
 }
 
+/// Values in 0 … 1 as samples, each `step` behind the one before it: rounded, in blocks, so that
+/// all but the last loop is vector code.
+template <class Sample>
+void write_samples(const float* values, int64_t count, int64_t step, Sample* target) {
+  constexpr float most = std::numeric_limits<Sample>::max();
+  constexpr int64_t block = 256;
+  std::array<int32_t, block> rounded{};
+  for (int64_t first = 0; first < count; first += block) {
+    const int64_t length = std::min(block, count - first);
+    const float* from = values + first;
+    for (int64_t i = 0; i < length; ++i) {
+      const float value = from[i] * most + 0.5F;
+      const float positive = value < 0.0F ? 0.0F : value;
+      rounded[i] = static_cast<int32_t>(positive > most ? most : positive);
+    }
+    for (int64_t i = 0; i < length; ++i, target += step) {
+      *target = static_cast<Sample>(rounded[i]);
+    }
+  }
+}
+
 /// Scales the image so that its shorter side is `size`, if it is longer; the longer one as
 /// torchvision's Resize has it.
 Raster capped(const Raster& raster, int64_t size) {
@@ -188,20 +209,18 @@ Raster capped(const Raster& raster, int64_t size) {
   if (shape == raster.shape) {
     return raster;
   }
-  std::vector<float> values(static_cast<size_t>(shape.elements()));
+  // Kept for the thread's next image: fresh pages for each would cost as much as the scaling.
+  thread_local std::vector<float> values;
+  values.resize(static_cast<size_t>(shape.elements()));
   const Planes planes{shape, values.data()};
   const Image image{raster.shape, raster.pixels.get(), nullptr, raster.type};
   resized_crop(image, {0, 0, raster.shape.height, raster.shape.width}, planes);
   Raster result = make_raster_like(raster, shape);
   by_type(raster, [&](auto sample) {
     using Sample = decltype(sample);
-    constexpr float most = std::numeric_limits<Sample>::max();
     for (int64_t channel = 0; channel < shape.channels; ++channel) {
-      const float* plane = planes.plane(channel);
-      Sample* target = result.samples<Sample>() + channel;
-      for (int64_t i = 0; i < planes.area(); ++i, target += shape.channels) {
-        *target = static_cast<Sample>(std::clamp(plane[i] * most + 0.5F, 0.0F, most));
-      }
+      write_samples(planes.plane(channel), planes.area(), shape.channels,
+                    result.samples<Sample>() + channel);
     }
   });
   return result;

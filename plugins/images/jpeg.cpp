@@ -136,12 +136,13 @@ class JpegDecoder {
   JpegProgress progress_{};
 };
 
-/// The fewest eighths that leave the shorter side at `size` or more.
+/// The fewest eighths that leave the shorter side at `size` or more, among those that the library
+/// has vector code for: the others take longer than decoding in full.
 unsigned eighths_for(const jpeg_decompress_struct& info, int64_t size) {
   const int64_t shorter = std::min(info.image_width, info.image_height);
   unsigned eighths = 8;
-  while (size > 0 && eighths > 1 && (shorter * (eighths - 1) + 7) / 8 >= size) {
-    --eighths;
+  while (size > 0 && eighths > 1 && (shorter * (eighths / 2) + 7) / 8 >= size) {
+    eighths /= 2;
   }
   return eighths;
 }
