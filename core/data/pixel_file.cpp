@@ -275,7 +275,7 @@ PixelFileHead read_pixel_file_head(const std::filesystem::path& file) {
   const uint64_t size = size_of(open, file);
   Tail tail;
   if (size >= sizeof(Tail) && read_record(open, size - sizeof(Tail), file, tail) &&
-      tail.magic == tail_magic) {
+      tail.magic == tail_magic && tail.samples <= size / sizeof(Entry)) {
     found.complete = true;
     found.samples = static_cast<int64_t>(tail.samples);
     return found;
@@ -283,7 +283,7 @@ PixelFileHead read_pixel_file_head(const std::filesystem::path& file) {
   uint64_t place = sizeof(Head) + source->size();
   BlockHead head;
   while (read_record(open, place, file, head) && head.magic == block_magic &&
-         head.bytes <= size - place - sizeof(head)) {
+         head.bytes <= size - place - sizeof(head) && head.samples <= head.bytes / sizeof(Entry)) {
     found.samples += static_cast<int64_t>(head.samples);
     place += sizeof(head) + head.bytes;
   }

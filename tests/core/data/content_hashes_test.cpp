@@ -93,7 +93,7 @@ TEST_F(ContentHashesTest, KeepsThoseOfManyFilesOfWhichSomeChange) {
   const Many many(data_);
   const std::string before = ContentHashes(cache_).fingerprint(many);
   EXPECT_EQ(before, fingerprint_of_sequence(many));
-  change_unseen("007/x", "new");
+  change_unseen("007/x", "C7");
   write("123/x", "long");
   const std::string after = ContentHashes(cache_).fingerprint(many);
   EXPECT_NE(after, before) << "one has another time";
