@@ -11,10 +11,10 @@ namespace bissl {
 /// arXiv 1807.03748). Both are (N, D), rows of length 1.
 at::Tensor info_nce(const at::Tensor& queries, const at::Tensor& keys, double temperature);
 
-/// The decoupled contrastive loss (Yeh et al. 2022, arXiv 2110.06848, equations 5 and 6): NT-Xent
+/// The decoupled contrastive loss (Yeh et al. 2022, arXiv 2110.06848, L_DC): NT-Xent
 /// whose denominator lacks the positive pair; the mean over all 2·N embeddings. `first` and
 /// `second` are (N, D), N ≥ 2, and are normalised here. With `sigma` a positive pair has the weight
-/// 2 − exp(s/σ)/mean(exp(s/σ)), s its cosine (section 3.2).
+/// 2 − exp(s/σ)/mean(exp(s/σ)), s its cosine (L_DCW).
 at::Tensor decoupled_contrast(const at::Tensor& first, const at::Tensor& second, double temperature,
                               std::optional<double> sigma);
 

@@ -71,12 +71,12 @@ class Dcl : public Pretext {
 void add_dcl(Registrar& registrar) {
   registrar.add<Pretext, Dcl>({.name = "dcl",
                                .summary = "SimCLR without the positive pair among the negatives",
-                               .source = "Yeh et al. 2022, arXiv 2110.06848, equations 5 and 6"},
+                               .source = "Yeh et al. 2022, arXiv 2110.06848, L_DC"},
                               schema());
   registrar.add<Pretext, Dcl>(
       {.name = "dclw",
        .summary = "dcl with more weight on positive pairs that are far apart",
-       .source = "Yeh et al. 2022, arXiv 2110.06848, section 3.2"},
+       .source = "Yeh et al. 2022, arXiv 2110.06848, L_DCW"},
       weighted_schema());
 }
 

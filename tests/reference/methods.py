@@ -192,7 +192,7 @@ def run(kind):
 
 
 class Dcl(Method):
-    """arXiv 2110.06848, equations 5 and 6: for each embedding the logarithm of the sum over all
+    """arXiv 2110.06848, L_DC: for each embedding the logarithm of the sum over all
     embeddings of other samples, minus the similarity with its positive."""
 
     name, library, coupling = "dcl", "contrastive", "gathered"
