@@ -84,7 +84,7 @@ TEST(OuterProblem, ItsGradientIsThatThroughTheInnerSolution) {
   const auto exact = make("exact", 0.0);
   UpperLevel level(problem, *exact, unused, 0);
   test::DenseProblem system(problem.hessian(), weight);
-  const UpperGradient gradient = level.gradient({}, system, 0);
+  const UpperGradient gradient = level.gradient(OuterBatch{}, system, 0);
   ASSERT_EQ(gradient.values.size(), 1U);
 
   constexpr double h = 1e-6;
@@ -117,7 +117,9 @@ TEST(OuterProblem, DampingCountsInTheWeightThatTheSolutionBelongsTo) {
   const auto exact = make("exact", damping);
   UpperLevel level(problem, *exact, unused, 0);
   test::DenseProblem system(problem.hessian(), weight);
-  EXPECT_LT((level.gradient({}, system, 0).values[0] - expected).abs().max().item<double>(), 1e-12);
+  EXPECT_LT(
+      (level.gradient(OuterBatch{}, system, 0).values[0] - expected).abs().max().item<double>(),
+      1e-12);
 }
 
 TEST(OuterProblem, IsTrainedByTheSameUpperLevel) {
@@ -129,7 +131,7 @@ TEST(OuterProblem, IsTrainedByTheSameUpperLevel) {
   UpperStep last;
   for (uint64_t step = 0; step < 400; ++step) {
     test::DenseProblem system(problem.hessian(), weight, {}, step + 1);
-    last = level.step({}, system, 0, 1.0);
+    last = level.step(OuterBatch{}, system, 0, 1.0);
     problem.solve_inner();
   }
   EXPECT_LT(problem.value(), 0.95 * before);
