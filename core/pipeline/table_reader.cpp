@@ -273,7 +273,7 @@ ParameterValues TableReader::read_values(const ConfigNode& node,
   ParameterValues values = defaults(specs);
   for (const ParameterSpec& spec : specs) {
     if (const ConfigEntry* entry = node.find(spec.name)) {
-      values[spec.name] = read_value(entry->value, spec, key_in_file(path, spec.name));
+      values[spec.name] = read_value(entry->value, spec, key_in_file(joined_key(path, spec.name)));
     } else if (spec.required) {
       missing(node, path, spec.name, spec.accepted());
     }
@@ -407,7 +407,9 @@ void TableReader::run_check(const Check& check, const std::vector<ParameterSpec>
   for (const Finding& finding : findings) {
     const ConfigEntry* entry = node.find_path(finding.parameter);
     const Location& at = entry == nullptr ? node.at : entry->value.at;
-    const std::string key = finding.parameter.empty() ? path : key_in_file(path, finding.parameter);
+    const std::string key = finding.parameter.empty()
+                                ? path
+                                : key_in_file(fmt::format("{}.{}", path, finding.parameter));
     if (finding.severity == Finding::Severity::error) {
       diagnostics_.error(at, key, finding.message);
     } else {
@@ -416,8 +418,7 @@ void TableReader::run_check(const Check& check, const std::vector<ParameterSpec>
   }
 }
 
-std::string TableReader::key_in_file(const std::string& path, const std::string& name) const {
-  std::string key = fmt::format("{}.{}", path, name);
+std::string TableReader::key_in_file(const std::string& key) const {
   const auto moved = keys_in_file_.find(key);
   return moved == keys_in_file_.end() ? key : moved->second;
 }

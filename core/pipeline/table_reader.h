@@ -81,8 +81,8 @@ class TableReader {
                  const ParameterValues& values, const ConfigNode& node, const std::string& path);
   std::set<std::string> given(const std::vector<ParameterSpec>& specs,
                               const ParameterValues& values, const ConfigNode& node) const;
-  /// The dotted key of an entry, as it is in the file.
-  std::string key_in_file(const std::string& path, const std::string& name) const;
+  /// A dotted key as it is in the file, which may have it in the host's own table.
+  std::string key_in_file(const std::string& key) const;
   void missing(const ConfigNode& table, const std::string& path, const std::string& key,
                const std::string& accepted);
   AugmentChoice read_augment(const ConfigNode& node, const std::string& path);

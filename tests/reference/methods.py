@@ -507,7 +507,7 @@ class WMse(Method):
     def loss(self, views):
         def whiten(v):
             centred = v - v.mean(0)
-            covariance = 0.9 * centred.t() @ centred / (len(v) - 1) + 0.1 * torch.eye(2)
+            covariance = 0.9 * centred.t() @ centred / (len(v) - 1) + 0.1 * torch.eye(2, dtype=v.dtype)
             return centred @ torch.linalg.inv(torch.linalg.cholesky(covariance)).t()
         a, b = [self.projector(self.backbone(view)) for view in views]
         total = 0

@@ -216,10 +216,10 @@ TEST_F(ReaderTest, AKeyThatADatasetDeclaresIsTheDatasets) {
   components_.add(ComponentKind::dataset, "greedy", "greedy", {own_per_class()});
   const Lines both = {"data.train.use=greedy", "data.train.per_class=5",
                       "data.train.host.per_class=7"};
-  const DataSource& source = sound(sound_text, both).data.at(0);
+  const DataSource source = sound(sound_text, both).data.at(0);
   EXPECT_EQ(source.dataset.values.at("per_class"), Value(int64_t{5}));
   EXPECT_EQ(source.selection.values.at("per_class"), Value(int64_t{7}));
-  const DataSource& own = sound(sound_text, {both[0], both[1]}).data.at(0);
+  const DataSource own = sound(sound_text, {both[0], both[1]}).data.at(0);
   EXPECT_EQ(own.dataset.values.at("per_class"), Value(int64_t{5}));
   EXPECT_EQ(own.selection.values.at("per_class"), Value(int64_t{0})) << "the host's default";
 }

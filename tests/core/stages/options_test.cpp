@@ -137,7 +137,9 @@ TEST(StageOptions, DeclareWhichKeysExcludeEachOther) {
 /// All keys of a table and those in it that have been renamed, with their new names.
 void collect_renamed(const TableSpec& spec, std::map<std::string, std::string>& renamed) {
   const Texts keys = keys_of(spec);
-  for (const auto& [before, now] : spec.renamed) {
+  std::map<std::string, std::string> all = renamed_keys(spec.parameters);
+  all.insert(spec.renamed.begin(), spec.renamed.end());
+  for (const auto& [before, now] : all) {
     EXPECT_EQ(std::count(keys.begin(), keys.end(), before), 0) << before;
     EXPECT_EQ(std::count(keys.begin(), keys.end(), now), 1) << now;
     renamed[before] = now;

@@ -161,7 +161,7 @@ class GivenTrial : public StageTrial {
  public:
   using StageTrial::StageTrial;
   void build() override {
-    hand_on(backbone_file, make_backbone(context(), {3, 8, 8}, 0)->module());
+    hand_on(backbone_file, make_backbone(context(), {1, 8, 8}, 0)->module());
   }
   void judge_images() override {}
   void judge_batches() override {}
@@ -187,7 +187,7 @@ class GivenKind : public StageKind {
   }
   StageResults run(const StageContext& context) const override {
     const uint64_t seed = std::stoull(read_file(files(context.stage).front()));
-    save_weights(context.folder, backbone_file, make_backbone(context, {3, 8, 8}, seed)->module());
+    save_weights(context.folder, backbone_file, make_backbone(context, {1, 8, 8}, seed)->module());
     return {};
   }
   std::unique_ptr<StageTrial> trial(const StageContext& context, StagePlan& plan,

@@ -187,7 +187,8 @@ class Trial {
 class Method : public ::testing::TestWithParam<const char*> {
  protected:
   Method() {
-    for (const json& one : test::golden("methods.json")["methods"]) {
+    const json all = test::golden("methods.json");
+    for (const json& one : all["methods"]) {
       if (one["name"] == GetParam()) {
         golden_ = one;
       }
@@ -304,7 +305,8 @@ INSTANTIATE_TEST_SUITE_P(Each, Method,
                          });
 
 json golden_of(const std::string& name) {
-  for (const json& one : test::golden("methods.json")["methods"]) {
+  const json all = test::golden("methods.json");
+  for (const json& one : all["methods"]) {
     if (one["name"] == name) {
       return one;
     }
