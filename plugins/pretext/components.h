@@ -14,6 +14,7 @@ void add_moco(Registrar& registrar);
 void add_moco_v3(Registrar& registrar);
 void add_nnclr(Registrar& registrar);
 void add_relative_location(Registrar& registrar);
+void add_ressl(Registrar& registrar);
 void add_rotation(Registrar& registrar);
 void add_simsiam(Registrar& registrar);
 void add_supcon(Registrar& registrar);

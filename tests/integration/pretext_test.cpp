@@ -132,6 +132,7 @@ INSTANTIATE_TEST_SUITE_P(
              one_size},
         Task{"relative_location", R"({ use = "relative-location", hidden = [8], gap = 0.0 })",
              one_size},
+        Task{"ressl", R"({ use = "ressl", projector = [8, 4], queue = 40 })", one_size},
         Task{"rotation", R"({ use = "rotation" })", one_size},
         Task{"simsiam", R"({ use = "simsiam", projector = [8, 4], predictor = [4] })", one_size},
         Task{"supcon", R"({ use = "supcon", projector = [8, 4] })", one_size},

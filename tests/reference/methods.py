@@ -340,6 +340,39 @@ class Nnclr(Method):
         return loss
 
 
+class ReSsl(Method):
+    """arXiv 2107.09282, section 3.2."""
+
+    name, library, coupling = "ressl", "contrastive", "separable"
+    parameters = {"temperature": 0.4, "teacher_temperature": 0.2, "projector": [5, 3], "queue": 12,
+                  "momentum": 0.8, "momentum_end": 0.8}
+
+    def make(self):
+        self.projector = perceptron(FEATURES, 5, 3, last_bias=True)
+        self.modules = [self.projector]
+        self.with_teacher(self.projector)
+        self.buffers = {"queue": torch.zeros(12, 3, dtype=torch.double)}
+        self.pointer = 0
+
+    def loss(self, views):
+        student = unit(self.projector(self.backbone(views[0])))
+        with torch.no_grad():
+            keys = unit(self.teacher[1](self.teacher[0](views[1])))
+        queue = self.buffers["queue"].clone()
+        total = 0
+        for z, key in zip(student, keys):
+            likely = torch.exp(queue @ z / 0.4)
+            wanted = torch.exp(queue @ key / 0.2)
+            total = total - (wanted / wanted.sum() * torch.log(likely / likely.sum())).sum()
+        for key in keys:
+            self.buffers["queue"][self.pointer] = key
+            self.pointer = (self.pointer + 1) % len(queue)
+        return total / SAMPLES
+
+    def after_step(self, step):
+        self.follow(self.projector, 0.8)
+
+
 # Distillation
 
 
@@ -639,7 +672,7 @@ class Jigsaw(Method):
         return functional.cross_entropy(self.head(torch.cat(outputs, 1)), chosen)
 
 
-METHODS = [Dcl, Dclw, SupCon, Moco, MocoV3, Nnclr, SimSiam, Dino, BarlowTwins, VicReg, TiCo, WMse,
+METHODS = [Dcl, Dclw, SupCon, Moco, MocoV3, Nnclr, ReSsl, SimSiam, Dino, BarlowTwins, VicReg, TiCo, WMse,
            LeJepa, Rotation, RelativeLocation, Jigsaw]
 
 

@@ -296,8 +296,8 @@ TEST_P(Method, SaysWhatItIs) {
 INSTANTIATE_TEST_SUITE_P(Each, Method,
                          ::testing::Values("barlow-twins", "dcl", "dclw", "dino", "jigsaw",
                                            "lejepa", "moco", "moco-v3", "nnclr",
-                                           "relative-location", "rotation", "simsiam", "supcon",
-                                           "tico", "vicreg", "w-mse"),
+                                           "relative-location", "ressl", "rotation", "simsiam",
+                                           "supcon", "tico", "vicreg", "w-mse"),
                          [](const auto& info) {
                            std::string name = info.param;
                            std::replace(name.begin(), name.end(), '-', '_');
@@ -332,8 +332,8 @@ std::string refusal_of_batch(const std::string& name, int64_t samples) {
 }
 
 TEST(MethodRefusals, BatchesThatAreTooSmall) {
-  for (const char* name :
-       {"barlow-twins", "dcl", "dclw", "lejepa", "moco-v3", "nnclr", "simsiam", "tico", "vicreg"}) {
+  for (const char* name : {"barlow-twins", "dcl", "dclw", "lejepa", "moco-v3", "nnclr", "ressl",
+                           "simsiam", "tico", "vicreg"}) {
     const std::string text = refusal_of_batch(name, 1);
     EXPECT_NE(text.find("needs at least 2; found 1"), std::string::npos) << name << ": " << text;
     EXPECT_EQ(text.find(name), 0U) << text;
@@ -344,7 +344,7 @@ TEST(MethodRefusals, BatchesThatAreTooSmall) {
 }
 
 TEST(MethodRefusals, QueuesThatDoNotHoldABatch) {
-  for (const char* name : {"moco", "nnclr"}) {
+  for (const char* name : {"moco", "nnclr", "ressl"}) {
     json golden = golden_of(name);
     golden["parameters"]["queue"] = 5;
     golden["filled"]["queue"] = {5, 3};
