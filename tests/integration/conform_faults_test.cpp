@@ -344,7 +344,7 @@ TEST(ConformLimits, NameTheCheckThatHangsAndGoOnWithTheNextComponent) {
   EXPECT_EQ(outcome.code, 1);
   const auto checks = checks_of(outcome);
   const auto& hanging = checks.at("one-image");
-  ASSERT_EQ(hanging.size(), 16U);
+  ASSERT_EQ(hanging.size(), 17U);
   EXPECT_EQ(hanging[3]["check"], "has samples");
   EXPECT_EQ(hanging[3]["status"], "failed");
   EXPECT_NE(hanging[3]["detail"].get<std::string>().find("(--check-limit)"), std::string::npos);

@@ -417,7 +417,8 @@ TEST_F(ImportTest, StagesOfEarlierVersionsAreRead) {
   EXPECT_EQ(read_file(path("old.safetensors")), read_file(path("w.safetensors")));
   // A stage's folder in the place of a file names the files in it.
   importing("file = \"w.safetensors\"");
-  const Outcome folder = run_bissl({"import", stage.string(), "--into", imported_.string()});
+  const Outcome folder =
+      run_bissl({"import", stage.string(), "--into", imported_.string(), "--stage", "again"});
   EXPECT_EQ(folder.code, 2);
   EXPECT_NE(folder.err.find("is a folder of a stage: name a file in it, " +
                             (stage / "run-0/backbone.safetensors").string()),
