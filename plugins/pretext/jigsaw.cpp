@@ -33,7 +33,7 @@ Schema<Options> schema() {
       .at_most(3);
   schema
       .add("permutations", &Options::permutations,
-           "orders of the tiles that are told from each other; chosen far apart")
+           "orders of the tiles, which are the classes; chosen far apart")
       .at_least(2)
       .at_most(1000);
   schema
