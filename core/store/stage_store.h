@@ -65,7 +65,7 @@ struct StoreEntry {
   enum class State {
     finished,
     running,  ///< somebody computes it
-    stale,    ///< begun, and nobody computes it: the next process that needs it continues
+    stale,    ///< begun, and no process computes it; the next one that needs it continues
     damaged   ///< moved aside
   };
 

@@ -51,7 +51,7 @@ class ReadableImages {
   std::unique_ptr<std::atomic<uint8_t>[]> broken_;
 };
 
-/// So many names, and how many more there are: "a", "b" and 3 more.
+/// The first names of a list and the number of the others: "a", "b" and 3 more.
 std::string some_of(const std::vector<std::string>& names);
 
 }  // namespace bissl
