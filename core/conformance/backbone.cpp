@@ -1,5 +1,6 @@
 #include "bissl/backbone.h"
 
+#include "bissl/backbone_abilities.h"
 #include "bissl/error.h"
 #include "conformance/advice.h"
 #include "conformance/backbone_checks.h"
@@ -208,6 +209,23 @@ void require_other_shapes(const Checker& checker, const FittedBackbone& fitted) 
   }
 }
 
+void check_depths(Checker& checker, Backbone& backbone) {
+  auto* layers = bissl::capability<LayerDepths>(backbone);
+  if (layers == nullptr) {
+    return;
+  }
+  checker.check("the depths of its layers lie within their number", [&] {
+    const int64_t depths = layers->depths();
+    require(depths >= 1, "depths() is {}", depths);
+    for (const auto& [name, tensor] : trainable_parameters(backbone.module())) {
+      const int64_t depth = layers->depth_of(name);
+      require(depth >= 0 && depth <= depths, "depth_of(\"{}\") is {}; depths() is {}", name, depth,
+              depths);
+      require(layers->depth_of(name) == depth, "depth_of(\"{}\") differs from call to call", name);
+    }
+  });
+}
+
 void require_parameters_move(const at::Tensor& loss, const TensorList& parameters) {
   require(loss.requires_grad(),
           "the features do not depend on the parameters: the graph is cut off, by detach() or a "
@@ -281,6 +299,7 @@ void check_backbone(Checker& checker) {
   checker.check("forward leaves images, weights, names and modes alone",
                 [&] { require_training_keeps_weights(checker, fitted); });
   check_evaluation(checker, fitted);
+  check_depths(checker, *fitted.backbone);
   checker.check("takes images that are not square, or refuses them as wrong input",
                 [&] { require_other_shapes(checker, fitted); });
   check_derivatives(checker, fitted);

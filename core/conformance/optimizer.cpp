@@ -9,6 +9,7 @@
 #include <c10/core/GradMode.h>
 
 #include <cmath>
+#include <optional>
 
 namespace bissl::host {
 namespace {
@@ -80,6 +81,65 @@ NamedTensors copy_of(const NamedTensors& state) {
   return copies;
 }
 
+template <class Ability>
+bool has(const Checker& checker) {
+  const Quadratic problem(checker);
+  return capability<Ability>(*problem.optimizer) != nullptr;
+}
+
+void check_preconditioner(Checker& checker) {
+  if (!has<OptimizerPreconditioner>(checker)) {
+    return;
+  }
+  checker.check("the preconditioner has the gradients' shapes and changes nothing", [&] {
+    Quadratic problem(checker);
+    problem.step();
+    const TensorList before = problem.values();
+    TensorList gradients;
+    for (const auto& entry : problem.parameters) {
+      gradients.push_back(normal_numbers(entry.tensor.sizes(), 53).to(at::kFloat));
+    }
+    const c10::NoGradGuard no_grad;
+    const TensorList factors = preconditioner_of(*problem.optimizer, gradients);
+    require(factors.size() == gradients.size(), "{} factors for {} gradients", factors.size(),
+            gradients.size());
+    for (size_t i = 0; i < factors.size(); ++i) {
+      require(factors[i].sizes() == gradients[i].sizes() && all_finite({factors[i]}),
+              "factor {} has another shape, or is not finite", i);
+    }
+    require(same(problem.values(), before), "parameters moved");
+  });
+}
+
+/// The weights after a step behind which the weight decay was set to `decay`; unset: to what it is.
+TensorList after_step_with(const Checker& checker, std::optional<double> decay) {
+  Quadratic problem(checker);
+  problem.step();
+  auto& ability = *capability<OptimizerWeightDecay>(*problem.optimizer);
+  const double value = decay.value_or(ability.weight_decay());
+  ability.set_weight_decay(value);
+  require(ability.weight_decay() == value, "set to {}, it says {}", value, ability.weight_decay());
+  problem.step();
+  return problem.values();
+}
+
+void check_weight_decay(Checker& checker) {
+  if (!has<OptimizerWeightDecay>(checker)) {
+    return;
+  }
+  checker.check("weight decay is what it was set to", [&] {
+    Quadratic untouched(checker);
+    const double given = capability<OptimizerWeightDecay>(*untouched.optimizer)->weight_decay();
+    require(std::isfinite(given) && given >= 0, "weight_decay() is {}", given);
+    untouched.step();
+    untouched.step();
+    require(same(untouched.values(), after_step_with(checker, std::nullopt)),
+            "setting it to what it is changes the next step");
+    require(!same(untouched.values(), after_step_with(checker, given + 1)),
+            "setting it to {} changes nothing in the next step", given + 1);
+  });
+}
+
 }  // namespace
 
 void check_optimizer(Checker& checker) {
@@ -148,30 +208,8 @@ void check_optimizer(Checker& checker) {
     }
     require(refused, "a state with a missing or unknown part was accepted");
   });
-  {
-    const Quadratic problem(checker);
-    if (capability<OptimizerPreconditioner>(*problem.optimizer) == nullptr) {
-      return;
-    }
-  }
-  checker.check("the preconditioner has the gradients' shapes and changes nothing", [&] {
-    Quadratic problem(checker);
-    problem.step();
-    const TensorList before = problem.values();
-    TensorList gradients;
-    for (const auto& entry : problem.parameters) {
-      gradients.push_back(normal_numbers(entry.tensor.sizes(), 53).to(at::kFloat));
-    }
-    const c10::NoGradGuard no_grad;
-    const TensorList factors = preconditioner_of(*problem.optimizer, gradients);
-    require(factors.size() == gradients.size(), "{} factors for {} gradients", factors.size(),
-            gradients.size());
-    for (size_t i = 0; i < factors.size(); ++i) {
-      require(factors[i].sizes() == gradients[i].sizes() && all_finite({factors[i]}),
-              "factor {} has another shape, or is not finite", i);
-    }
-    require(same(problem.values(), before), "parameters moved");
-  });
+  check_preconditioner(checker);
+  check_weight_decay(checker);
 }
 
 }  // namespace bissl::host

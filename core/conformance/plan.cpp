@@ -48,6 +48,7 @@ Names of_kind(ComponentKind kind) {
               "forward leaves images, weights, names and modes alone",
               "in evaluation mode a sample does not depend on the others, nor change anything",
               "different images have different features, all finite",
+              "the depths of its layers lie within their number",
               "takes images that are not square, or refuses them as wrong input",
               "the gradient is that of the features (training mode, double precision)",
               "the second derivative is that of the gradient"};
@@ -107,7 +108,8 @@ Names of_kind(ComponentKind kind) {
               "a parameter without gradient stays",
               "continues from its state with the same bits",
               "a state that does not fit is refused as wrong input",
-              "the preconditioner has the gradients' shapes and changes nothing"};
+              "the preconditioner has the gradients' shapes and changes nothing",
+              "weight decay is what it was set to"};
   }
   return {};
 }

@@ -42,7 +42,19 @@ class GuardedTokens final : public GuardedAbility<Tokens> {
   }
 };
 
-class GuardedBackbone : public Guarded<Backbone, GuardedFeatureMaps, GuardedTokens> {
+class GuardedLayerDepths final : public GuardedAbility<LayerDepths> {
+ public:
+  using GuardedAbility::GuardedAbility;
+  int64_t depths() const override {
+    return call("depths", [](LayerDepths& inner) { return inner.depths(); });
+  }
+  int64_t depth_of(std::string_view parameter) const override {
+    return call("depth_of", [&](LayerDepths& inner) { return inner.depth_of(parameter); });
+  }
+};
+
+class GuardedBackbone
+    : public Guarded<Backbone, GuardedFeatureMaps, GuardedTokens, GuardedLayerDepths> {
  public:
   using Guarded::Guarded;
   at::Tensor forward(const at::Tensor& images) override {
@@ -210,7 +222,19 @@ class GuardedPreconditioner final : public GuardedAbility<OptimizerPreconditione
   }
 };
 
-class GuardedOptimizer : public Guarded<Optimizer, GuardedMomentum, GuardedPreconditioner> {
+class GuardedWeightDecay final : public GuardedAbility<OptimizerWeightDecay> {
+ public:
+  using GuardedAbility::GuardedAbility;
+  double weight_decay() const override {
+    return call("weight_decay", [](OptimizerWeightDecay& inner) { return inner.weight_decay(); });
+  }
+  void set_weight_decay(double value) override {
+    call("set_weight_decay", [&](OptimizerWeightDecay& inner) { inner.set_weight_decay(value); });
+  }
+};
+
+class GuardedOptimizer
+    : public Guarded<Optimizer, GuardedMomentum, GuardedPreconditioner, GuardedWeightDecay> {
  public:
   using Guarded::Guarded;
   void step(double lr_scale) override {

@@ -205,6 +205,10 @@ void list_abilities() {
   VIRTUAL(Tokens, extra_tokens);
   VIRTUAL(Tokens, tokens);
   SLOTS(Tokens);
+  ABILITY(LayerDepths);
+  VIRTUAL(LayerDepths, depths);
+  VIRTUAL(LayerDepths, depth_of);
+  SLOTS(LayerDepths);
   ABILITY(MapHead);
   VIRTUAL(MapHead, forward_maps);
   SLOTS(MapHead);
@@ -247,6 +251,10 @@ void list_abilities() {
   ABILITY(OptimizerPreconditioner);
   VIRTUAL(OptimizerPreconditioner, preconditioner);
   SLOTS(OptimizerPreconditioner);
+  ABILITY(OptimizerWeightDecay);
+  VIRTUAL(OptimizerWeightDecay, weight_decay);
+  VIRTUAL(OptimizerWeightDecay, set_weight_decay);
+  SLOTS(OptimizerWeightDecay);
 }
 
 /// What the host makes and hands over by reference.

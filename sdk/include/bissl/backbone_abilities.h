@@ -79,6 +79,25 @@ class Tokens {
   ~Tokens() = default;
 };
 
+/// How deep in a network each parameter lies, for learning rates that fall from the last layer to
+/// the first (layer-wise decay; Bao et al. 2021, arXiv 2106.08254, section 3.2).
+class LayerDepths {
+ public:
+  static constexpr std::string_view id =
+      "bissl.backbone.depths/1";                                 ///< of this ability and revision
+  static constexpr std::string_view words = "depths of layers";  ///< for errors
+
+  /// L, at least 1: the depth of what comes after all layers, as a head does. Of a transformer of
+  /// 12 blocks it is 13: the embeddings have 0, the blocks 1 … 12.
+  virtual int64_t depths() const = 0;
+
+  /// The depth, in 0 … L, of the parameter of module() that is called `parameter`.
+  virtual int64_t depth_of(std::string_view parameter) const = 0;
+
+ protected:
+  ~LayerDepths() = default;
+};
+
 /// What require_ability throws.
 [[noreturn]] BISSL_API void fail_without_ability(std::string_view words, std::string_view id,
                                                  const std::string& name);

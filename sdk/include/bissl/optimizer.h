@@ -55,6 +55,24 @@ class OptimizerPreconditioner {
   ~OptimizerPreconditioner() = default;
 };
 
+/// An ability of optimizers that take weight decay, for its schedules and for groups of parameters
+/// with a decay of their own. Where the optimizer leaves it out for some parameters, that stays so.
+class OptimizerWeightDecay {
+ public:
+  /// Of this ability and revision.
+  static constexpr std::string_view id = "bissl.optimizer.weight_decay/1";
+
+  /// The coefficient that the next step takes; the options', before set_weight_decay was called.
+  virtual double weight_decay() const = 0;
+
+  /// Takes `value`, at least 0, from the next step on. No part of Optimizer::state: who calls it
+  /// calls it before every step.
+  virtual void set_weight_decay(double value) = 0;
+
+ protected:
+  ~OptimizerWeightDecay() = default;
+};
+
 /// What the factory of an optimizer is given besides its options.
 struct OptimizerContext {
   NamedTensors parameters;  ///< leaves that require gradients, with unique names
