@@ -10,7 +10,11 @@ function(bissl_add_plugin name)
   add_library(${name} MODULE ${PLUGIN_UNPARSED_ARGUMENTS})
   target_link_libraries(${name} PRIVATE bissl::sdk ${PLUGIN_LIBRARIES})
   # Code of static libraries that it links stays its own, as all else does.
-  target_link_options(${name} PRIVATE -Wl,--no-undefined -Wl,--exclude-libs,ALL)
+  target_link_options(${name} PRIVATE -Wl,--exclude-libs,ALL)
+  # Clang keeps the run-time of its sanitizers in the program alone, so there a library needs it.
+  if(NOT (BISSL_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "Clang"))
+    target_link_options(${name} PRIVATE -Wl,--no-undefined)
+  endif()
   set_target_properties(${name} PROPERTIES
     PREFIX ""
     CXX_VISIBILITY_PRESET hidden
