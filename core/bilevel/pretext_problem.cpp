@@ -129,7 +129,10 @@ void* PretextProblem::capability(std::string_view id) {
   if (id == RecordedSteps::id && training_.trajectory == nullptr) {
     return nullptr;
   }
-  return provide<SystemPreconditioner, RecordedSteps, LayerGradients>(*this, id);
+  if (id == FreshBatches::id && !training_.fresh) {
+    return nullptr;
+  }
+  return provide<SystemPreconditioner, RecordedSteps, FreshBatches, LayerGradients>(*this, id);
 }
 
 TensorList PretextProblem::preconditioner() {
@@ -153,6 +156,15 @@ TensorList PretextProblem::preconditioner() {
 }
 
 std::vector<LowerStep> PretextProblem::recorded_steps() { return training_.trajectory->steps(); }
+
+ImplicitSystem& PretextProblem::fresh_system(int64_t index) {
+  fresh_.reset();  // two graphs would be in memory otherwise
+  Setting setting = setting_;
+  setting.noise_seed += static_cast<uint64_t>(index) + 1;
+  fresh_ = std::make_unique<PretextProblem>(backbone_, pretext_,
+                                            std::vector<Batch>{training_.fresh(index)}, setting);
+  return *fresh_;
+}
 
 std::vector<LayerGradient> PretextProblem::layer_gradients() {
   const LayerRecorder recorder;

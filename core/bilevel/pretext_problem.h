@@ -35,6 +35,7 @@ at::Tensor mean_loss(Pretext& pretext, Backbone& backbone, const std::vector<Bat
 class PretextProblem : public ImplicitSystem,
                        public SystemPreconditioner,
                        public RecordedSteps,
+                       public FreshBatches,
                        public LayerGradients {
  public:
   struct Setting {
@@ -50,6 +51,9 @@ class PretextProblem : public ImplicitSystem,
     Optimizer* optimizer = nullptr;
     /// The steps that led to θ_P. Without it the problem does not have the ability RecordedSteps.
     const LowerTrajectory* trajectory = nullptr;
+    /// Batch `index` of the solve under way. Without it the problem does not have the ability
+    /// FreshBatches.
+    std::function<Batch(int64_t)> fresh{};
   };
 
   /// The loss is the mean of those of the batches.
@@ -69,6 +73,7 @@ class PretextProblem : public ImplicitSystem,
   void* capability(std::string_view id) override;
   TensorList preconditioner() override;
   std::vector<LowerStep> recorded_steps() override;
+  ImplicitSystem& fresh_system(int64_t index) override;
   std::vector<LayerGradient> layer_gradients() override;
 
   /// Products so far, for reports.
@@ -92,6 +97,7 @@ class PretextProblem : public ImplicitSystem,
   std::optional<HessianOperator> hessian_;
   TensorList gradient_;  ///< at θ_P, once asked for
   Training training_;
+  std::unique_ptr<PretextProblem> fresh_;
   int64_t products_ = 0;
   int64_t graph_bytes_ = 0;
 };

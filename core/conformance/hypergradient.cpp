@@ -73,7 +73,9 @@ class Trial {
     return std::make_unique<PretextProblem>(
         *backbone_, *pretext_, std::vector<Batch>{views(99)},
         PretextProblem::Setting{.lambda = lambda},
-        PretextProblem::Training{.optimizer = &optimizer_, .trajectory = &trajectory_});
+        PretextProblem::Training{.optimizer = &optimizer_,
+                                 .trajectory = &trajectory_,
+                                 .fresh = [](int64_t index) { return views(200 + index); }});
   }
 
   /// (I + H/(λ + δ))⁻¹·u.
@@ -115,6 +117,7 @@ class Trial {
 class BrokenSystem : public ImplicitSystem,
                      public SystemPreconditioner,
                      public RecordedSteps,
+                     public FreshBatches,
                      public LayerGradients {
  public:
   explicit BrokenSystem(PretextProblem& whole) : whole_(whole), id_(next_system_id()) {}
@@ -127,7 +130,7 @@ class BrokenSystem : public ImplicitSystem,
   double weight() const override { return whole_.weight(); }
   uint64_t id() const override { return id_; }
   void* capability(std::string_view id) override {
-    return provide<SystemPreconditioner, RecordedSteps, LayerGradients>(*this, id);
+    return provide<SystemPreconditioner, RecordedSteps, FreshBatches, LayerGradients>(*this, id);
   }
   TensorList preconditioner() override { return broken(parameters()); }
   std::vector<LowerStep> recorded_steps() override {
@@ -137,6 +140,7 @@ class BrokenSystem : public ImplicitSystem,
     }
     return steps;
   }
+  ImplicitSystem& fresh_system(int64_t /*index*/) override { return *this; }
   std::vector<LayerGradient> layer_gradients() override {
     std::vector<LayerGradient> layers = whole_.layer_gradients();
     for (LayerGradient& layer : layers) {
@@ -213,10 +217,12 @@ void check_hypergradient(Checker& checker) {
   std::unique_ptr<Trial> trial;
   if (!checker.check("tells what it needs", [&] {
         needs = checker.make<Hypergradient>()->needs();
-        for (const SystemCost& cost : {needs.solve, needs.shared, needs.steps}) {
+        for (const SystemCost& cost : {needs.solve, needs.shared, needs.steps, needs.fresh}) {
           require(cost.products >= 0 && cost.gradients >= 0, "some numbers are negative");
         }
-        require(needs.lower_steps >= 0, "some numbers are negative");
+        require(needs.lower_steps >= 0 && needs.fresh_batches >= 0, "some numbers are negative");
+        require(needs.fresh_batches > 0 || !needs.has_ability(FreshBatches::id),
+                "it needs the ability {} and asks for no fresh batch", FreshBatches::id);
         trial = std::make_unique<Trial>(needs.lower_steps);
         require_abilities(needs, *trial->problem(), "the approximator");
       })) {
@@ -251,11 +257,12 @@ void check_hypergradient(Checker& checker) {
   checker.check("comes closer to the solution than u, or not much less close",
                 [&] { check_accuracy(*trial, solution); });
   checker.check("asks for what it uses", [&] {
-    const int64_t products = needs.solve.products + needs.shared.products + needs.steps.products;
+    const int64_t products =
+        needs.solve.products + needs.shared.products + needs.steps.products + needs.fresh.products;
     require(solution.hessian_products <= products, "{} products were made, {} announced",
             solution.hessian_products, products);
-    const int64_t gradients =
-        needs.solve.gradients + needs.shared.gradients + needs.steps.gradients;
+    const int64_t gradients = needs.solve.gradients + needs.shared.gradients +
+                              needs.steps.gradients + needs.fresh.gradients;
     require(solution.gradients <= gradients, "{} shifted gradients were made, {} announced",
             solution.gradients, gradients);
     require(problem->products() <= products, "{} products of the system, {} announced",

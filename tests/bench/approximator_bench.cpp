@@ -98,7 +98,12 @@ class Round {
   std::unique_ptr<PretextProblem> problem() const {
     return std::make_unique<PretextProblem>(
         *backbone_, *pretext_, std::vector<Batch>{batch_}, setting_,
-        PretextProblem::Training{.optimizer = optimizer_.get(), .trajectory = trajectory_.get()});
+        PretextProblem::Training{
+            .optimizer = optimizer_.get(),
+            .trajectory = trajectory_.get(),
+            .fresh = [this](int64_t index) {
+              return source("fresh", pretext_->views(), lower_options_.batch)->make(index);
+            }});
   }
 
   /// The same in double precision, for references.

@@ -242,6 +242,9 @@ void list_abilities() {
   ABILITY(RecordedSteps);
   VIRTUAL(RecordedSteps, recorded_steps);
   SLOTS(RecordedSteps);
+  ABILITY(FreshBatches);
+  VIRTUAL(FreshBatches, fresh_system);
+  SLOTS(FreshBatches);
   ABILITY(LayerGradients);
   VIRTUAL(LayerGradients, layer_gradients);
   SLOTS(LayerGradients);
@@ -415,7 +418,9 @@ void list_systems() {
   MEMBER(HypergradientNeeds, solve);
   MEMBER(HypergradientNeeds, shared);
   MEMBER(HypergradientNeeds, steps);
+  MEMBER(HypergradientNeeds, fresh);
   MEMBER(HypergradientNeeds, lower_steps);
+  MEMBER(HypergradientNeeds, fresh_batches);
   MEMBER(HypergradientNeeds, abilities);
   SIZE(LowerStep);
   MEMBER(LowerStep, learning_rate);

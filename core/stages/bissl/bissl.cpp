@@ -104,7 +104,7 @@ nlohmann::json event_of(const UpperStep& step) {
 }
 
 Session::StepNews BisslRun::upper_step(const Place& place) {
-  PretextProblem& problem = problem_.of(place.round);
+  PretextProblem& problem = problem_.of(place.round, place.number);
   nlohmann::json audited;
   UpperLevel::Observer observe;
   if (parts_.auditor && parts_.auditor->due(place.number)) {

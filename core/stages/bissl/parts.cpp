@@ -120,6 +120,9 @@ void BisslParts::build_models(const StageContext& context, const PretextUse& use
   hessian_source = make_pretext_batches(
       context, lower_options.data, lower_table, *pretext,
       {.batch = hessian_batch(), .seed = context.seed_for("hessian"), .purpose = "bissl/hessian"});
+  fresh_source = make_pretext_batches(
+      context, lower_options.data, lower_table, *pretext,
+      {.batch = hessian_batch(), .seed = context.seed_for("fresh"), .purpose = "bissl/fresh"});
 }
 
 void BisslParts::build_levels(const StageContext& context, const PretextUse& use) {
@@ -133,6 +136,11 @@ void BisslParts::build_levels(const StageContext& context, const PretextUse& use
   upper.optimizer = make_optimizer(upper_table.component("optimizer"),
                                    upper_parameters(*upper_backbone, *downstream));
   hypergradient = make_hypergradient(table.component("hypergradient"), lower_options.steps);
+  fresh_batches = hypergradient->needs().fresh_batches;
+  check_countable(fmt::format("rounds = {} with upper.steps = {} and {} fresh batches each",
+                              options.rounds, upper_options.steps, fresh_batches),
+                  static_cast<double>(upper.steps) * static_cast<double>(fresh_batches),
+                  hessian_batch());
   if (table.has_table("audit")) {
     const AuditOptions audit = parse_audit(table.table("audit"));
     refuse_dense_beyond_memory(audit, *lower_backbone);
@@ -192,10 +200,21 @@ PretextStep BisslParts::lower_step(int64_t parts, const std::function<Batch()>& 
 }
 
 std::unique_ptr<PretextProblem> BisslParts::make_problem(
-    std::vector<Batch> batches, const PretextProblem::Setting& setting) const {
-  return std::make_unique<PretextProblem>(
-      *lower_backbone, *pretext, std::move(batches), setting,
-      PretextProblem::Training{.optimizer = lower.optimizer.get(), .trajectory = trajectory.get()});
+    std::vector<Batch> batches, const PretextProblem::Setting& setting,
+    std::function<int64_t()> upper_step) const {
+  PretextProblem::Training training{.optimizer = lower.optimizer.get(),
+                                    .trajectory = trajectory.get()};
+  if (fresh_batches > 0) {
+    training.fresh = [this, upper_step = std::move(upper_step)](int64_t index) {
+      if (index < 0 || index >= fresh_batches) {
+        fail_run("the approximator asks for batch {} of a solve, and announced {} (fresh_batches)",
+                 index, fresh_batches);
+      }
+      return fresh_source->make(upper_step() * fresh_batches + index);
+    };
+  }
+  return std::make_unique<PretextProblem>(*lower_backbone, *pretext, std::move(batches), setting,
+                                          training);
 }
 
 }  // namespace bissl::host

@@ -51,12 +51,14 @@ class BisslParts {
   TrainingLevel lower;
   TrainingLevel upper;
   std::shared_ptr<BatchSource> hessian_source;
+  std::shared_ptr<BatchSource> fresh_source;  ///< of batches for one solve each
 
   std::shared_ptr<Backbone> lower_backbone;
   std::shared_ptr<Backbone> upper_backbone;
   std::shared_ptr<Pretext> pretext;
   std::shared_ptr<Downstream> downstream;
   std::shared_ptr<Hypergradient> hypergradient;
+  int64_t fresh_batches = 0;                    ///< that the approximator asks for, of one solve
   std::unique_ptr<LowerTrajectory> trajectory;  ///< where the approximator asks for one
   std::unique_ptr<Auditor> auditor;             ///< null without audits
   std::unique_ptr<LowerLevel> lower_level;
@@ -72,9 +74,11 @@ class BisslParts {
   PretextStep lower_step(int64_t parts, const std::function<Batch()>& next, int64_t number,
                          bool first_of_round, double lr_scale);
 
-  /// The lower problem of a round on these Hessian batches.
+  /// The lower problem of a round on these Hessian batches. `upper_step` tells the number among all
+  /// upper steps of the one under way, which decides its fresh batches. This must outlive it.
   std::unique_ptr<PretextProblem> make_problem(std::vector<Batch> batches,
-                                               const PretextProblem::Setting& setting) const;
+                                               const PretextProblem::Setting& setting,
+                                               std::function<int64_t()> upper_step) const;
 
  private:
   /// Throws where the rounds have more steps than can be counted.

@@ -14,14 +14,15 @@ PretextProblem::Setting RoundProblem::setting(int64_t round) const {
           .recompute_graph = parts_.lower_options.hessian_graph == "recomputed"};
 }
 
-PretextProblem& RoundProblem::of(int64_t round) {
+PretextProblem& RoundProblem::of(int64_t round, int64_t upper_step) {
+  upper_step_ = upper_step;
   if (!problem_) {
     batches_.clear();
     for (int64_t i = 0; i < parts_.lower_options.hessian_batches; ++i) {
       batches_.push_back(
           parts_.hessian_source->make(round * parts_.lower_options.hessian_batches + i));
     }
-    problem_ = parts_.make_problem(batches_, setting(round));
+    problem_ = parts_.make_problem(batches_, setting(round), [this] { return upper_step_; });
   }
   return *problem_;
 }

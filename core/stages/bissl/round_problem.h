@@ -20,9 +20,10 @@ class RoundProblem {
   RoundProblem(const StageContext& context, const BisslParts& parts, SolveSummary& solves)
       : context_(context), parts_(parts), solves_(solves) {}
 
-  /// That of a round, made when it is first asked for. Its batches are functions of the round's
-  /// number, so a round that continues after an interruption finds the same ones.
-  PretextProblem& of(int64_t round);
+  /// That of a round, made when it is first asked for; `upper_step` is the number among all upper
+  /// steps of the one that it solves for now. Its batches are functions of these numbers, so a
+  /// round that continues after an interruption finds the same ones.
+  PretextProblem& of(int64_t round, int64_t upper_step);
 
   /// Forgets it: θ_P moves.
   void clear();
@@ -40,6 +41,7 @@ class RoundProblem {
   const BisslParts& parts_;
   SolveSummary& solves_;
   std::vector<Batch> batches_;
+  int64_t upper_step_ = 0;
   std::unique_ptr<PretextProblem> problem_;
 };
 

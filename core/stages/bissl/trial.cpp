@@ -118,7 +118,8 @@ void BisslTrial::step() {
   try_lower();
   pass("lower.hessian_batch", parts_->hessian_batch(), [this] {
     const Batch batch = parts_->hessian_source->make(0);
-    const auto problem = parts_->make_problem({batch}, {.lambda = parts_->options.lambda});
+    const auto problem = parts_->make_problem({batch}, {.lambda = parts_->options.lambda},
+                                              [] { return int64_t{0}; });
     require_abilities(needs_, *problem,
                       context().stage.table.component("hypergradient").describe());
     try_products(*problem);
@@ -216,8 +217,9 @@ void BisslTrial::warn_about_pull() {
 }
 
 void BisslTrial::warn_about_moved_targets() {
-  const bool differences =
-      needs_.solve.gradients + needs_.shared.gradients + needs_.steps.gradients > 0;
+  const bool differences = needs_.solve.gradients + needs_.shared.gradients +
+                               needs_.steps.gradients + needs_.fresh.gradients >
+                           0;
   if (differences && parts_->pretext->holds_targets_fixed()) {
     plan().warnings.push_back(fmt::format(
         "hypergradient takes differences of gradients, which move the targets that {} holds fixed: "
@@ -239,10 +241,12 @@ RoundCost BisslTrial::round_cost() const {
   const int64_t through_steps = upper_steps * needs_.steps.products * lower.accumulate;
   const int64_t shifted = upper_steps * needs_.solve.gradients + needs_.shared.gradients +
                           (needs_.has_ability(LayerGradients::id) ? 1 : 0);
+  const int64_t fresh = upper_steps * needs_.fresh.products;  // a graph each
   // Recorded steps have the lower level's batch, which is taken as one of the Hessian's here.
-  return {.products = kept * lower.hessian_batches + through_steps,
-          .gradients = (shifted + graphs) * lower.hessian_batches + through_steps +
-                       upper_steps * needs_.steps.gradients * lower.accumulate};
+  return {.products = kept * lower.hessian_batches + through_steps + fresh,
+          .gradients =
+              (shifted + graphs) * lower.hessian_batches + through_steps + fresh +
+              upper_steps * (needs_.steps.gradients * lower.accumulate + needs_.fresh.gradients)};
 }
 
 void BisslTrial::estimate() {

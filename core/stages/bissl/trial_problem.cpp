@@ -24,7 +24,10 @@ TensorList TrialProblem::gradient(const TensorList& shift) {
 
 void* TrialProblem::capability(std::string_view id) {
   void* inner = inner_.capability(id);
-  return inner != nullptr && id == RecordedSteps::id ? static_cast<RecordedSteps*>(this) : inner;
+  if (inner != nullptr && id == RecordedSteps::id) {
+    return static_cast<RecordedSteps*>(this);
+  }
+  return inner != nullptr && id == FreshBatches::id ? static_cast<FreshBatches*>(this) : inner;
 }
 
 std::vector<LowerStep> TrialProblem::recorded_steps() {
@@ -34,6 +37,12 @@ std::vector<LowerStep> TrialProblem::recorded_steps() {
     step.system = of_steps_.back().get();
   }
   return steps;
+}
+
+ImplicitSystem& TrialProblem::fresh_system(int64_t index) {
+  ImplicitSystem& system = bissl::capability<FreshBatches>(inner_)->fresh_system(index);
+  fresh_.reset(new TrialProblem(system, budget_));
+  return *fresh_;
 }
 
 }  // namespace bissl::host

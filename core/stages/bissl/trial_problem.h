@@ -11,7 +11,7 @@ namespace bissl::host {
 
 /// A system that answers a few times and then ends the solve by an exception: what an
 /// approximator refuses, it refuses early, and a whole solve may take long.
-class TrialProblem : public ImplicitSystem, public RecordedSteps {
+class TrialProblem : public ImplicitSystem, public RecordedSteps, public FreshBatches {
  public:
   /// Answers up to `limit` products and gradients; `inner` must outlive it.
   TrialProblem(ImplicitSystem& inner, int64_t limit)
@@ -30,6 +30,7 @@ class TrialProblem : public ImplicitSystem, public RecordedSteps {
   uint64_t id() const override { return inner_.id(); }
   void* capability(std::string_view id) override;
   std::vector<LowerStep> recorded_steps() override;
+  ImplicitSystem& fresh_system(int64_t index) override;
 
  private:
   struct Budget {
@@ -41,8 +42,9 @@ class TrialProblem : public ImplicitSystem, public RecordedSteps {
   void spend();
 
   ImplicitSystem& inner_;
-  std::shared_ptr<Budget> budget_;  ///< shared with the systems of the steps
+  std::shared_ptr<Budget> budget_;  ///< shared with the systems that it gives
   std::vector<std::unique_ptr<TrialProblem>> of_steps_;
+  std::unique_ptr<TrialProblem> fresh_;
 };
 
 }  // namespace bissl::host

@@ -48,14 +48,19 @@ struct BISSL_API HypergradientNeeds {
   SystemCost solve{};   ///< of one solve at most
   SystemCost shared{};  ///< made once for a system; at most one product a parameter counts
   SystemCost steps{};   ///< of one solve at most, through recorded steps
+  SystemCost fresh{};   ///< of one solve at most, with fresh batches; each product builds a graph
   /// Training steps of the round that the host records, with weights, buffers and batch; see
   /// RecordedSteps.
   int64_t lower_steps = 0;
+  /// Batches of a solve of its own; see FreshBatches.
+  int64_t fresh_batches = 0;
   /// Identifiers of the abilities that solve needs (bissl/system_abilities.h).
   std::vector<std::string_view> abilities{};
 
   /// Whether backbone and loss must be twice differentiable.
-  bool second_derivatives() const { return solve.products + shared.products + steps.products > 0; }
+  bool second_derivatives() const {
+    return solve.products + shared.products + steps.products + fresh.products > 0;
+  }
 
   /// Whether solve needs this ability.
   bool has_ability(std::string_view id) const;

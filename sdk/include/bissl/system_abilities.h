@@ -58,6 +58,23 @@ class RecordedSteps {
   ~RecordedSteps() = default;
 };
 
+/// L on batches that are drawn for one solve, where the system's own batch serves a whole round:
+/// for solvers that see H in samples.
+class FreshBatches {
+ public:
+  /// Of this ability and revision.
+  static constexpr std::string_view id = "bissl.system.fresh-batches/1";
+
+  /// L at θ on batch `index` of the solve under way, from 0 and below
+  /// HypergradientNeeds::fresh_batches. Each solve has other batches; one that is made again after
+  /// an interruption has the same. Its first product builds a graph. The system and its graph live
+  /// until the next call.
+  virtual ImplicitSystem& fresh_system(int64_t index) = 0;
+
+ protected:
+  ~FreshBatches() = default;
+};
+
 /// A layer of the backbone in one forward pass of L, for approximations by layers.
 struct LayerGradient {
   size_t weight = 0;                ///< which of the parameters it is
