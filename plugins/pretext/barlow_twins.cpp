@@ -18,9 +18,7 @@ struct Options {
 
 Schema<Options> schema() {
   Schema<Options> schema;
-  add_widths(schema, "projector", &Options::projector,
-             "widths of the projector's layers; batch normalisation and ReLU follow all but the "
-             "last, which has neither bias nor normalisation");
+  add_projector(schema, &Options::projector);
   schema
       .add("redundancy", &Options::redundancy,
            "weight λ of the correlations of different dimensions")

@@ -19,12 +19,8 @@ struct Options {
 
 Schema<Options> schema() {
   Schema<Options> schema;
-  add_widths(schema, "projector", &Options::projector,
-             "widths of the projector's layers, student's and teacher's; batch normalisation and "
-             "ReLU follow all but the last, which has neither bias nor normalisation");
-  add_hidden(schema, "predictor", &Options::predictor,
-             "widths of the hidden layers of the student's predictor, which ends in the "
-             "projector's width");
+  add_projector(schema, &Options::projector, {}, Heads::with_teacher);
+  add_predictor(schema, &Options::predictor, Heads::with_teacher);
   schema.embed(&Options::momentum, momentum_schema());
   return schema;
 }

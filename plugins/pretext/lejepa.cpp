@@ -22,11 +22,11 @@ struct Options {
   double range = 5.0;
 };
 
+constexpr ProjectorForm projector_form = {.last_bias = true};
+
 Schema<Options> schema() {
   Schema<Options> schema;
-  add_widths(
-      schema, "projector", &Options::projector,
-      "widths of the projector's layers; batch normalisation and ReLU follow all but the last");
+  add_projector(schema, &Options::projector, projector_form);
   schema
       .add("weight", &Options::weight,
            "share λ of the Gaussian regularisation; the distance of views has the rest")
@@ -67,7 +67,7 @@ class LeJepa : public Pretext {
   LeJepa(const Options& options, const PretextContext& context)
       : options_(options),
         views_(declared_views(context)),
-        projector_(make_projector(context.features, options.projector, {.last_bias = true})) {
+        projector_(make_projector(context.features, options.projector, projector_form)) {
     require_full_size_first(context.views, "centres are made");
   }
 

@@ -23,17 +23,15 @@ struct Options {
   MomentumOptions momentum{.momentum = 0.999, .momentum_end = 0.999};
 };
 
+constexpr ProjectorForm projector_form = {.normalise = false, .last_bias = true};
+
 Schema<Options> schema() {
   Schema<Options> schema;
-  add_widths(schema, "projector", &Options::projector,
-             "widths of the projector's layers, student's and teacher's; ReLU follows all but the "
-             "last; there is no batch normalisation");
-  schema
-      .add("queue", &Options::queue,
-           "keys of earlier batches that each query is contrasted with; more than the images of an "
-           "epoch has keys of the same images in it")
-      .at_least(2)
-      .unit("samples");
+  add_projector(schema, &Options::projector, projector_form, Heads::with_teacher);
+  add_queue(
+      schema, &Options::queue,
+      "keys of earlier batches that each query is contrasted with; more than the images of an "
+      "epoch has keys of the same images in it");
   schema.add("temperature", &Options::temperature, "divides the cosine similarities").more_than(0);
   schema.embed(&Options::momentum, momentum_schema());
   return schema;
@@ -72,8 +70,7 @@ class Moco : public Pretext {
 
  private:
   torch::nn::Sequential make(const PretextContext& context) const {
-    return make_projector(context.features, options_.projector,
-                          {.normalise = false, .last_bias = true});
+    return make_projector(context.features, options_.projector, projector_form);
   }
 
   at::Tensor keys(const at::Tensor& view) {

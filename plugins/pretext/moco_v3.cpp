@@ -20,14 +20,12 @@ struct Options {
   MomentumOptions momentum{.momentum = 0.99, .momentum_end = 1.0};
 };
 
+constexpr ProjectorForm projector_form = {.last = ProjectorForm::LastNorm::plain};
+
 Schema<Options> schema() {
   Schema<Options> schema;
-  add_widths(schema, "projector", &Options::projector,
-             "widths of the projector's layers, student's and teacher's; batch normalisation "
-             "follows all, ReLU all but the last");
-  add_hidden(schema, "predictor", &Options::predictor,
-             "widths of the hidden layers of the student's predictor, which ends in the "
-             "projector's width");
+  add_projector(schema, &Options::projector, projector_form, Heads::with_teacher);
+  add_predictor(schema, &Options::predictor, Heads::with_teacher);
   schema
       .add("temperature", &Options::temperature,
            "divides the cosine similarities; the loss is multiplied by twice this")
@@ -69,8 +67,7 @@ class MocoV3 : public Pretext {
 
  private:
   torch::nn::Sequential make(const PretextContext& context) const {
-    return make_projector(context.features, options_.projector,
-                          {.last = ProjectorForm::LastNorm::plain});
+    return make_projector(context.features, options_.projector, projector_form);
   }
 
   at::Tensor queries(Backbone& backbone, const at::Tensor& view) {

@@ -20,18 +20,14 @@ struct Options {
   double temperature = 0.1;
 };
 
+constexpr ProjectorForm projector_form = {.last = ProjectorForm::LastNorm::affine};
+
 Schema<Options> schema() {
   Schema<Options> schema;
-  add_widths(schema, "projector", &Options::projector,
-             "widths of the projector's layers; batch normalisation follows all, ReLU all but the "
-             "last");
-  add_hidden(schema, "predictor", &Options::predictor,
-             "widths of the hidden layers of the predictor, which ends in the projector's width");
-  schema
-      .add("queue", &Options::queue,
-           "embeddings of earlier batches among which the nearest is looked for")
-      .at_least(2)
-      .unit("samples");
+  add_projector(schema, &Options::projector, projector_form);
+  add_predictor(schema, &Options::predictor);
+  add_queue(schema, &Options::queue,
+            "embeddings of earlier batches among which the nearest is looked for");
   schema.add("temperature", &Options::temperature, "divides the cosine similarities").more_than(0);
   return schema;
 }
@@ -42,8 +38,7 @@ class Nnclr : public Pretext {
   Nnclr(const Options& options, const PretextContext& context)
       : options_(options),
         projector_(module_->register_module(
-            "projector", make_projector(context.features, options.projector,
-                                        {.last = ProjectorForm::LastNorm::affine}))),
+            "projector", make_projector(context.features, options.projector, projector_form))),
         predictor_(module_->register_module(
             "predictor", make_projector(options.projector.back(),
                                         followed_by(options.predictor, options.projector.back()),

@@ -5,6 +5,20 @@
 #include <torch/nn/modules/activation.h>
 
 namespace bissl {
+namespace {
+
+std::string layers_between(const ProjectorForm& form) {
+  if (!form.normalise) {
+    return "ReLU follows all but the last; there is no batch normalisation";
+  }
+  if (form.last != ProjectorForm::LastNorm::none) {
+    return "batch normalisation follows all, ReLU all but the last";
+  }
+  return std::string("batch normalisation and ReLU follow all but the last") +
+         (form.last_bias ? "" : ", which has neither bias nor normalisation");
+}
+
+}  // namespace
 
 torch::nn::Sequential make_projector(int64_t features, const std::vector<int64_t>& widths,
                                      const ProjectorForm& form) {
@@ -25,6 +39,12 @@ torch::nn::Sequential make_projector(int64_t features, const std::vector<int64_t
     layers->push_back(BatchNorm(nn::BatchNormOptions(widths.back()).affine(affine)));
   }
   return layers;
+}
+
+std::string projector_text(const ProjectorForm& form, Heads heads) {
+  return std::string("widths of the projector's layers") +
+         (heads == Heads::with_teacher ? ", student's and teacher's; " : "; ") +
+         layers_between(form);
 }
 
 std::vector<int64_t> followed_by(std::vector<int64_t> hidden, int64_t width) {

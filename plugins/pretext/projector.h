@@ -51,4 +51,30 @@ void add_hidden(Schema<Options>& schema, const std::string& name,
   schema.add(name, member, std::move(doc)).at_least(1);
 }
 
+/// Whose heads the parameters of a task are about.
+enum class Heads {
+  one,           ///< the task has one network
+  with_teacher,  ///< a student and a teacher, which have projectors of one form
+};
+
+/// What is said of a projector's widths: which layers there are between and behind them.
+std::string projector_text(const ProjectorForm& form, Heads heads);
+
+/// Declares the widths of a projector of this form, the parameter `projector`.
+template <class Options>
+void add_projector(Schema<Options>& schema, std::vector<int64_t> Options::*member,
+                   const ProjectorForm& form = {}, Heads heads = Heads::one) {
+  add_widths(schema, "projector", member, projector_text(form, heads));
+}
+
+/// Declares the hidden widths of a predictor, the parameter `predictor`.
+template <class Options>
+void add_predictor(Schema<Options>& schema, std::vector<int64_t> Options::*member,
+                   Heads heads = Heads::one) {
+  add_hidden(schema, "predictor", member,
+             std::string("widths of the hidden layers of the ") +
+                 (heads == Heads::with_teacher ? "student's " : "") +
+                 "predictor, which ends in the projector's width");
+}
+
 }  // namespace bissl

@@ -1,8 +1,12 @@
 #pragma once
 
+#include "bissl/parameters.h"
+
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <string>
+#include <utility>
 
 namespace torch::nn {
 class Module;
@@ -31,5 +35,11 @@ class VectorQueue {
   at::Tensor rows_;
   at::Tensor next_;
 };
+
+/// Declares the length of a queue, the parameter `queue`.
+template <class Options>
+void add_queue(Schema<Options>& schema, int64_t Options::*member, std::string doc) {
+  schema.add("queue", member, std::move(doc)).at_least(2).unit("samples");
+}
 
 }  // namespace bissl

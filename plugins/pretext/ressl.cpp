@@ -23,16 +23,13 @@ struct Options {
   MomentumOptions momentum{.momentum = 0.999, .momentum_end = 0.999};
 };
 
+constexpr ProjectorForm projector_form = {.last_bias = true};
+
 Schema<Options> schema() {
   Schema<Options> schema;
-  add_widths(schema, "projector", &Options::projector,
-             "widths of the projector's layers, student's and teacher's; batch normalisation and "
-             "ReLU follow all but the last");
-  schema
-      .add("queue", &Options::queue,
-           "embeddings of the teacher, of earlier batches, that each sample is compared with")
-      .at_least(2)
-      .unit("samples");
+  add_projector(schema, &Options::projector, projector_form, Heads::with_teacher);
+  add_queue(schema, &Options::queue,
+            "embeddings of the teacher, of earlier batches, that each sample is compared with");
   schema.add("temperature", &Options::temperature, "divides the student's cosine similarities")
       .more_than(0);
   schema
@@ -75,7 +72,7 @@ class ReSsl : public Pretext {
 
  private:
   torch::nn::Sequential make(const PretextContext& context) const {
-    return make_projector(context.features, options_.projector, {.last_bias = true});
+    return make_projector(context.features, options_.projector, projector_form);
   }
 
   /// The targets, and the teacher's embeddings into the queue.

@@ -20,9 +20,7 @@ Schema<Options> schema() {
       .add("temperature", &Options::temperature,
            "divides the cosine similarities: smaller weighs hard negatives more")
       .more_than(0);
-  add_widths(schema, "projector", &Options::projector,
-             "widths of the projector's layers; batch normalisation and ReLU follow all but the "
-             "last, which has neither bias nor normalisation");
+  add_projector(schema, &Options::projector);
   schema
       .add("forward", &Options::forward,
            "\"joint\" sends both views through the network in one batch with common statistics "

@@ -15,11 +15,11 @@ struct Options {
   std::vector<int64_t> predictor = {512};
 };
 
+constexpr ProjectorForm projector_form = {.last = ProjectorForm::LastNorm::plain};
+
 Schema<Options> schema() {
   Schema<Options> schema;
-  add_widths(schema, "projector", &Options::projector,
-             "widths of the projector's layers; batch normalisation follows all, ReLU all but the "
-             "last");
+  add_projector(schema, &Options::projector, projector_form);
   add_hidden(schema, "predictor", &Options::predictor,
              "widths of the hidden layers of the predictor, which ends in the projector's width; "
              "the paper has a quarter of it");
@@ -30,8 +30,7 @@ class SimSiam : public Pretext {
  public:
   SimSiam(const Options& options, const PretextContext& context)
       : projector_(module_->register_module(
-            "projector", make_projector(context.features, options.projector,
-                                        {.last = ProjectorForm::LastNorm::plain}))),
+            "projector", make_projector(context.features, options.projector, projector_form))),
         predictor_(module_->register_module(
             "predictor", make_projector(options.projector.back(),
                                         followed_by(options.predictor, options.projector.back()),

@@ -17,9 +17,7 @@ struct Options {
 Schema<Options> schema() {
   Schema<Options> schema;
   schema.add("temperature", &Options::temperature, "divides the cosine similarities").more_than(0);
-  add_widths(schema, "projector", &Options::projector,
-             "widths of the projector's layers; batch normalisation and ReLU follow all but the "
-             "last, which has neither bias nor normalisation");
+  add_projector(schema, &Options::projector);
   return schema;
 }
 

@@ -32,11 +32,11 @@ struct Options {
   int64_t freeze_prototypes = 0;
 };
 
+constexpr ProjectorForm projector_form = {.last_bias = true};
+
 Schema<Options> schema() {
   Schema<Options> schema;
-  add_widths(
-      schema, "projector", &Options::projector,
-      "widths of the projector's layers; batch normalisation and ReLU follow all but the last");
+  add_projector(schema, &Options::projector, projector_form);
   schema.add("prototypes", &Options::prototypes, "vectors that the samples are assigned to")
       .at_least(2);
   schema.add("temperature", &Options::temperature, "divides the similarities of the prediction")
@@ -93,7 +93,7 @@ class SwAv : public Pretext {
       : options_(options), views_(declared_views(context)) {
     require_full_size_first(context.views, "assignments are made");
     const int64_t width = options.projector.back();
-    projector_ = make_projector(context.features, options.projector, {.last_bias = true});
+    projector_ = make_projector(context.features, options.projector, projector_form);
     module_->register_module("projector", projector_);
     prototypes_ = module_->register_module(
         "prototypes", Linear(torch::nn::LinearOptions(width, options.prototypes).bias(false)));

@@ -22,9 +22,7 @@ struct Options {
 
 Schema<Options> schema() {
   Schema<Options> schema;
-  add_widths(schema, "projector", &Options::projector,
-             "widths of the projector's layers, student's and teacher's; batch normalisation and "
-             "ReLU follow all but the last, which has neither bias nor normalisation");
+  add_projector(schema, &Options::projector, {}, Heads::with_teacher);
   schema
       .add("covariance", &Options::covariance,
            "weight ρ of what embeddings have along the directions of most covariance")

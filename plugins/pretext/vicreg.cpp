@@ -20,9 +20,7 @@ struct Options {
 
 Schema<Options> schema() {
   Schema<Options> schema;
-  add_widths(schema, "projector", &Options::projector,
-             "widths of the projector's layers; batch normalisation and ReLU follow all but the "
-             "last, which has neither bias nor normalisation");
+  add_projector(schema, &Options::projector);
   schema
       .add("invariance", &Options::invariance,
            "weight λ of the views' squared distance, a mean over samples and dimensions")

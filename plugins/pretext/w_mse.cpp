@@ -23,11 +23,11 @@ struct Options {
   double epsilon = 0.0;
 };
 
+constexpr ProjectorForm projector_form = {.last_bias = true};
+
 Schema<Options> schema() {
   Schema<Options> schema;
-  add_widths(schema, "projector", &Options::projector,
-             "widths of the projector's layers; batch normalisation and ReLU follow all but the "
-             "last");
+  add_projector(schema, &Options::projector, projector_form);
   schema
       .add("part", &Options::part,
            "samples that are whitened together: a batch is cut into such parts at random. More "
@@ -59,7 +59,7 @@ class WMse : public Pretext {
  public:
   WMse(const Options& options, const PretextContext& context)
       : options_(options),
-        projector_(make_projector(context.features, options.projector, {.last_bias = true})) {}
+        projector_(make_projector(context.features, options.projector, projector_form)) {}
 
   int64_t views() const override { return 2; }
   BatchCoupling coupling() const override { return BatchCoupling::batch_statistics; }
