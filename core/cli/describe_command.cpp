@@ -72,7 +72,7 @@ std::string unknown_text(const std::string& name, const Registry& registry,
   text += near.empty() ? "; " : fmt::format("; did you mean \"{}\"? ", near.front());
   text += "\"bissl plugins\" lists what is loaded";
   if (!registry.report().problems.empty()) {
-    text += " and what was refused";
+    text += " and what was left out";
   }
   return text;
 }

@@ -2,6 +2,7 @@
 
 #include "cli/description.h"
 #include "cli/exit_codes.h"
+#include "plugins/collector.h"
 #include "plugins/load_report_json.h"
 
 #include <fmt/format.h>
@@ -66,8 +67,18 @@ void print_components(const Registry& registry, std::ostream& out) {
   }
 }
 
-void print_problems(const Registry& registry, std::ostream& out) {
+/// Those that are about one component, or those about a whole library, below a title.
+void print_problems(const Registry& registry, const char* title, bool of_component,
+                    std::ostream& out) {
+  bool first = true;
   for (const LoadProblem& problem : registry.report().problems) {
+    if ((problem.code == name_taken) != of_component) {
+      continue;
+    }
+    if (first) {
+      out << title << '\n';
+      first = false;
+    }
     out << fmt::format(
         "  {}\n    step {}, code {}\n    found     {}\n    expected  {}\n    to do     {}\n",
         problem.path, problem.step, problem.code, problem.found, problem.expected, problem.advice);
@@ -90,10 +101,8 @@ int run_plugins(const Registry& registry, bool json, std::ostream& out) {
   }
   print_libraries(registry, out);
   print_components(registry, out);
-  if (!registry.report().problems.empty()) {
-    out << "\nRefused\n";
-    print_problems(registry, out);
-  }
+  print_problems(registry, "\nComponents left out", true, out);
+  print_problems(registry, "\nRefused", false, out);
   return 0;
 }
 
@@ -103,8 +112,7 @@ int run_plugin_check(const std::string& library, bool json, std::ostream& out) {
   if (json) {
     out << dump(as_json(registry), 2) << '\n';
   } else if (!loaded) {
-    out << "Refused\n";
-    print_problems(registry, out);
+    print_problems(registry, "Refused", false, out);
   } else {
     print_libraries(registry, out);
     print_components(registry, out);

@@ -1,5 +1,6 @@
 #include "pipeline/component_source.h"
 
+#include "plugins/collector.h"
 #include "plugins/search.h"
 
 #include <algorithm>
@@ -32,7 +33,8 @@ std::vector<FolderProblem> RegistrySource::add_folder(const std::filesystem::pat
 std::vector<std::string> RegistrySource::refused() const {
   std::vector<std::string> paths;
   for (const LoadProblem& problem : search_.registry().report().problems) {
-    if (std::find(paths.begin(), paths.end(), problem.path) == paths.end()) {
+    if (problem.code != name_taken &&
+        std::find(paths.begin(), paths.end(), problem.path) == paths.end()) {
       paths.push_back(problem.path);
     }
   }

@@ -93,25 +93,38 @@ void Collector::check_declaration(const ComponentInfo& info) {
   }
 }
 
-void Collector::check_name_is_free(const ComponentInfo& info) {
-  const auto same = std::find_if(collected_.begin(), collected_.end(), [&](const auto& other) {
+void Collector::check_name_is_new(const ComponentInfo& info) {
+  const bool used = std::any_of(collected_.begin(), collected_.end(), [&](const auto& other) {
     return other->info.kind == info.kind && other->info.text.name == info.text.name;
   });
-  const auto taken = same != collected_.end() ? *same : find_registered_(info.kind, info.text.name);
-  if (taken) {
-    const bool own = same != collected_.end();
+  if (used) {
     refuse({library_.path, "register", "duplicate_component",
-            fmt::format("a second {} \"{}\", in {}; the first is {}", to_string(info.kind),
-                        info.text.name, library_.path,
-                        own ? std::string("in the same library") : "in " + taken->library.path),
+            fmt::format("a second {} \"{}\" in the same library", to_string(info.kind),
+                        info.text.name),
             "names that are used once for each kind",
-            "rename one of the two, or load only one of the libraries"});
+            "rename one of the two in the library's sources"});
   }
+}
+
+bool Collector::is_left_out(const ComponentInfo& info) {
+  const auto first = find_registered_(info.kind, info.text.name);
+  if (!first) {
+    return false;
+  }
+  left_out_.push_back({"", "register", name_taken,
+                       fmt::format("a second {} \"{}\"; the first is in {}", to_string(info.kind),
+                                   info.text.name, first->library.path),
+                       "names that are used once for each kind",
+                       "rename one of the two, or load only the library whose component you want"});
+  return true;
 }
 
 void Collector::add(ComponentInfo info) {
   check_declaration(info);
-  check_name_is_free(info);
+  check_name_is_new(info);
+  if (is_left_out(info)) {
+    return;
+  }
   if (!info.check) {
     info.check = [](const ParameterValues&) { return std::vector<Finding>{}; };
   }
@@ -142,6 +155,9 @@ std::vector<std::shared_ptr<const RegisteredComponent>> Collector::collect(
   }
   if (failure) {
     throw Refusal(register_failed(*failure));
+  }
+  if (collected_.empty() && !left_out_.empty()) {
+    throw Refusal(left_out_.front());
   }
   if (collected_.empty()) {
     throw Refusal({"", "register", "no_components", "a registration of nothing",

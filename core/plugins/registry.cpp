@@ -181,7 +181,8 @@ bool Registry::load_library(const fs::path& library, bool trusted) {
   }
 }
 
-/// Opens, checks and registers: all of the library's components or, with a Refusal, none.
+/// Opens, checks and registers: all of the library's components whose names are free, at least one,
+/// or, with a Refusal, none.
 void Registry::admit(const std::string& path, const fs::path& canonical,
                      const StepObserver& progress) {
   progress("opening");
@@ -198,6 +199,9 @@ void Registry::admit(const std::string& path, const fs::path& canonical,
   for (auto& component : collector.collect(stamp->register_components)) {
     const auto key = std::pair(component->info.kind, component->info.text.name);
     components_.emplace(key, std::move(component));
+  }
+  for (const LoadProblem& problem : collector.left_out()) {
+    report_.problems.push_back(at_path(problem, path));
   }
   libraries_.push_back(library);
   report_.loaded.push_back(path);

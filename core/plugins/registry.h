@@ -31,7 +31,8 @@ class Registry {
   /// A folder that does not exist is a problem only if `must_exist`.
   void load_folder(const std::filesystem::path& folder, bool trusted, bool must_exist);
 
-  /// Loads one library. Returns false, with the reasons in report(), if it is refused. The same
+  /// Loads one library. Returns false, with the reasons in report(), if it is refused. Components
+  /// whose names are taken are left out and reported; the others of the library are taken. The same
   /// file asked for twice is loaded, or refused, once.
   bool load_library(const std::filesystem::path& library, bool trusted);
 

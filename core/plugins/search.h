@@ -16,9 +16,10 @@ namespace bissl::host {
 ///   4. the user's folder: $XDG_DATA_HOME/bissl/plugins, or ~/.local/share/bissl/plugins
 ///   5. the installation's own, lib/bissl/plugins beside the program's folder
 ///
-/// The first library with a name, of its own or of a component, has it; a later one is refused and
-/// says so. Nothing is loaded from the current directory unless one of these names it. Without
-/// third parties only the last place is searched.
+/// The first library with a name, of its own or of a component, has it. A later library of the same
+/// name is refused, a later component of the same name and kind is left out, and both are reported.
+/// Nothing is loaded from the current directory unless one of these names it. Without third parties
+/// only the last place is searched.
 class PluginSearch {
  public:
   PluginSearch(Registry& registry, std::vector<std::string> named, bool third_party)

@@ -137,7 +137,8 @@ class BISSL_API Registrar {
  public:
   virtual ~Registrar();
 
-  /// Registers a component. Throws Error for a name that is taken or a declaration with faults.
+  /// Registers a component. Throws Error for a declaration with faults, and for a name that the
+  /// library used before for this kind. A name that another library has: the component is left out.
   virtual void add(ComponentInfo info) = 0;
 
   /// Registers a component of kind `Interface` with options of type `Options`. The factory is

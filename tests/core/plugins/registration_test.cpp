@@ -88,32 +88,47 @@ TEST(PluginRegistration, NameTwiceInOneLibrary) {
   const std::string path = fixture("duplicate_within").string();
   expect_refusal(
       path,
-      {"", "register", "duplicate_component",
-       fmt::format("a second optimizer \"twin\", in {}; the first is in the same library", path),
-       "names that are used once for each kind",
-       "rename one of the two, or load only one of the libraries"});
+      {"", "register", "duplicate_component", "a second optimizer \"twin\" in the same library",
+       "names that are used once for each kind", "rename one of the two in the library's sources"});
 }
 
 class SecondLibrary : public testing::TestWithParam<bool> {
  protected:
   SecondLibrary() { EXPECT_TRUE(registry_.load_library(fixture("good"), true)); }
 
+  /// What is reported of the optimizer `still` of another library.
+  static LoadProblem taken(const std::string& path) {
+    return {
+        path,
+        "register",
+        "name_taken",
+        fmt::format("a second optimizer \"still\"; the first is in {}", fixture("good").string()),
+        "names that are used once for each kind",
+        "rename one of the two, or load only the library whose component you want"};
+  }
+
   Registry registry_;
 };
 
-TEST_P(SecondLibrary, NameOfAnother) {
+TEST_P(SecondLibrary, NameOfAnotherLeavesThatComponentOut) {
   const std::string path = fixture("duplicate_component").string();
-  EXPECT_FALSE(registry_.load_library(path, GetParam()));
-  const LoadProblem expected{path,
-                             "register",
-                             "duplicate_component",
-                             fmt::format("a second optimizer \"still\", in {}; the first is in {}",
-                                         path, fixture("good").string()),
-                             "names that are used once for each kind",
-                             "rename one of the two, or load only one of the libraries"};
-  EXPECT_EQ(registry_.report().problems, std::vector<LoadProblem>{expected});
-  EXPECT_EQ(registry_.find(ComponentKind::optimizer, "never-seen"), nullptr);
+  EXPECT_TRUE(registry_.load_library(path, GetParam()));
+  EXPECT_EQ(registry_.report().problems, std::vector<LoadProblem>{taken(path)});
+  EXPECT_EQ(registry_.report().problems[0].message().find(
+                path + ": one component left out (register, name_taken): found a second optimizer"),
+            0U);
+  EXPECT_EQ(registry_.report().loaded.back(), path);
+  EXPECT_NE(registry_.find(ComponentKind::optimizer, "never-seen"), nullptr);
   EXPECT_EQ(registry_.find(ComponentKind::optimizer, "still")->library.name, "good");
+  EXPECT_EQ(registry_.find(ComponentKind::optimizer, "duplicate-component/still"), nullptr);
+}
+
+TEST_P(SecondLibrary, NothingButNamesOfOthersIsRefused) {
+  const std::string path = fixture("only_taken_names").string();
+  EXPECT_FALSE(registry_.load_library(path, GetParam()));
+  EXPECT_EQ(registry_.report().problems, std::vector<LoadProblem>{taken(path)});
+  EXPECT_EQ(registry_.report().loaded.size(), 1U);
+  EXPECT_EQ(registry_.libraries().size(), 1U);
 }
 
 TEST_P(SecondLibrary, PluginNameOfAnother) {
