@@ -33,9 +33,9 @@ void fuzz_mat(std::string_view bytes) {
     const MatVariables variables =
         read_mat(file, {"annotations", "class_names", "labels", "tstid", "X", "y", "nothing"},
                  uint64_t{16} << 20);
-    for (const auto& [name, array] : variables) {
-      walk(array);
-      refusing([&] { mat_integers(file, variables, name); });
+    for (const MatVariables::value_type& variable : variables) {
+      walk(variable.second);
+      refusing([&] { mat_integers(file, variables, variable.first); });
     }
   });
 }
