@@ -146,6 +146,7 @@ void require_no_coupling(const PretextTrial& trial) {
     };
     Batch part(narrow(batch.views));
     part.geometry = narrow(batch.geometry);
+    part.indices = batch.indices.narrow(0, first, count);
     if (batch.targets.dense.defined()) {
       part.targets.dense = batch.targets.dense.narrow(0, first, count);
     }

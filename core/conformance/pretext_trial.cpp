@@ -10,6 +10,7 @@
 #include "models/second_backbone.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/eye.h>
 #include <c10/core/GradMode.h>
 #include <fmt/ranges.h>
@@ -70,6 +71,9 @@ std::shared_ptr<Pretext> make_task(const Checker& checker, ObservedBackbone& bac
   auto task = checker.make<Pretext>({.features = backbone.features(),
                                      .views = {source.input()},
                                      .steps = trial_steps,
+                                     .samples = trial_data,
+                                     .batch = trial_samples,
+                                     .hessian_batch = trial_samples,
                                      .make_backbone = second.maker(),
                                      .backbone = &backbone,
                                      .backbone_name = source.name(),
@@ -106,6 +110,9 @@ Views PretextTrial::views(int64_t samples, uint64_t seed, const ImageShape& shap
 Batch PretextTrial::batch(const Views& views, uint64_t seed) const {
   Batch batch(views);
   const int64_t samples = views.at(0).size(0);
+  constexpr int64_t stride = 9973;  // odd, so that numbers below a power of two stay distinct
+  batch.indices =
+      (at::arange(samples, at::kLong) * stride + int64_t(seed) + trial_data - 1) % trial_data;
   const TargetSpec targets = targets_of_trial(checker_);
   if (targets.kind != TargetKind::none) {
     const ImageShape view{views[0].size(1), views[0].size(2), views[0].size(3)};

@@ -25,8 +25,9 @@ class PretextTrial {
   /// The same of another shape than the backbone was made for.
   Views views(int64_t samples, uint64_t seed, const ImageShape& shape) const;
 
-  /// Views, and with them what the task asks for: targets of a kind that it takes, and places in
-  /// images, which `seed` varies. Both are functions of the number of samples.
+  /// Views, and with them indices and what the task asks for: targets of a kind that it takes, and
+  /// places in images, which `seed` varies, as it does indices. All are functions of the number of
+  /// samples.
   Batch batch(const Views& views, uint64_t seed = 0) const;
 
   /// The loss with its graph, as a pass that is no training.
@@ -72,6 +73,10 @@ LearnerFactory pretext_learners(const Checker& checker);
 
 /// Batches of the trial.
 inline constexpr int64_t trial_samples = 8;
+
+/// The samples of the data that trials are said to draw from. No queue is longer by default; the
+/// first sample of each batch is the last of the data.
+inline constexpr int64_t trial_data = 1 << 17;
 
 /// The steps that trials are said to have; more than any of them makes.
 inline constexpr int64_t trial_steps = 100;

@@ -30,6 +30,9 @@ Batch converted_batch(const Batch& batch, const at::TensorOptions& options) {
   for (const at::Tensor& geometry : batch.geometry) {
     result.geometry.push_back(geometry.to(options));
   }
+  result.indices = options.has_device() && batch.indices.defined()
+                       ? batch.indices.to(options.device())
+                       : batch.indices;
   return result;
 }
 
@@ -152,6 +155,7 @@ Batch BatchSource::make(int64_t number) const {
                             : options_.batch;
   Batch batch;
   batch.views = make_room(count);
+  batch.indices = at::empty({count}, at::kLong);
   if (options_.geometry) {
     for (size_t view = 0; view < view_shapes_.size(); ++view) {
       batch.geometry.push_back(at::empty({count, 2, 3}, at::kFloat));
@@ -164,6 +168,7 @@ Batch BatchSource::make(int64_t number) const {
     const Position place = position(first + i);
     const Sample sample = data_->get(place.sample);
     require_shape(sample, place.sample);
+    batch.indices.data_ptr<int64_t>()[i] = place.sample;
     const ViewGeometry geometry = write_views(place, sample, i, batch);
     if (options_.targets) {
       write_target(data_->targets(), sample.target, geometry, i, batch.targets);

@@ -17,7 +17,7 @@
 namespace bissl::host {
 
 /// A batch with its numbers in another type or on another device, as bissl::converted converts
-/// views. Targets keep their type.
+/// views. Targets and indices keep their type.
 Batch converted_batch(const Batch& batch, const at::TensorOptions& options);
 
 /// In which order a BatchSource goes through its data.

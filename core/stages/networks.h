@@ -32,6 +32,9 @@ std::shared_ptr<Backbone> make_backbone(const StageContext& context, const Image
 struct PretextUse {
   std::vector<ImageShape> views;  ///< as PretextContext has them
   int64_t steps = 1;              ///< of the stage, or of its lower level
+  int64_t samples = 0;            ///< as PretextContext has them
+  int64_t batch = 0;              ///< the same
+  int64_t hessian_batch = 0;      ///< the same
   uint64_t seed = 0;              ///< of the weights
   std::string data{};             ///< the name of the data source
   TargetSpec targets{};           ///< what its targets are

@@ -171,15 +171,16 @@ class PretextRun : public ::testing::Test {
 };
 
 /// Each stage counts its own steps, the lower level through all rounds; what the task counted
-/// itself goes on.
+/// itself goes on. The task is told of the stage's data and batches, and of which samples a batch
+/// is.
 TEST_F(PretextRun, AStageCountsItsOwnSteps) {
   use({"counts_steps"});
   std::string text = small_pipeline();
   replace_first(text, R"({ use = "simclr", projector = [8, 8] })",
                 R"({ use = "counts-steps", steps = 8, stages = 1 })");
-  replace_first(
-      text, "[stage.bissl.lower]\n",
-      "[stage.bissl.lower]\npretext = { use = \"counts-steps\", steps = 9, stages = 2 }\n");
+  replace_first(text, "[stage.bissl.lower]\n",
+                "[stage.bissl.lower]\npretext = { use = \"counts-steps\", steps = 9, stages = 2, "
+                "hessian_batch = 12 }\nhessian_batch = 12\n");
   text = text.substr(0, text.find("[stage.finetune]"));
   const Outcome outcome = run(text);
   EXPECT_EQ(outcome.code, 0) << outcome.err;

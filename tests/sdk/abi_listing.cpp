@@ -266,6 +266,7 @@ void list_what_grows() {
   MEMBER(Batch, views);
   MEMBER(Batch, targets);
   MEMBER(Batch, geometry);
+  MEMBER(Batch, indices);
   GROWS(TrainingProgress);
   MEMBER(TrainingProgress, step);
   MEMBER(TrainingProgress, steps);
@@ -275,6 +276,9 @@ void list_what_grows() {
   MEMBER(PretextContext, features);
   MEMBER(PretextContext, views);
   MEMBER(PretextContext, steps);
+  MEMBER(PretextContext, samples);
+  MEMBER(PretextContext, batch);
+  MEMBER(PretextContext, hessian_batch);
   MEMBER(PretextContext, make_backbone);
   MEMBER(PretextContext, backbone);
   MEMBER(PretextContext, backbone_name);

@@ -79,6 +79,9 @@ BisslParts::BisslParts(const StageContext& context)
   upper.steps = options.rounds * upper_options.steps;
   const PretextUse use{.views = first->view_shapes(),
                        .steps = lower.steps,
+                       .samples = first->samples(),
+                       .batch = lower_options.batch,
+                       .hessian_batch = hessian_batch(),
                        .seed = context.seed_for("init"),
                        .data = lower_options.data,
                        .targets = first->data().targets()};

@@ -25,6 +25,9 @@ PretrainParts build_pretrain(const StageContext& context) {
   parts.pretext = make_pretext(context, table.component("pretext"), *parts.backbone,
                                {.views = first->view_shapes(),
                                 .steps = parts.steps,
+                                .samples = first->samples(),
+                                .batch = options.batch,
+                                .hessian_batch = options.batch,
                                 .seed = context.seed_for("init/pretext"),
                                 .data = options.data,
                                 .targets = first->data().targets()});

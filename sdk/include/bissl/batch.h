@@ -10,8 +10,8 @@
 
 namespace bissl {
 
-/// A batch of N samples as a network is given it, all on one device. The host makes it. It
-/// contains only what the task requests.
+/// A batch of N samples as a network is given it, all on one device. The host makes it. Besides
+/// views and indices it contains only what the task requests.
 struct Batch {
   Batch() = default;
   /// One with views alone.
@@ -33,6 +33,13 @@ struct Batch {
   ///
   /// are those in the images, (N, 2, P).
   TensorList geometry{};
+
+  /// Which samples they are: (N), int64, the number of each in the data of the stage, from 0 to
+  /// PretextContext::samples − 1 (of downstream tasks: to the size of theirs − 1). A sample has the
+  /// same number in each epoch, in each round and on each process, so a task can keep something of
+  /// each (a label, an embedding) in a buffer with a row per sample. Distinct within a batch unless
+  /// it reaches over the end of an epoch.
+  at::Tensor indices{};
 };
 
 }  // namespace bissl

@@ -105,6 +105,14 @@ struct PretextContext {
   /// The steps of the stage; inside a bissl stage those of its lower level, all rounds together.
   int64_t steps = 1;
 
+  /// Of the data that batches are drawn from: Batch::indices are below it. For buffers with a row
+  /// per sample, and for refusing a queue that is longer than the data.
+  int64_t samples = 0;
+  /// Samples of a batch of training. A stage may accumulate the gradients of several in a step.
+  int64_t batch = 0;
+  /// Samples of a batch that Hessian products are made of; in other stages the same as batch.
+  int64_t hessian_batch = 0;
+
   /// Makes a second backbone with the student's weights of now, on its device, in training mode;
   /// none of its parameters requires a gradient. A teacher is made here and registered with
   /// register_backbone (bissl/teacher.h). It draws nothing from LibTorch's generator. In a stage

@@ -32,7 +32,8 @@ Indices all_of(int64_t count) {
 }
 
 bool equal(const Batch& x, const Batch& y) {
-  return test::equal(x.views, y.views) && x.targets.dense.defined() == y.targets.dense.defined() &&
+  return test::equal(x.views, y.views) && x.indices.equal(y.indices) &&
+         x.targets.dense.defined() == y.targets.dense.defined() &&
          (!x.targets.dense.defined() || x.targets.dense.equal(y.targets.dense));
 }
 
@@ -123,6 +124,24 @@ TEST(BatchSource, LabelsStayWithTheirSamples) {
                 labels[static_cast<size_t>(found[i])]);
     }
   }
+}
+
+TEST(BatchSource, IndicesAreTheNumbersOfTheSamples) {
+  const auto expect_numbers = [](const BatchSource& source) {
+    for (int64_t number = 0; number < 3; ++number) {
+      const Batch batch = source.make(number);
+      const Indices expected = samples(batch);
+      ASSERT_EQ(batch.indices.scalar_type(), at::kLong);
+      ASSERT_EQ(batch.indices.sizes(), Indices{static_cast<int64_t>(expected.size())});
+      const int64_t* found = batch.indices.data_ptr<int64_t>();
+      EXPECT_EQ(Indices(found, found + batch.indices.numel()), expected);
+      // An audit's conversion leaves them whole numbers.
+      EXPECT_TRUE(converted_batch(batch, at::kDouble).indices.equal(batch.indices));
+    }
+  };
+  expect_numbers(*source_of(unlabelled(10), {.batch = 4, .purpose = "test"}));
+  expect_numbers(
+      *source_of(unlabelled(10), {.batch = 4, .order = Order::sequential, .purpose = "test"}));
 }
 
 TEST(BatchSource, ABatchDependsOnItsNumberNotOnWhatWasMadeBefore) {
