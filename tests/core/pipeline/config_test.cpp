@@ -105,6 +105,27 @@ TEST_F(ConfigTest, DotsThatAreNoKeysAreNotCounted) {
   EXPECT_TRUE(parse_toml(many, "f", diagnostics));
 }
 
+TEST_F(ConfigTest, WhatTheParserTakesForImpossibleIsRefused) {
+  EXPECT_EQ(faults_of("\na = [\"b\",}\n"),
+            Lines{"p.toml:2:10: error: not valid TOML: '}' stands where a value is expected"});
+  EXPECT_EQ(faults_of("a = [ # b\n  }\n"),
+            Lines{"p.toml:2:3: error: not valid TOML: '}' stands where a value is expected"});
+  EXPECT_EQ(faults_of("[gr\xC3\xB6\xC3\x9F"
+                      "e]\n"),
+            Lines{"p.toml:1:4: error: not valid TOML: a character outside ASCII stands outside "
+                  "quotes"});
+  EXPECT_EQ(faults_of("a = [1]\xC2\xA0\n").size(), 1U);
+}
+
+TEST_F(ConfigTest, LettersOutsideAsciiStandInQuotesAndComments) {
+  DiagnosticCollector diagnostics;
+  const std::optional<ConfigNode> root = parse_toml(
+      "# \xC3\xA9\n'\xC3\xA9' = \"\"\"\n\xC3\xA9 \\\n \xC3\xA9\"\"\"\nb = {}\nc = [{}, []]\n", "f",
+      diagnostics);
+  ASSERT_TRUE(root);
+  EXPECT_EQ(std::get<std::string>(root->entries.at(0).value.scalar), "\xC3\xA9 \xC3\xA9");
+}
+
 TEST_F(ConfigTest, GarbageIsAnError) {
   for (const std::string& text :
        {std::string("\0\0\0", 3), std::string("\xff\xfe"), std::string("{}"), std::string("[["),
