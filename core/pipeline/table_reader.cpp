@@ -3,7 +3,6 @@
 #include "base/spelling.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -13,11 +12,6 @@ namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string with_article(ComponentKind kind) {
-  const bool vowel = kind == ComponentKind::augmentation || kind == ComponentKind::optimizer;
-  return (vowel ? "an " : "a ") + to_string(kind);
-}
 
 /// What was given where a value of `type` is wanted.
 std::string describe_refused(const ConfigNode& node, ValueType type) {
@@ -53,10 +47,6 @@ fs::path absolute_path(const fs::path& path) {
   return normal.has_filename() ? normal : normal.parent_path();
 }
 
-std::string component_example(ComponentKind kind) {
-  return fmt::format("a table that names {}: {{ use = \"NAME\", … }}", with_article(kind));
-}
-
 }  // namespace
 
 std::vector<std::string> keys_of(const TableSpec& spec) {
@@ -87,12 +77,6 @@ std::map<std::string, std::string> renamed_keys(const std::vector<ParameterSpec>
     }
   }
   return renamed;
-}
-
-MergeRules merge_rules(const TableSpec& data_selection) {
-  MergeRules rules{keys_of(data_selection)};
-  rules.data_keys.emplace_back(host_subtable);
-  return rules;
 }
 
 Table TableReader::read_table(const ConfigNode& node, const TableSpec& spec,
@@ -183,70 +167,6 @@ void TableReader::check_list(const ConfigNode& node, const SubtableSpec& spec,
       diagnostics_.error(item.at, path, describe_given(item), accepted);
     }
   }
-}
-
-ComponentChoice TableReader::read_component(const ConfigNode& node, ComponentKind kind,
-                                            const std::string& path,
-                                            const std::vector<std::string>& host_keys) {
-  ComponentChoice choice;
-  const ConfigEntry* use = node.find("use");
-  if (use == nullptr) {
-    missing(node, path, "use", quoted_list(names_of(kind, false)));
-    return choice;
-  }
-  choice.origin = use->value.at.text();
-  choice.component = find_component(use->value, kind, joined_key(path, "use"));
-  if (!choice.component) {
-    return choice;  // which keys belong here is not known
-  }
-  const ComponentInfo& info = choice.component->info;
-  std::vector<std::string> accepted = {"use"};
-  for (const ParameterSpec& parameter : info.parameters) {
-    accepted.push_back(parameter.name);
-  }
-  for (const std::string& key : host_keys) {
-    if (std::find(accepted.begin(), accepted.end(), key) == accepted.end()) {
-      accepted.push_back(key);
-    }
-  }
-  refuse_unknown(node, path, accepted, renamed_keys(info.parameters));
-  const size_t errors_before = diagnostics_.errors();
-  choice.values = read_values(node, info.parameters, path);
-  if (diagnostics_.errors() == errors_before) {
-    run_check(info.check, info.parameters, choice.values, node, path);
-  }
-  return choice;
-}
-
-Table TableReader::read_host_keys(const ConfigNode& node, const ComponentChoice& component,
-                                  const TableSpec& spec, const std::string& path) {
-  const std::vector<std::string> keys = keys_of(spec);
-  ConfigNode own;
-  own.at = node.at;
-  for (const ConfigEntry& entry : node.entries) {
-    const bool is_parameter = component.component && component.values.count(entry.key) != 0;
-    if (!is_parameter && std::find(keys.begin(), keys.end(), entry.key) != keys.end()) {
-      own.entries.push_back(entry);
-    }
-  }
-  const std::string host_path = joined_key(path, host_subtable);
-  if (const ConfigEntry* host = node.find(host_subtable);
-      host != nullptr && is_table(*host, host_path, "a table with " + quoted_list(keys))) {
-    refuse_unknown(host->value, host_path, keys, spec.renamed);
-    for (const ConfigEntry& entry : host->value.entries) {
-      const std::string key = joined_key(host_path, entry.key);
-      if (const ConfigEntry* twice = own.find(entry.key)) {
-        diagnostics_.error(entry.key_at, key,
-                           fmt::format("given twice, also at {}", twice->key_at.text()));
-        continue;
-      }
-      keys_in_file_[joined_key(path, entry.key)] = key;
-      own.entries.push_back(entry);
-    }
-  }
-  Table table = read_entries(own, spec, path);
-  keys_in_file_.clear();
-  return table;
 }
 
 void TableReader::refuse_unknown(const ConfigNode& node, const std::string& path,
@@ -418,11 +338,6 @@ void TableReader::run_check(const Check& check, const std::vector<ParameterSpec>
   }
 }
 
-std::string TableReader::key_in_file(const std::string& key) const {
-  const auto moved = keys_in_file_.find(key);
-  return moved == keys_in_file_.end() ? key : moved->second;
-}
-
 void TableReader::missing(const ConfigNode& table, const std::string& path, const std::string& key,
                           const std::string& accepted) {
   if (report_missing_) {
@@ -437,69 +352,6 @@ bool TableReader::is_table(const ConfigEntry& entry, const std::string& path,
     return false;
   }
   return true;
-}
-
-std::shared_ptr<const RegisteredComponent> TableReader::find_component(const ConfigNode& use,
-                                                                       ComponentKind kind,
-                                                                       const std::string& path) {
-  const std::string* name = use.as_text();
-  if (name == nullptr) {
-    diagnostics_.error(use.at, path, describe_given(use), quoted_list(names_of(kind, false)));
-    return nullptr;
-  }
-  std::shared_ptr<const RegisteredComponent> component = components_->find(kind, *name);
-  if (!component) {
-    report_unknown_component(use, kind, *name, path);
-  }
-  return component;
-}
-
-void TableReader::report_unknown_component(const ConfigNode& use, ComponentKind kind,
-                                           const std::string& name, const std::string& path) {
-  for (const auto& component : components_->components()) {
-    const std::vector<std::string>& formerly = component->info.text.formerly;
-    if (component->info.kind == kind &&
-        std::find(formerly.begin(), formerly.end(), name.substr(name.find('/') + 1)) !=
-            formerly.end()) {
-      diagnostics_.error(use.at, path,
-                         fmt::format("renamed: the {} `{}` is `{}` now", to_string(kind), name,
-                                     component->info.text.name));
-      return;
-    }
-  }
-  const bool qualified = name.find('/') != std::string::npos;
-  std::string message =
-      fmt::format("there is no {} {}", to_string(kind), to_toml(Value(shortened(name))));
-  std::vector<std::string> kinds;
-  for (const auto& component : components_->components()) {
-    if (component->info.kind != kind &&
-        (component->info.text.name == name || component->qualified_name() == name)) {
-      kinds.push_back(with_article(component->info.kind));
-    }
-  }
-  if (!kinds.empty()) {
-    message += fmt::format(" (the name belongs to {})", fmt::join(kinds, " and to "));
-  }
-  if (const std::vector<std::string> refused = components_->refused(); !refused.empty()) {
-    message += fmt::format(" (it may be in what could not be loaded: {}; `bissl plugins` says why)",
-                           fmt::join(refused, ", "));
-  }
-  if (const std::vector<std::string> searched = components_->searched(); !searched.empty()) {
-    message += fmt::format(" (looked in {})", fmt::join(searched, ", "));
-  }
-  const std::vector<std::string> available = names_of(kind, qualified);
-  diagnostics_.error(use.at, path, message, quoted_list(available), nearest(name, available));
-}
-
-std::vector<std::string> TableReader::names_of(ComponentKind kind, bool qualified) const {
-  std::vector<std::string> names;
-  for (const auto& component : components_->components()) {
-    if (component->info.kind == kind) {
-      names.push_back(qualified ? component->qualified_name() : component->info.text.name);
-    }
-  }
-  std::sort(names.begin(), names.end());
-  return names;
 }
 
 }  // namespace bissl::host

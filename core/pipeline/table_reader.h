@@ -14,6 +14,9 @@ namespace bissl::host {
 /// Checks parts of a configuration tree against what the host and the components declare. Every
 /// fault is reported; what is returned then has holes (unset values, missing components) and
 /// serves only for finding more faults.
+///
+/// What is about tables of components is in component_tables.cpp, the host's keys beside those of a
+/// component in host_keys.cpp, `augment` and `views` in views_reader.cpp.
 class TableReader {
  public:
   TableReader(const ComponentSource& components, DiagnosticCollector& diagnostics)
@@ -106,6 +109,9 @@ class TableReader {
 
 /// All keys that a table of the specification may have.
 std::vector<std::string> keys_of(const TableSpec& spec);
+
+/// How a table is written that names a component of this kind, for errors.
+std::string component_example(ComponentKind kind);
 
 /// The former names of parameters (ParameterBuilder::formerly), each with the name of now.
 std::map<std::string, std::string> renamed_keys(const std::vector<ParameterSpec>& specs);
