@@ -75,8 +75,8 @@ const ViewsChoice& chosen_views(const Pipeline& pipeline, const Stage& stage,
     return *views;
   }
   const Stage& other = named(pipeline.stages, of, "--views", "stage");
-  if (other.table.has_table("evaluate") && other.table.table("evaluate").views) {
-    return *other.table.table("evaluate").views;
+  if (const ViewsChoice* scoring = stage_kind(other.kind).scoring_views(other)) {
+    return *scoring;
   }
   if (!other.table.views) {
     fail_input("--views {}: the stage makes no views", of);

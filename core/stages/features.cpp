@@ -112,14 +112,7 @@ FeatureTable compute_features(const FeatureRequest& request) {
 }
 
 const ViewsChoice* scoring_views(const Pipeline& pipeline, const Stage& stage) {
-  const auto views_of = [](const Stage& one) -> const ViewsChoice* {
-    if (one.table.has_table("evaluate") && one.table.table("evaluate").views) {
-      return &*one.table.table("evaluate").views;
-    }
-    // A kind that trains no network and takes views scores by them.
-    const StageKindSpec& spec = stage_kind(one.kind).spec();
-    return spec.hands_on.empty() && one.table.views ? &*one.table.views : nullptr;
-  };
+  const auto views_of = [](const Stage& one) { return stage_kind(one.kind).scoring_views(one); };
   if (const ViewsChoice* own = views_of(stage)) {
     return own;
   }

@@ -42,7 +42,7 @@ struct FeatureRequest {
 /// Interrupted when the user asks to stop.
 FeatureTable compute_features(const FeatureRequest& request);
 
-/// The views by which a stage's network is scored: of its table `evaluate`, else of a stage that
+/// The views by which a stage's network is scored: its own, else of a stage that
 /// continues it, else of any. Null if no stage of the pipeline has such.
 const ViewsChoice* scoring_views(const Pipeline& pipeline, const Stage& stage);
 

@@ -53,6 +53,12 @@ class StageKind {
   /// The head that a stage hands on; none if it hands on none.
   virtual std::optional<HeadOrigin> head(const Stage& /*stage*/) const { return std::nullopt; }
 
+  /// The views by which a stage's networks are scored; null for a stage that scores none. By
+  /// default those of a kind that trains no network.
+  virtual const ViewsChoice* scoring_views(const Stage& stage) const {
+    return spec().hands_on.empty() && stage.table.views ? &*stage.table.views : nullptr;
+  }
+
   /// Runs a stage to its end: writes weights and events to its folder and returns its results: the
   /// metrics with their directions, the event logs with the losses in them, figures of its own.
   /// Continues from the folder's checkpoint if there is one. Throws Interrupted after writing one

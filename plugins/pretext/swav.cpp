@@ -60,18 +60,13 @@ Schema<Options> schema() {
       .add("queue_after", &Options::queue_after,
            "training steps of the task before the queue is filled; it is used once it is full")
       .at_least(0)
-      .unit("steps");
+      .unit("steps")
+      .only_above("queue", 0);
   schema
       .add("freeze_prototypes", &Options::freeze_prototypes,
            "training steps of the task before the prototypes move")
       .at_least(0)
       .unit("steps");
-  schema.rule([](const Options& options, std::vector<Finding>& findings) {
-    if (options.queue == 0 && options.queue_after > 0) {
-      findings.push_back(
-          {Finding::Severity::warning, "queue_after", "has no effect with queue = 0"});
-    }
-  });
   return schema;
 }
 

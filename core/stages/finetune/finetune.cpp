@@ -215,6 +215,11 @@ class FinetuneKind : public StageKind {
     return HeadOrigin{&stage.table.component("downstream"), parse_finetune(stage.table).data};
   }
 
+  const ViewsChoice* scoring_views(const Stage& stage) const override {
+    const std::optional<ScoredSource> scored = scored_source(stage);
+    return scored ? &scored->augment : nullptr;
+  }
+
   StageResults run(const StageContext& context) const override { return run_finetune(context); }
 
   std::unique_ptr<StageTrial> trial(const StageContext& context, StagePlan& plan,
