@@ -70,7 +70,7 @@ void check_declaration(Checker& checker) {
     std::shared_ptr<void> first = make_any(checker);
     std::shared_ptr<void> second = make_any(checker);
     std::shared_ptr<void> third = make_any(checker);
-    require(first && second && third, "the factory made nothing");
+    require(first && second && third, "the factory returned null");
     require(first != second && second != third, "the factory gave one instance twice");
     second.reset();
     first.reset();

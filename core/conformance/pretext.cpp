@@ -232,7 +232,7 @@ void require_same_loss_of_a_copy(const Checker& checker) {
   require(expected == found,
           "after {} steps, another instance with copies of all parameters and buffers has the loss "
           "{}, the first {}: something that the loss needs is elsewhere. What before_step takes of "
-          "the progress belongs into buffers of module(), where audits find it",
+          "the progress belongs in buffers of module(), where audits find it",
           steps, found, expected);
 }
 

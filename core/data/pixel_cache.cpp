@@ -126,7 +126,7 @@ class BuildLock {
 };
 
 void touch(const fs::path& file) {
-  utimensat(AT_FDCWD, file.c_str(), nullptr, 0);  // only the order of removal hangs on it
+  utimensat(AT_FDCWD, file.c_str(), nullptr, 0);  // only the order of removal depends on it
 }
 
 /// Removes files that were opened longest ago until the rest keeps to the limit; not `newest`.

@@ -198,7 +198,7 @@ std::string quoted_words(const std::string& words) {
   while (!line.empty() && line.back() == ' ') {
     line.pop_back();
   }
-  return line.empty() ? "" : fmt::format("; its last words: \"{}\"", line);
+  return line.empty() ? "" : fmt::format("; its last output: \"{}\"", line);
 }
 
 ChildOutcome run_in_child(std::chrono::milliseconds limit,

@@ -32,7 +32,7 @@ ChildOutcome run_in_child(std::chrono::milliseconds limit,
                           const std::function<void(const SendLine& send)>& work,
                           std::chrono::milliseconds pause = std::chrono::hours(24));
 
-/// The words as one line in quotation marks behind "; its last words: ", or nothing.
+/// The words as one line in quotation marks behind "; its last output: ", or nothing.
 std::string quoted_words(const std::string& words);
 
 }  // namespace bissl::host

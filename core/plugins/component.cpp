@@ -58,7 +58,7 @@ std::shared_ptr<void> ComponentChoice::create_erased(ComponentKind kind,
   auto made = call_component(*this, "construction",
                              [&] { return component->info.create(values, context); });
   if (!made) {
-    fail_run("{}: the factory made nothing", describe());
+    fail_run("{}: the factory returned null", describe());
   }
   // The object shares its owner's life with the component, and so with the library's record.
   struct Holder {

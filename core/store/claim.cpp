@@ -209,7 +209,7 @@ void Claim::confirm() const {
   if (held_->lost) {
     fail_run(
         "the claim {} was lost: this process stood still for longer than {} ms, and another "
-        "machine took over. Its work goes on there",
+        "machine took over. Its work continues there",
         held_->name.string(), held_->lease.count());
   }
 }

@@ -193,7 +193,7 @@ class AblationReader : private AblationFields {
       // Labels of different values differ.
       if (!added && std::equal(choice.settings.begin(), choice.settings.end(),
                                before->second->settings.begin(), same)) {
-        diagnostics().error(at, path, fmt::format("the value {} stands there twice", choice.label));
+        diagnostics().error(at, path, fmt::format("the value {} is given twice", choice.label));
       }
     }
     if (!axis.choices.empty()) {

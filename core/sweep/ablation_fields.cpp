@@ -37,7 +37,7 @@ std::string AblationFields::metric(const std::string& text, const Location& at,
                                    const std::string& key) {
   const std::optional<MetricName> name = parse_metric(text);
   if (!name) {
-    diagnostics_.error(at, key, fmt::format("{} is no metric", to_toml(Value(shortened(text)))),
+    diagnostics_.error(at, key, fmt::format("{} is not a metric", to_toml(Value(shortened(text)))),
                        metric_form);
     return text;
   }

@@ -143,7 +143,7 @@ IdxArray read_idx(const std::filesystem::path& path, size_t dimensions,
   // Reading on also makes zlib compare the checksum.
   uint8_t beyond = 0;
   if (file.read(&beyond, 1) != 0) {
-    fail_input("{}: goes on after the {} bytes of {} that its header announces ({})", file.path(),
+    fail_input("{}: has bytes after the {} bytes of {} that its header announces ({})", file.path(),
                expected, content, shape_text(array.dimensions));
   }
   if (file.cut_short()) {

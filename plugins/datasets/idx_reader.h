@@ -16,7 +16,7 @@ struct IdxArray {
 /// Reads an IDX file with `dimensions` dimensions, compressed by gzip or not. `content` names what
 /// should be in it, for errors ("images").
 /// Throws Error(ErrorKind::input) if the file cannot be read, is of another kind, is cut short,
-/// damaged, or goes on after its end.
+/// damaged, or has bytes after its end.
 IdxArray read_idx(const std::filesystem::path& file, size_t dimensions, const std::string& content);
 
 }  // namespace bissl

@@ -70,7 +70,7 @@ select = "top1"
        {"grid.toml:2:1: error: metrik: unknown key", "did you mean \"metric\"?",
         "metric: this required key is missing", "grid.toml:4:8: error: axes.seed",
         "grid.toml:5:24: error: axes.\"stage.bissl.lambda\": the list has 0 values",
-        "the value 0.1 stands there twice", "the list has 3 values; accepted: 2",
+        "the value 0.1 is given twice", "the list has 3 values; accepted: 2",
         "grid.toml:11:9: error: search.draws", "grid.toml:12:10: error: search.select",
         "grid.toml:13:49: error: search.\"stage.finetune.optimizer.lr\"",
         "grid.toml:15:23: error: baseline.\"stage.bissl.gamma\": 5 is not among"}) {
@@ -105,7 +105,7 @@ TEST_F(SweepTest, MetricsThatNoStageGivesAreRefusedBeforeAnythingRuns) {
        {"grid.toml:5:10: search.select: no stage gives baseline.test.topp1",
         "did you mean \"baseline.test.top1\""}},
       {"metric = \"finetune.test.2.top1\"\n" + axes,
-       {"grid.toml:2:10: error: metric: \"finetune.test.2.top1\" is no metric",
+       {"grid.toml:2:10: error: metric: \"finetune.test.2.top1\" is not a metric",
         "a part that holds dots is put in quotation marks"}}};
   const fs::path file = folder_.path() / "grid.toml";
   for (const MetricCase& one : cases) {

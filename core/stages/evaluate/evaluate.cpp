@@ -35,7 +35,7 @@ const Schema<Options>& schema() {
       if (options.data.empty() || distinct.size() != options.data.size()) {
         findings.push_back({Finding::Severity::error, "data",
                             options.data.empty() ? "there is no data source to score on"
-                                                 : "a data source stands there twice"});
+                                                 : "a data source is given twice"});
       }
     });
     return s;

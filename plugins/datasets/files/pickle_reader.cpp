@@ -61,7 +61,7 @@ class PickleMachine {
     }
     pickle_.root_ = pop();
     if (!stack_.empty() || at_ != content().size()) {
-      fail("goes on after its end");
+      fail("has bytes after its end");
     }
   }
 

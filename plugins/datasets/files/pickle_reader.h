@@ -42,7 +42,7 @@ struct PickleValue {
 /// other cost more than the file has operations.
 class Pickle {
  public:
-  /// Throws Error(ErrorKind::input) for what is no pickle, is cut short, goes on after its end,
+  /// Throws Error(ErrorKind::input) for what is no pickle, is cut short, has bytes after its end,
   /// calls what is not allowed, or is out of all proportion: more than 1 GiB or 4 million values.
   explicit Pickle(const std::filesystem::path& file);
 

@@ -115,7 +115,7 @@ INSTANTIATE_TEST_SUITE_P(
         std::tuple("throws-input", ErrorKind::input, ", in construction: the mask does not fit"),
         std::tuple("throws-foreign", ErrorKind::run,
                    ", in construction: an exception that is not a std::exception"),
-        std::tuple("makes-nothing", ErrorKind::run, ": the factory made nothing")),
+        std::tuple("makes-nothing", ErrorKind::run, ": the factory returned null")),
     [](const auto& info) {
       std::string name = std::get<0>(info.param);
       name.erase(std::remove(name.begin(), name.end(), '-'), name.end());

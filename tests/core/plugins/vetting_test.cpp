@@ -36,7 +36,7 @@ void expect_vetted(const std::string& name, const std::string& code, const std::
 
 TEST(PluginVetting, Aborts) {
   expect_vetted("aborts", "crashed",
-                "signal 6 (Aborted) while registering; its last words: \"the table of kernels is "
+                "signal 6 (Aborted) while registering; its last output: \"the table of kernels is "
                 "empty\"");
 }
 
@@ -50,7 +50,7 @@ TEST(PluginVetting, ThrowsWhileItIsOpened) {
   const auto problems = refusal_of(fixture("throws_initialiser"), false);
   ASSERT_EQ(problems.size(), 1U);
   EXPECT_TRUE(problems[0].code == "crashed" || problems[0].code == "exited") << problems[0].code;
-  EXPECT_NE(problems[0].found.find(" while opening; its last words: \""), std::string::npos)
+  EXPECT_NE(problems[0].found.find(" while opening; its last output: \""), std::string::npos)
       << problems[0].found;
   EXPECT_NE(problems[0].found.find("no licence server"), std::string::npos);
 }
@@ -108,7 +108,7 @@ TEST(Vet, ExceptionOfTheTrial) {
   ASSERT_EQ(problems.size(), 1U);
   EXPECT_EQ(problems[0].code, "exited");
   EXPECT_EQ(problems[0].found,
-            "an exit with status 1 while starting; its last words: \"no memory\"");
+            "an exit with status 1 while starting; its last output: \"no memory\"");
 }
 
 TEST(Vet, ExitWithoutAnswerIsNoSuccess) {

@@ -285,7 +285,7 @@ TEST(StageOptions, ScoredSourcesAreGivenAndDistinct) {
   for (const char* name : {"evaluate", "knn"}) {
     EXPECT_EQ(said(name, {"a", "b"}), Texts{}) << name;
     EXPECT_EQ(said(name, {}), Texts{"data: there is no data source to score on"});
-    EXPECT_EQ(said(name, {"a", "a"}), Texts{"data: a data source stands there twice"});
+    EXPECT_EQ(said(name, {"a", "a"}), Texts{"data: a data source is given twice"});
   }
   EXPECT_EQ(said("knn", {"b", "bank"}),
             Texts{"data: the bank is scored on itself: each image would be its own neighbour"});

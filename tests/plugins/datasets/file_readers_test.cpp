@@ -294,7 +294,7 @@ TEST_F(PickleReader, RefusesAFileCutShortAnywhere) {
       EXPECT_NE(refusal([&] { Pickle{file}; }), "no error") << size;
     }
     const fs::path longer = write("a", whole + "N");
-    expect_part(refusal([&] { Pickle{longer}; }), "goes on after its end");
+    expect_part(refusal([&] { Pickle{longer}; }), "has bytes after its end");
   }
 }
 

@@ -306,7 +306,7 @@ TEST_F(IdxFolder, RefusesADamagedGzipStream) {
 TEST_F(IdxFolder, RefusesBytesAfterTheEnd) {
   write("train-labels-idx1-ubyte.gz", gzip(idx({3}, labels_012 + "x")));
   EXPECT_EQ(refusal(),
-            "DIR/train-labels-idx1-ubyte.gz: goes on after the 3 bytes of labels that its header "
+            "DIR/train-labels-idx1-ubyte.gz: has bytes after the 3 bytes of labels that its header "
             "announces (3)");
 }
 
