@@ -174,6 +174,13 @@ std::string fault_of(const EffectCondition& condition, const ParameterSpec& spec
 
 }  // namespace
 
+ParameterSpec::ParameterSpec() = default;
+ParameterSpec::ParameterSpec(const ParameterSpec& other) = default;
+ParameterSpec::ParameterSpec(ParameterSpec&& other) noexcept = default;
+ParameterSpec& ParameterSpec::operator=(const ParameterSpec& other) = default;
+ParameterSpec& ParameterSpec::operator=(ParameterSpec&& other) noexcept = default;
+ParameterSpec::~ParameterSpec() = default;
+
 bool EffectCondition::holds(const ParameterValues& all) const {
   const Value& actual = parameters.empty() ? Value() : value_of(parameters.front(), all);
   switch (relation) {

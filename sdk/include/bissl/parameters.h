@@ -38,6 +38,14 @@ struct BISSL_API EffectCondition {
 /// One parameter, declared once. Parsing, checking, help, the reference pages and the resolved
 /// configuration of a run all come from this.
 struct BISSL_API ParameterSpec {
+  // Copies and the rest are in the sdk's library: every plugin would compile them otherwise.
+  ParameterSpec();
+  ParameterSpec(const ParameterSpec& other);
+  ParameterSpec(ParameterSpec&& other) noexcept;
+  ParameterSpec& operator=(const ParameterSpec& other);
+  ParameterSpec& operator=(ParameterSpec&& other) noexcept;
+  ~ParameterSpec();
+
   std::string name;                  ///< the key in TOML, lower_case
   ValueType type = ValueType::none;  ///< of its values
   Value default_value;               ///< unset for a required or an optional parameter
