@@ -1,5 +1,5 @@
 #include "models/evaluation_guard.h"
-#include "small_models.h"
+#include "core/bilevel/small_models.h"
 
 #include <gtest/gtest.h>
 #include <torch/autograd.h>

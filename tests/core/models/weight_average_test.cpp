@@ -1,7 +1,7 @@
 #include "models/weight_average.h"
 #include "bissl/error.h"
+#include "core/bilevel/small_models.h"
 #include "models/module_state.h"
-#include "small_models.h"
 
 #include <gtest/gtest.h>
 #include <torch/types.h>
