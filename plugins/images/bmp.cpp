@@ -30,6 +30,14 @@ struct Header {
   size_t pixels_at = 0;
 };
 
+bool is_one_run(uint32_t mask) {
+  if (mask == 0) {
+    return false;
+  }
+  const uint32_t run = mask >> std::countr_zero(mask);
+  return (run & (run + 1)) == 0;
+}
+
 void read_masks(const ByteReader& file, Header& header) {
   // In longer headers they are a part of it, behind a short one they follow it: the same place.
   for (size_t i = 0; i < header.masks.size(); ++i) {
@@ -43,8 +51,7 @@ void read_masks(const ByteReader& file, Header& header) {
     header.masks = {0xFF0000, 0xFF00, 0xFF};
   }
   for (const uint32_t mask : header.masks) {
-    const uint32_t run = mask >> std::countr_zero(mask);
-    if (mask == 0 || (run & (run + 1)) != 0) {
+    if (!is_one_run(mask)) {
       fail_input("BMP: has the masks {:x}, {:x}, {:x}; expected three runs of bits",
                  header.masks[0], header.masks[1], header.masks[2]);
     }
