@@ -6,6 +6,31 @@
 
 namespace bissl {
 
+Schema<ProductOptions> product_schema() {
+  using Options = ProductOptions;
+  Schema<Options> schema;
+  schema
+      .add(
+          "products", &Options::products,
+          "how H·x is got: \"exact\" by differentiating twice, \"finite-difference\" from one more "
+          "gradient, \"central-difference\" from two. Differences can be further from the solution "
+          "than v = u: audit them")
+      .choices({"exact", "finite-difference", "central-difference"});
+  schema
+      .add("difference_step", &Options::difference_step,
+           "length of a finite difference's shift, as a share of 1 + ‖θ‖")
+      .more_than(0)
+      .only_with("products", {"finite-difference", "central-difference"});
+  return schema;
+}
+
+Schema<SystemOptions> system_schema() {
+  Schema<SystemOptions> schema;
+  add_damping(schema, &SystemOptions::damping);
+  schema.embed(&SystemOptions::product, product_schema());
+  return schema;
+}
+
 int64_t ProductOptions::gradients_each() const {
   if (products == "exact") {
     return 0;

@@ -27,23 +27,7 @@ struct BISSL_API ProductOptions {
 };
 
 /// The declaration of ProductOptions, to be embedded (Schema::embed).
-inline Schema<ProductOptions> product_schema() {
-  using Options = ProductOptions;
-  Schema<Options> schema;
-  schema
-      .add(
-          "products", &Options::products,
-          "how H·x is got: \"exact\" by differentiating twice, \"finite-difference\" from one more "
-          "gradient, \"central-difference\" from two. Differences can be further from the solution "
-          "than v = u: audit them")
-      .choices({"exact", "finite-difference", "central-difference"});
-  schema
-      .add("difference_step", &Options::difference_step,
-           "length of a finite difference's shift, as a share of 1 + ‖θ‖")
-      .more_than(0)
-      .only_with("products", {"finite-difference", "central-difference"});
-  return schema;
-}
+BISSL_API Schema<ProductOptions> product_schema();
 
 /// Declares the damping δ of everything that solves the system, by products or not.
 template <class Options>
@@ -66,12 +50,7 @@ struct SystemOptions {
 };
 
 /// The declaration of SystemOptions, to be embedded.
-inline Schema<SystemOptions> system_schema() {
-  Schema<SystemOptions> schema;
-  add_damping(schema, &SystemOptions::damping);
-  schema.embed(&SystemOptions::product, product_schema());
-  return schema;
-}
+BISSL_API Schema<SystemOptions> system_schema();
 
 /// Products with Hessians, counted.
 ///
