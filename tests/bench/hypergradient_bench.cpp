@@ -197,7 +197,7 @@ void run(const Shape& shape) {
 }  // namespace bissl::host
 
 int main(int argc, char** argv) {
-  bissl::Shape shape;
+  bissl::host::Shape shape;
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   if (arguments.size() > 0) shape.stem = arguments[0];
   if (arguments.size() > 1) shape.size = std::stoll(arguments[1]);
@@ -205,5 +205,5 @@ int main(int argc, char** argv) {
   if (arguments.size() > 3) shape.threads = std::stoi(arguments[3]);
   if (arguments.size() > 4) shape.repeats = std::stoi(arguments[4]);
   if (arguments.size() > 5) shape.steps = arguments[5] == "steps";
-  host::run(shape);
+  bissl::host::run(shape);
 }
