@@ -30,7 +30,10 @@ Schema<Options> schema() {
 
 /// Layer-wise adaptive rate scaling: with g ← ∇ + wd·θ and q = trust·‖θ‖/‖g‖ for each tensor,
 /// m ← µ·m + q·g, θ ← θ − lr·m. q is 1 where either norm is 0 and for tensors without scaling.
-class Lars : public Optimizer, public OptimizerMomentum, public OptimizerPreconditioner {
+class Lars : public Optimizer,
+             public OptimizerMomentum,
+             public OptimizerPreconditioner,
+             public OptimizerWeightDecay {
  public:
   Lars(const Options& options, const OptimizerContext& context)
       : options_(options),
@@ -55,8 +58,11 @@ class Lars : public Optimizer, public OptimizerMomentum, public OptimizerPrecond
   double learning_rate() const override { return options_.step.lr; }
   double momentum() const override { return options_.step.momentum; }
 
+  double weight_decay() const override { return options_.decay.weight_decay; }
+  void set_weight_decay(double value) override { options_.decay.weight_decay = value; }
+
   void* capability(std::string_view id) override {
-    return provide<OptimizerMomentum, OptimizerPreconditioner>(*this, id);
+    return provide<OptimizerMomentum, OptimizerPreconditioner, OptimizerWeightDecay>(*this, id);
   }
 
   /// The layers' ratios, taken as constants; the momentum's memory is left out.

@@ -22,6 +22,26 @@ inline Schema<MomentumOptions> momentum_schema() {
   return schema;
 }
 
+/// Of optimizers that divide the mean of gradients by the root of their mean square.
+struct MomentsOptions {
+  double lr = 0.001;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+};
+
+inline Schema<MomentsOptions> moments_schema() {
+  using Options = MomentsOptions;
+  Schema<Options> schema;
+  schema.add("lr", &Options::lr, "learning rate").required().at_least(0);
+  schema.add("beta1", &Options::beta1, "decay of the mean of gradients").at_least(0).less_than(1);
+  schema.add("beta2", &Options::beta2, "decay of the mean of squared gradients")
+      .at_least(0)
+      .less_than(1);
+  schema.add("epsilon", &Options::epsilon, "added to the root of the mean square").more_than(0);
+  return schema;
+}
+
 struct DecayOptions {
   double weight_decay = 0.0;
   bool decay_1d = true;
@@ -37,5 +57,9 @@ inline Schema<DecayOptions> decay_schema(std::string doc = "L2 penalty added to 
       .only_above("weight_decay", 0);
   return schema;
 }
+
+/// For `doc` of decay_schema.
+inline constexpr const char* decoupled_decay =
+    "share of the weights, times the learning rate, taken away in each step";
 
 }  // namespace bissl

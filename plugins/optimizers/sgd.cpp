@@ -29,7 +29,7 @@ Schema<Options> schema() {
 }
 
 /// Stochastic gradient descent with momentum, in PyTorch's convention: m ← µ·m + g, θ ← θ − lr·m.
-class Sgd : public Optimizer, public OptimizerMomentum {
+class Sgd : public Optimizer, public OptimizerMomentum, public OptimizerWeightDecay {
  public:
   Sgd(const Options& options, const OptimizerContext& context)
       : options_(options),
@@ -58,7 +58,12 @@ class Sgd : public Optimizer, public OptimizerMomentum {
   double learning_rate() const override { return options_.step.lr; }
   double momentum() const override { return options_.step.momentum; }
 
-  void* capability(std::string_view id) override { return provide<OptimizerMomentum>(*this, id); }
+  double weight_decay() const override { return options_.decay.weight_decay; }
+  void set_weight_decay(double value) override { options_.decay.weight_decay = value; }
+
+  void* capability(std::string_view id) override {
+    return provide<OptimizerMomentum, OptimizerWeightDecay>(*this, id);
+  }
 
   NamedTensors state() const override {
     NamedTensors state;

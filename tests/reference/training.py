@@ -290,6 +290,102 @@ def lars_case(momentum, decay, trust, decay_1d, scale_1d, zero_first_gradient=Fa
             "zero_first_gradient": zero_first_gradient, "trace": trace}
 
 
+def adam_case(betas, epsilon, decay, decay_1d):
+    def make(parameters):
+        groups = [{"params": [parameters["weight"]], "weight_decay": decay},
+                  {"params": [parameters["bias"]], "weight_decay": decay if decay_1d else 0.0}]
+        return torch.optim.Adam(groups, lr=0.05, betas=betas, eps=epsilon)
+    return {"name": "adam",
+            "options": {"lr": 0.05, "beta1": betas[0], "beta2": betas[1], "epsilon": epsilon,
+                        "weight_decay": decay, "decay_1d": decay_1d},
+            "trace": torch_run(make, 0.05)}
+
+
+def numpy_run(name, options, update):
+    """`update(state, t, weight, slope, lr)` returns the new weight; `state` is a weight's own."""
+    weights = {key: value.numpy() for key, value in start().items()}
+    states = {key: {} for key in weights}
+    trace = []
+    for step, rate in enumerate(RATES):
+        for k, key in enumerate(weights):
+            slope = gradient(step, k, torch.from_numpy(weights[key])).numpy()
+            weights[key] = update(states[key], step + 1, weights[key], slope, rate)
+        trace.append([numbers(torch.from_numpy(weight)) for weight in weights.values()])
+    return {"name": name, "options": options, "trace": trace}
+
+
+def lamb_case(decay, decay_1d, scale_1d):
+    """You et al. 2020 (arXiv 1904.00962), algorithm 2 with φ the identity."""
+    lr, b1, b2, epsilon = 0.1, 0.85, 0.95, 1e-6
+
+    def update(state, t, x, g, rate):
+        state["m"] = b1 * state.get("m", 0.0) + (1 - b1) * g
+        state["v"] = b2 * state.get("v", 0.0) + (1 - b2) * g ** 2
+        r = state["m"] / (1 - b1 ** t) / (numpy.sqrt(state["v"] / (1 - b2 ** t)) + epsilon)
+        u = r + (decay * x if decay_1d or x.ndim > 1 else 0.0)
+        ratio = numpy.linalg.norm(x) / numpy.linalg.norm(u) if scale_1d or x.ndim > 1 else 1.0
+        return x - lr * rate * ratio * u
+    return numpy_run("lamb", {"lr": lr, "beta1": b1, "beta2": b2, "epsilon": epsilon,
+                              "weight_decay": decay, "decay_1d": decay_1d, "scale_1d": scale_1d},
+                     update)
+
+
+def lion_case(decay, decay_1d):
+    """Chen et al. 2023 (arXiv 2302.06675), algorithm 2."""
+    lr, b1, b2 = 0.02, 0.9, 0.8
+
+    def update(state, _, x, g, rate):
+        m = state.get("m", numpy.zeros_like(x))
+        c = b1 * m + (1 - b1) * g
+        wd = decay if decay_1d or x.ndim > 1 else 0.0
+        state["m"] = b2 * m + (1 - b2) * g
+        return x - lr * rate * (numpy.sign(c) + wd * x)
+    return numpy_run("lion", {"lr": lr, "beta1": b1, "beta2": b2, "weight_decay": decay,
+                              "decay_1d": decay_1d}, update)
+
+
+def adan_case(decay, decay_1d):
+    """Xie et al. 2022 (arXiv 2208.06677), algorithm 1; a decay b here is 1 − β there. The moments
+    start at 0 and are divided by 1 − bᵗ."""
+    lr, b1, b2, b3, epsilon = 0.03, 0.9, 0.8, 0.95, 1e-6
+
+    def update(state, t, x, g, rate):
+        d = g - state.get("g", g)
+        state["g"] = g
+        state["m"] = b1 * state.get("m", 0.0) + (1 - b1) * g
+        state["v"] = b2 * state.get("v", 0.0) + (1 - b2) * d
+        state["n"] = b3 * state.get("n", 0.0) + (1 - b3) * (g + b2 * d) ** 2
+        root = numpy.sqrt(state["n"] / (1 - b3 ** t)) + epsilon
+        step = (state["m"] / (1 - b1 ** t) + b2 * state["v"] / (1 - b2 ** t)) / root
+        wd = decay if decay_1d or x.ndim > 1 else 0.0
+        return (x - lr * rate * step) / (1 + lr * rate * wd)
+    return numpy_run("adan", {"lr": lr, "beta1": b1, "beta2": b2, "beta3": b3, "epsilon": epsilon,
+                              "weight_decay": decay, "decay_1d": decay_1d}, update)
+
+
+def muon_case(nesterov, decay):
+    """Jordan et al. 2024: the polynomial 3.4445·x − 4.775·x³ + 2.0315·x⁵ on the singular values,
+    five times, worked out with the singular vectors. Vectors: AdamW."""
+    lr, mu, lr_1d, b1, b2, epsilon = 0.05, 0.9, 0.02, 0.8, 0.95, 1e-8
+
+    def update(state, t, x, g, rate):
+        if x.ndim == 1:
+            state["m"] = b1 * state.get("m", 0.0) + (1 - b1) * g
+            state["v"] = b2 * state.get("v", 0.0) + (1 - b2) * g ** 2
+            root = numpy.sqrt(state["v"] / (1 - b2 ** t)) + epsilon
+            return x - lr_1d * rate * state["m"] / (1 - b1 ** t) / root
+        state["m"] = mu * state.get("m", 0.0) + g
+        u = g + mu * state["m"] if nesterov else state["m"]
+        left, s, right = numpy.linalg.svd(u, full_matrices=False)
+        s = s / (numpy.linalg.norm(u) + 1e-7)
+        for _ in range(5):
+            s = 3.4445 * s - 4.7750 * s ** 3 + 2.0315 * s ** 5
+        scale = math.sqrt(max(1.0, x.shape[0] / x.shape[1]))
+        return x * (1 - lr * rate * decay) - lr * rate * scale * (left * s) @ right
+    return numpy_run("muon", {"lr": lr, "momentum": mu, "nesterov": nesterov, "weight_decay": decay,
+                              "lr_1d": lr_1d, "beta1": b1, "beta2": b2, "epsilon": epsilon}, update)
+
+
 def write_optimizers():
     write("optimizers.json", {
         "rates": RATES,
@@ -307,6 +403,18 @@ def write_optimizers():
             lars_case(0.9, 0.1, 0.05, False, True),
             lars_case(0.0, 0.1, 0.05, True, True),
             lars_case(0.9, 0.0, 0.05, True, True, zero_first_gradient=True),
+            adam_case((0.9, 0.999), 1e-8, 0.0, True),
+            adam_case((0.8, 0.95), 1e-3, 0.2, True),
+            adam_case((0.9, 0.999), 1e-8, 0.2, False),
+            lamb_case(0.0, False, False),
+            lamb_case(0.1, False, False),
+            lamb_case(0.1, True, True),
+            lion_case(0.0, True),
+            lion_case(0.3, False),
+            adan_case(0.0, True),
+            adan_case(0.3, False),
+            muon_case(True, 0.2),
+            muon_case(False, 0.0),
         ],
     })
 

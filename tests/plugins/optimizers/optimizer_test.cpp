@@ -3,6 +3,7 @@
 #include "reference/golden.h"
 #include "sdk/plugin_library.h"
 
+#include <ATen/ops/allclose.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
@@ -68,7 +69,7 @@ ParameterValues values_of(const json& options) {
 TEST(Optimizers, FollowTheReferencesStepByStep) {
   const json golden = test::golden("optimizers.json");
   const auto rates = golden["rates"].get<std::vector<double>>();
-  ASSERT_EQ(golden["cases"].size(), 13U);
+  ASSERT_EQ(golden["cases"].size(), 25U);
   for (const json& expected : golden["cases"]) {
     SCOPED_TRACE(expected["name"].get<std::string>() + expected["options"].dump());
     Training training(expected["name"], values_of(expected["options"]));
@@ -89,7 +90,13 @@ const std::vector<std::pair<std::string, ParameterValues>>& all() {
   static const std::vector<std::pair<std::string, ParameterValues>> optimizers{
       {"sgd", {{"lr", 0.1}, {"momentum", 0.9}, {"nesterov", true}, {"weight_decay", 0.01}}},
       {"lars", {{"lr", 0.5}, {"weight_decay", 0.01}, {"trust", 0.1}}},
-      {"adamw", {{"lr", 0.01}, {"weight_decay", 0.1}}}};
+      {"adam", {{"lr", 0.01}, {"weight_decay", 0.1}}},
+      {"adamw", {{"lr", 0.01}, {"weight_decay", 0.1}}},
+      {"lamb", {{"lr", 0.01}, {"weight_decay", 0.1}}},
+      {"lion", {{"lr", 0.01}, {"weight_decay", 0.1}}},
+      {"adan", {{"lr", 0.01}, {"weight_decay", 0.1}}},
+      // The factor is on both of its learning rates.
+      {"muon", {{"lr", 0.01}, {"weight_decay", 0.1}}}};
   return optimizers;
 }
 
@@ -214,6 +221,9 @@ TEST(Optimizers, TheRateIsAFactorOnTheLearningRate) {
     SCOPED_TRACE(name);
     ParameterValues halved = values;
     halved["lr"] = std::get<double>(values.at("lr")) / 2;
+    if (name == "muon") {
+      halved["lr_1d"] = 0.0003 / 2;
+    }
     Training half_rate(name, values);
     Training half_lr(name, halved);
     for (int64_t step = 0; step < 3; ++step) {
@@ -259,17 +269,65 @@ TEST(Lars, AVanishedWeightStepsAtTheFullRate) {
   EXPECT_TRUE(close(weight, {-1.0005, -1.0005, -1.0005, -1.0005}, 1e-15));
 }
 
+TEST(Optimizers, WeightDecayCanBeSet) {
+  for (const auto& [name, values] : all()) {
+    SCOPED_TRACE(name);
+    ParameterValues without = values;
+    without["weight_decay"] = 0.0;
+    Training set(name, without);
+    Training given(name, values);
+    auto* decay = capability<OptimizerWeightDecay>(set.optimizer());
+    ASSERT_NE(decay, nullptr);
+    EXPECT_EQ(decay->weight_decay(), 0.0);
+    decay->set_weight_decay(std::get<double>(values.at("weight_decay")));
+    for (int64_t step = 0; step < 2; ++step) {
+      set.step(step, 1);
+      given.step(step, 1);
+    }
+    EXPECT_TRUE(set.parameter(0).equal(given.parameter(0)));
+    EXPECT_TRUE(set.parameter(1).equal(given.parameter(1)));
+  }
+}
+
+/// What a step of `muon` from zero makes of a weight with this gradient.
+at::Tensor muon_step(const at::Tensor& gradient) {
+  at::Tensor weight = at::zeros(gradient.sizes(), at::kDouble).requires_grad_();
+  const auto muon =
+      library().make<Optimizer>("muon", {{"lr", 1.0}}, {.parameters = {{"w", weight}}});
+  weight.mutable_grad() = gradient;
+  muon->step(1);
+  return weight.detach();
+}
+
+TEST(Muon, TakesTheFiltersOfAConvolutionAsRows) {
+  const at::Tensor filters = pattern(7, {2, 3, 2, 2});
+  EXPECT_TRUE(muon_step(filters).reshape({2, 12}).allclose(muon_step(filters.reshape({2, 12}))));
+  // A tall matrix is the transpose of a wide one, and steps the root of its proportions further.
+  const at::Tensor wide = pattern(8, {2, 8});
+  EXPECT_TRUE(muon_step(wide.t().contiguous()).t().allclose(muon_step(wide) * 2.0));
+}
+
+TEST(Muon, StepsAreNearlyOrthogonal) {
+  const at::Tensor step = muon_step(pattern(9, {4, 6}));
+  const at::Tensor squares = step.matmul(step.t());
+  for (int64_t i = 0; i < 4; ++i) {
+    for (int64_t k = 0; k < 4; ++k) {
+      EXPECT_NEAR(squares[i][k].item<double>(), i == k ? 1.0 : 0.0, 0.55) << i << ", " << k;
+    }
+  }
+}
+
 TEST(Optimizers, RulesSpeakOnCombinations) {
   using Texts = std::vector<std::string>;
   EXPECT_EQ(library().findings("sgd", {{"lr", 0.1}}), Texts{});
   EXPECT_EQ(library().findings("sgd", {{"lr", 0.1}, {"nesterov", true}, {"momentum", 0.0}}),
             Texts{"nesterov: needs a momentum of more than 0"});
-  for (const std::string name : {"sgd", "adamw"}) {
+  for (const std::string name : {"sgd", "adam", "adamw", "lion", "adan"}) {
     EXPECT_EQ(library().findings(name, {{"lr", 0.1}, {"weight_decay", 0.0}, {"decay_1d", false}}),
               Texts{"warning decay_1d: has no effect with weight_decay = 0"})
         << name;
   }
-  for (const std::string name : {"sgd", "lars", "adamw"}) {
+  for (const std::string name : {"sgd", "lars", "adam", "adamw", "lamb", "lion", "adan", "muon"}) {
     EXPECT_THROW(library().values(name), std::invalid_argument) << "the rate must be given";
     EXPECT_THROW(library().values(name, {{"lr", -0.1}}), std::invalid_argument);
     EXPECT_THROW(library().values(name, {{"lr", NAN}}), std::invalid_argument);
@@ -295,11 +353,12 @@ at::Tensor step_slope(const std::string& name, const ParameterValues& values, in
   return (after(h) - after(-h)) / (2 * h);
 }
 
-TEST(Preconditioner, OfAdamWIsTheSlopeOfItsStep) {
-  constexpr double lr = 0.02;
-  const ParameterValues values = {{"lr", lr}, {"beta2", 0.9}, {"weight_decay", 0.1}};
+/// Compares the ability with differences of steps, at the beginning and later.
+void expect_slope_of_its_step(const std::string& name, const ParameterValues& values) {
+  SCOPED_TRACE(name);
+  const double lr = std::get<double>(values.at("lr"));
   for (const int64_t steps : {0, 1, 4}) {
-    Training training("adamw", values);
+    Training training(name, values);
     for (int64_t step = 0; step < steps; ++step) {
       training.step(step, 1.0);
     }
@@ -309,7 +368,7 @@ TEST(Preconditioner, OfAdamWIsTheSlopeOfItsStep) {
         capability<OptimizerPreconditioner>(training.optimizer())
             ->preconditioner({training.parameter(0).grad(), training.parameter(1).grad()});
     for (const size_t k : {0U, 1U}) {
-      const at::Tensor expected = step_slope("adamw", values, steps, k) / -lr;
+      const at::Tensor expected = step_slope(name, values, steps, k) / -lr;
       // The very first step has the length lr whatever the gradient, so its slope is about 0.
       const double scale = steps == 0 ? 1.0 : expected.norm().item<double>();
       EXPECT_LT((factors[k] - expected).norm().item<double>(), 1e-5 * scale) << steps;
@@ -319,6 +378,31 @@ TEST(Preconditioner, OfAdamWIsTheSlopeOfItsStep) {
       EXPECT_TRUE(before[i].tensor.equal(after[i].tensor)) << "it only looks";
     }
   }
+}
+
+TEST(Preconditioner, OfAdamAndItsKinIsTheSlopeOfTheirStep) {
+  const ParameterValues values = {{"lr", 0.02}, {"beta2", 0.9}, {"weight_decay", 0.1}};
+  expect_slope_of_its_step("adam", values);
+  expect_slope_of_its_step("adamw", values);
+  // Without decay, since it leaves the division by 1 + lr·wd out.
+  expect_slope_of_its_step("adan", {{"lr", 0.02}, {"beta3", 0.9}, {"weight_decay", 0.0}});
+}
+
+TEST(Preconditioner, OfLambIsAdamsTimesTheLayersRatio) {
+  Training lamb("lamb", {{"lr", 0.02}, {"epsilon", 1e-8}, {"weight_decay", 0.0}});
+  Training adam("adam", {{"lr", 0.02}});
+  TensorList factors;
+  TensorList plain;
+  for (Training* training : {&lamb, &adam}) {
+    training->set_gradients(0);
+    (training == &lamb ? factors : plain) =
+        capability<OptimizerPreconditioner>(training->optimizer())
+            ->preconditioner({training->parameter(0).grad(), training->parameter(1).grad()});
+  }
+  // The first step of Adam is the sign of the gradient: its norm is the root of 12 elements.
+  const double ratio = lamb.parameter(0).norm().item<double>() / std::sqrt(12.0);
+  EXPECT_TRUE(factors[0].allclose(plain[0] * ratio, 1e-6, 1e-12));
+  EXPECT_TRUE(factors[1].allclose(plain[1], 1e-12, 0)) << "vectors are not scaled";
 }
 
 TEST(Preconditioner, IsOneForASgdAndTheLayersRatioForLars) {

@@ -12,32 +12,44 @@
 namespace bissl {
 namespace {
 
-struct Options {
-  double lr = 0.001;
-  double beta1 = 0.9;
-  double beta2 = 0.999;
-  double epsilon = 1e-8;
+struct AdamOptions {
+  MomentsOptions moments;
+  DecayOptions decay;
+};
+
+struct AdamWOptions {
+  MomentsOptions moments;
   DecayOptions decay{.weight_decay = 0.01};
 };
 
-Schema<Options> schema() {
-  Schema<Options> schema;
-  schema.add("lr", &Options::lr, "learning rate").required().at_least(0);
-  schema.add("beta1", &Options::beta1, "decay of the mean of gradients").at_least(0).less_than(1);
-  schema.add("beta2", &Options::beta2, "decay of the mean of squared gradients")
-      .at_least(0)
-      .less_than(1);
-  schema.add("epsilon", &Options::epsilon, "added to the root of the mean square").more_than(0);
-  schema.embed(&Options::decay, decay_schema("share of the weights, times the learning rate, taken "
-                                             "away in each step"));
+Schema<AdamOptions> adam_schema() {
+  Schema<AdamOptions> schema;
+  schema.embed(&AdamOptions::moments, moments_schema());
+  schema.embed(&AdamOptions::decay, decay_schema());
   return schema;
 }
 
-/// Adam with decoupled weight decay.
-class AdamW : public Optimizer, public OptimizerPreconditioner {
+Schema<AdamWOptions> adamw_schema() {
+  Schema<AdamWOptions> schema;
+  schema.embed(&AdamWOptions::moments, moments_schema());
+  schema.embed(&AdamWOptions::decay, decay_schema(decoupled_decay));
+  return schema;
+}
+
+/// What weight decay is.
+enum class Decay {
+  decoupled,  ///< a share of the weights, taken away beside the step
+  penalty,    ///< the gradient of an L2 penalty, which goes through the moments
+};
+
+/// Adam, in PyTorch's convention: ε is added to the root of the corrected mean square.
+class Moments : public Optimizer, public OptimizerPreconditioner, public OptimizerWeightDecay {
  public:
-  AdamW(const Options& options, const OptimizerContext& context)
+  Moments(const MomentsOptions& options, const DecayOptions& decay, Decay kind,
+          const OptimizerContext& context)
       : options_(options),
+        decay_(decay),
+        kind_(kind),
         parameters_(context.parameters),
         mean_("mean", context.parameters),
         mean_square_("mean_square", context.parameters) {}
@@ -51,12 +63,12 @@ class AdamW : public Optimizer, public OptimizerPreconditioner {
     const double correction2 = 1.0 - std::pow(options_.beta2, steps);
     for (size_t i = 0; i < parameters_.size(); ++i) {
       at::Tensor& parameter = parameters_[i].tensor;
-      const at::Tensor& gradient = parameter.grad();
-      if (!gradient.defined()) {
+      if (!parameter.grad().defined()) {
         continue;
       }
-      if (applies_to(parameter, options_.decay.decay_1d)) {
-        parameter.mul_(1.0 - lr * options_.decay.weight_decay);
+      const at::Tensor gradient = penalised(parameter, parameter.grad());
+      if (kind_ == Decay::decoupled && applies_to(parameter, decay_.decay_1d)) {
+        parameter.mul_(1.0 - lr * decay_.weight_decay);
       }
       mean_[i].mul_(options_.beta1).add_(gradient, 1.0 - options_.beta1);
       mean_square_[i].mul_(options_.beta2).addcmul_(gradient, gradient, 1.0 - options_.beta2);
@@ -68,8 +80,11 @@ class AdamW : public Optimizer, public OptimizerPreconditioner {
 
   double learning_rate() const override { return options_.lr; }
 
+  double weight_decay() const override { return decay_.weight_decay; }
+  void set_weight_decay(double value) override { decay_.weight_decay = value; }
+
   void* capability(std::string_view id) override {
-    return provide<OptimizerPreconditioner>(*this, id);
+    return provide<OptimizerPreconditioner, OptimizerWeightDecay>(*this, id);
   }
 
   /// With m' = β₁·m + (1 − β₁)·g, v' = β₂·v + (1 − β₂)·g², both corrected for their bias, and
@@ -83,11 +98,11 @@ class AdamW : public Optimizer, public OptimizerPreconditioner {
     const double correction2 = 1.0 - std::pow(options_.beta2, steps);
     TensorList factors;
     for (size_t i = 0; i < parameters_.size(); ++i) {
-      const at::Tensor& g = gradients[i];
-      if (!g.defined()) {
+      if (!gradients[i].defined()) {
         factors.emplace_back();
         continue;
       }
+      const at::Tensor g = penalised(parameters_[i].tensor, gradients[i]);
       const at::Tensor mean =
           mean_[i].mul(options_.beta1).add_(g, 1.0 - options_.beta1).div_(correction1);
       const at::Tensor root = mean_square_[i]
@@ -123,21 +138,48 @@ class AdamW : public Optimizer, public OptimizerPreconditioner {
   }
 
  private:
-  Options options_;
+  /// The gradient with that of the L2 penalty, if weight decay is one.
+  at::Tensor penalised(const at::Tensor& parameter, const at::Tensor& gradient) const {
+    return kind_ == Decay::penalty && decay_.weight_decay != 0 &&
+                   applies_to(parameter, decay_.decay_1d)
+               ? gradient.add(parameter, decay_.weight_decay)
+               : gradient;
+  }
+
+  MomentsOptions options_;
+  DecayOptions decay_;
+  Decay kind_;
   NamedTensors parameters_;
   StateBuffers mean_;
   StateBuffers mean_square_;
   int64_t steps_ = 0;
 };
 
+class Adam final : public Moments {
+ public:
+  Adam(const AdamOptions& options, const OptimizerContext& context)
+      : Moments(options.moments, options.decay, Decay::penalty, context) {}
+};
+
+class AdamW final : public Moments {
+ public:
+  AdamW(const AdamWOptions& options, const OptimizerContext& context)
+      : Moments(options.moments, options.decay, Decay::decoupled, context) {}
+};
+
 }  // namespace
 
-void add_adamw(Registrar& registrar) {
+void add_adam(Registrar& registrar) {
+  registrar.add<Optimizer, Adam>(
+      {.name = "adam",
+       .summary = "means of gradients over roots of mean squares; weight decay as an L2 penalty",
+       .source = "Kingma and Ba 2015, arXiv 1412.6980, algorithm 1"},
+      adam_schema());
   registrar.add<Optimizer, AdamW>(
       {.name = "adamw",
        .summary = "Adam with decoupled weight decay",
        .source = "Loshchilov and Hutter 2019, arXiv 1711.05101, algorithm 2"},
-      schema());
+      adamw_schema());
 }
 
 }  // namespace bissl
