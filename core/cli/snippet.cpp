@@ -125,7 +125,8 @@ std::string table_lines(const TableSpec& table, const std::string& header,
         (subtable.doc.empty()
              ? ""
              : comment(subtable.doc + (subtable.required ? "" : " (may be left out)"))) +
-        fmt::format("[{}]\n", below) + table_lines(subtable.table, below, registry);
+        (subtable.list ? fmt::format("[[{}]]\n", below) : fmt::format("[{}]\n", below)) +
+        table_lines(subtable.table, below, registry);
     text += "\n" + (subtable.required ? lines : commented_out(lines));
   }
   return text;

@@ -139,6 +139,14 @@ class LockWriter {
       values(subtable.values);
       below(subtable, key);
     }
+    for (const auto& [name, items] : table.lists) {
+      const std::string key = path + "." + spelled_key(name);
+      for (const Table& item : items) {
+        array_header(key);
+        values(item.values);
+        below(item, key);
+      }
+    }
   }
 
   const std::map<std::string, std::string>& libraries() const { return libraries_; }
@@ -193,7 +201,14 @@ json canonical_table(const Table& table, const StandIn& stand_in) {
       tables[name] = canonical_table(subtable, stand_in);
     }
   }
-  return {{"values", values}, {"components", components}, {"tables", tables}};
+  json all = {{"values", values}, {"components", components}, {"tables", tables}};
+  for (const auto& [name, items] : table.lists) {
+    json& list = all["lists"][name] = json::array();
+    for (const Table& item : items) {
+      list.push_back(canonical_table(item, stand_in));
+    }
+  }
+  return all;
 }
 
 }  // namespace

@@ -39,6 +39,11 @@ void note(const Table& table, std::map<std::string, LibraryIdentity>& libraries)
   for (const auto& [name, below] : table.tables) {
     note(below, libraries);
   }
+  for (const auto& [name, items] : table.lists) {
+    for (const Table& item : items) {
+      note(item, libraries);
+    }
+  }
 }
 
 }  // namespace

@@ -139,7 +139,7 @@ void TableReader::read_subtable(const ConfigNode& node, const SubtableSpec& spec
   }
   if (spec.list) {
     if (entry != nullptr) {
-      check_list(entry->value, spec, own_path);
+      table.lists[spec.name] = read_list(entry->value, spec, own_path);
     }
     return;
   }
@@ -155,18 +155,26 @@ void TableReader::read_subtable(const ConfigNode& node, const SubtableSpec& spec
   }
 }
 
-void TableReader::check_list(const ConfigNode& node, const SubtableSpec& spec,
-                             const std::string& path) {
-  const std::string accepted = fmt::format("tables [[{}]] with {}", path, spec.table.free_keys);
+std::vector<Table> TableReader::read_list(const ConfigNode& node, const SubtableSpec& spec,
+                                          const std::string& path) {
+  const bool is_free = !spec.table.free_keys.empty();
+  const std::string accepted =
+      fmt::format("tables [[{}]] with {}", path,
+                  is_free ? spec.table.free_keys : quoted_list(keys_of(spec.table)));
+  std::vector<Table> tables;
   if (node.type != ConfigNode::Type::array) {
     diagnostics_.error(node.at, path, describe_given(node), accepted);
-    return;
+    return tables;
   }
-  for (const ConfigNode& item : node.items) {
+  for (size_t i = 0; i < node.items.size(); ++i) {
+    const ConfigNode& item = node.items[i];
     if (!item.is_table()) {
       diagnostics_.error(item.at, path, describe_given(item), accepted);
+    } else if (!is_free) {
+      tables.push_back(read_table(item, spec.table, joined_key(path, std::to_string(i))));
     }
   }
+  return tables;
 }
 
 void TableReader::refuse_unknown(const ConfigNode& node, const std::string& path,

@@ -76,7 +76,8 @@ class TableReader {
   void check_data(const ConfigNode& node, const ParameterSpec& spec, const std::string& path);
   void read_subtable(const ConfigNode& node, const SubtableSpec& spec, const std::string& path,
                      Table& table);
-  void check_list(const ConfigNode& node, const SubtableSpec& spec, const std::string& path);
+  std::vector<Table> read_list(const ConfigNode& node, const SubtableSpec& spec,
+                               const std::string& path);
   void resolve_paths(Value& value, const Location& at, const std::string& path);
   std::string resolved_path(const std::string& text, const Location& at, const std::string& path);
   /// Rules, and warnings for what is given and has no effect.

@@ -98,8 +98,8 @@ std::string readable_path(const std::string& path) {
     const size_t dot = std::min(path.find('.', begin), path.size());
     const std::string part = path.substr(begin, dot - begin);
     const bool own = part == "table" || part == "values" || part == "components" ||
-                     part == "tables" || part == "dataset" || part == "selection" ||
-                     part == "source";
+                     part == "tables" || part == "lists" || part == "dataset" ||
+                     part == "selection" || part == "source";
     if (!own || !structure) {
       result += (result.empty() ? "" : ".") + part;
       structure = true;
