@@ -7,18 +7,97 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 
 namespace bissl::host {
 namespace {
+
+/// What is wrong with the milestones of a schedule "step"; empty if nothing.
+std::string milestones_fault(const std::vector<double>& milestones) {
+  if (milestones.empty()) {
+    return "\"step\" needs some: milestones = [0.6, 0.8]";
+  }
+  return std::adjacent_find(milestones.begin(), milestones.end(), std::greater_equal<>()) ==
+                 milestones.end()
+             ? ""
+             : "each is to be later than the one before it";
+}
+
+void check_schedule(const ScheduleOptions& options, std::vector<Finding>& findings) {
+  const auto error = [&](const char* parameter, std::string message) {
+    findings.push_back({Finding::Severity::error, parameter, std::move(message)});
+  };
+  if (options.warmup_epochs > 0 && options.warmup_steps > 0) {
+    error("warmup_steps", "warmup_epochs and warmup_steps are both given; give one of them");
+  }
+  if (options.use == "one-cycle" && (options.warmup_epochs > 0 || options.warmup_steps > 0)) {
+    error(options.warmup_epochs > 0 ? "warmup_epochs" : "warmup_steps",
+          "\"one-cycle\" rises by itself: give its `rise`, or no warm-up");
+  }
+  if (options.use == "step") {
+    if (std::string fault = milestones_fault(options.milestones); !fault.empty()) {
+      error("milestones", std::move(fault));
+    }
+  }
+  if (options.use == "exponential" && options.end_factor == 0) {
+    error("end_factor", "an \"exponential\" fall never reaches 0: give a small number");
+  }
+}
+
+void add_shapes(Schema<ScheduleOptions>& s) {
+  s.add("end_factor", &ScheduleOptions::end_factor,
+        "learning rate at the end, as a share of the base learning rate")
+      .at_least(0)
+      .at_most(1)
+      .only_with("use",
+                 {std::string("cosine"), std::string("polynomial"), std::string("exponential"),
+                  std::string("one-cycle"), std::string("warm-restarts")})
+      .formerly("final");
+  s.add("power", &ScheduleOptions::power, "of \"polynomial\"; 1 is a straight line")
+      .more_than(0)
+      .only_with("use", std::string("polynomial"));
+  s.add("milestones", &ScheduleOptions::milestones,
+        "when \"step\" multiplies the learning rate, as shares of the stage's steps: [0.6, 0.8]")
+      .more_than(0)
+      .less_than(1)
+      .only_with("use", std::string("step"));
+  s.add("factor", &ScheduleOptions::factor, "by which \"step\" multiplies at each milestone")
+      .more_than(0)
+      .at_most(1)
+      .only_with("use", std::string("step"));
+  s.add("start_factor", &ScheduleOptions::start_factor,
+        "where \"one-cycle\" begins, as a share of the base learning rate")
+      .at_least(0)
+      .at_most(1)
+      .only_with("use", std::string("one-cycle"));
+  s.add("rise", &ScheduleOptions::rise, "share of the steps in which \"one-cycle\" rises")
+      .at_least(0)
+      .less_than(1)
+      .only_with("use", std::string("one-cycle"));
+  s.add("cycles", &ScheduleOptions::cycles, "how many cosines \"warm-restarts\" has")
+      .at_least(1)
+      .at_most(1000)
+      .unit("cycles")
+      .only_with("use", std::string("warm-restarts"));
+  s.add("cycle_growth", &ScheduleOptions::cycle_growth,
+        "how much longer each cosine of \"warm-restarts\" is than the one before it")
+      .at_least(1)
+      .at_most(100)
+      .only_with("use", std::string("warm-restarts"));
+}
 
 const Schema<ScheduleOptions>& schedule_schema() {
   static const Schema<ScheduleOptions> schema = [] {
     Schema<ScheduleOptions> s;
     s.add("use", &ScheduleOptions::use,
           "\"cosine\" falls from the base learning rate to `end_factor` times it over the stage "
-          "(Loshchilov and Hutter 2017, arXiv 1608.03983); \"constant\" stays")
-        .choices({"constant", "cosine"});
+          "(Loshchilov and Hutter 2017, arXiv 1608.03983); \"constant\" stays; \"step\" is "
+          "multiplied at milestones; \"polynomial\" and \"exponential\" fall to `end_factor`; "
+          "\"one-cycle\" rises and falls (Smith and Topin 2017, arXiv 1708.07120); "
+          "\"warm-restarts\" has several cosines (arXiv 1608.03983)")
+        .choices({"constant", "cosine", "step", "polynomial", "exponential", "one-cycle",
+                  "warm-restarts"});
     s.add("warmup_epochs", &ScheduleOptions::warmup_epochs,
           "linear rise to the base learning rate over this many passes over the data")
         .at_least(0)
@@ -27,18 +106,8 @@ const Schema<ScheduleOptions>& schedule_schema() {
           "linear rise to the base learning rate over this many steps")
         .at_least(0)
         .unit("steps");
-    s.add("end_factor", &ScheduleOptions::end_factor,
-          "learning rate at the end of \"cosine\", as a share of the base learning rate")
-        .at_least(0)
-        .at_most(1)
-        .only_with("use", "cosine")
-        .formerly("final");
-    s.rule([](const ScheduleOptions& options, std::vector<Finding>& findings) {
-      if (options.warmup_epochs > 0 && options.warmup_steps > 0) {
-        findings.push_back({Finding::Severity::error, "warmup_steps",
-                            "warmup_epochs and warmup_steps are both given; give one of them"});
-      }
-    });
+    add_shapes(s);
+    s.rule(check_schedule);
     return s;
   }();
   return schema;

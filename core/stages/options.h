@@ -18,6 +18,13 @@ struct ScheduleOptions {
   double warmup_epochs = 0;
   int64_t warmup_steps = 0;
   double end_factor = 0.001;
+  double power = 1;
+  std::vector<double> milestones{};
+  double factor = 0.1;
+  double start_factor = 0.04;
+  double rise = 0.3;
+  int64_t cycles = 4;
+  double cycle_growth = 1;
 };
 
 /// How long to train: exactly one of the two is set.

@@ -14,11 +14,32 @@ double warmup_of(const ScheduleOptions& options, double steps_per_epoch) {
                                    : static_cast<double>(options.warmup_steps);
 }
 
+/// From `begin` to `end` as `progress` runs from 0 to 1, level at both ends.
+double cosine(double begin, double end, double progress) {
+  return end + (begin - end) * 0.5 * (1.0 + std::cos(M_PI * progress));
+}
+
+/// What a milestone or a cycle does otherwise than asked for; empty if nothing.
+std::string doubt_of_shape(const ScheduleOptions& options, double warmup, int64_t total) {
+  if (options.use == "step" && !options.milestones.empty() &&
+      static_cast<double>(std::llround(options.milestones.front() * static_cast<double>(total))) <
+          warmup) {
+    return fmt::format(
+        "milestones: the first one, {} of {} steps, lies within the warm-up of {:.6g} steps",
+        options.milestones.front(), total, warmup);
+  }
+  if (options.use == "warm-restarts" &&
+      static_cast<double>(options.cycles) > static_cast<double>(total) - warmup) {
+    return fmt::format("cycles = {} is more than the {:.6g} steps after the warm-up",
+                       options.cycles, std::max(0.0, static_cast<double>(total) - warmup));
+  }
+  return "";
+}
+
 }  // namespace
 
 Schedule::Schedule(const ScheduleOptions& options, int64_t total, double steps_per_epoch)
-    : cosine_(options.use == "cosine"),
-      end_factor_(options.end_factor),
+    : options_(options),
       // The smaller of the two while it is a double: a warm-up may be longer than any integer.
       warmup_(std::llround(
           std::min(static_cast<double>(total), std::round(warmup_of(options, steps_per_epoch))))),
@@ -28,12 +49,71 @@ double Schedule::lr_scale(int64_t step) const {
   if (step < warmup_) {
     return static_cast<double>(step + 1) / static_cast<double>(warmup_);
   }
-  if (!cosine_ || total_ - warmup_ <= 1) {
+  if (options_.use == "constant") {
     return 1.0;
   }
-  const double progress =
-      static_cast<double>(step - warmup_) / static_cast<double>(total_ - warmup_ - 1);
-  return end_factor_ + (1.0 - end_factor_) * 0.5 * (1.0 + std::cos(M_PI * std::min(progress, 1.0)));
+  if (options_.use == "step") {
+    return stepped(step);
+  }
+  if (options_.use == "one-cycle") {
+    return one_cycle(step);
+  }
+  if (options_.use == "warm-restarts") {
+    return restarting(step);
+  }
+  return falling(step);
+}
+
+double Schedule::falling(int64_t step) const {
+  if (total_ - warmup_ <= 1) {
+    return 1.0;
+  }
+  const double progress = std::min(
+      static_cast<double>(step - warmup_) / static_cast<double>(total_ - warmup_ - 1), 1.0);
+  const double end = options_.end_factor;
+  if (options_.use == "polynomial") {
+    return end + (1.0 - end) * std::pow(1.0 - progress, options_.power);
+  }
+  if (options_.use == "exponential") {
+    return std::pow(end, progress);
+  }
+  return cosine(1.0, end, progress);
+}
+
+double Schedule::one_cycle(int64_t step) const {
+  const auto last = static_cast<double>(total_ - 1);
+  const double peak = std::max(0.0, options_.rise * static_cast<double>(total_) - 1.0);
+  const double now = std::min(static_cast<double>(step), last);
+  if (now < peak) {
+    return cosine(options_.start_factor, 1.0, now / peak);
+  }
+  return last > peak ? cosine(1.0, options_.end_factor, (now - peak) / (last - peak)) : 1.0;
+}
+
+double Schedule::restarting(int64_t step) const {
+  double whole = 0;
+  for (int64_t i = 0; i < options_.cycles; ++i) {
+    whole += std::pow(options_.cycle_growth, static_cast<double>(i));
+  }
+  double length = static_cast<double>(total_ - warmup_) / whole;
+  auto within = static_cast<double>(step - warmup_);
+  // Lengths are sums of rounded numbers: a cycle that ends at a step must not reach beyond it.
+  constexpr double slack = 1e-9;
+  for (int64_t i = 1; i < options_.cycles && within >= length * (1.0 - slack); ++i) {
+    within = std::max(0.0, within - length);
+    length *= options_.cycle_growth;
+  }
+  return cosine(1.0, options_.end_factor, std::min(within / length, 1.0));
+}
+
+double Schedule::stepped(int64_t step) const {
+  double factor = 1.0;
+  for (const double milestone : options_.milestones) {
+    if (step >= std::llround(milestone * static_cast<double>(total_))) {
+      factor *= options_.factor;
+    }
+  }
+  return factor;
 }
 
 Schedule make_schedule(const Table& table, int64_t steps, int64_t samples, int64_t batch) {
@@ -61,9 +141,11 @@ std::vector<std::string> doubts(const ScheduleOptions& options, int64_t total,
   } else if (std::abs(taken - asked) > far * asked) {
     found.push_back(fmt::format("{} is {:.2g} steps; the warm-up takes {}", given, asked, taken));
   }
-  if (options.use == "cosine" && taken >= whole && asked > 0) {
+  if (options.use != "constant" && taken >= whole && asked > 0) {
     found.push_back(
-        fmt::format("{} leaves none of the stage's {} steps to the cosine", given, total));
+        fmt::format("{} leaves none of the stage's {} steps to the {}", given, total, options.use));
+  } else if (std::string doubt = doubt_of_shape(options, taken, total); !doubt.empty()) {
+    found.push_back(std::move(doubt));
   }
   return found;
 }

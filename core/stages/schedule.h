@@ -15,15 +15,30 @@ class Schedule {
   Schedule(const ScheduleOptions& options, int64_t total, double steps_per_epoch);
 
   /// The factor for step `step` in 0 … total − 1. During a warm-up of w steps it is (step + 1)/w.
-  /// Then a cosine falls from 1 to `end_factor`, which the last step reaches (a single step after
-  /// the warm-up has 1).
+  /// Then, with n = total − w, k = step − w and e = `end_factor`:
+  ///
+  ///     constant       1
+  ///     cosine         e + (1 − e)·½·(1 + cos(π·k/(n − 1)))
+  ///     polynomial     e + (1 − e)·(1 − k/(n − 1))^power
+  ///     exponential    e^(k/(n − 1))
+  ///     step           factor^(milestones m with step ≥ m·total, rounded)
+  ///     one-cycle      a cosine from `start_factor` to 1 in `rise`·total − 1 steps, then one to e
+  ///     warm-restarts  cosine over k'/T, k' steps into a cycle of T steps; cycle i is
+  ///     cycle_growthⁱ
+  ///                    times as long as the first, all together n steps
+  ///
+  /// Where the last step reaches e, a single step after the warm-up has 1.
   ///
   /// A warm-up in epochs is rounded to steps; one that is longer than the stage fills it.
   double lr_scale(int64_t step) const;
 
  private:
-  bool cosine_;
-  double end_factor_;
+  double falling(int64_t step) const;
+  double one_cycle(int64_t step) const;
+  double restarting(int64_t step) const;
+  double stepped(int64_t step) const;
+
+  ScheduleOptions options_;
   int64_t warmup_;
   int64_t total_;
 };

@@ -1,8 +1,12 @@
 #include "stages/schedule.h"
 
+#include "support/paths.h"
+#include "support/temporary_folder.h"
+
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 namespace bissl::host {
 namespace {
@@ -25,6 +29,58 @@ TEST(Schedule, WarmUpRisesFromTheFirstStepOn) {
   }
   const Schedule constant({.warmup_steps = 4}, 10, 1);
   EXPECT_EQ(constant.lr_scale(9), 1.0);
+}
+
+ScheduleOptions options_of(const nlohmann::json& json) {
+  ScheduleOptions options;
+  options.use = json.at("use");
+  options.warmup_steps = json.value("warmup_steps", options.warmup_steps);
+  options.end_factor = json.value("end_factor", options.end_factor);
+  options.power = json.value("power", options.power);
+  options.milestones = json.value("milestones", options.milestones);
+  options.factor = json.value("factor", options.factor);
+  options.start_factor = json.value("start_factor", options.start_factor);
+  options.rise = json.value("rise", options.rise);
+  options.cycles = json.value("cycles", options.cycles);
+  options.cycle_growth = json.value("cycle_growth", options.cycle_growth);
+  return options;
+}
+
+TEST(Schedule, HasTheNumbersOfPyTorchs) {
+  const auto golden = nlohmann::json::parse(
+      test::read_file(std::string(test::source_folder) + "/tests/reference/golden/schedules.json"));
+  ASSERT_EQ(golden["cases"].size(), 14U);
+  for (const nlohmann::json& expected : golden["cases"]) {
+    SCOPED_TRACE(expected["options"].dump());
+    const int64_t steps = expected["steps"];
+    const Schedule schedule(options_of(expected["options"]), steps, 1);
+    for (int64_t step = 0; step < steps; ++step) {
+      EXPECT_NEAR(schedule.lr_scale(step), expected["factors"][static_cast<size_t>(step)], 1e-14)
+          << step;
+    }
+  }
+}
+
+TEST(Schedule, CyclesFillTheStageAlsoWhereTheyAreNoWholeSteps) {
+  // 10 steps in 3 cycles: they begin at 0, 3⅓ and 6⅔.
+  const Schedule schedule({.use = "warm-restarts", .end_factor = 0, .cycles = 3}, 10, 1);
+  for (int64_t step = 1; step < 10; ++step) {
+    EXPECT_EQ(schedule.lr_scale(step) > schedule.lr_scale(step - 1), step == 4 || step == 7)
+        << step;
+  }
+}
+
+TEST(Schedule, FewStepsAreEnoughForEachShape) {
+  for (const char* use :
+       {"constant", "cosine", "step", "polynomial", "exponential", "one-cycle", "warm-restarts"}) {
+    for (const int64_t steps : {1, 2, 3}) {
+      const Schedule schedule({.use = use, .milestones = {0.5}, .cycles = 7}, steps, 1);
+      for (int64_t step = 0; step < steps + 2; ++step) {
+        const double scale = schedule.lr_scale(step);
+        EXPECT_TRUE(scale >= 0 && scale <= 1) << use << " " << steps << " " << step;
+      }
+    }
+  }
 }
 
 TEST(Schedule, WarmUpMayBeGivenInEpochs) {
@@ -125,6 +181,15 @@ TEST(ScheduleDoubts, AWarmUpThatRoundingChanges) {
 TEST(ScheduleDoubts, ACosineWithoutSteps) {
   EXPECT_EQ(doubts({.use = "cosine", .warmup_steps = 10}, 10, 2.5),
             Texts{"warmup_steps = 10 leaves none of the stage's 10 steps to the cosine"});
+}
+
+TEST(ScheduleDoubts, ShapesThatTheStepsDoNotHold) {
+  EXPECT_EQ(
+      doubts({.use = "step", .warmup_steps = 5, .milestones = {0.2, 0.8}}, 20, 1),
+      Texts{"milestones: the first one, 0.2 of 20 steps, lies within the warm-up of 5 steps"});
+  EXPECT_EQ(doubts({.use = "step", .warmup_steps = 4, .milestones = {0.2, 0.8}}, 20, 1), Texts{});
+  EXPECT_EQ(doubts({.use = "warm-restarts", .cycles = 9}, 8, 1),
+            Texts{"cycles = 9 is more than the 8 steps after the warm-up"});
 }
 
 }  // namespace
