@@ -3,8 +3,10 @@
 #include "base/json_text.h"
 #include "bissl/hash.h"
 #include "pipeline/lock.h"
+#include "stages/rates.h"
 #include "stages/stage_kind.h"
 
+#include <fmt/format.h>
 #include <torch/version.h>
 
 #include <map>
@@ -55,6 +57,10 @@ std::vector<std::pair<std::string, std::string>> lock_notes(const Pipeline& pipe
     notes.emplace_back("fingerprint of data." + source.name, data.fingerprint(source.name));
   }
   for (const Stage& stage : pipeline.stages) {
+    for (const auto& [key, rate] : scaled_rates(stage)) {
+      notes.emplace_back(fmt::format("scaled stage.{}.{}", stage.name, key),
+                         fmt::format("{}", rate));
+    }
     for (const std::string& file : stage_kind(stage.kind).files(stage)) {
       notes.emplace_back("hash of a file of stage." + stage.name, data.file_hash(file));
     }

@@ -6,6 +6,7 @@
 #include "models/module_state.h"
 #include "pipeline/diagnostics.h"
 #include "stages/memory.h"
+#include "stages/rates.h"
 #include "stages/schedule.h"
 
 #include <algorithm>
@@ -113,6 +114,9 @@ void StageTrial::describe(const BatchSource& source, Backbone& backbone) {
       fmt::format("{} images, {}, {} features, {} backbone parameters", source.samples(),
                   views_text(source.view_shapes()), backbone.features(),
                   count(tensors_of(trainable_parameters(backbone.module()))));
+  for (const auto& [key, rate] : scaled_rates(context_.stage)) {
+    plan_.networks += fmt::format(", {} scaled to {}", key, rate);
+  }
 }
 
 }  // namespace bissl::host

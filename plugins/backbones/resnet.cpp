@@ -4,6 +4,9 @@
 #include "bissl/backbone_abilities.h"
 #include "bissl/plugin.h"
 
+#include <charconv>
+#include <numeric>
+
 namespace bissl {
 namespace {
 
@@ -26,16 +29,19 @@ Schema<Options> schema() {
   return schema;
 }
 
-class ResNet : public Backbone, public FeatureMaps {
+class ResNet : public Backbone, public FeatureMaps, public LayerDepths {
  public:
   ResNet(const Architecture& architecture, const Options& options, const BackboneContext& context)
       : module_(std::make_shared<ResNetModule>(architecture, context.input.channels, options.width,
-                                               options.stem == "small")) {}
+                                               options.stem == "small")),
+        blocks_(architecture.blocks.begin(), architecture.blocks.end()) {}
 
   at::Tensor forward(const at::Tensor& images) override { return module_->forward(images); }
   int64_t features() const override { return module_->features(); }
   torch::nn::Module& module() override { return *module_; }
-  void* capability(std::string_view id) override { return provide<FeatureMaps>(*this, id); }
+  void* capability(std::string_view id) override {
+    return provide<FeatureMaps, LayerDepths>(*this, id);
+  }
 
   std::vector<Level> map_levels() const override {
     std::vector<Level> levels;
@@ -48,8 +54,30 @@ class ResNet : public Backbone, public FeatureMaps {
   }
   TensorList maps(const at::Tensor& images) override { return module_->maps(images); }
 
+  /// The stem is 0, each block one more.
+  int64_t depths() const override {
+    return std::accumulate(blocks_.begin(), blocks_.end(), int64_t{1});
+  }
+  int64_t depth_of(std::string_view parameter) const override {
+    constexpr std::string_view prefix = "layer";  // "layer2.1.conv1.weight"
+    if (!parameter.starts_with(prefix)) {
+      return 0;
+    }
+    const auto layer = static_cast<size_t>(number_at(parameter, prefix.size()));
+    const int64_t block = number_at(parameter, parameter.find('.') + 1);
+    return std::accumulate(blocks_.begin(), blocks_.begin() + static_cast<int64_t>(layer) - 1,
+                           block + 1);
+  }
+
  private:
+  static int64_t number_at(std::string_view text, size_t place) {
+    int64_t number = 0;
+    std::from_chars(text.data() + place, text.data() + text.size(), number);
+    return number;
+  }
+
   std::shared_ptr<ResNetModule> module_;
+  std::vector<int64_t> blocks_;  ///< of each layer
 };
 
 class ResNet18 final : public ResNet {

@@ -31,6 +31,13 @@ class ResumeTest : public ::testing::Test {
             "--set",
             "stage.finetune.ema_decay=0.9",
             "--set",
+            "stage.finetune.optimizer.weight_decay=0.01",
+            "--set",
+            "stage.finetune.rates={ scaling = \"linear\", weight_decay = { end_factor = 4 }, "
+            "groups = [ { match = \"head.*\", lr_factor = 2 } ] }",
+            "--set",
+            "stage.finetune.mix={ mixup = 0.4, cutmix = 1.0 }",
+            "--set",
             "stage.finetune.validate={ data = \"labelled\", every = 2, metric = "
             "\"loss\", augment = { use = \"evaluation\", size = 8 } }"};
   }

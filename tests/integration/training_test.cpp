@@ -128,5 +128,88 @@ TEST_F(TrainingTest, AValidationThatCannotBeIsRefusedBeforeTraining) {
   EXPECT_FALSE(std::filesystem::exists(out_ / "small"));
 }
 
+/// The baseline's fine-tuning with this in the place of its optimizer, after `pretrain`.
+class RatesTest : public TrainingTest {
+ protected:
+  Outcome run(const std::vector<std::string>& changes) const {
+    std::vector<std::string> more = {"--set", "stage.baseline.repeats=1"};
+    for (const std::string& change : changes) {
+      more.insert(more.end(), {"--set", "stage.baseline." + change});
+    }
+    return run_bissl(call("run", more));
+  }
+
+  /// The weights of backbone and head after such a run.
+  std::string weights(const std::vector<std::string>& changes) const {
+    const Outcome outcome = run(changes);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    const std::filesystem::path folder = out_ / "small/baseline/repeat-0";
+    return read_file(folder / "head.safetensors") + read_file(folder / "backbone.safetensors");
+  }
+
+  void refused(const std::vector<std::string>& changes, const std::string& expected) const {
+    const Outcome outcome = run(changes);
+    EXPECT_EQ(outcome.code, 2);
+    EXPECT_NE(outcome.err.find(expected), std::string::npos) << outcome.err;
+  }
+};
+
+TEST_F(RatesTest, GroupsAndScalingMeanWhatTheySay) {
+  const std::string decay = "optimizer={ use = \"sgd\", lr = 0.05, weight_decay = 0.1 }";
+  const std::string plain = weights({decay});
+  EXPECT_EQ(weights({decay, "rates.groups=[ { match = \"head.*\", lr_factor = 1 } ]"}), plain);
+  EXPECT_NE(weights({decay, "rates.groups=[ { match = \"head.*\", lr_factor = 2 } ]"}), plain);
+  EXPECT_NE(weights({decay, "rates.groups=[ { match = \"*.bn?.*\", weight_decay = 0 } ]"}), plain);
+  EXPECT_EQ(weights({decay, "rates.layer_decay=1"}), plain);
+  EXPECT_NE(weights({decay, "rates.layer_decay=0.5"}), plain);
+  // Steps of 8 samples, and a rate that is meant for 4.
+  const std::string doubled = weights({"optimizer={ use = \"sgd\", lr = 0.1 }"});
+  const Outcome scaled = run({"rates={ scaling = \"linear\", scaling_batch = 4 }"});
+  ASSERT_EQ(scaled.code, 0) << scaled.err;
+  const std::filesystem::path folder = out_ / "small/baseline/repeat-0";
+  EXPECT_EQ(read_file(folder / "head.safetensors") + read_file(folder / "backbone.safetensors"),
+            doubled);
+  EXPECT_NE(read_file(out_ / "small/pipeline.lock.toml")
+                .find("\"scaled stage.baseline.optimizer.lr\" = \"0.1\""),
+            std::string::npos);
+}
+
+TEST_F(RatesTest, WhatIsFrozenStays) {
+  // Without weight decay and clipping a rate of 0 leaves the same weights.
+  const std::string frozen =
+      weights({"rates.groups=[ { match = \"backbone.*\", frozen = true } ]"});
+  EXPECT_EQ(frozen, weights({"rates.groups=[ { match = \"backbone.*\", lr_factor = 0 } ]"}));
+  EXPECT_NE(frozen, weights({}));
+}
+
+TEST_F(RatesTest, WeightDecayFollowsItsSchedule) {
+  const std::string decay = "optimizer={ use = \"sgd\", lr = 0.05, weight_decay = 0.1 }";
+  const std::string plain = weights({decay});
+  EXPECT_EQ(weights({decay, "rates.weight_decay={ end_factor = 1 }"}), plain);
+  EXPECT_NE(weights({decay, "rates.weight_decay={ end_factor = 5 }"}), plain);
+}
+
+TEST_F(RatesTest, MixedBatchesTrainOtherwise) {
+  const std::string plain = weights({});
+  EXPECT_NE(weights({"mix={ mixup = 0.4 }"}), plain);
+  EXPECT_NE(weights({"mix={ cutmix = 1.0 }"}), plain);
+  EXPECT_EQ(weights({"mix={ mixup = 0.4, probability = 0 }"}), plain);
+}
+
+TEST_F(RatesTest, WhatCannotBeIsRefusedBeforeTraining) {
+  refused({"rates.groups=[ { match = \"head.fc.wight\", lr_factor = 2 } ]"},
+          "match = \"head.fc.wight\" is the name of none");
+  refused({"rates.groups=[ { match = \"head.fc.wight\", lr_factor = 2 } ]"}, "head.fc.weight");
+  refused({"rates.groups=[ { match = \"*\", frozen = true } ]"}, "nothing to train");
+  refused({"rates.weight_decay={ end_factor = 5 }"}, "is 0, and factors leave it there");
+  refused({"rates.groups=[ { match = [], lr_factor = 2 } ]"}, "needs a pattern");
+  const Outcome bilevel = run_bissl(
+      call("check", {"--set",
+                     "stage.pretrain.rates.groups=[ { match = \"backbone.conv1.*\", frozen = "
+                     "true } ]"}));
+  EXPECT_EQ(bilevel.code, 2);
+  EXPECT_NE(bilevel.err.find("lower.rates.groups"), std::string::npos) << bilevel.err;
+}
+
 }  // namespace
 }  // namespace bissl::host::test

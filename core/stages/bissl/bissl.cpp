@@ -68,7 +68,7 @@ void BisslRun::run_head_warmup(Session& session, int64_t& step) {
     LossGradient gradient = downstream_gradient(backbone, *parts_.downstream, head.parameters(),
                                                 batch.views[0], batch.targets, BackboneIs::frozen);
     const double loss = gradient.loss;
-    head.take(std::move(gradient), parts_.head_warmup.schedule->lr_scale(number));
+    head.take(std::move(gradient), parts_.head_warmup.pace->begin(number));
     return {{{"loss", loss}}, {{"phase", "head_warmup"}}};
   });
   set_training(backbone.module(), true);
@@ -76,7 +76,7 @@ void BisslRun::run_head_warmup(Session& session, int64_t& step) {
 
 Session::StepNews BisslRun::lower_step(const Place& place) {
   problem_.clear();
-  const double lr_scale = parts_.lower.schedule->lr_scale(place.number);
+  const double lr_scale = parts_.lower.pace->begin(place.number);
   const PretextStep result = parts_.lower_step(
       plan_.lower_parts, [this] { return lower_batches_->next(); }, place.number, place.within == 0,
       lr_scale);
@@ -112,7 +112,7 @@ Session::StepNews BisslRun::upper_step(const Place& place) {
       audited = problem_.audit(place.round, u, solution);
     };
   }
-  const double lr_scale = parts_.upper.schedule->lr_scale(place.number);
+  const double lr_scale = parts_.upper.pace->begin(place.number);
   const auto next = [this]() -> OuterBatch {
     const Batch batch = upper_batches_->next();
     return {.images = batch.views[0], .targets = batch.targets};

@@ -1,6 +1,7 @@
 #include "stages/bissl/options.h"
 
 #include "stages/option_schemas.h"
+#include "stages/rates.h"
 
 namespace bissl::host {
 namespace {
@@ -122,16 +123,16 @@ UpperOptions parse_upper(const Table& table) { return upper_schema().parse(table
 StageKindSpec bissl_spec() {
   TableSpec head_warmup = table_of(head_warmup_schema(), {length_keys});
   head_warmup.components = {optimizer_slot()};
-  head_warmup.tables = {schedule_table()};
+  head_warmup.tables = {schedule_table(), rates_table()};
   TableSpec lower = table_of(lower_schema(), {views_keys});
   mark_own_meaning(lower, "steps");  // of a round; in `pretrain` it is the length of the stage
   lower.augment = several_views();
   lower.components = {pretext_slot(), optimizer_slot()};
-  lower.tables = {schedule_table()};
+  lower.tables = {schedule_table(), rates_table()};
   TableSpec upper = table_of(upper_schema());
   upper.augment = one_view();
   upper.components = {downstream_slot(), optimizer_slot()};
-  upper.tables = {schedule_table()};
+  upper.tables = {schedule_table(), rates_table()};
 
   StageKindSpec kind;
   kind.name = "bissl";

@@ -87,7 +87,7 @@ BisslParts::BisslParts(const StageContext& context)
                        .targets = first->data().targets()};
   build_models(context, use);
   build_levels(context, use);
-  build_schedules(context.stage.table);
+  build_paces(context.stage.table);
 }
 
 void BisslParts::check_lengths() const {
@@ -131,13 +131,17 @@ void BisslParts::build_models(const StageContext& context, const PretextUse& use
 void BisslParts::build_levels(const StageContext& context, const PretextUse& use) {
   const Table& table = context.stage.table;
   if (head_warmup_options) {
-    head_warmup.optimizer = make_optimizer(table.table("head_warmup").component("optimizer"),
-                                           trainable_parameters(downstream->module()));
+    const Table& warmup = table.table("head_warmup");
+    refuse_frozen(warmup, "head_warmup.");
+    head_warmup.optimizer = make_optimizer(warmup, trainable_parameters(downstream->module()),
+                                           *upper_backbone, upper_options.batch);
   }
-  lower.optimizer = make_optimizer(lower_table.component("optimizer"),
-                                   lower_parameters(*lower_backbone, *pretext));
-  upper.optimizer = make_optimizer(upper_table.component("optimizer"),
-                                   upper_parameters(*upper_backbone, *downstream));
+  refuse_frozen(lower_table, "lower.");
+  refuse_frozen(upper_table, "upper.");
+  lower.optimizer = make_optimizer(lower_table, lower_parameters(*lower_backbone, *pretext),
+                                   *lower_backbone, lower_options.step_samples());
+  upper.optimizer = make_optimizer(upper_table, upper_parameters(*upper_backbone, *downstream),
+                                   *upper_backbone, upper_options.step_samples());
   hypergradient = make_hypergradient(table.component("hypergradient"), lower_options.steps);
   fresh_batches = hypergradient->needs().fresh_batches;
   check_countable(fmt::format("rounds = {} with upper.steps = {} and {} fresh batches each",
@@ -162,21 +166,19 @@ void BisslParts::build_levels(const StageContext& context, const PretextUse& use
                                              upper_options.max_grad_norm);
 }
 
-void BisslParts::build_schedules(const Table& table) {
-  const auto steps_of_epoch = [](const TrainingLevel& level, int64_t step_samples) {
-    return static_cast<double>(level.source->samples()) / static_cast<double>(step_samples);
+void BisslParts::build_paces(const Table& table) {
+  const auto begin = [](TrainingLevel& level, const Table& of_level, int64_t step_samples) {
+    level.pace.emplace(of_level, *level.optimizer, level.steps, level.source->samples(),
+                       step_samples);
   };
   if (head_warmup_options) {
     head_warmup.source = upper.source;
     head_warmup.steps =
         steps_of(head_warmup_options->length, upper.source->samples(), upper_options.batch);
-    head_warmup.schedule.emplace(parse_schedule(table.table("head_warmup")), head_warmup.steps,
-                                 steps_of_epoch(upper, upper_options.batch));
+    begin(head_warmup, table.table("head_warmup"), upper_options.batch);
   }
-  lower.schedule.emplace(parse_schedule(lower_table), lower.steps,
-                         steps_of_epoch(lower, lower_options.step_samples()));
-  upper.schedule.emplace(parse_schedule(upper_table), upper.steps,
-                         steps_of_epoch(upper, upper_options.step_samples()));
+  begin(lower, lower_table, lower_options.step_samples());
+  begin(upper, upper_table, upper_options.step_samples());
 }
 
 PretextStep BisslParts::lower_step(int64_t parts, const std::function<Batch()>& next,

@@ -15,7 +15,7 @@
 #include "stages/bissl/options.h"
 #include "stages/context.h"
 #include "stages/networks.h"
-#include "stages/schedule.h"
+#include "stages/rates.h"
 
 #include <cstdint>
 #include <functional>
@@ -28,7 +28,7 @@ namespace bissl::host {
 struct TrainingLevel {
   std::shared_ptr<BatchSource> source;
   std::shared_ptr<Optimizer> optimizer;
-  std::optional<Schedule> schedule;
+  std::optional<Pace> pace;
   int64_t steps = 0;  ///< in all rounds
 };
 
@@ -85,7 +85,7 @@ class BisslParts {
   void check_lengths() const;
   void build_models(const StageContext& context, const PretextUse& use);
   void build_levels(const StageContext& context, const PretextUse& use);
-  void build_schedules(const Table& table);
+  void build_paces(const Table& table);
 };
 
 }  // namespace bissl::host

@@ -97,9 +97,10 @@ void Repeat::train() {
                      context_.settings.loader_threads);
   const int64_t end = validation && validation->is_over() ? step : parts_.steps;
   session.run(step, end, [&](int64_t number) -> Session::StepNews {
-    const double lr_scale = parts_.schedule->lr_scale(number);
+    const double lr_scale = parts_.pace->begin(number);
+    int64_t batch = number * options.accumulate;
     LossGradient gradient = mean_gradient(
-        options.accumulate, [&] { return finetune_gradient(parts_, batches.next()); });
+        options.accumulate, [&] { return finetune_gradient(parts_, batches.next(), batch++); });
     const double loss = gradient.loss;
     training.take(std::move(gradient), lr_scale);
     if (average) {

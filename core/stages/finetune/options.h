@@ -1,5 +1,6 @@
 #pragma once
 
+#include "data/batch_mix.h"
 #include "pipeline/pipeline.h"
 #include "stages/options.h"
 
@@ -24,6 +25,9 @@ struct FinetuneOptions {
 };
 
 FinetuneOptions parse_finetune(const Table& table);
+
+/// `mix = { … }`; nothing without the table.
+std::optional<MixOptions> parse_mix(const Table& stage);
 
 StageKindSpec finetune_spec();
 

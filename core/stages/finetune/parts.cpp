@@ -38,6 +38,9 @@ FinetuneParts build_finetune(const StageContext& context, int64_t repeat) {
   for (const auto& [name, tensor] : trainable_parameters(parts.downstream->module())) {
     parts.parameters.emplace_back("head." + name, tensor);
   }
+  if (const std::optional<MixOptions> mix = parse_mix(table)) {
+    parts.mix.emplace(*mix, seed("mix"), parts.source->data().targets());
+  }
   if (options.freeze_backbone) {
     set_training(parts.backbone->module(), false);
   } else {
@@ -45,10 +48,13 @@ FinetuneParts build_finetune(const StageContext& context, int64_t repeat) {
       parts.parameters.emplace_back("backbone." + name, tensor);
     }
   }
-  parts.optimizer = make_optimizer(table.component("optimizer"), parts.parameters);
+  freeze(table, parts.parameters);
+  std::erase_if(parts.parameters, [](const auto& entry) { return !entry.tensor.requires_grad(); });
+  parts.optimizer =
+      make_optimizer(table, parts.parameters, *parts.backbone, options.step_samples());
   parts.steps = steps_of(options.length, parts.source->samples(), options.step_samples());
-  parts.schedule =
-      make_schedule(table, parts.steps, parts.source->samples(), options.step_samples());
+  parts.pace.emplace(table, *parts.optimizer, parts.steps, parts.source->samples(),
+                     options.step_samples());
   return parts;
 }
 
@@ -76,10 +82,23 @@ std::shared_ptr<BatchSource> test_batches(const StageContext& context, const Sco
   return batches;
 }
 
-LossGradient finetune_gradient(const FinetuneParts& parts, const Batch& batch) {
-  return downstream_gradient(
-      *parts.backbone, *parts.downstream, tensors_of(parts.parameters), batch.views[0],
-      batch.targets, parts.options.freeze_backbone ? BackboneIs::frozen : BackboneIs::trained);
+LossGradient finetune_gradient(const FinetuneParts& parts, const Batch& batch, int64_t number) {
+  const TensorList parameters = tensors_of(parts.parameters);
+  const auto backbone_is = parts.options.freeze_backbone ? BackboneIs::frozen : BackboneIs::trained;
+  if (!parts.mix) {
+    return downstream_gradient(*parts.backbone, *parts.downstream, parameters, batch.views[0],
+                               batch.targets, backbone_is);
+  }
+  const MixedBatch mixed = parts.mix->mix(batch.views[0], batch.targets, number);
+  return loss_gradient(*parts.downstream, *parts.backbone, parameters, [&] {
+    const at::Tensor outputs =
+        head_outputs(*parts.backbone, *parts.downstream, mixed.images, backbone_is);
+    const at::Tensor own = parts.downstream->loss(outputs, batch.targets);
+    return mixed.share == 1
+               ? own
+               : own.mul(mixed.share)
+                     .add(parts.downstream->loss(outputs, mixed.partners), 1.0 - mixed.share);
+  });
 }
 
 }  // namespace bissl::host

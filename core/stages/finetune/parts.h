@@ -3,11 +3,12 @@
 #include "bissl/backbone.h"
 #include "bissl/downstream.h"
 #include "bissl/optimizer.h"
+#include "data/batch_mix.h"
 #include "data/batches.h"
 #include "models/training_step.h"
 #include "stages/context.h"
 #include "stages/finetune/options.h"
-#include "stages/schedule.h"
+#include "stages/rates.h"
 #include "stages/scoring.h"
 
 #include <cstdint>
@@ -26,7 +27,8 @@ struct FinetuneParts {
   NamedTensors parameters;  ///< that are trained: the head's, and the backbone's unless frozen
   std::shared_ptr<Optimizer> optimizer;
   int64_t steps = 0;
-  std::optional<Schedule> schedule;
+  std::optional<Pace> pace;
+  std::optional<BatchMix> mix;
 };
 /// Throws Error.
 FinetuneParts build_finetune(const StageContext& context, int64_t repeat);
@@ -41,7 +43,8 @@ std::shared_ptr<BatchSource> test_batches(const StageContext& context, const Sco
 /// What is random in one repeat, by a word: "noise#2".
 std::string use_of_repeat(const char* what, int64_t repeat);
 
-/// Loss and gradients on one batch; a frozen backbone has none.
-LossGradient finetune_gradient(const FinetuneParts& parts, const Batch& batch);
+/// Loss and gradients on batch number `number` of the training, mixed if the stage asks for it; a
+/// frozen backbone has none.
+LossGradient finetune_gradient(const FinetuneParts& parts, const Batch& batch, int64_t number);
 
 }  // namespace bissl::host

@@ -47,7 +47,7 @@ class FinetuneTrial : public StageTrial {
   void step() override {
     seconds_ = pass("batch", parts_.options.batch, [this] {
       assign_gradients(parts_.parameters,
-                       finetune_gradient(parts_, parts_.source->make(0)).gradients);
+                       finetune_gradient(parts_, parts_.source->make(0), 0).gradients);
       parts_.optimizer->step(0.0);
     });
   }

@@ -1,6 +1,7 @@
 #include "stages/pretrain/options.h"
 
 #include "stages/option_schemas.h"
+#include "stages/rates.h"
 
 namespace bissl::host {
 namespace {
@@ -29,7 +30,7 @@ StageKindSpec pretrain_spec() {
   kind.table = table_of(pretrain_schema(), {length_keys, views_keys});
   kind.table.augment = several_views();
   kind.table.components = {pretext_slot(), optimizer_slot()};
-  kind.table.tables = {schedule_table()};
+  kind.table.tables = {schedule_table(), rates_table()};
   kind.hands_on = {"backbone", "pretext"};
   kind.takes = {"backbone", "pretext"};
   return kind;

@@ -5,6 +5,7 @@
 #include "models/attribution.h"
 #include "stages/memory.h"
 #include "stages/networks.h"
+#include "stages/rates.h"
 
 namespace bissl::host {
 
@@ -43,10 +44,11 @@ PretrainParts build_pretrain(const StageContext& context) {
                         .batch = options.batch,
                         .views = parts.source->view_shapes(),
                         .held = batches_held(context.settings.loader_threads, parts.steps)});
-  parts.optimizer = make_optimizer(table.component("optimizer"),
-                                   lower_parameters(*parts.backbone, *parts.pretext));
-  parts.schedule =
-      make_schedule(table, parts.steps, parts.source->samples(), options.step_samples());
+  freeze(table, lower_parameters(*parts.backbone, *parts.pretext));
+  parts.optimizer = make_optimizer(table, lower_parameters(*parts.backbone, *parts.pretext),
+                                   *parts.backbone, options.step_samples());
+  parts.pace.emplace(table, *parts.optimizer, parts.steps, parts.source->samples(),
+                     options.step_samples());
   return parts;
 }
 

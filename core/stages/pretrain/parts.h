@@ -6,7 +6,7 @@
 #include "data/batches.h"
 #include "stages/context.h"
 #include "stages/pretrain/options.h"
-#include "stages/schedule.h"
+#include "stages/rates.h"
 
 #include <cstdint>
 #include <memory>
@@ -22,7 +22,7 @@ struct PretrainParts {
   std::shared_ptr<Pretext> pretext;
   std::shared_ptr<Optimizer> optimizer;
   int64_t steps = 0;
-  std::optional<Schedule> schedule;
+  std::optional<Pace> pace;
 };
 /// Throws Error.
 PretrainParts build_pretrain(const StageContext& context);

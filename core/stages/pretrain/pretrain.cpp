@@ -11,7 +11,7 @@ namespace {
 
 StageResults run_pretrain(const StageContext& context) {
   const PretrainParts parts = build_pretrain(context);
-  const auto& [options, source, backbone, pretext, optimizer, steps, schedule] = parts;
+  const auto& [options, source, backbone, pretext, optimizer, steps, pace] = parts;
   Session session(context, context.folder, context.stage.name, steps, options.step_samples());
   session.keep("backbone", backbone->module());
   session.keep("pretext", pretext->module());
@@ -26,7 +26,7 @@ StageResults run_pretrain(const StageContext& context) {
   Prefetcher batches(source, step * options.accumulate, steps * options.accumulate,
                      context.settings.loader_threads);
   session.run(step, steps, [&](int64_t number) -> Session::StepNews {
-    const double lr_scale = parts.schedule->lr_scale(number);
+    const double lr_scale = parts.pace->begin(number);
     const PretextStep result = level.step(parts.options.accumulate, [&] { return batches.next(); },
                                           lr_scale, {number, parts.steps}, {});
     loss = result.loss;

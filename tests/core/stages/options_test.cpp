@@ -247,6 +247,22 @@ TEST(StageOptions, RulesSpeakOnCombinations) {
   EXPECT_EQ(findings(schedule, {{"end_factor", 0.5}}),
             Texts{"warning end_factor: has no effect with use = \"constant\""});
   EXPECT_EQ(findings(schedule, {{"end_factor", 0.5}, {"use", "cosine"}}), Texts{});
+  using Numbers = std::vector<double>;
+  EXPECT_EQ(findings(schedule, {{"use", "step"}}),
+            Texts{"milestones: \"step\" needs some: milestones = [0.6, 0.8]"});
+  EXPECT_EQ(findings(schedule, {{"use", "step"}, {"milestones", Numbers{0.5, 0.5}}}),
+            Texts{"milestones: each is to be later than the one before it"});
+  EXPECT_EQ(findings(schedule, {{"use", "step"}, {"milestones", Numbers{0.5, 0.7}}}), Texts{});
+  EXPECT_EQ(findings(schedule, {{"use", "one-cycle"}, {"warmup_steps", int64_t{3}}}),
+            Texts{"warmup_steps: \"one-cycle\" rises by itself: give its `rise`, or no warm-up"});
+  EXPECT_EQ(findings(schedule, {{"use", "exponential"}, {"end_factor", 0.0}}),
+            Texts{"end_factor: an \"exponential\" fall never reaches 0: give a small number"});
+  const TableSpec& mix = subtable(kind("finetune").table, "mix");
+  EXPECT_EQ(findings(mix, {}),
+            Texts{"mixup: give mixup or cutmix a number of more than 0, or both"});
+  EXPECT_EQ(findings(mix, {{"mixup", 0.2}}), Texts{});
+  EXPECT_EQ(findings(mix, {{"mixup", 0.2}, {"cutmix_share", 0.3}}),
+            Texts{"warning cutmix_share: has no effect with cutmix = 0"});
   const TableSpec& bissl = kind("bissl").table;
   EXPECT_EQ(findings(bissl, {{"adaptation_strength", 0.5}}),
             Texts{"warning adaptation_strength: has no effect with adaptation_every = 0"});

@@ -1,4 +1,5 @@
 #include "bissl/backbone.h"
+#include "bissl/backbone_abilities.h"
 #include "reference/golden.h"
 #include "reference/second_order.h"
 #include "sdk/plugin_library.h"
@@ -161,6 +162,20 @@ TEST(ResNet, StartsAsTorchvisionDoes) {
   EXPECT_EQ(tensors.at("layer4.1.bn2.bias").norm().item<double>(), 0);
   const auto other = make("resnet18", 3, 64, "small");
   EXPECT_FALSE(convolution.equal(state(other->module()).at("layer4.1.conv2.weight")));
+}
+
+TEST(ResNet, KnowsHowDeepItsLayersLie) {
+  const auto backbone =
+      library().make<Backbone>("resnet34", {{"width", int64_t{2}}}, {.input = {3, 16, 16}});
+  const auto* layers = capability<LayerDepths>(*backbone);
+  ASSERT_NE(layers, nullptr);
+  EXPECT_EQ(layers->depths(), 1 + 3 + 4 + 6 + 3);
+  EXPECT_EQ(layers->depth_of("conv1.weight"), 0);
+  EXPECT_EQ(layers->depth_of("bn1.bias"), 0);
+  EXPECT_EQ(layers->depth_of("layer1.0.conv1.weight"), 1);
+  EXPECT_EQ(layers->depth_of("layer1.2.bn2.weight"), 3);
+  EXPECT_EQ(layers->depth_of("layer2.0.downsample.0.weight"), 4);
+  EXPECT_EQ(layers->depth_of("layer4.2.conv2.weight"), 16);
 }
 
 TEST(ResNet, RefusesValuesOutOfBounds) {
