@@ -369,6 +369,14 @@ Schema<ImageOptions> image_schema() {
       .at_most(65535)
       .unit("pixels");
   schema
+      .add(
+          "scaled_decoding", &ImageOptions::scaled_decoding,
+          "JPEG files are decoded at 1/2, 1/4 or 1/8 of their size, which is faster, as far as the "
+          "shorter side keeps this many pixels; 0: in full")
+      .at_least(0)
+      .at_most(65535)
+      .unit("pixels");
+  schema
       .add("max_pixels", &ImageOptions::max_pixels,
            "a file with more pixels is refused before memory is taken for them")
       .at_least(1)

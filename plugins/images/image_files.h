@@ -17,6 +17,9 @@ struct ImageOptions {
   std::string channels = "rgb";
   /// An image with a longer shorter side is scaled so that it has this one; 0: none is.
   int64_t size = 0;
+  /// A JPEG file is decoded at 1/2, 1/4 or 1/8 of its size, the smallest whose shorter side is
+  /// still this or more; 0: in full. What `size` asks for is never enlarged from less.
+  int64_t scaled_decoding = 0;
   /// A file that claims more pixels is refused before memory is taken for them.
   int64_t max_pixels = 100'000'000;
   /// Bits of the samples that come out: 8, or 16 (8 bits are widened: 255 becomes 65535).
@@ -28,7 +31,8 @@ struct ImageOptions {
   std::vector<int64_t> bands{};
 };
 
-/// Declares `channels`, `size`, `max_pixels`, `depth`, `range` and `bands`; for Schema::embed.
+/// Declares `channels`, `size`, `scaled_decoding`, `max_pixels`, `depth`, `range` and `bands`; for
+/// Schema::embed.
 Schema<ImageOptions> image_schema();
 
 /// The image in a file, of whatever format its first bytes show: JPEG, PNG, WebP, TIFF, BMP, PNM or

@@ -136,9 +136,11 @@ class JpegDecoder {
   JpegProgress progress_{};
 };
 
-/// The fewest eighths that leave the shorter side at `size` or more, among those that the library
-/// has vector code for: the others take longer than decoding in full.
-unsigned eighths_for(const jpeg_decompress_struct& info, int64_t size) {
+/// The fewest eighths that leave the shorter side at what the options ask for or more, among those
+/// that the library has vector code for: the others take longer than decoding in full. A function
+/// of the file's size and the options alone, so that an image is the same whenever it is read.
+unsigned eighths_for(const jpeg_decompress_struct& info, const ImageOptions& options) {
+  const int64_t size = std::max(options.size, options.scaled_decoding);
   const int64_t shorter = std::min(info.image_width, info.image_height);
   unsigned eighths = 8;
   while (size > 0 && eighths > 1 && (shorter * (eighths / 2) + 7) / 8 >= size) {
@@ -174,7 +176,7 @@ Raster decode_jpeg(std::string_view bytes, const ImageOptions& options) {
   require_size(info.image_width, info.image_height, options);
   const bool gray = info.jpeg_color_space == JCS_GRAYSCALE;
   const bool inks = info.jpeg_color_space == JCS_CMYK || info.jpeg_color_space == JCS_YCCK;
-  if (!decoder.start(eighths_for(info, options.size),
+  if (!decoder.start(eighths_for(info, options),
                      gray ? JCS_GRAYSCALE : (inks ? JCS_CMYK : JCS_RGB))) {
     decoder.fail();
   }

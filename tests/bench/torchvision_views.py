@@ -9,9 +9,12 @@ Run with Debian's Python (packages python3-torch and python3-torchvision) after 
 Without a folder it makes 64 JPEG files of 500 x 375 pixels. Both sides do the same: a random crop
 scaled to the view, flip, colour jitter, grayscale, blur, a float tensor, normalisation; both put the
 views of all photographs into one batch. Each repetition is a pass of bissl and one of torchvision
-after the other. Printed are medians of processor time for an image (two views), and three ratios:
+after the other. Printed are medians of processor time for an image (two views), and the ratios:
 
     files       both read and decode the files
+    scaled      bissl decodes them at a part of their size (scaled_decoding, one and a half times the
+                view's), torchvision in full
+    draft       both decode them at a part of their size, torchvision by Pillow's draft()
     cache       bissl takes decoded pixels from its cache (the shorter side twice the view's), for
                 torchvision, which has none, the files
     in memory   bissl takes them from its cache, torchvision has images of that size in memory
@@ -78,6 +81,17 @@ def read(path):
         return Image.open(file).convert("RGB")
 
 
+def read_draft(path, side):
+    """With the scale that bissl takes for a shorter side of at least `side`."""
+    with open(path, "rb") as file:
+        image = Image.open(file)
+        part = 1
+        while part < 8 and -(-min(image.size) // (2 * part)) >= side:
+            part *= 2
+        image.draft("RGB", [length // part for length in image.size])
+        return image.convert("RGB")
+
+
 def reduced(image, side):
     shorter = min(image.size)
     if shorter <= side:
@@ -97,6 +111,8 @@ def seconds_of(load, sources, transform):
 
 def pass_of_torchvision(files, sizes, memory):
     return {size: {"files": seconds_of(read, files, recipe(size)),
+                   "draft": seconds_of(lambda path: read_draft(path, size * 3 // 2), files,
+                                       recipe(size)),
                    "memory": seconds_of(lambda image: image, memory[size], recipe(size))}
             for size in sizes}
 
@@ -136,7 +152,8 @@ def compare(arguments, folder):
 
     print(f"{'view':>6}  {'source':<10}{'bissl, µs':>12}{'torchvision, µs':>18}{'ratio':>8}")
     for size in arguments.sizes:
-        for name, our, their in (("files", "files", "files"), ("cache", "cache", "files"),
+        for name, our, their in (("files", "files", "files"), ("scaled", "scaled", "files"),
+                                 ("draft", "scaled", "draft"), ("cache", "cache", "files"),
                                  ("in memory", "cache", "memory")):
             a, b = median(ours, size, our), median(theirs, size, their)
             print(f"{size:>6}  {name:<10}{a * 1e6:>12.0f}{b * 1e6:>18.0f}{b / a:>8.1f}")

@@ -1,11 +1,13 @@
-// How long a core takes for two SimCLR views of photographs in a folder, from the files
-// and from the cache of decoded pixels, in whole batches as a stage gets them. Called by
-// torchvision_views.py, which does the same with torchvision and prints the ratios.
+// How long a core takes for two SimCLR views of photographs in a folder, from the files, from files
+// that are decoded at a part of their size, and from the cache of decoded pixels, in whole batches
+// as a stage gets them. Called by torchvision_views.py, which does the same with torchvision and
+// prints the ratios.
 //
 //     view_bench PHOTOS CACHE SIZE…
 //
-// prints as JSON the seconds of processor time for an image: {"96": {"files": …, "cache": …}}.
-// Decoded pixels are kept in the folder CACHE, their shorter side twice the size of the views.
+// prints as JSON the seconds of processor time for an image: {"96": {"files": …, "scaled": …,
+// "cache": …}}. Decoded pixels are kept in the folder CACHE, their shorter side twice the size of
+// the views; files are decoded to a shorter side of at least one and a half times that size.
 
 #include "data/batches.h"
 #include "data/guarded_augmentation.h"
@@ -50,15 +52,20 @@ double seconds_of(const std::shared_ptr<const Dataset>& photos, const ComponentC
 int run(const std::string& folder, const std::string& cache, const std::vector<int64_t>& sizes) {
   const test::PluginLibrary datasets("image-folder");
   const test::PluginLibrary augmentations("image-augmentations");
-  const auto photos = create_guarded_dataset(
-      choice_of(datasets, "image-folder", {{"root", folder}}), std::make_shared<ContentHashes>(""));
+  const auto open = [&](int64_t scaled_decoding) {
+    return create_guarded_dataset(
+        choice_of(datasets, "image-folder",
+                  {{"root", folder}, {"scaled_decoding", scaled_decoding}}),
+        std::make_shared<ContentHashes>(""));
+  };
+  const auto photos = open(0);
   std::string text;
   for (const int64_t size : sizes) {
     const ComponentChoice recipe = choice_of(augmentations, "simclr", {{"size", size}});
     const auto decoded = with_cached_pixels(photos, 2 * size, {.folder = cache, .threads = 1});
-    text +=
-        fmt::format("{}\"{}\": {{\"files\": {:.9f}, \"cache\": {:.9f}}}", text.empty() ? "" : ", ",
-                    size, seconds_of(photos, recipe), seconds_of(decoded, recipe));
+    text += fmt::format("{}\"{}\": {{\"files\": {:.9f}, \"scaled\": {:.9f}, \"cache\": {:.9f}}}",
+                        text.empty() ? "" : ", ", size, seconds_of(photos, recipe),
+                        seconds_of(open(size * 3 / 2), recipe), seconds_of(decoded, recipe));
   }
   fmt::print("{{{}}}\n", text);
   return 0;

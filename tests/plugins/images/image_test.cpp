@@ -183,6 +183,54 @@ TEST(ImageFiles, ATurnedFileIsScaledAsItLies) {
   EXPECT_EQ(read_image(path, {.size = 9}).shape, (ImageShape{3, 10, 9}));
 }
 
+/// The means of blocks of `block` × `block` pixels.
+std::vector<uint8_t> block_means(const Image& image, int64_t block) {
+  const ImageShape& shape = image.shape;
+  std::vector<uint8_t> means;
+  for (int64_t y = 0; y < shape.height / block; ++y) {
+    for (int64_t x = 0; x < shape.width / block; ++x) {
+      for (int64_t c = 0; c < shape.channels; ++c) {
+        int64_t sum = block * block / 2;
+        for (int64_t i = 0; i < block * block; ++i) {
+          const int64_t row = y * block + i / block;
+          const int64_t column = x * block + i % block;
+          sum += image.pixels[(row * shape.width + column) * shape.channels + c];
+        }
+        means.push_back(static_cast<uint8_t>(sum / (block * block)));
+      }
+    }
+  }
+  return means;
+}
+
+/// What is decoded at a part of the size is what the whole image looks like from afar.
+TEST(ImageFiles, OfJpegAreDecodedAtAPartOfTheirSize) {
+  const std::string path = (image_folder() / "large.jpg").string();
+  const Image full = read_image(path);
+  ASSERT_EQ(full.shape, (ImageShape{3, 88, 104}));
+  for (const auto& [least, block] : {std::pair(44, 2), std::pair(22, 4), std::pair(11, 8)}) {
+    SCOPED_TRACE(least);
+    const Image part = read_image(path, {.scaled_decoding = least});
+    ASSERT_EQ(part.shape, (ImageShape{3, 88 / block, 104 / block}));
+    EXPECT_LE(distance(bytes_of(part), block_means(full, block)).mean, 2.0);
+    EXPECT_EQ(bytes_of(part), bytes_of(read_image(path, {.scaled_decoding = least - 5})));
+    EXPECT_EQ(bytes_of(part), bytes_of(read_image(path, {.scaled_decoding = least})));
+  }
+  EXPECT_EQ(bytes_of(read_image(path, {.scaled_decoding = 45})), bytes_of(full));
+  const std::string png = (image_folder() / "rgb-8.png").string();
+  EXPECT_EQ(bytes_of(read_image(png, {.scaled_decoding = 2})), bytes_of(read_image(png)));
+}
+
+TEST(ImageFiles, ArePartlyDecodedAsTheyLieAndNeverEnlarged) {
+  const std::string path = (image_folder() / "orientation-6.jpg").string();
+  EXPECT_EQ(read_image(path, {.scaled_decoding = 7}).shape, (ImageShape{3, 13, 11}));
+  EXPECT_EQ(read_image(path, {.scaled_decoding = 6}).shape, (ImageShape{3, 7, 6}));
+  EXPECT_EQ(read_image(path, {.scaled_decoding = 3}).shape, (ImageShape{3, 4, 3}));
+  const Image sized = read_image(path, {.size = 5});
+  EXPECT_EQ(bytes_of(read_image(path, {.size = 5, .scaled_decoding = 2})), bytes_of(sized));
+  EXPECT_EQ(read_image(path, {.size = 5, .scaled_decoding = 9}).shape, sized.shape);
+}
+
 TEST(ImageFiles, AreKnownByTheEndOfTheirNames) {
   for (const char* name : {"a.jpg", "b.JPEG", "c.Png", "d.webp", "e.tif", "f.TIFF", "g.bmp",
                            "h.gif", "i.ppm", "j.pgm", "k.pbm", "l.pnm", "m.jfif"}) {
