@@ -1,16 +1,9 @@
 #include "batch_norm_kernels.h"
 
+#include "vector_clones.h"
+
 namespace bissl::batch_norm_kernels {
 namespace {
-
-// One build serves all processors: the loops are compiled for AVX2 too and chosen at load time. A
-// sanitizer's runtime is not up yet when that choice is made.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
-    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define BISSL_VECTOR_CLONES __attribute__((target_clones("arch=haswell", "default")))
-#else
-#define BISSL_VECTOR_CLONES
-#endif
 
 template <class T>
 [[gnu::always_inline]] inline void sum_values(const T* x, const T* g, const T* a, int64_t count,
