@@ -70,7 +70,8 @@ std::vector<std::string> sizes_for(const std::string& library) {
       {"distillation",
        {"projector=[24,8]", "predictor=[16]", "hidden=[24]", "bottleneck=8", "prototypes=16"}},
       {"redundancy-reduction", {"projector=[24,4]", "part=8", "slices=16"}},
-      {"surrogate-classes", {"hidden=[16]", "permutations=24", "grid=2"}}};
+      {"surrogate-classes", {"hidden=[16]", "permutations=24", "grid=2"}},
+      {"vit", {"depth=2"}}};
   const auto found = sizes.find(library);
   return found == sizes.end() ? std::vector<std::string>{} : found->second;
 }
