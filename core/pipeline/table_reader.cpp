@@ -241,8 +241,9 @@ Value TableReader::read_value(const ConfigNode& node, const ParameterSpec& spec,
 
 void TableReader::check_data(const ConfigNode& node, const ParameterSpec& spec,
                              const std::string& path) {
-  if (data_ == nullptr ||
-      (spec.default_value == Value(std::string()) && node.scalar == spec.default_value)) {
+  const auto* standard = std::get_if<std::string>(&spec.default_value);
+  const bool may_name_none = standard != nullptr && standard->empty();
+  if (data_ == nullptr || (may_name_none && node.scalar == spec.default_value)) {
     return;  // an empty text names none, where that is the default
   }
   const auto check = [&](const ConfigNode& one) {
