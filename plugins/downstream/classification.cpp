@@ -1,7 +1,9 @@
 #include "bissl/downstream.h"
+#include "bissl/modules.h"
 #include "bissl/plugin.h"
 
 #include <ATen/ops/cross_entropy_loss.h>
+#include <ATen/ops/relu.h>
 #include <torch/nn/modules/linear.h>
 
 namespace bissl {
@@ -9,6 +11,7 @@ namespace {
 
 struct Options {
   double label_smoothing = 0.0;
+  std::vector<int64_t> hidden;
 };
 
 Schema<Options> schema() {
@@ -18,6 +21,11 @@ Schema<Options> schema() {
            "share of the target probability that is spread over all classes")
       .at_least(0)
       .less_than(1);
+  schema
+      .add("hidden", &Options::hidden,
+           "widths of hidden layers before the last one, each with a ReLU; none: a linear head")
+      .at_least(1)
+      .unit("units");
   return schema;
 }
 
@@ -60,7 +68,8 @@ class Accuracy : public MetricAccumulator {
   double loss_ = 0.0;
 };
 
-/// A linear layer called "fc", as in torchvision's networks, with the cross entropy.
+/// A linear layer called "fc", as in torchvision's networks, behind hidden layers called "hidden0",
+/// "hidden1", … where there are any, with the cross entropy.
 class Classification : public Downstream {
  public:
   Classification(const Options& options, const DownstreamContext& context)
@@ -70,10 +79,22 @@ class Classification : public Downstream {
     if (classes_ < 2) {
       fail_input("classification needs at least 2 classes; the data has {}", classes_);
     }
-    fc_ = module_->register_module("fc", torch::nn::Linear(context.features, classes_));
+    int64_t width = context.features;
+    for (size_t i = 0; i < options_.hidden.size(); ++i) {
+      hidden_.push_back(module_->register_module("hidden" + std::to_string(i),
+                                                 Linear(width, options_.hidden[i])));
+      width = options_.hidden[i];
+    }
+    fc_ = module_->register_module("fc", torch::nn::Linear(width, classes_));
   }
 
-  at::Tensor forward(const at::Tensor& features) override { return fc_->forward(features); }
+  at::Tensor forward(const at::Tensor& features) override {
+    at::Tensor x = features;
+    for (Linear& layer : hidden_) {
+      x = at::relu(layer(x));
+    }
+    return fc_->forward(x);
+  }
 
   at::Tensor loss(const at::Tensor& outputs, const TargetBatch& targets) override {
     return at::cross_entropy_loss(outputs, targets.dense, /*weight=*/{}, at::Reduction::Mean,
@@ -111,6 +132,7 @@ class Classification : public Downstream {
   Options options_;
   int64_t classes_;
   std::shared_ptr<torch::nn::Module> module_;
+  std::vector<Linear> hidden_;
   torch::nn::Linear fc_{nullptr};
 };
 
@@ -121,7 +143,8 @@ BISSL_PLUGIN("classification", "2.0.0", "MIT", registrar) {
   using namespace bissl;
   registrar.add<Downstream, Classification>(
       {.name = "classification",
-       .summary = "one class per image: linear head, cross entropy, top-1 and top-5 accuracy",
+       .summary =
+           "one class per image: linear or deeper head, cross entropy, top-1 and top-5 accuracy",
        .source = "",
        .takes = {TargetKind::category}},
       schema());

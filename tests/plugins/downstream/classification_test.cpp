@@ -81,6 +81,24 @@ TEST(Classification, TheHeadIsALinearLayer) {
   EXPECT_TRUE(task->forward(features).allclose(expected));
 }
 
+TEST(Classification, TheHeadMayHaveHiddenLayers) {
+  const auto task = library().make<Downstream>(
+      "classification", {{"hidden", std::vector<int64_t>{6, 5}}},
+      {.features = 3, .targets = test::targets_of_kind(TargetKind::category, 4)});
+  const auto parameters = task->module().named_parameters();
+  EXPECT_EQ(parameters.size(), 6U);
+  EXPECT_EQ(parameters["hidden1.weight"].sizes().vec(), (std::vector<int64_t>{5, 6}));
+  EXPECT_EQ(parameters["fc.weight"].sizes().vec(), (std::vector<int64_t>{4, 5}));
+  const c10::NoGradGuard no_grad;
+  at::Tensor x = pattern(1, {7, 3}).to(at::kFloat);
+  const at::Tensor outputs = task->forward(x);
+  for (const std::string layer : {"hidden0", "hidden1", "fc"}) {
+    x = x.matmul(parameters[layer + ".weight"].t()) + parameters[layer + ".bias"];
+    x = layer == "fc" ? x : x.clamp_min(0);
+  }
+  EXPECT_TRUE(outputs.allclose(x, 1e-5, 1e-6));
+}
+
 TEST(Classification, CountsTopOneAndTopFive) {
   // The ranks of the targets are 1, 2, 5, 6 and 7.
   const at::Tensor outputs = rows({{7, 6, 5, 4, 3, 2, 1}}).repeat({5, 1});
