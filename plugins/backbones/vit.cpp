@@ -4,6 +4,8 @@
 #include "bissl/backbone_abilities.h"
 #include "bissl/plugin.h"
 
+#include <charconv>
+
 namespace bissl {
 namespace {
 
@@ -77,15 +79,15 @@ Schema<VitOptions> vit_schema() {
   return schema;
 }
 
-class VisionTransformer : public Backbone, public Tokens {
+class VisionTransformer : public Backbone, public Tokens, public LayerDepths {
  public:
   VisionTransformer(const VitOptions& options, const BackboneContext& context)
-      : module_(std::make_shared<VitModule>(options, context.input)) {}
+      : module_(std::make_shared<VitModule>(options, context.input)), blocks_(options.depth) {}
 
   at::Tensor forward(const at::Tensor& images) override { return module_->forward(images); }
   int64_t features() const override { return module_->width(); }
   torch::nn::Module& module() override { return *module_; }
-  void* capability(std::string_view id) override { return provide<Tokens>(*this, id); }
+  void* capability(std::string_view id) override { return provide<Tokens, LayerDepths>(*this, id); }
 
   Patch patch() const override { return {.height = module_->patch(), .width = module_->patch()}; }
   int64_t token_width() const override { return module_->width(); }
@@ -94,8 +96,22 @@ class VisionTransformer : public Backbone, public Tokens {
     return module_->tokens(images, selection);
   }
 
+  /// Embeddings are 0, each block one more; the last norm has the depth of a head, as in Bao et al.
+  /// 2021, arXiv 2106.08254.
+  int64_t depths() const override { return blocks_ + 1; }
+  int64_t depth_of(std::string_view parameter) const override {
+    constexpr std::string_view prefix = "blocks.";
+    if (parameter.starts_with(prefix)) {
+      int64_t block = 0;
+      std::from_chars(parameter.data() + prefix.size(), parameter.data() + parameter.size(), block);
+      return block + 1;
+    }
+    return parameter.starts_with("norm.") ? blocks_ + 1 : 0;
+  }
+
  private:
   std::shared_ptr<VitModule> module_;
+  int64_t blocks_;
 };
 
 // The sizes differ in their defaults alone.

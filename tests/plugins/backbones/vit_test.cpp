@@ -124,6 +124,24 @@ TEST(Vit, DropsBranchesInTrainingAlone) {
   EXPECT_GT(difference.min().item<double>(), 1e-6);
 }
 
+TEST(Vit, KnowsHowDeepItsLayersLie) {
+  const auto backbone = make_small({{"registers", int64_t{2}}}, {3, 8, 8});
+  const auto* layers = capability<LayerDepths>(*backbone);
+  ASSERT_NE(layers, nullptr);
+  EXPECT_EQ(layers->depths(), 3);
+  const std::map<std::string, int64_t> expected{{"cls_token", 0},
+                                                {"reg_token", 0},
+                                                {"pos_embed", 0},
+                                                {"patch_embed.proj.bias", 0},
+                                                {"blocks.0.norm1.weight", 1},
+                                                {"blocks.1.mlp.fc2.bias", 2},
+                                                {"norm.weight", 3}};
+  for (const auto& [name, depth] : expected) {
+    EXPECT_TRUE(backbone->module().named_parameters().contains(name)) << name;
+    EXPECT_EQ(layers->depth_of(name), depth) << name;
+  }
+}
+
 TEST(Vit, RefusesWhatPatchesDoNotCut) {
   EXPECT_NE(refusal(small(), {3, 12, 14}).find("patch = 4) do not cut images of 12x14 pixels"),
             std::string::npos);
