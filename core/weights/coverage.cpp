@@ -3,6 +3,7 @@
 #include "bissl/error.h"
 #include "store/safetensors_header.h"
 #include "weights/name_pattern.h"
+#include "weights/position_grid.h"
 
 #include <fmt/ranges.h>
 
@@ -61,6 +62,12 @@ std::vector<std::string> gaps(const Coverage& coverage) {
   return names;
 }
 
+/// How many tensors of the network are not counters that may be absent.
+size_t all_wanted(const Coverage& coverage) {
+  return coverage.matched.size() + coverage.missing.size() + coverage.wrong_shape.size() +
+         coverage.interpolated.size();
+}
+
 void note_allowed(Coverage& coverage, const std::vector<std::string>& allow) {
   const std::vector<std::string> names = gaps(coverage);
   for (const std::string& pattern : allow) {
@@ -98,7 +105,9 @@ Coverage cover(const WeightsFile& file, const MappedWeights& mapped, const Named
     if (found == given.end()) {
       (is_counter(name) ? coverage.counters : coverage.missing).push_back(name);
     } else if (found->second->shape != shape) {
-      coverage.wrong_shape.push_back({name, found->second->shape, shape});
+      const bool grid = position_grids(name, found->second->shape, shape) && !fits_any(allow, name);
+      (grid ? coverage.interpolated : coverage.wrong_shape)
+          .push_back({name, found->second->shape, shape});
     } else {
       coverage.matched.push_back(name);
       taken.push_back(*found->second);
@@ -148,9 +157,17 @@ void require_complete(const Coverage& coverage) {
       "the file's weights are not those of the backbone: {} of {} tensors match (rule {}); {}. "
       "What "
       "may stay at random or be left out is named by `allow = [\"NAME\", …]`",
-      coverage.matched.size(),
-      coverage.matched.size() + coverage.missing.size() + coverage.wrong_shape.size(),
-      coverage.rule, fmt::join(parts, "; "));
+      coverage.matched.size(), all_wanted(coverage), coverage.rule, fmt::join(parts, "; "));
+}
+
+std::vector<std::string> grid_texts(const Coverage& coverage) {
+  std::vector<std::string> texts;
+  for (const WrongShape& one : coverage.interpolated) {
+    const PositionGrids grids = *position_grids(one.name, one.found, one.wanted);
+    texts.push_back(fmt::format("{} from a grid of {}x{} places to {}x{}", shown_name(one.name),
+                                grids.found, grids.found, grids.wanted, grids.wanted));
+  }
+  return texts;
 }
 
 std::string coverage_text(const Coverage& coverage) {
@@ -158,8 +175,7 @@ std::string coverage_text(const Coverage& coverage) {
       "{} file, rule {}: tensors at {}{}\n", coverage.format, coverage.rule,
       coverage.container.empty() ? "its top" : shown_name(coverage.container),
       coverage.prefix.empty() ? "" : fmt::format(", below {}", shown_name(coverage.prefix)));
-  const size_t all =
-      coverage.matched.size() + coverage.missing.size() + coverage.wrong_shape.size();
+  const size_t all = all_wanted(coverage);
   text += fmt::format("  matched      {} of {} tensors of the backbone ({})\n",
                       coverage.matched.size(), all, coverage.types);
   const auto line = [&](const char* title, const std::vector<std::string>& names,
@@ -175,6 +191,10 @@ std::string coverage_text(const Coverage& coverage) {
     text += fmt::format("  wrong shape  {}: {}{}\n", shapes.size(), shapes.front(),
                         shapes.size() > 1 ? ", …" : "");
   }
+  if (!coverage.interpolated.empty()) {
+    text += fmt::format("  interpolated {}: {}\n", coverage.interpolated.size(),
+                        fmt::join(grid_texts(coverage), "; "));
+  }
   line("allowed", coverage.allowed, " of these by name");
   line("counters", coverage.counters, " absent, as in files before PyTorch 0.4.1; they stay 0");
   line("left out", coverage.dropped, " by the rule");
@@ -184,10 +204,13 @@ std::string coverage_text(const Coverage& coverage) {
 }
 
 nlohmann::json coverage_json(const Coverage& coverage) {
-  nlohmann::json wrong = nlohmann::json::array();
-  for (const WrongShape& one : coverage.wrong_shape) {
-    wrong.push_back({{"name", one.name}, {"found", one.found}, {"wanted", one.wanted}});
-  }
+  const auto shapes = [](const std::vector<WrongShape>& all) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const WrongShape& one : all) {
+      list.push_back({{"name", one.name}, {"found", one.found}, {"wanted", one.wanted}});
+    }
+    return list;
+  };
   return {{"format", coverage.format},
           {"rule", coverage.rule},
           {"container", coverage.container},
@@ -196,7 +219,8 @@ nlohmann::json coverage_json(const Coverage& coverage) {
           {"matched", coverage.matched.size()},
           {"missing", coverage.missing},
           {"unexpected", coverage.unexpected},
-          {"wrong_shape", wrong},
+          {"wrong_shape", shapes(coverage.wrong_shape)},
+          {"interpolated", shapes(coverage.interpolated)},
           {"counters", coverage.counters},
           {"left_out", coverage.dropped},
           {"elsewhere", coverage.outside.size()},
@@ -214,6 +238,11 @@ NamedTensors read_matched(const WeightsFile& file, const MappedWeights& mapped,
   NamedTensors tensors;
   for (const std::string& name : coverage.matched) {
     tensors.emplace_back(name, file.read(*given.at(name)));
+  }
+  for (const WrongShape& one : coverage.interpolated) {
+    tensors.emplace_back(one.name,
+                         interpolated_positions(file.read(*given.at(one.name)),
+                                                *position_grids(one.name, one.found, one.wanted)));
   }
   return tensors;
 }

@@ -28,6 +28,8 @@ struct Coverage {
   std::vector<std::string> missing = {};     ///< names of the network that the file lacks
   std::vector<std::string> unexpected = {};  ///< names in the file that the network lacks
   std::vector<WrongShape> wrong_shape = {};
+  /// Position embeddings of another grid, which are interpolated (position_grids).
+  std::vector<WrongShape> interpolated = {};
   /// Counters of batch normalisation that the file lacks, as PyTorch before 0.4.1 had none: they
   /// stay 0, and nothing depends on them where the momentum is a number.
   std::vector<std::string> counters = {};
@@ -42,7 +44,8 @@ struct Coverage {
 };
 
 /// Compares names and shapes. `allow`: patterns (fits_pattern) of names that may be missing,
-/// unexpected or of a wrong shape. Throws Error(input) for a pattern that fits nothing of these.
+/// unexpected or of a wrong shape; position embeddings that one fits are not interpolated. Throws
+/// Error(input) for a pattern that fits nothing of these.
 Coverage cover(const WeightsFile& file, const MappedWeights& mapped, const NamedShapes& wanted,
                const std::vector<std::string>& allow);
 
@@ -50,11 +53,14 @@ Coverage cover(const WeightsFile& file, const MappedWeights& mapped, const Named
 /// complete.
 void require_complete(const Coverage& coverage);
 
+/// Each that is interpolated, in words: "pos_embed" from a grid of 14x14 places to 6x6.
+std::vector<std::string> grid_texts(const Coverage& coverage);
+
 /// A few lines for people.
 std::string coverage_text(const Coverage& coverage);
 nlohmann::json coverage_json(const Coverage& coverage);
 
-/// The numbers of all that matched, by the network's names.
+/// The numbers of all that matched or is interpolated, by the network's names.
 NamedTensors read_matched(const WeightsFile& file, const MappedWeights& mapped,
                           const Coverage& coverage);
 

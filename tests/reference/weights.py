@@ -83,6 +83,7 @@ def sources():
                  "args": argparse.Namespace(arch="resnet50"), "epoch": 2},
         "dino-student": {"student": joined(network(1, "module.backbone.", head=""), extra("module.head.mlp.")),
                          "teacher": joined(network(50, "backbone.", head=""), extra("head.mlp."))},
+        "dinov2": joined(network(1, head=""), {"mask_token": torch.ones(1, 2)}),
         "mae": {"model": joined(network(1, head=""), extra("decoder_embed."), {"mask_token": torch.ones(1, 1, 2)})},
         "ressl": {"model": joined(network(1, "module.encoder_q.net."), network(50, "module.encoder_k.net."))},
         "solo-learn": lightning(joined(network(1, "backbone.", head=""), extra("projector."), network(50, "momentum_backbone.", head=""),
@@ -112,6 +113,21 @@ def dtypes():
     return state
 
 
+def positions(expected):
+    """Position embeddings of a grid of 4 x 4 places and a class token, and what they are on others: by
+    MAE's util/pos_embed.py, interpolate_pos_embed."""
+    generator = torch.Generator().manual_seed(4)
+    embeddings = torch.randn(1, 17, 3, generator=generator)
+    torch.save({"model": collections.OrderedDict(cls_token=torch.ones(1, 1, 3), pos_embed=embeddings)},
+               "positions.pth")
+    expected["positions"] = {}
+    for side in (2, 3, 7):
+        grid = embeddings[:, 1:].reshape(1, 4, 4, 3).permute(0, 3, 1, 2)
+        grid = torch.nn.functional.interpolate(grid, size=(side, side), mode="bicubic", align_corners=False)
+        grid = grid.permute(0, 2, 3, 1).flatten(1, 2)
+        expected["positions"][str(side)] = torch.cat((embeddings[:, :1], grid), dim=1).flatten().tolist()
+
+
 def main():
     FOLDER.mkdir(parents=True, exist_ok=True)
     os.chdir(FOLDER)  # an archive's folder is called after the file
@@ -120,6 +136,7 @@ def main():
         torch.save(content, f"{name}.pth")
         expected["sources"][name] = {key: ([7.0] if key.endswith("tracked") else ramp(shape, 1).flatten().tolist())
                                      for key, shape in BACKBONE.items()}
+    positions(expected)
     state = dtypes()
     torch.save(state, "types.pth")
     torch.save(state, "types_legacy.pth", _use_new_zipfile_serialization=False)

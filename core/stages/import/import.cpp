@@ -36,10 +36,13 @@ class ImportTrial : public StageTrial {
       hand_on(head_file, parts.downstream->module());
     }
     plan().networks = fmt::format(
-        "{} of {}, rule {}; {} features, {} backbone parameters{}", coverage.matched.size(),
+        "{} of {}, rule {}; {} features, {} backbone parameters{}{}", coverage.matched.size(),
         std::filesystem::path(parts.options.file).filename().string(), coverage.rule,
         parts.backbone->features(),
         count(tensors_of(trainable_parameters(parts.backbone->module()))),
+        coverage.interpolated.empty()
+            ? ""
+            : fmt::format("; interpolated: {}", fmt::join(grid_texts(coverage), "; ")),
         coverage.counters.empty()
             ? ""
             : fmt::format(

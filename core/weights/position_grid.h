@@ -1,0 +1,31 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace bissl::host {
+
+/// Two grids of places, square each, whose embeddings have a shape (1, in_front + side², channels).
+struct PositionGrids {
+  int64_t in_front = 0;  ///< of the grid: 1 for a class token, or 0
+  int64_t found = 0;     ///< side of the file's grid
+  int64_t wanted = 0;    ///< side of the network's
+};
+
+/// How the position embeddings of a vision transformer in a file (`pos_embed`, in whatever module)
+/// become those of a network for images of another size; none where a tensor of this name and
+/// these shapes is nothing of the kind.
+std::optional<PositionGrids> position_grids(const std::string& name,
+                                            const std::vector<int64_t>& found,
+                                            const std::vector<int64_t>& wanted);
+
+/// The embeddings for the wanted grid: the grid's are interpolated, bicubic with the centres of
+/// corner places half a place from the edge, as MAE's code does (util/pos_embed.py); what stands in
+/// front stays. Single precision unless `embeddings` has double.
+at::Tensor interpolated_positions(const at::Tensor& embeddings, const PositionGrids& grids);
+
+}  // namespace bissl::host
