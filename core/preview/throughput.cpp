@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 
+#include <time.h>
+
 #include <algorithm>
 #include <chrono>
 
@@ -24,14 +26,35 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+/// Processor time that this thread has taken, in seconds: other programs on the same cores do not
+/// make it longer, and waiting for a disk does not count.
+double processor_time() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return double(time.tv_sec) + 1e-9 * double(time.tv_nsec);
+}
+
+/// What asking for the time takes: as much as a small transform of a small image.
+double time_of_asking() {
+  constexpr int calls = 1000;
+  double least = 1;
+  double last = processor_time();
+  for (int i = 0; i < calls; ++i) {
+    const double now = processor_time();
+    least = std::min(least, now - last);
+    last = now;
+  }
+  return least;
+}
+
 double median(std::vector<double> values) {
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
   std::nth_element(values.begin(), middle, values.end());
   return *middle;
 }
 
-/// Repeats `round`, which returns the seconds of each of its parts, until the time is over, three
-/// times at least after one that does not count; the median of each part.
+/// Repeats `round`, which returns the processor time of each of its parts, until the time is over,
+/// three times at least after one that does not count; the median of each part.
 std::vector<double> medians(double seconds,
                             const std::function<std::vector<double>(int64_t)>& round) {
   constexpr int64_t fewest = 3;
@@ -79,10 +102,11 @@ class RandomSamples {
 std::vector<double> seconds_of_group(const AugmentChoice& choice, int64_t view,
                                      const std::vector<Sample>& samples, double seconds) {
   std::vector<double> spent(choice.steps.size(), 0.0);
-  Clock::time_point last;
+  const double asking = time_of_asking();
+  double last = 0;
   const auto after_step = [&](size_t step) {
-    const Clock::time_point now = Clock::now();
-    spent[step] += std::chrono::duration<double>(now - last).count();
+    const double now = processor_time();
+    spent[step] += std::max(0.0, now - last - asking);
     last = now;
   };
   const std::shared_ptr<const Augmentation> augmentation =
@@ -96,7 +120,7 @@ std::vector<double> seconds_of_group(const AugmentChoice& choice, int64_t view,
       room.resize(static_cast<size_t>(augmentation->view_shape(image.shape, view).elements()));
       RandomStream stream(seed, "throughput/views", static_cast<uint64_t>(round), i,
                           static_cast<uint64_t>(view));
-      last = Clock::now();
+      last = processor_time();
       augmentation->apply(image, view, stream, room);
       if (!choice.is_chain) {
         after_step(0);
@@ -115,9 +139,9 @@ double seconds_of_batch(const ViewRecipe& recipe, const std::shared_ptr<const Da
   const BatchSource source(data, make_augmentation(*recipe.choice), recipe.choice->describe(),
                            {.batch = batch, .views = recipe.views, .purpose = "throughput"});
   return medians(seconds, [&](int64_t round) {
-    const Clock::time_point start = Clock::now();
+    const double start = processor_time();
     source.make(round);
-    return std::vector<double>{seconds_since(start)};
+    return std::vector<double>{processor_time() - start};
   })[0];
 }
 
@@ -128,9 +152,9 @@ DataCost cost_of_views(const ViewRecipe& recipe, DataCatalog& data, double secon
   const RandomSamples random(*source);
   DataCost cost;
   const double reading = medians(seconds, [&](int64_t round) {
-    const Clock::time_point start = Clock::now();
+    const double start = processor_time();
     random.get(round);
-    return std::vector<double>{seconds_since(start)};
+    return std::vector<double>{processor_time() - start};
   })[0];
   cost.parts.push_back({"read and decode", "image", reading / double(random.at_a_time())});
 

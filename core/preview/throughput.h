@@ -12,21 +12,22 @@ namespace bissl::host {
 struct PartCost {
   std::string part;    ///< "read and decode", "views[0]: color-jitter"
   std::string of;      ///< what is counted: "image", "view"
-  double seconds = 0;  ///< for each of these: the median of several rounds
+  double seconds = 0;  ///< of processor for each of these: the median of several rounds
 };
 
 /// What a place's views cost one thread.
 struct DataCost {
   std::vector<PartCost> parts;
-  /// Of a whole sample in a batch as a stage gets it: read, and all its views made and put in
-  /// place.
+  /// Of processor, of a whole sample in a batch as a stage gets it: read, and all its views made
+  /// and put in place.
   double seconds_of_sample = 0;
   int64_t samples_of_batch = 1;  ///< those that were measured
 };
 
-/// Measures a recipe with one thread, for about `seconds` each part. Samples are taken in a random
-/// order, so pages of a memory-mapped file may have to be read; those of a small source come from
-/// the page cache after the first round. Throws Error of the data or the recipe.
+/// Measures a recipe by the processor time of the calling thread, for about `seconds` each part.
+/// Samples are taken in a random order, so pages of a memory-mapped file may have to be read; those
+/// of a small source come from the page cache after the first round. Throws Error of the data or
+/// the recipe.
 DataCost cost_of_views(const ViewRecipe& recipe, DataCatalog& data, double seconds);
 
 }  // namespace bissl::host
