@@ -41,6 +41,17 @@ OwnedImage own(const Image& image) {
   return {image.shape, {image.pixels, image.pixels + image.shape.elements()}};
 }
 
+/// Values in 0 … 1 as samples, each `step` behind the one before it. Rounded as std::lround does,
+/// whose calls took three times as long.
+void write_samples(const float* values, int64_t count, int64_t step, uint8_t* target) {
+  constexpr float white = 255;
+  for (int64_t i = 0; i < count; ++i, target += step) {
+    const float value = white * std::min(std::max(values[i], 0.0F), 1.0F);
+    const auto whole = static_cast<int>(value);
+    *target = static_cast<uint8_t>(value - static_cast<float>(whole) >= 0.5F ? whole + 1 : whole);
+  }
+}
+
 /// The image with its shorter side reduced to `side`.
 OwnedImage reduced(const Image& image, int64_t side) {
   if (image.type != PixelType::uint8) {
@@ -56,16 +67,16 @@ OwnedImage reduced(const Image& image, int64_t side) {
   const auto scaled = [&](int64_t length) {
     return std::max<int64_t>(1, std::llround(double(length) * double(side) / double(shorter)));
   };
-  OwnedImage result{{from.channels, scaled(from.height), scaled(from.width)}, {}};
-  std::vector<float> values(static_cast<size_t>(result.shape.elements()));
-  resized_crop(image, {0, 0, from.height, from.width}, {result.shape, values.data()});
-  constexpr float white = 255;
-  const int64_t area = result.shape.height * result.shape.width;
-  for (int64_t pixel = 0; pixel < area; ++pixel) {
-    for (int64_t channel = 0; channel < from.channels; ++channel) {
-      const float value = std::clamp(values[channel * area + pixel], 0.0F, 1.0F);
-      result.pixels.push_back(static_cast<uint8_t>(std::lround(white * value)));
-    }
+  const ImageShape shape{from.channels, scaled(from.height), scaled(from.width)};
+  // Kept for the thread's next image: fresh pages for each would cost as much as the scaling.
+  thread_local std::vector<float> values;
+  values.resize(static_cast<size_t>(shape.elements()));
+  resized_crop(image, {0, 0, from.height, from.width}, {shape, values.data()});
+  OwnedImage result{shape, std::vector<uint8_t>(values.size())};
+  const int64_t area = shape.height * shape.width;
+  for (int64_t channel = 0; channel < shape.channels; ++channel) {
+    write_samples(values.data() + channel * area, area, shape.channels,
+                  result.pixels.data() + channel);
   }
   return result;
 }

@@ -1,5 +1,6 @@
 #include "data/pixel_cache.h"
 
+#include "bissl/crops.h"
 #include "data/pixel_file.h"
 #include "fake_data.h"
 #include "support/temporary_folder.h"
@@ -7,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
@@ -116,6 +118,25 @@ TEST_F(PixelCacheTest, ReducesTheShorterSideAndTellsThatInTheFingerprint) {
   // A constant stays what it is.
   const auto flat = std::make_shared<WideImages>(1, 300, 1);
   EXPECT_EQ(open(flat, 1)->get(0).image.shape, (ImageShape{3, 300, 1}));
+}
+
+/// Each sample is the value of the scaled image, rounded to the nearest, its channels beside each
+/// other.
+TEST_F(PixelCacheTest, ReducedPixelsAreRounded) {
+  const auto data = std::make_shared<WideImages>(3, 31, 47);
+  const auto cached = open(data, 9);
+  for (int64_t i = 0; i < 3; ++i) {
+    const Image from = data->get(i).image;
+    const Image found = cached->get(i).image;
+    ASSERT_EQ(found.shape, (ImageShape{3, 9, 14}));
+    std::vector<float> values(static_cast<size_t>(found.shape.elements()));
+    resized_crop(from, {0, 0, 31, 47}, {found.shape, values.data()});
+    const int64_t area = found.shape.height * found.shape.width;
+    for (int64_t place = 0; place < found.shape.elements(); ++place) {
+      const float value = 255 * values[static_cast<size_t>(place % 3 * area + place / 3)];
+      ASSERT_EQ(found.pixels[place], std::lround(value)) << place;
+    }
+  }
 }
 
 TEST_F(PixelCacheTest, AnImageOutlivesItsDataset) {
