@@ -257,6 +257,30 @@ TEST_F(ImageFolderTest, AFolderWithoutPermissionIsNamed) {
   fs::permissions(root() / "dog", fs::perms::all);
 }
 
+/// It is listed, so a run may come upon it late; as above by a child process of another user.
+TEST_F(ImageFolderTest, AnImageWithoutPermissionIsNamedOrSkipped) {
+  image("cat/1.pgm", 1);
+  image("cat/2.pgm", 2);
+  fs::permissions(folder_.path(), fs::perms::all);
+  fs::permissions(root() / "cat/1.pgm", fs::perms::none);
+  const std::string expected =
+      "DIR/photos/cat/1.pgm: cannot be read: Permission denied. Mend or remove the file, or set "
+      "broken = \"skip\"";
+  const auto dataset = open();
+  const auto skipping = open({{"broken", std::string("skip")}});
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const bool right =
+        (::geteuid() != 0 || ::seteuid(65534) == 0) && refusal_of_sample(*dataset, 0) == expected &&
+        dataset->get(1).image.pixels[0] == 2 && skipping->get(0).image.pixels[0] == 2;
+    ::_exit(right ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  fs::permissions(root() / "cat/1.pgm", fs::perms::all);
+}
+
 TEST_F(ImageFolderTest, AListNamesImagesAndLabels) {
   image("a/1.pgm", 1);
   image("2.pgm", 2);

@@ -174,6 +174,12 @@ TEST_F(Layouts, FgvcAircraftOnThreeLevels) {
       refusal("fgvc-aircraft"),
       "images_variant_train.txt:1: is \"0034309\"; expected the number of an image, a space "
       "and its class");
+  write("fgvc-aircraft-2013b/data/images_family_train.txt",
+        "0034309 Boeing 707\n0034958 Concorde\n");
+  expect_part(
+      refusal("fgvc-aircraft", {{"level", "family"}}),
+      "images_family_train.txt:2: is \"0034958 Concorde\"; expected one of the 3 classes of "
+      "this dataset in place of \"Concorde\"");
 }
 
 TEST_F(Layouts, Voc2007WithDifficultObjects) {
@@ -275,8 +281,11 @@ TEST_F(Layouts, Cub200) {
   expect_part(refusal("cub-200-2011"),
               "images.txt:3: is \"3 002.Laysan_Albatross/Laysan_1.jpg\"; expected an image that "
               "image_class_labels.txt and train_test_split.txt have as well");
-  write("CUB_200_2011/image_class_labels.txt", "1 1\n2 1\n3 3\n");
-  expect_part(refusal("cub-200-2011"), "expected a class, a number from 1 to 2 in place of \"3\"");
+  for (const std::string label : {"3", "0", "-1", "99999999999999999999"}) {
+    write("CUB_200_2011/image_class_labels.txt", "1 1\n2 1\n3 " + label + "\n");
+    expect_part(refusal("cub-200-2011"),
+                "expected a class, a number from 1 to 2 in place of \"" + label + "\"");
+  }
 }
 
 /// What all of them have in common, for each.
