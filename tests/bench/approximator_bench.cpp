@@ -417,8 +417,8 @@ void run(const Arguments& arguments) {
 }  // namespace bissl::host
 
 int main(int argc, char** argv) {
-  bissl::Arguments arguments;
-  CLI::App app("holds hypergradient approximators against a reference: error against cost");
+  bissl::host::Arguments arguments;
+  CLI::App app("compares hypergradient approximators with a reference: error against cost");
   app.add_option("pipeline", arguments.pipeline.file, "the pipeline")->required();
   app.add_option("--stage", arguments.stage, "its bissl stage");
   app.add_option("--weights", arguments.weights, "folder of the finished parent stage")->required();
@@ -431,7 +431,7 @@ int main(int argc, char** argv) {
   app.add_option("--set", arguments.pipeline.overrides, "overrides of the pipeline");
   CLI11_PARSE(app, argc, argv);
   try {
-    host::run(arguments);
+    bissl::host::run(arguments);
   } catch (const bissl::Error& error) {
     std::cerr << "error: " << error.what() << '\n';
     return error.kind() == bissl::ErrorKind::input ? 2 : 1;
