@@ -157,7 +157,14 @@ std::vector<std::shared_ptr<const RegisteredComponent>> Collector::collect(
     throw Refusal(register_failed(*failure));
   }
   if (collected_.empty() && !left_out_.empty()) {
-    throw Refusal(left_out_.front());
+    std::vector<std::string> taken;
+    for (const LoadProblem& problem : left_out_) {
+      taken.push_back(problem.found);
+    }
+    throw Refusal({"", "register", "no_components",
+                   fmt::format("only names that are taken: {}", fmt::join(taken, "; ")),
+                   "at least one component whose name is free",
+                   "rename its components, or load only the library whose components you want"});
   }
   if (collected_.empty()) {
     throw Refusal({"", "register", "no_components", "a registration of nothing",

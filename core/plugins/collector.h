@@ -32,8 +32,8 @@ class Collector final : public Registrar {
 
   /// Calls the library's registration function and gives what it registered, at least one
   /// component. Throws a Refusal of step "register" with code "bad_declaration",
-  /// "duplicate_component", "register_failed" or "no_components", of several causes the first, or
-  /// with code "name_taken" where all components are left out.
+  /// "duplicate_component", "register_failed" or "no_components", of several causes the first; the
+  /// last also where all components are left out.
   std::vector<std::shared_ptr<const RegisteredComponent>> collect(
       BisslRegisterFunction register_components);
 
