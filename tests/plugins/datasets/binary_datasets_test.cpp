@@ -289,7 +289,13 @@ TEST_F(Stl10, HoldsNoPixelsInMemory) {
   for (int64_t i = 0; i < dataset->size(); i += 5) {
     dataset->get(i);
   }
-  EXPECT_LT(resident() - before, 32 << 20);
+  // The address sanitizer keeps 256 MiB of what was freed.
+#ifdef __SANITIZE_ADDRESS__
+  constexpr long long most = 512 << 20;
+#else
+  constexpr long long most = 32 << 20;
+#endif
+  EXPECT_LT(resident() - before, most);
 }
 
 TEST_F(Stl10, ServesSeveralThreads) {
