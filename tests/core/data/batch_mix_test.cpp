@@ -71,8 +71,10 @@ TEST(BatchMix, ABatchIsAFunctionOfItsNumber) {
   EXPECT_TRUE(first.images.equal(again.images));
   EXPECT_TRUE(first.partners.dense.equal(again.partners.dense));
   EXPECT_EQ(first.share, again.share);
-  EXPECT_NE(other.mix(images, numbers(5), 8).share, again.share);
-  EXPECT_NE(mix_of(options, 6).mix(images, numbers(5), 7).share, again.share);
+  const BatchMix mixup = mix_of({.mixup = 0.4});
+  const double share = mixup.mix(images, numbers(5), 7).share;
+  EXPECT_NE(mixup.mix(images, numbers(5), 8).share, share);
+  EXPECT_NE(mix_of({.mixup = 0.4}, 6).mix(images, numbers(5), 7).share, share);
 }
 
 TEST(BatchMix, ProbabilitiesAreKept) {
