@@ -30,8 +30,8 @@ Schema<Options> schema() {
   add_projector(schema, &Options::projector, projector_form, Heads::with_teacher);
   add_queue(
       schema, &Options::queue,
-      "keys of earlier batches that each query is contrasted with; more than the images of an "
-      "epoch has keys of the same images in it");
+      "keys of earlier batches that each query is contrasted with; not more than the data has "
+      "samples");
   schema.add("temperature", &Options::temperature, "divides the cosine similarities").more_than(0);
   schema.embed(&Options::momentum, momentum_schema());
   return schema;
@@ -46,7 +46,9 @@ class Moco : public Pretext {
         projector_(module_->register_module("projector", make(context))),
         teacher_projector_(make(context)),
         teacher_(*module_, context, teacher_projector_.ptr(), *projector_),
-        queue_(*module_, options.queue, options.projector.back()) {}
+        queue_(*module_, options.queue, options.projector.back()) {
+    require_queue_fits("moco", options.queue, context);
+  }
 
   int64_t views() const override { return 2; }
   BatchCoupling coupling() const override { return BatchCoupling::separable; }

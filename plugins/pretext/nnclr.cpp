@@ -43,7 +43,9 @@ class Nnclr : public Pretext {
             "predictor", make_projector(options.projector.back(),
                                         followed_by(options.predictor, options.projector.back()),
                                         {.last_bias = true}))),
-        queue_(*module_, options.queue, options.projector.back()) {}
+        queue_(*module_, options.queue, options.projector.back()) {
+    require_queue_fits("nnclr", options.queue, context);
+  }
 
   int64_t views() const override { return 2; }
   BatchCoupling coupling() const override { return BatchCoupling::gathered; }

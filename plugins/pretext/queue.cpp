@@ -3,6 +3,7 @@
 #include "vectors.h"
 
 #include "bissl/error.h"
+#include "bissl/pretext.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
@@ -26,10 +27,25 @@ void VectorQueue::push(const at::Tensor& rows) {
 }
 
 void VectorQueue::require_room(const char* task, int64_t samples) const {
-  if (samples > rows_.size(0)) {
+  require_queue_holds(task, rows_.size(0), samples);
+}
+
+void require_queue_holds(const char* task, int64_t length, int64_t batch) {
+  if (batch > length) {
     fail_input("{}: queue = {} does not hold a batch of {} samples. Take a longer queue", task,
-               rows_.size(0), samples);
+               length, batch);
   }
+}
+
+void require_queue_fits(const char* task, int64_t length, const PretextContext& context) {
+  if (length > context.samples) {
+    fail_input(
+        "{}: queue = {} is longer than the data, which has {} samples: samples would be compared "
+        "with themselves. Take a shorter queue",
+        task, length, context.samples);
+  }
+  require_queue_holds(task, length, context.batch);
+  require_queue_holds(task, length, context.hessian_batch);
 }
 
 }  // namespace bissl

@@ -14,6 +14,15 @@ class Module;
 
 namespace bissl {
 
+struct PretextContext;
+
+/// Throws Error(ErrorKind::input), which names both sizes, where the queue of `task` is longer than
+/// the data, or shorter than a batch of training or of Hessian products.
+void require_queue_fits(const char* task, int64_t length, const PretextContext& context);
+
+/// The same for a batch that the loss is given.
+void require_queue_holds(const char* task, int64_t length, int64_t batch);
+
 /// The newest vectors of earlier batches, in buffers of a task: `queue`, (length, width), and
 /// `queue_next`, the row that is written next. It begins with random rows of length 1, from
 /// LibTorch's generator, as MoCo's published code does.
@@ -28,7 +37,7 @@ class VectorQueue {
   /// Writes these rows over the oldest, without gradients.
   void push(const at::Tensor& rows);
 
-  /// Throws Error(ErrorKind::input), which names both sizes, where a batch does not fit in.
+  /// require_queue_holds for this one.
   void require_room(const char* task, int64_t samples) const;
 
  private:

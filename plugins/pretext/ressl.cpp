@@ -48,7 +48,9 @@ class ReSsl : public Pretext {
         projector_(module_->register_module("projector", make(context))),
         teacher_projector_(make(context)),
         teacher_(*module_, context, teacher_projector_.ptr(), *projector_),
-        queue_(*module_, options.queue, options.projector.back()) {}
+        queue_(*module_, options.queue, options.projector.back()) {
+    require_queue_fits("ressl", options.queue, context);
+  }
 
   int64_t views() const override { return 2; }
   BatchCoupling coupling() const override { return BatchCoupling::separable; }

@@ -7,4 +7,5 @@ BISSL_PLUGIN("surrogate-classes", "2.0.0", "MIT", registrar) {
   add_jigsaw(registrar);
   add_relative_location(registrar);
   add_rotation(registrar);
+  add_sela(registrar);
 }

@@ -1,5 +1,7 @@
 #include "multi_crop.h"
 #include "projector.h"
+#include "queue.h"
+#include "sinkhorn.h"
 #include "vectors.h"
 
 #include "bissl/error.h"
@@ -70,18 +72,6 @@ Schema<Options> schema() {
   return schema;
 }
 
-/// Assignments of samples (rows) to prototypes (columns) from their similarities: each row sums to
-/// 1, each column to about the same (section 3.1, equation 3 and Cuturi 2013, arXiv 1306.0895). In
-/// logarithms, so that no epsilon is too small.
-at::Tensor sinkhorn(const at::Tensor& similarities, double epsilon, int64_t iterations) {
-  at::Tensor logarithms = similarities / epsilon;
-  for (int64_t i = 0; i < iterations; ++i) {
-    logarithms = logarithms - logarithms.logsumexp({0}, /*keepdim=*/true);
-    logarithms = logarithms - logarithms.logsumexp({1}, /*keepdim=*/true);
-  }
-  return logarithms.exp();
-}
-
 class SwAv : public Pretext {
  public:
   SwAv(const Options& options, const PretextContext& context)
@@ -94,6 +84,7 @@ class SwAv : public Pretext {
         "prototypes", Linear(torch::nn::LinearOptions(width, options.prototypes).bias(false)));
     age_ = module_->register_buffer("age", at::zeros({}, at::kLong));
     if (options.queue > 0) {
+      require_queue_fits("swav", options.queue, context);
       queue_ =
           module_->register_buffer("queue", at::zeros({full_size_views, options.queue, width}));
       queued_ = module_->register_buffer("queued", at::zeros({}, at::kLong));
@@ -108,7 +99,9 @@ class SwAv : public Pretext {
   at::Tensor loss(Backbone& backbone, const Batch& batch) override {
     const Views& views = batch.views;
     require_two_samples(views[0], "swav spreads the samples of a batch over prototypes");
-    require_room(views[0].size(0));
+    if (queue_.defined()) {
+      require_queue_holds("swav", options_.queue, views[0].size(0));
+    }
     const at::Tensor embeddings = unit(projector_->forward(features_of_all(backbone, views)));
     const bool frozen = age_.item<int64_t>() < options_.freeze_prototypes;
     const at::Tensor& weight = prototypes_->weight;
@@ -144,12 +137,6 @@ class SwAv : public Pretext {
   void normalise_prototypes() {
     const c10::NoGradGuard no_grad;
     prototypes_->weight.copy_(unit(prototypes_->weight));
-  }
-
-  void require_room(int64_t samples) const {
-    if (queue_.defined() && samples > options_.queue) {
-      fail_input("queue = {} does not hold a batch of {} samples", options_.queue, samples);
-    }
   }
 
   /// Of a view's samples, with those of the queue to make it even.

@@ -59,7 +59,10 @@ class WMse : public Pretext {
  public:
   WMse(const Options& options, const PretextContext& context)
       : options_(options),
-        projector_(make_projector(context.features, options.projector, projector_form)) {}
+        projector_(make_projector(context.features, options.projector, projector_form)) {
+    require_parts(context.batch);
+    require_parts(context.hessian_batch);
+  }
 
   int64_t views() const override { return 2; }
   BatchCoupling coupling() const override { return BatchCoupling::batch_statistics; }

@@ -70,18 +70,44 @@ std::vector<std::string> sizes_for(const std::string& library) {
       {"distillation",
        {"projector=[24,8]", "predictor=[16]", "hidden=[24]", "bottleneck=8", "prototypes=16"}},
       {"redundancy-reduction", {"projector=[24,4]", "part=8", "slices=16"}},
-      {"surrogate-classes", {"hidden=[16]", "permutations=24", "grid=2"}},
+      {"dense",
+       {"projector=[24,8]", "local_projector=[16,8]", "width=8", "resnet18.width=2",
+        "resnet18.stem=small"}},
+      {"masked",
+       {"decoder_width=16", "decoder_depth=1", "decoder_heads=2", "predictor_width=16",
+        "predictor_depth=1", "predictor_heads=2", "projector=[24,8]", "prototypes=16"}},
+      {"surrogate-classes",
+       {"hidden=[16]", "permutations=24", "grid=2", "labels=8", "relabel_every=1e-4"}},
       {"vit", {"depth=2"}}};
   const auto found = sizes.find(library);
   return found == sizes.end() ? std::vector<std::string>{} : found->second;
+}
+
+/// What comes before `conform` and after it, to try tasks with a backbone that has what they read.
+struct TaskBackbone {
+  std::vector<std::string> before{};
+  std::vector<std::string> after{};
+};
+TaskBackbone backbone_for(const std::string& library, const fs::path& folder) {
+  if (library == "dense") {
+    return {.after = {"--backbone", "resnet18"}};
+  }
+  if (library == "masked") {
+    fs::copy(fs::path(fixture_plugin_folder) / "patches.so", folder / "patches.so");
+    return {.before = {"--plugin-path", folder.string()}, .after = {"--backbone", "patch-network"}};
+  }
+  return {};
 }
 
 class ShippedPlugin : public testing::TestWithParam<std::string> {};
 
 TEST_P(ShippedPlugin, Conforms) {
   const TemporaryFolder photos;
-  std::vector<std::string> call = {"conform",
-                                   (fs::path(plugin_folder) / (GetParam() + ".so")).string()};
+  const TemporaryFolder plugins;
+  const TaskBackbone backbone = backbone_for(GetParam(), plugins.path());
+  std::vector<std::string> call = backbone.before;
+  call.insert(call.end(), {"conform", (fs::path(plugin_folder) / (GetParam() + ".so")).string()});
+  call.insert(call.end(), backbone.after.begin(), backbone.after.end());
   if (GetParam() == "idx" && !fs::exists(fashion_mnist)) {
     GTEST_SKIP() << "Debian's package dataset-fashion-mnist is not installed";
   }

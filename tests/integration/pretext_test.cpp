@@ -24,6 +24,7 @@ struct Task {
   const char* name;
   const char* table;
   const char* views;
+  bool patches = false;  ///< with a backbone that has tokens
 };
 
 constexpr Task byol{"byol",
@@ -47,28 +48,52 @@ constexpr Task dino{"dino",
 constexpr Task jigsaw{"jigsaw", R"({ use = "jigsaw", grid = 2, permutations = 12, hidden = [8] })",
                       "augment = { use = \"simclr\", size = 8 }"};
 
+constexpr const char* one_size = "augment = { use = \"simclr\", size = 8 }";
+/// What training saw last of each sample, and labels that are assigned from it.
+constexpr Task sela{"sela", R"({ use = "sela", labels = 5, hidden = [6], relabel_every = 0.3 })",
+                    one_size};
+/// Teachers on tokens; what they hide is drawn in the loss.
+constexpr Task i_jepa{"i_jepa",
+                      R"({ use = "i-jepa", targets = 2, predictor_width = 8, predictor_depth = 1, )"
+                      R"(predictor_heads = 2, momentum = 0.8 })",
+                      one_size, /*patches=*/true};
+constexpr Task msn{"msn", R"({ use = "msn", projector = [8, 4], prototypes = 6, momentum = 0.8 })",
+                   two_sizes, /*patches=*/true};
+
 /// The first two stages of the small pipeline with another pretext task.
 std::string pipeline(const Task& task) {
   std::string text = small_pipeline();
   replace_first(text, R"({ use = "simclr", projector = [8, 8] })", task.table);
   replace_first(text, R"(augment   = { use = "simclr", size = 8 })", task.views);
+  if (task.patches) {
+    replace_first(text, "use   = \"resnet18\"\nstem  = \"small\"\nwidth = 2",
+                  "use = \"patch-network\"\npatch = 2");
+  }
   return text.substr(0, text.find("[stage.finetune]"));
 }
 
 class PretextTask : public ::testing::TestWithParam<Task> {
  protected:
-  PretextTask() { write_file(file_, pipeline(GetParam())); }
+  PretextTask() {
+    write_file(file_, pipeline(GetParam()));
+    fs::create_directories(plugins_);
+    if (GetParam().patches) {
+      fs::copy(fs::path(fixture_plugin_folder) / "patches.so", plugins_ / "patches.so");
+    }
+  }
 
   std::vector<std::string> call(const fs::path& out,
                                 const std::vector<std::string>& more = {}) const {
-    std::vector<std::string> words = {"run",        file_.string(), "--out",
-                                      out.string(), "--threads",    "1"};
+    std::vector<std::string> words = {
+        "--plugin-path", plugins_.string(), "run",       file_.string(),
+        "--out",         out.string(),      "--threads", "1"};
     words.insert(words.end(), more.begin(), more.end());
     return words;
   }
 
   TemporaryFolder folder_;
   fs::path file_ = folder_.path() / "small.toml";
+  fs::path plugins_ = folder_.path() / "plugins";
 };
 
 /// Stopped in the middle of both stages, the run ends with the same bits, teacher, queue and
@@ -118,15 +143,17 @@ TEST_P(LowerLevel, IsTrainedAndSolvedFor) {
   EXPECT_EQ(stages.at("bissl").at("solves").at("upper_steps"), 6);
 }
 
-constexpr const char* one_size = "augment = { use = \"simclr\", size = 8 }";
-
 INSTANTIATE_TEST_SUITE_P(
     Each, LowerLevel,
     ::testing::Values(
         Task{"barlow_twins", R"({ use = "barlow-twins", projector = [8, 6] })", one_size},
         Task{"dcl", R"({ use = "dcl", projector = [8, 6] })", one_size},
         Task{"dclw", R"({ use = "dclw", projector = [8, 6] })", one_size},
+        Task{"inpainting", R"({ use = "inpainting", width = 4 })", one_size},
         Task{"lejepa", R"({ use = "lejepa", projector = [8, 4], slices = 8 })", two_sizes},
+        Task{"mae", R"({ use = "mae", decoder_width = 8, decoder_depth = 1, decoder_heads = 2 })",
+             one_size,
+             /*patches=*/true},
         Task{"moco_v3", R"({ use = "moco-v3", projector = [8, 4], predictor = [8] })", one_size},
         Task{"nnclr", R"({ use = "nnclr", projector = [8, 4], predictor = [8], queue = 40 })",
              one_size},
@@ -134,15 +161,21 @@ INSTANTIATE_TEST_SUITE_P(
              one_size},
         Task{"ressl", R"({ use = "ressl", projector = [8, 4], queue = 40 })", one_size},
         Task{"rotation", R"({ use = "rotation" })", one_size},
+        Task{"simmim_maps", R"({ use = "simmim", mask_size = 2 })", one_size},
+        Task{"simmim_tokens", R"({ use = "simmim", mask_size = 4 })", one_size, /*patches=*/true},
         Task{"simsiam", R"({ use = "simsiam", projector = [8, 4], predictor = [4] })", one_size},
         Task{"supcon", R"({ use = "supcon", projector = [8, 4] })", one_size},
         Task{"tico", R"({ use = "tico", projector = [8, 4] })", one_size},
         Task{"vicreg", R"({ use = "vicreg", projector = [8, 4] })", one_size},
+        Task{"vicregl",
+             R"({ use = "vicregl", projector = [8, 4], local_projector = [8, 4], pairs = 3 })",
+             one_size},
         Task{"w_mse", R"({ use = "w-mse", projector = [8, 2], part = 8, epsilon = 1e-3 })",
              one_size}),
     [](const auto& info) { return info.param.name; });
 
-INSTANTIATE_TEST_SUITE_P(Each, PretextTask, ::testing::Values(byol, swav, moco, dino, jigsaw),
+INSTANTIATE_TEST_SUITE_P(Each, PretextTask,
+                         ::testing::Values(byol, swav, moco, dino, jigsaw, sela, i_jepa, msn),
                          [](const auto& info) { return info.param.name; });
 
 class PretextRun : public ::testing::Test {

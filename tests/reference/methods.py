@@ -44,6 +44,46 @@ class Images(nn.Module):
         return torch.tanh(self.layer(torch.cat([m.mean((2, 3)) for m in moments], 1)))
 
 
+class Patches(nn.Module):
+    """A token for each patch of 2x2 pixels: the embedding, in whose place a hidden patch has another
+    one, and the place's; both mixed with the mean of all. In front the mean of the tokens, which are
+    the features."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Linear(12, FEATURES).double()
+        self.places = nn.Linear(2, FEATURES, bias=False).double()
+        self.mix = nn.Linear(FEATURES, FEATURES).double()
+
+    def tokens(self, images, kept=None, masked=None, mask_token=None):
+        """kept: for each image the places that are seen; masked: those that are hidden."""
+        size = images.shape[2] // 2
+        ends = torch.linspace(-1, 1, size, dtype=torch.double)
+        everything = []
+        for n, image in enumerate(images):
+            rows = []
+            for place in range(size * size):
+                i, j = divmod(place, size)
+                patch = image[:, 2 * i:2 * i + 2, 2 * j:2 * j + 2].flatten()
+                hidden = masked is not None and place in masked[n]
+                rows.append((mask_token if hidden else self.embed(patch)) +
+                            self.places(torch.stack([ends[i], ends[j]])))
+            if kept is not None:
+                rows = [rows[place] for place in kept[n]]
+            rows = torch.tanh(torch.stack(rows))
+            rows = torch.tanh(self.mix(rows + rows.mean(0)))
+            everything.append(torch.cat([rows.mean(0, keepdim=True), rows]))
+        return torch.stack(everything)
+
+    def maps(self, images):
+        rows = self.tokens(images)[:, 1:]
+        size = images.shape[2] // 2
+        return rows.transpose(1, 2).reshape(len(images), FEATURES, size, size)
+
+    def forward(self, images):
+        return self.tokens(images)[:, 0]
+
+
 def perceptron(inputs, *widths, norm=True, last_bias=False, last_norm=None):
     layers = []
     for width in widths[:-1]:
@@ -74,13 +114,15 @@ class Method:
     """A task of the same parameters in the same order as the C++ one has them. `parameters` are what
     the component is given; `sizes` are pairs (views, their height and width)."""
 
-    name = library = coupling = ""
+    name = library = coupling = key = ""
     parameters = {}
     sizes = [(2, 6)]
     fixed_targets = False
+    network = "moments"
+    data = 20
 
     def __init__(self):
-        self.backbone = Images()
+        self.backbone = Images() if self.network == "moments" else Patches()
         self.modules = []
         self.teacher = []
         self.buffers = {}
@@ -90,6 +132,13 @@ class Method:
         fill(40, [p for module in self.teacher for p in module.parameters()])
         for k, buffer in enumerate(self.buffers.values()):
             buffer.copy_(pattern(60 + k, buffer.shape) * 2)
+
+    def prepare(self, step):
+        """What a batch has besides views."""
+        self.indices = [(3 * i + step) % self.data for i in range(SAMPLES)]
+        views = sum(count for count, _ in self.sizes)
+        self.geometry = [pattern(700 + 10 * view + step, (SAMPLES, 2, 3)) +
+                         torch.eye(2, 3, dtype=torch.double) for view in range(views)]
 
     def own(self):
         return [p for module in self.modules for p in module.parameters()]
@@ -112,6 +161,9 @@ class Method:
             weights = [*self.backbone.parameters(), *student.parameters()]
             for average, weight in zip(averages, weights):
                 average.copy_(kept * average + (1 - kept) * weight)
+
+    def before_step(self, step):
+        pass
 
     def after_step(self, step):
         pass
@@ -156,18 +208,22 @@ def check_fixed_targets(method):
 
 def run(kind):
     method = kind()
+    method.prepare(0)
     if method.fixed_targets:
         check_fixed_targets(kind())
     trained = [*method.backbone.parameters(), *method.own()]
-    result = {"name": method.name, "library": method.library, "parameters": method.parameters,
+    result = {"key": method.key or method.name, "name": method.name, "library": method.library, "parameters": method.parameters,
               "views": [list(pair) for pair in method.sizes], "samples": SAMPLES, "rate": RATE,
               "seed": SEED, "steps": STEPS, "coupling": method.coupling,
               "fixed_targets": method.fixed_targets,
+              "backbone": method.network, "data": method.data,
               "filled": {name: list(buffer.shape) for name, buffer in method.buffers.items()},
               "losses": []}
     if hasattr(method, "labels"):
         result["labels"] = method.labels.tolist()
     for step in range(STEPS):
+        method.prepare(step)
+        method.before_step(step)
         torch.manual_seed(SEED)
         loss = method.loss(method.views(step))
         result["losses"].append(loss.item())
@@ -672,8 +728,362 @@ class Jigsaw(Method):
         return functional.cross_entropy(self.head(torch.cat(outputs, 1)), chosen)
 
 
+class SeLa(Method):
+    """arXiv 1911.05371, equations 1 to 8, with the scaling of Cuturi 2013 as it stands."""
+
+    name, library, coupling = "sela", "surrogate-classes", "separable"
+    parameters = {"labels": 3, "hidden": [5], "relabel_every": 0.5, "sharpness": 4.0,
+                  "sinkhorn_iterations": 6}
+    sizes = [(1, 6)]
+
+    def make(self):
+        self.hidden = nn.Sequential(nn.Linear(FEATURES, 5), nn.BatchNorm1d(5), nn.ReLU()).double()
+        self.classifier = nn.Linear(5, 3).double()
+        self.modules = [self.hidden, self.classifier]
+        self.buffers = {"features": torch.zeros(self.data, 5, dtype=torch.double)}
+        self.labels_of = [i % 3 for i in range(self.data)]
+        self.seen = set()
+        self.since = 0
+
+    def before_step(self, step):
+        if self.since < 0.5 * self.data:
+            return
+        self.since = 0
+        known = sorted(self.seen)
+        with torch.no_grad():
+            likely = functional.softmax(self.classifier(self.buffers["features"][known]), 1)
+            shares = likely ** 4.0
+            for _ in range(6):
+                shares = shares / shares.sum(0, keepdim=True)
+                shares = shares / shares.sum(1, keepdim=True)
+        for sample, row in zip(known, shares):
+            self.labels_of[sample] = int(row.argmax())
+
+    def loss(self, views):
+        features = self.hidden(self.backbone(views[0]))
+        labels = torch.tensor([self.labels_of[sample] for sample in self.indices])
+        for sample, row in zip(self.indices, features.detach()):
+            self.buffers["features"][sample] = row
+        self.seen.update(self.indices)
+        self.since += SAMPLES
+        return functional.cross_entropy(self.classifier(features), labels)
+
+
+# Feature maps
+
+
+class Inpainting(Method):
+    """arXiv 1604.07379, equation 1, of a quarter of each image."""
+
+    name, library, coupling, network = "inpainting", "dense", "separable", "patches"
+    parameters = {"hole": 0.25, "width": 4}
+    sizes = [(1, 8)]
+
+    def make(self):
+        self.up = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(FEATURES, 4, 3, padding=1,
+                                                                       bias=False),
+                                nn.BatchNorm2d(4), nn.ReLU()).double()
+        self.pixels = nn.Conv2d(4, 3, 3, padding=1).double()
+        self.modules = [self.up, self.pixels]
+
+    def loss(self, views):
+        tops = torch.randint(0, 5, (SAMPLES, 1))
+        lefts = torch.randint(0, 5, (SAMPLES, 1))
+        cut = views[0].clone()
+        holes = [(slice(int(y), int(y) + 4), slice(int(x), int(x) + 4)) for y, x in zip(tops, lefts)]
+        for image, (rows, columns) in zip(cut, holes):
+            image[:, rows, columns] = 0
+        filled = self.pixels(self.up(self.backbone.maps(cut)))
+        return sum(((one[:, rows, columns] - image[:, rows, columns]) ** 2).mean()
+                   for one, image, (rows, columns) in zip(filled, views[0], holes)) / SAMPLES
+
+
+class VicRegL(Method):
+    """arXiv 2210.01571, section 3, with the criterion of VICReg's algorithm 1."""
+
+    name, library, coupling, network = "vicregl", "dense", "batch_statistics", "patches"
+    parameters = {"projector": [5, 3], "local_projector": [4, 3], "global_weight": 0.6, "pairs": 3,
+                  "invariance": 5.0, "variance": 4.0, "covariance": 0.5}
+    sizes = [(1, 8), (1, 6)]
+
+    def make(self):
+        self.projector = perceptron(FEATURES, 5, 3)
+        self.local = perceptron(FEATURES, 4, 3)
+        self.modules = [self.projector, self.local]
+
+    @staticmethod
+    def criterion(a, b):
+        loss = 5 * functional.mse_loss(a, b)
+        for z in (a, b):
+            covariance = torch.cov(z.t())
+            loss = loss + 4 * torch.relu(1 - torch.sqrt(z.var(0) + 1e-4)).mean()
+            loss = loss + 0.5 * (covariance.square().sum() - covariance.diagonal().square().sum()) / 3
+        return loss
+
+    def loss(self, views):
+        whole, places, positions = [], [], []
+        for images, geometry in zip(views, self.geometry):
+            maps = self.backbone.maps(images)
+            size = maps.shape[2]
+            whole.append(self.projector(maps.mean((2, 3))))
+            rows = maps.flatten(2).transpose(1, 2)
+            places.append(self.local(rows.flatten(0, 1)).view(SAMPLES, size * size, 3))
+            centres = torch.tensor([[2 * j + 1.0, 2 * i + 1.0, 1.0] for i in range(size)
+                                    for j in range(size)], dtype=torch.double)
+            positions.append(torch.einsum("nab,pb->npa", geometry, centres))
+
+        def pairs(one, other, keys):
+            first, second = [], []
+            for n in range(SAMPLES):
+                found = []
+                for p, key in enumerate(keys[one][n].detach()):
+                    distances = [float(((key - k) ** 2).sum()) for k in keys[other][n].detach()]
+                    q = min(range(len(distances)), key=distances.__getitem__)
+                    found.append((distances[q], p, q))
+                found.sort()
+                first.append(torch.stack([places[one][n][p] for _, p, _ in found[:3]]))
+                second.append(torch.stack([places[other][n][q] for _, _, q in found[:3]]))
+            first, second = torch.stack(first), torch.stack(second)
+            return sum(self.criterion(first[:, k], second[:, k]) for k in range(3)) / 3
+
+        local = sum(pairs(one, 1 - one, keys) for keys in (positions, places) for one in range(2))
+        return 0.6 * self.criterion(*whole) + 0.4 * local / 2
+
+
+# Masks
+
+
+def hidden_places(places, count):
+    """For each sample the places with the smallest random numbers."""
+    return [sorted(row.tolist()[:count]) for row in torch.rand(SAMPLES, places).argsort(stable=True, dim=1)]
+
+
+def others(places, hidden):
+    return [[place for place in range(places) if place not in row] for row in hidden]
+
+
+def pixels_of(image, place, size):
+    i, j = divmod(place, size)
+    return image[:, 2 * i:2 * i + 2, 2 * j:2 * j + 2].flatten()
+
+
+class Holder(nn.Module):
+    """A parameter by itself."""
+
+    def __init__(self, *shape):
+        super().__init__()
+        self.value = nn.Parameter(torch.zeros(*shape, dtype=torch.double))
+
+
+class Block(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, eps=1e-6)
+        self.attention = nn.MultiheadAttention(width, heads, batch_first=True)
+        self.norm2 = nn.LayerNorm(width, eps=1e-6)
+        self.fc1 = nn.Linear(width, 4 * width)
+        self.fc2 = nn.Linear(4 * width, width)
+
+    def forward(self, x):
+        normed = self.norm1(x)
+        x = x + self.attention(normed, normed, normed, need_weights=False)[0]
+        return x + self.fc2(functional.gelu(self.fc1(self.norm2(x))))
+
+
+def transformer(width, depth, heads):
+    return nn.Sequential(*[Block(width, heads) for _ in range(depth)],
+                         nn.LayerNorm(width, eps=1e-6)).double()
+
+
+def wave(place, size, width):
+    row, column = divmod(place, size)
+    angles = [[x / 10000 ** (k / (width // 4)) for k in range(width // 4)] for x in (row, column)]
+    return torch.tensor([f(a) for one in angles for f in (math.sin, math.cos) for a in one],
+                        dtype=torch.double)
+
+
+class SimMim(Method):
+    """arXiv 2111.09886, section 3: the mean absolute error of hidden pixels."""
+
+    name, library, coupling, network = "simmim", "masked", "separable", "patches"
+    parameters = {"mask_ratio": 0.5, "mask_size": 4}
+    sizes = [(1, 8)]
+
+    def make(self):
+        self.token = Holder(FEATURES)
+        self.head = nn.Linear(FEATURES, 12).double()
+        self.modules = [self.token, self.head]
+
+    def loss(self, views):
+        # Squares of 4 pixels hold 4 patches.
+        squares = hidden_places(4, 2)
+        hidden = [[place for place in range(16) if place // 8 * 2 + place % 4 // 2 in row]
+                  for row in squares]
+        tokens = self.backbone.tokens(views[0], masked=hidden, mask_token=self.token.value)
+        told = self.head(tokens[:, 1:])
+        errors = [(told[n, place] - pixels_of(views[0][n], place, 4)).abs().mean()
+                  for n, row in enumerate(hidden) for place in row]
+        return sum(errors) / len(errors)
+
+
+class SimMimMaps(Method):
+    """The same on maps: a learnt colour in the place of hidden pixels."""
+
+    name, library, coupling, network = "simmim", "masked", "separable", "maps"
+    key = "simmim-maps"
+    parameters = {"mask_ratio": 0.5, "mask_size": 4}
+    sizes = [(1, 8)]
+
+    def make(self):
+        self.colour = Holder(3)
+        self.head = nn.Linear(FEATURES, 12).double()
+        self.modules = [self.colour, self.head]
+
+    def loss(self, views):
+        mask = torch.zeros(SAMPLES, 8, 8, dtype=torch.bool)
+        for n, row in enumerate(hidden_places(4, 2)):
+            for square in row:
+                i, j = divmod(square, 2)
+                mask[n, 4 * i:4 * i + 4, 4 * j:4 * j + 4] = True
+        mask = mask[:, None].expand(-1, 3, -1, -1)
+        seen = torch.where(mask, self.colour.value[None, :, None, None], views[0])
+        maps = self.backbone.maps(seen).permute(0, 2, 3, 1)
+        told = functional.pixel_shuffle(self.head(maps).permute(0, 3, 1, 2), 2)
+        return (told - views[0])[mask].abs().mean()
+
+
+class Mae(Method):
+    """arXiv 2111.06377, section 3."""
+
+    name, library, coupling, network = "mae", "masked", "separable", "patches"
+    parameters = {"mask_ratio": 0.625, "decoder_width": 8, "decoder_depth": 2, "decoder_heads": 2}
+    sizes = [(1, 8)]
+
+    def make(self):
+        self.token = Holder(8)
+        self.embedding = nn.Linear(FEATURES, 8).double()
+        self.decoder = transformer(8, 2, 2)
+        self.pixels = nn.Linear(8, 12).double()
+        self.modules = [self.token, self.embedding, self.decoder, self.pixels]
+
+    def loss(self, views):
+        hidden = hidden_places(16, 10)
+        kept = others(16, hidden)
+        seen = self.embedding(self.backbone.tokens(views[0], kept=kept))
+        total = 0
+        for n in range(SAMPLES):
+            rows = [seen[n, 0]]
+            for place in range(16):
+                row = seen[n, 1 + kept[n].index(place)] if place in kept[n] else self.token.value
+                rows.append(row + wave(place, 4, 8))
+            told = self.pixels(self.decoder(torch.stack(rows)[None]))[0, 1:]
+            for place in hidden[n]:
+                wanted = pixels_of(views[0][n], place, 4)
+                wanted = (wanted - wanted.mean()) / (wanted.var(unbiased=False) + 1e-6).sqrt()
+                total = total + functional.mse_loss(told[place], wanted)
+        return total / (10 * SAMPLES)
+
+
+class IJepa(Method):
+    """arXiv 2301.08243, section 3, with the normalised targets and the trimmed contexts of the
+    published code."""
+
+    name, library, coupling, network = "i-jepa", "masked", "separable", "patches"
+    parameters = {"targets": 2, "target_scale_min": 0.15, "target_scale_max": 0.3,
+                  "predictor_width": 8, "predictor_depth": 1, "predictor_heads": 2,
+                  "momentum": 0.8, "momentum_end": 1.0}
+    sizes = [(1, 8)]
+
+    def make(self):
+        self.token = Holder(8)
+        self.embedding = nn.Linear(FEATURES, 8).double()
+        self.predictor = transformer(8, 1, 2)
+        self.output = nn.Linear(8, FEATURES).double()
+        self.modules = [self.token, self.embedding, self.predictor, self.output]
+        self.teacher = [copy.deepcopy(self.backbone).requires_grad_(False)]
+
+    @staticmethod
+    def block(share, form):
+        height = min(max(round(math.sqrt(share * 16 * form)), 1), 4)
+        width = min(max(round(math.sqrt(share * 16 / form)), 1), 4)
+        tops = torch.randint(0, 4 - height + 1, (SAMPLES, 1))
+        lefts = torch.randint(0, 4 - width + 1, (SAMPLES, 1))
+        return [[4 * (int(y) + i) + int(x) + j for i in range(height) for j in range(width)]
+                for y, x in zip(tops, lefts)]
+
+    def loss(self, views):
+        def between(least, most):
+            return least + (most - least) * float(torch.rand(1, dtype=torch.double))
+
+        share, form = between(0.15, 0.3), between(0.75, 1.5)
+        blocks = [self.block(share, form) for _ in range(2)]
+        context = self.block(between(0.85, 1.0), 1.0)
+        hidden = [set(sum((block[n] for block in blocks), [])) for n in range(SAMPLES)]
+        kept = [[place for place in context[n] if place not in hidden[n]] for n in range(SAMPLES)]
+        kept = [row or [place for place in range(16) if place not in hidden[n]]
+                for n, row in enumerate(kept)]
+        shortest = min(len(row) for row in kept)
+        kept = [row[:shortest] for row in kept]
+        with torch.no_grad():
+            wanted = functional.layer_norm(self.teacher[0].tokens(views[0])[:, 1:], (FEATURES,))
+        seen = self.embedding(self.backbone.tokens(views[0], kept=kept)[:, 1:])
+        total = 0
+        for block in blocks:
+            for n in range(SAMPLES):
+                rows = [seen[n, k] + wave(place, 4, 8) for k, place in enumerate(kept[n])]
+                rows += [self.token.value + wave(place, 4, 8) for place in block[n]]
+                told = self.output(self.predictor(torch.stack(rows)[None])[0, shortest:])
+                total = total + functional.mse_loss(told, wanted[n, block[n]])
+        return total / (2 * SAMPLES)
+
+    def after_step(self, step):
+        kept = momentum(0.8, 1.0, step)
+        with torch.no_grad():
+            for average, weight in zip(self.teacher[0].parameters(), self.backbone.parameters()):
+                average.copy_(kept * average + (1 - kept) * weight)
+
+
+class Msn(Method):
+    """arXiv 2204.07141, equation 1, with one masked view and one smaller one."""
+
+    name, library, coupling, network = "msn", "masked", "batch_statistics", "patches"
+    parameters = {"projector": [5, 3], "prototypes": 7, "mask_ratio": 0.25, "temperature": 0.2,
+                  "teacher_temperature": 0.1, "entropy_weight": 0.6, "momentum": 0.8,
+                  "momentum_end": 1.0}
+    sizes = [(2, 8), (1, 4)]
+
+    def make(self):
+        self.prototypes = Holder(7, 3)
+        self.projector = perceptron(FEATURES, 5, 3, last_bias=True)
+        self.modules = [self.prototypes, self.projector]
+        self.teacher = [copy.deepcopy(module).requires_grad_(False)
+                        for module in (self.prototypes, self.backbone, self.projector)]
+
+    def loss(self, views):
+        kept = others(16, hidden_places(16, 4))
+        rows = torch.cat([self.backbone.tokens(views[1], kept=kept)[:, 0], self.backbone(views[2])])
+        predicted = functional.softmax(unit(self.projector(rows)) @ unit(self.prototypes.value).t()
+                                       / 0.2, 1)
+        with torch.no_grad():
+            prototypes, backbone, projector = self.teacher
+            wanted = functional.softmax(unit(projector(backbone(views[0]))) @
+                                        unit(prototypes.value).t() / 0.1, 1)
+        mean = predicted.mean(0)
+        crossed = -sum((wanted[i % SAMPLES] * torch.log(p)).sum() for i, p in enumerate(predicted))
+        return crossed / len(predicted) + 0.6 * (mean * torch.log(mean)).sum()
+
+    def after_step(self, step):
+        kept = momentum(0.8, 1.0, step)
+        students = [self.prototypes, self.backbone, self.projector]
+        with torch.no_grad():
+            for share, teacher, student in zip((0, kept, kept), self.teacher, students):
+                for average, weight in zip(teacher.parameters(), student.parameters()):
+                    average.copy_(share * average + (1 - share) * weight)
+
+
 METHODS = [Dcl, Dclw, SupCon, Moco, MocoV3, Nnclr, ReSsl, SimSiam, Dino, BarlowTwins, VicReg, TiCo, WMse,
-           LeJepa, Rotation, RelativeLocation, Jigsaw]
+           LeJepa, Rotation, RelativeLocation, Jigsaw, SeLa, Inpainting, VicRegL, SimMim, SimMimMaps, Mae,
+           IJepa, Msn]
 
 
 def main():

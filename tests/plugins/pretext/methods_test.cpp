@@ -3,6 +3,7 @@
 
 #include "bissl/error.h"
 #include "bissl/pretext.h"
+#include "method_backbones.h"
 #include "models/evaluation_guard.h"
 #include "models/module_state.h"
 #include "networks.h"
@@ -10,6 +11,8 @@
 #include "sdk/plugin_library.h"
 
 #include <ATen/ops/allclose.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/eye.h>
 #include <ATen/ops/linspace.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros_like.h>
@@ -27,23 +30,6 @@ using nlohmann::json;
 using test::close;
 using test::flat;
 using test::pattern;
-
-/// The backbone of tests/reference/methods.py.
-class MomentBackbone : public Backbone {
- public:
-  MomentBackbone() : layer_(9, 6) { layer_->to(at::kDouble); }
-  at::Tensor forward(const at::Tensor& images) override {
-    const at::Tensor x = at::linspace(-1, 1, images.size(3), images.options());
-    const at::Tensor y = at::linspace(-1, 1, images.size(2), images.options()).unsqueeze(1);
-    return at::tanh(layer_(
-        at::cat({images.mean({2, 3}), (images * x).mean({2, 3}), (images * y).mean({2, 3})}, 1)));
-  }
-  int64_t features() const override { return 6; }
-  torch::nn::Module& module() override { return *layer_; }
-
- private:
-  torch::nn::Linear layer_;
-};
 
 Value value_of(const json& entry) {
   if (entry.is_boolean()) {
@@ -66,13 +52,19 @@ std::vector<ImageShape> view_shapes(const json& golden) {
 /// A task with its backbone in double precision, with the weights of tests/reference/methods.py.
 class Trial {
  public:
-  explicit Trial(const json& golden) : golden_(golden) {
+  explicit Trial(const json& golden)
+      : backbone(test::backbone_of(golden["backbone"])), golden_(golden) {
     PretextContext context;
-    context.features = backbone.features();
+    context.features = backbone->features();
     context.views = view_shapes(golden);
     context.steps = golden["steps"];
-    context.make_backbone = [] {
-      auto copy = std::make_shared<MomentBackbone>();
+    context.samples = golden["data"];
+    context.batch = golden["samples"];
+    context.hessian_batch = golden["samples"];
+    context.backbone = backbone.get();
+    context.backbone_name = "the backbone";
+    context.make_backbone = [&golden] {
+      auto copy = test::backbone_of(golden["backbone"]);
       for (const at::Tensor& parameter : copy->module().parameters()) {
         parameter.requires_grad_(false);
       }
@@ -85,7 +77,7 @@ class Trial {
     task = test::shared_library(golden["library"])
                .make<Pretext>(golden["name"].get<std::string>(), values, context);
     convert_to_double(task->module());
-    test::fill(10, backbone.module().parameters());
+    test::fill(10, backbone->module().parameters());
     test::fill(20, own(true));
     test::fill(40, own(false));
     int64_t k = 60;
@@ -105,7 +97,7 @@ class Trial {
   }
 
   std::vector<at::Tensor> trained() {
-    std::vector<at::Tensor> all = backbone.module().parameters();
+    std::vector<at::Tensor> all = backbone->module().parameters();
     for (const at::Tensor& parameter : own(true)) {
       all.push_back(parameter);
     }
@@ -115,7 +107,7 @@ class Trial {
   /// Every parameter and buffer of both modules.
   std::vector<at::Tensor> everything() {
     std::vector<at::Tensor> all;
-    for (const torch::nn::Module* module : {&backbone.module(), &task->module()}) {
+    for (const torch::nn::Module* module : {&backbone->module(), &task->module()}) {
       for (const at::Tensor& tensor : module->parameters()) {
         all.push_back(tensor);
       }
@@ -137,6 +129,13 @@ class Trial {
         made.views.push_back(view.narrow(0, 0, samples > 0 ? samples : all));
       }
     }
+    const int64_t given = made.views[0].size(0);
+    made.indices =
+        (at::arange(given, at::kLong) * 3 + step).remainder(golden_["data"].get<int64_t>());
+    for (size_t view = 0; view < made.views.size(); ++view) {
+      made.geometry.push_back(pattern(700 + 10 * int64_t(view) + step, {given, 2, 3}) +
+                              at::eye(2, 3, at::kDouble));
+    }
     if (golden_.contains("labels")) {
       made.targets.dense = at::zeros({all}, at::kLong);
       for (int64_t i = 0; i < all; ++i) {
@@ -149,13 +148,13 @@ class Trial {
   /// The loss of training.
   at::Tensor loss(int64_t step) {
     seed_generator(golden_["seed"]);
-    return task->loss(backbone, batch(step));
+    return task->loss(*backbone, batch(step));
   }
 
   /// The loss as the host evaluates it beside training.
   at::Tensor evaluated(int64_t step) {
-    const EvaluationGuard guard({&backbone.module(), &task->module()}, golden_["seed"]);
-    return task->loss(backbone, batch(step));
+    const EvaluationGuard guard({&backbone->module(), &task->module()}, golden_["seed"]);
+    return task->loss(*backbone, batch(step));
   }
 
   /// A step of training; gives loss and gradients.
@@ -173,11 +172,11 @@ class Trial {
       }
       parameters[i].sub_(gradients[i], golden_["rate"].get<double>());
     }
-    task->after_step(backbone, progress);
+    task->after_step(*backbone, progress);
     return {value.item<double>(), gradients};
   }
 
-  MomentBackbone backbone;
+  std::shared_ptr<Backbone> backbone;
   std::shared_ptr<Pretext> task;
 
  private:
@@ -189,7 +188,7 @@ class Method : public ::testing::TestWithParam<const char*> {
   Method() {
     const json all = test::golden("methods.json");
     for (const json& one : all["methods"]) {
-      if (one["name"] == GetParam()) {
+      if (one["key"] == GetParam()) {
         golden_ = one;
       }
     }
@@ -221,13 +220,13 @@ TEST_P(Method, TrainsAsPyTorchDoes) {
 TEST_P(Method, HessianProductsAreThoseOfPyTorchAndOfDifferences) {
   Trial trial(golden_);
   const TensorList product =
-      test::hessian_product(trial.loss(0), trial.backbone.module().parameters());
+      test::hessian_product(trial.loss(0), trial.backbone->module().parameters());
   EXPECT_TRUE(close(flat(product), golden_["product"], 1e-9));
   // Differences move targets that a loss holds fixed; tests/reference/methods.py compares these.
   if (!trial.task->holds_targets_fixed()) {
     Trial other(golden_);
     test::expect_hessian_products(
-        other.backbone.module().parameters(), [&] { return other.evaluated(0); }, 1e-5);
+        other.backbone->module().parameters(), [&] { return other.evaluated(0); }, 1e-5);
   }
 }
 
@@ -237,14 +236,14 @@ TEST_P(Method, AHessianProductLeavesNoTrace) {
   trial.step(0);
   const TensorList before = copy(trial.everything());
   const TensorList first =
-      test::hessian_product(trial.evaluated(1), trial.backbone.module().parameters());
+      test::hessian_product(trial.evaluated(1), trial.backbone->module().parameters());
   const TensorList after = trial.everything();
   ASSERT_EQ(before.size(), after.size());
   for (size_t i = 0; i < before.size(); ++i) {
     EXPECT_TRUE(before[i].equal(after[i])) << "tensor " << i;
   }
   const TensorList again =
-      test::hessian_product(trial.evaluated(1), trial.backbone.module().parameters());
+      test::hessian_product(trial.evaluated(1), trial.backbone->module().parameters());
   EXPECT_TRUE(flat(first).equal(flat(again)));
   // Training does move the state, so the comparison can fail.
   trial.loss(1);
@@ -289,15 +288,16 @@ TEST_P(Method, SaysWhatItIs) {
   EXPECT_EQ(trial.task->holds_targets_fixed(), golden_["fixed_targets"].get<bool>());
   EXPECT_EQ(trial.task->views(), int64_t(view_shapes(golden_).size()));
   const auto& library = test::shared_library(golden_["library"]);
-  EXPECT_FALSE(library.component(GetParam()).text.source.empty());
-  EXPECT_EQ(library.findings(GetParam(), {}), std::vector<std::string>{});
+  EXPECT_FALSE(library.component(golden_["name"].get<std::string>()).text.source.empty());
+  EXPECT_EQ(library.findings(golden_["name"].get<std::string>(), {}), std::vector<std::string>{});
 }
 
 INSTANTIATE_TEST_SUITE_P(Each, Method,
-                         ::testing::Values("barlow-twins", "dcl", "dclw", "dino", "jigsaw",
-                                           "lejepa", "moco", "moco-v3", "nnclr",
-                                           "relative-location", "ressl", "rotation", "simsiam",
-                                           "supcon", "tico", "vicreg", "w-mse"),
+                         ::testing::Values("barlow-twins", "dcl", "dclw", "dino", "i-jepa",
+                                           "inpainting", "jigsaw", "lejepa", "mae", "moco",
+                                           "moco-v3", "msn", "nnclr", "relative-location", "ressl",
+                                           "rotation", "sela", "simmim", "simmim-maps", "simsiam",
+                                           "supcon", "tico", "vicreg", "vicregl", "w-mse"),
                          [](const auto& info) {
                            std::string name = info.param;
                            std::replace(name.begin(), name.end(), '-', '_');
@@ -307,7 +307,7 @@ INSTANTIATE_TEST_SUITE_P(Each, Method,
 json golden_of(const std::string& name) {
   const json all = test::golden("methods.json");
   for (const json& one : all["methods"]) {
-    if (one["name"] == name) {
+    if (one["key"] == name) {
       return one;
     }
   }
@@ -328,12 +328,12 @@ std::string refusal(const std::function<void()>& work) {
 std::string refusal_of_batch(const std::string& name, int64_t samples) {
   const json golden = golden_of(name);
   Trial trial(golden);
-  return refusal([&] { trial.task->loss(trial.backbone, trial.batch(0, samples)); });
+  return refusal([&] { trial.task->loss(*trial.backbone, trial.batch(0, samples)); });
 }
 
 TEST(MethodRefusals, BatchesThatAreTooSmall) {
   for (const char* name : {"barlow-twins", "dcl", "dclw", "lejepa", "moco-v3", "nnclr", "ressl",
-                           "simsiam", "tico", "vicreg"}) {
+                           "simsiam", "tico", "vicreg", "msn", "vicregl"}) {
     const std::string text = refusal_of_batch(name, 1);
     EXPECT_NE(text.find("needs at least 2; found 1"), std::string::npos) << name << ": " << text;
     EXPECT_EQ(text.find(name), 0U) << text;
@@ -343,16 +343,72 @@ TEST(MethodRefusals, BatchesThatAreTooSmall) {
             std::string::npos);
 }
 
-TEST(MethodRefusals, QueuesThatDoNotHoldABatch) {
+/// What the factory refuses with these entries of the golden table.
+std::string refusal_of_factory(const std::string& name, const json& changes) {
+  json golden = golden_of(name);
+  golden.merge_patch(changes);
+  return refusal([&] { const Trial trial(golden); });
+}
+
+TEST(MethodRefusals, QueuesThatDoNotFitTheDataOrABatch) {
   for (const char* name : {"moco", "nnclr", "ressl"}) {
-    json golden = golden_of(name);
-    golden["parameters"]["queue"] = 5;
-    golden["filled"]["queue"] = {5, 3};
-    Trial trial(golden);
-    EXPECT_NE(refusal([&] { trial.loss(0); }).find("queue = 5 does not hold a batch of 8 samples"),
+    EXPECT_EQ(
+        refusal_of_factory(name, {{"parameters", {{"queue", 5}}}}),
+        std::string(name) + ": queue = 5 does not hold a batch of 8 samples. Take a longer queue");
+    EXPECT_EQ(refusal_of_factory(name, {{"data", 11}}),
+              std::string(name) +
+                  ": queue = 12 is longer than the data, which has 11 samples: samples would be "
+                  "compared with themselves. Take a shorter queue");
+    EXPECT_EQ(refusal_of_factory(name, {{"data", 12}}), "no error");
+  }
+}
+
+TEST(MethodRefusals, BatchesAndDataThatDoNotServe) {
+  EXPECT_EQ(refusal_of_factory("w-mse", {{"samples", 6}}),
+            "w-mse whitens 4 samples at a time (part, for 2 dimensions), and the batch has 6: take "
+            "a batch of whole parts, or a smaller part");
+  EXPECT_EQ(refusal_of_factory("sela", {{"data", 2}}),
+            "sela: labels = 3 is more than the 2 samples of the data. Take fewer labels");
+}
+
+/// Both are named: the task by the host, the backbone by the task.
+TEST(MethodRefusals, BackbonesWithoutTheAbility) {
+  for (const char* name : {"i-jepa", "mae", "msn"}) {
+    const std::string text = refusal_of_factory(name, {{"backbone", "moments"}});
+    EXPECT_NE(text.find("needs a backbone with tokens of patches (bissl.backbone.tokens/1)"),
+              std::string::npos)
+        << name << ": " << text;
+    EXPECT_NE(text.find("the backbone has none"), std::string::npos) << name << ": " << text;
+  }
+  for (const char* name : {"inpainting", "vicregl"}) {
+    EXPECT_NE(refusal_of_factory(name, {{"backbone", "moments"}})
+                  .find("needs a backbone with feature maps"),
               std::string::npos)
         << name;
   }
+  EXPECT_NE(refusal_of_factory("simmim", {{"backbone", "moments"}})
+                .find("needs a backbone with tokens of patches or feature maps"),
+            std::string::npos);
+}
+
+TEST(MethodRefusals, PatchesThatDoNotCutTheViews) {
+  for (const char* name : {"i-jepa", "mae", "msn", "simmim"}) {
+    const json golden = golden_of(name);
+    const json views = {{golden["views"][0][0], 9}};
+    EXPECT_NE(refusal_of_factory(name, {{"views", views}})
+                  .find("patches of 2x2 pixels (the backbone) do not cut a view of 9x9 into whole"),
+              std::string::npos)
+        << name;
+  }
+  EXPECT_NE(refusal_of_factory("simmim", {{"parameters", {{"mask_size", 3}}}})
+                .find("mask_size = 3 is no whole number of patches of 2x2 pixels"),
+            std::string::npos);
+  EXPECT_NE(refusal_of_factory("mae", {{"parameters", {{"mask_ratio", 0.99}}}})
+                .find("mask_ratio = 0.99 of 16 patches is all of them"),
+            std::string::npos);
+  EXPECT_NE(refusal_of_factory("inpainting", {{"parameters", {{"hole", 0.001}}}})
+                .find("hole = 0.001 of a view of 8 pixels is none of them"),
+            std::string::npos);
 }
 
 TEST(MethodRefusals, ViewsThatDoNotServe) {
@@ -369,7 +425,7 @@ TEST(MethodRefusals, ViewsThatDoNotServe) {
   Trial trial(golden);
   const Batch batch(Views{at::zeros({4, 3, 6, 5}, at::kDouble)});
   EXPECT_NE(
-      refusal([&] { trial.task->loss(trial.backbone, batch); }).find("must be square; found 6x5"),
+      refusal([&] { trial.task->loss(*trial.backbone, batch); }).find("must be square; found 6x5"),
       std::string::npos);
 }
 
@@ -412,6 +468,23 @@ TEST(MethodRefusals, ValuesThatCannotWork) {
       std::vector<std::string>{"permutations: = 25, but the 4 tiles of grid = 2 have 24 orders"});
   EXPECT_EQ(findings("distillation", "simsiam", {{"projector", std::vector<int64_t>{}}}),
             std::vector<std::string>{"projector: needs at least one layer"});
+}
+
+/// From what training saw; the labels of samples that it has not seen stay.
+TEST(MethodStates, LabelsAreAssignedAnewToSamplesThatWereSeen) {
+  const json golden = golden_of("sela");
+  Trial trial(golden);
+  const at::Tensor labels = trial.task->module().named_buffers()["labels"];
+  const at::Tensor first = labels.clone();
+  trial.step(0);
+  trial.step(1);
+  EXPECT_TRUE(labels.equal(first)) << "they are assigned before a step";
+  trial.task->before_step({2, 3});
+  EXPECT_FALSE(labels.equal(first));
+  for (const int64_t unseen : {5, 8, 11, 14, 17}) {
+    EXPECT_TRUE(labels[unseen].equal(first[unseen])) << unseen;
+  }
+  EXPECT_EQ(trial.task->module().named_buffers()["since"].item<int64_t>(), 0);
 }
 
 /// Equal batches twice: the queue holds the keys of the newest batches, written round and round.

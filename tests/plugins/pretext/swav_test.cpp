@@ -31,7 +31,9 @@ std::shared_ptr<Pretext> make(const ParameterValues& more,
   for (const auto& [name, value] : more) {
     values[name] = value;
   }
-  auto swav = library().make<Pretext>("swav", values, {.features = 6, .views = views});
+  auto swav = library().make<Pretext>(
+      "swav", values,
+      {.features = 6, .views = views, .samples = 64, .batch = 2, .hessian_batch = 2});
   swav->module().to(at::kDouble);
   test::fill(20, swav->module().parameters());
   swav->after_step(*std::make_shared<ChannelBackbone>(), {});  // normalises the prototypes
