@@ -91,6 +91,17 @@ std::string audit_line(const std::string& stage, const nlohmann::json& audit) {
                     mean("reference_residual"));
 }
 
+/// How many products the upper steps took each, where the numbers differ; results of older runs do
+/// not have them.
+std::string products_of_a_step(const nlohmann::json& solves) {
+  const auto each = solves.find("hessian_products_of_a_step");
+  if (each == solves.end() || each->at("fewest") == each->at("most")) {
+    return "";
+  }
+  return fmt::format(" ({:.3g} an upper step, {} to {})", each->at("mean").get<double>(),
+                     each->at("fewest").get<int64_t>(), each->at("most").get<int64_t>());
+}
+
 /// How the solves of the bilevel stages went: what would otherwise stay hidden behind clipping.
 std::string solve_lines(const RunOutcome& outcome) {
   std::string text;
@@ -100,9 +111,9 @@ std::string solve_lines(const RunOutcome& outcome) {
       continue;
     }
     const nlohmann::json& solves = details["solves"];
-    text += fmt::format("{}: {} upper steps, {} Hessian products; solves ended", stage.name,
+    text += fmt::format("{}: {} upper steps, {} Hessian products{}; solves ended", stage.name,
                         solves.at("upper_steps").get<int64_t>(),
-                        solves.at("hessian_products").get<int64_t>());
+                        solves.at("hessian_products").get<int64_t>(), products_of_a_step(solves));
     for (const auto& [state, count] : solves.at("ended").items()) {
       text += fmt::format(" {}: {}", state, count.get<int64_t>());
     }

@@ -3,6 +3,7 @@
 #include "run_fixture.h"
 #include "support/paths.h"
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -126,6 +127,8 @@ TEST_F(RunTest, EventsShowWhatTheSolvesDid) {
   int warmup = 0;
   int lower = 0;
   int upper = 0;
+  int64_t products = 0;
+  int64_t most = 0;
   for (std::string line; std::getline(events, line);) {
     const auto event = nlohmann::json::parse(line);
     warmup += event["phase"] == "head_warmup" ? 1 : 0;
@@ -133,6 +136,8 @@ TEST_F(RunTest, EventsShowWhatTheSolvesDid) {
     if (event["phase"] == "upper") {
       ++upper;
       EXPECT_TRUE(event.contains("solve"));
+      products += event["hessian_products"].get<int64_t>();
+      most = std::max(most, event["hessian_products"].get<int64_t>());
       EXPECT_GT(event["u_norm"].get<double>(), 0.0);
       EXPECT_LE(std::abs(event["cosine_u_v"].get<double>()), 1.0 + 1e-6);
     }
@@ -140,6 +145,12 @@ TEST_F(RunTest, EventsShowWhatTheSolvesDid) {
   EXPECT_EQ(warmup, 3);
   EXPECT_EQ(lower, 9);
   EXPECT_EQ(upper, 6);
+  const auto results = nlohmann::json::parse(read_file(out_ / "small" / "results.json"));
+  const auto& solves = results["stages"]["bissl"]["solves"];
+  EXPECT_EQ(solves["hessian_products"], products);
+  EXPECT_EQ(solves["hessian_products_of_a_step"]["most"], most);
+  EXPECT_NEAR(solves["hessian_products_of_a_step"]["mean"].get<double>(), double(products) / 6,
+              1e-12);
 }
 
 TEST_F(RunTest, CheckPlansWithoutWriting) {

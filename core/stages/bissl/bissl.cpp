@@ -96,6 +96,8 @@ nlohmann::json event_of(const UpperStep& step) {
                           {"gradient_norm", step.gradient_norm},
                           {"solve", to_string(step.status)},
                           {"iterations", step.iterations},
+                          {"hessian_products", step.hessian_products},
+                          {"shifted_gradients", step.gradients},
                           {"relative_residual", step.relative_residual}};
   for (const auto& [name, value] : step.values) {
     event[name] = value;

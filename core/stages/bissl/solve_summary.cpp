@@ -23,6 +23,9 @@ nlohmann::json to_json(const AuditReport& report) {
 }
 
 void SolveSummary::add(const UpperStep& step) {
+  fewest_products_ =
+      steps_ == 0 ? step.hessian_products : std::min(fewest_products_, step.hessian_products);
+  most_products_ = std::max(most_products_, step.hessian_products);
   ++steps_;
   products_ += step.hessian_products;
   gradients_ += step.gradients;
@@ -54,6 +57,8 @@ bool SolveSummary::add_failed_audit(const std::string& reason) {
 nlohmann::json SolveSummary::save() const {
   return {{"steps", steps_},
           {"products", products_},
+          {"fewest_products", fewest_products_},
+          {"most_products", most_products_},
           {"gradients", gradients_},
           {"cosine", cosine_},
           {"residual", residual_},
@@ -69,6 +74,8 @@ nlohmann::json SolveSummary::save() const {
 void SolveSummary::load(const nlohmann::json& saved) {
   steps_ = saved.at("steps");
   products_ = saved.at("products");
+  fewest_products_ = saved.value("fewest_products", int64_t{0});
+  most_products_ = saved.value("most_products", int64_t{0});
   gradients_ = saved.at("gradients");
   cosine_ = saved.at("cosine");
   residual_ = saved.at("residual");
@@ -85,6 +92,10 @@ nlohmann::json SolveSummary::report() const {
   nlohmann::json result = {
       {"upper_steps", steps_},
       {"hessian_products", products_},
+      {"hessian_products_of_a_step",
+       {{"fewest", fewest_products_},
+        {"mean", steps_ > 0 ? static_cast<double>(products_) / static_cast<double>(steps_) : 0.0},
+        {"most", most_products_}}},
       {"shifted_gradients", gradients_},
       {"ended", ended_},
       {"mean_cosine_u_v", steps_ > 0 ? cosine_ / static_cast<double>(steps_) : 0.0}};

@@ -34,6 +34,8 @@ class SolveSummary {
 
   int64_t steps_ = 0;
   int64_t products_ = 0;
+  int64_t fewest_products_ = 0;  ///< of a step
+  int64_t most_products_ = 0;
   int64_t gradients_ = 0;
   double cosine_ = 0;
   double residual_ = 0;
