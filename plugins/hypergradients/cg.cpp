@@ -1,3 +1,5 @@
+#include "first_look.h"
+
 #include "bissl/hypergradient.h"
 #include "bissl/linear_system.h"
 #include "bissl/plugin.h"
@@ -15,6 +17,7 @@ struct Options {
   SystemOptions system;
   int64_t iterations = 5;
   double tolerance = 0.0;
+  int64_t ask_every = 1;
   std::string form = "global";
   bool warm_start = false;
   std::string preconditioner = "none";
@@ -30,9 +33,20 @@ Schema<Options> schema() {
       .unit("iterations");
   schema
       .add("tolerance", &Options::tolerance,
-           "stop when the residual falls below this share of ‖u‖; 0 uses all iterations")
+           "stop when the residual falls below this share of ‖u‖, after the first product where "
+           "v = u is that near; 0 uses all iterations")
       .at_least(0)
       .less_than(1);
+  schema
+      .add("ask_every", &Options::ask_every,
+           "once v = u is within the tolerance, take it without a product until this many upper "
+           "steps later; 1 asks at each")
+      .at_least(1)
+      .unit("upper steps")
+      .only_above("tolerance", 0)
+      .only_with("form", "global")
+      .only_with("warm_start", false)
+      .only_with("preconditioner", "none");
   schema
       .add("form", &Options::form,
            "\"global\" is conjugate gradient on the whole system; \"layerwise\" takes step lengths "
@@ -94,12 +108,16 @@ TensorList inverse_diagonal(const TensorList& like, LinearSystem& apply, int64_t
 struct Start {
   TensorList v;         ///< empty: at zero
   TensorList diagonal;  ///< the inverse preconditioner; empty: none
+
+  /// Whether the first direction is u.
+  bool is_plain() const { return v.empty() && diagonal.empty(); }
 };
 
 /// Preconditioned conjugate gradient (Hestenes and Stiefel 1952), stopped at a direction of
 /// negative curvature as in truncated Newton methods (Steihaug 1983): v so far is kept, or u if
-/// there is none. The iterate is only replaced by a finite one.
-HypergradientSolution solve_global(const TensorList& u, LinearSystem& apply, const Options& options,
+/// there is none. The iterate is only replaced by a finite one. Where the first direction is u
+/// itself, its product tells whether v = u is within the tolerance, which then is the solution.
+HypergradientSolution solve_global(const TensorList& u, FirstLook& apply, const Options& options,
                                    const Start& start) {
   HypergradientSolution solution;
   solution.status = SolveStatus::iteration_limit;
@@ -131,10 +149,16 @@ HypergradientSolution solve_global(const TensorList& u, LinearSystem& apply, con
       solution.status = SolveStatus::negative_curvature;
       break;
     }
+    ++solution.iterations;
+    if (solution.iterations == 1 && start.is_plain() && apply.accepts_u()) {
+      solution.status = SolveStatus::converged;
+      solution.v = copy(u);
+      solution.relative_residual = apply.residual_of_u();
+      return solution;
+    }
     const double alpha = squared / curvature;
     add_scaled(solution.v, alpha, direction);
     add_scaled(residual, -alpha, image);
-    ++solution.iterations;
     length = dot(residual, residual);
     if (!std::isfinite(length) || length > divergence_limit * divergence_limit * u_squared) {
       solution.status = SolveStatus::diverged;
@@ -199,15 +223,19 @@ HypergradientSolution solve_layerwise(const TensorList& u, LinearSystem& apply,
   return solution;
 }
 
-class ConjugateGradient : public Hypergradient {
+class ConjugateGradient : public Hypergradient, public HypergradientState {
  public:
-  explicit ConjugateGradient(Options options) : options_(std::move(options)) {}
+  explicit ConjugateGradient(Options options)
+      : options_(std::move(options)), pause_(options_.ask_every) {}
 
   HypergradientSolution solve(const TensorList& u, ImplicitSystem& system) override {
     const c10::NoGradGuard no_grad;
     LinearSystem apply(system, options_.system);
     if (norm(u) == 0) {
       return apply.zero_solution(u);
+    }
+    if (pause_.skips()) {
+      return Pause::skipped(u, options_.system.damping);
     }
     HypergradientSolution solution;
     if (options_.form == "layerwise") {
@@ -224,7 +252,9 @@ class ConjugateGradient : public Hypergradient {
         }
         start.diagonal = diagonal_;
       }
-      solution = solve_global(u, apply, options_, start);
+      FirstLook look(apply, options_.tolerance);
+      solution = solve_global(u, look, options_, start);
+      pause_.note(start.is_plain() && look.accepts_u());
     }
     apply.finish(solution, u);
     if (options_.warm_start) {
@@ -238,13 +268,22 @@ class ConjugateGradient : public Hypergradient {
                                  options_.preconditioner == "none" ? 0 : options_.probes);
   }
 
-  void* capability(std::string_view id) override {
-    return provide<HypergradientState>(warm_start_, id);
+  void* capability(std::string_view id) override { return provide<HypergradientState>(*this, id); }
+  NamedTensors state() const override {
+    NamedTensors state = warm_start_.state();
+    for (const NamedTensor& entry : pause_.state()) {
+      state.push_back(entry);
+    }
+    return state;
+  }
+  void load_state(const NamedTensors& state) override {
+    warm_start_.load_state(pause_.load(state));
   }
 
  private:
   Options options_;
   WarmStart warm_start_;
+  Pause pause_;
   TensorList diagonal_;
   uint64_t system_ = 0;  ///< that the diagonal belongs to
 };

@@ -11,8 +11,10 @@
 #include <ATen/ops/linalg_eigh.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -33,6 +35,23 @@ Schema<Options> schema() {
            "rank of factors and the time of their eigenvectors")
       .at_least(1)
       .unit("rows");
+  return schema;
+}
+
+struct EkfacOptions {
+  Options factors;
+  int64_t samples = 64;
+};
+
+Schema<EkfacOptions> ekfac_schema() {
+  Schema<EkfacOptions> schema;
+  schema.embed(&EkfacOptions::factors, bissl::schema());
+  schema
+      .add("samples", &EkfacOptions::samples,
+           "most samples that the eigenvalues are estimated from; each costs about a product of a "
+           "layer's inputs with its eigenvectors")
+      .at_least(1)
+      .unit("samples");
   return schema;
 }
 
@@ -109,9 +128,38 @@ struct Block {
   std::optional<size_t> bias;
   int64_t first_row = 0;
   int64_t rows = 0;
-  EigenDecomposition inputs;     ///< of A
-  EigenDecomposition gradients;  ///< of G
+  at::Tensor inputs;     ///< Q_A, eigenvectors of A
+  at::Tensor gradients;  ///< Q_G, those of G
+  at::Tensor curvature;  ///< along each pair of them: s_G·s_Aᵀ, or their second moments
 };
+
+/// E[(Q_Gᵀ·∇ℓ·Q_A)²], element by element, over the gradients ∇ℓ = Σ g·aᵀ of single samples, sums
+/// over places: the diagonal of the Fisher matrix in these coordinates (George et al. 2018,
+/// section 3). Up to `most` samples, spread over all of them.
+at::Tensor second_moments(const std::vector<Rows>& uses, const at::Tensor& left,
+                          const at::Tensor& right, int64_t most) {
+  int64_t samples = 0;
+  for (const Rows& use : uses) {
+    samples += use.samples;
+  }
+  const int64_t chosen = std::min(samples, most);
+  at::Tensor sum = at::zeros({left.size(1), right.size(1)}, at::kDouble);
+  for (int64_t i = 0; i < chosen; ++i) {
+    int64_t n = samples * i / chosen;
+    size_t use = 0;
+    for (; n >= uses[use].samples; ++use) {
+      n -= uses[use].samples;
+    }
+    const Rows& rows = uses[use];
+    const int64_t places = rows.inputs.size(0) / rows.samples;
+    const at::Tensor a = rows.inputs.narrow(0, n * places, places).matmul(right);
+    const at::Tensor g = rows.gradients.narrow(0, n * places, places).matmul(left);
+    sum.add_(g.t().matmul(a).to(at::kDouble).square());
+  }
+  // Gradients of a mean are a sample's own over the number of samples.
+  const auto all = static_cast<double>(samples);
+  return sum.mul(all * all / static_cast<double>(chosen));
+}
 
 /// v = (I + F/(λ + δ))⁻¹·u with the Kronecker-factored Fisher matrix F instead of H: for a
 /// layer with inputs a (and 1 for its bias) and gradients g of a sample's loss in its outputs,
@@ -126,6 +174,7 @@ struct Block {
 class Kfac : public Hypergradient {
  public:
   explicit Kfac(Options options) : options_(options) {}
+  explicit Kfac(EkfacOptions options) : options_(options.factors), samples_(options.samples) {}
 
   HypergradientSolution solve(const TensorList& u, ImplicitSystem& system) override {
     const c10::NoGradGuard no_grad;
@@ -181,38 +230,50 @@ class Kfac : public Hypergradient {
 
   Block factors(const at::Tensor& weight, const std::vector<LayerGradient>& uses, int64_t group,
                 int64_t groups) const {
+    std::vector<Rows> of_uses;
     TensorList inputs;
     TensorList gradients;
     int64_t samples = 0;
     for (const LayerGradient& use : uses) {
       Rows rows = rows_of(use, weight, group);
-      inputs.push_back(std::move(rows.inputs));
-      gradients.push_back(std::move(rows.gradients));
+      inputs.push_back(rows.inputs);
+      gradients.push_back(rows.gradients);
       samples += rows.samples;
+      of_uses.push_back(std::move(rows));
     }
+    const bool bias = uses.front().bias.has_value();
     const auto all = static_cast<double>(samples);
     const at::Tensor all_gradients = at::cat(gradients);
-    auto [chosen, weight_of_row] = sample_rows(at::cat(inputs), options_.max_rows);
-    if (uses.front().bias) {
-      chosen = at::cat({chosen, at::ones({chosen.size(0), 1}, chosen.options())}, 1);
-    }
+    const auto [chosen, weight_of_row] = sample_rows(at::cat(inputs), options_.max_rows);
     const auto [some_gradients, weight_of_gradient] = sample_rows(all_gradients, options_.max_rows);
+    const EigenDecomposition of_inputs =
+        eigen_of_gram(bias ? with_ones(chosen) : chosen, weight_of_row / all);
+    const EigenDecomposition of_gradients =
+        eigen_of_gram(some_gradients,
+                      weight_of_gradient * all * all / static_cast<double>(all_gradients.size(0)));
     const int64_t rows = weight.size(0) / groups;
-    Block block{
-        .weight = uses.front().weight,
-        .bias = uses.front().bias,
-        .first_row = group * rows,
-        .rows = rows,
-        .inputs = eigen_of_gram(chosen, weight_of_row / all),
-        .gradients = eigen_of_gram(some_gradients, weight_of_gradient * all * all /
-                                                       static_cast<double>(all_gradients.size(0)))};
-    // What a solve multiplies with has the weights' precision.
-    block.inputs.vectors = block.inputs.vectors.to(weight.options());
-    block.gradients.vectors = block.gradients.vectors.to(weight.options());
+    Block block{.weight = uses.front().weight,
+                .bias = uses.front().bias,
+                .first_row = group * rows,
+                .rows = rows,
+                // What a solve multiplies with has the weights' precision.
+                .inputs = of_inputs.vectors.to(weight.options()),
+                .gradients = of_gradients.vectors.to(weight.options()),
+                .curvature = of_gradients.values.unsqueeze(1).mul(of_inputs.values)};
+    if (samples_) {
+      for (Rows& use : of_uses) {
+        use.inputs = bias ? with_ones(use.inputs) : use.inputs;
+      }
+      block.curvature = second_moments(of_uses, block.gradients, block.inputs, *samples_);
+    }
     return block;
   }
 
-  /// v ← v − Q_G·(S/(1 + S) ∘ (Q_Gᵀ·U·Q_A))·Q_Aᵀ with S = s_G·s_Aᵀ/(λ + δ), which is the inverse
+  static at::Tensor with_ones(const at::Tensor& rows) {
+    return at::cat({rows, at::ones({rows.size(0), 1}, rows.options())}, 1);
+  }
+
+  /// v ← v − Q_G·(S/(1 + S) ∘ (Q_Gᵀ·U·Q_A))·Q_Aᵀ with S = curvature/(λ + δ), which is the inverse
   /// also where the bases lack directions of value 0.
   static void apply(const Block& block, double weight, const TensorList& u, TensorList& v) {
     const auto rows = [&](const at::Tensor& tensor) {
@@ -223,10 +284,9 @@ class Kfac : public Hypergradient {
       const at::Tensor bias = u[*block.bias].narrow(0, block.first_row, block.rows);
       right = at::cat({right, bias.unsqueeze(1)}, 1);
     }
-    const at::Tensor& left_basis = block.gradients.vectors;
-    const at::Tensor& right_basis = block.inputs.vectors;
-    const at::Tensor curvature =
-        block.gradients.values.unsqueeze(1).mul(block.inputs.values).div(weight);
+    const at::Tensor& left_basis = block.gradients;
+    const at::Tensor& right_basis = block.inputs;
+    const at::Tensor curvature = block.curvature.div(weight);
     const at::Tensor share = curvature.div(curvature.add(1)).to(right.options());
     const at::Tensor change = left_basis.matmul(
         left_basis.t().matmul(right).matmul(right_basis).mul(share).matmul(right_basis.t()));
@@ -239,9 +299,18 @@ class Kfac : public Hypergradient {
   }
 
   Options options_;
-  uint64_t system_ = 0;  ///< that the blocks belong to
+  std::optional<int64_t> samples_;  ///< for second moments; none: products of eigenvalues
+  uint64_t system_ = 0;             ///< that the blocks belong to
   bool finite_ = true;
   std::vector<Block> blocks_;
+};
+
+/// The same with the factors' eigenvalues replaced by the second moments of the gradients along
+/// their eigenvectors, which no diagonal in these coordinates is nearer to F with (George et al.
+/// 2018, section 3).
+class Ekfac : public Kfac {
+ public:
+  explicit Ekfac(EkfacOptions options) : Kfac(options) {}
 };
 
 }  // namespace
@@ -256,4 +325,10 @@ BISSL_PLUGIN("kfac", "2.0.0", "MIT", registrar) {
        .source = "Martens and Grosse 2015, arXiv 1503.05671, section 3; Grosse and Martens 2016, "
                  "arXiv 1602.01407, theorem 1; George et al. 2018, arXiv 1806.03884, section 3.1"},
       schema());
+  registrar.add<Hypergradient, Ekfac>(
+      {.name = "ekfac",
+       .summary = "`kfac` with eigenvalues corrected to the gradients' second moments along the "
+                  "factors' eigenvectors; no products",
+       .source = "George et al. 2018, arXiv 1806.03884, section 3"},
+      ekfac_schema());
 }

@@ -1,4 +1,7 @@
 #include "bissl/minres.h"
+
+#include "first_look.h"
+
 #include "bissl/hypergradient.h"
 #include "bissl/linear_system.h"
 #include "bissl/plugin.h"
@@ -11,7 +14,8 @@ namespace {
 struct Options {
   SystemOptions system;
   int64_t iterations = 10;
-  double tolerance = 0.0;
+  double tolerance = 0.1;
+  int64_t ask_every = 1;
 };
 
 Schema<Options> schema() {
@@ -21,16 +25,26 @@ Schema<Options> schema() {
       .unit("iterations");
   schema
       .add("tolerance", &Options::tolerance,
-           "stop when the residual falls below this share of ‖u‖; 0 uses all iterations")
+           "stop when the residual falls below this share of ‖u‖, after the first product where "
+           "v = u is that near; 0 uses all iterations")
       .at_least(0)
       .less_than(1);
+  schema
+      .add("ask_every", &Options::ask_every,
+           "once v = u is within the tolerance, take it without a product until this many upper "
+           "steps later; 1 asks at each")
+      .at_least(1)
+      .unit("upper steps")
+      .only_above("tolerance", 0);
   schema.embed(&Options::system, system_schema());
   return schema;
 }
 
-class Minres : public Hypergradient {
+/// The first iterate is the multiple of u with the least residual, so it is within the tolerance
+/// wherever v = u is.
+class Minres : public Hypergradient, public HypergradientState {
  public:
-  explicit Minres(Options options) : options_(std::move(options)) {}
+  explicit Minres(Options options) : options_(std::move(options)), pause_(options_.ask_every) {}
 
   HypergradientSolution solve(const TensorList& u, ImplicitSystem& system) override {
     const c10::NoGradGuard no_grad;
@@ -38,8 +52,13 @@ class Minres : public Hypergradient {
     if (norm(u) == 0) {
       return apply.zero_solution(u);
     }
-    MinresResult result = minres([&](const TensorList& x) { return apply(x); }, u,
+    if (pause_.skips()) {
+      return Pause::skipped(u, options_.system.damping);
+    }
+    FirstLook look(apply, options_.tolerance);
+    MinresResult result = minres([&](const TensorList& x) { return look(x); }, u,
                                  options_.iterations, options_.tolerance);
+    pause_.note(look.accepts_u());
     HypergradientSolution solution;
     solution.v = std::move(result.x);
     solution.iterations = result.iterations;
@@ -53,8 +72,18 @@ class Minres : public Hypergradient {
 
   HypergradientNeeds needs() const override { return options_.system.needs(options_.iterations); }
 
+  void* capability(std::string_view id) override { return provide<HypergradientState>(*this, id); }
+  NamedTensors state() const override { return pause_.state(); }
+  void load_state(const NamedTensors& state) override {
+    if (const NamedTensors others = pause_.load(state); !others.empty()) {
+      fail_input("the checkpoint holds a state \"{}\" that \"minres\" does not know",
+                 others.front().name);
+    }
+  }
+
  private:
   Options options_;
+  Pause pause_;
 };
 
 }  // namespace

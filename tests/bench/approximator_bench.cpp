@@ -56,12 +56,23 @@ std::vector<Setting> settings() {
       {{"products", std::string("finite-difference")}});
   add("cg, diagonal preconditioner", "cg", "iterations", counts,
       {{"preconditioner", std::string("diagonal")}});
-  add("minres", "minres", "iterations", counts);
+  add("minres", "minres", "iterations", counts, {{"tolerance", 0.0}});
+  for (const double tolerance : {0.1, 0.01}) {
+    all.push_back({"minres, to a tolerance", "minres", {{"tolerance", tolerance}}});
+  }
+  add("gmres", "gmres", "iterations", counts, {{"tolerance", 0.0}});
+  add("gmres, finite differences", "gmres", "iterations", counts,
+      {{"products", std::string("finite-difference")}, {"tolerance", 0.0}});
+  add("soba", "soba", "steps", {1, 3, 10});
+  add("equilibrium", "equilibrium", "steps", {2, 5, 10});
+  add("f2sa", "f2sa", "steps", {2, 5, 10});
+  add("pzobo", "pzobo", "directions", {4, 16});
   add("neumann", "neumann", "terms", counts);
   add("nystrom", "nystrom", "rank", {5, 20, 80});
   add("unrolled", "unrolled", "steps", {2, 5, 10, 20});
   all.push_back({"darts", "darts", {}});
   all.push_back({"kfac", "kfac", {}});
+  all.push_back({"ekfac", "ekfac", {}});
   all.push_back({"sama", "sama", {}});
   all.push_back({"identity", "identity", {}});
   all.push_back({"exact", "exact", {{"max_parameters", int64_t{40000}}}});

@@ -33,14 +33,17 @@ TEST_P(ApproximatorTest, RunsInAPipeline) {
 
 INSTANTIATE_TEST_SUITE_P(
     Each, ApproximatorTest,
-    ::testing::Values(R"(use = "cg", form = "layerwise", products = "central-difference")",
-                      R"(use = "cg", warm_start = true, preconditioner = "diagonal")",
-                      R"(use = "minres", products = "finite-difference")",
-                      R"(use = "neumann", step = 0.5)", R"(use = "nystrom", rank = 3)",
-                      R"(use = "darts")", R"(use = "sama")", R"(use = "identity")",
-                      R"(use = "unrolled", steps = 3)",
-                      R"(use = "unrolled", steps = 2, products = "finite-difference")",
-                      R"(use = "kfac")"),
+    ::testing::Values(
+        R"(use = "cg", form = "layerwise", products = "central-difference")",
+        R"(use = "cg", warm_start = true, preconditioner = "diagonal")",
+        R"(use = "minres", products = "finite-difference")", R"(use = "neumann", step = 0.5)",
+        R"(use = "nystrom", rank = 3)", R"(use = "darts")", R"(use = "sama")",
+        R"(use = "identity")", R"(use = "unrolled", steps = 3)",
+        R"(use = "unrolled", steps = 2, products = "finite-difference")", R"(use = "kfac")",
+        R"(use = "ekfac", samples = 4)", R"(use = "minres", tolerance = 0.5, ask_every = 2)",
+        R"(use = "gmres", products = "finite-difference")", R"(use = "soba", steps = 2)",
+        R"(use = "soba", products = "finite-difference")", R"(use = "equilibrium", steps = 2)",
+        R"(use = "f2sa", steps = 2)", R"(use = "pzobo", steps = 3, directions = 2)"),
     [](const auto& info) { return "case" + std::to_string(info.index); });
 
 TEST_F(RunTest, StepsThatARoundDoesNotHaveAreRefused) {
@@ -79,9 +82,12 @@ TEST_F(RunTest, CheckNamesWhatDoesWithoutSecondDerivatives) {
             std::string::npos)
       << check.err;
   const std::string list = check.err.substr(check.err.find("these work without it: "));
-  for (const char* name : {"use = \"darts\"", "use = \"identity\"", "use = \"sama\"",
-                           "use = \"kfac\"", "use = \"cg\", products = \"finite-difference\"",
-                           "use = \"unrolled\", products = \"finite-difference\""}) {
+  for (const char* name :
+       {"use = \"darts\"", "use = \"identity\"", "use = \"sama\"", "use = \"kfac\"",
+        "use = \"ekfac\"", "use = \"equilibrium\"", "use = \"f2sa\"", "use = \"pzobo\"",
+        "use = \"soba\", products = \"finite-difference\"",
+        "use = \"cg\", products = \"finite-difference\"",
+        "use = \"unrolled\", products = \"finite-difference\""}) {
     EXPECT_NE(list.find(name), std::string::npos) << name << "\n" << list;
   }
   EXPECT_EQ(list.find("exact"), std::string::npos) << list;

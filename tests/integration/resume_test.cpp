@@ -127,8 +127,11 @@ TEST_F(ResumeTest, AKilledRunContinues) {
   expect_same_weights(whole, broken);
 }
 
-TEST_F(ResumeTest, StepsThatWereRecordedContinueToo) {
-  write_file(file_, small_pipeline(R"(use = "unrolled", steps = 3)"));
+/// What a solve depends on besides the models: recorded steps, batches of its own, the last v.
+class ResumeSolveTest : public ResumeTest, public ::testing::WithParamInterface<std::string> {};
+
+TEST_P(ResumeSolveTest, ContinuesBetweenAllSteps) {
+  write_file(file_, small_pipeline(GetParam()));
   const std::filesystem::path whole = folder_.path() / "whole";
   const std::filesystem::path broken = folder_.path() / "broken";
   ASSERT_EQ(run_bissl(call(whole)).code, 0);
@@ -143,6 +146,11 @@ TEST_F(ResumeTest, StepsThatWereRecordedContinueToo) {
   ASSERT_EQ(run_bissl(call(broken)).code, 0);
   expect_same_weights(whole, broken);
 }
+
+INSTANTIATE_TEST_SUITE_P(Solvers, ResumeSolveTest,
+                         ::testing::Values(R"(use = "unrolled", steps = 3)",
+                                           R"(use = "soba", steps = 2)"),
+                         [](const auto& info) { return "case" + std::to_string(info.index); });
 
 TEST_F(ResumeTest, ACheckpointCutShortIsNamed) {
   const std::filesystem::path out = folder_.path() / "out";

@@ -205,6 +205,29 @@ TEST_F(HypergradientTest, SeveralBatchesGiveTheMeanOfTheirHessians) {
   EXPECT_LT((flatten(both.gradient({})) - gradient).norm().item<double>(), 1e-12);
 }
 
+TEST_F(HypergradientTest, FreshBatchesGiveTheirOwnHessianAtTheSameWeights) {
+  const TensorList x = random_list();
+  const Views other = test::small_views(2, 12);
+  std::vector<int64_t> asked;
+  PretextProblem lower(*backbone_, *pretext_, {views_}, {.lambda = 0.5},
+                       {.fresh = [&](int64_t index) {
+                         asked.push_back(index);
+                         return other;
+                       }});
+  PretextProblem expected(*backbone_, *pretext_, {other}, {.lambda = 0.5});
+  auto* fresh = capability<FreshBatches>(lower);
+  ASSERT_NE(fresh, nullptr);
+  for (const int64_t index : {0, 1}) {
+    ImplicitSystem& system = fresh->fresh_system(index);
+    EXPECT_TRUE(flatten(system.hessian_product(x)).equal(flatten(expected.hessian_product(x))));
+    EXPECT_EQ(system.weight(), 0.5);
+    EXPECT_NE(system.id(), lower.id());
+  }
+  EXPECT_EQ(asked, (std::vector<int64_t>{0, 1}));
+  EXPECT_EQ(lower.products(), 0);
+  EXPECT_EQ(capability<FreshBatches>(expected), nullptr);
+}
+
 TEST_F(HypergradientTest, ARecomputedGraphGivesTheSameProducts) {
   test::SmallPretext noisy(0.3);
   const TensorList x = random_list();

@@ -264,6 +264,7 @@ TEST(Cg, DeclaresTheMethodsDefaults) {
   EXPECT_EQ(library().values("cg"), (ParameterValues{{"iterations", int64_t{5}},
                                                      {"damping", 10.0},
                                                      {"tolerance", 0.0},
+                                                     {"ask_every", int64_t{1}},
                                                      {"form", std::string("global")},
                                                      {"warm_start", false},
                                                      {"preconditioner", std::string("none")},

@@ -7,6 +7,8 @@
 #include "bissl/error.h"
 
 #include <ATen/ops/full.h>
+#include <ATen/ops/kron.h>
+#include <ATen/ops/linalg_eigh.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/outer.h>
 #include <ATen/ops/stack.h>
@@ -25,10 +27,10 @@ using test::pattern;
 constexpr double pull = 0.5;  // λ
 constexpr double damping = 1.5;
 
-std::shared_ptr<Hypergradient> make(ParameterValues values = {}) {
+std::shared_ptr<Hypergradient> make(ParameterValues values = {}, const std::string& name = "kfac") {
   const test::PluginLibrary& library = test::shared_library("kfac");
   values["damping"] = damping;
-  return library.make<Hypergradient>("kfac", values);
+  return library.make<Hypergradient>(name, values);
 }
 
 /// A lower level that knows its layers.
@@ -209,6 +211,81 @@ TEST(Kfac, RefusesALowerLevelWithoutLayers) {
   EXPECT_TRUE(make()->needs().has_ability(LayerGradients::id));
   DenseProblem problem(test::positive_matrix(5, 12), pull);
   EXPECT_THROW(make()->solve({pattern(6, {4, 3})}, problem), Error);
+}
+
+/// v with the diagonal of F, of gradients in the rows, in the coordinates of the eigenvectors of
+/// A = mean a·aᵀ and G = mean g·gᵀ.
+at::Tensor with_corrected_factors(const at::Tensor& inputs, const at::Tensor& outputs,
+                                  const at::Tensor& gradients, const at::Tensor& u) {
+  const auto vectors = [](const at::Tensor& rows) {
+    return std::get<1>(at::linalg_eigh(rows.t().matmul(rows)));
+  };
+  const at::Tensor basis = at::kron(vectors(outputs), vectors(inputs));
+  const at::Tensor moments = gradients.matmul(basis).square().mean(0);
+  return basis.matmul(basis.t().matmul(u) / (1 + moments / (pull + damping)));
+}
+
+TEST(Ekfac, HasTheGradientsSecondMomentsAlongTheFactorsEigenvectors) {
+  constexpr int64_t samples = 9;
+  const at::Tensor input = pattern(1, {samples, 3});
+  const at::Tensor gradient = pattern(2, {samples, 4}) * 3;
+  const TensorList u{pattern(6, {4, 3})};
+  TensorList rows;
+  for (int64_t n = 0; n < samples; ++n) {
+    rows.push_back(at::outer(gradient[n] * double(samples), input[n]).reshape(-1));
+  }
+  const at::Tensor all = at::stack(rows);
+  const at::Tensor right = u[0].reshape(-1);
+  LayeredProblem problem({pattern(3, {4, 3})}, {linear_layer(input, gradient)});
+  const HypergradientSolution solution = make({}, "ekfac")->solve(u, problem);
+  EXPECT_LT(distance(solution.v, with_corrected_factors(input, gradient, all, right)), 1e-12);
+  EXPECT_GT(distance(make()->solve(u, problem).v, DenseProblem::flat(solution.v)), 1e-3);
+  EXPECT_EQ(solution.hessian_products, 0);
+  EXPECT_TRUE(make({}, "ekfac")->needs().has_ability(LayerGradients::id));
+}
+
+TEST(Ekfac, SumsAGradientOverThePlacesOfAConvolution) {
+  // A 1x1 convolution of two channels to one over four places: the sample's gradient is Σ g·a.
+  constexpr int64_t samples = 5;
+  const at::Tensor input = pattern(1, {samples, 2, 2, 2});
+  const at::Tensor gradient = pattern(2, {samples, 1, 2, 2});
+  LayerGradient layer{.weight = 0,
+                      .bias = std::nullopt,
+                      .input = input,
+                      .output_gradient = gradient,
+                      .convolution = true,
+                      .geometry = {}};
+  LayeredProblem problem({pattern(3, {1, 2, 1, 1})}, {layer});
+  const TensorList u{pattern(6, {1, 2, 1, 1})};
+  const at::Tensor places = input.flatten(2).transpose(1, 2).reshape({-1, 2});
+  const at::Tensor sums =
+      input.mul(gradient).flatten(2).sum(2) * double(samples);  // (samples, channels)
+  const at::Tensor expected =
+      with_corrected_factors(places, at::ones({1, 1}, at::kDouble), sums, u[0].reshape(-1));
+  EXPECT_LT(distance(make({}, "ekfac")->solve(u, problem).v, expected), 1e-12);
+}
+
+TEST(Ekfac, IsKfacWhereTheFisherMatrixIsOneProductOfFactors) {
+  const at::Tensor input = pattern(1, {1, 3}).expand({6, 3});
+  const at::Tensor gradient = pattern(2, {6, 4}) * 3;
+  const TensorList u{pattern(6, {4, 3}), pattern(7, {4})};
+  LayeredProblem once({pattern(3, {4, 3}), pattern(4, {4})}, {linear_layer(input, gradient, 1)});
+  const at::Tensor kfac = DenseProblem::flat(make()->solve(u, once).v);
+  EXPECT_LT(distance(make({}, "ekfac")->solve(u, once).v, kfac), 1e-12);
+  LayeredProblem twice({pattern(3, {4, 3}), pattern(4, {4})},
+                       {linear_layer(input.narrow(0, 0, 2), gradient.narrow(0, 0, 2), 1),
+                        linear_layer(input.narrow(0, 2, 4), gradient.narrow(0, 2, 4), 1)});
+  EXPECT_LT(distance(make({}, "ekfac")->solve(u, twice).v, kfac), 1e-12) << "uses are joined";
+}
+
+TEST(Ekfac, SomeSamplesKeepTheScale) {
+  const at::Tensor input = pattern(1, {1, 3}).expand({50, 3});
+  const at::Tensor gradient = pattern(2, {1, 4}).expand({50, 4});
+  LayeredProblem problem({pattern(3, {4, 3})}, {linear_layer(input, gradient)});
+  const TensorList u{pattern(6, {4, 3})};
+  const TensorList all = make({}, "ekfac")->solve(u, problem).v;
+  const TensorList some = make({{"samples", int64_t{7}}}, "ekfac")->solve(u, problem).v;
+  EXPECT_LT(distance(some, all[0].reshape(-1)), 1e-12);
 }
 
 }  // namespace

@@ -27,7 +27,8 @@ using test::three_tensors;
 using test::true_residual;
 
 std::shared_ptr<Hypergradient> make(const std::string& name, const ParameterValues& values = {}) {
-  return test::shared_library(name).make<Hypergradient>(name, values);
+  return test::shared_library(name == "f2sa" ? "equilibrium" : name)
+      .make<Hypergradient>(name, values);
 }
 
 const Value finite = std::string("finite-difference");
@@ -63,7 +64,8 @@ TEST(Minres, HasTheSmallestResidualOfTheKrylovSpaceAndTellsIt) {
   for (int64_t k = 1; k <= 6; ++k) {
     DenseProblem problem(hessian, 1.0);
     const HypergradientSolution solution =
-        make("minres", {{"iterations", k}, {"damping", 0.0}})->solve(u, problem);
+        make("minres", {{"iterations", k}, {"damping", 0.0}, {"tolerance", 0.0}})
+            ->solve(u, problem);
     // Least squares over u, A·u, …, by an orthonormal basis of A times that space.
     const at::Tensor image = system.matmul(at::stack(powers, 1));
     const at::Tensor basis = std::get<0>(at::linalg_qr(image));
@@ -226,7 +228,7 @@ TEST(FiniteDifferences, AreExactOnAQuadraticAndCostGradients) {
   const at::Tensor hessian = positive_matrix(5, 10) * 0.01;
   const TensorList u = three_tensors();
   const at::Tensor expected = dense_solution(hessian, 1.0, u);
-  for (const std::string name : {"cg", "minres", "neumann", "nystrom"}) {
+  for (const std::string name : {"cg", "gmres", "minres", "neumann", "nystrom"}) {
     for (const auto& [kind, each] :
          std::map<std::string, int64_t>{{"finite-difference", 1}, {"central-difference", 2}}) {
       SCOPED_TRACE(name + " " + kind);
@@ -234,6 +236,8 @@ TEST(FiniteDifferences, AreExactOnAQuadraticAndCostGradients) {
       values[name == "nystrom" ? "rank" : name == "neumann" ? "terms" : "iterations"] = int64_t{40};
       if (name == "nystrom") {
         values["cutoff"] = 1e-6;
+      } else if (name != "neumann") {
+        values["tolerance"] = 0.0;
       }
       DenseProblem problem(hessian, 0.5, three_tensors());
       const auto solver = make(name, values);
@@ -339,8 +343,8 @@ TEST_P(AllSolvers, WorksInSinglePrecision) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Each, AllSolvers,
-                         ::testing::Values("cg", "minres", "neumann", "nystrom", "exact", "darts",
-                                           "sama", "identity"),
+                         ::testing::Values("cg", "gmres", "minres", "neumann", "nystrom", "exact",
+                                           "darts", "equilibrium", "f2sa", "sama", "identity"),
                          [](const auto& info) { return info.param; });
 
 }  // namespace

@@ -1,7 +1,7 @@
 // Reverse mode through training steps, against the product of their Jacobians.
 
-#include "dense_problem.h"
 #include "sdk/plugin_library.h"
+#include "trained_problem.h"
 
 #include "bissl/error.h"
 
@@ -16,53 +16,16 @@ namespace {
 using test::DenseProblem;
 using test::distance;
 using test::equal;
-using test::pattern;
 using test::positive_matrix;
 using test::three_tensors;
+using test::TrainedProblem;
 
 std::shared_ptr<Hypergradient> make(const ParameterValues& values) {
   const test::PluginLibrary& library = test::shared_library("unrolled");
   return library.make<Hypergradient>("unrolled", values);
 }
 
-constexpr double pull = 0.5;  // λ
-
-/// A lower level that has been trained for some steps; each has a batch, and so a Hessian, of its
-/// own.
-class TrainedProblem : public DenseProblem, public RecordedSteps {
- public:
-  explicit TrainedProblem(int64_t steps) : DenseProblem(positive_matrix(9, 10), pull) {
-    for (int64_t t = 0; t < steps; ++t) {
-      hessians.push_back(positive_matrix(20 + t, 10));
-      problems.push_back(std::make_unique<DenseProblem>(hessians.back(), pull));
-      recorded.push_back({.learning_rate = 0.05 * double(t + 1),
-                          .momentum = 0.0,
-                          .preconditioner = {},
-                          .system = problems.back().get()});
-    }
-  }
-  void* capability(std::string_view id) override { return provide<RecordedSteps>(*this, id); }
-  std::vector<LowerStep> recorded_steps() override { return recorded; }
-
-  /// (dθ_K/dθ_D)ᵀ·u by forward mode: the Jacobians of θ and of the momentum, step after step.
-  at::Tensor derivative(const TensorList& u, size_t last) const {
-    const at::Tensor one = at::eye(10, at::kDouble);
-    at::Tensor theta = at::zeros({10, 10}, at::kDouble);
-    at::Tensor momentum = at::zeros({10, 10}, at::kDouble);
-    for (size_t t = recorded.size() - last; t < recorded.size(); ++t) {
-      const at::Tensor gradient = (hessians[t] + one * pull).matmul(theta) - one * pull;
-      const TensorList& p = recorded[t].preconditioner;
-      momentum = momentum * recorded[t].momentum +
-                 (p.empty() ? gradient : gradient * flat(p).unsqueeze(1));
-      theta = theta - momentum * recorded[t].learning_rate;
-    }
-    return theta.t().matmul(flat(u));
-  }
-
-  std::vector<at::Tensor> hessians;
-  std::vector<std::unique_ptr<DenseProblem>> problems;
-  std::vector<LowerStep> recorded;
-};
+constexpr double pull = TrainedProblem::pull;
 
 TEST(Unrolled, IsTheDerivativeThroughGradientDescent) {
   TrainedProblem problem(4);
@@ -76,12 +39,7 @@ TEST(Unrolled, IsTheDerivativeThroughGradientDescent) {
 
 TEST(Unrolled, GoesThroughMomentumPreconditionersAndClipping) {
   TrainedProblem problem(5);
-  for (size_t t = 0; t < problem.recorded.size(); ++t) {
-    problem.recorded[t].momentum = 0.9 - 0.1 * double(t);
-    const auto k = int64_t(40 + 3 * t);
-    problem.recorded[t].preconditioner = {pattern(k, {2, 3}) + 1, pattern(k + 1, {3}) + 1,
-                                          pattern(k + 2, {1}) + 1};
-  }
+  problem.make_uneven();
   const TensorList u = three_tensors();
   const HypergradientSolution solution =
       make({{"steps", int64_t{5}}, {"keep_norm", false}})->solve(u, problem);
