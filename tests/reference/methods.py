@@ -137,7 +137,8 @@ class Method:
         """What a batch has besides views."""
         self.indices = [(3 * i + step) % self.data for i in range(SAMPLES)]
         views = sum(count for count, _ in self.sizes)
-        self.geometry = [pattern(700 + 10 * view + step, (SAMPLES, 2, 3)) +
+        # Not of round numbers: places at equal distances would be ranked by rounding.
+        self.geometry = [torch.sin(3 * pattern(700 + 10 * view + step, (SAMPLES, 2, 3))) +
                          torch.eye(2, 3, dtype=torch.double) for view in range(views)]
 
     def own(self):

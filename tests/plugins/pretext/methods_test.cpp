@@ -15,6 +15,7 @@
 #include <ATen/ops/eye.h>
 #include <ATen/ops/linspace.h>
 #include <ATen/ops/ones.h>
+#include <ATen/ops/sin.h>
 #include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
@@ -133,7 +134,7 @@ class Trial {
     made.indices =
         (at::arange(given, at::kLong) * 3 + step).remainder(golden_["data"].get<int64_t>());
     for (size_t view = 0; view < made.views.size(); ++view) {
-      made.geometry.push_back(pattern(700 + 10 * int64_t(view) + step, {given, 2, 3}) +
+      made.geometry.push_back(at::sin(pattern(700 + 10 * int64_t(view) + step, {given, 2, 3}) * 3) +
                               at::eye(2, 3, at::kDouble));
     }
     if (golden_.contains("labels")) {
