@@ -303,8 +303,8 @@ TEST(Pzobo, TendsToTheDerivativeWithManyDirections) {
 TEST(Pzobo, KeepsTheNormWhereThereIsNoCurvature) {
   TrainedProblem problem(3);
   for (size_t t = 0; t < 3; ++t) {
-    problem.problems[t] =
-        std::make_unique<DenseProblem>(at::zeros({10, 10}, at::kDouble), TrainedProblem::pull);
+    problem.problems[t] = std::make_unique<DenseProblem>(at::zeros({10, 10}, at::kDouble),
+                                                         TrainedProblem::pull, three_tensors());
     problem.recorded[t].system = problem.problems[t].get();
   }
   const TensorList u = three_tensors();

@@ -14,10 +14,11 @@ class TrainedProblem : public DenseProblem, public RecordedSteps {
  public:
   static constexpr double pull = 0.5;  ///< λ
 
-  explicit TrainedProblem(int64_t steps) : DenseProblem(positive_matrix(9, 10), pull) {
+  explicit TrainedProblem(int64_t steps)
+      : DenseProblem(positive_matrix(9, 10), pull, three_tensors()) {
     for (int64_t t = 0; t < steps; ++t) {
       hessians.push_back(positive_matrix(20 + t, 10));
-      problems.push_back(std::make_unique<DenseProblem>(hessians.back(), pull));
+      problems.push_back(std::make_unique<DenseProblem>(hessians.back(), pull, three_tensors()));
       recorded.push_back({.learning_rate = 0.05 * double(t + 1),
                           .momentum = 0.0,
                           .preconditioner = {},
