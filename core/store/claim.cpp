@@ -279,8 +279,8 @@ bool is_claimed(const fs::path& file, const ClaimPolicy& policy) {
     return locked != Locked::yes && !process_is_gone(owner->process);
   }
   // Whole seconds, as file systems may round times, so one may be counted that has not passed. A
-  // time ahead is not that of a renewal a moment ago, but of another clock, which says nothing about
-  // when it was.
+  // time ahead is not that of a renewal a moment ago, but of another clock, which says nothing
+  // about when it was.
   const std::chrono::seconds age(::time(nullptr) - status.st_mtim.tv_sec);
   const auto oldest = 2 * policy.lease + std::chrono::seconds(1);
   const auto ahead = std::max<std::chrono::milliseconds>(policy.lease, std::chrono::seconds(1));

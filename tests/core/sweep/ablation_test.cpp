@@ -186,9 +186,8 @@ TEST(AblationFile, ASeedThatGoesWithAFactorIsNoRepetition) {
 TEST(AblationFile, OnlyEqualValuesStandTwice) {
   for (const char* list : {"[0.1, 0.1]", "[1, 1.0]", "[[1, 2], [1.0, 2.0]]",
                            "[{ use = \"x\", a = 1, b = 2 }, { use = \"x\", b = 2, a = 1 }]"}) {
-    EXPECT_NE(
-        doubts(std::string("[axes]\n\"stage.f.a\" = ") + list + "\n").find("is given twice"),
-        std::string::npos)
+    EXPECT_NE(doubts(std::string("[axes]\n\"stage.f.a\" = ") + list + "\n").find("is given twice"),
+              std::string::npos)
         << list;
   }
   EXPECT_TRUE(read("[axes]\n\"stage.f.a\" = [0.1234567, 0.1234568]\n"));
