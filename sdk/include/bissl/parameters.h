@@ -40,10 +40,10 @@ struct BISSL_API EffectCondition {
 struct BISSL_API ParameterSpec {
   // Copies and the rest are in the sdk's library: every plugin would compile them otherwise.
   ParameterSpec();
-  ParameterSpec(const ParameterSpec& other);
-  ParameterSpec(ParameterSpec&& other) noexcept;
-  ParameterSpec& operator=(const ParameterSpec& other);
-  ParameterSpec& operator=(ParameterSpec&& other) noexcept;
+  ParameterSpec(const ParameterSpec& other);                 ///< copies all of it
+  ParameterSpec(ParameterSpec&& other) noexcept;             ///< leaves `other` without content
+  ParameterSpec& operator=(const ParameterSpec& other);      ///< copies all of it
+  ParameterSpec& operator=(ParameterSpec&& other) noexcept;  ///< leaves `other` without content
   ~ParameterSpec();
 
   std::string name;                  ///< the key in TOML, lower_case
