@@ -2,6 +2,7 @@
 
 #include "bissl/backbone.h"
 #include "bissl/backbone_abilities.h"
+#include "bissl/error.h"
 #include "bissl/plugin.h"
 
 #include <charconv>
@@ -80,28 +81,70 @@ class ResNet : public Backbone, public FeatureMaps, public LayerDepths {
   std::vector<int64_t> blocks_;  ///< of each layer
 };
 
-class ResNet18 final : public ResNet {
+/// The networks differ in their shape alone.
+template <class Shape>
+class ResNetOf final : public ResNet {
  public:
-  ResNet18(const Options& options, const BackboneContext& context)
-      : ResNet({.blocks = {2, 2, 2, 2}, .bottleneck = false}, options, context) {}
+  ResNetOf(const Options& options, const BackboneContext& context)
+      : ResNet(checked(options), options, context) {}
+
+ private:
+  static Architecture checked(const Options& options) {
+    const int64_t scaled = options.width * Shape::architecture().group_width;
+    if (scaled % 64 != 0) {
+      fail_input(
+          "width = {} gives groups of {} / 64 channels, which is no whole number; with 64 "
+          "there are {}",
+          options.width, scaled, Shape::architecture().group_width);
+    }
+    return Shape::architecture();
+  }
 };
 
-class ResNet34 final : public ResNet {
- public:
-  ResNet34(const Options& options, const BackboneContext& context)
-      : ResNet({.blocks = {3, 4, 6, 3}, .bottleneck = false}, options, context) {}
+struct Blocks18 {
+  static Architecture architecture() { return {.blocks = {2, 2, 2, 2}}; }
+};
+struct Blocks34 {
+  static Architecture architecture() { return {.blocks = {3, 4, 6, 3}}; }
+};
+struct Blocks50 {
+  static Architecture architecture() { return {.blocks = {3, 4, 6, 3}, .bottleneck = true}; }
+};
+struct Blocks101 {
+  static Architecture architecture() { return {.blocks = {3, 4, 23, 3}, .bottleneck = true}; }
+};
+struct Blocks152 {
+  static Architecture architecture() { return {.blocks = {3, 8, 36, 3}, .bottleneck = true}; }
+};
+struct Wide50 {
+  static Architecture architecture() {
+    return {.blocks = {3, 4, 6, 3}, .bottleneck = true, .group_width = 128};
+  }
+};
+struct Wide101 {
+  static Architecture architecture() {
+    return {.blocks = {3, 4, 23, 3}, .bottleneck = true, .group_width = 128};
+  }
+};
+struct Groups50 {
+  static Architecture architecture() {
+    return {.blocks = {3, 4, 6, 3}, .bottleneck = true, .groups = 32, .group_width = 4};
+  }
+};
+struct Groups101 {
+  static Architecture architecture() {
+    return {.blocks = {3, 4, 23, 3}, .bottleneck = true, .groups = 32, .group_width = 8};
+  }
 };
 
-class ResNet50 final : public ResNet {
- public:
-  ResNet50(const Options& options, const BackboneContext& context)
-      : ResNet({.blocks = {3, 4, 6, 3}, .bottleneck = true}, options, context) {}
-};
-
-ComponentText text(const char* name) {
-  return {.name = name,
-          .summary = "residual network; its weights carry torchvision's names",
-          .source = "He et al. 2015, arXiv 1512.03385, table 1"};
+template <class Shape>
+void add(Registrar& registrar, const char* name,
+         const char* source = "He et al. 2015, arXiv 1512.03385, table 1") {
+  registrar.add<Backbone, ResNetOf<Shape>>(
+      {.name = name,
+       .summary = "residual network; its weights carry torchvision's names",
+       .source = source},
+      schema());
 }
 
 }  // namespace
@@ -109,7 +152,15 @@ ComponentText text(const char* name) {
 
 BISSL_PLUGIN("resnet", "2.0.0", "MIT", registrar) {
   using namespace bissl;
-  registrar.add<Backbone, ResNet18>(text("resnet18"), schema());
-  registrar.add<Backbone, ResNet34>(text("resnet34"), schema());
-  registrar.add<Backbone, ResNet50>(text("resnet50"), schema());
+  constexpr const char* groups = "Xie et al. 2016, arXiv 1611.05431, table 1";
+  constexpr const char* wide = "Zagoruyko and Komodakis 2016, arXiv 1605.07146, section 3.3";
+  add<Blocks18>(registrar, "resnet18");
+  add<Blocks34>(registrar, "resnet34");
+  add<Blocks50>(registrar, "resnet50");
+  add<Blocks101>(registrar, "resnet101");
+  add<Blocks152>(registrar, "resnet152");
+  add<Groups50>(registrar, "resnext50-32x4d", groups);
+  add<Groups101>(registrar, "resnext101-32x8d", groups);
+  add<Wide50>(registrar, "wide-resnet50-2", wide);
+  add<Wide101>(registrar, "wide-resnet101-2", wide);
 }

@@ -11,8 +11,12 @@ namespace {
 
 namespace nn = torch::nn;
 
-Conv2d convolution(int64_t in, int64_t out, int64_t kernel, int64_t stride) {
-  return Conv2d(nn::Conv2dOptions(in, out, kernel).stride(stride).padding(kernel / 2).bias(false));
+Conv2d convolution(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t groups = 1) {
+  return Conv2d(nn::Conv2dOptions(in, out, kernel)
+                    .stride(stride)
+                    .padding(kernel / 2)
+                    .groups(groups)
+                    .bias(false));
 }
 
 /// The path beside a block's convolutions: the identity, or a 1x1 convolution where shapes change.
@@ -62,12 +66,13 @@ constexpr int64_t expansion = 4;
 
 class Bottleneck : public nn::Module {
  public:
-  Bottleneck(int64_t in, int64_t width, int64_t stride) {
-    conv1_ = register_module("conv1", convolution(in, width, 1, 1));
-    bn1_ = register_module("bn1", BatchNorm(width));
-    conv2_ = register_module("conv2", convolution(width, width, 3, stride));
-    bn2_ = register_module("bn2", BatchNorm(width));
-    conv3_ = register_module("conv3", convolution(width, width * expansion, 1, 1));
+  Bottleneck(const Architecture& architecture, int64_t in, int64_t width, int64_t stride) {
+    const int64_t middle = width * architecture.group_width / 64 * architecture.groups;
+    conv1_ = register_module("conv1", convolution(in, middle, 1, 1));
+    bn1_ = register_module("bn1", BatchNorm(middle));
+    conv2_ = register_module("conv2", convolution(middle, middle, 3, stride, architecture.groups));
+    bn2_ = register_module("bn2", BatchNorm(middle));
+    conv3_ = register_module("conv3", convolution(middle, width * expansion, 1, 1));
     bn3_ = register_module("bn3", BatchNorm(width * expansion));
     shortcut_.build(*this, in, width * expansion, stride);
   }
@@ -120,7 +125,7 @@ nn::Sequential ResNetModule::make_layer(const Architecture& architecture, int64_
   for (int64_t i = 0; i < blocks; ++i) {
     const int64_t block_stride = i == 0 ? stride : 1;
     if (architecture.bottleneck) {
-      layer->push_back(Bottleneck(features_, width, block_stride));
+      layer->push_back(Bottleneck(architecture, features_, width, block_stride));
       features_ = width * expansion;
     } else {
       layer->push_back(BasicBlock(features_, width, block_stride));

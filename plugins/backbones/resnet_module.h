@@ -15,6 +15,9 @@ namespace bissl {
 struct Architecture {
   std::vector<int64_t> blocks;  ///< residual blocks in each of the four layers
   bool bottleneck = false;      ///< 1x1-3x3-1x1 blocks with four times the width at their end
+  int64_t groups = 1;           ///< of a bottleneck's 3x3 convolution (arXiv 1611.05431)
+  /// Channels of each of these groups in the first layer where `width` is 64; 64 is the standard.
+  int64_t group_width = 64;
 };
 
 /// The residual network without its classifier. Names of parameters and buffers are those of

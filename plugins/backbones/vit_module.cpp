@@ -5,7 +5,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/gelu.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/pow.h>
@@ -32,9 +31,7 @@ Linear linear(int64_t in, int64_t out) {
   return layer;
 }
 
-nn::LayerNorm layer_norm(int64_t width) {
-  return nn::LayerNorm(nn::LayerNormOptions({width}).eps(norm_epsilon));
-}
+FastLayerNorm layer_norm(int64_t width) { return FastLayerNorm(width, norm_epsilon); }
 
 /// Attention of several heads, each over its part of the channels (equations 5 to 7 of the paper's
 /// appendix A).
@@ -72,7 +69,7 @@ class VitPerceptron : public nn::Module {
     fc2_ = register_module("fc2", linear(hidden, width));
   }
 
-  at::Tensor forward(const at::Tensor& x) { return fc2_(at::gelu(fc1_(x))); }
+  at::Tensor forward(const at::Tensor& x) { return fc2_(fast_gelu(fc1_(x))); }
 
  private:
   Linear fc1_{nullptr};
@@ -153,8 +150,8 @@ class VitBlock : public nn::Module {
   }
 
   double drop_path_;
-  nn::LayerNorm norm1_{nullptr};
-  nn::LayerNorm norm2_{nullptr};
+  FastLayerNorm norm1_{nullptr};
+  FastLayerNorm norm2_{nullptr};
   std::shared_ptr<VitAttention> attention_;
   std::shared_ptr<VitPerceptron> mlp_;
   std::vector<std::shared_ptr<VitLayerScale>> scales_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "fast_layers.h"
 #include "parts.h"
 
 #include "bissl/backbone_abilities.h"
@@ -7,7 +8,6 @@
 #include "bissl/modules.h"
 
 #include <torch/nn/module.h>
-#include <torch/nn/modules/normalization.h>
 
 #include <cstdint>
 #include <memory>
@@ -75,7 +75,7 @@ class VitModule : public torch::nn::Module {
   /// (1, rows·columns, width), with the class token's in front if there is one and no register is.
   at::Tensor positions_;
   std::vector<std::shared_ptr<VitBlock>> blocks_;
-  torch::nn::LayerNorm norm_{nullptr};
+  FastLayerNorm norm_{nullptr};
 };
 
 }  // namespace bissl

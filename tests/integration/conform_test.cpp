@@ -78,6 +78,15 @@ std::vector<std::string> sizes_for(const std::string& library) {
         "predictor_depth=1", "predictor_heads=2", "projector=[24,8]", "prototypes=16"}},
       {"surrogate-classes",
        {"hidden=[16]", "permutations=24", "grid=2", "labels=8", "relabel_every=1e-4"}},
+      {"networks",
+       {"convnext-atto.width=4", "convnext-femto.width=4", "convnext-pico.width=4",
+        "convnext-nano.width=4", "convnext-tiny.width=4", "convnext-small.width=4",
+        "convnext-base.width=4", "vgg11.width=4", "vgg16.width=4", "vgg19.width=4",
+        "mobilenet-v2.width=0.25", "efficientnet-b0.width=0.25", "conv-mixer.width=8",
+        "wide-resnet.depth=10", "wide-resnet.factor=1", "resnet9.width=4", "widths=[16]"}},
+      {"resnet",
+       {"resnet101.width=8", "resnet152.width=8", "resnext50-32x4d.width=16",
+        "resnext101-32x8d.width=8", "wide-resnet50-2.width=8", "wide-resnet101-2.width=8"}},
       {"vit", {"depth=2"}}};
   const auto found = sizes.find(library);
   return found == sizes.end() ? std::vector<std::string>{} : found->second;

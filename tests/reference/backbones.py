@@ -20,7 +20,8 @@ import torchvision
 from torch.nn import functional
 from torchvision.models import vision_transformer
 
-from training import FOLDER, numbers, pattern, write
+import training
+from training import numbers, pattern, write
 
 # Names
 
@@ -182,11 +183,218 @@ def vit():
     }
 
 
+# Convolutional networks
+
+CONVNEXT_NAMES = [
+    (r"^features\.0\.", "stem."), (r"^features\.([246])\.([01])\.", r"stages.+\1.downsample.\2."),
+    (r"^features\.([1357])\.(\d+)\.", r"stages.-\1.blocks.\2."),
+    (r"\.block\.0\.", ".conv_dw."), (r"\.block\.2\.", ".norm."), (r"\.block\.3\.", ".mlp.fc1."),
+    (r"\.block\.5\.", ".mlp.fc2."), (r"\.layer_scale$", ".gamma"), (r"^classifier\.0\.", "head.norm."),
+]
+STAGES = {"+2": 1, "+4": 2, "+6": 3, "-1": 0, "-3": 1, "-5": 2, "-7": 3}
+
+
+def convnext_state(net):
+    state = {}
+    for name, tensor in net.state_dict(keep_vars=True).items():
+        name = re.sub(r"stages\.([+-]\d)", lambda m: f"stages.{STAGES[m[1]]}",
+                      rename(name, CONVNEXT_NAMES))
+        state[name] = tensor.squeeze() if name.endswith("gamma") else tensor
+    return {name: tensor for name, tensor in sorted(state.items())
+            if not name.startswith("classifier.")}
+
+
+def plain_state(net):
+    return {name: tensor for name, tensor in sorted(net.state_dict(keep_vars=True).items())
+            if not name.startswith(("classifier.", "fc."))}
+
+
+def shapes(state):
+    return {name: list(tensor.shape) for name, tensor in state.items()}
+
+
+def parameters(state):
+    return sum(tensor.numel() for tensor in state.values() if tensor.requires_grad)
+
+
+def features_case(name, options, net, state, images_shape, features):
+    net.double()
+    set_weights(state(net))
+    images = 2 * pattern(1, images_shape)
+    net.eval()
+    case = {"name": name, "options": options, "images": list(images_shape),
+            "eval": some_numbers(features(net, images))}
+    net.train()
+    trained = features(net, images)
+    (trained * pattern(2, trained.shape)).sum().backward()
+    parameters = {key for key, tensor in state(net).items() if tensor.requires_grad}
+    by_name = {key: tensor for key, tensor in state(net).items() if key in parameters}
+    case["train"] = some_numbers(trained)
+    case["gradient_norms"] = {key: float(gradient_of(tensor).norm())
+                              for key, tensor in by_name.items()}
+    return case
+
+
+def some_numbers(features):
+    """Those of each sample's first channels: files stay small."""
+    return numbers(features[:, :12])
+
+
+def gradient_of(tensor):
+    """A gamma is a view of torchvision's layer_scale: its gradient is that one's."""
+    return tensor.grad if tensor.is_leaf else tensor._base.grad
+
+
+def mean_of_map(net, images):
+    return net.features(images).mean((2, 3))
+
+
+def normed_mean(net, images):
+    return net.classifier[0](net.avgpool(net.features(images))).flatten(1)
+
+
+class Mixer(torch.nn.Module):
+    """Equations 1 to 3 of arXiv 2201.09792, with the names that timm gives the layers."""
+
+    def __init__(self, width, depth, kernel, patch):
+        super().__init__()
+        nn = torch.nn
+        self.stem = nn.Sequential(nn.Conv2d(3, width, patch, patch), nn.GELU(), nn.BatchNorm2d(width))
+        self.blocks = nn.ModuleList()
+        for _ in range(depth):
+            residual = nn.Module()
+            residual.fn = nn.Sequential(
+                nn.Conv2d(width, width, kernel, groups=width, padding="same"), nn.GELU(),
+                nn.BatchNorm2d(width))
+            self.blocks.append(nn.ModuleList(
+                [residual, nn.Conv2d(width, width, 1), nn.GELU(), nn.BatchNorm2d(width)]))
+
+    def forward(self, images):
+        x = self.stem(images)
+        for residual, convolution, activation, norm in self.blocks:
+            x = norm(activation(convolution(x + residual.fn(x))))
+        return x.mean((2, 3))
+
+
+class Preactivation(torch.nn.Module):
+    """A block of arXiv 1605.07146, figure 1 (a), with normalisation first."""
+
+    def __init__(self, inputs, outputs, stride):
+        super().__init__()
+        nn = torch.nn
+        self.bn1 = nn.BatchNorm2d(inputs)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        if inputs != outputs:
+            self.convShortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+
+    def forward(self, x):
+        y = torch.relu(self.bn1(x))
+        beside = self.convShortcut(y) if hasattr(self, "convShortcut") else x
+        return beside + self.conv2(torch.relu(self.bn2(self.conv1(y))))
+
+
+class Wide(torch.nn.Module):
+    def __init__(self, blocks, factor, width):
+        super().__init__()
+        nn = torch.nn
+        self.conv1 = nn.Conv2d(3, width, 3, 1, 1, bias=False)
+        inputs = width
+        for i in range(3):
+            outputs = width * factor * 2 ** i
+            block = nn.Module()
+            block.layer = nn.Sequential(*[
+                Preactivation(inputs if j == 0 else outputs, outputs, 2 if i and j == 0 else 1)
+                for j in range(blocks)])
+            setattr(self, f"block{i + 1}", block)
+            inputs = outputs
+        self.bn1 = nn.BatchNorm2d(inputs)
+
+    def forward(self, images):
+        x = self.conv1(images)
+        for block in (self.block1, self.block2, self.block3):
+            x = block.layer(x)
+        return torch.relu(self.bn1(x)).mean((2, 3))
+
+
+def resnet_case(name, net):
+    net = net.double().eval()
+    training.set_weights(net)
+    features = net(2 * pattern(1, (2, 3, 48, 48)))[:, :12]
+    return {"name": name, "shapes": shapes(plain_state(net)),
+            "eval": numbers(features / features.abs().max())}
+
+
+@torch.no_grad()
+def resnets():
+    models = torchvision.models
+    nets = {"resnet101": models.resnet101, "resnet152": models.resnet152,
+            "resnext50-32x4d": models.resnext50_32x4d, "resnext101-32x8d": models.resnext101_32x8d,
+            "wide-resnet50-2": models.wide_resnet50_2, "wide-resnet101-2": models.wide_resnet101_2}
+    return {
+        "parameters": {name: parameters(plain_state(net())) for name, net in nets.items()},
+        "forward": [resnet_case(name, without_classifier(nets[name]()))
+                    for name in ("resnext50-32x4d", "wide-resnet50-2")],
+    }
+
+
+def without_classifier(net):
+    net.fc = torch.nn.Identity()
+    return net
+
+
+def call(net, images):
+    return net(images)
+
+
+def convolutional():
+    models = torchvision.models
+    tiny = models.convnext
+    setting = [tiny.CNBlockConfig(8, 16, 1), tiny.CNBlockConfig(16, 32, 1),
+               tiny.CNBlockConfig(32, 64, 2), tiny.CNBlockConfig(64, None, 1)]
+    vgg_layers = models.vgg.make_layers([4, "M", 8, "M", 16, 16, "M", 32, "M", 32, "M"], True)
+    return {
+        "shapes": {
+            "convnext-tiny": shapes(convnext_state(models.convnext_tiny())),
+            "vgg16": shapes(plain_state(models.vgg16_bn())),
+            "mobilenet-v2": shapes(plain_state(models.mobilenet_v2())),
+            "efficientnet-b0": shapes(plain_state(models.efficientnet_b0())),
+        },
+        "parameters": {
+            "convnext-small": parameters(convnext_state(models.convnext_small())),
+            "convnext-base": parameters(convnext_state(models.convnext_base())),
+            "vgg11": parameters(plain_state(models.vgg11_bn())),
+            "vgg19": parameters(plain_state(models.vgg19_bn())),
+        },
+        "forward": [
+            features_case("convnext-tiny", {"width": 8, "depths": [1, 1, 2, 1]},
+                          tiny.ConvNeXt(setting, stochastic_depth_prob=0.0), convnext_state,
+                          (2, 3, 64, 32), normed_mean),
+            features_case("vgg11", {"width": 4, "depths": [1, 1, 2, 1, 1]},
+                          models.VGG(vgg_layers, init_weights=False), plain_state, (4, 3, 64, 64),
+                          mean_of_map),
+            features_case("mobilenet-v2", {"width": 0.25},
+                          models.MobileNetV2(width_mult=0.25, dropout=0.0), plain_state,
+                          (4, 3, 64, 64), mean_of_map),
+            features_case("efficientnet-b0", {},
+                          models.EfficientNet(models.efficientnet._efficientnet_conf(
+                              "efficientnet_b0", width_mult=1.0, depth_mult=1.0)[0], 0.0,
+                              stochastic_depth_prob=0.0), plain_state, (4, 3, 64, 64), mean_of_map),
+            features_case("conv-mixer", {"width": 6, "depth": 2, "kernel": 3, "patch": 2},
+                          Mixer(6, 2, 3, 2), plain_state, (3, 3, 8, 10), call),
+            features_case("wide-resnet", {"depth": 16, "factor": 2, "width": 3}, Wide(2, 2, 3),
+                          plain_state, (3, 3, 8, 8), call),
+        ],
+    }
+
+
 def main():
-    write("backbones.json", {"made_by": "tests/reference/backbones.py", "vit": vit()})
+    write("backbones.json", {"made_by": "tests/reference/backbones.py", "vit": vit(),
+                             "convolutional": convolutional(), "resnet": resnets()})
 
 
 if __name__ == "__main__":
-    with torch.set_grad_enabled(True):
-        torch.set_num_threads(1)
-        main()
+    torch.set_grad_enabled(True)
+    torch.set_num_threads(1)
+    main()

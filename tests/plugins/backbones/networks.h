@@ -69,13 +69,14 @@ inline void set_network_weights(torch::nn::Module& module, const std::string& ke
 }
 
 /// Compares the gradients' norms with golden ones, a number a name.
-inline void expect_gradient_norms(torch::nn::Module& module, const nlohmann::json& expected) {
+inline void expect_gradient_norms(torch::nn::Module& module, const nlohmann::json& expected,
+                                  double tolerance = 1e-9) {
   const auto norms = expected.get<std::map<std::string, double>>();
   const auto tensors = state_of(module);
   ASSERT_EQ(norms.size(), module.parameters().size());
   for (const auto& [key, size] : norms) {
     ASSERT_TRUE(tensors.at(key).grad().defined()) << key;
-    EXPECT_NEAR(tensors.at(key).grad().norm().item<double>(), size, 1e-9 * (1 + size)) << key;
+    EXPECT_NEAR(tensors.at(key).grad().norm().item<double>(), size, tolerance * (1 + size)) << key;
   }
 }
 

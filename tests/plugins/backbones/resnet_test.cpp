@@ -1,5 +1,6 @@
 #include "bissl/backbone.h"
 #include "bissl/backbone_abilities.h"
+#include "bissl/error.h"
 #include "reference/golden.h"
 #include "reference/second_order.h"
 #include "sdk/plugin_library.h"
@@ -73,7 +74,10 @@ void set_weights(torch::nn::Module& module) {
 }
 
 TEST(ResNet, HasTorchvisionsNamesAndShapes) {
-  EXPECT_EQ(library().names(), (std::vector<std::string>{"resnet18", "resnet34", "resnet50"}));
+  EXPECT_EQ(library().names(),
+            (std::vector<std::string>{"resnet101", "resnet152", "resnet18", "resnet34", "resnet50",
+                                      "resnext101-32x8d", "resnext50-32x4d", "wide-resnet101-2",
+                                      "wide-resnet50-2"}));
   for (const json& network : golden()["networks"]) {
     const auto name = network["name"].get<std::string>();
     for (const std::string stem : {"imagenet", "small"}) {
@@ -149,6 +153,34 @@ TEST(ResNet, IsTwiceDifferentiableWhileTraining) {
         backbone->module().parameters(),
         [&] { return backbone->forward(images).square().mul(weights).sum(); }, 1e-5);
   }
+}
+
+TEST(ResNet, HasTorchvisionsLargerNetworks) {
+  const json expected = test::golden("backbones.json")["resnet"];
+  for (const auto& [name, count] : expected["parameters"].items()) {
+    EXPECT_EQ(count_parameters(make(name, 3, 64, "imagenet")->module()), count) << name;
+  }
+  for (const json& network : expected["forward"]) {
+    const auto name = network["name"].get<std::string>();
+    SCOPED_TRACE(name);
+    const auto backbone = make(name, 3, 64, "imagenet");
+    std::map<std::string, std::vector<int64_t>> shapes;
+    for (const auto& [key, tensor] : state(backbone->module())) {
+      shapes[key] = tensor.sizes().vec();
+    }
+    EXPECT_EQ(shapes, (network["shapes"].get<std::map<std::string, std::vector<int64_t>>>()));
+    set_weights(backbone->module());
+    backbone->module().eval();
+    const c10::NoGradGuard no_grad;
+    const at::Tensor images = pattern(1, {2, 3, 48, 48}) * 2;
+    const at::Tensor features = backbone->forward(images).narrow(1, 0, 12);
+    EXPECT_TRUE(close(features / features.abs().max(), network["eval"], 1e-9));
+  }
+}
+
+TEST(ResNet, RefusesWidthsThatCannotBeCutIntoGroups) {
+  EXPECT_THROW(make("resnext50-32x4d", 3, 24, "small"), Error);
+  EXPECT_EQ(make("resnext50-32x4d", 3, 16, "small")->features(), 512);
 }
 
 TEST(ResNet, StartsAsTorchvisionDoes) {

@@ -1,0 +1,147 @@
+#include "networks.h"
+#include "bissl/backbone_abilities.h"
+#include "bissl/error.h"
+#include "reference/second_order.h"
+#include "sdk/plugin_library.h"
+
+namespace bissl::host {
+namespace {
+
+using nlohmann::json;
+using test::close;
+using test::pattern;
+
+const test::PluginLibrary& library() { return test::shared_library("networks"); }
+
+const json& golden() { return test::backbones()["convolutional"]; }
+
+std::shared_ptr<Backbone> make(const std::string& name, const ParameterValues& changes,
+                               const ImageShape& input) {
+  return library().make<Backbone>(name, changes, {.input = input});
+}
+
+/// Options as the golden file has them.
+ParameterValues values_from(const json& options) {
+  ParameterValues values;
+  for (const auto& [name, value] : options.items()) {
+    if (value.is_array()) {
+      values[name] = value.get<std::vector<int64_t>>();
+    } else if (value.is_number_integer()) {
+      values[name] = value.get<int64_t>();
+    } else {
+      values[name] = value.get<double>();
+    }
+  }
+  return values;
+}
+
+std::string refusal(const std::string& name, const ImageShape& input) {
+  try {
+    make(name, {}, input);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::input);
+    return error.what();
+  }
+  return "taken";
+}
+
+TEST(Networks, HaveTorchvisionsShapes) {
+  for (const auto& [name, shapes] : golden()["shapes"].items()) {
+    const auto backbone = make(name, {}, {3, 64, 64});
+    EXPECT_EQ(test::shapes_of(backbone->module()),
+              (shapes.get<std::map<std::string, std::vector<int64_t>>>()))
+        << name;
+  }
+  for (const auto& [name, count] : golden()["parameters"].items()) {
+    EXPECT_EQ(test::count_parameters(make(name, {}, {3, 64, 64})->module()), count) << name;
+  }
+}
+
+TEST(Networks, ComputeWhatTheReferencesCompute) {
+  for (const json& expected : golden()["forward"]) {
+    const auto name = expected["name"].get<std::string>();
+    SCOPED_TRACE(name);
+    const auto shape = expected["images"].get<std::vector<int64_t>>();
+    const auto backbone =
+        make(name, values_from(expected["options"]), {shape[1], shape[2], shape[3]});
+    torch::nn::Module& module = backbone->module();
+    test::set_network_weights(module);
+    const at::Tensor images = pattern(1, shape) * 2;
+    module.eval();
+    const auto first_channels = [](const at::Tensor& features) {
+      return features.narrow(1, 0, std::min<int64_t>(12, features.size(1)));
+    };
+    EXPECT_TRUE(close(first_channels(backbone->forward(images)), expected["eval"], 1e-9));
+    module.train();
+    const at::Tensor trained = backbone->forward(images);
+    EXPECT_EQ(trained.size(1), backbone->features());
+    EXPECT_TRUE(close(first_channels(trained), expected["train"], 1e-8));
+    trained.mul(pattern(2, trained.sizes())).sum().backward();
+    test::expect_gradient_norms(module, expected["gradient_norms"], 1e-7);
+  }
+}
+
+TEST(Networks, AreTwiceDifferentiableWhileTraining) {
+  struct Case {
+    std::string name;
+    ParameterValues options;
+    int64_t size;
+  };
+  const std::vector<int64_t> ones{1, 1, 1, 1};
+  const std::vector<Case> cases = {
+      {"convnext-atto", {{"width", int64_t{2}}, {"depths", ones}, {"layer_scale", 0.5}}, 32},
+      {"mlp", {{"widths", std::vector<int64_t>{5, 4}}}, 6},
+      {"resnet9", {{"width", int64_t{2}}}, 16},
+      {"wide-resnet", {{"depth", int64_t{10}}, {"factor", int64_t{1}}, {"width", int64_t{3}}}, 16},
+      {"conv-mixer", {{"width", int64_t{4}}, {"depth", int64_t{2}}, {"kernel", int64_t{3}}}, 8},
+  };
+  for (const Case& network : cases) {
+    SCOPED_TRACE(network.name);
+    const auto backbone = make(network.name, network.options, {1, network.size, network.size});
+    test::set_network_weights(backbone->module());
+    const at::Tensor images = pattern(1, {4, 1, network.size, network.size}) * 2;
+    const at::Tensor weights = pattern(2, {4, backbone->features()});
+    test::expect_hessian_products(
+        backbone->module().parameters(),
+        [&] { return backbone->forward(images).square().mul(weights).sum(); }, 1e-5);
+  }
+}
+
+TEST(Networks, GiveTheMapsThatTheyAnnounce) {
+  const c10::NoGradGuard no_grad;
+  for (const std::string& name : library().names()) {
+    const auto backbone = make(name, {}, {3, 64, 64});
+    auto* maps = capability<FeatureMaps>(*backbone);
+    if (name == "mlp") {
+      EXPECT_EQ(maps, nullptr);
+      continue;
+    }
+    ASSERT_NE(maps, nullptr) << name;
+    backbone->module().eval();
+    const TensorList found = maps->maps(at::ones({1, 3, 64, 64}));
+    const auto levels = maps->map_levels();
+    ASSERT_EQ(found.size(), levels.size()) << name;
+    for (size_t i = 0; i < levels.size(); ++i) {
+      const int64_t side = 64 / levels[i].stride;
+      EXPECT_EQ(found[i].sizes(), (std::vector<int64_t>{1, levels[i].channels, side, side}))
+          << name << " level " << i;
+    }
+  }
+}
+
+TEST(Networks, RefuseImagesThatAreTooSmall) {
+  EXPECT_NE(refusal("convnext-atto", {3, 28, 64}).find("at least 32x32 pixels, found 28x64"),
+            std::string::npos);
+  EXPECT_NE(refusal("vgg16", {3, 31, 32}).find("at least 32x32"), std::string::npos);
+  EXPECT_NE(refusal("resnet9", {1, 7, 9}).find("at least 8x8"), std::string::npos);
+  EXPECT_NE(refusal("wide-resnet", {1, 3, 9}).find("at least 4x4"), std::string::npos);
+  const auto mlp = make("mlp", {}, {1, 6, 6});
+  mlp->module().eval();
+  EXPECT_THROW(mlp->forward(at::ones({2, 1, 6, 7})), Error);
+  EXPECT_EQ(library().findings("wide-resnet", {{"depth", int64_t{27}}}).size(), 1);
+  EXPECT_EQ(library().findings("conv-mixer", {{"kernel", int64_t{4}}}).size(), 1);
+  EXPECT_EQ(library().findings("mlp", {{"widths", std::vector<int64_t>{}}}).size(), 1);
+}
+
+}  // namespace
+}  // namespace bissl::host
