@@ -105,6 +105,9 @@ class StatefulTaskTest : public ::testing::TestWithParam<std::string> {
                                      {.features = backbone_->features(),
                                       .views = {ImageShape{1, 12, 12}},
                                       .steps = 10,
+                                      .samples = 100,
+                                      .batch = 6,
+                                      .hessian_batch = 6,
                                       .make_backbone = second.maker()});
     convert_to_double(backbone_->module());
     convert_to_double(pretext_->module());

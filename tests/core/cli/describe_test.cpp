@@ -380,7 +380,7 @@ TEST_F(Describe, UnknownName) {
   EXPECT_EQ(failure("temperature"),
             "there is no component, kind of stage or kind of file called \"temperature\"; \"bissl "
             "plugins\" "
-            "lists what is loaded and what was refused\n");
+            "lists what is loaded and what was left out\n");
 }
 
 TEST(ExampleValue, IsAccepted) {
