@@ -4,7 +4,9 @@
 //
 //     hypergradient_bench [imagenet|small] [SIZE] [BATCH] [THREADS] [REPEATS] [products|steps]
 //
-// With "products" it leaves out the upper steps and the script.
+// With "products" it leaves out the upper steps and the script. In place of a stem stands another
+// backbone as LIBRARY/NAME[:KEY=INTEGER], such as vit/vit-tiny:patch=8; then there are products
+// only.
 
 #include "bilevel/bissl_coupling.h"
 #include "bilevel/pretext_problem.h"
@@ -36,6 +38,9 @@ namespace bissl::host {
 namespace {
 
 struct Shape {
+  std::string library = "resnet";
+  std::string backbone = "resnet18";
+  ParameterValues values = {};
   std::string stem = "imagenet";
   int64_t size = 64;
   int64_t batch = 64;
@@ -90,14 +95,14 @@ std::pair<double, double> run_script(const Shape& shape) {
 class Bench {
  public:
   explicit Bench(const Shape& shape) : shape_(shape) {
-    const test::PluginLibrary resnet("resnet");
+    const test::PluginLibrary backbones(shape.library);
     const test::PluginLibrary simclr("simclr");
     const test::PluginLibrary classification("classification");
     const test::PluginLibrary optimizers("optimizers");
     const ImageShape input{3, shape.size, shape.size};
     seed_generator(0);
-    lower_ = resnet.make<Backbone>("resnet18", {{"stem", shape.stem}}, {input});
-    upper_ = resnet.make<Backbone>("resnet18", {{"stem", shape.stem}}, {input});
+    lower_ = backbones.make<Backbone>(shape.backbone, shape.values, {input});
+    upper_ = backbones.make<Backbone>(shape.backbone, shape.values, {input});
     pretext_ = simclr.make<Pretext>("simclr", {}, {lower_->features()});
     downstream_ = classification.make<Downstream>(
         "classification", {}, {lower_->features(), {TargetKind::category, 10, {}}});
@@ -165,7 +170,7 @@ void line(const std::string& what, double seconds, double ratio, const std::stri
 
 void run(const Shape& shape) {
   at::set_num_threads(shape.threads);
-  fmt::print("ResNet-18, {} stem, {} px, batch {} pairs + {} images, {} threads\n", shape.stem,
+  fmt::print("{}, {}, {} px, batch {} pairs + {} images, {} threads\n", shape.backbone, shape.stem,
              shape.size, shape.batch, shape.batch, shape.threads);
   const Bench bench(shape);
   const double gradient = bench.gradient();
@@ -193,17 +198,36 @@ void run(const Shape& shape) {
   }
 }
 
+/// A stem of ResNet-18, or LIBRARY/NAME[:KEY=INTEGER].
+void choose_backbone(const std::string& text, Shape& shape) {
+  const size_t slash = text.find('/');
+  shape.stem = text;
+  if (slash == std::string::npos) {
+    shape.values = {{"stem", text}};
+    return;
+  }
+  const size_t colon = std::min(text.find(':'), text.size());
+  const size_t equals = text.find('=');
+  shape.library = text.substr(0, slash);
+  shape.backbone = text.substr(slash + 1, colon - slash - 1);
+  shape.steps = false;
+  if (equals != std::string::npos) {
+    const int64_t value = std::stoll(text.substr(equals + 1));
+    shape.values = {{text.substr(colon + 1, equals - colon - 1), value}};
+  }
+}
+
 }  // namespace
 }  // namespace bissl::host
 
 int main(int argc, char** argv) {
   bissl::host::Shape shape;
   const std::vector<std::string> arguments(argv + 1, argv + argc);
-  if (arguments.size() > 0) shape.stem = arguments[0];
+  bissl::host::choose_backbone(arguments.empty() ? shape.stem : arguments[0], shape);
   if (arguments.size() > 1) shape.size = std::stoll(arguments[1]);
   if (arguments.size() > 2) shape.batch = std::stoll(arguments[2]);
   if (arguments.size() > 3) shape.threads = std::stoi(arguments[3]);
   if (arguments.size() > 4) shape.repeats = std::stoi(arguments[4]);
-  if (arguments.size() > 5) shape.steps = arguments[5] == "steps";
+  if (arguments.size() > 5) shape.steps = shape.steps && arguments[5] == "steps";
   bissl::host::run(shape);
 }
