@@ -299,10 +299,10 @@ void check_backbone(Checker& checker) {
   checker.check("forward leaves images, weights, names and modes alone",
                 [&] { require_training_keeps_weights(checker, fitted); });
   check_evaluation(checker, fitted);
-  check_depths(checker, *fitted.backbone);
   checker.check("takes images that are not square, or refuses them as wrong input",
                 [&] { require_other_shapes(checker, fitted); });
   check_derivatives(checker, fitted);
+  check_depths(checker, *fitted.backbone);
 }
 
 }  // namespace bissl::host

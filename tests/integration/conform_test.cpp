@@ -70,12 +70,11 @@ std::vector<std::string> sizes_for(const std::string& library) {
       {"distillation",
        {"projector=[24,8]", "predictor=[16]", "hidden=[24]", "bottleneck=8", "prototypes=16"}},
       {"redundancy-reduction", {"projector=[24,4]", "part=8", "slices=16"}},
-      {"dense",
-       {"projector=[24,8]", "local_projector=[16,8]", "width=8", "resnet18.width=2",
-        "resnet18.stem=small"}},
+      {"dense", {"projector=[24,8]", "local_projector=[16,8]", "width=8"}},
       {"masked",
        {"decoder_width=16", "decoder_depth=1", "decoder_heads=2", "predictor_width=16",
-        "predictor_depth=1", "predictor_heads=2", "projector=[24,8]", "prototypes=16"}},
+        "predictor_depth=1", "predictor_heads=2", "targets=1", "projector=[24,8]",
+        "prototypes=16"}},
       {"surrogate-classes",
        {"hidden=[16]", "permutations=24", "grid=2", "labels=8", "relabel_every=1e-4"}},
       {"networks",
@@ -84,9 +83,7 @@ std::vector<std::string> sizes_for(const std::string& library) {
         "convnext-base.width=4", "vgg11.width=4", "vgg16.width=4", "vgg19.width=4",
         "mobilenet-v2.width=0.25", "efficientnet-b0.width=0.25", "conv-mixer.width=8",
         "wide-resnet.depth=10", "wide-resnet.factor=1", "resnet9.width=4", "widths=[16]"}},
-      {"resnet",
-       {"resnet101.width=8", "resnet152.width=8", "resnext50-32x4d.width=16",
-        "resnext101-32x8d.width=8", "wide-resnet50-2.width=8", "wide-resnet101-2.width=8"}},
+      {"resnet", {"resnext50-32x4d.width=16", "wide-resnet50-2.width=8"}},
       {"vit", {"depth=2"}}};
   const auto found = sizes.find(library);
   return found == sizes.end() ? std::vector<std::string>{} : found->second;
@@ -98,10 +95,7 @@ struct TaskBackbone {
   std::vector<std::string> after{};
 };
 TaskBackbone backbone_for(const std::string& library, const fs::path& folder) {
-  if (library == "dense") {
-    return {.after = {"--backbone", "resnet18"}};
-  }
-  if (library == "masked") {
+  if (library == "dense" || library == "masked") {
     fs::copy(fs::path(fixture_plugin_folder) / "patches.so", folder / "patches.so");
     return {.before = {"--plugin-path", folder.string()}, .after = {"--backbone", "patch-network"}};
   }

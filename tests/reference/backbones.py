@@ -329,13 +329,11 @@ def resnet_case(name, net):
 @torch.no_grad()
 def resnets():
     models = torchvision.models
-    nets = {"resnet101": models.resnet101, "resnet152": models.resnet152,
-            "resnext50-32x4d": models.resnext50_32x4d, "resnext101-32x8d": models.resnext101_32x8d,
-            "wide-resnet50-2": models.wide_resnet50_2, "wide-resnet101-2": models.wide_resnet101_2}
+    nets = {"resnext50-32x4d": models.resnext50_32x4d, "wide-resnet50-2": models.wide_resnet50_2}
     return {
         "parameters": {name: parameters(plain_state(net())) for name, net in nets.items()},
         "forward": [resnet_case(name, without_classifier(nets[name]()))
-                    for name in ("resnext50-32x4d", "wide-resnet50-2")],
+                    for name in nets],
     }
 
 

@@ -74,10 +74,8 @@ void set_weights(torch::nn::Module& module) {
 }
 
 TEST(ResNet, HasTorchvisionsNamesAndShapes) {
-  EXPECT_EQ(library().names(),
-            (std::vector<std::string>{"resnet101", "resnet152", "resnet18", "resnet34", "resnet50",
-                                      "resnext101-32x8d", "resnext50-32x4d", "wide-resnet101-2",
-                                      "wide-resnet50-2"}));
+  EXPECT_EQ(library().names(), (std::vector<std::string>{"resnet18", "resnet34", "resnet50",
+                                                         "resnext50-32x4d", "wide-resnet50-2"}));
   for (const json& network : golden()["networks"]) {
     const auto name = network["name"].get<std::string>();
     for (const std::string stem : {"imagenet", "small"}) {
