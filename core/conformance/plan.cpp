@@ -48,10 +48,10 @@ Names of_kind(ComponentKind kind) {
               "forward leaves images, weights, names and modes alone",
               "in evaluation mode a sample does not depend on the others, nor change anything",
               "different images have different features, all finite",
-              "the depths of its layers lie within their number",
               "takes images that are not square, or refuses them as wrong input",
               "the gradient is that of the features (training mode, double precision)",
-              "the second derivative is that of the gradient"};
+              "the second derivative is that of the gradient",
+              "the depths of its layers lie within their number"};
     case ComponentKind::pretext:
       return {"is made for a width of features, with at least one view",
               "training continues with the same bits from parameters and buffers",

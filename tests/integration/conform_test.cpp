@@ -70,7 +70,9 @@ std::vector<std::string> sizes_for(const std::string& library) {
       {"distillation",
        {"projector=[24,8]", "predictor=[16]", "hidden=[24]", "bottleneck=8", "prototypes=16"}},
       {"redundancy-reduction", {"projector=[24,4]", "part=8", "slices=16"}},
-      {"dense", {"projector=[24,8]", "local_projector=[16,8]", "width=8"}},
+      {"dense",
+       {"projector=[24,8]", "local_projector=[16,8]", "inpainting.width=8", "conv-mixer.width=8",
+        "conv-mixer.depth=2"}},
       {"masked",
        {"decoder_width=16", "decoder_depth=1", "decoder_heads=2", "predictor_width=16",
         "predictor_depth=1", "predictor_heads=2", "targets=1", "projector=[24,8]",
@@ -95,7 +97,11 @@ struct TaskBackbone {
   std::vector<std::string> after{};
 };
 TaskBackbone backbone_for(const std::string& library, const fs::path& folder) {
-  if (library == "dense" || library == "masked") {
+  if (library == "dense") {
+    // One whose maps have several places, also of small images.
+    return {.after = {"--backbone", "conv-mixer"}};
+  }
+  if (library == "masked") {
     fs::copy(fs::path(fixture_plugin_folder) / "patches.so", folder / "patches.so");
     return {.before = {"--plugin-path", folder.string()}, .after = {"--backbone", "patch-network"}};
   }
