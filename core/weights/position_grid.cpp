@@ -8,7 +8,7 @@
 namespace bissl::host {
 namespace {
 
-/// The side of a square of so many places; 0 where it is none, or too large to be meant.
+/// The side of a square grid with this many places; 0 if the number is no square or exceeds 2^20.
 int64_t side_of(int64_t places) {
   constexpr int64_t most = int64_t{1} << 20;
   if (places < 1 || places > most) {

@@ -23,9 +23,9 @@ std::optional<PositionGrids> position_grids(const std::string& name,
                                             const std::vector<int64_t>& found,
                                             const std::vector<int64_t>& wanted);
 
-/// The embeddings for the wanted grid: the grid's are interpolated, bicubic with the centres of
-/// corner places half a place from the edge, as MAE's code does (util/pos_embed.py); what stands in
-/// front stays. Single precision unless `embeddings` has double.
+/// The embeddings for the wanted grid, by bicubic interpolation with the centres of corner places
+/// half a place from the edge, as MAE's code does (util/pos_embed.py). Embeddings of tokens before
+/// the grid are copied. Single precision unless `embeddings` has double.
 at::Tensor interpolated_positions(const at::Tensor& embeddings, const PositionGrids& grids);
 
 }  // namespace bissl::host

@@ -203,9 +203,8 @@ class PretextRun : public ::testing::Test {
   fs::path plugins_ = folder_.path() / "plugins";
 };
 
-/// Each stage counts its own steps, the lower level through all rounds; what the task counted
-/// itself goes on. The task is told of the stage's data and batches, and of which samples a batch
-/// is.
+/// Each stage counts its own steps, the lower level through all rounds; the task's own count
+/// continues. The host gives the task the stage's data and batches, and the samples of each batch.
 TEST_F(PretextRun, AStageCountsItsOwnSteps) {
   use({"counts_steps"});
   std::string text = small_pipeline();
