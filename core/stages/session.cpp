@@ -184,7 +184,9 @@ void Session::done(int64_t step, const StepNews& news) {
   }
   events_->write(line);
   if (progress_) {
-    progress_->update(step + 1, news.values);
+    Values all = news.values;
+    all.insert(all.end(), news.shown.begin(), news.shown.end());
+    progress_->update(step + 1, std::move(all));
   }
   const bool stop = interrupted();
   const std::chrono::duration<double> since = Clock::now() - last_checkpoint_;

@@ -62,11 +62,13 @@ class Session {
   /// The step to begin with: 0, or where a checkpoint left off.
   int64_t start();
 
-  /// What a step reports: `values` are shown and logged, `event` is logged beside them.
+  /// What a step reports: `values` are shown and logged, `event` is logged beside them, `shown` are
+  /// shown behind the values and not logged.
   struct StepNews {
     Values values;
     nlohmann::json event;
     bool last = false;  ///< no further steps are made
+    Values shown = {};
   };
 
   /// The training loop of all stages: makes the steps from number `step` up to `end`, each by
