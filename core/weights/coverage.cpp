@@ -68,6 +68,12 @@ size_t all_wanted(const Coverage& coverage) {
          coverage.interpolated.size();
 }
 
+bool same_but_for_ones(std::vector<int64_t> left, std::vector<int64_t> right) {
+  std::erase(left, 1);
+  std::erase(right, 1);
+  return left == right;
+}
+
 void note_allowed(Coverage& coverage, const std::vector<std::string>& allow) {
   const std::vector<std::string> names = gaps(coverage);
   for (const std::string& pattern : allow) {
@@ -104,6 +110,10 @@ Coverage cover(const WeightsFile& file, const MappedWeights& mapped, const Named
     const auto found = given.find(name);
     if (found == given.end()) {
       (is_counter(name) ? coverage.counters : coverage.missing).push_back(name);
+    } else if (found->second->shape != shape && same_but_for_ones(found->second->shape, shape)) {
+      coverage.matched.push_back(name);
+      coverage.reshaped.push_back({name, found->second->shape, shape});
+      taken.push_back(*found->second);
     } else if (found->second->shape != shape) {
       const bool grid = position_grids(name, found->second->shape, shape) && !fits_any(allow, name);
       (grid ? coverage.interpolated : coverage.wrong_shape)
@@ -191,6 +201,11 @@ std::string coverage_text(const Coverage& coverage) {
     text += fmt::format("  wrong shape  {}: {}{}\n", shapes.size(), shapes.front(),
                         shapes.size() > 1 ? ", …" : "");
   }
+  if (!coverage.reshaped.empty()) {
+    const std::vector<std::string> shapes = shape_texts(coverage.reshaped);
+    text += fmt::format("  reshaped     {} by dimensions of 1: {}{}\n", shapes.size(),
+                        shapes.front(), shapes.size() > 1 ? ", …" : "");
+  }
   if (!coverage.interpolated.empty()) {
     text += fmt::format("  interpolated {}: {}\n", coverage.interpolated.size(),
                         fmt::join(grid_texts(coverage), "; "));
@@ -220,6 +235,7 @@ nlohmann::json coverage_json(const Coverage& coverage) {
           {"missing", coverage.missing},
           {"unexpected", coverage.unexpected},
           {"wrong_shape", shapes(coverage.wrong_shape)},
+          {"reshaped", shapes(coverage.reshaped)},
           {"interpolated", shapes(coverage.interpolated)},
           {"counters", coverage.counters},
           {"left_out", coverage.dropped},
@@ -235,9 +251,15 @@ NamedTensors read_matched(const WeightsFile& file, const MappedWeights& mapped,
   for (const MappedTensor& tensor : mapped.tensors) {
     given.emplace(tensor.name, tensor.tensor);
   }
+  std::map<std::string, std::vector<int64_t>> reshaped;
+  for (const WrongShape& one : coverage.reshaped) {
+    reshaped.emplace(one.name, one.wanted);
+  }
   NamedTensors tensors;
   for (const std::string& name : coverage.matched) {
-    tensors.emplace_back(name, file.read(*given.at(name)));
+    const auto shape = reshaped.find(name);
+    const at::Tensor tensor = file.read(*given.at(name));
+    tensors.emplace_back(name, shape == reshaped.end() ? tensor : tensor.reshape(shape->second));
   }
   for (const WrongShape& one : coverage.interpolated) {
     tensors.emplace_back(one.name,

@@ -28,6 +28,9 @@ struct Coverage {
   std::vector<std::string> missing = {};     ///< names of the network that the file lacks
   std::vector<std::string> unexpected = {};  ///< names in the file that the network lacks
   std::vector<WrongShape> wrong_shape = {};
+  /// Those of `matched` that differ in dimensions of 1 alone: a 1×1 convolution for a linear layer,
+  /// a scale that is kept as [C, 1, 1].
+  std::vector<WrongShape> reshaped = {};
   /// Position embeddings of another grid, which are interpolated (position_grids).
   std::vector<WrongShape> interpolated = {};
   /// Counters of batch normalisation that the file lacks, as PyTorch before 0.4.1 had none: they

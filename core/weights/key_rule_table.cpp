@@ -3,6 +3,8 @@
 
 #include "weights/key_rules.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace bissl::host {
@@ -121,17 +123,65 @@ std::vector<KeyRule> backbone_rules() {
   };
 }
 
+const std::vector<std::string> places = {"", "state_dict", "model"};
+
+/// torchvision's own names of a transformer and of a ConvNeXt, as timm's, which the backbones have.
+std::vector<KeyRule> torchvision_rules() {
+  constexpr int deepest = 48;
+  KeyRule vit{.name = "torchvision-vit",
+              .summary = "a vision transformer of torchvision: no prefix, no classifier",
+              .containers = places,
+              .drop = {"heads"},
+              .rename = {{"^class_token", "cls_token"},
+                         {"^conv_proj", "patch_embed.proj"},
+                         {"^encoder.pos_embedding", "pos_embed"},
+                         {"^encoder.ln", "norm"}},
+              .marks = {"encoder.layers.encoder_layer_0"}};
+  for (int i = 0; i < deepest; ++i) {
+    vit.rename.emplace_back(fmt::format("^encoder.layers.encoder_layer_{}", i),
+                            fmt::format("blocks.{}", i));
+  }
+  for (const auto& [from, to] :
+       {std::pair("ln_1", "norm1"), std::pair("ln_2", "norm2"),
+        std::pair("self_attention.in_proj_weight", "attn.qkv.weight"),
+        std::pair("self_attention.in_proj_bias", "attn.qkv.bias"),
+        std::pair("self_attention.out_proj", "attn.proj"), std::pair("mlp.0", "mlp.fc1"),
+        std::pair("mlp.3", "mlp.fc2"), std::pair("mlp.linear_1", "mlp.fc1"),
+        std::pair("mlp.linear_2", "mlp.fc2")}) {
+    vit.rename.emplace_back(from, to);
+  }
+  KeyRule convnext{.name = "torchvision-convnext",
+                   .summary = "a ConvNeXt of torchvision: no prefix, no classifier",
+                   .containers = places,
+                   .drop = {"classifier.2"},
+                   .rename = {{"^features.0", "stem"},
+                              {"^features.1", "stages.0.blocks"},
+                              {"^features.2", "stages.1.downsample"},
+                              {"^features.3", "stages.1.blocks"},
+                              {"^features.4", "stages.2.downsample"},
+                              {"^features.5", "stages.2.blocks"},
+                              {"^features.6", "stages.3.downsample"},
+                              {"^features.7", "stages.3.blocks"},
+                              {"block.0", "conv_dw"},
+                              {"block.2", "norm"},
+                              {"block.3", "mlp.fc1"},
+                              {"block.5", "mlp.fc2"},
+                              {"layer_scale", "gamma"},
+                              {"^classifier.0", "head.norm"}},
+                   .marks = {"features.1.0.layer_scale"}};
+  return {std::move(vit), std::move(convnext)};
+}
+
 std::vector<KeyRule> plain_rules() {
-  const std::vector<std::string> places = {"", "state_dict", "model"};
   return {
       {.name = "torchvision",
        .summary = "torchvision, and released backbones with its names: no prefix, no classifier",
        .containers = places,
        .drop = {"fc", "classifier", "heads"}},
       {.name = "timm",
-       .summary = "timm: no prefix, no classifier",
+       .summary = "timm: no prefix, no classifier; a norm in front of it is the backbone's",
        .containers = places,
-       .drop = heads},
+       .drop = {"fc", "classifier", "head.fc", "head.weight", "head.bias"}},
       {.name = "bissl-reference",
        .summary = "the files of BiSSL's published code: the backbone by itself",
        .containers = {""}},
@@ -155,7 +205,7 @@ std::vector<KeyRule> plain_rules() {
 const std::vector<KeyRule>& key_rules() {
   static const std::vector<KeyRule> rules = [] {
     std::vector<KeyRule> all = special_rules();
-    for (auto* more : {&backbone_rules, &plain_rules}) {
+    for (auto* more : {&backbone_rules, &torchvision_rules, &plain_rules}) {
       for (KeyRule& rule : more()) {
         all.push_back(std::move(rule));
       }

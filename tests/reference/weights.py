@@ -14,6 +14,9 @@ import os
 import pathlib
 
 import torch
+import torchvision
+
+import backbones
 
 FOLDER = pathlib.Path(__file__).parent / "golden" / "weights"
 
@@ -128,6 +131,22 @@ def positions(expected):
         expected["positions"][str(side)] = torch.cat((embeddings[:, :1], grid), dim=1).flatten().tolist()
 
 
+def torchvision_networks(expected):
+    """Small networks with torchvision's own names, and their numbers under timm's."""
+    torch.manual_seed(6)
+    vit = torchvision.models.VisionTransformer(8, 4, 2, 2, 4, 8, num_classes=3)
+    block = torchvision.models.convnext.CNBlockConfig
+    convnext = torchvision.models.ConvNeXt([block(2, 4, 2), block(4, 4, 1), block(4, 6, 1), block(6, None, 1)],
+                                           num_classes=3)
+    states = {"torchvision-vit": (vit, backbones.state_by(vit, backbones.VIT_NAMES), "heads."),
+              "torchvision-convnext": (convnext, backbones.convnext_state(convnext), "classifier.")}
+    expected["networks"] = {}
+    for name, (net, state, head) in states.items():
+        torch.save(net.state_dict(), f"{name}.pth")
+        expected["networks"][name] = {key: {"shape": list(value.shape), "values": value.detach().flatten().tolist()}
+                                      for key, value in state.items() if not key.startswith(head)}
+
+
 def main():
     FOLDER.mkdir(parents=True, exist_ok=True)
     os.chdir(FOLDER)  # an archive's folder is called after the file
@@ -137,6 +156,7 @@ def main():
         expected["sources"][name] = {key: ([7.0] if key.endswith("tracked") else ramp(shape, 1).flatten().tolist())
                                      for key, shape in BACKBONE.items()}
     positions(expected)
+    torchvision_networks(expected)
     state = dtypes()
     torch.save(state, "types.pth")
     torch.save(state, "types_legacy.pth", _use_new_zipfile_serialization=False)

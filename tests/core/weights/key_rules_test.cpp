@@ -58,15 +58,58 @@ TEST(KeyRules, EachSourceIsDetectedAndReadByItsName) {
 
 TEST(KeyRules, EveryRuleThatShipsHasAFileOrANamesake) {
   const nlohmann::json sources = golden("weights/expected.json").at("sources");
+  const nlohmann::json networks = golden("weights/expected.json").at("networks");
   for (const KeyRule& rule : key_rules()) {
     if (rule.name != "timm" && rule.name != "bissl-reference") {
-      EXPECT_TRUE(sources.contains(rule.name)) << rule.name;
+      EXPECT_TRUE(sources.contains(rule.name) || networks.contains(rule.name)) << rule.name;
     }
     EXPECT_FALSE(rule.summary.empty());
   }
   const WeightsFile file(golden_folder + "torchvision.pth");
   for (const char* name : {"timm", "torchvision"}) {
     expect_right_numbers(file, apply_rule(*find_key_rule(name), file), sources.at("torchvision"));
+  }
+}
+
+TEST(KeyRules, NamesOfTorchvisionsTransformersAndConvNextsBecomeTimms) {
+  for (const auto& [name, tensors] : golden("weights/expected.json").at("networks").items()) {
+    SCOPED_TRACE(name);
+    NamedShapes wanted;
+    for (const auto& [key, tensor] : tensors.items()) {
+      wanted.emplace_back(key, tensor.at("shape").get<std::vector<int64_t>>());
+    }
+    const WeightsFile file(golden_folder + name + ".pth");
+    const MappedWeights mapped = detect_rule(file, wanted);
+    EXPECT_EQ(mapped.rule, name);
+    const Coverage coverage = cover(file, mapped, wanted, {});
+    ASSERT_TRUE(coverage.complete()) << coverage_text(coverage);
+    EXPECT_EQ(coverage.matched.size(), wanted.size());
+    for (const auto& [key, tensor] : read_matched(file, mapped, coverage)) {
+      EXPECT_EQ(tensor.sizes(), tensors.at(key).at("shape").get<std::vector<int64_t>>()) << key;
+      EXPECT_TRUE(close(tensor, tensors.at(key).at("values"), 1e-7)) << key;
+    }
+  }
+}
+
+TEST(KeyRules, DimensionsOfOneMayDifferAndAreReported) {
+  const WeightsFile file(golden_folder + "torchvision-convnext.pth");
+  const MappedWeights mapped = apply_rule(*find_key_rule("torchvision-convnext"), file);
+  const auto reshaped = [&](const std::vector<int64_t>& shape) {
+    return cover(file, mapped, {{"stages.0.blocks.0.gamma", shape}}, {"*"});
+  };
+  EXPECT_EQ(reshaped({2}).reshaped.size(), 1U);
+  EXPECT_NE(coverage_text(reshaped({2})).find("[2, 1, 1] in the file, [2] here"),
+            std::string::npos);
+  EXPECT_TRUE(reshaped({2, 1, 1}).reshaped.empty());
+  EXPECT_EQ(reshaped({4}).wrong_shape.size(), 1U);
+}
+
+/// The layer in front of timm's classifier is part of the features of some networks.
+TEST(KeyRules, TimmsNormInFrontOfTheClassifierStays) {
+  const KeyRule& timm = *find_key_rule("timm");
+  EXPECT_FALSE(fits_any(timm.drop, "head.norm.weight"));
+  for (const char* name : {"head.fc.weight", "head.weight", "head.bias", "fc.weight"}) {
+    EXPECT_TRUE(fits_any(timm.drop, name)) << name;
   }
 }
 
