@@ -1,5 +1,6 @@
 #include "bilevel/pretext_problem.h"
 
+#include "base/phase.h"
 #include "bilevel/lower_trajectory.h"
 #include "bilevel/optimizer_abilities.h"
 #include "bissl/error.h"
@@ -79,6 +80,7 @@ TensorList PretextProblem::loss_gradient() {
 }
 
 TensorList PretextProblem::hessian_product(const TensorList& x) {
+  const Phase phase(product_phase);
   ++products_;
   if (setting_.recompute_graph) {
     return in_gradient(pretext_, backbone_,

@@ -1,5 +1,7 @@
 #include "bilevel/upper_level.h"
 
+#include "base/phase.h"
+
 #include <ATen/ops/zeros_like.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
@@ -108,14 +110,19 @@ UpperLevel::UpperLevel(OuterProblem& problem, Hypergradient& hypergradient, Opti
 
 UpperGradient UpperLevel::gradient(const Batches& batches, ImplicitSystem& system,
                                    uint64_t noise_seed, const Observer& observe) {
+  Phase outside(upper_phase);
   OuterGradient outer = mean_direct(problem_, batches, noise_seed);
+  outside.end();
   const c10::NoGradGuard no_grad;
+  Phase solving(solve_phase);
   const HypergradientSolution solution = hypergradient_.solve(outer.u, system);
+  solving.end();
   UpperGradient result;
   result.report = report_on(outer, solution);
   if (observe) {
     observe(outer.u, solution);
   }
+  const Phase pulled_back(upper_phase);
   const double weight = system.weight() + solution.damping.value_or(0.0);
   result.values =
       total(problem_.pull_back(solution.v, weight), outer.direct, problem_.parameters());

@@ -1,5 +1,6 @@
 #include "data/prefetcher.h"
 
+#include "base/phase.h"
 #include "bissl/error.h"
 
 namespace bissl::host {
@@ -51,6 +52,7 @@ void Prefetcher::work() {
 }
 
 Batch Prefetcher::next() {
+  const Phase phase(loader_phase);
   if (end_ >= 0 && next_wanted_ >= end_) {
     fail_run("batch {} was asked for, but the loader was to stop before {}", next_wanted_, end_);
   }

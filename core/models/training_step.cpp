@@ -39,6 +39,7 @@ TrainingStep::TrainingStep(NamedTensors parameters, Optimizer& optimizer, Settin
 
 double TrainingStep::take(LossGradient gradient, double lr_scale, const Observer& observe,
                           const std::string& note) {
+  const Phase phase(optimizer_phase);
   const c10::NoGradGuard no_grad;
   const double norm = clip_norm(gradient.gradients, setting_.max_grad_norm);
   if (!std::isfinite(gradient.loss) || !std::isfinite(norm)) {

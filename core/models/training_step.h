@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/phase.h"
 #include "bissl/downstream.h"
 #include "bissl/optimizer.h"
 #include "models/attribution.h"
@@ -33,9 +34,12 @@ LossGradient loss_gradient(const Task& task, const Backbone& backbone, const Ten
                            Loss&& loss) {
   return in_gradient(task, backbone, [&]() -> LossGradient {
     const c10::AutoGradMode grad(true);
+    Phase forward(forward_phase);
     const at::Tensor value = std::forward<Loss>(loss)();
     LossGradient result;
     result.loss = value.item<double>();
+    forward.end();
+    const Phase backward(backward_phase);
     result.gradients = gradients_of(value, parameters);
     return result;
   });

@@ -1,5 +1,6 @@
 #include "stages/scoring.h"
 
+#include "base/phase.h"
 #include "base/spelling.h"
 #include "bissl/error.h"
 #include "data/prefetcher.h"
@@ -72,6 +73,7 @@ std::vector<MetricResult> score(const StageContext& context, const std::string& 
                                 const std::shared_ptr<BatchSource>& source, int64_t batches,
                                 Backbone& backbone, Downstream& downstream,
                                 const std::function<void()>& after_batch) {
+  const Phase phase(scoring_phase);
   const c10::NoGradGuard no_grad;
   const EvaluationMode of_backbone(backbone.module());
   const EvaluationMode of_head(downstream.module());

@@ -1,5 +1,6 @@
 #include "stages/session.h"
 
+#include "base/phase.h"
 #include "base/spelling.h"
 #include "bissl/error.h"
 #include "bissl/hypergradient.h"
@@ -135,6 +136,7 @@ void Session::diverged(int64_t step, const Diverged& error) const {
 }
 
 void Session::save_checkpoint(int64_t next_step) {
+  const Phase phase(checkpoint_phase);
   require_finite_weights(next_step);
   Checkpoint checkpoint;
   for (const Part& part : parts_) {
@@ -159,6 +161,7 @@ void Session::run(int64_t& step, int64_t end, const std::function<StepNews(int64
   for (; step < end; ++step) {
     StepNews news;
     try {
+      const Phase phase(step_phase);
       news = work(step);
     } catch (const Diverged& error) {
       diverged(step, error);
