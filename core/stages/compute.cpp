@@ -9,10 +9,13 @@
 #include "stages/audit_artefact.h"
 #include "stages/identity.h"
 #include "stages/stage_kind.h"
+#include "stages/thread_choice.h"
 #include "stages/work_record.h"
 #include "telemetry/environment.h"
 #include "telemetry/interrupt.h"
 #include "telemetry/peak_memory.h"
+
+#include <chrono>
 
 namespace bissl::host {
 namespace {
@@ -48,24 +51,33 @@ Error as_error(const std::exception& exception) {
 
 namespace {
 
+StageContext context_of(const StageTask& task, const StageWork& work, const RunSettings& settings) {
+  return {.pipeline = task.pipeline,
+          .stage = task.stage,
+          .data = task.data,
+          .folder = work.folder(),
+          .parent = task.parent,
+          .handed_on = nullptr,
+          .generation = generation_of(task.pipeline, task.stage),
+          .settings = settings};
+}
+
 /// Runs the stage in the folder of the work. The record is saved with each checkpoint.
 StageResults run_in(const StageTask& task, const StageWork& work, const WorkRecord& record) {
   RunSettings settings = task.settings;
   settings.confirm = [&work] { work.confirm(); };
   settings.checkpointed = [&record] { record.save(); };
-  const StageContext context{.pipeline = task.pipeline,
-                             .stage = task.stage,
-                             .data = task.data,
-                             .folder = work.folder(),
-                             .parent = task.parent,
-                             .handed_on = nullptr,
-                             .generation = generation_of(task.pipeline, task.stage),
-                             .settings = settings};
-  return run_stage(context);
+  return run_stage(context_of(task, work, settings));
 }
 
-WorkRecord begin_record(const StageTask& task, const StageWork& work) {
-  return {work.folder(), computing_environment(task.settings.device, task.settings.loader_threads)};
+/// Chooses the threads, unless `before` says with how many the stage was computed so far, and
+/// begins the record with them.
+WorkRecord begin_record(const StageTask& task, const StageWork& work,
+                        const nlohmann::json& before) {
+  const auto begin = std::chrono::steady_clock::now();
+  set_stage_threads(context_of(task, work, task.settings), before);
+  return {work.folder(), computing_environment(task.settings.device, task.settings.loader_threads),
+          begin};
 }
 
 /// Whether both folders have the same weights, to the bit.
@@ -85,7 +97,7 @@ bool same_weights(const fs::path& left, const fs::path& right) {
 
 void compute_stage(const StageTask& task, StageWork& work) {
   const bool resumed = has_progress(work.folder());
-  const WorkRecord record = begin_record(task, work);
+  const WorkRecord record = begin_record(task, work, environments_so_far(work.folder()));
   const AuditRecord audit(work.folder(), audit_identity(task.stage, task.key), resumed);
   reset_peak_memory();
   StageResults results = run_in(task, work, record);
@@ -99,7 +111,10 @@ void compute_stage(const StageTask& task, StageWork& work) {
 }
 
 void compute_audit(const StageTask& task, const fs::path& finished, StageWork& work) {
-  StageResults results = run_in(task, work, begin_record(task, work));
+  const nlohmann::json before = has_progress(work.folder())
+                                    ? environments_so_far(work.folder())
+                                    : nlohmann::json(read_stage_results(finished).environments);
+  StageResults results = run_in(task, work, begin_record(task, work, before));
   const bool same = same_weights(finished, work.folder());
   if (!same && task.settings.warn) {
     task.settings.warn(

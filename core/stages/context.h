@@ -20,12 +20,17 @@ namespace bissl::host {
 struct RunSettings {
   c10::Device device = c10::kCPU;
   int loader_threads = 1;
+  /// For each stage the number of threads that compute is chosen by trial steps, up to this many;
+  /// 0: it is left as it is.
+  int most_threads = 0;
   double checkpoint_seconds = 60;  ///< between checkpoints; 0: after every step
   /// Makes the display of a stage's progress; unset: none.
   std::function<std::unique_ptr<Progress>(Progress::Plan plan)> progress;
   /// Told, once each, what the user should know although the stage continues. Unset: nobody is
   /// told.
   std::function<void(const std::string& text)> warn;
+  /// Told what is of interest and no cause for doubt. Unset: nobody is told.
+  std::function<void(const std::string& text)> note;
   /// Called before anything is written for a step; throws when the stage is no longer this
   /// process's to compute. Unset: nothing is asked.
   std::function<void()> confirm;

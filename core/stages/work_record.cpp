@@ -35,13 +35,19 @@ bool has_progress(const fs::path& folder) {
   return false;
 }
 
-WorkRecord::WorkRecord(fs::path folder, json environment) : file_(folder / record_file) {
+json environments_so_far(const fs::path& folder) {
+  const json environments = has_progress(folder)
+                                ? read_record(folder / record_file).value("environments", json())
+                                : json();
+  return environments.is_array() ? environments : json::array();
+}
+
+WorkRecord::WorkRecord(fs::path folder, json environment,
+                       std::chrono::steady_clock::time_point begin)
+    : file_(folder / record_file), environments_(environments_so_far(folder)), begin_(begin) {
   if (has_progress(folder)) {
-    const json record = read_record(file_);
-    const json seconds = record.value("seconds", json());
+    const json seconds = read_record(file_).value("seconds", json());
     before_ = seconds.is_number() ? seconds.get<double>() : 0.0;
-    const json environments = record.value("environments", json());
-    environments_ = environments.is_array() ? environments : json::array();
   }
   if (environments_.empty() || environments_.back() != environment) {
     environments_.push_back(std::move(environment));

@@ -12,6 +12,10 @@ namespace bissl::host {
 /// Whether an earlier process left anything in a stage's folder that the next one builds on.
 bool has_progress(const std::filesystem::path& folder);
 
+/// The environments of the processes that worked on the stage in this folder, an array; empty where
+/// nothing is left of them.
+nlohmann::json environments_so_far(const std::filesystem::path& folder);
+
 /// What went into a stage over all processes that worked on it: the seconds, and what each computed
 /// with. Kept in the folder of the stage while it is computed, so that the next process takes over
 /// what an interrupted one did.
@@ -19,7 +23,9 @@ class WorkRecord {
  public:
   /// Begins, or continues what an earlier process left in the folder. Environments of processes of
   /// which nothing is left, no checkpoint and no finished repeat, are forgotten. Writes the file.
-  WorkRecord(std::filesystem::path folder, nlohmann::json environment);
+  /// The seconds of this process count from `begin`.
+  WorkRecord(std::filesystem::path folder, nlohmann::json environment,
+             std::chrono::steady_clock::time_point begin = std::chrono::steady_clock::now());
 
   /// To be called after each checkpoint.
   void save() const;
@@ -35,7 +41,7 @@ class WorkRecord {
   double before_ = 0;  ///< seconds up to the last checkpoint of an earlier process
   /// Of those who worked on the stage, one after the other; equal ones in a row count as one.
   nlohmann::json environments_ = nlohmann::json::array();
-  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point begin_;
 };
 
 }  // namespace bissl::host
