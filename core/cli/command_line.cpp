@@ -64,6 +64,7 @@ class CommandLine {
   CLI::App app_{"Self-supervised learning with bilevel optimisation", "bissl"};
   Call call_;
   PipelineArguments pipeline_;
+  bool profile_ = false;
   std::vector<std::string> plugin_paths_;
   bool no_third_party_ = false;
   PreviewArguments preview_;
@@ -145,10 +146,17 @@ void CommandLine::add_run_options(CLI::App& command) {
   command.add_option("--out", pipeline_.out, "folder for run folders and the store")
       ->capture_default_str();
   command
-      .add_option("--threads", pipeline_.threads,
-                  "threads for computing; 0: as many as the process may use")
-      ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
+      .add_option_function<std::string>(
+          "--threads", [this](const std::string& text) { parse_threads(text, pipeline_); },
+          "threads for computing: auto (each stage's number is chosen by trial steps), auto:N "
+          "(chosen, at most N), N, or 0 for as many as the process may use")
+      ->check(CLI::Validator(
+          [](const std::string& text) {
+            PipelineArguments ignored;
+            return parse_threads(text, ignored);
+          },
+          ""))
+      ->default_str("auto");
   command.add_option("--device", pipeline_.device, "cpu, cuda or cuda:N")->capture_default_str();
   add_rehash(command);
 }
@@ -165,7 +173,7 @@ void CommandLine::add_pipeline(CLI::App& command) {
 void CommandLine::add_pipeline_calls() {
   CLI::App* run = add(app_, "run", "run a pipeline", [this] {
     return with_plugins(true, [this](Registry&, PluginSearch& search) {
-      return run_run(pipeline_, search, std::cout, std::cerr);
+      return run_run(pipeline_, profile_, search, std::cout, std::cerr);
     });
   });
   CLI::App* check = add(app_, "check", "check a pipeline without training", [this] {
@@ -177,6 +185,9 @@ void CommandLine::add_pipeline_calls() {
     add_pipeline(*command);
     add_run_options(*command);
   }
+  run->add_flag("--profile", profile_,
+                "write a table of operations and phases and a trace of each stage that is computed "
+                "into the run's folder (profile/)");
 }
 
 /// The options before a call that its worker processes need as well.

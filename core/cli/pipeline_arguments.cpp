@@ -11,9 +11,11 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 namespace bissl::host {
 namespace {
@@ -92,6 +94,35 @@ void warn_about_threads(int threads, int jobs, std::ostream& err) {
     err << fmt::format("warning: --jobs {} share {} {}: each job gets one of its own, {} in all\n",
                        jobs, shared, shared == 1 ? "thread" : "threads", jobs);
   }
+}
+
+std::string parse_threads(const std::string& text, PipelineArguments& arguments) {
+  constexpr int most = 1024;
+  constexpr std::string_view automatic = "auto";
+  constexpr std::string_view bounded = "auto:";
+  std::string_view number = text;
+  const bool is_bounded = number.starts_with(bounded);
+  if (is_bounded) {
+    number.remove_prefix(bounded.size());
+  } else if (number == automatic) {
+    number = "0";
+  }
+  int threads = -1;
+  const char* const end = number.data() + number.size();
+  const auto [stop, error] = std::from_chars(number.data(), end, threads);
+  if (error != std::errc() || stop != end || threads < (is_bounded ? 1 : 0) || threads > most) {
+    return fmt::format(
+        "--threads {}: expected auto, auto:N (chosen, at most N), N from 1 to {}, or 0 for as many "
+        "as the process may use",
+        text, most);
+  }
+  arguments.threads = threads;
+  arguments.choose_threads = text.starts_with(automatic);
+  return "";
+}
+
+std::string threads_argument(const PipelineArguments& arguments, int threads) {
+  return fmt::format("{}{}", arguments.choose_threads && threads > 1 ? "auto:" : "", threads);
 }
 
 int set_threads(int wanted) {

@@ -20,7 +20,9 @@ struct PipelineArguments {
   std::vector<std::string> overrides;  ///< of --set
   std::vector<std::string> unset;
   std::filesystem::path out = "runs";
-  int threads = 0;  ///< 0: as many as the process may use
+  int threads = 0;  ///< the most, if they are chosen; 0: as many as the process may use
+  /// Each stage's number of threads is chosen by trial steps.
+  bool choose_threads = true;
   std::string device = "cpu";
   bool json = false;
   bool rehash = false;  ///< hash all data again, whatever is kept of it
@@ -43,6 +45,13 @@ std::optional<Pipeline> read_or_report(const PipelineArguments& arguments, Plugi
 
 /// Warns of more threads than there are processors, and of more jobs than threads.
 void warn_about_threads(int threads, int jobs, std::ostream& err);
+
+/// Takes "auto", "auto:N" or N into the arguments. Returns what is wrong with any other text; empty
+/// for these.
+std::string parse_threads(const std::string& text, PipelineArguments& arguments);
+
+/// The opposite, for `threads` of a worker process.
+std::string threads_argument(const PipelineArguments& arguments, int threads);
 
 /// Sets the number of LibTorch's threads and returns how many there are.
 int set_threads(int wanted);

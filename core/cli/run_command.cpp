@@ -134,8 +134,8 @@ std::string solve_lines(const RunOutcome& outcome) {
 
 }  // namespace
 
-int run_run(const PipelineArguments& arguments, PluginSearch& plugins, std::ostream& out,
-            std::ostream& err) {
+int run_run(const PipelineArguments& arguments, bool profile, PluginSearch& plugins,
+            std::ostream& out, std::ostream& err) {
   checked_device(arguments.device);  // before anything is read
   const auto pipeline = read_or_report(arguments, plugins, out, err);
   if (!pipeline) {
@@ -168,7 +168,13 @@ int run_run(const PipelineArguments& arguments, PluginSearch& plugins, std::ostr
     }
   };
   install_interrupt_handlers();
+  options.profile = profile;
   const RunOutcome outcome = run_pipeline(*pipeline, options);
+  if (profile && std::all_of(outcome.stages.begin(), outcome.stages.end(),
+                             [](const StageOutcome& stage) { return stage.reused; })) {
+    err << "warning: --profile: all stages are in the store, so none was computed and there is no "
+           "profile; another --out or seed computes them anew\n";
+  }
   if (arguments.json) {
     nlohmann::json stages = nlohmann::json::object();
     for (const StageOutcome& stage : outcome.stages) {

@@ -65,6 +65,7 @@ RunSettings make_settings(const PipelineArguments& arguments, std::ostream* prog
   settings.device = checked_device(arguments.device);
   const int threads = set_threads(arguments.threads);
   settings.loader_threads = std::max(1, threads / 4);
+  settings.most_threads = arguments.choose_threads ? threads : 0;
   if (progress != nullptr) {
     settings.progress = [progress](Progress::Plan plan) {
       return std::make_unique<Progress>(*progress, ProgressStyle::of(STDERR_FILENO),

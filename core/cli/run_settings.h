@@ -9,7 +9,8 @@ namespace bissl::host {
 /// for one that is none or that this LibTorch or machine lacks.
 c10::Device checked_device(const std::string& text);
 
-/// Device, threads and progress display as the arguments ask for; sets LibTorch's threads. Without
+/// Device, threads and progress display as the arguments ask for; sets LibTorch's threads: to the
+/// most, where each stage is to choose. Without
 /// `progress` nothing is displayed. Throws Error(ErrorKind::input) for a device that is none.
 RunSettings make_settings(const PipelineArguments& arguments, std::ostream* progress);
 

@@ -239,7 +239,7 @@ std::vector<std::string> SweepCommand::worker_command(int threads) const {
                                         "--device",
                                         arguments_.device,
                                         "--threads",
-                                        fmt::format("{}", threads),
+                                        threads_argument(arguments_, threads),
                                         "--attempts",
                                         fmt::format("{}", sweep_.attempts)};
   command.insert(command.end(), own.begin(), own.end());
@@ -268,7 +268,7 @@ SlurmJob SweepCommand::slurm_job() const {
 int SweepCommand::submit(SweepState& state) {
   { const std::optional<Claim> claim = begin(state); }
   if (arguments_.threads == 0) {
-    err_ << "warning: each worker gets one thread; --threads gives more\n";
+    err_ << "warning: each worker gets one thread; --threads N gives more\n";
   }
   const std::string job = submit_slurm(slurm_job(), fs::absolute(folder_));
   if (arguments_.json) {

@@ -1,14 +1,17 @@
 #include "stages/runner.h"
 
+#include "base/atomic_file.h"
 #include "base/posix_file.h"
 #include "base/spelling.h"
 #include "bissl/error.h"
 #include "pipeline/diagnostics.h"
+#include "pipeline/run_names.h"
 #include "stages/audit_artefact.h"
 #include "stages/compute.h"
 #include "stages/identity.h"
 #include "store/run_folder.h"
 #include "store/run_origin.h"
+#include "telemetry/profile.h"
 
 #include <map>
 #include <set>
@@ -33,6 +36,7 @@ class Runner {
   /// Puts the figures of the stage's audit into its results, if it asks for one.
   void add_audit(const StageTask& task, StageOutcome& outcome);
   void warn_about_replaced_plugins();
+  void compute(const StageTask& task, StageWork& work);
   void write_lock();
   void remove_leftovers();
   void write_results(const RunOutcome& outcome);
@@ -71,6 +75,33 @@ void Runner::write_results(const RunOutcome& outcome) {
   run_.write_results(results);
 }
 
+/// Computes the stage. Of one that is interrupted or fails there is a profile, too.
+void Runner::compute(const StageTask& task, StageWork& work) {
+  if (!options_.profile) {
+    compute_stage(task, work);
+    return;
+  }
+  const std::string& name = task.stage.name;
+  const std::filesystem::path folder = run_.path() / run_profile_folder;
+  make_folder(folder);
+  Profile profile;
+  const auto write = [&] {
+    const ProfileReport report = profile.stop();
+    const std::filesystem::path tables = folder / (name + profile_text_ending);
+    const std::filesystem::path trace = folder / (name + profile_trace_ending);
+    write_file_atomically(tables, fmt::format("stage.{}: {}", spelled_key(name), report.text()));
+    profile.write_trace(trace);
+    say(fmt::format("{}: profile in {} and {}", name, tables.string(), trace.string()));
+  };
+  try {
+    compute_stage(task, work);
+  } catch (...) {
+    write();
+    throw;
+  }
+  write();
+}
+
 StageOutcome Runner::run_one(const Stage& stage) {
   const std::string parent_key = stage.from.empty() ? "" : finished_.at(stage.from).key;
   const StageIdentity identity = identify(pipeline_, stage, data_, parent_key);
@@ -78,6 +109,7 @@ StageOutcome Runner::run_one(const Stage& stage) {
   settings.warn = [&](const std::string& text) {
     say(fmt::format("warning: stage.{}: {}", spelled_key(stage.name), text));
   };
+  settings.note = [&](const std::string& text) { say(text); };
   const StageTask task{
       .pipeline = pipeline_,
       .stage = stage,
@@ -95,7 +127,7 @@ StageOutcome Runner::run_one(const Stage& stage) {
     outcome.reused = work.finished();
     if (!work.finished()) {
       run_.link_stage(stage.name, work.folder());
-      compute_stage(task, work);
+      compute(task, work);
     }
     outcome.folder = work.folder();
   }

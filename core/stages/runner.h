@@ -21,6 +21,9 @@ struct RunOptions {
   StoreListener listener;
   /// Datasets that are open already.
   std::shared_ptr<DatasetCache> datasets = std::make_shared<DatasetCache>();
+  /// Profiles of the stages that are computed are written into the run's folder
+  /// (run_profile_folder): STAGE.txt, the tables, and STAGE.trace.json.
+  bool profile = false;
   /// Told what happens, a sentence at a time: a stage begins, or is taken from the store.
   std::function<void(const std::string&)> say;
 };

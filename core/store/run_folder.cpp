@@ -46,6 +46,22 @@ void remove_file(const fs::path& file) {
   }
 }
 
+/// Removes the profiles in a folder, and the folder if nothing else is in it.
+void remove_profiles(const fs::path& folder) {
+  std::error_code ignored;
+  std::vector<fs::path> doomed;
+  for (fs::directory_iterator item(folder, ignored), end; item != end; item.increment(ignored)) {
+    const std::string name = item->path().filename().string();
+    if (name.ends_with(profile_text_ending) || name.ends_with(profile_trace_ending)) {
+      doomed.push_back(item->path());
+    }
+  }
+  for (const fs::path& file : doomed) {
+    remove_file(file);
+  }
+  fs::remove(folder, ignored);
+}
+
 /// The key of the stage that a link leads to; none for what is no link into a store.
 std::optional<std::string> linked_key(const fs::directory_entry& item) {
   std::error_code ignored;
@@ -121,6 +137,7 @@ void RunFolder::clear(const fs::path& folder) {
   remove_file(folder / run_results_file);
   remove_links(folder, [](const std::string&, const std::string&) { return false; });
   remove_file(folder / run_lock_file);
+  remove_profiles(folder / run_profile_folder);
   std::error_code ignored;  // of a folder that holds something else
   fs::remove(folder, ignored);
 }

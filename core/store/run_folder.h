@@ -24,8 +24,8 @@ class RunFolder {
   /// does not pass for a result of this one.
   void keep_only(const std::map<std::string, std::string>& stages) const;
 
-  /// Removes from a run's folder all that this class writes, and the folder if nothing else is in
-  /// it.
+  /// Removes from a run's folder all that this class writes, profiles of stages, and the folder if
+  /// nothing else is in it.
   static void clear(const std::filesystem::path& folder);
 
   /// Makes or replaces the link <run>/<stage>, which leads to `target` by a relative path, so that
