@@ -51,6 +51,8 @@ struct StageContext {
   /// How many ancestors are of the same kind: keeps their random streams apart.
   int64_t generation = 0;
   const RunSettings& settings;
+  /// Of a stage with `match`: how much it is to train (match.h). Unset for others.
+  std::optional<double> budget = std::nullopt;
 
   /// The seed of a use within the stage. Stages of one kind and generation share it whatever their
   /// names, so that arms of a comparison see the same random numbers.
