@@ -1,12 +1,11 @@
 #include "stages/knn/classifier.h"
 
-#include <ATen/Parallel.h>
+#include "analysis/neighbours.h"
+
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linalg_vector_norm.h>
-#include <ATen/ops/matmul.h>
 #include <ATen/ops/zeros.h>
 
-#include <algorithm>
 #include <cmath>
 #include <utility>
 #include <vector>
@@ -14,30 +13,11 @@
 namespace bissl::host {
 namespace {
 
-/// (similarity, place in the bank)
-using Neighbour = std::pair<float, int64_t>;
-
-bool is_nearer(const Neighbour& a, const Neighbour& b) {
-  return a.first > b.first || (a.first == b.first && a.second < b.second);
-}
-
 /// The length of each row, at least a little.
 at::Tensor lengths(const at::Tensor& features) {
   constexpr double smallest = 1e-12;
   return at::linalg_vector_norm(features, 2, at::IntArrayRef{1}, /*keepdim=*/true)
       .clamp_min(smallest);
-}
-
-/// Keeps the k nearest in a heap whose front is the farthest of them.
-void offer(std::vector<Neighbour>& nearest, size_t k, const Neighbour& one) {
-  if (nearest.size() < k) {
-    nearest.push_back(one);
-    std::push_heap(nearest.begin(), nearest.end(), is_nearer);
-  } else if (is_nearer(one, nearest.front())) {
-    std::pop_heap(nearest.begin(), nearest.end(), is_nearer);
-    nearest.back() = one;
-    std::push_heap(nearest.begin(), nearest.end(), is_nearer);
-  }
 }
 
 }  // namespace
@@ -51,27 +31,13 @@ KnnClassifier::KnnClassifier(at::Tensor bank, at::Tensor labels, int64_t classes
 at::Tensor KnnClassifier::votes(const at::Tensor& features) const {
   const at::Tensor queries = features.div(lengths(features));
   const int64_t rows = queries.size(0);
-  const auto k = static_cast<size_t>(options_.k);
-  std::vector<std::vector<Neighbour>> nearest(static_cast<size_t>(rows));
-  for (int64_t begin = 0; begin < bank_.size(0); begin += block_rows) {
-    const int64_t count = std::min(block_rows, bank_.size(0) - begin);
-    const at::Tensor similarities =
-        at::matmul(queries, bank_.narrow(0, begin, count).t()).cpu().contiguous();
-    const float* values = similarities.data_ptr<float>();
-    at::parallel_for(0, rows, 1, [&](int64_t first, int64_t last) {
-      for (int64_t row = first; row < last; ++row) {
-        for (int64_t i = 0; i < count; ++i) {
-          offer(nearest[static_cast<size_t>(row)], k, {values[row * count + i], begin + i});
-        }
-      }
-    });
-  }
+  const std::vector<std::vector<Neighbour>> nearest =
+      nearest_rows(bank_, queries, {.k = options_.k, .nearness = Nearness::product});
   at::Tensor votes = at::zeros({rows, classes_}, at::kDouble);
   auto* out = votes.data_ptr<double>();
   const int64_t* labels = labels_.data_ptr<int64_t>();
   for (int64_t row = 0; row < rows; ++row) {
-    std::vector<Neighbour>& found = nearest[static_cast<size_t>(row)];
-    std::sort(found.begin(), found.end(), is_nearer);  // one order of the sums
+    const std::vector<Neighbour>& found = nearest[static_cast<size_t>(row)];
     for (const auto& [similarity, place] : found) {
       out[row * classes_ + labels[place]] +=
           std::exp((static_cast<double>(similarity) - static_cast<double>(found.front().first)) /

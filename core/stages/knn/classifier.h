@@ -11,13 +11,11 @@ namespace bissl::host {
 /// with the weight exp(s/τ). So do DINO (Caron et al. 2021, arXiv 2104.14294) and others, with
 /// k = 10, 20, 100 or 200 and τ = 0.07.
 ///
-/// The search is exact and works through the bank in blocks: besides the bank, a call with B
-/// features holds B · block_rows similarities and B · k neighbours. Among equal similarities the
-/// neighbour that comes first in the bank is nearer.
+/// The search is exact and works in blocks (analysis/neighbours.h): what it holds besides the bank
+/// does not grow with it. Among equal similarities the neighbour that comes first in the bank is
+/// nearer.
 class KnnClassifier {
  public:
-  static constexpr int64_t block_rows = 8192;
-
   struct Options {
     int64_t k = 20;
     double temperature = 0.07;  ///< τ

@@ -1,3 +1,4 @@
+#include "analysis/neighbours.h"
 #include "reference/golden.h"
 #include "stages/knn/classifier.h"
 
@@ -32,7 +33,7 @@ TEST(Knn, VotesAndRanksAreThoseOfBruteForce) {
 
 /// A bank of several blocks gives what one product with all of it gives.
 TEST(Knn, BlocksDoNotShow) {
-  constexpr int64_t images = 2 * KnnClassifier::block_rows + 777;
+  constexpr int64_t images = 2 * bank_rows + 777;
   // No two of them are equal, so no neighbours are equally near.
   const auto distinct = [](double offset, int64_t rows) {
     const at::Tensor i = at::arange(rows * 6, at::kDouble).add(offset);

@@ -1,0 +1,94 @@
+#include "analysis/embedding.h"
+
+#include "analysis/quadtree.h"
+#include "bissl/error.h"
+#include "reference/golden.h"
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/pdist.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+
+namespace bissl::host::test {
+namespace {
+
+/// The features of tests/reference/analysis.py.
+at::Tensor reference_features(const nlohmann::json& expected) {
+  const at::Tensor labels =
+      at::tensor(expected.at("labels").get<std::vector<int64_t>>(), at::kLong);
+  return pattern(1, {90, 12}).add(pattern(2, {5, 12}).index_select(0, labels).mul(0.8)).add(0.3);
+}
+
+TEST(Components, AreThoseOfScikitLearn) {
+  const nlohmann::json expected = golden("analysis.json");
+  const Components found = principal_components(reference_features(expected), 3);
+  EXPECT_TRUE(close(at::tensor(found.shares, at::kDouble), expected.at("pca").at("shares"), 1e-10));
+  EXPECT_TRUE(
+      close(at::pdist(found.points).narrow(0, 0, 200), expected.at("pca").at("distances"), 1e-9));
+}
+
+TEST(Components, OfEqualFeaturesAreZero) {
+  const Components found = principal_components(at::zeros({5, 3}, at::kDouble).add(0.1), 2);
+  EXPECT_EQ(found.points.abs().max().item<double>(), 0);
+  EXPECT_EQ(found.shares, (std::vector<double>{0, 0}));
+}
+
+TEST(Trustworthiness, IsThatOfScikitLearn) {
+  const nlohmann::json expected = golden("analysis.json");
+  const at::Tensor features = reference_features(expected);
+  const at::Tensor plane = centred(features.narrow(1, 0, 2));
+  EXPECT_NEAR(*trustworthiness(features, plane, 10).value,
+              expected.at("trustworthiness").get<double>(), 1e-12);
+  EXPECT_EQ(*trustworthiness(features, features, 10).value, 1);
+  EXPECT_FALSE(trustworthiness(features, plane, 45).value);
+}
+
+/// θ = 0 goes through all points, equal ones included.
+TEST(QuadTree, GivesTheSumsOverAllPoints) {
+  std::vector<double> points;
+  const at::Tensor numbers = pattern(3, {300, 2}).contiguous();
+  points.assign(numbers.data_ptr<double>(), numbers.data_ptr<double>() + 600);
+  for (size_t i = 20; i < 40; ++i) {
+    points[i] = i % 2 == 0 ? 0.25 : -0.125;
+  }
+  const QuadTree tree(points);
+  for (const size_t i : {size_t{0}, size_t{13}, size_t{299}}) {
+    QuadTree::Force expected;
+    for (size_t j = 0; j < 300; ++j) {
+      const double dx = points[2 * i] - points[2 * j];
+      const double dy = points[2 * i + 1] - points[2 * j + 1];
+      const double weight = 1 / (1 + dx * dx + dy * dy);
+      expected.sum += i == j ? 0 : weight;
+      expected.x += weight * weight * dx;
+      expected.y += weight * weight * dy;
+    }
+    const QuadTree::Force exact = tree.force_on(i, 0);
+    EXPECT_NEAR(exact.sum, expected.sum, 1e-9);
+    EXPECT_NEAR(exact.x, expected.x, 1e-9);
+    EXPECT_NEAR(exact.y, expected.y, 1e-9);
+    EXPECT_NEAR(tree.force_on(i, 0.5).sum, expected.sum, 0.02 * expected.sum);
+  }
+}
+
+/// Two heaps of 12 dimensions far apart lie apart in the plane, and neighbours stay neighbours.
+TEST(Tsne, KeepsNeighboursAndIsTheSameEachTime) {
+  const at::Tensor heaps = at::cat({pattern(1, {60, 12}), pattern(2, {60, 12}).add(4)}, 0);
+  const at::Tensor points = tsne(heaps, {.perplexity = 15, .iterations = 400});
+  EXPECT_TRUE(points.equal(tsne(heaps, {.perplexity = 15, .iterations = 400})));
+  EXPECT_GT(*trustworthiness(heaps, points, 5).value, 0.9);
+  const at::Tensor left = points.narrow(0, 0, 60);
+  const at::Tensor right = points.narrow(0, 60, 60);
+  const double apart =
+      left.mean(at::IntArrayRef{0}).sub(right.mean(at::IntArrayRef{0})).norm().item<double>();
+  EXPECT_GT(apart, centred(left).norm(2, {1}).max().item<double>());
+}
+
+TEST(Tsne, OfEqualOrFewFeaturesIsFiniteOrRefused) {
+  const at::Tensor equal = at::zeros({8, 3}, at::kDouble);
+  EXPECT_TRUE(tsne(equal, {.iterations = 20}).isfinite().all().item<bool>());
+  EXPECT_TRUE(tsne(pattern(1, {4, 2}), {.iterations = 20}).isfinite().all().item<bool>());
+  EXPECT_THROW(tsne(pattern(1, {3, 2}), {}), Error);
+}
+
+}  // namespace
+}  // namespace bissl::host::test

@@ -1,0 +1,191 @@
+#include "analysis/figures.h"
+
+#include "analysis/classes.h"
+#include "analysis/dimension.h"
+#include "analysis/neighbours.h"
+#include "analysis/similarity.h"
+#include "analysis/spectrum.h"
+#include "analysis/spread.h"
+#include "bissl/error.h"
+#include "reference/golden.h"
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+
+#include <limits>
+#include <set>
+
+namespace bissl::host::test {
+namespace {
+
+constexpr int64_t rows = 90;
+constexpr int64_t width = 12;
+
+/// The data of tests/reference/analysis.py.
+struct Reference {
+  nlohmann::json expected = golden("analysis.json");
+  at::Tensor labels = at::tensor(expected.at("labels").get<std::vector<int64_t>>(), at::kLong);
+  at::Tensor features = pattern(1, {rows, width})
+                            .add(pattern(2, {5, width}).index_select(0, labels).mul(0.8))
+                            .add(0.3);
+  at::Tensor other =
+      at::matmul(features.narrow(1, 0, 8), pattern(3, {8, 7})).add(pattern(4, {rows, 7}).mul(0.2));
+  at::Tensor views = pattern(5, {15, width})
+                         .unsqueeze(1)
+                         .add(pattern(6, {60, width}).view({15, 4, width}).mul(0.4));
+  at::Tensor weights = pattern(7, {5, width});
+
+  Measured compute(const FigureInfo& info) const {
+    switch (info.input) {
+      case FigureInput::features:
+        return info.of_one(features);
+      case FigureInput::views:
+        return info.of_one(views);
+      case FigureInput::classes:
+        return info.of_two(features, labels);
+      case FigureInput::networks:
+        return info.of_two(features, other);
+    }
+    return Measured::none("an input that the test does not know");
+  }
+};
+
+/// numpy, scipy and scikit-learn get to each of them another way.
+TEST(Figures, AreThoseOfAnIndependentComputation) {
+  const Reference reference;
+  for (const FigureInfo& info : figures()) {
+    const Measured found = reference.compute(info);
+    ASSERT_TRUE(found.value) << info.name << ": " << found.why_not;
+    const double expected = reference.expected.at("figures").at(info.name);
+    EXPECT_NEAR(*found.value, expected, 1e-6 * std::abs(expected)) << info.name;
+  }
+  const Measured duality = nc3(reference.features, reference.labels, reference.weights);
+  EXPECT_NEAR(*duality.value, reference.expected.at("figures").at("nc3").get<double>(), 1e-10);
+  const std::vector<double> cosines = principal_cosines(reference.features, reference.other, 4);
+  EXPECT_TRUE(close(at::tensor(cosines, at::kDouble), reference.expected.at("cosines"), 1e-9));
+}
+
+/// Whatever is declared has all its parts, and one name each.
+TEST(Figures, DeclareWhatTheySay) {
+  std::set<std::string> names;
+  for (const FigureInfo& info : figures()) {
+    EXPECT_TRUE(names.insert(info.name).second) << info.name;
+    const bool of_two = info.input == FigureInput::classes || info.input == FigureInput::networks;
+    EXPECT_EQ(info.of_two != nullptr, of_two) << info.name;
+    EXPECT_EQ(info.of_one != nullptr, !of_two) << info.name;
+    for (const char* part : {info.formula, info.source, info.range, info.says}) {
+      EXPECT_FALSE(std::string(part).empty()) << info.name;
+    }
+    EXPECT_NE(info.text().find(info.direction()), std::string::npos) << info.name;
+  }
+}
+
+/// Each figure of features that say nothing has a value in its range, or a reason.
+TEST(Figures, OfDegenerateFeaturesAreFiniteOrRefused) {
+  const at::Tensor single = pattern(1, {1, 4});
+  const at::Tensor equal = at::full({40, 4}, 0.1, at::kDouble);
+  const at::Tensor zero = at::zeros({40, 4}, at::kDouble);
+  const at::Tensor ordinary = pattern(1, {40, 4});
+  const at::Tensor one_class = at::zeros({40}, at::kLong);
+  const at::Tensor own_class = at::arange(40, at::kLong);
+  for (const FigureInfo& info : figures()) {
+    std::vector<Measured> found;
+    for (const at::Tensor& features : {single, equal, zero, ordinary}) {
+      switch (info.input) {
+        case FigureInput::features:
+          found.push_back(info.of_one(features));
+          break;
+        case FigureInput::views:
+          found.push_back(info.of_one(features.unsqueeze(1)));
+          found.push_back(info.of_one(features.unsqueeze(0)));
+          break;
+        case FigureInput::classes:
+          found.push_back(info.of_two(features, one_class.narrow(0, 0, features.size(0))));
+          found.push_back(info.of_two(features, own_class.narrow(0, 0, features.size(0))));
+          found.push_back(
+              info.of_two(features, own_class.narrow(0, 0, features.size(0)).remainder(2)));
+          break;
+        case FigureInput::networks:
+          found.push_back(info.of_two(features, features));
+          found.push_back(info.of_two(features, ordinary.narrow(0, 0, features.size(0))));
+          break;
+      }
+    }
+    for (const Measured& one : found) {
+      EXPECT_TRUE(one.value ? std::isfinite(*one.value) : !one.why_not.empty()) << info.name;
+    }
+  }
+}
+
+TEST(Figures, SayWhyTheyHaveNoValue) {
+  const at::Tensor equal = at::full({30, 4}, 0.1, at::kDouble);
+  EXPECT_EQ(effective_rank(equal).why_not, "all features are equal");
+  EXPECT_NEAR(*rankme(equal).value, 1, 1e-4);
+  EXPECT_EQ(rankme(equal.mul(0)).why_not, "all features are 0");
+  EXPECT_EQ(silhouette(pattern(1, {9, 3}), at::zeros({9}, at::kLong)).why_not,
+            "there is one class");
+  EXPECT_EQ(two_nn(equal).why_not, "fewer than 3 samples differ");
+  EXPECT_NEAR(*feature_std(equal).value, 0, 1e-12);
+  EXPECT_NEAR(*uniformity(equal).value, 0, 1e-12);
+  EXPECT_EQ(linear_cka(equal, pattern(1, {30, 2})).why_not, "all features of one side are equal");
+}
+
+TEST(Figures, RefuseWhatAreNoFeatures) {
+  at::Tensor features = pattern(1, {5, 3}).clone();
+  EXPECT_THROW(rankme(features.select(0, 0)), Error);
+  EXPECT_THROW(rankme(features.narrow(0, 0, 0)), Error);
+  EXPECT_THROW(lidar(features), Error);
+  EXPECT_THROW(silhouette(features, at::zeros({4}, at::kLong)), Error);
+  EXPECT_THROW(linear_cka(features, features.narrow(0, 0, 4)), Error);
+  features.data_ptr<double>()[4] = std::numeric_limits<double>::quiet_NaN();
+  for (const FigureInfo& info : figures()) {
+    if (info.input == FigureInput::features) {
+      EXPECT_THROW(info.of_one(features), Error) << info.name;
+    }
+  }
+}
+
+/// What does not change a network's knowledge does not change what networks have in common.
+TEST(Figures, OfLikenessIgnoreRotationAndScale) {
+  const at::Tensor features = pattern(1, {60, 2});
+  const at::Tensor turned =
+      at::matmul(features, at::tensor({0.6, -0.8, 0.8, 0.6}, at::kDouble).view({2, 2}))
+          .mul(3)
+          .add(5);
+  EXPECT_NEAR(*linear_cka(features, turned).value, 1, 1e-9);
+  EXPECT_NEAR(*debiased_cka(features, turned).value, 1, 1e-9);
+  EXPECT_NEAR(*subspace_overlap(features, turned).value, 1, 1e-9);
+}
+
+/// More features than samples take the other way through the products.
+TEST(Figures, OfWideFeaturesAreThoseOfTallOnes) {
+  const at::Tensor features = pattern(1, {8, 5});
+  const at::Tensor padded = at::cat({features, at::zeros({8, 20}, at::kDouble)}, 1);
+  for (const FigureInfo& info : figures()) {
+    if (info.input == FigureInput::features && std::string(info.name) != "feature_std") {
+      const Measured tall = info.of_one(features);
+      const Measured wide = info.of_one(padded);
+      ASSERT_EQ(tall.value.has_value(), wide.value.has_value()) << info.name;
+      if (tall.value) {
+        EXPECT_NEAR(*tall.value, *wide.value, 1e-4) << info.name;
+      }
+    }
+  }
+  EXPECT_NEAR(*linear_cka(features, pattern(2, {8, 4})).value,
+              *linear_cka(padded, pattern(2, {8, 4})).value, 1e-9);
+}
+
+TEST(Neighbours, LeaveOutTheQueryItselfAndNoOther) {
+  const at::Tensor points = at::tensor({0.0, 0.0, 3.0, 1.0}, at::kFloat).view({4, 1});
+  const auto found = nearest_rows(points, points, {2, Nearness::euclidean, true});
+  EXPECT_EQ(found[0], (std::vector<Neighbour>{{0.0F, 1}, {-1.0F, 3}}));
+  EXPECT_EQ(found[1], (std::vector<Neighbour>{{0.0F, 0}, {-1.0F, 3}}));
+  EXPECT_EQ(found[2], (std::vector<Neighbour>{{-4.0F, 3}, {-9.0F, 0}}));
+}
+
+}  // namespace
+}  // namespace bissl::host::test
