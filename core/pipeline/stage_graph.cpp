@@ -9,6 +9,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 
 namespace bissl::host {
@@ -97,23 +98,46 @@ std::vector<std::vector<size_t>> cut_circles(std::vector<size_t>& links) {
   return circles;
 }
 
-/// All stages, each behind the one that it depends on, otherwise in their order. No circles.
-std::vector<size_t> ordered(const std::vector<size_t>& links) {
+/// All stages, each behind the one that it depends on and those that it names, otherwise in their
+/// order. Links have no circles, and nothing depends on a stage that names others.
+std::vector<size_t> ordered(const std::vector<size_t>& links,
+                            const std::vector<std::vector<size_t>>& named) {
   std::vector<size_t> order;
   std::vector<char> placed(links.size(), 0);
-  for (size_t start = 0; start < links.size(); ++start) {
+  const auto place = [&](size_t last) {
     std::vector<size_t> chain;
-    for (size_t current = start; current != no_stage && placed[current] == 0;
+    for (size_t current = last; current != no_stage && placed[current] == 0;
          current = links[current]) {
       placed[current] = 1;
       chain.push_back(current);
     }
     order.insert(order.end(), chain.rbegin(), chain.rend());
+  };
+  for (size_t start = 0; start < links.size(); ++start) {
+    for (const size_t other : named[start]) {
+      place(other);
+    }
+    place(start);
   }
   return order;
 }
 
 }  // namespace
+
+std::vector<std::string> named_stages(const TableSpec& spec, const ParameterValues& values) {
+  std::vector<std::string> names;
+  for (const ParameterSpec& parameter : spec.parameters) {
+    const auto value = values.find(parameter.name);
+    if (parameter.traits.count(names_stages) == 0 || value == values.end()) {
+      continue;
+    }
+    if (const auto* list = std::get_if<std::vector<std::string>>(&value->second)) {
+      std::copy_if(list->begin(), list->end(), std::back_inserter(names),
+                   [](const std::string& name) { return name != scratch; });
+    }
+  }
+  return names;
+}
 
 bool is_plain_name(const std::string& name) {
   return !name.empty() && name.size() <= longest_name && name.front() != '.' &&
@@ -235,7 +259,7 @@ const size_t* StageGraph::find_stage(const StageDraft& draft, const ConfigNode& 
     return &found->second;
   }
   std::vector<std::string> accepted;
-  if (key == "from") {
+  if (key != "like") {
     accepted = possible_parents(draft.kind);
   } else {
     for (const StageDraft& other : drafts_) {
@@ -274,7 +298,7 @@ void StageGraph::resolve_like() {
     }
   }
   report_circles(cut_circles(links), "like", "stages are like each other in a circle");
-  for (const size_t stage : ordered(links)) {
+  for (const size_t stage : ordered(links, std::vector<std::vector<size_t>>(links.size()))) {
     StageDraft& draft = drafts_[stage];
     if (links[stage] != no_stage && afford_copy(drafts_[links[stage]].table, draft)) {
       const StageDraft& base = drafts_[links[stage]];
@@ -430,7 +454,47 @@ std::vector<size_t> StageGraph::parents_first() {
   for (const std::vector<size_t>& circle : circles) {
     drafts_[circle.front()].from.clear();
   }
-  return ordered(links);
+  std::vector<std::vector<size_t>> named;
+  for (const StageDraft& draft : drafts_) {
+    named.push_back(read_named(draft));
+  }
+  return ordered(links, named);
+}
+
+std::vector<size_t> StageGraph::read_named(const StageDraft& draft) {
+  std::vector<size_t> stages;
+  if (draft.kind == nullptr) {
+    return stages;
+  }
+  for (const ParameterSpec& parameter : draft.kind->table.parameters) {
+    const ConfigEntry* entry = draft.table.find(parameter.name);
+    if (parameter.traits.count(names_stages) == 0 || entry == nullptr) {
+      continue;
+    }
+    const std::vector<ConfigNode> one = {entry->value};
+    for (const ConfigNode& name :
+         entry->value.type == ConfigNode::Type::array ? entry->value.items : one) {
+      const std::string* text = name.as_text();
+      if (text == nullptr || *text == scratch) {
+        continue;  // the table's reader reports what is no text
+      }
+      const size_t* found = find_stage(draft, name, parameter.name);
+      if (found == nullptr) {
+        continue;
+      }
+      const StageDraft& other = drafts_[*found];
+      if (other.kind != nullptr && !lacking(*draft.kind, *other.kind).empty()) {
+        diagnostics_.error(
+            name.at, joined_key(path(draft), parameter.name),
+            fmt::format("stage {} is of kind \"{}\", which hands on no {}", quoted(other.name),
+                        other.kind->name, fmt::join(lacking(*draft.kind, *other.kind), " and ")),
+            quoted_list(possible_parents(draft.kind)));
+        continue;
+      }
+      stages.push_back(*found);
+    }
+  }
+  return stages;
 }
 
 void StageGraph::inherit(StageDraft& draft) {

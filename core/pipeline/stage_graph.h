@@ -20,6 +20,14 @@ struct StageDraft {
   bool incomplete = false;
 };
 
+/// The mark (ParameterSpec::traits) of a parameter of a kind of stage that names stages whose
+/// weights it reads beside its parent's. They come before it; "scratch" is none of them. A kind
+/// with such a parameter hands on nothing, so that stages cannot need each other in a circle.
+inline constexpr const char* names_stages = "names_stages";
+
+/// The stages that a checked table names in such parameters, in the order of the keys.
+std::vector<std::string> named_stages(const TableSpec& spec, const ParameterValues& values);
+
 /// Resolves what stages of a file have to do with each other: `like`, `kind`, `from`, the order,
 /// and inheritance. Knows the shape of tables, not what is in them.
 class StageGraph {
@@ -40,6 +48,8 @@ class StageGraph {
   void read_from(StageDraft& draft);
   void check_parent(StageDraft& draft, const ConfigNode& from);
   std::vector<size_t> parents_first();
+  /// The stages that a draft's parameters name; reports those that are none or hand on too little.
+  std::vector<size_t> read_named(const StageDraft& draft);
   void inherit(StageDraft& draft);
   void inherit(StageDraft& draft, const SubtableSpec& spec);
   void report_unset_keys();

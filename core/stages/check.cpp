@@ -125,8 +125,14 @@ class PipelineCheck {
       known.needed = !known.in_store;
     }
     for (auto stage = pipeline_.stages.rbegin(); stage != pipeline_.stages.rend(); ++stage) {
-      if (known_[stage->name].needed && !stage->from.empty()) {
+      if (!known_[stage->name].needed) {
+        continue;
+      }
+      if (!stage->from.empty()) {
         known_[stage->from].needed = true;
+      }
+      for (const std::string& name : compared_stages(*stage)) {
+        known_[name].needed = true;
       }
     }
   }

@@ -51,6 +51,23 @@ Error as_error(const std::exception& exception) {
 
 namespace {
 
+/// Where the stages are that the task's stage reads beside its parent.
+std::map<std::string, fs::path> compared_folders(const StageTask& task) {
+  std::map<std::string, fs::path> folders;
+  for (const std::string& name : compared_stages(task.stage)) {
+    const std::string key = identify(task.pipeline, task.pipeline.stage(name), task.data).key;
+    const std::optional<fs::path> found = task.store.find(key);
+    if (!found) {
+      fail_run(
+          "stage.{} ({}): stage.{}, with which it compares, is not in the store (any more): "
+          "run the pipeline again",
+          spelled_key(task.stage.name), task.stage.table.origin, spelled_key(name));
+    }
+    folders[name] = *found;
+  }
+  return folders;
+}
+
 StageContext context_of(const StageTask& task, const StageWork& work, const RunSettings& settings) {
   return {.pipeline = task.pipeline,
           .stage = task.stage,
@@ -59,7 +76,8 @@ StageContext context_of(const StageTask& task, const StageWork& work, const RunS
           .parent = task.parent,
           .handed_on = nullptr,
           .generation = generation_of(task.pipeline, task.stage),
-          .settings = settings};
+          .settings = settings,
+          .compared = compared_folders(task)};
 }
 
 /// Runs the stage in the folder of the work. The record is saved with each checkpoint.

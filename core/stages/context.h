@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -53,6 +54,9 @@ struct StageContext {
   const RunSettings& settings;
   /// Of a stage with `match`: how much it is to train (match.h). Unset for others.
   std::optional<double> budget = std::nullopt;
+  /// The folders of the finished stages that its table names beside its parent (compared_stages);
+  /// none in a check.
+  std::map<std::string, std::filesystem::path> compared = {};
 
   /// The seed of a use within the stage. Stages of one kind and generation share it whatever their
   /// names, so that arms of a comparison see the same random numbers.

@@ -3,6 +3,7 @@
 #include "base/json_text.h"
 #include "bissl/hash.h"
 #include "pipeline/lock.h"
+#include "pipeline/stage_graph.h"
 #include "stages/rates.h"
 #include "stages/stage_kind.h"
 
@@ -26,8 +27,21 @@ StageIdentity identify(const Pipeline& pipeline, const Stage& stage, DataCatalog
   for (const std::string& file : stage_kind(stage.kind).files(stage)) {
     identity.description["files"].push_back(data.file_hash(file));
   }
+  for (const std::string& name : compared_stages(stage)) {
+    identity.description["compared"][name] = identify(pipeline, pipeline.stage(name), data).key;
+  }
   identity.key = hash_hex(json_text(identity.description));
   return identity;
+}
+
+StageIdentity identify(const Pipeline& pipeline, const Stage& stage, DataCatalog& data) {
+  const std::string parent =
+      stage.from.empty() ? "" : identify(pipeline, pipeline.stage(stage.from), data).key;
+  return identify(pipeline, stage, data, parent);
+}
+
+std::vector<std::string> compared_stages(const Stage& stage) {
+  return named_stages(stage_kind(stage.kind).spec().table, stage.table.values);
 }
 
 int64_t generation_of(const Pipeline& pipeline, const Stage& stage) {

@@ -20,6 +20,13 @@ struct StageIdentity {
 StageIdentity identify(const Pipeline& pipeline, const Stage& stage, DataCatalog& data,
                        const std::string& parent_key);
 
+/// The same for any stage of the pipeline, whose parents' keys are made, too.
+StageIdentity identify(const Pipeline& pipeline, const Stage& stage, DataCatalog& data);
+
+/// The stages whose weights a stage reads beside its parent's (names_stages). Their keys are part
+/// of its own.
+std::vector<std::string> compared_stages(const Stage& stage);
+
 /// How many ancestors of a stage are of its kind.
 int64_t generation_of(const Pipeline& pipeline, const Stage& stage);
 

@@ -117,7 +117,9 @@ std::optional<CellFailure> SweepFolder::failure_of_unit(
           stopped.push_back(key);
         }
       }
-    } else if (std::find(stopped.begin(), stopped.end(), plan_.node(key).parent) != stopped.end()) {
+    } else if (const std::vector<std::string> needed = needed_by(plan_.node(key));
+               std::find_first_of(needed.begin(), needed.end(), stopped.begin(), stopped.end()) !=
+               needed.end()) {
       found->children.push_back(stage);
       stopped.push_back(key);
     }

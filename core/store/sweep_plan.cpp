@@ -45,11 +45,15 @@ json cell_json(const PlanCell& cell) {
 }
 
 json node_json(const PlanNode& node) {
-  return {{"key", node.key},
-          {"stage", node.stage},
-          {"kind", node.kind},
-          {"parent", node.parent},
-          {"unit", node.unit}};
+  json result = {{"key", node.key},
+                 {"stage", node.stage},
+                 {"kind", node.kind},
+                 {"parent", node.parent},
+                 {"unit", node.unit}};
+  if (!node.compared.empty()) {
+    result["compared"] = node.compared;
+  }
+  return result;
 }
 
 PlanCell cell_from(const json& cell) {
@@ -92,7 +96,8 @@ SweepPlan plan_from(const json& json) {
                           .stage = node.at("stage"),
                           .kind = node.at("kind"),
                           .parent = node.at("parent"),
-                          .unit = node.at("unit")});
+                          .unit = node.at("unit"),
+                          .compared = node.value("compared", std::vector<std::string>())});
   }
   return plan;
 }
@@ -120,7 +125,9 @@ bool is_whole(const SweepPlan& plan) {
   };
   std::set<std::string> keys;
   for (const PlanNode& node : plan.nodes) {
-    if (!is_unit(node.unit) || (!node.parent.empty() && keys.count(node.parent) == 0)) {
+    const std::vector<std::string> needed = needed_by(node);
+    if (!is_unit(node.unit) || std::any_of(needed.begin(), needed.end(),
+                                           [&](const auto& key) { return keys.count(key) == 0; })) {
       return false;  // parents come first
     }
     if (!keys.insert(node.key).second) {
@@ -149,6 +156,14 @@ bool is_whole(const SweepPlan& plan) {
 }
 
 }  // namespace
+
+std::vector<std::string> needed_by(const PlanNode& node) {
+  std::vector<std::string> keys = node.compared;
+  if (!node.parent.empty()) {
+    keys.insert(keys.begin(), node.parent);
+  }
+  return keys;
+}
 
 void SweepPlan::make_index() const {
   if (index_.size() == nodes.size()) {

@@ -37,9 +37,13 @@ struct PlanNode {
   std::string key;
   std::string stage;  ///< its name in `unit`
   std::string kind;
-  std::string parent;  ///< key; empty if it starts from random weights
-  size_t unit = 0;     ///< one of those that need it
+  std::string parent;                      ///< key; empty if it starts from random weights
+  size_t unit = 0;                         ///< one of those that need it
+  std::vector<std::string> compared = {};  ///< keys of stages that it reads beside its parent
 };
+
+/// The keys of the stages that must be finished before this one.
+std::vector<std::string> needed_by(const PlanNode& node);
 
 /// Everything that a sweep is going to do, in a form that another process or another machine can
 /// read: `plan.json` of the sweep's folder.

@@ -90,11 +90,14 @@ double wall_time(const std::vector<const PlanNode*>& nodes,
   while (!left.empty()) {
     const auto job = std::min_element(free_at.begin(), free_at.end());
     const auto ready_at = [&](const PlanNode* node) {
-      if (node->parent.empty() || known.count(node->parent) == 0) {
-        return 0.0;
+      double ready = 0.0;
+      for (const std::string& key : needed_by(*node)) {
+        const auto needed = finished.find(key);
+        ready = known.count(key) == 0
+                    ? ready
+                    : std::max(ready, needed == finished.end() ? 1e300 : needed->second);
       }
-      const auto parent = finished.find(node->parent);
-      return parent == finished.end() ? 1e300 : parent->second;
+      return ready;
     };
     const auto next =
         std::min_element(left.begin(), left.end(), [&](const PlanNode* a, const PlanNode* b) {

@@ -40,11 +40,14 @@ std::optional<Failure> StageStates::failure(const std::string& key) const {
 }
 
 std::optional<Failure> StageStates::failure_above(const std::string& key) const {
-  for (std::string at = key; !at.empty(); at = plan_.node(at).parent) {
-    if (done_.count(at) != 0) {
-      return std::nullopt;
-    }
-    if (std::optional<Failure> found = failure(at)) {
+  if (done_.count(key) != 0) {
+    return std::nullopt;
+  }
+  if (std::optional<Failure> found = failure(key)) {
+    return found;
+  }
+  for (const std::string& needed : needed_by(plan_.node(key))) {
+    if (std::optional<Failure> found = failure_above(needed)) {
       return found;
     }
   }

@@ -27,6 +27,13 @@ Diagnostic error_at(const Location& at, const std::string& key, const std::strin
           .suggestions = std::move(suggestions)};
 }
 
+/// A stage and those that it continues.
+void insert_chain(const Pipeline& pipeline, std::string name, std::set<std::string>& names) {
+  for (; !name.empty(); name = pipeline.stage(name).from) {
+    names.insert(name);
+  }
+}
+
 }  // namespace
 
 size_t UnitMaker::add(const ConfigNode& root, const std::string& cell,
@@ -92,7 +99,7 @@ std::set<std::string> UnitMaker::wanted(const Pipeline& pipeline, const std::str
     all.push_back(stage.name);
   }
   const std::vector<std::string>& asked = ablation_.stages.empty() ? all : ablation_.stages;
-  for (std::string name : asked) {
+  for (const std::string& name : asked) {
     if (std::find(all.begin(), all.end(), name) == all.end()) {
       messages_.add(error_at({ablation_.file.string(), 0, 0}, "stages",
                              fmt::format("there is no stage \"{}\"", name), quoted_list(all),
@@ -100,9 +107,10 @@ std::set<std::string> UnitMaker::wanted(const Pipeline& pipeline, const std::str
                     {cell});
       continue;
     }
-    for (; !name.empty(); name = pipeline.stage(name).from) {
-      names.insert(name);
+    for (const std::string& compared : compared_stages(pipeline.stage(name))) {
+      insert_chain(pipeline, compared, names);
     }
+    insert_chain(pipeline, name, names);
   }
   return names;
 }
@@ -125,6 +133,9 @@ void UnitMaker::add_stages(PlanUnit& unit, const Pipeline& pipeline,
       }
       if (keys_.insert(key).second) {
         nodes_.push_back({key, stage.name, stage.kind, parent, units_.size()});
+        for (const std::string& compared : compared_stages(stage)) {
+          nodes_.back().compared.push_back(keys.at(compared));
+        }
       }
     }
     unit.lock = lock_text(pipeline, data);

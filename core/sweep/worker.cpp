@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <thread>
@@ -102,15 +103,15 @@ bool Worker::try_node(const PlanNode& node) {
         "since. Start the sweep again",
         node.stage, user_of(node));
   }
-  std::optional<std::filesystem::path> parent;
-  if (!node.parent.empty()) {
-    parent = store_.find(node.parent);
-    if (!parent) {
+  for (const std::string& needed : needed_by(node)) {
+    if (!store_.find(needed)) {
       // It is damaged, and has to be computed again first.
-      state_.stages().forget_done(node.parent);
-      return !store_.contains(node.parent);
+      state_.stages().forget_done(needed);
+      return !store_.contains(needed);
     }
   }
+  const std::optional<std::filesystem::path> parent =
+      node.parent.empty() ? std::nullopt : store_.find(node.parent);
   std::optional<StageWork> work = store_.try_begin(node.key, identity.description);
   if (!work) {
     return false;
@@ -157,8 +158,11 @@ void Worker::compute(const PlanNode& node, const StageTask& task, StageWork& wor
 
 bool Worker::is_ready(const PlanNode& node) {
   const WorkState state = state_.stages().state(node.key);
+  const std::vector<std::string> needed = needed_by(node);
   return (state == WorkState::waiting || state == WorkState::stale) &&
-         (node.parent.empty() || state_.stages().state(node.parent) == WorkState::done);
+         std::all_of(needed.begin(), needed.end(), [this](const std::string& key) {
+           return state_.stages().state(key) == WorkState::done;
+         });
 }
 
 /// Whether the sweep's folder has another plan by now: what this one gives must not take the place

@@ -1,5 +1,7 @@
 #include "fixture.h"
 
+#include "pipeline/stage_graph.h"
+
 #include <nlohmann/json.hpp>
 
 namespace bissl::host::test {
@@ -44,6 +46,42 @@ TEST_F(StagesTest, ParentsComeFirst) {
   EXPECT_EQ(names(pipeline), (Lines{"pretrain", "bissl", "finetune", "a"}));
   EXPECT_EQ(pipeline.stage("finetune").from, "bissl");
   EXPECT_EQ(pipeline.stage("a").from, "");
+}
+
+/// A kind that reads the weights of other stages beside its parent's.
+StageKindSpec comparing_kind() {
+  StageKindSpec kind;
+  kind.name = "compare";
+  ParameterSpec with;
+  with.name = "with";
+  with.type = ValueType::strings;
+  with.default_value = std::vector<std::string>{};
+  with.traits["or_one"] = true;
+  with.traits[names_stages] = true;
+  kind.table.parameters = {with};
+  kind.takes = {"backbone"};
+  return kind;
+}
+
+TEST_F(StagesTest, NamedStagesComeFirst) {
+  kinds_.push_back(comparing_kind());
+  const std::string compare = "[stage.c]\nkind = \"compare\"\nwith = ";
+  const Pipeline pipeline =
+      sound(std::string(head) + compare + "[\"bissl\", \"scratch\"]\n" + bissl + pretrain);
+  EXPECT_EQ(names(pipeline), (Lines{"pretrain", "bissl", "c"}));
+  const Stage& stage = pipeline.stage("c");
+  EXPECT_EQ(named_stages(kinds_.back().table, stage.table.values), Lines{"bissl"});
+  EXPECT_EQ(names(sound(std::string(head) + compare + "\"pretrain\"\n" + pretrain)),
+            (Lines{"pretrain", "c"}));
+  const Lines unknown = faults_of(base + compare + "[\"pretrian\"]\n");
+  ASSERT_EQ(unknown.size(), 1U);
+  EXPECT_NE(unknown[0].find("stage.c.with: there is no stage \"pretrian\""), std::string::npos)
+      << unknown[0];
+  const Lines circle = faults_of(base + compare + "\"c\"\n");
+  ASSERT_EQ(circle.size(), 1U);
+  EXPECT_NE(circle[0].find("stage \"c\" is of kind \"compare\", which hands on no backbone"),
+            std::string::npos)
+      << circle[0];
 }
 
 TEST_F(StagesTest, IndependentStagesKeepTheOrderOfTheFile) {

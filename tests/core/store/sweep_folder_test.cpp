@@ -207,6 +207,7 @@ TEST_F(Folder, PlansThatAreNotWholeAreRefused) {
                                                             {"/cells/0/id", ""},
                                                             {"/units/0/stages/0/1", "none"},
                                                             {"/nodes/1/parent", "none"},
+                                                            {"/nodes/1/compared", {"none"}},
                                                             {"/nodes/1/unit", 99},
                                                             {"/draws", 3},
                                                             {"/draws/0/stage.ft.lr", {}},
