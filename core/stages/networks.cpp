@@ -61,17 +61,19 @@ std::shared_ptr<Pretext> make_pretext(const StageContext& context, const Compone
   const SecondBackbones second(backbone, [&context, &views = use.views] {
     return make_backbone(context, views.front(), 0);
   });
-  auto pretext =
-      create_guarded(choice, PretextContext{.features = backbone.features(),
-                                            .views = use.views,
-                                            .steps = use.steps,
-                                            .samples = use.samples,
-                                            .batch = use.batch,
-                                            .hessian_batch = use.hessian_batch,
-                                            .make_backbone = second.maker(),
-                                            .backbone = &backbone,
-                                            .backbone_name = describe(backbone),
-                                            .targets = learns ? use.targets : TargetSpec{}});
+  auto pretext = create_guarded(
+      choice,
+      PretextContext{.features = backbone.features(),
+                     .views = use.views,
+                     .steps = use.steps,
+                     .samples = use.samples,
+                     .classes = use.targets.kind == TargetKind::category ? use.targets.width : 0,
+                     .batch = use.batch,
+                     .hessian_batch = use.hessian_batch,
+                     .make_backbone = second.maker(),
+                     .backbone = &backbone,
+                     .backbone_name = describe(backbone),
+                     .targets = learns ? use.targets : TargetSpec{}});
   move_to(pretext->module(), context.settings.device);
   set_training(pretext->module(), true);
   return pretext;

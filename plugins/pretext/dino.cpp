@@ -2,6 +2,7 @@
 #include "dino_head.h"
 #include "momentum.h"
 #include "multi_crop.h"
+#include "prototypes.h"
 
 #include "bissl/error.h"
 #include "bissl/plugin.h"
@@ -95,6 +96,7 @@ class Dino : public Pretext {
         centre_(module_->register_buffer("centre", at::zeros({1, options.head.prototypes}))),
         age_(module_->register_buffer("age", at::zeros({}, at::kLong))) {
     require_full_size_first(context.views, "targets are made");
+    require_prototypes("dino", options.head.prototypes, context);
   }
 
   int64_t views() const override { return views_; }

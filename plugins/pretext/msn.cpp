@@ -3,6 +3,7 @@
 #include "multi_crop.h"
 #include "patches.h"
 #include "projector.h"
+#include "prototypes.h"
 #include "vectors.h"
 
 #include "bissl/modules.h"
@@ -74,6 +75,7 @@ class Msn : public Pretext {
             "prototypes", at::randn({options.prototypes, options.projector.back()}))),
         teacher_projector_(make()),
         teacher_(*module_, context, teacher_projector_.ptr(), *projector_) {
+    require_prototypes("msn", options.prototypes, context);
     const ImageShape& full = context.views.at(0);
     hidden_of(grid_of(form_.patch, full.height, full.width, form_.backbone));
     // What the targets are made of stays as it is while a loss is differentiated.

@@ -1,5 +1,6 @@
 #include "multi_crop.h"
 #include "projector.h"
+#include "prototypes.h"
 #include "queue.h"
 #include "sinkhorn.h"
 #include "vectors.h"
@@ -77,6 +78,7 @@ class SwAv : public Pretext {
   SwAv(const Options& options, const PretextContext& context)
       : options_(options), views_(declared_views(context)) {
     require_full_size_first(context.views, "assignments are made");
+    require_prototypes("swav", options.prototypes, context);
     const int64_t width = options.projector.back();
     projector_ = make_projector(context.features, options.projector, projector_form);
     module_->register_module("projector", projector_);

@@ -29,10 +29,6 @@ pid_t start_command(std::vector<std::string> words,
     const int err = open((folder / "err").c_str(), O_WRONLY | O_CREAT, 0600);
     dup2(out, STDOUT_FILENO);
     dup2(err, STDERR_FILENO);
-    // Programs run beside each other here: with a thread for each processor they would mostly wait
-    // for each other. The second one spares each of them a second start of itself.
-    setenv("OMP_NUM_THREADS", "1", 0);
-    setenv("GOMP_SPINCOUNT", "20000", 0);
     for (const auto& [name, value] : environment) {
       setenv(name.c_str(), value.c_str(), 1);
     }

@@ -277,6 +277,7 @@ void list_what_grows() {
   MEMBER(PretextContext, views);
   MEMBER(PretextContext, steps);
   MEMBER(PretextContext, samples);
+  MEMBER(PretextContext, classes);
   MEMBER(PretextContext, batch);
   MEMBER(PretextContext, hessian_batch);
   MEMBER(PretextContext, make_backbone);

@@ -108,6 +108,9 @@ struct PretextContext {
   /// Of the data that batches are drawn from: Batch::indices are below it. For buffers with a row
   /// per sample, and for refusing a queue that is longer than the data.
   int64_t samples = 0;
+  /// The categories of that data; 0 where it has none. It is known to tasks that take no labels as
+  /// well, for refusing fewer prototypes than that.
+  int64_t classes = 0;
   /// Samples of a batch of training. A stage may accumulate the gradients of several in a step.
   int64_t batch = 0;
   /// Samples of a batch that Hessian products are made of; in other stages the same as batch.

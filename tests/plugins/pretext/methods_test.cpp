@@ -18,6 +18,8 @@
 #include <ATen/ops/sin.h>
 #include <ATen/ops/zeros_like.h>
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <functional>
 #include <map>
@@ -60,6 +62,7 @@ class Trial {
     context.views = view_shapes(golden);
     context.steps = golden["steps"];
     context.samples = golden["data"];
+    context.classes = golden.value("classes", int64_t{0});
     context.batch = golden["samples"];
     context.hessian_batch = golden["samples"];
     context.backbone = backbone.get();
@@ -361,6 +364,18 @@ TEST(MethodRefusals, QueuesThatDoNotFitTheDataOrABatch) {
                   ": queue = 12 is longer than the data, which has 11 samples: samples would be "
                   "compared with themselves. Take a shorter queue");
     EXPECT_EQ(refusal_of_factory(name, {{"data", 12}}), "no error");
+  }
+}
+
+TEST(MethodRefusals, FewerPrototypesThanClasses) {
+  for (const char* name : {"dino", "msn"}) {
+    const auto prototypes = golden_of(name)["parameters"]["prototypes"].get<int64_t>();
+    EXPECT_EQ(refusal_of_factory(name, {{"classes", prototypes}}), "no error");
+    EXPECT_EQ(
+        refusal_of_factory(name, {{"classes", prototypes + 1}}),
+        fmt::format("{}: prototypes = {} is fewer than the {} classes of the data: samples of "
+                    "several classes would have to share one. Take more prototypes",
+                    name, prototypes, prototypes + 1));
   }
 }
 

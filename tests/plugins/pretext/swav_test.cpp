@@ -162,6 +162,23 @@ TEST(SwAv, RefusesBatchesThatItCannotAssign) {
             std::string::npos);
 }
 
+TEST(SwAv, RefusesFewerPrototypesThanClasses) {
+  const auto with_classes = [](int64_t classes) {
+    return refusal([&] {
+      library().make<Pretext>("swav", {{"prototypes", int64_t{7}}},
+                              {.features = 6,
+                               .views = {large, large},
+                               .samples = 64,
+                               .classes = classes,
+                               .batch = 2,
+                               .hessian_batch = 2});
+    });
+  };
+  EXPECT_NE(with_classes(8).find("swav: prototypes = 7 is fewer than the 8 classes of the data"),
+            std::string::npos);
+  EXPECT_EQ(with_classes(7).find("classes"), std::string::npos);
+}
+
 TEST(SwAv, RulesRefuseWhatCannotWork) {
   EXPECT_EQ(library().findings("swav", {}), std::vector<std::string>{});
   EXPECT_EQ(library().findings("swav", {{"queue_after", int64_t{3}}}),
