@@ -1,5 +1,7 @@
 #include "batch_norm_kernels.h"
+#include "bissl/divided_batch.h"
 #include "bissl/layers.h"
+#include "divided_batch_norm.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
@@ -286,6 +288,9 @@ struct BatchNorm : public Function<BatchNorm> {
 at::Tensor batch_norm(const at::Tensor& input, const at::Tensor& weight, const at::Tensor& bias,
                       const BatchNormState& state) {
   TORCH_CHECK(input.dim() >= 2, "batch_norm wants (N, C, …), found ", input.sizes());
+  if (state.training && batch_is_divided()) {
+    return divided_batch_norm(input, weight, bias, state);
+  }
   TORCH_CHECK(!state.training || input.numel() > input.size(1),
               "batch_norm wants more than one value for each channel in training, found ",
               input.sizes());

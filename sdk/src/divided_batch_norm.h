@@ -1,0 +1,12 @@
+#pragma once
+
+#include "bissl/layers.h"
+
+namespace bissl::layers {
+
+/// batch_norm in training of a batch that is divided over processes: with the mean and variance of
+/// all parts, and the running statistics that follow from them.
+at::Tensor divided_batch_norm(const at::Tensor& input, const at::Tensor& weight,
+                              const at::Tensor& bias, const BatchNormState& state);
+
+}  // namespace bissl::layers
