@@ -88,6 +88,9 @@ json parameter_schema(const ParameterSpec& spec) {
     }
     schema = spec.accepts_one() ? json{{"anyOf", {list, schema}}} : list;
   }
+  if (spec.traits.count(takes_auto) != 0) {
+    schema = json{{"anyOf", {schema, json{{"const", auto_value}}}}};
+  }
   schema["description"] = description_of(spec);
   if (type_of(spec.default_value) != ValueType::none) {
     schema["default"] = std::visit(DefaultValue{}, spec.default_value);

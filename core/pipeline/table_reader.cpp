@@ -212,6 +212,10 @@ ParameterValues TableReader::read_values(const ConfigNode& node,
 Value TableReader::read_value(const ConfigNode& node, const ParameterSpec& spec,
                               const std::string& path) {
   std::optional<Value> value = to_value(node);
+  if (const std::string* text = node.as_text();
+      text != nullptr && *text == auto_value && spec.traits.count(takes_auto) != 0) {
+    return *text;
+  }
   if (const std::string* text = node.as_text(); text != nullptr && spec.type == ValueType::string) {
     value = *text;
   }

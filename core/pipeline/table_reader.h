@@ -11,6 +11,11 @@
 
 namespace bissl::host {
 
+/// The mark (ParameterSpec::traits) of a number of the host's tables in whose place the text "auto"
+/// may be given; the value is then that text, and what reads it chooses the number.
+inline constexpr const char* takes_auto = "takes_auto";
+inline constexpr const char* auto_value = "auto";
+
 /// Checks parts of a configuration tree against what the host and the components declare. Every
 /// fault is reported; what is returned then has holes (unset values, missing components) and
 /// serves only for finding more faults.
