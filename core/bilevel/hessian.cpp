@@ -1,6 +1,7 @@
 #include "bilevel/hessian.h"
 
 #include "base/exception_text.h"
+#include "models/divided.h"
 #include "models/gradients.h"
 
 #include <ATen/ops/zeros_like.h>
@@ -28,7 +29,7 @@ std::string operation_in(const std::string& message) {
 }  // namespace
 
 HessianOperator::HessianOperator(const at::Tensor& loss, TensorList parameters)
-    : parameters_(std::move(parameters)) {
+    : parameters_(std::move(parameters)), divided_(batches_are_divided()) {
   const at::AutoGradMode grad(true);
   gradients_ = torch::autograd::grad({loss}, parameters_, /*grad_outputs=*/{},
                                      /*retain_graph=*/true, /*create_graph=*/true,
@@ -68,6 +69,9 @@ TensorList HessianOperator::product(const TensorList& x) const {
     result[i] = result[i].defined() ? result[i].detach() : at::zeros_like(parameters_[i]);
   }
   own_memory(result, x);
+  if (divided_) {
+    average_over_processes(result);
+  }
   return result;
 }
 
@@ -79,6 +83,9 @@ TensorList HessianOperator::gradient() const {
                                                : at::zeros_like(parameters_[i]));
   }
   own_memory(detached);
+  if (divided_) {
+    average_over_processes(detached);
+  }
   return detached;
 }
 

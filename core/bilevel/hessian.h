@@ -34,6 +34,7 @@ class HessianOperator {
 
  private:
   TensorList parameters_;
+  bool divided_;          ///< the graph is one over several processes, see models/divided.h
   TensorList gradients_;  ///< undefined where the loss does not reach the parameter
 };
 

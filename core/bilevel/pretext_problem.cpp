@@ -5,6 +5,7 @@
 #include "bilevel/optimizer_abilities.h"
 #include "bissl/error.h"
 #include "models/attribution.h"
+#include "models/divided.h"
 #include "models/evaluation_guard.h"
 #include "models/gradients.h"
 #include "models/memory_meter.h"
@@ -169,6 +170,7 @@ ImplicitSystem& PretextProblem::fresh_system(int64_t index) {
 }
 
 std::vector<LayerGradient> PretextProblem::layer_gradients() {
+  const Undivided whole_batches;  // inputs and outputs of layers are those of all samples
   const LayerRecorder recorder;
   const at::Tensor loss = this->loss();
   std::vector<LayerGradient> layers;

@@ -181,6 +181,10 @@ void CommandLine::add_pipeline_calls() {
       return run_check(pipeline_, search, std::cout, std::cerr);
     });
   });
+  run->add_option("--ranks", pipeline_.ranks,
+                  "processes that train together, each with a part of every batch; they share the "
+                  "threads")
+      ->check(CLI::Range(1, 1024));
   for (CLI::App* command : {run, check}) {
     add_pipeline(*command);
     add_run_options(*command);

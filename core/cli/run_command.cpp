@@ -6,7 +6,9 @@
 #include "cli/findings.h"
 #include "cli/run_settings.h"
 #include "cli/solve_advice.h"
+#include "distributed/team.h"
 #include "pipeline/metric_name.h"
+#include "stages/follow.h"
 #include "stages/runner.h"
 #include "telemetry/interrupt.h"
 
@@ -14,6 +16,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <exception>
 #include <ostream>
 
 namespace bissl::host {
@@ -132,11 +135,40 @@ std::string solve_lines(const RunOutcome& outcome) {
   return text;
 }
 
+/// The pipeline's stages by all processes of a place; the errors are those that count.
+RunOutcome run_by_all(const Pipeline& pipeline, const RunOptions& options,
+                      const ProcessPlace& place) {
+  if (place.meeting.size == 1) {
+    return run_pipeline(pipeline, options);
+  }
+  Team team(place);
+  try {
+    RunOutcome outcome = run_pipeline(pipeline, options);
+    announce_end();
+    team.wait();
+    return outcome;
+  } catch (const Interrupted&) {
+    announce_end();  // for those that are between stages
+    team.wait();
+    throw;
+  } catch (...) {
+    std::rethrow_exception(team.explained(std::current_exception()));
+  }
+}
+
 }  // namespace
 
-int run_run(const PipelineArguments& arguments, bool profile, PluginSearch& plugins,
-            std::ostream& out, std::ostream& err) {
-  checked_device(arguments.device);  // before anything is read
+int run_run(const PipelineArguments& given, bool profile, PluginSearch& plugins, std::ostream& out,
+            std::ostream& err) {
+  checked_device(given.device);  // before anything is read
+  const ProcessPlace place = process_place(given.ranks);
+  if (place.meeting.size > 1 && !has_process_groups()) {
+    meet(place.meeting);
+  }
+  if (place.meeting.rank > 0) {
+    return run_beside(given, place, plugins, err);
+  }
+  const PipelineArguments arguments = arguments_of_process(given, place);
   const auto pipeline = read_or_report(arguments, plugins, out, err);
   if (!pipeline) {
     return exit_wrong_input;
@@ -169,7 +201,7 @@ int run_run(const PipelineArguments& arguments, bool profile, PluginSearch& plug
   };
   install_interrupt_handlers();
   options.profile = profile;
-  const RunOutcome outcome = run_pipeline(*pipeline, options);
+  const RunOutcome outcome = run_by_all(*pipeline, options, place);
   if (profile && std::all_of(outcome.stages.begin(), outcome.stages.end(),
                              [](const StageOutcome& stage) { return stage.reused; })) {
     err << "warning: --profile: all stages are in the store, so none was computed and there is no "

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cli/pipeline_arguments.h"
+#include "distributed/process_place.h"
 
 namespace bissl::host {
 
@@ -8,6 +9,14 @@ namespace bissl::host {
 /// Error and Interrupted. With `profile`, profiles of the stages are written into the run's folder.
 int run_run(const PipelineArguments& arguments, bool profile, PluginSearch& plugins,
             std::ostream& out, std::ostream& err);
+
+/// `bissl run` of a process other than 0 of several: computes what process 0 does. Returns the exit
+/// code; process 0 prints what went wrong.
+int run_beside(const PipelineArguments& arguments, const ProcessPlace& place, PluginSearch& plugins,
+               std::ostream& err);
+
+/// The arguments with the threads that one of several processes gets of them.
+PipelineArguments arguments_of_process(PipelineArguments arguments, const ProcessPlace& place);
 
 /// `bissl check`: what can be found out without training. Returns the exit code.
 int run_check(const PipelineArguments& arguments, PluginSearch& plugins, std::ostream& out,

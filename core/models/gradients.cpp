@@ -1,5 +1,7 @@
 #include "models/gradients.h"
 
+#include "models/divided.h"
+
 #include <ATen/ops/zeros_like.h>
 #include <torch/autograd.h>
 
@@ -29,6 +31,9 @@ TensorList gradients_of(const at::Tensor& loss, const TensorList& parameters) {
     }
   }
   own_memory(gradients);
+  if (batches_are_divided()) {  // then they are contributions, and each process gets the mean
+    average_over_processes(gradients);
+  }
   return gradients;
 }
 

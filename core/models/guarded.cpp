@@ -4,6 +4,7 @@
 #include "bissl/downstream_abilities.h"
 #include "bissl/error.h"
 #include "models/attribution.h"
+#include "models/divided.h"
 #include "plugins/guard.h"
 
 #include <c10/core/GradMode.h>
@@ -21,7 +22,9 @@ class GuardedFeatureMaps final : public GuardedAbility<FeatureMaps> {
     return call("map_levels", [](FeatureMaps& inner) { return inner.map_levels(); });
   }
   TensorList maps(const at::Tensor& images) override {
-    return call("maps", [&](FeatureMaps& inner) { return inner.maps(images); });
+    return in_parts(images.size(0), [&](const BatchPart& part) {
+      return call("maps", [&](FeatureMaps& inner) { return inner.maps(part.of(images)); });
+    });
   }
 };
 
@@ -38,7 +41,13 @@ class GuardedTokens final : public GuardedAbility<Tokens> {
     return call("extra_tokens", [](Tokens& inner) { return inner.extra_tokens(); });
   }
   at::Tensor tokens(const at::Tensor& images, const PatchSelection& selection) override {
-    return call("tokens", [&](Tokens& inner) { return inner.tokens(images, selection); });
+    return in_parts(images.size(0), [&](const BatchPart& part) -> TensorList {
+      const PatchSelection selected{.kept = part.of(selection.kept),
+                                    .masked = part.of(selection.masked),
+                                    .mask_token = selection.mask_token};
+      return {
+          call("tokens", [&](Tokens& inner) { return inner.tokens(part.of(images), selected); })};
+    })[0];
   }
 };
 
@@ -58,7 +67,9 @@ class GuardedBackbone
  public:
   using Guarded::Guarded;
   at::Tensor forward(const at::Tensor& images) override {
-    return call("forward", [&](Backbone& inner) { return inner.forward(images); });
+    return in_parts(images.size(0), [&](const BatchPart& part) -> TensorList {
+      return {call("forward", [&](Backbone& inner) { return inner.forward(part.of(images)); })};
+    })[0];
   }
   int64_t features() const override {
     return call("features", [](Backbone& inner) { return inner.features(); });

@@ -5,8 +5,10 @@
 #include "base/posix_file.h"
 #include "base/spelling.h"
 #include "bissl/data_files.h"
+#include "distributed/process_group.h"
 #include "pipeline/diagnostics.h"
 #include "stages/audit_artefact.h"
+#include "stages/follow.h"
 #include "stages/identity.h"
 #include "stages/stage_kind.h"
 #include "stages/thread_choice.h"
@@ -85,7 +87,9 @@ StageResults run_in(const StageTask& task, const StageWork& work, const WorkReco
   RunSettings settings = task.settings;
   settings.confirm = [&work] { work.confirm(); };
   settings.checkpointed = [&record] { record.save(); };
-  return run_stage(context_of(task, work, settings));
+  const StageContext context = context_of(task, work, settings);
+  announce_stage(context);
+  return run_stage(context);
 }
 
 /// Chooses the threads, unless `before` says with how many the stage was computed so far, and
@@ -94,8 +98,12 @@ WorkRecord begin_record(const StageTask& task, const StageWork& work,
                         const nlohmann::json& before) {
   const auto begin = std::chrono::steady_clock::now();
   set_stage_threads(context_of(task, work, task.settings), before);
-  return {work.folder(), computing_environment(task.settings.device, task.settings.loader_threads),
-          begin};
+  nlohmann::json environment =
+      computing_environment(task.settings.device, task.settings.loader_threads);
+  if (const ProcessGroup* const group = current_group(); group != nullptr) {
+    environment["threads"]["processes"] = group->size();
+  }
+  return {work.folder(), std::move(environment), begin};
 }
 
 /// Whether both folders have the same weights, to the bit.

@@ -5,11 +5,14 @@
 #include "bissl/error.h"
 #include "bissl/hypergradient.h"
 #include "bissl/optimizer.h"
+#include "distributed/process_group.h"
 #include "models/evaluation_guard.h"
 #include "models/module_state.h"
 #include "pipeline/diagnostics.h"
 #include "store/checkpoint.h"
 #include "telemetry/interrupt.h"
+
+#include <ATen/ops/zeros.h>
 
 namespace bissl::host {
 namespace {
@@ -28,6 +31,25 @@ NamedTensors with_prefix(const NamedTensors& all, const std::string& prefix) {
 }
 
 constexpr const char* generator_name = "generator";
+
+struct AfterStep {
+  bool stop = false;
+  bool save = false;
+};
+
+/// What all processes of a group do after a step: they stop when one of them is asked to, and
+/// process 0's clock tells when a checkpoint is due.
+AfterStep agreed(const AfterStep& wanted) {
+  ProcessGroup* const group = current_group();
+  if (group == nullptr) {
+    return wanted;
+  }
+  at::Tensor votes = at::zeros({2}, at::kDouble);
+  votes.data_ptr<double>()[0] = wanted.stop ? 1 : 0;
+  votes.data_ptr<double>()[1] = wanted.save && group->rank() == 0 ? 1 : 0;
+  group->sum(votes);
+  return {.stop = votes.data_ptr<double>()[0] > 0, .save = votes.data_ptr<double>()[1] > 0};
+}
 
 }  // namespace
 
@@ -138,6 +160,9 @@ void Session::diverged(int64_t step, const Diverged& error) const {
 void Session::save_checkpoint(int64_t next_step) {
   const Phase phase(checkpoint_phase);
   require_finite_weights(next_step);
+  if (const ProcessGroup* const group = current_group(); group != nullptr && group->rank() > 0) {
+    return;  // all processes have the same state, and process 0 writes it
+  }
   Checkpoint checkpoint;
   for (const Part& part : parts_) {
     for (const auto& [name, tensor] : part.save()) {
@@ -191,12 +216,13 @@ void Session::done(int64_t step, const StepNews& news) {
     all.insert(all.end(), news.shown.begin(), news.shown.end());
     progress_->update(step + 1, std::move(all));
   }
-  const bool stop = interrupted();
   const std::chrono::duration<double> since = Clock::now() - last_checkpoint_;
-  if (stop || since.count() >= settings_.checkpoint_seconds) {
+  const AfterStep next =
+      agreed({.stop = interrupted(), .save = since.count() >= settings_.checkpoint_seconds});
+  if (next.stop || next.save) {
     save_checkpoint(step + 1);
   }
-  if (stop) {
+  if (next.stop) {
     throw Interrupted();
   }
 }

@@ -2,6 +2,7 @@
 
 #include "bissl/error.h"
 #include "data/batches.h"
+#include "models/divided.h"
 #include "models/evaluation_guard.h"
 #include "models/module_state.h"
 #include "stages/bissl/options.h"
@@ -70,6 +71,8 @@ AuditOutcome Auditor::audit(Backbone& backbone, Pretext& pretext, const std::vec
     outcome.failure = not_built_;
     return outcome;
   }
+  // What fails here is counted and not thrown, so no other process may wait for this one.
+  const Undivided on_its_own;
   outcome.failure = reason_of_failure([&] {
     const EvaluationGuard guard({}, setting.noise_seed);
     copy_state(backbone.module(), backbone_->module());

@@ -1,0 +1,101 @@
+#pragma once
+
+#include "bissl/error.h"
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace bissl::host {
+
+/// What is thrown where another process is gone, or has not answered for too long.
+class ProcessLost : public Error {
+ public:
+  explicit ProcessLost(const std::string& what) : Error(ErrorKind::run, what) {}
+};
+
+/// Processes that train one network together, this one among them. A call that concerns all must
+/// be made by all, in the same order. Calls that need another process throw ProcessLost when it is
+/// gone, within seconds, or when it has not answered within the time limit. Threads: one at a time.
+class ProcessGroup {
+ public:
+  ProcessGroup() = default;
+  virtual ~ProcessGroup() = default;
+  ProcessGroup(const ProcessGroup&) = delete;
+  ProcessGroup& operator=(const ProcessGroup&) = delete;
+
+  /// The number of this process: 0 … size() − 1. Process 0 leads.
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+
+  /// Adds up over the processes, in place; the same bits on each. A contiguous tensor of floating
+  /// point numbers, of one shape and type on all. For all.
+  virtual void sum(at::Tensor& values) = 0;
+  /// Process 0's values on all, in place. Contiguous, of one shape and type on all. For all.
+  virtual void broadcast(at::Tensor& values) = 0;
+  /// Returns when all have called it. For all.
+  virtual void wait_for_all() = 0;
+
+  /// Leaves a text for all others; for process 0.
+  virtual void announce(const std::string& text) = 0;
+  /// The next text that process 0 has announced, waited for without a limit; for all others.
+  virtual std::string announced() = 0;
+
+  /// Leaves the reason why this process ends, for process 0 to print. False if that is gone.
+  virtual bool leave_reason(const std::string& text) noexcept = 0;
+  /// What a process left, empty if nothing; for process 0.
+  virtual std::string reason_of(int rank) noexcept = 0;
+
+  /// Whether a call has thrown ProcessLost.
+  virtual bool is_lost() const = 0;
+};
+
+/// Where processes find each other.
+struct MeetingPlace {
+  int rank = 0;
+  int size = 1;
+  std::string host = "127.0.0.1";  ///< of process 0
+  int port = 0;                    ///< of process 0; 0, on process 0 alone: any that is free
+  bool one_machine = true;         ///< whether all processes are on this machine
+  bool hosted = false;             ///< whether somebody else (torchrun) keeps the meeting point
+};
+
+/// The meeting point as one process sees it: process 0 opens it, the others come to it.
+class Meeting {
+ public:
+  Meeting() = default;
+  virtual ~Meeting() = default;
+  Meeting(const Meeting&) = delete;
+  Meeting& operator=(const Meeting&) = delete;
+
+  /// The port that it is found at.
+  virtual int port() const = 0;
+  /// How many processes have come to it, this one included.
+  virtual int arrived() const = 0;
+  /// Makes the group when all have come; throws ProcessLost where they do not.
+  virtual std::unique_ptr<ProcessGroup> form() = 0;
+};
+
+/// Whether the program was built with what several processes need.
+bool has_process_groups();
+
+/// Opens the meeting point or comes to it. Throws Error(input) where the port is taken or the
+/// program was built without several processes.
+std::unique_ptr<Meeting> meet(const MeetingPlace& place);
+
+/// The group that this process trains in; null for one that trains alone.
+ProcessGroup* current_group();
+
+/// Makes a group the current one while it lives.
+class GroupInUse {
+ public:
+  explicit GroupInUse(ProcessGroup& group);
+  ~GroupInUse();
+  GroupInUse(const GroupInUse&) = delete;
+  GroupInUse& operator=(const GroupInUse&) = delete;
+};
+
+}  // namespace bissl::host

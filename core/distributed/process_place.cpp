@@ -1,0 +1,106 @@
+#include "distributed/process_place.h"
+
+#include "bissl/error.h"
+
+#include <charconv>
+#include <cstdlib>
+
+namespace bissl::host {
+namespace {
+
+using Variable = std::function<std::optional<std::string>(const char*)>;
+
+constexpr int last_port = 65535;
+
+/// A variable that holds a number of at least `least` and at most `most`; `otherwise` if unset.
+int number_in(const Variable& variable, const char* name, int least, int most,
+              std::optional<int> otherwise = std::nullopt) {
+  const std::optional<std::string> text = variable(name);
+  if (!text && otherwise) {
+    return *otherwise;
+  }
+  int number = 0;
+  const char* const end = text ? text->data() + text->size() : nullptr;
+  if (!text || std::from_chars(text->data(), end, number).ptr != end || text->empty() ||
+      number < least || number > most) {
+    fail_input(
+        "the environment variable {} is \"{}\"; several processes need a number from {} to "
+        "{} in it. Set RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT, or none of them",
+        name, text.value_or(""), least, most);
+  }
+  return number;
+}
+
+void require_same(const char* name, int found, int asked) {
+  if (asked != 0 && asked != found) {
+    fail_input(
+        "--ranks {}, but the environment variable {} is {}. Leave --ranks out, or give both "
+        "the same number",
+        asked, name, found);
+  }
+}
+
+ProcessPlace of_torchrun(int ranks, const Variable& variable) {
+  ProcessPlace place;
+  place.meeting.size = number_in(variable, "WORLD_SIZE", 1, 1 << 20);
+  require_same("WORLD_SIZE", place.meeting.size, ranks);
+  place.meeting.rank = number_in(variable, "RANK", 0, place.meeting.size - 1);
+  place.meeting.host = variable("MASTER_ADDR").value_or("");
+  place.meeting.port = number_in(variable, "MASTER_PORT", 1, last_port);
+  if (place.meeting.host.empty()) {
+    fail_input("the environment variable MASTER_ADDR is empty; it is the address of process 0");
+  }
+  place.on_this_machine =
+      number_in(variable, "LOCAL_WORLD_SIZE", 1, place.meeting.size, place.meeting.size);
+  place.meeting.one_machine = place.on_this_machine == place.meeting.size;
+  place.meeting.hosted = variable("TORCHELASTIC_USE_AGENT_STORE") == "True";
+  place.is_started = variable(started_variable).has_value();
+  return place;
+}
+
+/// One task of a step of `ranks` tasks that srun has started. A batch script is none.
+ProcessPlace of_slurm(int ranks, const Variable& variable) {
+  constexpr int first_port = 20000;
+  constexpr int ports = 20000;
+  ProcessPlace place;
+  place.meeting.size = ranks;
+  place.meeting.rank = number_in(variable, "SLURM_PROCID", 0, ranks - 1);
+  place.meeting.one_machine = number_in(variable, "SLURM_STEP_NUM_NODES", 1, 1 << 20, 1) == 1;
+  const std::optional<std::string> host = variable("MASTER_ADDR");
+  if (!host && !place.meeting.one_machine) {
+    fail_input(
+        "the step runs on several machines: set MASTER_ADDR to the name of the first one, as "
+        "in MASTER_ADDR=$(scontrol show hostnames $SLURM_JOB_NODELIST | head -n 1)");
+  }
+  place.meeting.host = host.value_or("127.0.0.1");
+  const int job = number_in(variable, "SLURM_JOB_ID", 0, 0x7fffffff, 0);
+  place.meeting.port = number_in(variable, "MASTER_PORT", 1, last_port, first_port + job % ports);
+  place.on_this_machine = place.meeting.one_machine ? ranks : 1;
+  return place;
+}
+
+}  // namespace
+
+ProcessPlace process_place(int ranks, const Variable& variable) {
+  if (variable("RANK") && variable("WORLD_SIZE")) {
+    return of_torchrun(ranks, variable);
+  }
+  if (ranks > 1 && variable("SLURM_STEP_NUM_TASKS") &&
+      number_in(variable, "SLURM_STEP_NUM_TASKS", 1, 1 << 20) == ranks) {
+    return of_slurm(ranks, variable);
+  }
+  ProcessPlace place;
+  place.meeting.size = ranks > 1 ? ranks : 1;
+  place.on_this_machine = place.meeting.size;
+  place.starts_others = place.meeting.size > 1;
+  return place;
+}
+
+ProcessPlace process_place(int ranks) {
+  return process_place(ranks, [](const char* name) -> std::optional<std::string> {
+    const char* const text = std::getenv(name);
+    return text == nullptr ? std::nullopt : std::optional<std::string>(text);
+  });
+}
+
+}  // namespace bissl::host

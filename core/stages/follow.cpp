@@ -1,0 +1,129 @@
+#include "stages/follow.h"
+
+#include "bissl/error.h"
+#include "distributed/process_group.h"
+#include "stages/compute.h"
+#include "stages/identity.h"
+#include "stages/session.h"
+#include "stages/stage_kind.h"
+#include "telemetry/interrupt.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <system_error>
+
+namespace bissl::host {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr const char* end_of_run = "end";
+
+/// A folder that goes when this goes.
+class ScratchFolder {
+ public:
+  ScratchFolder() {
+    std::string name = (fs::temp_directory_path() / "bissl-process-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) {
+      fail_run("cannot make a folder {}: {}", name, std::generic_category().message(errno));
+    }
+    path_ = name;
+  }
+  ~ScratchFolder() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+/// Copies what process 0 continues from: checkpoints and finished repeats.
+void copy_progress(const fs::path& from, const fs::path& to) {
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(from)) {
+    const fs::path place = to / fs::relative(entry.path(), from);
+    if (entry.is_directory()) {
+      fs::create_directories(place);
+    } else if (entry.is_regular_file() && entry.path().filename() != event_log_file) {
+      // The renewal of a claim may replace files meanwhile, which are of no use here.
+      std::error_code ignored;
+      fs::copy_file(entry.path(), place, ignored);
+    }
+  }
+}
+
+void compute_beside(const StageContext& context) {
+  try {
+    stage_kind(context.stage.kind).run(context);
+  } catch (const Interrupted&) {
+    throw;
+  } catch (const Error& error) {
+    throw at_stage(context, error);
+  } catch (const std::exception& exception) {
+    throw at_stage(context, as_error(exception));
+  }
+}
+
+}  // namespace
+
+void announce_stage(const StageContext& context) {
+  ProcessGroup* const group = current_group();
+  if (group == nullptr) {
+    return;
+  }
+  json told = {{"stage", context.stage.name}, {"folder", fs::absolute(context.folder).string()}};
+  if (context.parent) {
+    told["parent"] = fs::absolute(*context.parent).string();
+  }
+  if (context.budget) {
+    told["budget"] = *context.budget;
+  }
+  for (const auto& [name, folder] : context.compared) {
+    told["compared"][name] = fs::absolute(folder).string();
+  }
+  group->announce(told.dump());
+  group->wait_for_all();
+}
+
+void announce_end() { current_group()->announce(json(end_of_run).dump()); }
+
+void follow(const Pipeline& pipeline, const RunSettings& settings,
+            const std::shared_ptr<DatasetCache>& datasets) {
+  ProcessGroup& group = *current_group();
+  DataCatalog data(pipeline, datasets);
+  while (true) {
+    const json told = json::parse(group.announced());
+    if (told == end_of_run) {
+      return;
+    }
+    const Stage& stage = pipeline.stage(told.at("stage").get<std::string>());
+    const ScratchFolder folder;
+    copy_progress(told.at("folder").get<std::string>(), folder.path());
+    group.wait_for_all();
+    StageContext context{.pipeline = pipeline,
+                         .stage = stage,
+                         .data = data,
+                         .folder = folder.path(),
+                         .parent = std::nullopt,
+                         .handed_on = nullptr,
+                         .generation = generation_of(pipeline, stage),
+                         .settings = settings};
+    if (told.contains("parent")) {
+      context.parent = told.at("parent").get<std::string>();
+    }
+    if (told.contains("budget")) {
+      context.budget = told.at("budget").get<double>();
+    }
+    for (const auto& [name, place] : told.value("compared", json::object()).items()) {
+      context.compared[name] = place.get<std::string>();
+    }
+    compute_beside(context);
+  }
+}
+
+}  // namespace bissl::host

@@ -1,0 +1,162 @@
+// Trainings by two and three processes end with the weights of one: double precision, batches that
+// do not divide evenly, normalisation over the batch. This program starts itself again for the
+// other processes, which make the trainings that process 0 announces.
+
+#include "distributed/team.h"
+#include "models/divided.h"
+#include "support/paths.h"
+#include "trainings.h"
+
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+#include <torch/nn/modules/batchnorm.h>
+#include <torch/nn/modules/container/sequential.h>
+#include <torch/nn/modules/linear.h>
+#include <torch/types.h>
+
+#include <cstdlib>
+
+namespace bissl::host::test {
+namespace {
+
+constexpr const char* noise = "noise";
+constexpr const char* end = "end";
+
+at::Tensor result_of(const std::string& work) {
+  return work == noise ? noisy_features() : weights_after(work);
+}
+
+/// The part of the processes that the test has started.
+int work_beside() {
+  const ProcessPlace place = process_place(0);
+  const auto meeting = meet(place.meeting);
+  const auto group = meeting->form();
+  const GroupInUse in_use(*group);
+  for (std::string work = group->announced(); work != end; work = group->announced()) {
+    at::Tensor result = result_of(work);
+    // All processes must have the same bits, of which the test sees process 0's alone.
+    at::Tensor leader = result.clone();
+    group->broadcast(leader);
+    at::Tensor differences = torch::tensor({leader.equal(result) ? 0.0 : 1.0}, torch::kDouble);
+    group->sum(differences);
+  }
+  return 0;
+}
+
+class DivisionTest : public ::testing::TestWithParam<int> {
+ protected:
+  void SetUp() override {
+    if (!has_process_groups()) {
+      GTEST_SKIP() << "built without several processes";
+    }
+  }
+
+  static MeetingPlace meeting(int size) { return {.rank = 0, .size = size}; }
+
+  /// What all processes come to, process 0's; fails where another one has other bits.
+  static at::Tensor by_all(const std::string& work) {
+    ProcessGroup& group = *current_group();
+    group.announce(work);
+    at::Tensor result = result_of(work);
+    at::Tensor sent = result.clone();
+    group.broadcast(sent);
+    at::Tensor differences = torch::zeros({1}, torch::kDouble);
+    group.sum(differences);
+    EXPECT_EQ(differences.item<double>(), 0) << work << ": processes have other numbers";
+    return result;
+  }
+};
+
+TEST_P(DivisionTest, EndsWithTheWeightsOfOneProcess) {
+  std::vector<std::string> trainings = {"simclr", "byol", "finetune", "bissl/minres"};
+  if (GetParam() == 2) {
+    trainings.insert(trainings.end(),
+                     {"swav", "vicreg", "barlow-twins", "bissl/cg", "bissl/identity"});
+  }
+  const at::Tensor before = weights_before();
+  std::vector<at::Tensor> alone;
+  for (const std::string& training : trainings) {
+    alone.push_back(weights_after(training));
+    const at::Tensor moved = alone.back().narrow(0, 0, before.numel()) - before;
+    EXPECT_GT(moved.abs().max().item<double>(), 1e-2) << training << " must train";
+  }
+  const MeetingPlace place = meeting(GetParam());
+  Team team({.meeting = place,
+             .starts_others = true,
+             .is_started = false,
+             .on_this_machine = place.size});
+  for (size_t i = 0; i < trainings.size(); ++i) {
+    const at::Tensor difference = by_all(trainings[i]) - alone[i];
+    EXPECT_LT(difference.abs().max().item<double>(), 1e-6) << trainings[i];
+  }
+  current_group()->announce(end);
+  team.wait();
+}
+
+TEST_P(DivisionTest, NoiseIsAnotherOneInEachPart) {
+  const MeetingPlace place = meeting(GetParam());
+  Team team({.meeting = place,
+             .starts_others = true,
+             .is_started = false,
+             .on_this_machine = place.size});
+  // That all draw the same number afterwards is part of what by_all compares.
+  const at::Tensor result = by_all(noise);
+  current_group()->announce(end);
+  team.wait();
+  const at::Tensor rows = result.narrow(0, 0, 7 * 3).view({7, 3});
+  for (int64_t i = 0; i < 7; ++i) {
+    for (int64_t k = 0; k < i; ++k) {
+      EXPECT_FALSE(rows[i].equal(rows[k])) << i << " and " << k;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Processes, DivisionTest, ::testing::Values(2, 3));
+
+TEST_P(DivisionTest, RefusesNormalisationsThatKnowNoParts) {
+  torch::nn::Sequential network(torch::nn::Linear(2, 2), torch::nn::BatchNorm1d(2));
+  require_divisible(*network, "backbone plain");  // on one process
+  const MeetingPlace place = meeting(GetParam());
+  Team team({.meeting = place,
+             .starts_others = true,
+             .is_started = false,
+             .on_this_machine = place.size});
+  try {
+    require_divisible(*network, "backbone plain");
+    FAIL() << "must throw";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("its module 1 is a torch::nn::BatchNorm1dImpl"),
+              std::string::npos)
+        << error.what();
+  }
+  current_group()->announce(end);
+  team.wait();
+}
+
+TEST(PartTest, PartsAreEvenAndWhole) {
+  for (const int size : {1, 2, 3, 5}) {
+    for (const int64_t samples : {5, 6, 7, 128}) {
+      int64_t next = 0;
+      for (int rank = 0; rank < size; ++rank) {
+        const BatchPart part = part_of(samples, rank, size);
+        EXPECT_EQ(part.first, next);
+        EXPECT_GE(part.count, samples / size);
+        EXPECT_LE(part.count, (samples + size - 1) / size);
+        next += part.count;
+      }
+      EXPECT_EQ(next, samples);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace bissl::host::test
+
+int main(int count, char** arguments) {
+  at::set_num_threads(1);
+  ::testing::InitGoogleTest(&count, arguments);
+  if (std::getenv(bissl::host::started_variable) != nullptr) {
+    return bissl::host::test::work_beside();
+  }
+  return RUN_ALL_TESTS();
+}

@@ -1,0 +1,201 @@
+#include "trainings.h"
+
+#include "../bilevel/small_models.h"
+#include "bilevel/bissl_coupling.h"
+#include "bilevel/lower_level.h"
+#include "bilevel/pretext_problem.h"
+#include "bilevel/upper_level.h"
+#include "bissl/modules.h"
+#include "models/evaluation_guard.h"
+#include "models/guarded.h"
+#include "models/module_state.h"
+#include "models/second_backbone.h"
+#include "models/training_step.h"
+#include "plugins/registry.h"
+#include "support/paths.h"
+
+#include <torch/types.h>
+
+namespace bissl::host::test {
+namespace {
+
+constexpr int64_t samples = 7;
+constexpr int64_t steps = 50;
+constexpr double rate = 0.05;
+
+/// A convolution, a normalisation over the batch, a layer: 3 features. With `noise`, features are
+/// scaled by random numbers.
+class TinyBackbone : public Backbone {
+ public:
+  explicit TinyBackbone(double noise = 0)
+      : noise_(noise), module_(std::make_shared<torch::nn::Module>()) {
+    convolution_ = module_->register_module("convolution",
+                                            Conv2d(torch::nn::Conv2dOptions(1, 4, 3).stride(2)));
+    normalisation_ =
+        module_->register_module("normalisation", BatchNorm(torch::nn::BatchNormOptions(4)));
+    layer_ = module_->register_module("layer", Linear(4, 3));
+    module_->to(torch::kDouble);
+  }
+  at::Tensor forward(const at::Tensor& images) override {
+    const at::Tensor maps = torch::tanh(normalisation_(convolution_(images)));
+    const at::Tensor features = layer_(maps.mean({2, 3}));
+    return noise_ == 0 ? features : features * (1 + noise_ * torch::rand_like(features));
+  }
+  int64_t features() const override { return 3; }
+  torch::nn::Module& module() override { return *module_; }
+
+ private:
+  double noise_;
+  std::shared_ptr<torch::nn::Module> module_;
+  Conv2d convolution_{nullptr};
+  BatchNorm normalisation_{nullptr};
+  Linear layer_{nullptr};
+};
+
+/// As the host holds it: behind a guard, which divides batches.
+std::shared_ptr<Backbone> make_backbone(double noise = 0) {
+  auto component = std::make_shared<RegisteredComponent>();
+  component->info.kind = ComponentKind::backbone;
+  component->info.text.name = "tiny";
+  component->info.create = [noise](const ParameterValues&, const void*) {
+    return std::static_pointer_cast<void>(
+        std::static_pointer_cast<Backbone>(std::make_shared<TinyBackbone>(noise)));
+  };
+  seed_generator(5);
+  return create_guarded({component, {}, "test"}, BackboneContext{ImageShape{1, 8, 8}});
+}
+
+std::shared_ptr<const RegisteredComponent> find(ComponentKind kind, const std::string& library,
+                                                const std::string& name) {
+  static auto* const registry = new Registry;
+  if (registry->find(kind, name) == nullptr) {
+    registry->load_library(std::string(plugin_folder) + "/" + library + ".so", true);
+  }
+  return registry->find(kind, name);
+}
+
+std::shared_ptr<Pretext> make_pretext(const std::string& name, Backbone& backbone) {
+  const bool redundancy = name == "barlow-twins" || name == "vicreg";
+  const auto component =
+      find(ComponentKind::pretext, redundancy ? "redundancy-reduction" : name, name);
+  ComponentChoice choice{component, defaults(component->info.parameters), "test"};
+  choice.values["projector"] = std::vector<int64_t>{4, 4};
+  if (name == "byol") {
+    choice.values["predictor"] = std::vector<int64_t>{4};
+  }
+  if (name == "swav") {
+    choice.values["prototypes"] = int64_t{3};
+    choice.values["queue"] = int64_t{14};
+  }
+  const SecondBackbones second(backbone, [] { return make_backbone(); });
+  seed_generator(6);
+  auto pretext = create_guarded(choice, PretextContext{.features = 3,
+                                                       .views = {ImageShape{1, 8, 8}},
+                                                       .steps = steps,
+                                                       .samples = 100,
+                                                       .batch = samples,
+                                                       .hessian_batch = samples,
+                                                       .make_backbone = second.maker(),
+                                                       .backbone = &backbone,
+                                                       .backbone_name = "tiny"});
+  convert_to_double(pretext->module());
+  return pretext;
+}
+
+/// Two views that are the same in every process.
+Views views(int64_t number) {
+  const at::Tensor places = torch::arange(2 * samples * 64, torch::kDouble) + 1000 * number;
+  return (torch::sin(places * 1.7) + torch::cos(places * places * 0.01))
+      .view({2, samples, 1, 8, 8})
+      .unbind();
+}
+
+at::Tensor state_of(const std::vector<torch::nn::Module*>& modules) {
+  TensorList all;
+  for (const torch::nn::Module* module : modules) {
+    for (const auto& [name, tensor] : module_state(*module)) {
+      all.push_back(tensor.to(torch::kDouble).flatten());
+    }
+  }
+  return torch::cat(all).clone();
+}
+
+at::Tensor pretrained(const std::string& task) {
+  const auto backbone = make_backbone();
+  const auto pretext = make_pretext(task, *backbone);
+  PlainDescent descent(lower_parameters(*backbone, *pretext), rate);
+  LowerLevel level(*backbone, *pretext, descent, 10);
+  for (int64_t step = 0; step < steps; ++step) {
+    level.step(views(step), 1.0, {step, steps}, {});
+  }
+  return state_of({&backbone->module(), &pretext->module()});
+}
+
+at::Tensor after_rounds(const std::string& approximator) {
+  const auto lower = make_backbone();
+  const auto upper = make_backbone();
+  const auto pretext = make_pretext("simclr", *lower);
+  seed_generator(7);
+  SmallDownstream downstream;
+  const auto component = find(ComponentKind::hypergradient, approximator, approximator);
+  ComponentChoice choice{component, defaults(component->info.parameters), "test"};
+  if (choice.values.count("iterations") != 0) {
+    choice.values["iterations"] = int64_t{2};
+  }
+  const auto hypergradient = create_guarded(choice, HypergradientContext{});
+  PlainDescent lower_descent(lower_parameters(*lower, *pretext), rate);
+  LowerLevel level(*lower, *pretext, lower_descent, 10);
+  level.tie_to(*upper, 0.1);
+  BisslCoupling coupling({*lower, *upper, downstream}, 0.1);
+  PlainDescent upper_descent(coupling.parameters(), rate);
+  UpperLevel upper_level(coupling, *hypergradient, upper_descent, 10);
+  for (int64_t step = 0; step < steps / 2; ++step) {
+    level.step(views(step), 1.0, {step, steps / 2}, {});
+    PretextProblem problem(*lower, *pretext, {views(step + steps)},
+                           {.lambda = 0.1, .noise_seed = 3});
+    const auto next = [&]() -> OuterBatch {
+      return {.images = views(step + 2 * steps)[0], .targets = small_targets(samples)};
+    };
+    upper_level.step(UpperLevel::Batches{.parts = 1, .next = next}, problem, 4, 1.0);
+  }
+  return state_of({&lower->module(), &upper->module(), &pretext->module(), &downstream.module()});
+}
+
+at::Tensor finetuned() {
+  const auto backbone = make_backbone();
+  seed_generator(7);
+  SmallDownstream downstream;
+  const NamedTensors parameters = upper_parameters(*backbone, downstream);
+  PlainDescent descent(parameters, rate);
+  TrainingStep training(parameters, descent, {.max_grad_norm = 10, .name = "test", .advice = ""});
+  for (int64_t step = 0; step < steps; ++step) {
+    training.take(downstream_gradient(*backbone, downstream, training.parameters(), views(step)[0],
+                                      small_targets(samples)),
+                  1.0);
+  }
+  return state_of({&backbone->module(), &downstream.module()});
+}
+
+}  // namespace
+
+at::Tensor weights_after(const std::string& training) {
+  if (training == "finetune") {
+    return finetuned();
+  }
+  const std::string prefix = "bissl/";
+  return training.starts_with(prefix) ? after_rounds(training.substr(prefix.size()))
+                                      : pretrained(training);
+}
+
+at::Tensor weights_before() { return state_of({&make_backbone()->module()}); }
+
+at::Tensor noisy_features() {
+  const auto backbone = make_backbone(0.5);
+  seed_generator(8);
+  // All samples are the same, so that equal features are those with equal random numbers.
+  const at::Tensor images = views(0)[0].narrow(0, 0, 1).expand({samples, 1, 8, 8});
+  const at::Tensor features = backbone->forward(images).detach();
+  return torch::cat({features.flatten(), torch::rand({1}, torch::kDouble)});
+}
+
+}  // namespace bissl::host::test
