@@ -40,9 +40,11 @@ const Item& named(const std::vector<Item>& items, const std::string& name, const
 }
 
 std::string key_of(const Pipeline& pipeline, const Stage& stage, DataCatalog& data) {
-  const std::string parent =
-      stage.from.empty() ? "" : key_of(pipeline, pipeline.stage(stage.from), data);
-  return identify(pipeline, stage, data, parent).key;
+  StageKeys keys;
+  for (const std::string& other : dependencies(stage)) {
+    keys[other] = key_of(pipeline, pipeline.stage(other), data);
+  }
+  return identify(pipeline, stage, data, keys).key;
 }
 
 fs::path finished_folder(const PipelineArguments& arguments, const Pipeline& pipeline,

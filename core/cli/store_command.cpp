@@ -153,8 +153,7 @@ int run_store_explain(const PipelineArguments& arguments, PluginSearch& plugins,
   std::map<std::string, std::string> keys;
   nlohmann::json list = nlohmann::json::array();
   for (const Stage& stage : pipeline->stages) {
-    const std::string parent_key = stage.from.empty() ? "" : keys.at(stage.from);
-    const StageIdentity identity = identify(*pipeline, stage, data, parent_key);
+    const StageIdentity identity = identify(*pipeline, stage, data, keys);
     keys[stage.name] = identity.key;
     const bool found = store.find(identity.key).has_value();
     nlohmann::json item = {{"stage", stage.name}, {"key", identity.key}, {"in_store", found}};

@@ -6,6 +6,7 @@
 #include "bissl/error.h"
 #include "bissl/hash.h"
 #include "pipeline/diagnostics.h"
+#include "pipeline/matched_stage.h"
 #include "pipeline/table_reader.h"
 #include "pipeline/toml_parser.h"
 
@@ -265,7 +266,7 @@ json canonical(const Pipeline& pipeline) {
 
 json stage_description(const Pipeline& pipeline, const Stage& stage,
                        const std::map<std::string, std::string>& data_fingerprints,
-                       const std::string& parent_key) {
+                       const std::string& parent_key, const std::string& matched_key) {
   const auto stand_in = [&](const std::string& name) {
     const auto fingerprint = data_fingerprints.find(name);
     if (fingerprint == data_fingerprints.end()) {
@@ -274,15 +275,21 @@ json stage_description(const Pipeline& pipeline, const Stage& stage,
     return json{{"source", canonical(pipeline.data_source(name))},
                 {"fingerprint", fingerprint->second}};
   };
-  return json{{"format", stage_key_format},
-              {"kind", stage.kind},
-              {"table", canonical_table(stage.table, stand_in)},
-              {"backbone", canonical(pipeline.backbone)},
-              {"seed", pipeline.seed},
-              {"parent", parent_key},
-              {"sdk", sdk_version()},
-              {"bissl", BISSL_VERSION},
-              {"torch", TORCH_VERSION}};
+  json description = {{"format", stage_key_format},
+                      {"kind", stage.kind},
+                      {"table", canonical_table(stage.table, stand_in)},
+                      {"backbone", canonical(pipeline.backbone)},
+                      {"seed", pipeline.seed},
+                      {"parent", parent_key},
+                      {"sdk", sdk_version()},
+                      {"bissl", BISSL_VERSION},
+                      {"torch", TORCH_VERSION}};
+  if (stage.table.has_table(match_key)) {
+    json& tables = description["table"]["tables"];
+    description["match"] = {{"stage", matched_key}, {"by", tables[match_key]["values"]["by"]}};
+    tables.erase(match_key);
+  }
+  return description;
 }
 
 std::string identity_of(const Pipeline& pipeline,

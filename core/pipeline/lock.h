@@ -48,10 +48,12 @@ inline constexpr int stage_key_format = 2;
 /// descriptions of two stages show in what they differ. Names of stages and of data sources are not
 /// in it, so renaming keeps the key: a data source is replaced by itself with its fingerprint, and
 /// the parent is represented by its own key (empty for a stage that starts from random weights).
+/// So is the stage that this one is as long as (`match`), by `matched_key`.
 /// `data_fingerprints` has one for each data source that the stage names (Error of kind run if
 /// not).
 nlohmann::json stage_description(const Pipeline& pipeline, const Stage& stage,
                                  const std::map<std::string, std::string>& data_fingerprints,
-                                 const std::string& parent_key);
+                                 const std::string& parent_key,
+                                 const std::string& matched_key = "");
 
 }  // namespace bissl::host

@@ -2,6 +2,7 @@
 
 #include "base/exception_text.h"
 #include "pipeline/config_loader.h"
+#include "pipeline/matched_stage.h"
 #include "pipeline/pipeline_spec.h"
 #include "pipeline/stage_graph.h"
 #include "pipeline/table_reader.h"
@@ -17,6 +18,28 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t most_data_sources = 1000;
+
+/// The table of a stage whose length is given by `match`: no other key may give it. Its rules are
+/// asked as if it had one step.
+TableSpec as_long_as_another(TableSpec spec) {
+  spec.check = [inner = spec.check](ParameterValues values) {
+    std::vector<Finding> findings;
+    for (const char* key : {"epochs", "steps"}) {
+      const auto value = values.find(key);
+      if (value != values.end() && type_of(value->second) != ValueType::none) {
+        findings.push_back(
+            {Finding::Severity::error, key,
+             fmt::format("{} and {} are both given; give one of them", key, match_key)});
+        return findings;
+      }
+    }
+    if (values.count("steps") != 0) {
+      values["steps"] = int64_t{1};
+    }
+    return inner ? inner(values) : findings;
+  };
+  return spec;
+}
 
 class PipelineReader {
  public:
@@ -233,8 +256,10 @@ class PipelineReader {
     stage.kind = kind.name;
     stage.from = draft.from;
     tables_.report_missing(!draft.incomplete);
+    const bool is_matched = draft.table.find(match_key) != nullptr;
     stage.table =
-        tables_.read_table(draft.table, kind.table, path, {"kind", "from", "like", "unset"});
+        tables_.read_table(draft.table, is_matched ? as_long_as_another(kind.table) : kind.table,
+                           path, {"kind", "from", "like", "unset"});
     tables_.report_missing(true);
     pipeline_.stages.push_back(std::move(stage));
   }

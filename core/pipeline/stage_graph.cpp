@@ -2,6 +2,7 @@
 
 #include "base/spelling.h"
 #include "pipeline/exclusive_keys.h"
+#include "pipeline/matched_stage.h"
 #include "pipeline/run_names.h"
 #include "pipeline/unset_keys.h"
 
@@ -16,6 +17,7 @@ namespace bissl::host {
 namespace {
 
 constexpr const char* scratch = "scratch";
+constexpr const char* matched_key = "match.stage";
 constexpr size_t longest_name = 100;
 
 std::string quoted(const std::string& text) { return to_toml(Value(shortened(text))); }
@@ -98,28 +100,60 @@ std::vector<std::vector<size_t>> cut_circles(std::vector<size_t>& links) {
   return circles;
 }
 
-/// All stages, each behind the one that it depends on and those that it names, otherwise in their
-/// order. Links have no circles, and nothing depends on a stage that names others.
-std::vector<size_t> ordered(const std::vector<size_t>& links,
-                            const std::vector<std::vector<size_t>>& named) {
+/// Whether the links lead from one stage to another, or the two are one.
+bool reaches(const std::vector<std::vector<size_t>>& links, size_t from, size_t to) {
+  std::vector<size_t> open = {from};
+  std::vector<char> seen(links.size(), 0);
+  while (!open.empty()) {
+    const size_t stage = open.back();
+    open.pop_back();
+    if (stage == to) {
+      return true;
+    }
+    if (seen[stage] == 0) {
+      seen[stage] = 1;
+      open.insert(open.end(), links[stage].begin(), links[stage].end());
+    }
+  }
+  return false;
+}
+
+void place(const std::vector<std::vector<size_t>>& links, size_t stage, std::vector<char>& placed,
+           std::vector<size_t>& order) {
+  if (placed[stage] != 0) {
+    return;
+  }
+  placed[stage] = 1;
+  for (const size_t other : links[stage]) {
+    place(links, other, placed, order);  // as deep as there are stages, most_stages at most
+  }
+  order.push_back(stage);
+}
+
+/// All stages, each behind those that it depends on, otherwise in their order. No circles.
+std::vector<size_t> ordered(const std::vector<std::vector<size_t>>& links) {
   std::vector<size_t> order;
   std::vector<char> placed(links.size(), 0);
-  const auto place = [&](size_t last) {
-    std::vector<size_t> chain;
-    for (size_t current = last; current != no_stage && placed[current] == 0;
-         current = links[current]) {
-      placed[current] = 1;
-      chain.push_back(current);
-    }
-    order.insert(order.end(), chain.rbegin(), chain.rend());
-  };
-  for (size_t start = 0; start < links.size(); ++start) {
-    for (const size_t other : named[start]) {
-      place(other);
-    }
-    place(start);
+  for (size_t stage = 0; stage < links.size(); ++stage) {
+    place(links, stage, placed, order);
   }
   return order;
+}
+
+/// Of stages that each depend on one other, or on no_stage.
+std::vector<std::vector<size_t>> as_lists(const std::vector<size_t>& links) {
+  std::vector<std::vector<size_t>> lists(links.size());
+  for (size_t stage = 0; stage < links.size(); ++stage) {
+    if (links[stage] != no_stage) {
+      lists[stage].push_back(links[stage]);
+    }
+  }
+  return lists;
+}
+
+bool has_table(const TableSpec& spec, const std::string& name) {
+  return std::any_of(spec.tables.begin(), spec.tables.end(),
+                     [&](const SubtableSpec& subtable) { return subtable.name == name; });
 }
 
 }  // namespace
@@ -181,7 +215,7 @@ std::vector<StageDraft> StageGraph::resolve(const ConfigNode& stages) {
   for (StageDraft& draft : drafts_) {
     read_from(draft);
   }
-  const std::vector<size_t> order = parents_first();
+  const std::vector<size_t> order = in_order();
   for (const size_t stage : order) {
     inherit(drafts_[stage]);
   }
@@ -250,7 +284,7 @@ const size_t* StageGraph::find_stage(const StageDraft& draft, const ConfigNode& 
                                      const std::string& key) {
   const std::string* text = name.as_text();
   if (text == nullptr) {
-    diagnostics_.error(name.at, joined_key(path(draft), key), describe_given(name),
+    diagnostics_.error(name.at, path(draft) + "." + key, describe_given(name),
                        "the name of a stage");
     return nullptr;
   }
@@ -259,7 +293,7 @@ const size_t* StageGraph::find_stage(const StageDraft& draft, const ConfigNode& 
     return &found->second;
   }
   std::vector<std::string> accepted;
-  if (key != "like") {
+  if (key != "like" && key != matched_key) {
     accepted = possible_parents(draft.kind);
   } else {
     for (const StageDraft& other : drafts_) {
@@ -268,7 +302,7 @@ const size_t* StageGraph::find_stage(const StageDraft& draft, const ConfigNode& 
       }
     }
   }
-  diagnostics_.error(name.at, joined_key(path(draft), key),
+  diagnostics_.error(name.at, path(draft) + "." + key,
                      fmt::format("there is no stage {}", quoted(*text)), quoted_list(accepted),
                      nearest(*text, accepted));
   return nullptr;
@@ -298,7 +332,7 @@ void StageGraph::resolve_like() {
     }
   }
   report_circles(cut_circles(links), "like", "stages are like each other in a circle");
-  for (const size_t stage : ordered(links, std::vector<std::vector<size_t>>(links.size()))) {
+  for (const size_t stage : ordered(as_lists(links))) {
     StageDraft& draft = drafts_[stage];
     if (links[stage] != no_stage && afford_copy(drafts_[links[stage]].table, draft)) {
       const StageDraft& base = drafts_[links[stage]];
@@ -442,7 +476,7 @@ void StageGraph::check_parent(StageDraft& draft, const ConfigNode& from) {
   draft.from = parent.name;
 }
 
-std::vector<size_t> StageGraph::parents_first() {
+std::vector<size_t> StageGraph::in_order() {
   std::vector<size_t> links(drafts_.size(), no_stage);
   for (size_t stage = 0; stage < drafts_.size(); ++stage) {
     if (!drafts_[stage].from.empty()) {
@@ -454,11 +488,15 @@ std::vector<size_t> StageGraph::parents_first() {
   for (const std::vector<size_t>& circle : circles) {
     drafts_[circle.front()].from.clear();
   }
-  std::vector<std::vector<size_t>> named;
-  for (const StageDraft& draft : drafts_) {
-    named.push_back(read_named(draft));
+  std::vector<std::vector<size_t>> all;
+  for (size_t stage = 0; stage < links.size(); ++stage) {
+    all.push_back(read_named(drafts_[stage]));
+    if (links[stage] != no_stage) {
+      all.back().push_back(links[stage]);
+    }
   }
-  return ordered(links, named);
+  link_matched(all);
+  return ordered(all);
 }
 
 std::vector<size_t> StageGraph::read_named(const StageDraft& draft) {
@@ -495,6 +533,29 @@ std::vector<size_t> StageGraph::read_named(const StageDraft& draft) {
     }
   }
   return stages;
+}
+
+void StageGraph::link_matched(std::vector<std::vector<size_t>>& links) {
+  for (size_t stage = 0; stage < drafts_.size(); ++stage) {
+    StageDraft& draft = drafts_[stage];
+    const ConfigEntry* match = draft.table.find(match_key);
+    const ConfigEntry* entry = match == nullptr ? nullptr : match->value.find("stage");
+    if (draft.kind == nullptr || !has_table(draft.kind->table, match_key) || entry == nullptr) {
+      continue;  // what is missing is reported with the table
+    }
+    const size_t* found = find_stage(draft, entry->value, matched_key);
+    if (found == nullptr) {
+      draft.incomplete = true;
+    } else if (reaches(links, *found, stage)) {
+      diagnostics_.error(entry->value.at, path(draft) + "." + matched_key,
+                         fmt::format("stage {} comes after this one, or is it: a stage can be as "
+                                     "long as one before it",
+                                     to_toml(Value(drafts_[*found].name))));
+      draft.incomplete = true;
+    } else {
+      links[stage].push_back(*found);
+    }
+  }
 }
 
 void StageGraph::inherit(StageDraft& draft) {

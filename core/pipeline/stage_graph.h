@@ -47,9 +47,12 @@ class StageGraph {
   void read_kind(StageDraft& draft);
   void read_from(StageDraft& draft);
   void check_parent(StageDraft& draft, const ConfigNode& from);
-  std::vector<size_t> parents_first();
+  /// All stages, each behind those that it depends on.
+  std::vector<size_t> in_order();
   /// The stages that a draft's parameters name; reports those that are none or hand on too little.
   std::vector<size_t> read_named(const StageDraft& draft);
+  /// Adds the links of `match` to those of `from`; reports what is none, and circles.
+  void link_matched(std::vector<std::vector<size_t>>& links);
   void inherit(StageDraft& draft);
   void inherit(StageDraft& draft, const SubtableSpec& spec);
   void report_unset_keys();

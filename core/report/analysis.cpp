@@ -74,6 +74,16 @@ Choices baseline_of(const ReportData& data) {
   return choices;
 }
 
+/// A cell is compared with the baseline on its own task.
+Choices with_task_of(const ReportData& data, Choices choices, const Choices& cell) {
+  for (size_t i = 0; i < data.axes.size(); ++i) {
+    if (data.axes[i].is_tasks) {
+      choices[i] = cell[i];
+    }
+  }
+  return choices;
+}
+
 double mean_of(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
@@ -131,12 +141,13 @@ std::vector<CellSummary> summarise(const ReportData& data) {
   }
   const Values values = values_of(data, first);
   const Values reference = data.reference.empty() ? Values{} : values_of(data, data.reference);
-  const auto baseline = values.find(baseline_of(data));
+  const Choices baseline_choices = baseline_of(data);
   std::vector<CellSummary> result;
   for (auto& [choices, cell] : cells) {
     const auto own = values.find(choices);
     if (own != values.end()) {
       cell.values = plain(own->second);
+      const auto baseline = values.find(with_task_of(data, baseline_choices, choices));
       if (baseline != values.end() && baseline->first != choices) {
         cell.to_baseline = compare(own->second, baseline->second);
       }
@@ -163,7 +174,7 @@ std::vector<AxisEffects> marginal_effects(const ReportData& data) {
   std::vector<AxisEffects> result;
   for (size_t axis = 0; axis < data.axes.size(); ++axis) {
     const ReportAxis& description = data.axes[axis];
-    if (description.labels.size() < 2) {
+    if (description.labels.size() < 2 || description.is_tasks) {
       continue;
     }
     AxisEffects effects{description.name, {}};

@@ -2,7 +2,9 @@
 
 #include "report/analysis.h"
 #include "report/escaping.h"
+#include "report/pooled.h"
 #include "report/sections.h"
+#include "report/verdict.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -56,13 +58,19 @@ IntervalRow row_of(const std::string& label, const Estimate& estimate,
           .heading = false};
 }
 
+/// Whether cells differ in more than their task.
+bool has_settings(const ReportData& data) {
+  return std::any_of(data.axes.begin(), data.axes.end(),
+                     [](const ReportAxis& axis) { return !axis.is_tasks; });
+}
+
 bool is_baseline(const ReportData& data, const std::vector<size_t>& choices) {
   for (size_t i = 0; i < data.axes.size(); ++i) {
-    if (choices.at(i) != data.axes[i].baseline) {
+    if (!data.axes[i].is_tasks && choices.at(i) != data.axes[i].baseline) {
       return false;
     }
   }
-  return !data.axes.empty();
+  return has_settings(data);
 }
 
 ReportSection cells_section(const ReportData& data, const std::vector<CellSummary>& cells) {
@@ -336,6 +344,7 @@ Report build_report(const ReportData& data) {
     add(missing_section(data));
     return report;
   }
+  add(verdict_section(data, pooled_results(data)));
   add(cells_section(data, cells));
   if (!data.reference.empty()) {
     add(comparison_section(data, cells, &CellSummary::to_reference, "reference",
@@ -345,12 +354,15 @@ Report build_report(const ReportData& data) {
   }
   std::vector<std::string> baseline;
   for (const ReportAxis& axis : data.axes) {
-    baseline.push_back(axis.name + " = " + axis.labels.at(axis.baseline));
+    baseline.push_back(axis.is_tasks ? "the same " + axis.name
+                                     : axis.name + " = " + axis.labels.at(axis.baseline));
   }
-  add(comparison_section(data, cells, &CellSummary::to_baseline, "baseline",
-                         "Against the baseline cell",
-                         fmt::format("{} minus that of the cell with {}, paired by repetition.",
-                                     data.metrics.front(), fmt::join(baseline, ", "))));
+  if (data.axes.empty() || has_settings(data)) {
+    add(comparison_section(data, cells, &CellSummary::to_baseline, "baseline",
+                           "Against the baseline cell",
+                           fmt::format("{} minus that of the cell with {}, paired by repetition.",
+                                       data.metrics.front(), fmt::join(baseline, ", "))));
+  }
   if (data.axes.size() > 1) {
     add(effects_section(data));
   }

@@ -55,8 +55,8 @@ struct Report {
   std::vector<ReportSection> sections;
 };
 
-/// Cells with their spread, differences from the baseline and the reference, the effect of each
-/// axis, learning curves, time and memory.
+/// A verdict, cells with their spread, differences from the baseline and the reference, the effect
+/// of each axis, learning curves, time and memory.
 Report build_report(const ReportData& data);
 
 /// The same figures for programs, and the notes of the report that was built of the data.

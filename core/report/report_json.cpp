@@ -1,5 +1,7 @@
 #include "report/analysis.h"
+#include "report/pooled.h"
 #include "report/report.h"
+#include "report/verdict.h"
 
 namespace bissl::host {
 namespace {
@@ -25,6 +27,34 @@ nlohmann::json to_json(const std::optional<Comparison>& comparison) {
   json["exact"] = comparison->test.exact;
   json["adjusted_p"] = comparison->adjusted;
   return json;
+}
+
+nlohmann::json to_json(const PooledComparison& one) {
+  const auto optional = [](const std::optional<double>& value) {
+    return value ? nlohmann::json(*value) : nlohmann::json(nullptr);
+  };
+  nlohmann::json tasks = nlohmann::json::array();
+  for (const TaskDifference& task : one.tasks) {
+    tasks.push_back(to_json(task.difference));
+    tasks.back()["task"] = task.task;
+    tasks.back()["differences"] = task.differences;
+    tasks.back()["p"] = task.test.p;
+  }
+  const PooledDifference& difference = one.difference;
+  return {{"arm", one.arm.label},
+          {"against", one.against.label},
+          {"tasks", tasks},
+          {"pairs", difference.pairs},
+          {"mean", difference.mean},
+          {"low", optional(difference.low())},
+          {"high", optional(difference.high())},
+          {"over_tasks",
+           difference.over_tasks ? to_json(*difference.over_tasks) : nlohmann::json(nullptr)},
+          {"p", one.test.p},
+          {"exact", one.test.exact},
+          {"adjusted_p", one.adjusted},
+          {"seconds", optional(one.seconds)},
+          {"seconds_against", optional(one.seconds_against)}};
 }
 
 nlohmann::json axes_json(const ReportData& data, const std::vector<size_t>& choices) {
@@ -75,12 +105,19 @@ nlohmann::json report_json(const ReportData& data, const Report& report) {
       left_out.push_back({{"section", section.title}, {"note", note}});
     }
   }
+  const PooledResults pooled = pooled_results(data);
+  nlohmann::json comparisons = nlohmann::json::array();
+  for (const PooledComparison& one : pooled.comparisons) {
+    comparisons.push_back(to_json(one));
+  }
   const nlohmann::json direction =
       data.higher_is_better ? nlohmann::json(*data.higher_is_better) : nlohmann::json(nullptr);
   return {{"title", data.title},
           {"metrics", data.metrics},
           {"higher_is_better", direction},
           {"reference", data.reference},
+          {"verdict", verdict(data, pooled)},
+          {"pooled", comparisons},
           {"cells", cells},
           {"effects", effects},
           {"missing", missing},

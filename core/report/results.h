@@ -16,6 +16,9 @@ struct ReportAxis {
   std::string name;
   std::vector<std::string> labels;
   size_t baseline = 0;  ///< number of the label that others are compared with
+  /// Its labels are tasks of one kind, over which arms are compared; they are not compared with
+  /// each other.
+  bool is_tasks = false;
 };
 
 /// One result: a cell's choices, which repetition it is, what was measured.
@@ -24,6 +27,8 @@ struct Observation {
   std::string repetition;       ///< "seed 0", "repeat 1"
   std::map<std::string, double> metrics;
   std::filesystem::path folder;  ///< the run folder it is from
+  /// Of each metric: the seconds of its stage and of those that it continues.
+  std::map<std::string, double> seconds = {};
 };
 
 /// One stage of one observation's run.

@@ -87,6 +87,101 @@ SignFlipTest sign_flip_test(const std::vector<double>& differences) {
   return test;
 }
 
+namespace {
+
+constexpr size_t most_exact_strata_pairs = 40;
+
+/// The sums of the terms under all patterns of signs, in ascending order.
+std::vector<double> sorted_sums(const std::vector<double>& terms) {
+  std::vector<double> sums = {0};
+  for (const double term : terms) {
+    const size_t before = sums.size();
+    for (size_t i = 0; i < before; ++i) {
+      sums.push_back(sums[i] + term);
+      sums[i] -= term;
+    }
+  }
+  std::sort(sums.begin(), sums.end());
+  return sums;
+}
+
+/// How many of all patterns of signs give a sum of at least `bar` or at most −`bar`, which is
+/// positive, as a share.
+double share_as_far(const std::vector<double>& terms, double bar) {
+  const auto middle = terms.begin() + static_cast<long>(terms.size() / 2);
+  const std::vector<double> left = sorted_sums({terms.begin(), middle});
+  const std::vector<double> right = sorted_sums({middle, terms.end()});
+  double as_far = 0;
+  auto high = right.end();  // those from here on are far enough with what is left of them
+  for (const double sum : left) {
+    while (high != right.begin() && sum + *(high - 1) >= bar) {
+      --high;
+    }
+    as_far += static_cast<double>(right.end() - high);
+  }
+  // Each pattern has one with all signs changed: as many sums are at most −bar.
+  return 2 * as_far / (static_cast<double>(left.size()) * static_cast<double>(right.size()));
+}
+
+}  // namespace
+
+PooledDifference pooled_difference(const std::vector<std::vector<double>>& strata) {
+  std::vector<double> means;
+  double variance = 0;
+  double freedom = 0;
+  bool spreads = !strata.empty();
+  PooledDifference result;
+  for (const std::vector<double>& stratum : strata) {
+    const Estimate one = estimate(stratum);
+    result.pairs += one.count;
+    means.push_back(one.mean);
+    spreads = spreads && one.std.has_value();
+    if (one.std) {
+      const auto count = static_cast<double>(one.count);
+      const double of_mean = *one.std * *one.std / count;
+      variance += of_mean;
+      freedom += of_mean * of_mean / (count - 1);
+    }
+  }
+  refuse_none(means);
+  result.mean = mean_of(means);
+  if (spreads) {
+    const auto count = static_cast<double>(strata.size());
+    result.half =
+        variance == 0
+            ? 0
+            : boost::math::quantile(boost::math::students_t(variance * variance / freedom), 0.975) *
+                  std::sqrt(variance) / count;
+  }
+  if (means.size() > 1) {
+    result.over_tasks = estimate(means);
+  }
+  return result;
+}
+
+SignFlipTest stratified_sign_flip_test(const std::vector<std::vector<double>>& strata) {
+  std::vector<double> terms;
+  for (const std::vector<double>& stratum : strata) {
+    refuse_none(stratum);
+    for (const double difference : stratum) {
+      terms.push_back(difference / static_cast<double>(stratum.size()));
+    }
+  }
+  refuse_none(terms);
+  double size = 0;
+  for (const double term : terms) {
+    size += std::abs(term);
+  }
+  const double bar = std::abs(std::accumulate(terms.begin(), terms.end(), 0.0)) - slack * size;
+  SignFlipTest test;
+  if (terms.size() > most_exact_strata_pairs) {
+    return sign_flip_test(terms);  // random patterns
+  }
+  test.p = bar <= 0 ? 1 : std::min(1.0, share_as_far(terms, bar));
+  test.least = std::ldexp(2.0, -static_cast<int>(terms.size()));
+  return test;
+}
+
 double detectable_difference(double std, int64_t pairs) {
   if (pairs < 2) {
     fail_run("the power of a test with {} pairs was asked for", pairs);

@@ -35,6 +35,27 @@ struct SignFlipTest {
 /// not be empty.
 SignFlipTest sign_flip_test(const std::vector<double>& differences);
 
+/// The mean of several strata's mean differences, with equal weights.
+struct PooledDifference {
+  int64_t pairs = 0;
+  double mean = 0;
+  /// Half of the 95 % interval for these strata: the variances of their means, and Student's t with
+  /// the degrees of freedom of Welch and Satterthwaite. None where a stratum has one pair only.
+  std::optional<double> half;
+  /// The strata's means as a sample of such strata; none for one stratum.
+  std::optional<Estimate> over_tasks;
+
+  std::optional<double> low() const { return half ? std::optional(mean - *half) : std::nullopt; }
+  std::optional<double> high() const { return half ? std::optional(mean + *half) : std::nullopt; }
+};
+
+/// `strata` has the differences of each task, none of them empty.
+PooledDifference pooled_difference(const std::vector<std::vector<double>>& strata);
+
+/// The permutation test of sign_flip_test within strata, for the mean of their means: each pair's
+/// sign is chance, whatever its stratum. Exact up to 40 pairs, by counting the sums of either half.
+SignFlipTest stratified_sign_flip_test(const std::vector<std::vector<double>>& strata);
+
 /// Holm's step-down adjustment for several tests (Scandinavian Journal of Statistics 6, 1979), in
 /// the order given.
 std::vector<double> holm(const std::vector<double>& p_values);

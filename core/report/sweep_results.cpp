@@ -84,8 +84,10 @@ class SweepReader {
         seed_axis_ = i;
         continue;
       }
-      data_.axes.push_back(
-          {.name = axis.name, .labels = axis.labels, .baseline = axis.baseline.value_or(0)});
+      data_.axes.push_back({.name = axis.name,
+                            .labels = axis.labels,
+                            .baseline = axis.baseline.value_or(0),
+                            .is_tasks = axis.is_tasks});
     }
   }
 
@@ -228,6 +230,7 @@ class SweepReader {
             observation.metrics[name] = metric->values[repeat];
           }
         }
+        observation.seconds = seconds_of(results, names);
         data_.observations.push_back(std::move(observation));
       }
       return;
@@ -239,7 +242,24 @@ class SweepReader {
         observation.metrics[name] = *metric->mean;
       }
     }
+    observation.seconds = seconds_of(results, names);
     data_.observations.push_back(std::move(observation));
+  }
+
+  /// The seconds of each metric's stage and those that it continues.
+  static std::map<std::string, double> seconds_of(const RunResults& results,
+                                                  const std::vector<std::string>& metrics) {
+    std::map<std::string, double> seconds;
+    for (const std::string& metric : metrics) {
+      const std::optional<MetricName> name = parse_metric(metric);
+      if (!name || results.stages.count(name->stage) == 0) {
+        continue;
+      }
+      for (const std::string& stage : results.chain_of(name->stage)) {
+        seconds[metric] += results.stages.at(stage).seconds;
+      }
+    }
+    return seconds;
   }
 
   /// Why a cell has no results: the failures of its stages, if that is what happened.

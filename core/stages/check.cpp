@@ -47,7 +47,8 @@ const std::vector<StageCheck>& stage_checks() {
 }
 
 StagePlan check_stage(const Pipeline& pipeline, const Stage& stage, const HandedOn* parent,
-                      DataCatalog& data, const RunSettings& settings, TrialDepth depth) {
+                      DataCatalog& data, const RunSettings& settings, TrialDepth depth,
+                      std::optional<double> budget) {
   StagePlan plan;
   plan.name = stage.name;
   plan.kind = stage.kind;
@@ -59,7 +60,8 @@ StagePlan check_stage(const Pipeline& pipeline, const Stage& stage, const Handed
                              .parent = std::nullopt,
                              .handed_on = parent,
                              .generation = generation_of(pipeline, stage),
-                             .settings = settings};
+                             .settings = settings,
+                             .budget = budget};
   try {
     const auto trial = stage_kind(stage.kind).trial(context, plan, depth == TrialDepth::measured);
     for (const StageCheck& check : stage_checks()) {
@@ -74,6 +76,12 @@ StagePlan check_stage(const Pipeline& pipeline, const Stage& stage, const Handed
     plan.errors.push_back(at_stage(context, as_error(exception)).what());
   }
   return plan;
+}
+
+TrainingCost cost_in_plan(const StagePlan& plan) {
+  TrainingCost cost = plan.cost;
+  cost.seconds = plan.seconds;
+  return cost;
 }
 
 namespace {
@@ -104,12 +112,16 @@ class PipelineCheck {
     const std::filesystem::path root = store_folder(request_.out);
     for (const Stage& stage : pipeline_.stages) {
       Known& known = known_[stage.name];
-      const std::string parent = stage.from.empty() ? "" : known_[stage.from].key;
-      if (!stage.from.empty() && parent.empty()) {
-        continue;  // the parent's error says so
+      StageKeys keys;
+      for (const std::string& name : dependencies(stage)) {
+        keys[name] = known_[name].key;
+      }
+      if (std::any_of(keys.begin(), keys.end(),
+                      [](const auto& one) { return one.second.empty(); })) {
+        continue;  // that stage's error says so
       }
       try {
-        known.key = identify(pipeline_, stage, data_, parent).key;
+        known.key = identify(pipeline_, stage, data_, keys).key;
         known.in_store = std::filesystem::exists(root) && StageStore(root).contains(known.key);
       } catch (const Error& error) {
         known.error = error.what();
@@ -125,14 +137,10 @@ class PipelineCheck {
       known.needed = !known.in_store;
     }
     for (auto stage = pipeline_.stages.rbegin(); stage != pipeline_.stages.rend(); ++stage) {
-      if (!known_[stage->name].needed) {
-        continue;
-      }
-      if (!stage->from.empty()) {
-        known_[stage->from].needed = true;
-      }
-      for (const std::string& name : compared_stages(*stage)) {
-        known_[name].needed = true;
+      if (known_[stage->name].needed) {
+        for (const std::string& name : dependencies(*stage)) {
+          known_[name].needed = true;
+        }
       }
     }
   }
@@ -144,7 +152,7 @@ class PipelineCheck {
       const bool shallow = known.in_store && request_.depth != TrialDepth::measured;
       const HandedOn* parent = stage.from.empty() ? nullptr : &handed_on(stage.from);
       plan = check_stage(pipeline_, stage, parent, data_, request_.settings,
-                         shallow ? TrialDepth::built : request_.depth);
+                         shallow ? TrialDepth::built : request_.depth, budget_of(stage));
     } else {
       plan.name = stage.name;
       plan.kind = stage.kind;
@@ -178,10 +186,30 @@ class PipelineCheck {
     plans_.push_back(std::move(plan));
   }
 
-  const HandedOn& handed_on(const std::string& stage) const {
-    return std::find_if(plans_.begin(), plans_.end(),
-                        [&](const StagePlan& plan) { return plan.name == stage; })
-        ->weights;
+  const StagePlan& plan_of(const std::string& stage) const {
+    return *std::find_if(plans_.begin(), plans_.end(),
+                         [&](const StagePlan& plan) { return plan.name == stage; });
+  }
+
+  const HandedOn& handed_on(const std::string& stage) const { return plan_of(stage).weights; }
+
+  /// How much a stage with `match` will train: exactly, where the stages before it are finished.
+  std::optional<double> budget_of(const Stage& stage) const {
+    const std::optional<MatchOptions> match = parse_match(stage.table);
+    if (!match) {
+      return std::nullopt;
+    }
+    const auto cost = [&](const std::string& name) {
+      const Known& known = known_.at(name);
+      if (known.in_store) {
+        if (const auto folder = StageStore(store_folder(request_.out)).find(known.key)) {
+          return cost_of(read_stage_results(*folder));
+        }
+      }
+      return cost_in_plan(plan_of(name));
+    };
+    return matched_budget(*match, cost(match->stage),
+                          stage.from.empty() ? TrainingCost{} : cost(stage.from));
   }
 
   const CheckRequest& request_;

@@ -4,12 +4,14 @@
 #include "models/module_state.h"
 #include "pipeline/pipeline.h"
 #include "stages/context.h"
+#include "stages/match.h"
 #include "store/stage_results.h"
 
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +31,7 @@ struct StagePlan {
   int64_t gradients = 0;
   int64_t hessian_products = 0;
   int64_t graph_bytes = 0;  ///< of the graph that is kept for Hessian products
+  TrainingCost cost;        ///< of the pretext task, but for its seconds
   double seconds = 0;  ///< estimated from one gradient and one product on a full batch, each timed
   std::string networks;               ///< shapes, in words
   std::vector<std::string> warnings;  ///< settings that will hardly do what is wanted
@@ -62,9 +65,14 @@ struct StageCheck {
 const std::vector<StageCheck>& stage_checks();
 
 /// Goes through the list for one stage; the first error ends it. `parent` is what the stage that it
-/// continues hands on, null where there is none or it is not known. Key and store are left open.
+/// continues hands on, null where there is none or it is not known; `budget` is what it trains
+/// where it has a `match`. Key and store are left open.
 StagePlan check_stage(const Pipeline& pipeline, const Stage& stage, const HandedOn* parent,
-                      DataCatalog& data, const RunSettings& settings, TrialDepth depth);
+                      DataCatalog& data, const RunSettings& settings, TrialDepth depth,
+                      std::optional<double> budget = std::nullopt);
+
+/// What a stage that was checked is expected to take.
+TrainingCost cost_in_plan(const StagePlan& plan);
 
 struct CheckRequest {
   const Pipeline& pipeline;

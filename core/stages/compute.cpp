@@ -10,6 +10,7 @@
 #include "stages/audit_artefact.h"
 #include "stages/follow.h"
 #include "stages/identity.h"
+#include "stages/match.h"
 #include "stages/stage_kind.h"
 #include "stages/thread_choice.h"
 #include "stages/work_record.h"
@@ -53,6 +54,27 @@ Error as_error(const std::exception& exception) {
 
 namespace {
 
+/// How long a stage with `match` is, and what its results say of that.
+struct MatchedLength {
+  std::optional<double> budget;
+  nlohmann::json record;
+};
+
+MatchedLength matched_length(const StageTask& task) {
+  const std::optional<MatchOptions> match = parse_match(task.stage.table);
+  if (!match) {
+    return {};
+  }
+  if (!task.matched) {
+    fail_run("stage \"{}\" was begun before the stage that it is as long as", task.stage.name);
+  }
+  const TrainingCost matched = cost_of(read_stage_results(*task.matched));
+  const TrainingCost parent =
+      task.parent ? cost_of(read_stage_results(*task.parent)) : TrainingCost{};
+  const double budget = matched_budget(*match, matched, parent);
+  return {budget, match_record(*match, matched, parent, budget)};
+}
+
 /// Where the stages are that the task's stage reads beside its parent.
 std::map<std::string, fs::path> compared_folders(const StageTask& task) {
   std::map<std::string, fs::path> folders;
@@ -79,6 +101,7 @@ StageContext context_of(const StageTask& task, const StageWork& work, const RunS
           .handed_on = nullptr,
           .generation = generation_of(task.pipeline, task.stage),
           .settings = settings,
+          .budget = matched_length(task).budget,
           .compared = compared_folders(task)};
 }
 
@@ -89,7 +112,11 @@ StageResults run_in(const StageTask& task, const StageWork& work, const WorkReco
   settings.checkpointed = [&record] { record.save(); };
   const StageContext context = context_of(task, work, settings);
   announce_stage(context);
-  return run_stage(context);
+  StageResults results = run_stage(context);
+  if (const MatchedLength length = matched_length(task); length.budget) {
+    results.details["match"] = length.record;
+  }
+  return results;
 }
 
 /// Chooses the threads, unless `before` says with how many the stage was computed so far, and

@@ -22,6 +22,8 @@ struct StageTask {
   std::string key;                              ///< the stage's
   StageStore& store;                            ///< where its audit goes
   const RunSettings& settings;
+  /// The finished folder of the stage that this one is as long as, where it has a `match`.
+  std::optional<std::filesystem::path> matched = std::nullopt;
 };
 
 /// Computes a stage and publishes it. Its results have the seconds that went into it and what it

@@ -3,6 +3,7 @@
 #include "base/json_text.h"
 #include "bissl/hash.h"
 #include "pipeline/lock.h"
+#include "pipeline/matched_stage.h"
 #include "pipeline/stage_graph.h"
 #include "stages/rates.h"
 #include "stages/stage_kind.h"
@@ -17,31 +18,47 @@
 namespace bissl::host {
 
 StageIdentity identify(const Pipeline& pipeline, const Stage& stage, DataCatalog& data,
-                       const std::string& parent_key) {
+                       const StageKeys& keys) {
   std::map<std::string, std::string> fingerprints;
   for (const std::string& name : data_names(stage.table)) {
     fingerprints[name] = data.fingerprint(name);
   }
   StageIdentity identity;
-  identity.description = stage_description(pipeline, stage, fingerprints, parent_key);
+  const auto key_of = [&](const std::string& name) {
+    return name.empty() ? std::string() : keys.at(name);
+  };
+  identity.description = stage_description(pipeline, stage, fingerprints, key_of(stage.from),
+                                           key_of(matched_stage(stage)));
   for (const std::string& file : stage_kind(stage.kind).files(stage)) {
     identity.description["files"].push_back(data.file_hash(file));
   }
   for (const std::string& name : compared_stages(stage)) {
-    identity.description["compared"][name] = identify(pipeline, pipeline.stage(name), data).key;
+    identity.description["compared"][name] = keys.at(name);
   }
   identity.key = hash_hex(json_text(identity.description));
   return identity;
 }
 
 StageIdentity identify(const Pipeline& pipeline, const Stage& stage, DataCatalog& data) {
-  const std::string parent =
-      stage.from.empty() ? "" : identify(pipeline, pipeline.stage(stage.from), data).key;
-  return identify(pipeline, stage, data, parent);
+  StageKeys keys;
+  for (const std::string& name : dependencies(stage)) {
+    keys[name] = identify(pipeline, pipeline.stage(name), data).key;
+  }
+  return identify(pipeline, stage, data, keys);
 }
 
 std::vector<std::string> compared_stages(const Stage& stage) {
   return named_stages(stage_kind(stage.kind).spec().table, stage.table.values);
+}
+
+std::vector<std::string> dependencies(const Stage& stage) {
+  std::vector<std::string> names = compared_stages(stage);
+  for (const std::string& name : {stage.from, matched_stage(stage)}) {
+    if (!name.empty()) {
+      names.push_back(name);
+    }
+  }
+  return names;
 }
 
 int64_t generation_of(const Pipeline& pipeline, const Stage& stage) {

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -16,9 +17,12 @@ struct StageIdentity {
   nlohmann::json description;  ///< all that the result depends on
   std::string key;             ///< a hash of its text
 };
-/// `parent_key` is empty for a stage without parent. Opens the data.
+/// Keys of stages, by their names.
+using StageKeys = std::map<std::string, std::string>;
+
+/// `keys` has those of the stages that this one depends on. Opens the data.
 StageIdentity identify(const Pipeline& pipeline, const Stage& stage, DataCatalog& data,
-                       const std::string& parent_key);
+                       const StageKeys& keys);
 
 /// The same for any stage of the pipeline, whose parents' keys are made, too.
 StageIdentity identify(const Pipeline& pipeline, const Stage& stage, DataCatalog& data);
@@ -26,6 +30,10 @@ StageIdentity identify(const Pipeline& pipeline, const Stage& stage, DataCatalog
 /// The stages whose weights a stage reads beside its parent's (names_stages). Their keys are part
 /// of its own.
 std::vector<std::string> compared_stages(const Stage& stage);
+
+/// The stages whose results a stage needs: the one that it continues, those that it reads beside it
+/// and the one that it is as long as, where it has them.
+std::vector<std::string> dependencies(const Stage& stage);
 
 /// How many ancestors of a stage are of its kind.
 int64_t generation_of(const Pipeline& pipeline, const Stage& stage);

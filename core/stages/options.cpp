@@ -54,6 +54,15 @@ void add_shapes(Schema<ScheduleOptions>& s) {
                  {std::string("cosine"), std::string("polynomial"), std::string("exponential"),
                   std::string("one-cycle"), std::string("warm-restarts")})
       .formerly("final");
+  s.add("open_end", &ScheduleOptions::open_end,
+        "the fall ends one step after the last one, as in the authors' code of arXiv 2410.02387, "
+        "instead of in it")
+      .only_with("use",
+                 {std::string("cosine"), std::string("polynomial"), std::string("exponential")});
+  s.add(
+      "set_after_step", &ScheduleOptions::set_after_step,
+      "each step has the learning rate that is meant for the one before it, and the first one the "
+      "base learning rate, as where the schedule is asked after the step");
   s.add("power", &ScheduleOptions::power, "of \"polynomial\"; 1 is a straight line")
       .more_than(0)
       .only_with("use", std::string("polynomial"));

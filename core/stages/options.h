@@ -25,6 +25,8 @@ struct ScheduleOptions {
   double rise = 0.3;
   int64_t cycles = 4;
   double cycle_growth = 1;
+  bool open_end = false;
+  bool set_after_step = false;
 };
 
 /// How long to train: exactly one of the two is set.

@@ -5,6 +5,7 @@
 #include "base/spelling.h"
 #include "bissl/error.h"
 #include "pipeline/diagnostics.h"
+#include "pipeline/matched_stage.h"
 #include "pipeline/run_names.h"
 #include "stages/audit_artefact.h"
 #include "stages/compute.h"
@@ -61,8 +62,7 @@ void Runner::write_lock() { run_.write_lock(lock_text(pipeline_, data_)); }
 void Runner::remove_leftovers() {
   std::map<std::string, std::string> keys;
   for (const Stage& stage : pipeline_.stages) {
-    const std::string parent = stage.from.empty() ? "" : keys.at(stage.from);
-    keys[stage.name] = identify(pipeline_, stage, data_, parent).key;
+    keys[stage.name] = identify(pipeline_, stage, data_, keys).key;
   }
   run_.keep_only(keys);
 }
@@ -103,21 +103,27 @@ void Runner::compute(const StageTask& task, StageWork& work) {
 }
 
 StageOutcome Runner::run_one(const Stage& stage) {
-  const std::string parent_key = stage.from.empty() ? "" : finished_.at(stage.from).key;
-  const StageIdentity identity = identify(pipeline_, stage, data_, parent_key);
+  StageKeys keys;
+  for (const std::string& name : dependencies(stage)) {
+    keys[name] = finished_.at(name).key;
+  }
+  const StageIdentity identity = identify(pipeline_, stage, data_, keys);
+  const auto folder_of = [&](const std::string& name) {
+    return name.empty() ? std::nullopt : std::optional(finished_.at(name).folder);
+  };
   RunSettings settings = options_.settings;
   settings.warn = [&](const std::string& text) {
     say(fmt::format("warning: stage.{}: {}", spelled_key(stage.name), text));
   };
   settings.note = [&](const std::string& text) { say(text); };
-  const StageTask task{
-      .pipeline = pipeline_,
-      .stage = stage,
-      .data = data_,
-      .parent = stage.from.empty() ? std::nullopt : std::optional(finished_.at(stage.from).folder),
-      .key = identity.key,
-      .store = store_,
-      .settings = settings};
+  const StageTask task{.pipeline = pipeline_,
+                       .stage = stage,
+                       .data = data_,
+                       .parent = folder_of(stage.from),
+                       .key = identity.key,
+                       .store = store_,
+                       .settings = settings,
+                       .matched = folder_of(matched_stage(stage))};
   StageOutcome outcome{stage.name, identity.key, {}, false, {}};
   if (const auto folder = store_.find(identity.key)) {
     outcome.folder = *folder;

@@ -46,6 +46,13 @@ Schedule::Schedule(const ScheduleOptions& options, int64_t total, double steps_p
       total_(total) {}
 
 double Schedule::lr_scale(int64_t step) const {
+  if (!options_.set_after_step) {
+    return scale_at(step);
+  }
+  return step == 0 ? 1.0 : scale_at(step - 1);
+}
+
+double Schedule::scale_at(int64_t step) const {
   if (step < warmup_) {
     return static_cast<double>(step + 1) / static_cast<double>(warmup_);
   }
@@ -65,11 +72,12 @@ double Schedule::lr_scale(int64_t step) const {
 }
 
 double Schedule::falling(int64_t step) const {
-  if (total_ - warmup_ <= 1) {
+  const int64_t last = total_ - warmup_ - (options_.open_end ? 0 : 1);
+  if (last < 1) {
     return 1.0;
   }
-  const double progress = std::min(
-      static_cast<double>(step - warmup_) / static_cast<double>(total_ - warmup_ - 1), 1.0);
+  const double progress =
+      std::min(static_cast<double>(step - warmup_) / static_cast<double>(last), 1.0);
   const double end = options_.end_factor;
   if (options_.use == "polynomial") {
     return end + (1.0 - end) * std::pow(1.0 - progress, options_.power);

@@ -29,10 +29,14 @@ class Schedule {
   ///
   /// Where the last step reaches e, a single step after the warm-up has 1.
   ///
+  /// With `open_end` n stands in the place of n − 1; with `set_after_step` step t has the factor of
+  /// step t − 1, and the first one 1.
+  ///
   /// A warm-up in epochs is rounded to steps; one that is longer than the stage fills it.
   double lr_scale(int64_t step) const;
 
  private:
+  double scale_at(int64_t step) const;
   double falling(int64_t step) const;
   double one_cycle(int64_t step) const;
   double restarting(int64_t step) const;

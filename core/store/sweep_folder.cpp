@@ -104,6 +104,15 @@ std::optional<Failure> SweepFolder::failure(const std::string& key) const {
   return failure;
 }
 
+namespace {
+
+bool needs_any(const PlanNode& node, const std::vector<std::string>& keys) {
+  const std::vector<std::string> needs = needed_by(node);
+  return std::find_first_of(needs.begin(), needs.end(), keys.begin(), keys.end()) != needs.end();
+}
+
+}  // namespace
+
 std::optional<CellFailure> SweepFolder::failure_of_unit(
     const PlanUnit& unit, const std::function<bool(const std::string&)>& is_done) const {
   std::optional<CellFailure> found;
@@ -117,9 +126,7 @@ std::optional<CellFailure> SweepFolder::failure_of_unit(
           stopped.push_back(key);
         }
       }
-    } else if (const std::vector<std::string> needed = needed_by(plan_.node(key));
-               std::find_first_of(needed.begin(), needed.end(), stopped.begin(), stopped.end()) !=
-               needed.end()) {
+    } else if (needs_any(plan_.node(key), stopped)) {
       found->children.push_back(stage);
       stopped.push_back(key);
     }

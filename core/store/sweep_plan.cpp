@@ -30,12 +30,16 @@ std::optional<T> optional_from(const json& value) {
 }
 
 json axis_json(const SweepPlan::AxisText& axis) {
-  return {{"name", axis.name},
-          {"keys", axis.keys},
-          {"labels", axis.labels},
-          {"is_seed", axis.is_seed},
-          {"confounds_seed", axis.confounds_seed},
-          {"baseline", optional_json(axis.baseline)}};
+  json result = {{"name", axis.name},
+                 {"keys", axis.keys},
+                 {"labels", axis.labels},
+                 {"is_seed", axis.is_seed},
+                 {"confounds_seed", axis.confounds_seed},
+                 {"baseline", optional_json(axis.baseline)}};
+  if (axis.is_tasks) {
+    result["is_tasks"] = true;
+  }
+  return result;
 }
 
 json cell_json(const PlanCell& cell) {
@@ -52,6 +56,9 @@ json node_json(const PlanNode& node) {
                  {"unit", node.unit}};
   if (!node.compared.empty()) {
     result["compared"] = node.compared;
+  }
+  if (!node.matched.empty()) {
+    result["matched"] = node.matched;
   }
   return result;
 }
@@ -81,7 +88,8 @@ SweepPlan plan_from(const json& json) {
                          .labels = axis.at("labels"),
                          .is_seed = axis.at("is_seed"),
                          .confounds_seed = axis.value("confounds_seed", false),
-                         .baseline = optional_from<size_t>(axis.at("baseline"))});
+                         .baseline = optional_from<size_t>(axis.at("baseline")),
+                         .is_tasks = axis.value("is_tasks", false)});
   }
   for (const auto& unit : json.at("units")) {
     plan.units.push_back({.lock = unit.at("lock"),
@@ -97,7 +105,8 @@ SweepPlan plan_from(const json& json) {
                           .kind = node.at("kind"),
                           .parent = node.at("parent"),
                           .unit = node.at("unit"),
-                          .compared = node.value("compared", std::vector<std::string>())});
+                          .compared = node.value("compared", std::vector<std::string>()),
+                          .matched = node.value("matched", "")});
   }
   return plan;
 }
@@ -125,10 +134,10 @@ bool is_whole(const SweepPlan& plan) {
   };
   std::set<std::string> keys;
   for (const PlanNode& node : plan.nodes) {
-    const std::vector<std::string> needed = needed_by(node);
-    if (!is_unit(node.unit) || std::any_of(needed.begin(), needed.end(),
-                                           [&](const auto& key) { return keys.count(key) == 0; })) {
-      return false;  // parents come first
+    const std::vector<std::string> needs = needed_by(node);
+    const auto is_before = [&](const std::string& key) { return keys.count(key) != 0; };
+    if (!is_unit(node.unit) || !std::all_of(needs.begin(), needs.end(), is_before)) {
+      return false;  // what it needs comes first
     }
     if (!keys.insert(node.key).second) {
       return false;
@@ -161,6 +170,9 @@ std::vector<std::string> needed_by(const PlanNode& node) {
   std::vector<std::string> keys = node.compared;
   if (!node.parent.empty()) {
     keys.insert(keys.begin(), node.parent);
+  }
+  if (!node.matched.empty()) {
+    keys.push_back(node.matched);
   }
   return keys;
 }

@@ -37,9 +37,10 @@ struct PlanNode {
   std::string key;
   std::string stage;  ///< its name in `unit`
   std::string kind;
-  std::string parent;                      ///< key; empty if it starts from random weights
-  size_t unit = 0;                         ///< one of those that need it
+  std::string parent;     ///< key; empty if it starts from random weights
+  size_t unit = 0;        ///< one of those that need it
   std::vector<std::string> compared = {};  ///< keys of stages that it reads beside its parent
+  std::string matched = {};  ///< key of the stage that it is as long as; empty for none
 };
 
 /// The keys of the stages that must be finished before this one.
@@ -55,6 +56,7 @@ struct SweepPlan {
     bool is_seed = false;         ///< its labels are repetitions
     bool confounds_seed = false;  ///< it varies the seed together with something else
     std::optional<size_t> baseline;
+    bool is_tasks = false;  ///< its labels are tasks, over which arms are compared
   };
 
   std::string name;

@@ -16,6 +16,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 namespace bissl::host {
 namespace {
@@ -52,10 +53,12 @@ class AblationReader : private AblationFields {
     take_pipeline(options, *root);
     take_metrics(options, *root);
     ablation_.stages = options.stages;
+    tasks_ = options.tasks;
     read_set(*root);
     read_axes(*root);
     read_zips(*root);
     name_axes();
+    mark_tasks(*root);
     read_exclusions(*root);
     if (read.has_table("search")) {
       ablation_.search =
@@ -207,8 +210,9 @@ class AblationReader : private AblationFields {
     }
   }
 
-  void read_zip(const ConfigNode& zip) {
+  void read_zip(ConfigNode zip) {
     Axis axis;
+    const std::optional<std::vector<std::string>> given = take_names(zip, axis);
     std::vector<std::vector<ConfigNode>> columns;
     Location seed_at;
     walk(zip, is_list, [&](const KeyValue& setting) {
@@ -232,8 +236,78 @@ class AblationReader : private AblationFields {
     for (size_t i = 0; i < axis.choices.size(); ++i) {
       axis.choices[i].label = labels[i];
     }
+    take_labels(zip, given, axis);
     find_repetitions(axis, seed_at);
     add_axis(std::move(axis), zip.at, "zip");
+  }
+
+  /// Takes the axis' own name out of the table, and returns the names of its choices.
+  std::optional<std::vector<std::string>> take_names(ConfigNode& zip, Axis& axis) {
+    if (const ConfigEntry* entry = zip.find("name")) {
+      const std::string* name = entry->value.as_text();
+      if (name == nullptr || !is_plain_name(*name)) {
+        diagnostics().error(entry->value.at, "zip.name", describe_given(entry->value),
+                            plain_name_rule());
+      } else {
+        axis.name = *name;
+      }
+    }
+    std::optional<std::vector<std::string>> labels;
+    if (const ConfigEntry* entry = zip.find("labels")) {
+      labels.emplace();
+      for (const ConfigNode& item : entry->value.items) {
+        const std::string* label = item.as_text();
+        if (label == nullptr || label->empty()) {
+          diagnostics().error(item.at, "zip.labels", describe_given(item), "a text");
+        } else {
+          labels->push_back(*label);
+        }
+      }
+    }
+    zip.erase("name");
+    zip.erase("labels");
+    return labels;
+  }
+
+  void take_labels(const ConfigNode& zip, const std::optional<std::vector<std::string>>& labels,
+                   Axis& axis) {
+    if (!labels) {
+      return;
+    }
+    const std::set<std::string> different(labels->begin(), labels->end());
+    if (labels->size() != axis.choices.size() || different.size() != labels->size()) {
+      diagnostics().error(
+          zip.at, "zip.labels",
+          fmt::format("there are {} labels, {} of them different", labels->size(),
+                      different.size()),
+          fmt::format("{} different ones, one for each choice", axis.choices.size()));
+      return;
+    }
+    for (size_t i = 0; i < labels->size(); ++i) {
+      axis.choices[i].label = (*labels)[i];
+    }
+  }
+
+  /// Finds the axis that `tasks` names.
+  void mark_tasks(const ConfigNode& root) {
+    if (!tasks_) {
+      return;
+    }
+    std::vector<std::string> names;
+    for (Axis& axis : ablation_.axes) {
+      const bool is_meant = axis.name == *tasks_ || std::find(axis.keys.begin(), axis.keys.end(),
+                                                              *tasks_) != axis.keys.end();
+      if (is_meant && !axis.is_seed) {
+        axis.is_tasks = true;
+        return;
+      }
+      if (!axis.is_seed) {
+        names.push_back(axis.name);
+      }
+    }
+    diagnostics().error(root.find("tasks")->value.at, "tasks",
+                        fmt::format("there is no axis {}", to_toml(Value(shortened(*tasks_)))),
+                        quoted_list(names), nearest(*tasks_, names));
   }
 
   /// Seeds that go together are repetitions; a seed that goes with anything else is confounded.
@@ -272,9 +346,15 @@ class AblationReader : private AblationFields {
     }
     const std::vector<std::string> names = short_names(keys);
     size_t next = 0;
+    std::set<std::string> taken;
     for (Axis& axis : ablation_.axes) {
-      for (size_t i = 0; i < axis.keys.size(); ++i) {
-        axis.name += (i == 0 ? "" : "+") + names[next++];
+      const bool is_named = !axis.name.empty();
+      for (size_t i = 0; i < axis.keys.size(); ++i, ++next) {
+        axis.name += is_named ? "" : (i == 0 ? "" : "+") + names[next];
+      }
+      if (!taken.insert(axis.name).second) {
+        diagnostics().error({ablation_.file.string(), 0, 0}, "zip.name",
+                            fmt::format("two axes are called {}", axis.name));
       }
     }
   }
@@ -332,6 +412,7 @@ class AblationReader : private AblationFields {
   }
 
   Ablation ablation_;
+  std::optional<std::string> tasks_;  ///< the axis of tasks, as the file names it
 };
 
 }  // namespace

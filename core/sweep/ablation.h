@@ -26,6 +26,7 @@ struct Axis {
   std::vector<Choice> choices;    ///< with labels that differ
   bool is_seed = false;           ///< its values are repetitions, not things to compare
   bool confounds_seed = false;    ///< it varies the seed together with something else
+  bool is_tasks = false;          ///< its choices are tasks, over which arms are compared
 };
 
 /// A metric that the file names.
@@ -55,7 +56,7 @@ struct Ablation {
 };
 
 /// Reads an ablation file: `pipeline`, `name`, `metric`, `reference`, `goal`, `stages`, `[set]`,
-/// `[axes]`,
+/// `tasks`, `[axes]`,
 /// `[[zip]]`, `[[exclude]]`, `[baseline]`, `[search]`, and `include` as in pipelines. All faults
 /// are reported together; nothing is returned if there is one.
 std::optional<Ablation> read_ablation(const std::filesystem::path& file,

@@ -31,6 +31,10 @@ const Schema<AblationOptions>& ablation_schema() {
     s.add("stages", &Options::stages,
           "the stages to run, with those that they continue; all if absent")
         .or_one();
+    s.add("tasks", &Options::tasks,
+          "the axis whose values are tasks of one kind: arms are compared over all of them, paired "
+          "by task, and tasks are not compared with each other")
+        .accepts("the name of an axis, or a key that it varies");
     s.add("include", &Options::include,
           "other files, over which this one is laid; each relative to the file that names it")
         .path();
@@ -63,10 +67,27 @@ const Schema<SearchOptions>& search_schema() {
   return schema;
 }
 
+const Schema<ZipOptions>& zip_schema() {
+  static const Schema<ZipOptions> schema = [] {
+    Schema<ZipOptions> s;
+    s.add("name", &ZipOptions::name, "of the axis; made of the keys if absent");
+    s.add("labels", &ZipOptions::labels,
+          "what its choices are called in tables and folders; made of the values if absent");
+    return s;
+  }();
+  return schema;
+}
+
 TableSpec keys_table(std::string free_keys) {
   TableSpec spec;
   spec.free_keys = std::move(free_keys);
   return spec;
+}
+
+TableSpec zip_table() {
+  TableSpec zip = keys_table("keys of the pipeline with lists of one length");
+  zip.parameters = zip_schema().specs();
+  return zip;
 }
 
 TableSpec make_search_spec() {
@@ -87,7 +108,7 @@ TableSpec make_spec() {
       {"set", keys_table("keys of the pipeline with values"), false, "set in all cells"},
       {"axes", keys_table("keys of the pipeline, each with a list of values"), false,
        "what is varied: each combination is a cell"},
-      {"zip", keys_table("keys of the pipeline with lists of one length"), false,
+      {"zip", zip_table(), false,
        "what is varied together: the first values make one choice, and so on", true},
       {"exclude", keys_table("keys of the pipeline with values"), false,
        "combinations that are left out", true},

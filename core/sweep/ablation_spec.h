@@ -20,8 +20,15 @@ struct AblationOptions {
   std::optional<std::string> reference;
   std::optional<std::string> goal;
   std::vector<std::string> stages;
+  std::optional<std::string> tasks;
   std::vector<std::string> include;
   std::vector<std::string> unset;
+};
+
+/// The same of a table `[[zip]]`.
+struct ZipOptions {
+  std::optional<std::string> name;
+  std::vector<std::string> labels;
 };
 
 /// The same of `[search]`.

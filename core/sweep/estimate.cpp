@@ -33,6 +33,9 @@ std::string signature(const StageIdentity& identity, bool reals_matter) {
   nlohmann::json json = identity.description;
   json.erase("seed");
   json.erase("parent");
+  if (json.contains("match")) {
+    json["match"].erase("stage");
+  }
   if (!reals_matter) {
     strip_reals(json);
   }
@@ -90,14 +93,14 @@ double wall_time(const std::vector<const PlanNode*>& nodes,
   while (!left.empty()) {
     const auto job = std::min_element(free_at.begin(), free_at.end());
     const auto ready_at = [&](const PlanNode* node) {
-      double ready = 0.0;
+      double latest = 0;
       for (const std::string& key : needed_by(*node)) {
-        const auto needed = finished.find(key);
-        ready = known.count(key) == 0
-                    ? ready
-                    : std::max(ready, needed == finished.end() ? 1e300 : needed->second);
+        if (known.count(key) != 0) {
+          const auto needed = finished.find(key);
+          latest = std::max(latest, needed == finished.end() ? 1e300 : needed->second);
+        }
       }
-      return ready;
+      return latest;
     };
     const auto next =
         std::min_element(left.begin(), left.end(), [&](const PlanNode* a, const PlanNode* b) {
@@ -131,6 +134,7 @@ class SweepTrial {
   void check_metrics(size_t unit, const std::vector<AskedMetric>& asked, const std::string& cell,
                      CellTexts& errors) const;
   const StagePlan& try_stage(const PlanNode& node, TrialDepth depth);
+  std::optional<double> budget_of(const PlanNode& node, const Stage& stage) const;
 
   SweepState& state_;
   const PlanResult& planned_;
@@ -142,6 +146,18 @@ class SweepTrial {
   std::map<std::string, const StagePlan*> of_stages_;  ///< those of tried_, by key
 };
 
+/// What a stage with `match` will train, as far as the trials of those before it tell.
+std::optional<double> SweepTrial::budget_of(const PlanNode& node, const Stage& stage) const {
+  const std::optional<MatchOptions> match = parse_match(stage.table);
+  if (!match) {
+    return std::nullopt;
+  }
+  const auto cost = [&](const std::string& key) {
+    return key.empty() ? TrainingCost{} : cost_in_plan(*of_stages_.at(key));
+  };
+  return matched_budget(*match, cost(node.matched), cost(node.parent));
+}
+
 /// Parents come before their children.
 const StagePlan& SweepTrial::try_stage(const PlanNode& node, TrialDepth depth) {
   const Pipeline& pipeline = planned_.pipelines.at(node.unit);
@@ -149,14 +165,18 @@ const StagePlan& SweepTrial::try_stage(const PlanNode& node, TrialDepth depth) {
   const Stage& stage = pipeline.stage(node.stage);
   const bool reals_matter = !measure_ && state_.plan().select.empty();
   const HandedOn* parent = node.parent.empty() ? nullptr : &of_stages_.at(node.parent)->weights;
+  const auto& of_unit = state_.plan().units.at(node.unit).stages;
+  const StageKeys keys(of_unit.begin(), of_unit.end());
   const std::string kind =
       fmt::format("{}{}{}", static_cast<int>(depth),
-                  signature(identify(pipeline, stage, data, node.parent), reals_matter),
+                  signature(identify(pipeline, stage, data, keys), reals_matter),
                   parent == nullptr ? "" : shapes_text(*parent));
   auto found = tried_.find(kind);
   if (found == tried_.end()) {
-    found =
-        tried_.emplace(kind, check_stage(pipeline, stage, parent, data, settings_, depth)).first;
+    found = tried_
+                .emplace(kind, check_stage(pipeline, stage, parent, data, settings_, depth,
+                                           budget_of(node, stage)))
+                .first;
   }
   of_stages_[node.key] = &found->second;
   return found->second;

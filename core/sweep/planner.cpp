@@ -240,7 +240,8 @@ PlanResult Planner::plan(const Changes& changes) {
                              .labels = {},
                              .is_seed = axis.is_seed,
                              .confounds_seed = axis.confounds_seed,
-                             .baseline = ablation_.baseline[i]};
+                             .baseline = ablation_.baseline[i],
+                             .is_tasks = axis.is_tasks};
     for (const Axis::Choice& choice : axis.choices) {
       text.labels.push_back(choice.label);
     }

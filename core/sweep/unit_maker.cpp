@@ -2,6 +2,7 @@
 
 #include "base/spelling.h"
 #include "bissl/error.h"
+#include "pipeline/matched_stage.h"
 #include "pipeline/metric_name.h"
 #include "stages/audit_artefact.h"
 #include "stages/identity.h"
@@ -27,10 +28,13 @@ Diagnostic error_at(const Location& at, const std::string& key, const std::strin
           .suggestions = std::move(suggestions)};
 }
 
-/// A stage and those that it continues.
-void insert_chain(const Pipeline& pipeline, std::string name, std::set<std::string>& names) {
-  for (; !name.empty(); name = pipeline.stage(name).from) {
-    names.insert(name);
+/// A stage and all that it needs before it.
+void add_with_needs(const Pipeline& pipeline, const std::string& name,
+                    std::set<std::string>& names) {
+  if (names.insert(name).second) {
+    for (const std::string& other : dependencies(pipeline.stage(name))) {
+      add_with_needs(pipeline, other, names);
+    }
   }
 }
 
@@ -107,10 +111,7 @@ std::set<std::string> UnitMaker::wanted(const Pipeline& pipeline, const std::str
                     {cell});
       continue;
     }
-    for (const std::string& compared : compared_stages(pipeline.stage(name))) {
-      insert_chain(pipeline, compared, names);
-    }
-    insert_chain(pipeline, name, names);
+    add_with_needs(pipeline, name, names);
   }
   return names;
 }
@@ -125,14 +126,21 @@ void UnitMaker::add_stages(PlanUnit& unit, const Pipeline& pipeline,
         continue;
       }
       const std::string parent = stage.from.empty() ? "" : keys.at(stage.from);
-      const std::string key = identify(pipeline, stage, data, parent).key;
+      const std::string matched = matched_stage(stage).empty() ? "" : keys.at(matched_stage(stage));
+      const std::string key = identify(pipeline, stage, data, keys).key;
       keys[stage.name] = key;
       unit.stages.emplace_back(stage.name, key);
       if (const auto audit = audit_identity(stage, key)) {
         unit.audits[stage.name] = audit->key;
       }
       if (keys_.insert(key).second) {
-        nodes_.push_back({key, stage.name, stage.kind, parent, units_.size()});
+        nodes_.push_back({.key = key,
+                          .stage = stage.name,
+                          .kind = stage.kind,
+                          .parent = parent,
+                          .unit = units_.size(),
+                          .compared = {},
+                          .matched = matched});
         for (const std::string& compared : compared_stages(stage)) {
           nodes_.back().compared.push_back(keys.at(compared));
         }

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <optional>
 #include <thread>
 
@@ -96,22 +97,27 @@ bool Worker::try_node(const PlanNode& node) {
   const Pipeline pipeline = read_unit(plan_.units[node.unit], sources_);
   DataCatalog data(pipeline, datasets_);
   const Stage& stage = pipeline.stage(node.stage);
-  const StageIdentity identity = identify(pipeline, stage, data, node.parent);
+  const auto& of_unit = plan_.units[node.unit].stages;
+  const StageIdentity identity = identify(pipeline, stage, data, {of_unit.begin(), of_unit.end()});
   if (identity.key != node.key) {
     fail_input(
         "stage {} of {} is no longer what was planned: its data, a plugin or the program changed "
         "since. Start the sweep again",
         node.stage, user_of(node));
   }
-  for (const std::string& needed : needed_by(node)) {
-    if (!store_.find(needed)) {
+  std::map<std::string, std::filesystem::path> folders;
+  for (const std::string& key : needed_by(node)) {
+    const std::optional<std::filesystem::path> folder = store_.find(key);
+    if (!folder) {
       // It is damaged, and has to be computed again first.
-      state_.stages().forget_done(needed);
-      return !store_.contains(needed);
+      state_.stages().forget_done(key);
+      return !store_.contains(key);
     }
+    folders[key] = *folder;
   }
-  const std::optional<std::filesystem::path> parent =
-      node.parent.empty() ? std::nullopt : store_.find(node.parent);
+  const auto folder_of = [&](const std::string& key) {
+    return key.empty() ? std::nullopt : std::optional(folders.at(key));
+  };
   std::optional<StageWork> work = store_.try_begin(node.key, identity.description);
   if (!work) {
     return false;
@@ -126,10 +132,11 @@ bool Worker::try_node(const PlanNode& node) {
             {.pipeline = pipeline,
              .stage = stage,
              .data = data,
-             .parent = parent,
+             .parent = folder_of(node.parent),
              .key = node.key,
              .store = store_,
-             .settings = settings},
+             .settings = settings,
+             .matched = folder_of(node.matched)},
             *work);
   }
   return true;
@@ -158,9 +165,9 @@ void Worker::compute(const PlanNode& node, const StageTask& task, StageWork& wor
 
 bool Worker::is_ready(const PlanNode& node) {
   const WorkState state = state_.stages().state(node.key);
-  const std::vector<std::string> needed = needed_by(node);
+  const std::vector<std::string> needs = needed_by(node);
   return (state == WorkState::waiting || state == WorkState::stale) &&
-         std::all_of(needed.begin(), needed.end(), [this](const std::string& key) {
+         std::all_of(needs.begin(), needs.end(), [&](const std::string& key) {
            return state_.stages().state(key) == WorkState::done;
          });
 }

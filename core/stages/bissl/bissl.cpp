@@ -4,6 +4,7 @@
 #include "models/evaluation_guard.h"
 #include "models/module_state.h"
 #include "models/training_step.h"
+#include "stages/bissl/cost.h"
 #include "stages/bissl/parts.h"
 #include "stages/bissl/round_problem.h"
 #include "stages/bissl/solve_summary.h"
@@ -11,6 +12,7 @@
 #include "stages/networks.h"
 #include "stages/session.h"
 
+#include <algorithm>
 #include <memory>
 
 namespace bissl::host {
@@ -43,6 +45,7 @@ class BisslRun {
   Session::StepNews lower_step(const Place& place);
   Session::StepNews upper_step(const Place& place);
   void end_round(int64_t round);
+  TrainingCost cost() const;
 
   const StageContext& context_;
   BisslParts parts_;
@@ -168,6 +171,17 @@ void BisslRun::keep_parts(Session& session) {
       [this](const nlohmann::json& saved) { solves_.load(saved); });
 }
 
+TrainingCost BisslRun::cost() const {
+  const nlohmann::json solves = solves_.report();
+  const double batches = static_cast<double>(parts_.lower_options.hessian_batches);
+  const double products = solves.at("hessian_products").get<double>();
+  const bool recomputed = parts_.lower_options.hessian_graph == "recomputed";
+  const double graphs =
+      recomputed ? products : std::min(products, static_cast<double>(parts_.options.rounds));
+  const double gradients = graphs + solves.at("shifted_gradients").get<double>();
+  return bissl_cost(parts_, products * batches, gradients * batches);
+}
+
 StageResults BisslRun::run() {
   Session session(context_, context_.folder, context_.stage.name, plan_.total(),
                   parts_.lower_options.step_samples());
@@ -195,6 +209,7 @@ StageResults BisslRun::run() {
   results.details = {{"steps", plan_.total()},
                      {"images", plan_.lower_total() * parts_.lower_options.step_samples()},
                      {"solves", solves_.report()}};
+  note_cost(results.details, cost());
   return results;
 }
 

@@ -4,6 +4,7 @@
 #include "models/module_state.h"
 #include "models/training_step.h"
 #include "stages/bissl/bissl.h"
+#include "stages/bissl/cost.h"
 #include "stages/bissl/parts.h"
 #include "stages/bissl/trial_problem.h"
 #include "stages/networks.h"
@@ -63,6 +64,10 @@ void BisslTrial::build() {
                   count(tensors_of(trainable_parameters(parts_->pretext->module()))));
   warn_about_pull();
   warn_about_moved_targets();
+  const RoundCost cost = round_cost();
+  const auto rounds = static_cast<double>(parts_->options.rounds);
+  plan().cost = bissl_cost(*parts_, rounds * static_cast<double>(cost.products),
+                           rounds * static_cast<double>(cost.gradients));
 }
 
 void BisslTrial::judge_images() {

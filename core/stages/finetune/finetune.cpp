@@ -102,11 +102,15 @@ void Repeat::train() {
     LossGradient gradient = mean_gradient(
         options.accumulate, [&] { return finetune_gradient(parts_, batches.next(), batch++); });
     const double loss = gradient.loss;
+    const double proximity = add_proximity(parts_, gradient.gradients);
     training.take(std::move(gradient), lr_scale);
     if (average) {
       average->update();
     }
     Session::StepNews news{{{"loss", loss}}, {{"lr_scale", lr_scale}}};
+    if (options.proximity > 0) {
+      news.event["proximity"] = proximity;
+    }
     if (validation && validation->is_due(number + 1, parts_.steps)) {
       news.event["validation"] = validate(number + 1);
       news.last = validation->is_over();

@@ -24,6 +24,11 @@ const Schema<FinetuneOptions>& finetune_schema() {
         .formerly("ema");
     s.add("freeze_backbone", &FinetuneOptions::freeze_backbone,
           "train the head only, on features of the backbone in evaluation mode (linear probe)");
+    s.add("proximity", &FinetuneOptions::proximity,
+          "λ of a term (λ/2)·‖θ − θ₀‖² that ties the backbone's parameters to those that it begins "
+          "with (Li et al. 2018, arXiv 1802.01483); 0: none")
+        .at_least(0)
+        .only_with("freeze_backbone", false);
     s.add("repeats", &FinetuneOptions::repeats,
           "how many times to fine-tune, each with a random stream of its own; results are given "
           "as mean and standard deviation")

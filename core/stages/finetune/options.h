@@ -18,6 +18,7 @@ struct FinetuneOptions {
   double max_grad_norm = 0;
   double ema_decay = 0;
   bool freeze_backbone = false;
+  double proximity = 0;
   int64_t repeats = 1;
 
   /// Samples that a step sees.

@@ -50,6 +50,12 @@ FinetuneParts build_finetune(const StageContext& context, int64_t repeat) {
   }
   freeze(table, parts.parameters);
   std::erase_if(parts.parameters, [](const auto& entry) { return !entry.tensor.requires_grad(); });
+  if (options.proximity > 0) {
+    for (const auto& [name, tensor] : parts.parameters) {
+      parts.anchor.push_back(name.starts_with("backbone.") ? tensor.detach().clone()
+                                                           : at::Tensor());
+    }
+  }
   parts.optimizer =
       make_optimizer(table, parts.parameters, *parts.backbone, options.step_samples());
   parts.steps = steps_of(options.length, parts.source->samples(), options.step_samples());
@@ -80,6 +86,20 @@ std::shared_ptr<BatchSource> test_batches(const StageContext& context, const Sco
         shape.channels, shape.height, shape.width);
   }
   return batches;
+}
+
+double add_proximity(const FinetuneParts& parts, TensorList& gradients) {
+  const c10::NoGradGuard no_grad;
+  const double lambda = parts.options.proximity;
+  double squared = 0;
+  for (size_t i = 0; i < parts.anchor.size(); ++i) {
+    if (parts.anchor[i].defined()) {
+      const at::Tensor difference = parts.parameters[i].tensor.sub(parts.anchor[i]);
+      squared += dot({difference}, {difference});
+      gradients[i] = gradients[i].add(difference, lambda);
+    }
+  }
+  return 0.5 * lambda * squared;
 }
 
 LossGradient finetune_gradient(const FinetuneParts& parts, const Batch& batch, int64_t number) {

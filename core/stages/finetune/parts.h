@@ -29,6 +29,9 @@ struct FinetuneParts {
   int64_t steps = 0;
   std::optional<Pace> pace;
   std::optional<BatchMix> mix;
+  /// With `proximity`: for each of `parameters` the value that it is tied to; undefined for those
+  /// that are not. Empty without.
+  TensorList anchor;
 };
 /// Throws Error.
 FinetuneParts build_finetune(const StageContext& context, int64_t repeat);
@@ -46,5 +49,8 @@ std::string use_of_repeat(const char* what, int64_t repeat);
 /// Loss and gradients on batch number `number` of the training, mixed if the stage asks for it; a
 /// frozen backbone has none.
 LossGradient finetune_gradient(const FinetuneParts& parts, const Batch& batch, int64_t number);
+
+/// Adds the gradient of the proximity term, whose value it returns; 0 without one.
+double add_proximity(const FinetuneParts& parts, TensorList& gradients);
 
 }  // namespace bissl::host

@@ -1,5 +1,7 @@
 #include "stages/pretrain/options.h"
 
+#include "pipeline/matched_stage.h"
+#include "stages/match.h"
 #include "stages/option_schemas.h"
 #include "stages/rates.h"
 
@@ -19,18 +21,48 @@ const Schema<PretrainOptions>& pretrain_schema() {
   return schema;
 }
 
+const Schema<SupervisedOptions>& supervised_schema() {
+  static const Schema<SupervisedOptions> schema = [] {
+    Schema<SupervisedOptions> s;
+    add_data(s, &SupervisedOptions::data, "data source of the labelled images");
+    add_batch(s, &SupervisedOptions::batch);
+    s.add("weight", &SupervisedOptions::weight,
+          "of the labelled task's loss beside the pretext loss")
+        .more_than(0);
+    return s;
+  }();
+  return schema;
+}
+
+TableSpec supervised_table() {
+  TableSpec table = table_of(supervised_schema());
+  table.augment = one_view();
+  table.components = {downstream_slot()};
+  return table;
+}
+
 }  // namespace
 
 PretrainOptions parse_pretrain(const Table& table) { return pretrain_schema().parse(table.values); }
+
+SupervisedOptions parse_supervised(const Table& table) {
+  return supervised_schema().parse(table.values);
+}
 
 StageKindSpec pretrain_spec() {
   StageKindSpec kind;
   kind.name = "pretrain";
   kind.summary = "trains backbone and pretext head on the pretext loss";
-  kind.table = table_of(pretrain_schema(), {length_keys, views_keys});
+  kind.table = table_of(pretrain_schema(), {{"epochs", "steps", match_key}, views_keys});
   kind.table.augment = several_views();
   kind.table.components = {pretext_slot(), optimizer_slot()};
-  kind.table.tables = {schedule_table(), rates_table()};
+  kind.table.tables = {
+      schedule_table(),
+      rates_table(),
+      match_table(),
+      {"supervised", supervised_table(), false,
+       "a labelled task that is trained on the same backbone at the same time: each "
+       "step is on the sum of both losses"}};
   kind.hands_on = {"backbone", "pretext"};
   kind.takes = {"backbone", "pretext"};
   return kind;

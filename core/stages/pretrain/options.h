@@ -20,7 +20,15 @@ struct PretrainOptions {
   int64_t step_samples() const { return samples_of(batch, accumulate); }
 };
 
+/// `supervised = { … }`: a labelled task that is trained at the same time.
+struct SupervisedOptions {
+  std::string data;
+  int64_t batch = 256;
+  double weight = 1;
+};
+
 PretrainOptions parse_pretrain(const Table& table);
+SupervisedOptions parse_supervised(const Table& table);
 
 StageKindSpec pretrain_spec();
 

@@ -3,11 +3,92 @@
 #include "bilevel/lower_level.h"
 #include "bissl/error.h"
 #include "models/attribution.h"
+#include "models/module_state.h"
 #include "stages/memory.h"
 #include "stages/networks.h"
 #include "stages/rates.h"
 
 namespace bissl::host {
+
+namespace {
+
+/// How many views an augmentation makes that does not say it; what most pretext tasks take.
+constexpr int64_t default_views = 2;
+
+/// Images that a step of a stage with `match` is counted as, by what the two have in common.
+double cost_of_step(const Stage& stage, const PretrainOptions& options, double views) {
+  auto images = static_cast<double>(options.step_samples());
+  if (parse_match(stage.table)->by != "steps" && stage.table.has_table("supervised")) {
+    const SupervisedOptions supervised = parse_supervised(stage.table.table("supervised"));
+    images += static_cast<double>(supervised.batch) / views;
+  }
+  return images;
+}
+
+void build_supervised(const StageContext& context, PretrainParts& parts) {
+  if (!context.stage.table.has_table("supervised")) {
+    return;
+  }
+  const Table& table = context.stage.table.table("supervised");
+  SupervisedParts& supervised = parts.supervised.emplace();
+  supervised.options = parse_supervised(table);
+  const SupervisedOptions& options = supervised.options;
+  supervised.source =
+      make_labelled_batches(context, "supervised.data", options.data, table.augment(),
+                            {.batch = options.batch,
+                             .seed = context.seed_for("supervised"),
+                             .purpose = "pretrain/supervised"});
+  const ImageShape& view = supervised.source->view_shape();
+  if (view.channels != parts.source->view_shape().channels) {
+    fail_input(
+        "the views of supervised.data (data.{}) have {} channels, those of data.{} have {}; both "
+        "train one backbone",
+        options.data, view.channels, parts.options.data, parts.source->view_shape().channels);
+  }
+  refuse_beyond_memory({.key = "supervised.batch",
+                        .batch = options.batch,
+                        .views = {view},
+                        .held = batches_held(context.settings.loader_threads, parts.steps)});
+  supervised.downstream = make_downstream(
+      context, table.component("downstream"), *parts.backbone,
+      {.name = options.data, .targets = supervised.source->data().targets(), .view = view},
+      context.seed_for("init/head"));
+}
+
+}  // namespace
+
+NamedTensors PretrainParts::parameters() const {
+  NamedTensors all = lower_parameters(*backbone, *pretext);
+  if (supervised) {
+    for (const auto& [name, tensor] : trainable_parameters(supervised->downstream->module())) {
+      all.emplace_back("head." + name, tensor);
+    }
+  }
+  return all;
+}
+
+TrainingCost PretrainParts::cost() const {
+  TrainingCost cost;
+  cost.images = static_cast<double>(steps) * static_cast<double>(options.step_samples());
+  cost.gradient_images = cost.images;
+  if (supervised) {
+    cost.gradient_images += static_cast<double>(steps) *
+                            static_cast<double>(supervised->options.batch) /
+                            static_cast<double>(source->view_shapes().size());
+  }
+  return cost;
+}
+
+LossGradient supervised_gradient(const PretrainParts& parts, const TensorList& parameters,
+                                 const Batch& batch) {
+  LossGradient gradient = downstream_gradient(*parts.backbone, *parts.supervised->downstream,
+                                              parameters, batch.views[0], batch.targets);
+  const c10::NoGradGuard no_grad;
+  for (at::Tensor& tensor : gradient.gradients) {
+    tensor.mul_(parts.supervised->options.weight);
+  }
+  return gradient;
+}
 
 PretrainParts build_pretrain(const StageContext& context) {
   const Table& table = context.stage.table;
@@ -22,7 +103,11 @@ PretrainParts build_pretrain(const StageContext& context) {
       make_batches(context, options.data, augment, {.views = augment.count().value_or(1)});
   parts.backbone = make_backbone(context, first->view_shape(), context.seed_for("init/backbone"));
   take_over(context, backbone_file, parts.backbone->module());
-  parts.steps = steps_of(options.length, first->samples(), options.step_samples());
+  check_match(context.pipeline, context.stage);
+  const auto views = static_cast<double>(augment.count().value_or(default_views));
+  parts.steps = context.budget
+                    ? steps_for(*context.budget, cost_of_step(context.stage, options, views))
+                    : steps_of(options.length, first->samples(), options.step_samples());
   parts.pretext = make_pretext(context, table.component("pretext"), *parts.backbone,
                                {.views = first->view_shapes(),
                                 .steps = parts.steps,
@@ -44,9 +129,10 @@ PretrainParts build_pretrain(const StageContext& context) {
                         .batch = options.batch,
                         .views = parts.source->view_shapes(),
                         .held = batches_held(context.settings.loader_threads, parts.steps)});
-  freeze(table, lower_parameters(*parts.backbone, *parts.pretext));
-  parts.optimizer = make_optimizer(table, lower_parameters(*parts.backbone, *parts.pretext),
-                                   *parts.backbone, options.step_samples());
+  build_supervised(context, parts);
+  freeze(table, parts.parameters());
+  parts.optimizer =
+      make_optimizer(table, parts.parameters(), *parts.backbone, options.step_samples());
   parts.pace.emplace(table, *parts.optimizer, parts.steps, parts.source->samples(),
                      options.step_samples());
   return parts;

@@ -20,19 +20,33 @@ class PretrainTrial : public StageTrial {
     plan().networks +=
         fmt::format(", {} in the pretext head",
                     count(tensors_of(trainable_parameters(parts_.pretext->module()))));
+    plan().cost = parts_.cost();
   }
 
-  void judge_images() override { look_at_images("data", *parts_.source); }
+  void judge_images() override {
+    look_at_images("data", *parts_.source);
+    if (parts_.supervised) {
+      look_at_images("supervised.data", *parts_.supervised->source);
+    }
+  }
 
   void judge_batches() override {
     const int64_t batch = parts_.options.batch;
     warn_about_repeats("batch", batch, parts_.options.data, parts_.source->samples());
     warn_about_single("batch", batch, parts_.backbone->module());
+    if (parts_.supervised) {
+      const SupervisedOptions& other = parts_.supervised->options;
+      warn_about_repeats("supervised.batch", other.batch, other.data,
+                         parts_.supervised->source->samples());
+      warn_about_single("supervised.batch", other.batch, parts_.backbone->module());
+    }
   }
 
   void judge_length() override {
     const int64_t samples = parts_.options.step_samples();
-    warn_about_length("", parts_.options.length, *parts_.source, samples);
+    if (!context().budget) {
+      warn_about_length("", parts_.options.length, *parts_.source, samples);
+    }
     warn_about_schedule("", context().stage.table, parts_.steps, *parts_.source, samples);
   }
 
@@ -40,7 +54,7 @@ class PretrainTrial : public StageTrial {
     const ViewsChoice& augment = context().stage.table.augment();
     seconds_ = pass("batch", parts_.options.batch, augment, *parts_.source, [this] {
       const Batch batch = parts_.source->make(0);
-      const NamedTensors parameters = lower_parameters(*parts_.backbone, *parts_.pretext);
+      const NamedTensors parameters = parts_.parameters();
       const TrainingProgress progress{0, parts_.steps};
       parts_.pretext->before_step(progress);
       assign_gradients(
@@ -50,17 +64,28 @@ class PretrainTrial : public StageTrial {
       parts_.optimizer->step(0.0);
       parts_.pretext->after_step(*parts_.backbone, progress);
     });
+    if (parts_.supervised) {
+      supervised_seconds_ = pass("supervised.batch", parts_.supervised->options.batch, [this] {
+        supervised_gradient(parts_, tensors_of(parts_.parameters()),
+                            parts_.supervised->source->make(0));
+      });
+    }
   }
 
   void estimate() override {
     plan().steps = parts_.steps;
     plan().gradients = parts_.steps * parts_.options.accumulate;
     plan().seconds = static_cast<double>(plan().gradients) * seconds_;
+    if (parts_.supervised) {
+      plan().gradients += parts_.steps;
+      plan().seconds += static_cast<double>(parts_.steps) * supervised_seconds_;
+    }
   }
 
  private:
   PretrainParts parts_;
   double seconds_ = 0;
+  double supervised_seconds_ = 0;
 };
 
 }  // namespace

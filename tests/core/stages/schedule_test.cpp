@@ -83,6 +83,25 @@ TEST(Schedule, FewStepsAreEnoughForEachShape) {
   }
 }
 
+TEST(Schedule, TheAuthorsCodeIsFollowedWhereAsked) {
+  // One step of warm-up; the fall over 4 steps ends after the last one: cos(π·k/4).
+  const ScheduleOptions open{.use = "cosine", .warmup_steps = 1, .end_factor = 0, .open_end = true};
+  const Schedule schedule(open, 5, 1);
+  for (int64_t step = 1; step < 5; ++step) {
+    const double angle = M_PI * static_cast<double>(step - 1) / 4;
+    EXPECT_NEAR(schedule.lr_scale(step), 0.5 * (1 + std::cos(angle)), 1e-15) << step;
+  }
+  // Set after the step: the first has the base rate, whatever the warm-up.
+  ScheduleOptions after{.use = "cosine", .warmup_steps = 2, .end_factor = 0};
+  const Schedule before_step(after, 5, 1);
+  after.set_after_step = true;
+  const Schedule after_step(after, 5, 1);
+  EXPECT_EQ(after_step.lr_scale(0), 1.0);
+  for (int64_t step = 1; step < 5; ++step) {
+    EXPECT_EQ(after_step.lr_scale(step), before_step.lr_scale(step - 1)) << step;
+  }
+}
+
 TEST(Schedule, WarmUpMayBeGivenInEpochs) {
   // 1.5 epochs of 2.5 steps are 3.75 steps, so 4.
   const Schedule schedule({.warmup_epochs = 1.5}, 20, 2.5);

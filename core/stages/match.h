@@ -1,0 +1,58 @@
+#pragma once
+
+#include "pipeline/pipeline.h"
+#include "store/stage_results.h"
+
+#include <nlohmann/json.hpp>
+
+#include <optional>
+#include <string>
+
+namespace bissl::host {
+
+/// `match = { … }`: the length of a stage that trains the pretext task follows that of another.
+struct MatchOptions {
+  std::string stage;
+  std::string by;
+};
+
+SubtableSpec match_table();
+
+/// Nothing without the table.
+std::optional<MatchOptions> parse_match(const Table& stage);
+
+/// What a stage's training took, in images of its pretext task: an image is one sample with all of
+/// its views.
+struct TrainingCost {
+  double images = 0;  ///< that its steps on the pretext loss saw
+  /// How often an image went through a network forwards and backwards. A Hessian product counts as
+  /// two of that, and what has one view as its share of an image.
+  double gradient_images = 0;
+  double seconds = 0;
+};
+
+/// Of a finished stage; zeros for one that trains no pretext task.
+TrainingCost cost_of(const StageResults& results);
+
+/// Adds what cost_of reads back.
+void note_cost(nlohmann::json& details, const TrainingCost& cost);
+
+/// How much a stage with `match` is to train, in its own gradient_images: as many as take the
+/// images, the gradients or the seconds of `matched`. Seconds are turned into gradients by the
+/// speed of `parent`. Where a number is not known, as in a check, the gradients are taken.
+double matched_budget(const MatchOptions& options, const TrainingCost& matched,
+                      const TrainingCost& parent);
+
+/// Steps of `cost_of_step` each (images for by = "steps", gradient_images otherwise) for a budget;
+/// at least one.
+int64_t steps_for(double budget, double cost_of_step);
+
+/// Throws Error(input) where the stage cannot be as long as that one: it trains no pretext task, or
+/// nothing tells the speed by which seconds become steps.
+void check_match(const Pipeline& pipeline, const Stage& stage);
+
+/// What the results of a stage say of how its length was found.
+nlohmann::json match_record(const MatchOptions& options, const TrainingCost& matched,
+                            const TrainingCost& parent, double budget);
+
+}  // namespace bissl::host
