@@ -19,6 +19,7 @@ struct Options {
   double tolerance = 0.0;
   int64_t ask_every = 1;
   std::string form = "global";
+  double guard = 0;
   bool warm_start = false;
   std::string preconditioner = "none";
   int64_t probes = 5;
@@ -53,6 +54,12 @@ Schema<Options> schema() {
            "for each parameter tensor by itself, a heuristic of the method's authors that does not "
            "converge to the solution in general")
       .choices({"global", "layerwise"});
+  schema
+      .add("guard", &Options::guard,
+           "added to the denominators of both step lengths, as the authors' code adds 1e-12: it "
+           "shortens the steps of tensors with small gradients; 0: nothing is added")
+      .at_least(0)
+      .only_with("form", "layerwise");
   schema
       .add("warm_start", &Options::warm_start,
            "begin at the last upper step's solution, for one product more")
@@ -199,13 +206,14 @@ HypergradientSolution solve_layerwise(const TensorList& u, LinearSystem& apply,
     const TensorList image = apply(direction);
     for (size_t i = 0; i < u.size(); ++i) {
       // A tensor whose residual has vanished stays as it is. The reference adds 1e-12 to both
-      // denominators instead, which shortens the steps of tensors with small gradients.
+      // denominators instead (`guard`).
       const bool solved = squared[i] == 0;
-      const double alpha = solved ? 0.0 : squared[i] / dot({direction[i]}, {image[i]});
+      const double alpha =
+          solved ? 0.0 : squared[i] / (dot({direction[i]}, {image[i]}) + options.guard);
       solution.v[i].add_(direction[i], alpha);
       residual[i].add_(image[i], -alpha);
       const double next = dot({residual[i]}, {residual[i]});
-      direction[i].mul_(solved ? 0.0 : next / squared[i]).add_(residual[i]);
+      direction[i].mul_(solved ? 0.0 : next / (squared[i] + options.guard)).add_(residual[i]);
       squared[i] = next;
     }
     ++solution.iterations;

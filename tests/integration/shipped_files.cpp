@@ -7,9 +7,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Files of the folder `ablations` are ablations, but for the pipelines that they vary.
+/// Files of the folder `ablations` are ablations, but for the pipelines that they vary; so are
+/// those that run a paper's or a desk's pipeline on several tasks.
 bool is_ablation(const fs::path& file) {
-  return file.parent_path().filename() == "ablations" && !file.stem().string().ends_with("base");
+  const std::string folder = file.parent_path().filename().string();
+  const std::string name = file.stem().string();
+  return (folder == "ablations" && !name.ends_with("base")) ||
+         (folder == "paper" && (name.ends_with("-tasks") || name.ends_with("-voc2007"))) ||
+         (folder == "desk" && name.starts_with("tasks-"));
 }
 
 std::vector<fs::path> files_below(const std::vector<const char*>& folders, bool ablations) {

@@ -234,6 +234,20 @@ TEST(CgLayerwise, BlocksThatAreMultiplesOfTheIdentityTakeOneStep) {
   EXPECT_EQ(cg("global", 10, 0.0, 1e-9)->solve(u, problem).iterations, 3);
 }
 
+TEST(CgLayerwise, AGuardIsAddedToTheDenominators) {
+  DenseProblem problem(at::eye(6, at::kDouble) * 7, 1.0);  // A = 8·I
+  const TensorList u{pattern(6, {6})};
+  constexpr double guard = 3;
+  const auto solver = library().make<Hypergradient>("cg", {{"form", std::string("layerwise")},
+                                                           {"iterations", int64_t{1}},
+                                                           {"damping", 0.0},
+                                                           {"guard", guard}});
+  const double squared = dot(u, u);
+  TensorList expected = copy(u);
+  scale(expected, squared / (8 * squared + guard));
+  EXPECT_LT(distance(solver->solve(u, problem).v, DenseProblem::flat(expected)), 1e-12);
+}
+
 TEST(CgForms, AgreeOnOneTensorAndDifferOnCoupledOnes) {
   const at::Tensor hessian = positive_matrix(7, 10);
   DenseProblem problem(hessian, 1.0);
