@@ -1,5 +1,6 @@
 #include "cli/command_line.h"
 
+#include "cli/compare_command.h"
 #include "cli/conform_command.h"
 #include "cli/describe_command.h"
 #include "cli/exit_codes.h"
@@ -47,6 +48,7 @@ class CommandLine {
   void add_preview();
   void add_bench();
   void add_sweep();
+  void add_compare();
   void add_report();
   void add_store();
   void add_import();
@@ -70,6 +72,7 @@ class CommandLine {
   PreviewArguments preview_;
   BenchDataArguments bench_;
   SweepArguments sweep_;
+  CompareArguments compare_;
   ReportArguments report_;
   StoreArguments store_;
   PixelsArguments pixels_;
@@ -103,6 +106,7 @@ CommandLine::CommandLine() {
   add_preview();
   add_bench();
   add_sweep();
+  add_compare();
   add_report();
   add_store();
   add_import();
@@ -278,6 +282,42 @@ void CommandLine::add_sweep() {
       throw CLI::RequiredError("ablation");
     }
   });
+}
+
+void CommandLine::add_compare() {
+  CLI::App& command =
+      *add(app_, "compare",
+           "which way of training is best for a folder of labelled images, and how sure that is",
+           [this] {
+             compare_.common = options_of_workers();
+             return with_plugins(true, [this](Registry&, PluginSearch& search) {
+               return run_compare(pipeline_, compare_, search, std::cout, std::cerr);
+             });
+           });
+  command
+      .add_option("data", compare_.data,
+                  "a folder with train/CLASS/… and test/CLASS/…, or with CLASS/… alone")
+      ->required();
+  command.add_option("--minutes", compare_.minutes, "about how long it may take")
+      ->check(CLI::Range(0.01, 1e5))
+      ->capture_default_str();
+  command.add_option("--seeds", compare_.seeds, "how often each arm is run")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  command.add_option("--unlabeled", compare_.unlabeled,
+                     "a folder of images for the pretext task; else the labelled ones");
+  command.add_option("--weights", compare_.weights,
+                     "a file of weights to start from (see `bissl describe import`)");
+  command.add_option("--backbone", compare_.backbone, "the network whose weights --weights holds")
+      ->capture_default_str();
+  command.add_option("--size", compare_.size, "pixels of the networks' views; chosen if absent")
+      ->check(CLI::Range(8, 1024));
+  command.add_option("--name", compare_.name, "of the folder of results; after the data if absent");
+  command.add_flag("--dry-run", compare_.dry_run, "write the settings and stop");
+  command.add_option("--jobs", compare_.jobs, "worker processes, which share the threads")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  add_run_options(command);
 }
 
 void CommandLine::add_report() {

@@ -1,0 +1,241 @@
+#include "cli/compare_command.h"
+
+#include "base/atomic_file.h"
+#include "bissl/error.h"
+#include "cli/compare_files.h"
+#include "cli/exit_codes.h"
+#include "cli/report_command.h"
+#include "cli/sweep_command.h"
+#include "pipeline/stage_graph.h"
+#include "report/gather.h"
+#include "report/verdict.h"
+#include "store/stage_store.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <ostream>
+#include <sstream>
+
+namespace bissl::host {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The share of the given time that trainings may take; the rest is for reading, scoring and what
+/// the estimate does not know.
+constexpr double share_of_time = 0.8;
+/// No longer than this many times the standard numbers of steps, however much time there is.
+constexpr double most = 25;
+
+/// One call of `bissl compare`.
+class CompareCommand {
+ public:
+  CompareCommand(const PipelineArguments& arguments, const CompareArguments& compare,
+                 PluginSearch& plugins, std::ostream& out, std::ostream& err)
+      : arguments_(arguments), compare_(compare), plugins_(plugins), out_(out), err_(err) {}
+
+  int run();
+
+ private:
+  void look();
+  void describe() const;
+  void write() const;
+  std::optional<double> estimated_seconds();
+  bool fit_to_time();
+  int report();
+
+  fs::path pipeline_file() const { return arguments_.out / (settings_.name + "-pipeline.toml"); }
+  fs::path ablation_file() const { return arguments_.out / (settings_.name + ".toml"); }
+  PipelineArguments of_sweep(bool json) const {
+    PipelineArguments arguments = arguments_;
+    arguments.file = ablation_file();
+    arguments.json = json;
+    return arguments;
+  }
+
+  const PipelineArguments& arguments_;
+  const CompareArguments& compare_;
+  PluginSearch& plugins_;
+  std::ostream& out_;
+  std::ostream& err_;
+  CompareSettings settings_;
+};
+
+/// "my photos/" → "compare-my-photos".
+std::string name_after(const fs::path& data) {
+  std::string name = "compare-";
+  fs::path whole = fs::absolute(data).lexically_normal();
+  whole = whole.has_filename() ? whole : whole.parent_path();
+  for (const char c : whole.filename().string()) {
+    const std::string one(1, c);
+    name += is_plain_name("a" + one) ? one : "-";
+  }
+  constexpr size_t longest = 60;
+  return name.substr(0, longest);
+}
+
+/// Which arm to use: the better one where that is sure, otherwise the cheaper one.
+std::string advice(const ReportData& data, const PooledResults& pooled) {
+  const PooledComparison& one = pooled.comparisons.at(pooled.primary.value());
+  const bool arm_is_better = (one.difference.mean > 0) == more_is_better(data);
+  if (is_sure(one)) {
+    return fmt::format("Use {}.", arm_is_better ? one.arm.label : one.against.label);
+  }
+  const bool arm_is_cheaper =
+      one.seconds && one.seconds_against && *one.seconds < *one.seconds_against;
+  return fmt::format(
+      "These runs do not tell the two apart: take the cheaper one, {}, or give more seeds.",
+      arm_is_cheaper ? one.arm.label : one.against.label);
+}
+
+void CompareCommand::look() {
+  settings_.labelled = look_at_labelled(compare_.data);
+  if (!compare_.unlabeled.empty()) {
+    settings_.unlabeled = compare_.unlabeled;
+    settings_.unlabeled_images = count_images(compare_.unlabeled);
+  } else {
+    settings_.unlabeled_images = settings_.labelled.train_images;
+  }
+  constexpr int64_t fewest = 8;
+  if (settings_.unlabeled_images < fewest) {
+    fail_input(
+        "{}: {} images are too few for the pretext task, which tells the images of a batch apart: "
+        "give at least {}, or more unlabelled ones with --unlabeled",
+        (settings_.unlabeled ? *settings_.unlabeled : settings_.labelled.train).string(),
+        settings_.unlabeled_images, fewest);
+  }
+  if (!compare_.weights.empty()) {
+    if (!fs::is_regular_file(compare_.weights)) {
+      fail_input("--weights {}: there is no such file", compare_.weights.string());
+    }
+    settings_.weights = compare_.weights;
+    settings_.backbone = compare_.backbone;
+  }
+  settings_.name = compare_.name.empty() ? name_after(compare_.data) : compare_.name;
+  if (!is_plain_name(settings_.name)) {
+    fail_input("--name {}: expected {}", settings_.name, plain_name_rule());
+  }
+  settings_.seeds = compare_.seeds;
+  constexpr double long_time = 120;
+  settings_.size = compare_.size > 0              ? compare_.size
+                   : settings_.weights            ? 96
+                   : compare_.minutes < long_time ? 32
+                                                  : 48;
+}
+
+void CompareCommand::describe() const {
+  const LabelledFolder& labelled = settings_.labelled;
+  err_ << fmt::format(
+      "{} classes, {} images to train with, {} to score on ({}); pretext task on {} images{}\n",
+      labelled.classes.size(), labelled.train_images, labelled.test_images,
+      labelled.test ? labelled.test->string()
+                    : fmt::format("{} of each class, the same in every call", labelled.held_out),
+      settings_.unlabeled_images,
+      settings_.unlabeled ? " of " + settings_.unlabeled->string() : ", the labelled ones");
+}
+
+void CompareCommand::write() const {
+  fs::create_directories(arguments_.out);
+  write_file_atomically(pipeline_file(), compare_pipeline(settings_));
+  write_file_atomically(ablation_file(),
+                        compare_ablation(settings_, pipeline_file().filename().string()));
+}
+
+/// What the files would take, by trial steps; none where they are refused, which is printed.
+std::optional<double> CompareCommand::estimated_seconds() {
+  std::ostringstream plan;
+  SweepArguments sweep;
+  sweep.plan = true;
+  sweep.jobs = compare_.jobs;
+  std::ostringstream said;
+  const int code = run_sweep(of_sweep(true), sweep, plugins_, plan, said);
+  const nlohmann::json found = nlohmann::json::parse(plan.str(), nullptr, false);
+  if (code != exit_done || !found.is_object() || !found.contains("estimated_wall_seconds")) {
+    sweep.plan = false;
+    sweep.check = true;  // says for people what is wrong
+    run_sweep(of_sweep(arguments_.json), sweep, plugins_, out_, err_);
+    return std::nullopt;
+  }
+  return found.at("estimated_wall_seconds").get<double>();
+}
+
+/// Chooses numbers of steps by the time; false where the data are refused.
+bool CompareCommand::fit_to_time() {
+  write();
+  const std::optional<double> seconds = estimated_seconds();
+  if (!seconds) {
+    return false;
+  }
+  const double wanted = share_of_time * 60 * compare_.minutes;
+  const double factor = *seconds > 0 ? std::min(most, wanted / *seconds) : 1.0;
+  const double least =
+      static_cast<double>(least_pretext_steps) / static_cast<double>(settings_.pretext_steps);
+  if (factor < least) {
+    fail_input(
+        "--minutes {:.3g} is too short: {} seeds of all arms with {} pretext steps, the fewest "
+        "that "
+        "say anything, take about {:.0f} minutes here. Give more time, fewer --seeds or a smaller "
+        "--size",
+        compare_.minutes, settings_.seeds, least_pretext_steps,
+        std::ceil(*seconds * least / (share_of_time * 60)));
+  }
+  settings_ = settings_.scaled(factor);
+  write();
+  err_ << fmt::format(
+      "{} px, {} seeds, {} pretext steps, {} rounds of bissl, {} steps of fine-tuning: about "
+      "{:.0f} "
+      "minutes. Settings: {} and {}\n",
+      settings_.size, settings_.seeds, settings_.pretext_steps, settings_.rounds,
+      settings_.finetune_steps, std::max(1.0, *seconds * factor / 60), ablation_file().string(),
+      pipeline_file().filename().string());
+  return true;
+}
+
+int CompareCommand::report() {
+  const fs::path folder = arguments_.out / settings_.name;
+  ReportArguments of_report;
+  of_report.folders = {folder};
+  of_report.json = arguments_.json;
+  const int code = run_report(of_report, out_, err_);
+  if (code == exit_done && !arguments_.json) {
+    const ReportData data = gather({folder}, "");
+    const PooledResults pooled = pooled_results(data);
+    if (const std::string words = verdict(data, pooled); !words.empty()) {
+      out_ << '\n' << words << ' ' << advice(data, pooled) << '\n';
+    }
+  }
+  return code;
+}
+
+int CompareCommand::run() {
+  look();
+  describe();
+  if (!fit_to_time()) {
+    return exit_wrong_input;
+  }
+  if (compare_.dry_run) {
+    return exit_done;
+  }
+  std::ostringstream cells;
+  SweepArguments sweep;
+  sweep.jobs = compare_.jobs;
+  sweep.common = compare_.common;
+  const int code = run_sweep(of_sweep(arguments_.json), sweep, plugins_, cells, err_);
+  if (code == exit_wrong_input) {
+    out_ << cells.str();
+    return code;
+  }
+  return std::max(code, report());
+}
+
+}  // namespace
+
+int run_compare(const PipelineArguments& arguments, const CompareArguments& compare,
+                PluginSearch& plugins, std::ostream& out, std::ostream& err) {
+  return CompareCommand(arguments, compare, plugins, out, err).run();
+}
+
+}  // namespace bissl::host

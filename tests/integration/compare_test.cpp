@@ -1,0 +1,142 @@
+// `bissl compare`: from a folder of images to a verdict, and what it refuses.
+
+#include "program.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+namespace bissl::host::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Stripes of one direction, which the class decides.
+std::string photo(bool upright, int number) {
+  std::string text = "P6 10 10 255\n";
+  for (int y = 0; y < 10; ++y) {
+    for (int x = 0; x < 10; ++x) {
+      const int stripe = ((upright ? x : y) + number) / 2 % 2;
+      text += static_cast<char>(40 + 170 * stripe);
+      text += static_cast<char>(60 + number * 37 % 90);
+      text += static_cast<char>(200 - 120 * stripe);
+    }
+  }
+  return text;
+}
+
+class Compare : public testing::Test {
+ protected:
+  void add(const std::string& name, bool upright, int number) const {
+    const fs::path file = folder_.path() / "photos" / (name + ".ppm");
+    fs::create_directories(file.parent_path());
+    write_file(file, photo(upright, number));
+  }
+  void add_class(const std::string& name, bool upright, int images) const {
+    for (int i = 0; i < images; ++i) {
+      add(name + "/" + std::to_string(i), upright, i);
+    }
+  }
+  Outcome call(const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> words = {"compare",   (folder_.path() / "photos").string(),
+                                      "--out",     out_.string(),
+                                      "--threads", "1",
+                                      "--size",    "8",
+                                      "--set",     "model.backbone.width=2"};
+    words.insert(words.end(), more.begin(), more.end());
+    return run_bissl(words);
+  }
+
+  TemporaryFolder folder_;
+  fs::path out_ = folder_.path() / "runs";
+};
+
+TEST_F(Compare, GoesFromAFolderToAVerdict) {
+  add_class("across", false, 15);
+  add_class("upright", true, 20);
+  std::vector<std::string> shrunken = {"--seeds", "2"};
+  for (const char* change : {"stage.pretrain.steps=3", "stage.pretrain.schedule.warmup_steps=1",
+                             "stage.bissl.rounds=2", "stage.bissl.lower.steps=2",
+                             "stage.bissl.head_warmup.epochs=1", "stage.bissl-finetune.steps=3"}) {
+    shrunken.emplace_back("--set");
+    shrunken.emplace_back(change);
+  }
+  const Outcome run = call(shrunken);
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_NE(run.err.find("2 classes, 29 images to train with, 6 to score on (3 of each class"),
+            std::string::npos)
+      << run.err;
+  for (const char* file : {"compare-photos.toml", "compare-photos-pipeline.toml",
+                           "compare-photos/report.html", "compare-photos/plan.json"}) {
+    EXPECT_TRUE(fs::exists(out_ / file)) << file;
+  }
+  EXPECT_NE(run.out.find("Verdict"), std::string::npos) << run.out;
+  EXPECT_NE(run.out.find("more-time-finetune"), std::string::npos) << run.out;
+  EXPECT_NE(run.out.find("These runs do not tell the two apart: take the cheaper one"),
+            std::string::npos)
+      << run.out;
+  // The files that it left are an ablation that is done.
+  std::vector<std::string> words = {"sweep",    (out_ / "compare-photos.toml").string(),
+                                    "--out",    out_.string(),
+                                    "--status", "--json"};
+  for (size_t i = 2; i < shrunken.size(); ++i) {
+    words.push_back(shrunken[i]);
+  }
+  words.insert(words.end(), {"--set", "model.backbone.width=2"});
+  const Outcome status = run_bissl(words);
+  ASSERT_EQ(status.code, 0) << status.err;
+  for (const auto& cell : nlohmann::json::parse(status.out)["cells"]) {
+    EXPECT_EQ(cell["state"], "done");
+  }
+}
+
+TEST_F(Compare, UnlabelledImagesAndFoldersOfTheirOwnAreUsed) {
+  add_class("train/across", false, 5);
+  add_class("train/upright", true, 5);
+  add_class("test/across", false, 2);
+  add_class("test/upright", true, 3);
+  fs::create_directories(folder_.path() / "more");
+  for (int i = 0; i < 9; ++i) {
+    write_file(folder_.path() / "more" / (std::to_string(i) + ".ppm"), photo(true, 50 + i));
+  }
+  const Outcome run =
+      call({"--dry-run", "--unlabeled", (folder_.path() / "more").string(), "--minutes", "1000"});
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_NE(run.err.find("10 images to train with, 5 to score on"), std::string::npos) << run.err;
+  EXPECT_NE(run.err.find("pretext task on 9 images"), std::string::npos) << run.err;
+  EXPECT_NE(run.err.find("20000 pretext steps"), std::string::npos) << run.err;
+  const std::string text = read_file(out_ / "compare-photos-pipeline.toml");
+  EXPECT_NE(text.find("by = \"seconds\""), std::string::npos);
+  EXPECT_FALSE(fs::exists(out_ / "compare-photos"));
+}
+
+TEST_F(Compare, BadInputGetsAWordAtOnce) {
+  const auto refusal = [&](const std::vector<std::string>& more = {}) {
+    const Outcome run = call(more);
+    EXPECT_EQ(run.code, 2) << run.out;
+    return run.err;
+  };
+  EXPECT_NE(refusal().find("there is no such folder"), std::string::npos);
+  add_class("across", false, 6);
+  EXPECT_NE(refusal().find("\"across\" is the only class with images"), std::string::npos);
+  add("upright/0", true, 0);
+  EXPECT_NE(refusal().find("class \"upright\" has one image"), std::string::npos);
+  add_class("upright", true, 6);
+  EXPECT_NE(refusal({"--minutes", "0.01"}).find("is too short: 6 seeds"), std::string::npos);
+  EXPECT_NE(refusal({"--weights", "nothing.pth"}).find("there is no such file"), std::string::npos);
+  EXPECT_NE(refusal({"--unlabeled", (folder_.path() / "photos/across").string()})
+                .find("6 images are too few"),
+            std::string::npos);
+  write_file(folder_.path() / "photos/across/broken.ppm", "P6 10 10 255\nhalf");
+  EXPECT_NE(refusal().find("broken.ppm"), std::string::npos);
+  fs::remove(folder_.path() / "photos/across/broken.ppm");
+  fs::rename(folder_.path() / "photos", folder_.path() / "train");
+  fs::create_directories(folder_.path() / "photos");
+  fs::rename(folder_.path() / "train", folder_.path() / "photos/train");
+  add_class("test/across", false, 2);
+  add_class("test/sideways", true, 2);
+  EXPECT_NE(refusal().find("has classes that"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace bissl::host::test
