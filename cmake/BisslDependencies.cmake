@@ -16,6 +16,10 @@ find_package(ZLIB REQUIRED)
 find_path(XXHASH_INCLUDE_DIR xxhash.h REQUIRED)
 find_library(XXHASH_LIBRARY xxhash REQUIRED)
 
+# A shared library, whose classes hang on the macros that it was built with.
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(HTTPLIB REQUIRED IMPORTED_TARGET cpp-httplib)
+
 # Image formats. CMake 3.25 has no module for WebP, and neither Debian's libspng nor its libwebp brings
 # one.
 find_package(JPEG REQUIRED)

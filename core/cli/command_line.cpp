@@ -16,6 +16,7 @@
 #include "cli/schema_command.h"
 #include "cli/store_command.h"
 #include "cli/sweep_command.h"
+#include "cli/track_command.h"
 #include "stages/stage_kind.h"
 
 #include <torch/version.h>
@@ -50,6 +51,8 @@ class CommandLine {
   void add_sweep();
   void add_compare();
   void add_report();
+  void add_track();
+  void add_serve();
   void add_store();
   void add_import();
   void add_export();
@@ -74,6 +77,8 @@ class CommandLine {
   SweepArguments sweep_;
   CompareArguments compare_;
   ReportArguments report_;
+  TrackArguments track_;
+  ServeArguments serve_;
   StoreArguments store_;
   PixelsArguments pixels_;
   ImportArguments import_;
@@ -108,6 +113,8 @@ CommandLine::CommandLine() {
   add_sweep();
   add_compare();
   add_report();
+  add_track();
+  add_serve();
   add_store();
   add_import();
   add_export();
@@ -196,6 +203,8 @@ void CommandLine::add_pipeline_calls() {
   run->add_flag("--profile", profile_,
                 "write a table of operations and phases and a trace of each stage that is computed "
                 "into the run's folder (profile/)");
+  run->add_flag("--tensorboard", pipeline_.tensorboard,
+                "write TensorBoard's event files along with the run, into its folder");
 }
 
 /// The options before a call that its worker processes need as well.
@@ -339,6 +348,36 @@ void CommandLine::add_report() {
                        [this] { return run_diff(left_, right_, pipeline_.json, std::cout); });
   diff->add_option("left", left_, "a run's or cell's folder")->required();
   diff->add_option("right", right_, "another one")->required();
+}
+
+void CommandLine::add_track() {
+  CLI::App* track = add(app_, "track", "hand the measurements of runs on to TensorBoard or MLflow",
+                        [this] { return run_track(track_, pipeline_.json, std::cout, std::cerr); });
+  track
+      ->add_option("folder", track_.folders,
+                   "folders of runs, of sweeps, or folders that hold these; running or finished")
+      ->required();
+  track->add_flag("--tensorboard", track_.tensorboard,
+                  "write event files, into the folder `tensorboard` of each run and sweep");
+  track->add_option("--to", track_.to, "where TensorBoard's files go instead");
+  track->add_option("--mlflow", track_.mlflow,
+                    "URL of an MLflow server, http://HOST:PORT, that gets them");
+  track->add_option("--experiment", track_.experiment, "of MLflow, made if there is none")
+      ->capture_default_str();
+  track->add_flag("--follow", track_.follow, "continue with what runs add, until Ctrl-C");
+}
+
+void CommandLine::add_serve() {
+  CLI::App* serve =
+      add(app_, "serve", "show runs in a browser on this machine, while they run and afterwards",
+          [this] { return run_serve(serve_, pipeline_.json, std::cout); });
+  serve
+      ->add_option("folder", serve_.folders,
+                   "folders of runs, of sweeps, or folders that hold these")
+      ->required();
+  serve->add_option("--port", serve_.port, "of 127.0.0.1; 0: one that is free")
+      ->check(CLI::Range(0, 65535))
+      ->capture_default_str();
 }
 
 void CommandLine::add_store() {

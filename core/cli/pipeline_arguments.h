@@ -25,8 +25,9 @@ struct PipelineArguments {
   bool choose_threads = true;
   std::string device = "cpu";
   bool json = false;
-  int ranks = 0;  ///< processes that train together; 0: as the environment says, or one
-  bool rehash = false;  ///< hash all data again, whatever is kept of it
+  int ranks = 0;             ///< processes that train together; 0: as the environment says, or one
+  bool tensorboard = false;  ///< of `run`: TensorBoard's files are written along with it
+  bool rehash = false;       ///< hash all data again, whatever is kept of it
 
   /// For the data of this call. How far decoding is, where a source keeps decoded images, is
   /// printed on standard error.

@@ -11,6 +11,8 @@
 #include "stages/follow.h"
 #include "stages/runner.h"
 #include "telemetry/interrupt.h"
+#include "track/live_tensorboard.h"
+#include "track/tensorboard_files.h"
 
 #include <fmt/format.h>
 
@@ -156,6 +158,32 @@ RunOutcome run_by_all(const Pipeline& pipeline, const RunOptions& options,
   }
 }
 
+/// Runs the pipeline, with TensorBoard's files if they are asked for; what an interrupted or failed
+/// run has done by then is in them.
+RunOutcome run_tracked(const Pipeline& pipeline, const RunOptions& options,
+                       const ProcessPlace& place, bool tensorboard, std::ostream& err) {
+  if (!tensorboard) {
+    return run_by_all(pipeline, options, place);
+  }
+  const std::filesystem::path folder = options.out / pipeline.name;
+  LiveTensorboard live(folder);
+  const auto finish = [&] {
+    if (const std::string problem = live.finish(); !problem.empty()) {
+      err << "warning: --tensorboard: " << problem << "; once this is mended, `bissl track "
+          << folder.string() << " --tensorboard` writes the files\n";
+    }
+  };
+  try {
+    RunOutcome outcome = run_by_all(pipeline, options, place);
+    finish();
+    err << "TensorBoard's files: " << (folder / tensorboard_folder).string() << '\n';
+    return outcome;
+  } catch (...) {
+    finish();
+    throw;
+  }
+}
+
 }  // namespace
 
 int run_run(const PipelineArguments& given, bool profile, PluginSearch& plugins, std::ostream& out,
@@ -201,7 +229,7 @@ int run_run(const PipelineArguments& given, bool profile, PluginSearch& plugins,
   };
   install_interrupt_handlers();
   options.profile = profile;
-  const RunOutcome outcome = run_by_all(*pipeline, options, place);
+  const RunOutcome outcome = run_tracked(*pipeline, options, place, arguments.tensorboard, err);
   if (profile && std::all_of(outcome.stages.begin(), outcome.stages.end(),
                              [](const StageOutcome& stage) { return stage.reused; })) {
     err << "warning: --profile: all stages are in the store, so none was computed and there is no "

@@ -50,6 +50,8 @@ json to_json(const ConfigNode& node) {
   return std::visit(ScalarToJson{}, node.scalar);
 }
 
+}  // namespace
+
 json read_lock(const fs::path& folder) {
   constexpr uint64_t limit = 1 << 24;
   const fs::path file = folder / "pipeline.lock.toml";
@@ -71,6 +73,8 @@ json read_lock(const fs::path& folder) {
   }
   return lock;
 }
+
+namespace {
 
 /// The stages that a run has finished, by name.
 std::map<std::string, StageResults> read_stages(const fs::path& folder) {

@@ -3,6 +3,8 @@
 #include "base/difference.h"
 #include "report/report.h"
 
+#include <nlohmann/json.hpp>
+
 #include <filesystem>
 #include <string>
 #include <utility>
@@ -28,6 +30,9 @@ struct RunDifference {
 
 /// Whether a metric is not the same on both sides.
 bool results_differ(const RunDifference& difference);
+
+/// What pipeline.lock.toml of a run's folder holds. Throws Error(input) for a folder that has none.
+nlohmann::json read_lock(const std::filesystem::path& folder);
 
 /// Reads two run folders. Throws Error(input) for a folder that is none.
 RunDifference compare_runs(const std::filesystem::path& left, const std::filesystem::path& right);
