@@ -9,6 +9,7 @@
 #include "stages/bissl/round_problem.h"
 #include "stages/bissl/solve_summary.h"
 #include "stages/bissl/step_plan.h"
+#include "stages/monitor.h"
 #include "stages/networks.h"
 #include "stages/session.h"
 
@@ -54,6 +55,7 @@ class BisslRun {
   RoundProblem problem_;
   std::unique_ptr<Prefetcher> lower_batches_;
   std::unique_ptr<Prefetcher> upper_batches_;
+  std::unique_ptr<Monitor> monitor_;  ///< of the lower backbone, which the stage hands on
 };
 
 void BisslRun::run_head_warmup(Session& session, int64_t& step) {
@@ -166,6 +168,9 @@ void BisslRun::keep_parts(Session& session) {
               state, [this](int64_t number) { return parts_.lower.source->make(number); });
         });
   }
+  if (monitor_) {
+    monitor_->keep(session);
+  }
   session.keep(
       "solves", [this] { return solves_.save(); },
       [this](const nlohmann::json& saved) { solves_.load(saved); });
@@ -185,6 +190,10 @@ TrainingCost BisslRun::cost() const {
 StageResults BisslRun::run() {
   Session session(context_, context_.folder, context_.stage.name, plan_.total(),
                   parts_.lower_options.step_samples());
+  monitor_ = make_monitor(context_, *parts_.lower.source, *parts_.lower_backbone,
+                          {{"backbone", &parts_.lower_backbone->module()},
+                           {"pretext", &parts_.pretext->module()},
+                           {"head", &parts_.downstream->module()}});
   keep_parts(session);
   seed_generator(context_.seed_for("noise"));
   int64_t step = session.start();
@@ -196,9 +205,17 @@ StageResults BisslRun::run() {
   run_head_warmup(session, step);
   session.run(step, plan_.total(), [this](int64_t number) {
     const Place place = plan_.place(number);
-    return place.phase == StepPlan::Phase::lower ? lower_step(place) : upper_step(place);
+    Session::StepNews news =
+        place.phase == StepPlan::Phase::lower ? lower_step(place) : upper_step(place);
+    if (monitor_) {
+      monitor_->after_step(number + 1, plan_.total(), news);
+    }
+    return news;
   });
   session.finish();
+  if (monitor_) {
+    monitor_->put_best();
+  }
 
   save_weights(context_.folder, backbone_file, parts_.lower_backbone->module());
   save_weights(context_.folder, pretext_file, parts_.pretext->module());
@@ -209,6 +226,9 @@ StageResults BisslRun::run() {
   results.details = {{"steps", plan_.total()},
                      {"images", plan_.lower_total() * parts_.lower_options.step_samples()},
                      {"solves", solves_.report()}};
+  if (monitor_) {
+    results.details["monitor"] = monitor_->report();
+  }
   note_cost(results.details, cost());
   return results;
 }
@@ -220,10 +240,15 @@ class BisslKind : public StageKind {
   std::vector<DataUse> data(const Stage& stage) const override {
     const Table& table = stage.table;
     const Table& lower = table.table("lower");
-    return {{.name = parse_lower(lower).data,
-             .trains = true,
-             .labels = takes_targets(lower.component("pretext"))},
-            {.name = parse_upper(table.table("upper")).data, .trains = true, .labels = true}};
+    std::vector<DataUse> uses = {
+        {.name = parse_lower(lower).data,
+         .trains = true,
+         .labels = takes_targets(lower.component("pretext"))},
+        {.name = parse_upper(table.table("upper")).data, .trains = true, .labels = true}};
+    if (const std::optional<DataUse> monitored = monitored_data(stage)) {
+      uses.push_back(*monitored);
+    }
+    return uses;
   }
 
   std::optional<HeadOrigin> head(const Stage& stage) const override {

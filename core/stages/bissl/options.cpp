@@ -1,5 +1,6 @@
 #include "stages/bissl/options.h"
 
+#include "stages/monitor.h"
 #include "stages/option_schemas.h"
 #include "stages/rates.h"
 
@@ -149,6 +150,7 @@ StageKindSpec bissl_spec() {
        .doc = "the pretext level; what is not given is taken from the pretrain stage before it",
        .inherits_from = "pretrain"},
       {"upper", upper, true, "the downstream level"},
+      monitor_table(),
       {.name = "audit",
        .table = table_of(audit_schema()),
        .required = false,

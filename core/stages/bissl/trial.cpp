@@ -7,6 +7,7 @@
 #include "stages/bissl/cost.h"
 #include "stages/bissl/parts.h"
 #include "stages/bissl/trial_problem.h"
+#include "stages/monitor.h"
 #include "stages/networks.h"
 
 #include <algorithm>
@@ -46,6 +47,7 @@ class BisslTrial : public StageTrial {
   RoundCost round_cost() const;
 
   std::optional<BisslParts> parts_;
+  std::unique_ptr<Monitor> monitor_;
   HypergradientNeeds needs_;
   double lower_seconds_ = 0;
   double upper_seconds_ = 0;
@@ -62,6 +64,7 @@ void BisslTrial::build() {
   plan().networks +=
       fmt::format(", {} in the pretext head",
                   count(tensors_of(trainable_parameters(parts_->pretext->module()))));
+  monitor_ = make_monitor(context(), *parts_->lower.source, *parts_->lower_backbone, {});
   warn_about_pull();
   warn_about_moved_targets();
   const RoundCost cost = round_cost();
@@ -73,6 +76,9 @@ void BisslTrial::build() {
 void BisslTrial::judge_images() {
   look_at_images("lower.data", *parts_->lower.source);
   look_at_images("upper.data", *parts_->upper.source);
+  if (monitor_) {
+    look_at_images("monitor.data", monitor_->source());
+  }
 }
 
 void BisslTrial::judge_batches() {
@@ -121,6 +127,9 @@ void BisslTrial::judge_length() {
 void BisslTrial::step() {
   try_upper();
   try_lower();
+  if (monitor_) {
+    monitor_->try_images();
+  }
   pass("lower.hessian_batch", parts_->hessian_batch(), [this] {
     const Batch batch = parts_->hessian_source->make(0);
     const auto problem = parts_->make_problem({batch}, {.lambda = parts_->options.lambda},
@@ -273,6 +282,11 @@ void BisslTrial::estimate() {
                        static_cast<double>(cost.products) * product_seconds_;
   plan().seconds = static_cast<double>(parts_->head_warmup.steps) * upper_seconds_ +
                    static_cast<double>(rounds) * round;
+  if (monitor_) {
+    // A look is a forward pass, about a third of a gradient.
+    plan().seconds += static_cast<double>(monitor_->images(plan().steps)) * lower_seconds_ /
+                      (3.0 * static_cast<double>(lower.batch));
+  }
   // Only graphs that are kept stay; those through recorded steps and recomputed ones come and go.
   if (needs_.solve.products + needs_.shared.products == 0 || lower.hessian_graph == "recomputed") {
     plan().graph_bytes = 0;

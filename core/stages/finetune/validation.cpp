@@ -2,17 +2,14 @@
 
 #include "bissl/error.h"
 #include "models/evaluation_guard.h"
-#include "models/module_state.h"
 #include "stages/finetune/parts.h"
 #include "stages/option_schemas.h"
 #include "stages/session.h"
 
-#include <c10/core/GradMode.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <vector>
 
 namespace bissl::host {
@@ -58,11 +55,6 @@ const MetricInfo& find_metric(const std::vector<MetricInfo>& metrics, const std:
   return *found;
 }
 
-/// Null for what JSON cannot hold.
-nlohmann::json number_of(double value) {
-  return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json();
-}
-
 }  // namespace
 
 ValidateOptions parse_validate(const Table& table) { return validate_schema().parse(table.values); }
@@ -91,50 +83,18 @@ Validation::Validation(const StageContext& context, const BatchSource& training,
       options_(parse_validate(context.stage.table.table("validate"))),
       batches_(test_batches(context, *validated_source(context.stage), training)),
       backbone_(backbone),
-      downstream_(downstream) {
-  const std::vector<MetricInfo> metrics = downstream.metric_info();
-  higher_is_better_ = find_metric(metrics, options_.metric).higher_is_better;
-}
-
-NamedTensors Validation::weights() const {
-  NamedTensors all;
-  for (const auto& [name, tensor] : module_state(backbone_.module())) {
-    all.emplace_back("backbone." + name, tensor);
-  }
-  for (const auto& [name, tensor] : module_state(downstream_.module())) {
-    all.emplace_back("head." + name, tensor);
-  }
-  return all;
-}
+      downstream_(downstream),
+      best_({{"backbone", &backbone.module()}, {"head", &downstream.module()}},
+            find_metric(downstream.metric_info(), options_.metric).higher_is_better) {}
 
 void Validation::keep(Session& session) {
-  session.keep_tensors(
-      "best", [this] { return best_weights_; },
-      [this](const NamedTensors& state) {
-        const std::map<std::string, at::Tensor> given = by_name(state);
-        best_weights_.clear();
-        for (const auto& [name, tensor] : weights()) {
-          const auto found = given.find(name);
-          if (found == given.end()) {
-            break;  // a checkpoint from before the first validation has none of them
-          }
-          if (found->second.sizes() != tensor.sizes()) {
-            fail_input("the checkpoint's best weights do not fit the network: \"{}\"", name);
-          }
-          best_weights_.emplace_back(name, found->second.to(tensor.options()).clone());
-        }
-      });
+  best_.keep(session, "best");
   session.keep(
       "validation",
       [this] {
-        return nlohmann::json{{"best", number_of(best_)},
-                              {"best_step", best_step_},
-                              {"last_step", last_step_},
-                              {"not_better", not_better_}};
+        return nlohmann::json{{"last_step", last_step_}, {"not_better", not_better_}};
       },
       [this](const nlohmann::json& saved) {
-        best_ = saved.at("best").is_null() ? std::nan("") : saved.at("best").get<double>();
-        best_step_ = saved.at("best_step").get<int64_t>();
         last_step_ = saved.at("last_step").get<int64_t>();
         not_better_ = saved.at("not_better").get<int64_t>();
       });
@@ -155,25 +115,13 @@ nlohmann::json Validation::score(int64_t done) {
   nlohmann::json event = nlohmann::json::object();
   double value = std::nan("");
   for (const MetricResult& result : results) {
-    event[result.metric] = number_of(result.values.front());
+    event[result.metric] = number_or_null(result.values.front());
     if (result.metric == options_.metric) {
       value = result.values.front();
     }
   }
   last_step_ = done;
-  const bool better = std::isfinite(value) && (!std::isfinite(best_) ||
-                                               (higher_is_better_ ? value > best_ : value < best_));
-  if (!better && !best_weights_.empty()) {
-    ++not_better_;
-    return event;
-  }
-  not_better_ = 0;
-  best_ = value;
-  best_step_ = done;
-  best_weights_.clear();
-  for (const auto& [name, tensor] : weights()) {
-    best_weights_.emplace_back(name, tensor.detach().clone());
-  }
+  not_better_ = best_.offer(value, done) ? 0 : not_better_ + 1;
   return event;
 }
 
@@ -181,20 +129,13 @@ bool Validation::is_over() const {
   return options_.patience > 0 && not_better_ >= options_.patience;
 }
 
-void Validation::put_best() const {
-  const c10::NoGradGuard no_grad;
-  const NamedTensors now = weights();
-  for (size_t i = 0; i < best_weights_.size(); ++i) {
-    at::Tensor tensor = now[i].tensor;
-    tensor.copy_(best_weights_[i].tensor);
-  }
-}
+void Validation::put_best() const { best_.put(); }
 
 nlohmann::json Validation::report() const {
   return {{"data", options_.data},
           {"metric", options_.metric},
-          {"best", number_of(best_)},
-          {"best_step", best_step_},
+          {"best", number_or_null(best_.value())},
+          {"best_step", best_.step()},
           {"steps", last_step_}};
 }
 

@@ -2,8 +2,8 @@
 
 #include "bissl/backbone.h"
 #include "bissl/downstream.h"
-#include "bissl/tensor_list.h"
 #include "data/batches.h"
+#include "stages/best_weights.h"
 #include "stages/context.h"
 #include "stages/scoring.h"
 
@@ -68,17 +68,12 @@ class Validation {
   nlohmann::json report() const;
 
  private:
-  NamedTensors weights() const;
-
   const StageContext& context_;
   ValidateOptions options_;
   std::shared_ptr<BatchSource> batches_;
   Backbone& backbone_;
   Downstream& downstream_;
-  bool higher_is_better_ = true;
-  NamedTensors best_weights_;  ///< empty before the first validation
-  double best_ = 0;
-  int64_t best_step_ = 0;
+  BestWeights best_;
   int64_t last_step_ = 0;
   int64_t not_better_ = 0;  ///< validations in a row
 };

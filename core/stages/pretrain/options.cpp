@@ -2,6 +2,7 @@
 
 #include "pipeline/matched_stage.h"
 #include "stages/match.h"
+#include "stages/monitor.h"
 #include "stages/option_schemas.h"
 #include "stages/rates.h"
 
@@ -59,6 +60,7 @@ StageKindSpec pretrain_spec() {
   kind.table.tables = {
       schedule_table(),
       rates_table(),
+      monitor_table(),
       match_table(),
       {"supervised", supervised_table(), false,
        "a labelled task that is trained on the same backbone at the same time: each "

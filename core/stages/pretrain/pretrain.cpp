@@ -3,6 +3,7 @@
 #include "data/prefetcher.h"
 #include "models/evaluation_guard.h"
 #include "models/training_step.h"
+#include "stages/monitor.h"
 #include "stages/networks.h"
 #include "stages/pretrain/parts.h"
 #include "stages/session.h"
@@ -66,10 +67,21 @@ class PretrainRun {
   void train(Session& session, int64_t step);
   void train_jointly(Session& session, int64_t step);
 
+  /// After a step: what the monitor, if there is one, says of it.
+  Session::StepNews watched(int64_t number, Session::StepNews news);
+
   const StageContext& context_;
   PretrainParts parts_;
+  std::unique_ptr<Monitor> monitor_;
   double loss_ = 0;
 };
+
+Session::StepNews PretrainRun::watched(int64_t number, Session::StepNews news) {
+  if (monitor_) {
+    monitor_->after_step(number + 1, parts_.steps, news);
+  }
+  return news;
+}
 
 void PretrainRun::keep_parts(Session& session) {
   session.keep("backbone", parts_.backbone->module());
@@ -81,6 +93,15 @@ void PretrainRun::keep_parts(Session& session) {
   session.keep(
       "last_loss", [this] { return nlohmann::json(loss_); },
       [this](const nlohmann::json& saved) { loss_ = saved.get<double>(); });
+  BestWeights::Networks networks = {{"backbone", &parts_.backbone->module()},
+                                    {"pretext", &parts_.pretext->module()}};
+  if (parts_.supervised) {
+    networks.emplace_back("head", &parts_.supervised->downstream->module());
+  }
+  monitor_ = make_monitor(context_, *parts_.source, *parts_.backbone, std::move(networks));
+  if (monitor_) {
+    monitor_->keep(session);
+  }
 }
 
 void PretrainRun::train(Session& session, int64_t step) {
@@ -93,8 +114,8 @@ void PretrainRun::train(Session& session, int64_t step) {
     const PretextStep result = level.step(parts_.options.accumulate, [&] { return batches.next(); },
                                           lr_scale, {number, parts_.steps}, {});
     loss_ = result.loss;
-    return {{{"loss", result.loss}},
-            {{"lr_scale", lr_scale}, {"gradient_norm", result.gradient_norm}}};
+    return watched(number, {{{"loss", result.loss}},
+                            {{"lr_scale", lr_scale}, {"gradient_norm", result.gradient_norm}}});
   });
 }
 
@@ -109,8 +130,8 @@ void PretrainRun::train_jointly(Session& session, int64_t step) {
     const JointStep::Result result = joint.take([&] { return batches.next(); }, labelled.next(),
                                                 lr_scale, {number, parts_.steps});
     loss_ = result.pretext;
-    return {{{"loss", result.pretext}, {"supervised", result.supervised}},
-            {{"lr_scale", lr_scale}, {"gradient_norm", result.gradient_norm}}};
+    return watched(number, {{{"loss", result.pretext}, {"supervised", result.supervised}},
+                            {{"lr_scale", lr_scale}, {"gradient_norm", result.gradient_norm}}});
   });
 }
 
@@ -130,6 +151,9 @@ StageResults PretrainRun::run() {
     train(session, step);
   }
   session.finish();
+  if (monitor_) {
+    monitor_->put_best();
+  }
   save_weights(context_.folder, backbone_file, parts_.backbone->module());
   save_weights(context_.folder, pretext_file, parts_.pretext->module());
   if (parts_.supervised) {
@@ -137,6 +161,9 @@ StageResults PretrainRun::run() {
   }
   results.details = {{"steps", parts_.steps}, {"last_loss", loss_}};
   note_cost(results.details, parts_.cost());
+  if (monitor_) {
+    results.details["monitor"] = monitor_->report();
+  }
   return results;
 }
 
@@ -151,6 +178,9 @@ class PretrainKind : public StageKind {
     if (stage.table.has_table("supervised")) {
       const SupervisedOptions options = parse_supervised(stage.table.table("supervised"));
       uses.push_back({.name = options.data, .trains = true, .labels = true});
+    }
+    if (const std::optional<DataUse> monitored = monitored_data(stage)) {
+      uses.push_back(*monitored);
     }
     return uses;
   }

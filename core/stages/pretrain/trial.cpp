@@ -1,6 +1,7 @@
 #include "bilevel/lower_level.h"
 #include "models/module_state.h"
 #include "models/training_step.h"
+#include "stages/monitor.h"
 #include "stages/networks.h"
 #include "stages/pretrain/parts.h"
 #include "stages/pretrain/pretrain.h"
@@ -21,12 +22,16 @@ class PretrainTrial : public StageTrial {
         fmt::format(", {} in the pretext head",
                     count(tensors_of(trainable_parameters(parts_.pretext->module()))));
     plan().cost = parts_.cost();
+    monitor_ = make_monitor(context(), *parts_.source, *parts_.backbone, {});
   }
 
   void judge_images() override {
     look_at_images("data", *parts_.source);
     if (parts_.supervised) {
       look_at_images("supervised.data", *parts_.supervised->source);
+    }
+    if (monitor_) {
+      look_at_images("monitor.data", monitor_->source());
     }
   }
 
@@ -70,6 +75,9 @@ class PretrainTrial : public StageTrial {
                             parts_.supervised->source->make(0));
       });
     }
+    if (monitor_) {
+      monitor_->try_images();
+    }
   }
 
   void estimate() override {
@@ -80,10 +88,16 @@ class PretrainTrial : public StageTrial {
       plan().gradients += parts_.steps;
       plan().seconds += static_cast<double>(parts_.steps) * supervised_seconds_;
     }
+    if (monitor_) {
+      // A look is a forward pass, about a third of a gradient.
+      plan().seconds += static_cast<double>(monitor_->images(parts_.steps)) * seconds_ /
+                        (3.0 * static_cast<double>(parts_.options.batch));
+    }
   }
 
  private:
   PretrainParts parts_;
+  std::unique_ptr<Monitor> monitor_;
   double seconds_ = 0;
   double supervised_seconds_ = 0;
 };
