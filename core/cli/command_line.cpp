@@ -234,6 +234,8 @@ void CommandLine::add_preview() {
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   preview->add_option("--to", preview_.to, "folder for the pictures")->capture_default_str();
+  preview->add_flag("--tensorboard", preview_.tensorboard,
+                    "write them into an event file of TensorBoard there, too");
 }
 
 void CommandLine::add_bench() {
@@ -480,7 +482,10 @@ void CommandLine::add_features() {
   add_run_options(*command);
   command->add_option("--stage", features_.stage, "a finished stage of the pipeline")->required();
   command->add_option("--data", features_.data, "a data source of the pipeline")->required();
-  command->add_option("--to", features_.to, "FILE.safetensors, .npy or .csv")->required();
+  command
+      ->add_option("--to", features_.to,
+                   "FILE.safetensors, .npy, .csv, or .tsv for TensorBoard's projector")
+      ->required();
   command->add_option("--views", features_.views,
                       "a stage whose views are taken; as the stage is scored if not given");
   command

@@ -3,6 +3,7 @@
 #include "base/atomic_file.h"
 #include "base/json_text.h"
 #include "bissl/error.h"
+#include "preview/sheet.h"
 #include "store/safetensors.h"
 
 #include <ATen/ops/empty.h>
@@ -160,14 +161,86 @@ void write_csv(const fs::path& file, const FeatureTable& table) {
   out.commit();
 }
 
+constexpr const char* projector_file = "projector_config.pbtxt";
+
+fs::path sprite_of(const fs::path& to) {
+  return to.parent_path() / (to.stem().string() + ".sprite.png");
+}
+
+/// A cell of a table whose columns a tab ends and whose rows a line feed.
+std::string tsv_cell(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return c == '\t' || c == '\n' || c == '\r'; }, ' ');
+  return text;
+}
+
+/// A string of protocol buffers' text format.
+std::string quoted_text(const std::string& text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+    }
+    out += c;
+  }
+  return out + '"';
+}
+
+std::string metadata_of(const FeatureTable& table) {
+  const bool category = table.spec.kind == TargetKind::category && table.targets.defined();
+  std::string text = category ? "sample\tname\ttarget\n" : "sample\tname\n";
+  for (int64_t i = 0; i < table.features.size(0); ++i) {
+    text += fmt::format("{}\t{}", i, tsv_cell(table.names.at(static_cast<size_t>(i))));
+    if (category) {
+      const auto target = static_cast<size_t>(table.targets[i].item<int64_t>());
+      text += "\t" + tsv_cell(table.spec.names.at(target));
+    }
+    text += '\n';
+  }
+  return text;
+}
+
+/// What TensorBoard's projector reads: `tensorboard --logdir` of the folder shows the features.
+void write_projector(const fs::path& to, const FeatureTable& table, const DataView& images) {
+  AtomicFile out(to);
+  for (int64_t i = 0; i < table.features.size(0); ++i) {
+    std::string line;
+    add_numbers(line, table.features[i]);
+    std::replace(line.begin(), line.end(), ',', '\t');
+    out.write(line.substr(1) + "\n");
+  }
+  out.commit();
+  write_file_atomically(beside(to, "metadata"), metadata_of(table));
+  std::string config =
+      fmt::format("embeddings {{\n  tensor_name: {}\n  tensor_path: {}\n  metadata_path: {}\n",
+                  quoted_text(to.stem().string()), quoted_text(to.filename().string()),
+                  quoted_text(beside(to, "metadata").filename().string()));
+  if (const std::optional<int64_t> side = thumbnail_side(images.size())) {
+    write_file_atomically(sprite_of(to), thumbnail_grid(images, *side).png());
+    config += fmt::format(
+        "  sprite {{\n    image_path: {0}\n    single_image_dim: {1}\n    single_image_dim: {1}\n  "
+        "}}\n",
+        quoted_text(sprite_of(to).filename().string()), *side);
+  }
+  write_file_atomically(to.parent_path() / projector_file, config + "}\n");
+}
+
 }  // namespace
 
 std::vector<fs::path> feature_files(const fs::path& to, const FeatureTable& table) {
   const std::string extension = to.extension().string();
-  if (extension != ".safetensors" && extension != ".npy" && extension != ".csv") {
-    fail_input("--to {}: features are written as .safetensors, .npy or .csv", to.string());
+  if (extension != ".safetensors" && extension != ".npy" && extension != ".csv" &&
+      extension != ".tsv") {
+    fail_input("--to {}: features are written as .safetensors, .npy, .csv or .tsv", to.string());
   }
   std::vector<fs::path> files = {to};
+  if (extension == ".tsv") {
+    files.push_back(beside(to, "metadata"));
+    files.push_back(to.parent_path() / projector_file);
+    if (table.features.defined() && thumbnail_side(table.features.size(0))) {
+      files.push_back(sprite_of(to));
+    }
+  }
   if (extension == ".npy") {
     files.push_back(beside(to, "names"));
     if (table.targets.defined()) {
@@ -184,8 +257,12 @@ std::vector<fs::path> feature_files(const fs::path& to, const FeatureTable& tabl
 }
 
 void write_features(const fs::path& to, const FeatureTable& table,
-                    const std::map<std::string, std::string>& metadata) {
+                    const std::map<std::string, std::string>& metadata, const DataView& images) {
   const std::string extension = to.extension().string();
+  if (extension == ".tsv") {
+    write_projector(to, table, images);
+    return;
+  }
   if (extension == ".csv") {
     write_csv(to, table);
   } else if (extension == ".npy") {

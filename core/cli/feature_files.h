@@ -1,5 +1,6 @@
 #pragma once
 
+#include "data/selection.h"
 #include "stages/features.h"
 
 #include <filesystem>
@@ -10,7 +11,8 @@
 namespace bissl::host {
 
 /// The files that write_features makes for `to`: itself, for .npy those of names, targets and
-/// outputs, too. Throws Error(input) for an extension that is none of .safetensors, .npy, .csv.
+/// outputs, for .tsv those that go with it, too. Throws Error(input) for an extension that is none
+/// of .safetensors, .npy, .csv, .tsv.
 std::vector<std::filesystem::path> feature_files(const std::filesystem::path& to,
                                                  const FeatureTable& table);
 
@@ -24,7 +26,10 @@ std::vector<std::filesystem::path> feature_files(const std::filesystem::path& to
 ///   has them in names of files (surrogateescape);
 /// - .csv: a row for each sample with its number, its name, its target (a category by number and
 ///   by name), outputs and features; numbers in the shortest form that reads back as the same.
+/// - .tsv: for TensorBoard's projector, the features; number, name and target of each sample in
+///   NAME.metadata.tsv, thumbnails in NAME.sprite.png, and projector_config.pbtxt, which names
+///   these. `images` are the samples' images; for the other forms they are not looked at.
 void write_features(const std::filesystem::path& to, const FeatureTable& table,
-                    const std::map<std::string, std::string>& metadata);
+                    const std::map<std::string, std::string>& metadata, const DataView& images);
 
 }  // namespace bissl::host

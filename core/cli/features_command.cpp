@@ -132,7 +132,8 @@ int run_features(const PipelineArguments& arguments, const FeaturesArguments& fe
   const std::vector<fs::path> files = feature_files(features.to, table);
   refuse_existing(files, features.force);
   write_features(features.to, table,
-                 {{"pipeline", pipeline->name}, {"stage", stage.name}, {"data", data}});
+                 {{"pipeline", pipeline->name}, {"stage", stage.name}, {"data", data}},
+                 *DataCatalog(*pipeline, datasets).open(data));
   std::vector<std::string> names;
   for (const fs::path& file : files) {
     names.push_back(file.string());

@@ -13,6 +13,7 @@
 #include "preview/statistics.h"
 #include "preview/throughput.h"
 #include "stages/check.h"
+#include "track/tensorboard_format.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -127,12 +128,20 @@ struct WrittenSheet {
 std::vector<WrittenSheet> write_sheets(const std::vector<ViewRecipe>& recipes, DataCatalog& data,
                                        const PreviewArguments& arguments, uint64_t seed) {
   std::vector<WrittenSheet> sheets;
+  std::vector<TaggedImage> images;
   for (const ViewRecipe& recipe : recipes) {
-    const std::string png = preview_sheet(recipe, data, arguments.samples, seed).png();
+    const Canvas canvas = preview_sheet(recipe, data, arguments.samples, seed);
+    const std::string png = canvas.png();
     fs::create_directories(arguments.to);
     const fs::path file = arguments.to / (recipe.place + ".png");
     write_file_atomically(file, png);
     sheets.push_back({recipe, file});
+    images.push_back({"views/" + recipe.place, canvas.height(), canvas.width(), png});
+  }
+  if (arguments.tensorboard) {
+    // The same sheets make the same file: they have no time.
+    write_file_atomically(arguments.to / "events.out.tfevents.0000000000.bissl-views",
+                          tf_record(version_event(0)) + tf_record(images_event(0, 0, images)));
   }
   return sheets;
 }

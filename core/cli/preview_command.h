@@ -13,6 +13,7 @@ struct PreviewArguments {
   std::string stage;  ///< one alone; empty: all
   int64_t samples = 8;
   std::filesystem::path to = "preview";
+  bool tensorboard = false;  ///< the sheets in an event file, too
 };
 
 /// `bissl preview`: a sheet of images beside their views for each place of a stage that makes some,

@@ -93,8 +93,8 @@ struct Range {
   }
 };
 
-void draw(const Picture& picture, const Range& range, int64_t top, int64_t left, Canvas& canvas) {
-  const Drawn size = drawn_size(picture.shape);
+void draw(const Picture& picture, const Range& range, const Drawn& size, int64_t top, int64_t left,
+          Canvas& canvas) {
   const bool coloured = picture.shape.channels >= 3;
   for (int64_t row = 0; row < size.height; ++row) {
     const int64_t from_row = row * picture.shape.height / size.height;
@@ -147,9 +147,41 @@ Canvas preview_sheet(const ViewRecipe& recipe, DataCatalog& data, int64_t sample
   Canvas canvas(grid.tops.back(), grid.lefts.back(), background);
   for (size_t row = 0; row < rows.size(); ++row) {
     for (size_t column = 0; column < rows[row].size(); ++column) {
-      draw(rows[row][column], column == 0 ? Range{0, 255} : range, grid.tops[row],
+      const Picture& picture = rows[row][column];
+      draw(picture, column == 0 ? Range{0, 255} : range, drawn_size(picture.shape), grid.tops[row],
            grid.lefts[column], canvas);
     }
+  }
+  return canvas;
+}
+
+namespace {
+
+/// Columns of a square grid.
+int64_t columns_of(int64_t images) {
+  auto columns = static_cast<int64_t>(std::sqrt(static_cast<double>(images)));
+  while (columns * columns < images) {
+    ++columns;
+  }
+  return std::max<int64_t>(1, columns);
+}
+
+}  // namespace
+
+std::optional<int64_t> thumbnail_side(int64_t images) {
+  constexpr int64_t largest_grid = 4096;
+  constexpr int64_t largest = 64;
+  constexpr int64_t least = 8;
+  const int64_t side = std::min(largest, largest_grid / columns_of(images));
+  return side < least ? std::nullopt : std::optional(side);
+}
+
+Canvas thumbnail_grid(const DataView& data, int64_t side) {
+  const int64_t columns = columns_of(data.size());
+  Canvas canvas(columns * side, columns * side, background);
+  for (int64_t i = 0; i < data.size(); ++i) {
+    draw(picture_of(data.get(i).image), Range{0, 255}, {side, side}, i / columns * side,
+         i % columns * side, canvas);
   }
   return canvas;
 }

@@ -5,6 +5,7 @@
 #include "preview/recipes.h"
 
 #include <cstdint>
+#include <optional>
 
 namespace bissl::host {
 
@@ -16,5 +17,13 @@ namespace bissl::host {
 ///
 /// A function of the pipeline and the seed. Throws Error of the data or the recipe.
 Canvas preview_sheet(const ViewRecipe& recipe, DataCatalog& data, int64_t samples, uint64_t seed);
+
+/// Thumbnails of all images of a source in their order, row by row in a square grid, each stretched
+/// to a square of `side` pixels: what TensorBoard calls a sprite. Channels as in preview_sheet.
+Canvas thumbnail_grid(const DataView& data, int64_t side);
+
+/// The side of such thumbnails of so many images: at most 64 pixels, with a grid of at most 4096;
+/// none where they would have less than 8.
+std::optional<int64_t> thumbnail_side(int64_t images);
 
 }  // namespace bissl::host

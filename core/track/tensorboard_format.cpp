@@ -200,6 +200,24 @@ std::string scalars_event(double time, int64_t step,
   return event.bytes();
 }
 
+std::string images_event(double time, int64_t step, const std::vector<TaggedImage>& images) {
+  ProtoMessage summary;
+  for (const TaggedImage& one : images) {
+    ProtoMessage image;
+    image.add_integer(1, one.height);
+    image.add_integer(2, one.width);
+    image.add_integer(3, 3);  // red, green and blue
+    image.add_bytes(4, one.png);
+    ProtoMessage value;
+    value.add_bytes(1, one.tag);
+    value.add_present(4, image.bytes());
+    summary.add_present(1, value.bytes());
+  }
+  ProtoMessage event = event_at(time, step);
+  event.add_present(event_summary, summary.bytes());
+  return event.bytes();
+}
+
 std::string session_start_event(double time, const HyperParameters& parameters,
                                 const std::string& group) {
   ProtoMessage start;

@@ -50,6 +50,15 @@ std::string start_event(double time, int64_t step);
 std::string scalars_event(double time, int64_t step,
                           const std::vector<std::pair<std::string, double>>& values);
 
+/// A picture with its tag.
+struct TaggedImage {
+  std::string tag;
+  int64_t height = 0;
+  int64_t width = 0;
+  std::string png;  ///< of red, green and blue
+};
+std::string images_event(double time, int64_t step, const std::vector<TaggedImage>& images);
+
 /// What was chosen for a run, for TensorBoard's page "HParams".
 using HyperParameters = std::map<std::string, std::variant<double, bool, std::string>>;
 /// The beginning and the end of a run with these; `group` joins repetitions.

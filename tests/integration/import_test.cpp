@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 namespace bissl::host::test {
@@ -424,6 +425,28 @@ TEST_F(ImportTest, StagesOfEarlierVersionsAreRead) {
                             (stage / "run-0/backbone.safetensors").string()),
             std::string::npos)
       << folder.err;
+}
+
+TEST_F(ImportTest, FeaturesAreWrittenForTensorboardsProjector) {
+  export_to("w.pth");
+  const Outcome outcome =
+      call("features", trained_, {"--stage", "finetune", "--data", "test", "--to", path("f.tsv")});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  std::istringstream lines(read_file(path("f.tsv")));
+  int rows = 0;
+  for (std::string line; std::getline(lines, line); ++rows) {
+    EXPECT_EQ(std::count(line.begin(), line.end(), '\t'), 15) << line;
+  }
+  EXPECT_EQ(rows, 32);
+  const std::string metadata = read_file(path("f.metadata.tsv"));
+  EXPECT_TRUE(metadata.starts_with("sample\tname\ttarget\n0\t")) << metadata;
+  EXPECT_EQ(std::count(metadata.begin(), metadata.end(), '\n'), 33);
+  EXPECT_EQ(read_file(path("projector_config.pbtxt")),
+            "embeddings {\n  tensor_name: \"f\"\n  tensor_path: \"f.tsv\"\n  metadata_path: "
+            "\"f.metadata.tsv\"\n  sprite {\n    image_path: \"f.sprite.png\"\n    "
+            "single_image_dim: 64\n    single_image_dim: 64\n  }\n}\n");
+  // 6 × 6 thumbnails: the width is in bytes 16 to 19 of a PNG file.
+  EXPECT_EQ(read_file(path("f.sprite.png")).substr(16, 4), std::string("\0\0\x01\x80", 4));
 }
 
 TEST_F(ImportTest, FeaturesAreWrittenInThreeFormats) {

@@ -47,10 +47,14 @@ TEST_F(PreviewTest, DrawsASheetForEachPlaceThatMakesViews) {
 }
 
 TEST_F(PreviewTest, TheSameSheetComesEachTime) {
-  const std::vector<std::string> call = {"preview",  file_.string(), "--stage",
-                                         "pretrain", "--to",         to_.string()};
+  const std::vector<std::string> call = {"preview", file_.string(), "--stage",      "pretrain",
+                                         "--to",    to_.string(),   "--tensorboard"};
   ASSERT_EQ(run_bissl(call).code, 0);
   const std::string first = read_file(to_ / "pretrain.png");
+  // TensorBoard gets the same picture.
+  const std::string events = read_file(to_ / "events.out.tfevents.0000000000.bissl-views");
+  EXPECT_NE(events.find("views/pretrain"), std::string::npos);
+  EXPECT_NE(events.find(first), std::string::npos);
   fs::remove_all(to_);
   ASSERT_EQ(run_bissl(call).code, 0);
   EXPECT_TRUE(first == read_file(to_ / "pretrain.png"));

@@ -223,6 +223,11 @@ TEST_F(Tensorboard, ProtocReadsTheMessages) {
   EXPECT_EQ(decoded(tf_record(scalars_event(2, 70000, {{"loss", 0.25}, {"zero", 0}})), folder),
             "wall_time: 2\nstep: 70000\nsummary {\n  value {\n    tag: \"loss\"\n    simple_value: "
             "0.25\n  }\n  value {\n    tag: \"zero\"\n    simple_value: 0\n  }\n}\n");
+  EXPECT_EQ(
+      decoded(tf_record(images_event(2, 0, {{"views/a", 3, 200, "png"}})), folder),
+      "wall_time: 2\nsummary {\n  value {\n    tag: \"views/a\"\n    image {\n      height: 3\n   "
+      "   width: 200\n      colorspace: 3\n      encoded_image_string: \"png\"\n    }\n  "
+      "}\n}\n");
   const std::string start = decoded(
       tf_record(session_start_event(0, {{"lr", 0.5}, {"on", true}, {"name", "sgd"}}, "g")), folder);
   EXPECT_NE(start.find("tag: \"_hparams_/session_start_info\""), std::string::npos) << start;
