@@ -115,6 +115,23 @@ TEST_F(MonitorTest, BisslStagesHaveOne) {
   EXPECT_TRUE(results("bissl").at("best").contains("step"));
 }
 
+TEST_F(MonitorTest, InterruptedItContinues) {
+  write_pipeline("every = 2\nkeep_best = \"rankme\"\nfigures = [\"knn\", \"rankme\"]\n");
+  const std::vector<std::string> run = call("run", {"--set", "stage.pretrain.steps=24"});
+  ASSERT_EQ(run_bissl(run).code, 0);
+  const auto expected = looks("pretrain");
+  const json result = results("pretrain");
+  const std::string of_whole = weights();
+  fs::remove_all(out_);
+  const Outcome stopped = run_bissl_until(run, out_ / "small" / "pretrain" / "events.jsonl", 200);
+  ASSERT_TRUE(stopped.code == 130 || stopped.code == 0) << stopped.err;
+  const Outcome resumed = run_bissl(run);
+  ASSERT_EQ(resumed.code, 0) << resumed.err;
+  EXPECT_EQ(looks("pretrain"), expected);
+  EXPECT_EQ(results("pretrain"), result);
+  EXPECT_TRUE(weights() == of_whole);
+}
+
 TEST_F(MonitorTest, WhatCannotBeIsRefusedBeforeTraining) {
   struct Case {
     const char* lines;

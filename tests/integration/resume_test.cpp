@@ -29,13 +29,6 @@ class ResumeTest : public ::testing::Test {
             "--set",
             "stage.bissl.upper.accumulate=2",
             "--set",
-            "stage.pretrain.monitor={ data = \"labelled\", every = 2, samples = 32, figures = "
-            "[\"knn\", \"rankme\"], keep_best = \"rankme\", augment = { use = \"evaluation\", size "
-            "= 8 } }",
-            "--set",
-            "stage.bissl.monitor={ data = \"labelled\", every = 3, samples = 32, keep_best = "
-            "\"feature_std\", augment = { use = \"evaluation\", size = 8 } }",
-            "--set",
             "stage.finetune.ema_decay=0.9",
             "--set",
             "stage.finetune.optimizer.weight_decay=0.01",
