@@ -68,7 +68,8 @@ const Schema<MonitorOptions>& monitor_schema() {
         .unit("steps");
     s.add("figures", &MonitorOptions::figures,
           "what is taken of the backbone's features, in evaluation mode: \"knn\", the share of "
-          "images whose class their nearest neighbours find, ranks, spreads, and how well classes are apart")
+          "images whose class their nearest neighbours find, ranks, spreads, and how well classes "
+          "are apart")
         .choices(figure_names());
     s.add("samples", &MonitorOptions::samples,
           "how many images, drawn once from the source; for \"knn\" one half are the neighbours of "
@@ -85,8 +86,8 @@ const Schema<MonitorOptions>& monitor_schema() {
           "of \"knn\": a neighbour with the cosine s votes with the weight exp(s/τ)")
         .more_than(0);
     s.add("warn_below", &MonitorOptions::warn_below,
-          "warn, once, when \"feature_std\" is below this: the features collapse into one "
-          "direction; 0: never")
+          "warn, once, when \"feature_std\" is below this at two looks in a row: the features "
+          "collapse into one direction; 0: never")
         .at_least(0)
         .at_most(1);
     s.add("keep_best", &MonitorOptions::keep_best,
@@ -187,7 +188,8 @@ void Monitor::keep(Session& session) {
         for (const auto& [name, value] : last_) {
           last.push_back({name, value});
         }
-        return nlohmann::json{{"last", last}, {"last_step", last_step_}, {"warned", warned_}};
+        return nlohmann::json{
+            {"last", last}, {"last_step", last_step_}, {"low", low_}, {"warned", warned_}};
       },
       [this](const nlohmann::json& saved) {
         last_.clear();
@@ -195,6 +197,7 @@ void Monitor::keep(Session& session) {
           last_.emplace_back(one.at(0).get<std::string>(), one.at(1).get<double>());
         }
         last_step_ = saved.at("last_step").get<int64_t>();
+        low_ = saved.at("low").get<int64_t>();
         warned_ = saved.at("warned").get<bool>();
       });
 }
@@ -245,6 +248,19 @@ std::optional<double> Monitor::measure(const std::string& figure, const at::Tens
          static_cast<double>(ranks.size(0));
 }
 
+void Monitor::judge_spread(double spread, int64_t done) {
+  low_ = spread < options_.warn_below ? low_ + 1 : 0;
+  if (low_ < 2 || warned_ || !context_.settings.warn) {
+    return;
+  }
+  warned_ = true;
+  context_.settings.warn(fmt::format(
+      "the features collapse: after step {} their feature_std is {:.3g}, at the second look in a "
+      "row below {:.3g} (monitor.warn_below); 1 is that of features in all directions, 0 of "
+      "features in one",
+      done, spread, options_.warn_below));
+}
+
 void Monitor::look(int64_t done, Session::StepNews& news) {
   at::Tensor labels;
   const at::Tensor found = features(samples_, &labels);
@@ -263,14 +279,8 @@ void Monitor::look(int64_t done, Session::StepNews& news) {
     if (best_ && figure == options_.keep_best) {
       best_->offer(value.value_or(std::nan("")), done);
     }
-    if (figure == collapse_figure && value && *value < options_.warn_below && !warned_) {
-      warned_ = true;
-      if (context_.settings.warn) {
-        context_.settings.warn(fmt::format(
-            "the features collapse: after step {} their feature_std is {:.3g}, below {:.3g} "
-            "(monitor.warn_below); 1 is that of features in all directions, 0 of features in one",
-            done, *value, options_.warn_below));
-      }
+    if (figure == collapse_figure && value) {
+      judge_spread(*value, done);
     }
   }
   news.event["monitor"] = std::move(event);

@@ -75,6 +75,8 @@ class Monitor {
   /// (rows, D), float, in evaluation mode; the labels too, where the figures need them.
   at::Tensor features(int64_t rows, at::Tensor* labels) const;
   void look(int64_t done, Session::StepNews& news);
+  /// Warns where the features have collapsed.
+  void judge_spread(double spread, int64_t done);
   std::optional<double> measure(const std::string& figure, const at::Tensor& features,
                                 const at::Tensor& labels) const;
 
@@ -87,6 +89,7 @@ class Monitor {
   Session::Values last_;  ///< of the figures that had a value
   int64_t last_step_ = 0;
   bool warned_ = false;
+  int64_t low_ = 0;  ///< looks in a row at which the features looked collapsed
 };
 
 /// The monitor of a stage; none where its table has none.

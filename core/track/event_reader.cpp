@@ -122,4 +122,16 @@ EventPart read_events(const std::filesystem::path& file, uint64_t position, size
   return part;
 }
 
+EventPart read_events_if_there(const std::filesystem::path& file, uint64_t position) {
+  try {
+    return read_events(file, position);
+  } catch (const Error&) {
+    std::error_code ignored;
+    if (std::filesystem::exists(file, ignored)) {
+      throw;
+    }
+    return {.events = {}, .position = position};
+  }
+}
+
 }  // namespace bissl::host

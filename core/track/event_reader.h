@@ -35,4 +35,7 @@ struct EventPart {
 EventPart read_events(const std::filesystem::path& file, uint64_t position = 0,
                       size_t most_bytes = size_t{1} << 20);
 
+/// The same, and nothing new where the file is not there: a stage that is finished moves its log.
+EventPart read_events_if_there(const std::filesystem::path& file, uint64_t position);
+
 }  // namespace bissl::host

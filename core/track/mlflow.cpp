@@ -184,7 +184,7 @@ void MlflowExporter::send_log(const RunLog& log, const fs::path& file, json& all
   }
   const int64_t time = changed_at(log.file);
   for (bool more = true; more;) {
-    const EventPart part = read_events(log.file, of_log.at("position").get<uint64_t>());
+    const EventPart part = read_events_if_there(log.file, of_log.at("position").get<uint64_t>());
     json metrics = json::array();
     int64_t last = of_log.at("step").get<int64_t>();
     const auto send = [&] {

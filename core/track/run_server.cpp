@@ -9,6 +9,7 @@
 #include <httplib.h>
 
 #include <algorithm>
+#include <atomic>
 #include <charconv>
 #include <chrono>
 #include <mutex>
@@ -177,8 +178,16 @@ RunServer::~RunServer() = default;
 std::string RunServer::address() const { return fmt::format("http://127.0.0.1:{}/", port_); }
 
 void RunServer::serve(const std::function<bool()>& is_over) {
-  std::thread listening([this] { http_->server().listen_after_bind(); });
-  while (!is_over()) {
+  std::atomic<bool> ended = false;
+  std::thread listening([&] {
+    http_->server().listen_after_bind();
+    ended = true;
+  });
+  // A server that has not begun cannot be stopped.
+  while (!http_->server().is_running() && !ended) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  while (!ended && !is_over()) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
   http_->server().stop();

@@ -154,7 +154,7 @@ int64_t TensorboardMirror::update() {
   }
   const double time = change_of(log_);
   for (bool more = true; more;) {
-    const EventPart part = read_events(log_, position_);
+    const EventPart part = read_events_if_there(log_, position_);
     read_ = part.restarted ? 0 : read_;
     std::string records;
     int64_t added = 0;

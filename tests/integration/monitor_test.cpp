@@ -99,7 +99,7 @@ TEST_F(MonitorTest, ACollapseIsReportedOnce) {
   const Outcome outcome = run_bissl(call("run"));
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   const size_t first =
-      outcome.err.find("warning: stage.pretrain: the features collapse: after step 2");
+      outcome.err.find("warning: stage.pretrain: the features collapse: after step 4");
   ASSERT_NE(first, std::string::npos) << outcome.err;
   EXPECT_EQ(outcome.err.find("the features collapse", first + 30), std::string::npos);
 }

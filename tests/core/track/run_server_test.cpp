@@ -1,6 +1,8 @@
 #include "track/run_server.h"
 
 #include "bissl/error.h"
+#include "store/run_folder.h"
+#include "store/run_results.h"
 #include "support/temporary_folder.h"
 
 #include <arpa/inet.h>
@@ -150,6 +152,30 @@ TEST_F(Serve, ListsRunsAndHandsOutTheirEvents) {
   const json again = get_json(events_of + position);
   EXPECT_EQ(again.at("restarted"), true);
   EXPECT_EQ(again.at("events").size(), 1U);
+}
+
+TEST_F(Serve, RunsWithScoresHaveAReport) {
+  StageResults stage;
+  stage.kind = "finetune";
+  stage.repeats = 2;
+  stage.key = std::string(32, 'b');
+  stage.metrics.push_back(summarised(
+      {.data = "test", .metric = "top1", .higher_is_better = true, .values = {0.25, 0.75}}));
+  RunResults results{.pipeline = "b"};
+  results.stages["finetune"] = stage;
+  const RunFolder folder(folder_.path(), "b");
+  folder.write_lock("");
+  folder.write_results(results);
+  const json runs = get_json("/runs");
+  ASSERT_EQ(runs.size(), 2U);
+  EXPECT_EQ(runs[0].at("reported"), false);
+  EXPECT_EQ(runs[1].at("reported"), true);
+  EXPECT_EQ(runs[1].at("state"), "done");
+  EXPECT_EQ(runs[1].at("metrics"), json::parse(R"([{"name":"finetune.test.top1","mean":0.5}])"));
+  const Answer report = get("/report?run=b");
+  EXPECT_EQ(report.status, 200) << report.body;
+  EXPECT_NE(report.body.find("test.top1"), std::string::npos);
+  EXPECT_EQ(get("/report?run=a%3Cb%3E").status, 404);
 }
 
 TEST_F(Serve, PageNeedsNothingFromElsewhere) {
