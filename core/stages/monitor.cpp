@@ -5,7 +5,9 @@
 #include "bissl/error.h"
 #include "data/target_rules.h"
 #include "models/evaluation_guard.h"
+#include "models/module_state.h"
 #include "pipeline/diagnostics.h"
+#include "stages/histograms.h"
 #include "stages/knn/classifier.h"
 #include "stages/networks.h"
 #include "stages/option_schemas.h"
@@ -93,6 +95,9 @@ const Schema<MonitorOptions>& monitor_schema() {
     s.add("keep_best", &MonitorOptions::keep_best,
           "one of the figures: the stage ends with the weights of the look at which it was best, "
           "instead of the last ones; \"\": with the last");
+    s.add("histograms", &MonitorOptions::histograms,
+          "histograms of all weights and of the last step's gradients at each look, for "
+          "TensorBoard; about a kilobyte for each parameter in the event log");
     s.rule([](const MonitorOptions& options, std::vector<Finding>& findings) {
       const std::set<std::string> distinct(options.figures.begin(), options.figures.end());
       if (options.figures.empty() || distinct.size() != options.figures.size()) {
@@ -147,7 +152,8 @@ Monitor::Monitor(const StageContext& context, const BatchSource& training, Backb
                  BestWeights::Networks networks)
     : context_(context),
       options_(parse_monitor(context.stage.table.table("monitor"))),
-      backbone_(backbone) {
+      backbone_(backbone),
+      networks_(std::move(networks)) {
   const Table& table = context.stage.table.table("monitor");
   const bool labelled = std::any_of(options_.figures.begin(), options_.figures.end(), needs_labels);
   const BatchOptions options{.batch = std::min(options_.batch, options_.samples),
@@ -173,7 +179,7 @@ Monitor::Monitor(const StageContext& context, const BatchSource& training, Backb
                spelled_key(options_.data), samples_);
   }
   if (!options_.keep_best.empty()) {
-    best_.emplace(std::move(networks), *direction_of(options_.keep_best));
+    best_.emplace(networks_, *direction_of(options_.keep_best));
   }
 }
 
@@ -284,6 +290,12 @@ void Monitor::look(int64_t done, Session::StepNews& news) {
     }
   }
   news.event["monitor"] = std::move(event);
+  if (options_.histograms) {
+    nlohmann::json& all = news.event["histograms"] = nlohmann::json::object();
+    for (const auto& [name, module] : networks_) {
+      add_histograms(name, trainable_parameters(*module), all);
+    }
+  }
 }
 
 void Monitor::after_step(int64_t done, int64_t steps, Session::StepNews& news) {

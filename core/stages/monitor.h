@@ -30,6 +30,7 @@ struct MonitorOptions {
   double temperature = 0.07;
   double warn_below = 0.1;
   std::string keep_best;
+  bool histograms = false;
 
   bool has(const std::string& figure) const;
 };
@@ -46,8 +47,8 @@ std::optional<DataUse> monitored_data(const Stage& stage);
 class Monitor {
  public:
   /// For a stage with a table `monitor` that trains `backbone` on views of the shape of those of
-  /// `training`; `networks` are those that are kept with it. All must outlive it. Throws
-  /// Error(input) for data that does not suit the backbone or the figures.
+  /// `training`; `networks` are those whose weights are kept, and drawn as histograms. All must
+  /// outlive it. Throws Error(input) for data that does not suit the backbone or the figures.
   Monitor(const StageContext& context, const BatchSource& training, Backbone& backbone,
           BestWeights::Networks networks);
 
@@ -83,6 +84,7 @@ class Monitor {
   const StageContext& context_;
   MonitorOptions options_;
   Backbone& backbone_;
+  BestWeights::Networks networks_;
   std::shared_ptr<BatchSource> batches_;
   int64_t samples_ = 0;
   std::optional<BestWeights> best_;

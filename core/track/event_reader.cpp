@@ -56,6 +56,24 @@ void add_numbers(const json& object, const std::string& prefix, const std::strin
   }
 }
 
+/// None for what no histogram of ours is.
+std::optional<EventHistogram> histogram_of(const std::string& tag, const json& given) {
+  try {
+    EventHistogram histogram{.tag = tag,
+                             .min = given.at("min").get<double>(),
+                             .max = given.at("max").get<double>(),
+                             .num = given.at("num").get<double>(),
+                             .sum = given.at("sum").get<double>(),
+                             .squares = given.at("squares").get<double>(),
+                             .limits = given.at("limits").get<std::vector<double>>(),
+                             .counts = given.at("counts").get<std::vector<double>>()};
+    return histogram.limits.size() == histogram.counts.size() ? std::optional(std::move(histogram))
+                                                              : std::nullopt;
+  } catch (const json::exception&) {
+    return std::nullopt;
+  }
+}
+
 std::optional<EventNumbers> event_of(std::string_view line) {
   const json parsed = json::parse(line, nullptr, /*allow_exceptions=*/false);
   if (!parsed.is_object()) {
@@ -71,6 +89,14 @@ std::optional<EventNumbers> event_of(std::string_view line) {
               phase != parsed.end() && phase->is_string() ? phase->get<std::string>() : "", event);
   std::sort(event.values.begin(), event.values.end(),
             [](const auto& one, const auto& other) { return one.first < other.first; });
+  const auto histograms = parsed.find("histograms");
+  if (histograms != parsed.end() && histograms->is_object()) {
+    for (const auto& [tag, given] : histograms->items()) {
+      if (auto histogram = histogram_of(tag, given)) {
+        event.histograms.push_back(std::move(*histogram));
+      }
+    }
+  }
   return event;
 }
 

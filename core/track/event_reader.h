@@ -9,6 +9,18 @@
 
 namespace bissl::host {
 
+/// How numbers are spread: counts of buckets, of which each has its right end.
+struct EventHistogram {
+  std::string tag;
+  double min = 0;
+  double max = 0;
+  double num = 0;
+  double sum = 0;
+  double squares = 0;  ///< sum of them
+  std::vector<double> limits;
+  std::vector<double> counts;
+};
+
 /// The numbers of one line of an event log.
 struct EventNumbers {
   int64_t step = 0;
@@ -16,6 +28,7 @@ struct EventNumbers {
   /// names its phase, where the phase's own loss is "PHASE/loss"; "OBJECT/KEY" within an object
   /// ("validation/top1", "audit/cosine"). Numbers that are not finite are here as what they were.
   std::vector<std::pair<std::string, double>> values;
+  std::vector<EventHistogram> histograms = {};
 };
 
 /// What was read of an event log in one go.

@@ -165,6 +165,14 @@ void ProtoMessage::add_present_bool(int field, bool value) {
   add_varint(value ? 1 : 0);
 }
 
+void ProtoMessage::add_doubles(int field, const std::vector<double>& values) {
+  std::string packed;
+  for (const double value : values) {
+    packed += little_endian(std::bit_cast<uint64_t>(value));
+  }
+  add_bytes(field, packed);
+}
+
 std::string tf_record(std::string_view data) {
   const std::string length = little_endian(static_cast<uint64_t>(data.size()));
   std::string record = length + little_endian(masked_sum(length));
@@ -187,12 +195,27 @@ std::string start_event(double time, int64_t step) {
 }
 
 std::string scalars_event(double time, int64_t step,
-                          const std::vector<std::pair<std::string, double>>& values) {
+                          const std::vector<std::pair<std::string, double>>& values,
+                          const std::vector<EventHistogram>& histograms) {
   ProtoMessage summary;
   for (const auto& [tag, number] : values) {
     ProtoMessage value;
     value.add_bytes(1, tag);
     value.add_present_float(2, static_cast<float>(number));
+    summary.add_present(1, value.bytes());
+  }
+  for (const EventHistogram& one : histograms) {
+    ProtoMessage histogram;
+    histogram.add_double(1, one.min);
+    histogram.add_double(2, one.max);
+    histogram.add_double(3, one.num);
+    histogram.add_double(4, one.sum);
+    histogram.add_double(5, one.squares);
+    histogram.add_doubles(6, one.limits);
+    histogram.add_doubles(7, one.counts);
+    ProtoMessage value;
+    value.add_bytes(1, one.tag);
+    value.add_present(5, histogram.bytes());
     summary.add_present(1, value.bytes());
   }
   ProtoMessage event = event_at(time, step);

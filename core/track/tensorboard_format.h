@@ -1,5 +1,7 @@
 #pragma once
 
+#include "track/event_reader.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -25,6 +27,8 @@ class ProtoMessage {
   void add_bytes(int field, std::string_view value);
   /// The same, also when it is empty: a member of a oneof, an empty message.
   void add_present(int field, std::string_view value);
+  /// A repeated field, packed.
+  void add_doubles(int field, const std::vector<double>& values);
   void add_present_double(int field, double value);
   void add_present_float(int field, float value);
   void add_present_bool(int field, bool value);
@@ -46,9 +50,10 @@ std::string tf_record(std::string_view data);
 std::string version_event(double time);
 /// Readers forget what they have of this step and later ones.
 std::string start_event(double time, int64_t step);
-/// Numbers by tag. TensorBoard keeps them as 32-bit floats.
+/// Numbers by tag, which TensorBoard keeps as 32-bit floats, and histograms.
 std::string scalars_event(double time, int64_t step,
-                          const std::vector<std::pair<std::string, double>>& values);
+                          const std::vector<std::pair<std::string, double>>& values,
+                          const std::vector<EventHistogram>& histograms = {});
 
 /// A picture with its tag.
 struct TaggedImage {

@@ -160,7 +160,7 @@ int64_t TensorboardMirror::update() {
     int64_t added = 0;
     for (const EventNumbers& event : part.events) {
       if (++read_ > written_ + added) {
-        records += tf_record(scalars_event(time, event.step, event.values));
+        records += tf_record(scalars_event(time, event.step, event.values, event.histograms));
         ++added;
       }
     }

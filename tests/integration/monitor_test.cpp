@@ -50,7 +50,8 @@ class MonitorTest : public RunTest {
 };
 
 TEST_F(MonitorTest, LooksLeaveTheTrainingAsItIs) {
-  write_pipeline("every = 3\nfigures = [\"knn\", \"rankme\", \"feature_std\"]\nk = 5\n");
+  write_pipeline(
+      "every = 3\nfigures = [\"knn\", \"rankme\", \"feature_std\"]\nk = 5\nhistograms = true\n");
   const Outcome watched = run_bissl(call("run"));
   ASSERT_EQ(watched.code, 0) << watched.err;
   const auto found = looks("pretrain");
@@ -64,6 +65,17 @@ TEST_F(MonitorTest, LooksLeaveTheTrainingAsItIs) {
     EXPECT_GT(figures.at("feature_std").get<double>(), 0);
   }
   EXPECT_EQ(results("pretrain").at("last"), found[2].second);
+  const std::string log = read_file(out_ / "small/pretrain/events.jsonl");
+  const json last = json::parse(log.substr(log.rfind('\n', log.size() - 2) + 1));
+  for (const char* name : {"weights/backbone.conv1.weight", "gradients/backbone.conv1.weight"}) {
+    const json& histogram = last.at("histograms").at(name);
+    double sum = 0;
+    for (const json& count : histogram.at("counts")) {
+      sum += count.get<double>();
+    }
+    EXPECT_EQ(sum, histogram.at("num").get<double>()) << name;
+    EXPECT_EQ(histogram.at("limits").back(), histogram.at("max")) << name;
+  }
   EXPECT_NE(watched.err.find("rankme"), std::string::npos) << watched.err;  // the progress
   const std::string with = weights();
   write_pipeline("");

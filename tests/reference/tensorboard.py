@@ -34,6 +34,10 @@ LINES = [
     ({"step": 70001}, 70001, {}),
 ]
 
+# A last line, whose histogram is a record of its own kind.
+HISTOGRAM = {"min": -1.0, "max": 3.0, "num": 5, "sum": 2.0, "squares": 12.5,
+             "limits": [1.0, 3.0], "counts": [4.0, 1.0]}
+
 
 def crc32c(data):
     """The remainder of the bits of `data`, least significant first, by the polynomial of Castagnoli."""
@@ -93,6 +97,14 @@ def scalars(numbers):
         for tag, value in sorted(numbers.items())))
 
 
+def histogram(tag, given):
+    fields = b"".join(double_field(number, given[key]) for number, key in
+                      enumerate(("min", "max", "num", "sum", "squares"), 1))
+    for number, key in ((6, "limits"), (7, "counts")):
+        fields += bytes_field(number, b"".join(struct.pack("<d", one) for one in given[key]))
+    return bytes_field(1, bytes_field(1, tag.encode()) + bytes_field(5, fields))
+
+
 def hparams(tag, member, content):
     data = bytes_field(member, content)
     metadata = bytes_field(1, bytes_field(1, b"hparams") + bytes_field(2, data))
@@ -103,7 +115,8 @@ def log_file(time):
     records = event(time, 0, bytes_field(3, b"brain.Event:2"))
     for _, step, numbers in LINES:
         records += event(time, step, scalars(numbers))
-    return records
+    number = bytes_field(1, bytes_field(1, b"loss") + float_field(2, 0.5))
+    return records + event(time, 70002, bytes_field(5, number + histogram("conv.weight", HISTOGRAM)))
 
 
 def cell_file():
@@ -122,7 +135,8 @@ def main():
     folder = Path(sys.argv[1])
     assert crc32c(b"123456789") == 0xE3069283  # the check value of this checksum
     (folder / "tensorboard.jsonl").write_text(
-        "".join(json.dumps(line) + "\n" for line, _, _ in LINES))
+        "".join(json.dumps(line) + "\n" for line in [line for line, _, _ in LINES] + [
+            {"step": 70002, "loss": 0.5, "histograms": {"conv.weight": HISTOGRAM}}]))
     (folder / "tensorboard.events").write_bytes(log_file(TIME))
     (folder / "tensorboard.cell").write_bytes(cell_file())
 

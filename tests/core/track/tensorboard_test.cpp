@@ -70,17 +70,17 @@ TEST(Crc32c, IsThatOfRfc3720) {
 TEST_F(Tensorboard, FileIsTheGoldenOneByteByByte) {
   set_log(lines_);
   TensorboardMirror one = mirror();
-  EXPECT_EQ(one.update(), 7);
+  EXPECT_EQ(one.update(), 8);
   EXPECT_EQ(read_file(one.file()), records_);
   EXPECT_EQ(one.file().filename(), "events.out.tfevents.1700000000.bissl.0123abcd.000");
-  EXPECT_EQ(one.update(), 7);
+  EXPECT_EQ(one.update(), 8);
   EXPECT_EQ(read_file(one.file()), records_);
 }
 
 TEST_F(Tensorboard, GrowsByWhatTheLogHasMore) {
   set_log("");
   TensorboardMirror one = mirror();
-  for (int lines = 1; lines <= 7; ++lines) {
+  for (int lines = 1; lines <= 8; ++lines) {
     set_log(first_lines(lines_, lines));
     const std::string before = fs::exists(one.file()) ? read_file(one.file()) : "";
     EXPECT_EQ(one.update(), lines);
@@ -99,14 +99,14 @@ TEST_F(Tensorboard, AnotherProcessContinuesAFileThatWasCutAnywhere) {
   }();
   for (size_t size = 0; size < records_.size(); ++size) {
     write_file(file, records_.substr(0, size));
-    EXPECT_EQ(mirror().update(), 7) << size;
+    EXPECT_EQ(mirror().update(), 8) << size;
     ASSERT_EQ(read_file(file), records_) << "cut at byte " << size;
   }
 }
 
 TEST_F(Tensorboard, DamageEndsWhatIsTakenForWhole) {
   const RecordScan whole = scan_records(records_);
-  ASSERT_EQ(whole.records.size(), 8U);
+  ASSERT_EQ(whole.records.size(), 9U);
   EXPECT_EQ(whole.end, records_.size());
   EXPECT_FALSE(whole.records[0].has_summary);
   for (size_t record = 0; record < whole.records.size(); ++record) {
@@ -130,15 +130,15 @@ TEST_F(Tensorboard, StepsThatAreDoneAgainStandOnce) {
   EXPECT_GT(one.file().filename(), before.filename());
   EXPECT_EQ(files_in(to_), std::vector<fs::path>{one.file()});
   set_log(lines_);
-  EXPECT_EQ(one.update(), 7);
+  EXPECT_EQ(one.update(), 8);
   const RecordScan scan = scan_records(read_file(one.file()));
-  ASSERT_EQ(scan.records.size(), 9U);  // the version, the word to forget, seven events
+  ASSERT_EQ(scan.records.size(), 10U);  // the version, the word to forget, eight events
   EXPECT_FALSE(scan.records[1].has_summary);
   const size_t kept = scan_records(records_).records[1].begin;
   EXPECT_EQ(read_file(one.file()).substr(scan.records[2].begin), records_.substr(kept));
   // A program that begins now finds nothing to do.
   const std::string content = read_file(one.file());
-  EXPECT_EQ(mirror().update(), 7);
+  EXPECT_EQ(mirror().update(), 8);
   EXPECT_EQ(read_file(one.file()), content);
 }
 
@@ -147,7 +147,7 @@ TEST_F(Tensorboard, FilesOfAnotherComputationGo) {
   mirror().update();
   write_file(to_ / "notes.txt", "mine");
   TensorboardMirror other(log_, to_, "ffff0000");
-  EXPECT_EQ(other.update(), 7);
+  EXPECT_EQ(other.update(), 8);
   EXPECT_EQ(files_in(to_).size(), 2U);
   EXPECT_EQ(read_file(to_ / "notes.txt"), "mine");
 }
@@ -185,7 +185,7 @@ TEST_F(Tensorboard, CellsThatShareAStageHaveItOnce) {
   }
   const auto written = TensorboardFiles().update(runs);
   EXPECT_EQ(written.logs, 1);
-  EXPECT_EQ(written.events, 7);
+  EXPECT_EQ(written.events, 8);
   EXPECT_TRUE(fs::exists(folder_.path() / "tensorboard" / "a" / "pretrain"));
   EXPECT_FALSE(fs::exists(folder_.path() / "tensorboard" / "b" / "pretrain"));
 }
@@ -196,7 +196,7 @@ TEST_F(Tensorboard, StageOfTheFoldersNameIsRefused) {
   const TrackedRun run{
       .name = "a", .folder = folder_.path(), .logs = {{"pretrain", "", "0123abcd", true, log_}}};
   EXPECT_THROW(TensorboardFiles().update({run}), Error);
-  EXPECT_EQ(TensorboardFiles(folder_.path() / "other").update({run}).events, 7);
+  EXPECT_EQ(TensorboardFiles(folder_.path() / "other").update({run}).events, 8);
   EXPECT_TRUE(fs::exists(folder_.path() / "other" / "a" / "pretrain"));
 }
 
