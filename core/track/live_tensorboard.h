@@ -8,7 +8,7 @@
 
 namespace bissl::host {
 
-/// Writes TensorBoard's files of a run while the run goes on in this process: from a thread of its
+/// Writes TensorBoard's files of a run while this process computes it: from a thread of its
 /// own, which looks at the event logs every second. The run neither waits for it nor fails with it.
 class LiveTensorboard {
  public:

@@ -255,7 +255,7 @@ TEST_F(Serve, SlowAndBrokenClientsDoNotStopIt) {
   EXPECT_EQ(get("/runs").status, 200);
 }
 
-TEST_F(Serve, BrowserShowsCurvesOfARunThatGoesOn) {
+TEST_F(Serve, BrowserShowsCurvesThatFollowARun) {
   if (std::system("command -v chromium >/dev/null") != 0) {
     GTEST_SKIP() << "Debian's package chromium is not installed";
   }
