@@ -119,7 +119,8 @@ void follow(const Pipeline& pipeline, const RunSettings& settings,
     if (told.contains("budget")) {
       context.budget = told.at("budget").get<double>();
     }
-    for (const auto& [name, place] : told.value("compared", json::object()).items()) {
+    const json compared = told.value("compared", json::object());
+    for (const auto& [name, place] : compared.items()) {
       context.compared[name] = place.get<std::string>();
     }
     compute_beside(context);
