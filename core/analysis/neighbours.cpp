@@ -4,6 +4,7 @@
 #include <ATen/ops/matmul.h>
 
 #include <algorithm>
+#include <limits>
 
 namespace bissl::host {
 namespace {
@@ -12,15 +13,28 @@ bool is_nearer(const Neighbour& a, const Neighbour& b) {
   return a.first > b.first || (a.first == b.first && a.second < b.second);
 }
 
-/// Keeps the k nearest in a heap whose front is the farthest of them.
+/// Keeps the k nearest in a heap whose front is the farthest of them. `one` comes later in the bank
+/// than those that are kept, so where it is equally near it is not nearer.
 void offer(std::vector<Neighbour>& nearest, size_t k, const Neighbour& one) {
-  if (nearest.size() < k) {
-    nearest.push_back(one);
-    std::push_heap(nearest.begin(), nearest.end(), is_nearer);
-  } else if (is_nearer(one, nearest.front())) {
+  if (nearest.size() == k) {
     std::pop_heap(nearest.begin(), nearest.end(), is_nearer);
     nearest.back() = one;
-    std::push_heap(nearest.begin(), nearest.end(), is_nearer);
+  } else {
+    nearest.push_back(one);
+  }
+  std::push_heap(nearest.begin(), nearest.end(), is_nearer);
+}
+
+/// Offers `count` rows of the bank from `begin`, but for the one at `left_out`.
+void offer_all(std::vector<Neighbour>& nearest, size_t k, const float* values, int64_t begin,
+               int64_t count, int64_t left_out) {
+  constexpr float lowest = -std::numeric_limits<float>::infinity();
+  float farthest = nearest.size() == k ? nearest.front().first : lowest;
+  for (int64_t i = 0; i < count; ++i) {
+    if ((values[i] > farthest || nearest.size() < k) && begin + i != left_out) {
+      offer(nearest, k, {values[i], begin + i});
+      farthest = nearest.size() == k ? nearest.front().first : lowest;
+    }
   }
 }
 
@@ -52,12 +66,8 @@ std::vector<std::vector<Neighbour>> nearest_rows(const at::Tensor& bank, const a
       const float* values = block.data_ptr<float>();
       at::parallel_for(0, height, 1, [&](int64_t first, int64_t last) {
         for (int64_t row = first; row < last; ++row) {
-          for (int64_t i = 0; i < count; ++i) {
-            if (!search.leave_out_self || begin + i != top + row) {
-              offer(nearest[static_cast<size_t>(top + row)], k,
-                    {values[row * count + i], begin + i});
-            }
-          }
+          offer_all(nearest[static_cast<size_t>(top + row)], k, values + row * count, begin, count,
+                    search.leave_out_self ? top + row : int64_t{-1});
         }
       });
     }

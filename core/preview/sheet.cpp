@@ -114,9 +114,10 @@ struct Grid {
   std::vector<int64_t> lefts = {gap};
 
   explicit Grid(const std::vector<std::vector<Picture>>& rows) {
-    std::vector<int64_t> widths(rows.front().size(), 0);
+    std::vector<int64_t> widths;
     for (const auto& row : rows) {
       int64_t height = 0;
+      widths.resize(std::max(widths.size(), row.size()), 0);
       for (size_t i = 0; i < row.size(); ++i) {
         const Drawn size = drawn_size(row[i].shape);
         height = std::max(height, size.height);
@@ -130,7 +131,42 @@ struct Grid {
   }
 };
 
+/// A line of `frame_width` pixels around a place of this size, in the gap.
+void draw_frame(const std::array<uint8_t, 3>& colour, const Drawn& size, int64_t top, int64_t left,
+                Canvas& canvas) {
+  constexpr int64_t frame_width = gap - 1;
+  for (int64_t row = -frame_width; row < size.height + frame_width; ++row) {
+    for (int64_t column = -frame_width; column < size.width + frame_width; ++column) {
+      const bool inside = row >= 0 && row < size.height && column >= 0 && column < size.width;
+      if (!inside) {
+        std::copy(colour.begin(), colour.end(), canvas.pixel(top + row, left + column));
+      }
+    }
+  }
+}
+
 }  // namespace
+
+Canvas image_sheet(const std::vector<std::vector<FramedImage>>& rows) {
+  std::vector<std::vector<Picture>> pictures;
+  for (const std::vector<FramedImage>& row : rows) {
+    std::vector<Picture>& of_row = pictures.emplace_back();
+    for (const FramedImage& one : row) {
+      of_row.push_back(picture_of(one.image));
+    }
+  }
+  const Grid grid(pictures);
+  Canvas canvas(grid.tops.back(), grid.lefts.back(), background);
+  for (size_t row = 0; row < rows.size(); ++row) {
+    for (size_t column = 0; column < rows[row].size(); ++column) {
+      const Picture& picture = pictures[row][column];
+      draw(picture, Range{0, 255}, grid.tops[row], grid.lefts[column], canvas);
+      draw_frame(rows[row][column].frame, drawn_size(picture.shape), grid.tops[row],
+                 grid.lefts[column], canvas);
+    }
+  }
+  return canvas;
+}
 
 Canvas preview_sheet(const ViewRecipe& recipe, DataCatalog& data, int64_t samples, uint64_t seed) {
   const std::shared_ptr<const DataView> source = data.open(recipe.data);

@@ -1,11 +1,14 @@
 #pragma once
 
+#include "bissl/image.h"
 #include "data/catalog.h"
 #include "preview/canvas.h"
 #include "preview/recipes.h"
 
+#include <array>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 namespace bissl::host {
 
@@ -25,5 +28,15 @@ Canvas thumbnail_grid(const DataView& data, int64_t side);
 /// The side of such thumbnails of so many images: at most 64 pixels, with a grid of at most 4096;
 /// none where they would have less than 8.
 std::optional<int64_t> thumbnail_side(int64_t images);
+
+/// An image with a frame of this red, green and blue.
+struct FramedImage {
+  Image image;
+  std::array<uint8_t, 3> frame;
+};
+
+/// A sheet of rows of images, their pixels as they are, enlarged or reduced as those of
+/// preview_sheet.
+Canvas image_sheet(const std::vector<std::vector<FramedImage>>& rows);
 
 }  // namespace bissl::host

@@ -1,4 +1,5 @@
 #include "bissl/error.h"
+#include "stages/analyse/analyse.h"
 #include "stages/bissl/bissl.h"
 #include "stages/evaluate/evaluate.h"
 #include "stages/finetune/finetune.h"
@@ -32,6 +33,7 @@ Kinds& known() {
       &finetune_kind(),
       &evaluate_kind(),
       &knn_kind(),
+      &analyse_kind(),
       &import_kind(),
   });
   return kinds;

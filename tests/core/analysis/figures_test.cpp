@@ -84,6 +84,22 @@ TEST(Figures, DeclareWhatTheySay) {
   }
 }
 
+TEST(Figures, AreAllInTheDocumentation) {
+  const std::string page = read_file(std::string(source_folder) + "/docs/analysis.md");
+  const auto cell = [](std::string text) {
+    for (size_t at = text.find('|'); at != std::string::npos; at = text.find('|', at + 2)) {
+      text.insert(at, "\\");
+    }
+    return text;
+  };
+  for (const FigureInfo& info : figures()) {
+    const std::string row = "| `" + std::string(info.name) + "` | " + cell(info.formula) + " | " +
+                            info.source + " | " + info.range + " | " + info.direction() + " | " +
+                            info.says + " |";
+    EXPECT_NE(page.find(row), std::string::npos) << row;
+  }
+}
+
 /// Each figure of features that say nothing has a value in its range, or a reason.
 TEST(Figures, OfDegenerateFeaturesAreFiniteOrRefused) {
   const at::Tensor single = pattern(1, {1, 4});

@@ -1,0 +1,42 @@
+#pragma once
+
+#include "analysis/figures.h"
+#include "stages/analyse/parts.h"
+#include "store/stage_results.h"
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace bissl::host {
+
+/// A figure that an analyse stage computes.
+struct PlannedFigure {
+  size_t source = 0;  ///< in options.data
+  const FigureInfo* info = nullptr;
+  std::string compared;        ///< the other network, for figures of networks; else empty
+  size_t level = 0;            ///< of the maps, from 1; 0: the features themselves
+  std::string metric() const;  ///< "rankme", "cka_pretrain", "rankme_map1", "cka_pretrain_map1"
+};
+
+/// All figures of a stage, as its options, its data and its backbone's maps allow them.
+std::vector<PlannedFigure> planned_figures(const AnalyseParts& parts);
+
+/// The names of what the bank classifies: "knn20_top1" and, with more than 5 classes, "knn20_top5".
+/// Empty without a bank or for unlabelled data.
+std::vector<std::string> planned_scores(const AnalyseParts& parts, size_t source);
+
+/// What networks made of all sources, of the rows that figures are of.
+using AnalysedNetwork = std::vector<AnalysedSource>;
+
+/// The rows `rows` of features and maps.
+AnalysedSource chosen_rows(const AnalysedSource& all, const at::Tensor& rows);
+
+/// The figures of one network. What has no value is not among them; `left_out` has the reasons, by
+/// "DATA.METRIC". `labels` are those of the rows, by source; undefined for none.
+std::vector<MetricResult> compute_figures(const AnalyseParts& parts, const AnalysedNetwork& network,
+                                          const std::map<std::string, AnalysedNetwork>& compared,
+                                          const std::vector<at::Tensor>& labels,
+                                          std::map<std::string, std::string>& left_out);
+
+}  // namespace bissl::host

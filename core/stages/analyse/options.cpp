@@ -1,0 +1,181 @@
+#include "stages/analyse/options.h"
+
+#include "analysis/figures.h"
+#include "pipeline/stage_graph.h"
+#include "stages/option_schemas.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+namespace bissl::host {
+namespace {
+
+std::vector<std::string> figure_names(bool per_layer) {
+  std::vector<std::string> names;
+  for (const FigureInfo& info : figures()) {
+    if (!per_layer || info.input != FigureInput::views) {
+      names.emplace_back(info.name);
+    }
+  }
+  return names;
+}
+
+/// What each figure is, for the help.
+std::string figures_doc() {
+  std::string doc =
+      "the figures to compute; those of classes need categories, those of views the table `pairs`, "
+      "those of networks `compare`";
+  for (const FigureInfo& info : figures()) {
+    doc += fmt::format(". {}: {}", info.name, info.text());
+  }
+  return doc;
+}
+
+void refuse_doubles(const std::string& key, std::vector<std::string> names,
+                    std::vector<Finding>& findings) {
+  std::sort(names.begin(), names.end());
+  const auto twice = std::adjacent_find(names.begin(), names.end());
+  if (twice != names.end()) {
+    findings.push_back(
+        {Finding::Severity::error, key, fmt::format("\"{}\" is given twice", *twice)});
+  }
+}
+
+void check_analyse(const AnalyseOptions& options, std::vector<Finding>& findings) {
+  if (options.data.empty()) {
+    findings.push_back({Finding::Severity::error, "data", "there is no data source to look at"});
+  }
+  refuse_doubles("data", options.data, findings);
+  refuse_doubles("compare", options.compare, findings);
+  if (options.k.empty() ||
+      std::set<int64_t>(options.k.begin(), options.k.end()).size() != options.k.size()) {
+    findings.push_back({Finding::Severity::error, "k",
+                        options.k.empty() ? "there is no number of neighbours"
+                                          : "a number of neighbours is given twice"});
+  }
+  for (const char* picture : {"neighbours", "confusion"}) {
+    if (options.bank.empty() &&
+        std::count(options.pictures.begin(), options.pictures.end(), picture) != 0) {
+      findings.push_back({Finding::Severity::error, "pictures",
+                          fmt::format("\"{}\" needs a bank, and none is given", picture)});
+    }
+  }
+  if (!options.bank.empty() &&
+      std::count(options.data.begin(), options.data.end(), options.bank) != 0) {
+    findings.push_back({Finding::Severity::error, "data",
+                        "the bank is scored on itself: each image would be its own neighbour"});
+  }
+}
+
+const Schema<AnalyseOptions>& analyse_schema() {
+  static const Schema<AnalyseOptions> schema = [] {
+    Schema<AnalyseOptions> s;
+    s.add("data", &AnalyseOptions::data,
+          "data source to look at, or several; figures of classes are left out where it has no "
+          "categories")
+        .required()
+        .or_one()
+        .names_data();
+    s.add(
+         "bank", &AnalyseOptions::bank,
+         "labelled data source by which the labelled ones of `data` are classified: by the nearest "
+         "neighbours among its features; empty: nothing is classified")
+        .names_data();
+    s.add("compare", &AnalyseOptions::compare,
+          "stages, each with one network, whose backbones see the same images: what they have in "
+          "common with this one, and pictures of all in one frame; \"scratch\" has random weights")
+        .or_one();
+    s.add("figures", &AnalyseOptions::figures, figures_doc()).choices(figure_names(false));
+    s.add("layers", &AnalyseOptions::layers,
+          "the figures that are computed of each level of the backbone's feature maps, too, "
+          "averaged "
+          "over all places; nothing where it has no maps")
+        .choices(figure_names(true));
+    s.add("k", &AnalyseOptions::k, "how many neighbours of the bank vote; each gives a result")
+        .or_one()
+        .at_least(1)
+        .unit("images");
+    s.add("temperature", &AnalyseOptions::temperature,
+          "τ: a neighbour with the cosine s votes with the weight exp(s/τ)")
+        .more_than(0);
+    s.add("samples", &AnalyseOptions::samples,
+          "figures and pictures are of at most as many samples, spread evenly over a source; the "
+          "bank classifies all")
+        .at_least(4)
+        .unit("samples");
+    s.add("batch", &AnalyseOptions::batch, "most images that go through the backbone at once")
+        .at_least(1)
+        .unit("samples");
+    s.add("pictures", &AnalyseOptions::pictures,
+          "pictures of the features in a plane, as SVG and CSV in the stage's folder: \"pca\", the "
+          "first two principal components; \"tsne\", t-SNE by Barnes and Hut's trees. With a bank: "
+          "\"neighbours\", some images with their nearest of the bank, as PNG and CSV; "
+          "\"confusion\", what the neighbours take each class for")
+        .choices({"pca", "tsne", "neighbours", "confusion"});
+    s.add("perplexity", &AnalyseOptions::perplexity,
+          "of t-SNE: about how many neighbours count; at most a third of the samples")
+        .at_least(1);
+    s.rule(check_analyse);
+    return s;
+  }();
+  return schema;
+}
+
+const Schema<PairsOptions>& pairs_schema() {
+  static const Schema<PairsOptions> schema = [] {
+    Schema<PairsOptions> s;
+    s.add("count", &PairsOptions::count, "views of each image")
+        .at_least(2)
+        .at_most(64)
+        .unit("views");
+    s.add("samples", &PairsOptions::samples,
+          "about how many images, in whole batches spread evenly over a source")
+        .at_least(2)
+        .unit("samples");
+    return s;
+  }();
+  return schema;
+}
+
+}  // namespace
+
+AnalyseOptions parse_analyse(const Table& table) {
+  AnalyseOptions options = analyse_schema().parse(table.values);
+  if (options.figures.empty()) {
+    options.figures = figure_names(false);
+  }
+  return options;
+}
+
+PairsOptions parse_pairs(const Table& table) { return pairs_schema().parse(table.values); }
+
+StageKindSpec analyse_spec() {
+  StageKindSpec kind;
+  kind.name = "analyse";
+  kind.summary =
+      "measures and draws what the backbone of another stage has learnt, without training";
+  kind.table = table_of(analyse_schema());
+  kind.table.augment = one_view();
+  for (ParameterSpec& one : kind.table.parameters) {
+    if (one.name == "compare") {
+      one.traits[names_stages] = true;
+    }
+  }
+  SubtableSpec pairs;
+  pairs.name = "pairs";
+  pairs.table = table_of(pairs_schema());
+  pairs.table.augment = one_view();
+  pairs.required = false;
+  pairs.doc =
+      "several views of each image, as a pretext task's augmentations make them, for the figures "
+      "of "
+      "views";
+  kind.table.tables.push_back(std::move(pairs));
+  kind.needs_parent = true;
+  kind.takes = {"backbone"};
+  return kind;
+}
+
+}  // namespace bissl::host

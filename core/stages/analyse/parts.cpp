@@ -1,0 +1,281 @@
+#include "stages/analyse/parts.h"
+
+#include "base/spelling.h"
+#include "bissl/backbone_abilities.h"
+#include "bissl/error.h"
+#include "data/prefetcher.h"
+#include "data/target_rules.h"
+#include "models/module_state.h"
+#include "stages/memory.h"
+#include "stages/networks.h"
+#include "stages/stage_kind.h"
+#include "store/network_folder.h"
+#include "store/safetensors.h"
+
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/isfinite.h>
+#include <ATen/ops/stack.h>
+
+#include <algorithm>
+#include <map>
+
+namespace bissl::host {
+namespace {
+
+constexpr const char* random_weights = "scratch";
+
+/// The categories by which a bank classifies must be those of the source.
+void require_categories(const AnalyseParts& parts, const BatchSource& source,
+                        const std::string& name) {
+  const TargetSpec& wanted = parts.bank->data().targets();
+  if (source.data().labelled() && source.data().targets() != wanted) {
+    fail_input(
+        "data: data.{} has {}, and the bank, data.{}, {}; they must be of the same kind, number "
+        "and "
+        "names, in the same order",
+        spelled_key(name), describe(source.data().targets()), spelled_key(parts.options.bank),
+        describe(wanted));
+  }
+}
+
+void build_bank(const StageContext& context, const BatchOptions& batch, AnalyseParts& parts) {
+  const AnalyseOptions& options = parts.options;
+  parts.bank =
+      make_labelled_batches(context, "bank", options.bank, context.stage.table.augment(), batch);
+  if (parts.bank->data().targets().kind != TargetKind::category) {
+    fail_input("bank: data.{} has {}, and neighbours vote for one class of an image",
+               spelled_key(options.bank), describe(parts.bank->data().targets()));
+  }
+  const int64_t most = *std::max_element(options.k.begin(), options.k.end());
+  if (most > parts.bank->samples()) {
+    fail_input("k = {}: data.{} has {} images, and no more can be neighbours", most,
+               spelled_key(options.bank), parts.bank->samples());
+  }
+}
+
+void build_views(const StageContext& context, const std::string& name, AnalyseParts& parts) {
+  const Table& table = context.stage.table.table("pairs");
+  const int64_t count = parts.pairs->count;
+  if (table.augment().count().value_or(count) != count) {
+    fail_input("pairs: {} declares {} views, and count is {}", table.augment().describe(),
+               *table.augment().count(), count);
+  }
+  parts.views.push_back(make_batches(context, name, table.augment(),
+                                     {.batch = std::min(parts.options.batch, parts.pairs->samples),
+                                      .views = count,
+                                      .order = Order::sequential,
+                                      .seed = context.seed_for("pairs"),
+                                      .purpose = "analyse",
+                                      .targets = false}));
+  if (parts.views.back()->view_shape() != parts.sources.front()->view_shape()) {
+    fail_input("pairs: its views of data.{} have another shape than those of the stage itself",
+               spelled_key(name));
+  }
+}
+
+/// All shapes are equal, so that one backbone sees all.
+void require_one_view(const AnalyseParts& parts) {
+  for (size_t i = 0; i < parts.sources.size(); ++i) {
+    const auto& first = parts.bank ? parts.bank : parts.sources.front();
+    if (parts.sources[i]->view_shape() != first->view_shape()) {
+      fail_input("data: the views of data.{} have another shape than those of data.{}",
+                 spelled_key(parts.options.data[i]),
+                 spelled_key(parts.bank ? parts.options.bank : parts.options.data.front()));
+    }
+  }
+}
+
+/// Networks of a compared stage: one, or it is refused.
+std::string compared_folder(const StageContext& context, const std::string& name) {
+  const Stage& stage = context.pipeline.stage(name);
+  const std::vector<std::string> folders = stage_kind(stage.kind).weight_folders(stage);
+  if (folders.size() != 1) {
+    fail_input(
+        "compare: stage.{} has trained {} networks, and one is compared. Set repeats = 1 there, or "
+        "analyse it by a stage of its own",
+        spelled_key(name), folders.size());
+  }
+  return folders.front();
+}
+
+std::vector<at::Tensor> level_features(FeatureMaps& maps, const at::Tensor& images) {
+  std::vector<at::Tensor> levels;
+  for (const at::Tensor& map : maps.maps(images)) {
+    levels.push_back(map.mean(at::IntArrayRef{2, 3}).cpu());
+  }
+  return levels;
+}
+
+at::Tensor look_at_views(const AnalyseParts& parts, size_t source,
+                         const std::function<void()>& after_batch) {
+  std::vector<at::Tensor> all;
+  for (const int64_t number : parts.chosen_views(source)) {
+    const Batch batch = parts.views[source]->make(number);
+    std::vector<at::Tensor> views;
+    for (const at::Tensor& view : batch.views) {
+      views.push_back(analysed_features(view, *parts.backbone).cpu());
+    }
+    all.push_back(at::stack(views, 1));
+    after_batch();
+  }
+  return at::cat(all);
+}
+
+}  // namespace
+
+int64_t AnalyseParts::batches() const {
+  int64_t all = bank ? bank->batches() : 0;
+  for (size_t i = 0; i < sources.size(); ++i) {
+    all += sources[i]->batches();
+    all += views.empty() ? 0 : static_cast<int64_t>(chosen_views(i).size());
+  }
+  return all;
+}
+
+std::vector<int64_t> AnalyseParts::chosen_views(size_t source) const {
+  const BatchSource& of = *views[source];
+  const int64_t each = std::min(options.batch, pairs->samples);
+  const int64_t wanted = std::min(of.batches(), (pairs->samples + each - 1) / each);
+  std::vector<int64_t> numbers;
+  for (int64_t i = 0; i < wanted; ++i) {
+    numbers.push_back(i * of.batches() / wanted);
+  }
+  return numbers;
+}
+
+AnalyseParts build_analyse(const StageContext& context) {
+  const Table& table = context.stage.table;
+  AnalyseParts parts;
+  parts.options = parse_analyse(table);
+  const AnalyseOptions& options = parts.options;
+  if (table.has_table("pairs")) {
+    parts.pairs = parse_pairs(table.table("pairs"));
+  }
+  const BatchOptions batch{
+      .batch = options.batch, .order = Order::sequential, .purpose = "evaluate"};
+  if (!options.bank.empty()) {
+    build_bank(context, batch, parts);
+  }
+  for (const std::string& name : options.data) {
+    parts.sources.push_back(make_batches(context, name, table.augment(), batch));
+    if (parts.bank) {
+      require_categories(parts, *parts.sources.back(), name);
+    }
+    if (parts.pairs) {
+      build_views(context, name, parts);
+    }
+  }
+  require_one_view(parts);
+  for (const std::string& name : options.compare) {
+    if (name != random_weights) {
+      compared_folder(context, name);
+    }
+  }
+  parts.backbone = make_backbone(context, parts.sources.front()->view_shape(),
+                                 context.seed_for("init/backbone"));
+  auto* maps = options.layers.empty() ? nullptr : capability<FeatureMaps>(*parts.backbone);
+  parts.levels = maps == nullptr ? 0 : maps->map_levels().size();
+  int64_t largest = parts.bank ? parts.bank->samples() : 0;
+  for (const auto& source : parts.sources) {
+    largest = std::max(largest, source->samples());
+  }
+  // The features of a source and of the bank are all in memory.
+  refuse_beyond_memory(
+      {.key = "data", .batch = largest, .views = {{1, 1, parts.backbone->features()}}, .held = 2});
+  return parts;
+}
+
+at::Tensor analysed_features(const at::Tensor& images, Backbone& backbone) {
+  at::Tensor features = backbone.forward(images);
+  if (!at::isfinite(features).all().item<bool>()) {
+    fail_run("the backbone's features are not finite: the stage that it is from diverged");
+  }
+  return features;
+}
+
+AnalysedSource look_at_source(const StageContext& context, const AnalyseParts& parts, size_t source,
+                              const std::function<void()>& after_batch) {
+  const auto& batches = parts.sources[source];
+  AnalysedSource found;
+  found.features = at::empty({batches->samples(), parts.backbone->features()}, at::kFloat);
+  std::vector<std::vector<at::Tensor>> levels(parts.levels);
+  auto* maps = parts.levels == 0 ? nullptr : capability<FeatureMaps>(*parts.backbone);
+  Prefetcher prefetched(batches, 0, batches->batches(), context.settings.loader_threads);
+  for (int64_t begin = 0; begin < batches->samples();) {
+    const Batch batch = prefetched.next();
+    const at::Tensor features = analysed_features(batch.views[0], *parts.backbone);
+    found.features.narrow(0, begin, features.size(0)).copy_(features);
+    begin += features.size(0);
+    if (maps != nullptr) {
+      const std::vector<at::Tensor> of_batch = level_features(*maps, batch.views[0]);
+      for (size_t i = 0; i < levels.size(); ++i) {
+        levels[i].push_back(of_batch.at(i));
+      }
+    }
+    after_batch();
+  }
+  for (const std::vector<at::Tensor>& level : levels) {
+    found.levels.push_back(at::cat(level));
+  }
+  if (!parts.views.empty()) {
+    found.views = look_at_views(parts, source, after_batch);
+  }
+  return found;
+}
+
+at::Tensor bank_features(const StageContext& context, const AnalyseParts& parts,
+                         const std::function<void()>& after_batch) {
+  at::Tensor features = at::empty({parts.bank->samples(), parts.backbone->features()},
+                                  at::dtype(at::kFloat).device(context.settings.device));
+  Prefetcher prefetched(parts.bank, 0, parts.bank->batches(), context.settings.loader_threads);
+  for (int64_t begin = 0; begin < features.size(0);) {
+    const Batch batch = prefetched.next();
+    const at::Tensor of_batch = analysed_features(batch.views[0], *parts.backbone);
+    features.narrow(0, begin, of_batch.size(0)).copy_(of_batch);
+    begin += of_batch.size(0);
+    after_batch();
+  }
+  return features;
+}
+
+at::Tensor categories_of(const BatchSource& source) {
+  if (source.data().targets().kind != TargetKind::category) {
+    return {};
+  }
+  at::Tensor labels = at::empty({source.samples()}, at::kLong);
+  for (int64_t i = 0; i < source.samples(); ++i) {
+    labels.data_ptr<int64_t>()[i] = source.data().target(i).category;
+  }
+  return labels;
+}
+
+at::Tensor spread_evenly(int64_t samples, int64_t most) {
+  const int64_t count = std::min(samples, most);
+  return at::arange(count, at::kLong).mul(samples).div(count, "floor");
+}
+
+void load_compared(const StageContext& context, const AnalyseParts& parts,
+                   const std::string& stage) {
+  torch::nn::Module& module = parts.backbone->module();
+  if (stage == random_weights) {
+    const auto fresh = make_backbone(context, parts.sources.front()->view_shape(),
+                                     context.seed_for("init/backbone"));
+    load_module_state(module, module_state(fresh->module()), random_weights);
+    return;
+  }
+  const std::filesystem::path path =
+      network_folder(context.compared.at(stage), compared_folder(context, stage)) / backbone_file;
+  load_module_state(module, read_safetensors(path).tensors, path.string());
+}
+
+void load_network(const StageContext& context, const AnalyseParts& parts, int64_t network) {
+  if (context.stage.from.empty()) {
+    load_compared(context, parts, random_weights);
+  } else {
+    take_over(context, backbone_file, parts.backbone->module(), network);
+  }
+}
+
+}  // namespace bissl::host

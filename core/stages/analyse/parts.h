@@ -1,0 +1,67 @@
+#pragma once
+
+#include "bissl/backbone.h"
+#include "data/batches.h"
+#include "stages/analyse/options.h"
+#include "stages/context.h"
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace bissl::host {
+
+/// What an analyse stage consists of; for its run and its check.
+struct AnalyseParts {
+  AnalyseOptions options;
+  std::optional<PairsOptions> pairs;
+  std::shared_ptr<BatchSource> bank;                  ///< null for none
+  std::vector<std::shared_ptr<BatchSource>> sources;  ///< in the order of options.data
+  std::vector<std::shared_ptr<BatchSource>> views;    ///< the same, of several views; or empty
+  std::shared_ptr<Backbone> backbone;
+  size_t levels = 0;  ///< of maps that are looked at; 0: none
+
+  /// Passes of batches for one network.
+  int64_t batches() const;
+  /// Of the batches of several views, the numbers of those that are looked at.
+  std::vector<int64_t> chosen_views(size_t source) const;
+};
+
+AnalyseParts build_analyse(const StageContext& context);
+
+/// What a network makes of a source.
+struct AnalysedSource {
+  at::Tensor features;             ///< (N, D), float, on the CPU
+  std::vector<at::Tensor> levels;  ///< the same of each level of maps, averaged over all places
+  at::Tensor views;                ///< (n, q, D); undefined without `pairs`
+};
+
+/// The features of a batch in evaluation mode. Error(run) if they are not finite.
+at::Tensor analysed_features(const at::Tensor& images, Backbone& backbone);
+
+/// All of a source by the network in parts.backbone.
+AnalysedSource look_at_source(const StageContext& context, const AnalyseParts& parts, size_t source,
+                              const std::function<void()>& after_batch);
+
+/// The features of the bank on the run's device.
+at::Tensor bank_features(const StageContext& context, const AnalyseParts& parts,
+                         const std::function<void()>& after_batch);
+
+/// The categories of all samples of a source, (N), int64; undefined where it has none.
+at::Tensor categories_of(const BatchSource& source);
+
+/// Numbers of at most `most` of `samples` samples, spread evenly, (n), int64.
+at::Tensor spread_evenly(int64_t samples, int64_t most);
+
+/// Loads the weights of a compared stage into parts.backbone; those of "scratch" are random.
+void load_compared(const StageContext& context, const AnalyseParts& parts,
+                   const std::string& stage);
+
+/// The same for one of the networks of the stage that this one continues.
+void load_network(const StageContext& context, const AnalyseParts& parts, int64_t network);
+
+}  // namespace bissl::host

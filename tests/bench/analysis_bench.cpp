@@ -1,0 +1,97 @@
+// Times the analysis of features, and writes what scikit-learn is compared with:
+//
+//     analysis_bench FOLDER [ROWS WIDTH [TSNE_ROWS]]
+//
+// FOLDER gets features.f32 (ROWS × WIDTH, row by row) and tsne.f64 (TSNE_ROWS × 2). Prints a JSON
+// object of pairs: seconds of wall time and of processor time of all threads.
+// tests/bench/analysis.py calls it.
+
+#include "analysis/embedding.h"
+#include "analysis/neighbours.h"
+#include "analysis/similarity.h"
+#include "analysis/spectrum.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/matmul.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iostream>
+#include <string>
+
+namespace bissl::host {
+namespace {
+
+/// Ten heaps in `width` dimensions, float, without random numbers.
+at::Tensor heaps(int64_t rows, int64_t width) {
+  const auto noise = [](double offset, int64_t height, int64_t across) {
+    const at::Tensor i = at::arange(height * across, at::kDouble).add(offset);
+    return i.mul(0.37).sin().mul(43758.5453).frac().view({height, across});
+  };
+  const at::Tensor centres = noise(1e7, 10, width);
+  const at::Tensor of_row = at::arange(rows, at::kLong).remainder(10);
+  return noise(0, rows, width).add(centres.index_select(0, of_row)).to(at::kFloat).contiguous();
+}
+
+struct Seconds {
+  double wall = 0;
+  double processor = 0;  ///< of all threads
+};
+
+Seconds seconds_of(const std::function<void()>& work) {
+  const auto begin = std::chrono::steady_clock::now();
+  const std::clock_t ticks = std::clock();
+  work();
+  return {std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(),
+          static_cast<double>(std::clock() - ticks) / CLOCKS_PER_SEC};
+}
+
+void write_raw(const std::filesystem::path& file, const void* data, size_t bytes) {
+  std::ofstream out(file, std::ios::binary);
+  out.write(static_cast<const char*>(data), static_cast<std::streamsize>(bytes));
+}
+
+int run(int count, char** arguments) {
+  if (count < 2) {
+    std::cerr << "analysis_bench FOLDER [ROWS WIDTH [TSNE_ROWS]]\n";
+    return 2;
+  }
+  const std::filesystem::path folder = arguments[1];
+  const int64_t rows = count > 3 ? std::atoll(arguments[2]) : 10000;
+  const int64_t width = count > 3 ? std::atoll(arguments[3]) : 512;
+  const int64_t tsne_rows = count > 4 ? std::atoll(arguments[4]) : 5000;
+  const at::Tensor features = heaps(rows, width);
+  write_raw(folder / "features.f32", features.data_ptr<float>(),
+            static_cast<size_t>(features.numel()) * sizeof(float));
+  const at::Tensor other = at::matmul(features, heaps(width, width));
+  const at::Tensor unit = unit_rows(features);
+  std::printf("{\"threads\": %d", at::get_num_threads());
+  const auto time = [](const char* name, const std::function<void()>& work) {
+    const Seconds seconds = seconds_of(work);
+    std::printf(", \"%s\": [%.3f, %.3f]", name, seconds.wall, seconds.processor);
+    std::fflush(stdout);
+  };
+  time("knn", [&] { nearest_rows(unit, unit, {20, Nearness::product, true}); });
+  time("rankme", [&] { rankme(features); });
+  time("cka", [&] { linear_cka(features, other); });
+  time("pca", [&] { principal_components(features, 2); });
+  if (tsne_rows > 0) {
+    at::Tensor points;
+    time("tsne", [&] { points = tsne(features.narrow(0, 0, tsne_rows), {}); });
+    write_raw(folder / "tsne.f64", points.data_ptr<double>(),
+              static_cast<size_t>(points.numel()) * sizeof(double));
+  }
+  std::printf("}\n");
+  return 0;
+}
+
+}  // namespace
+}  // namespace bissl::host
+
+int main(int count, char** arguments) { return bissl::host::run(count, arguments); }

@@ -1,0 +1,138 @@
+// Stages of kind `analyse`: what their results and files hold, and what they refuse.
+
+#include "run_fixture.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+namespace bissl::host::test {
+namespace {
+
+/// Arms that share nothing but the data, and stages that look at them, written before they are.
+const std::string looks = R"(
+[stage.look]
+kind     = "analyse"
+from     = "pretrain"
+data     = ["test", "images"]
+bank     = "labelled"
+k        = [1, 5]
+compare  = ["other", "scratch"]
+augment  = { use = "evaluation", size = 8 }
+pictures = ["pca", "tsne", "neighbours", "confusion"]
+samples  = 40
+layers   = ["rankme", "cka"]
+batch    = 16
+
+[stage.look.pairs]
+augment = { use = "simclr", size = 8 }
+count   = 3
+samples = 20
+
+[stage.random]
+kind    = "analyse"
+from    = "scratch"
+data    = "test"
+compare = "scratch"
+augment = { use = "evaluation", size = 8 }
+figures = ["rankme", "cka", "silhouette"]
+pictures = []
+
+[stage.other]
+like = "pretrain"
+steps = 3
+)";
+
+/// The small pipeline's data and pretraining, and the looks.
+std::string analysed() {
+  const std::string text = small_pipeline();
+  return text.substr(0, text.find("[stage.bissl]")) + looks;
+}
+
+nlohmann::json stages_in(const std::filesystem::path& run) {
+  return nlohmann::json::parse(read_file(run / "results.json")).at("stages");
+}
+
+TEST_F(RunTest, AnalyseMeasuresAndDrawsWhatArmsHaveLearnt) {
+  write_file(file_, analysed());
+  const Outcome outcome = run_bissl(call("run"));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const auto stages = stages_in(out_ / "small");
+  const auto& look = stages.at("look").at("metrics");
+  for (const char* name :
+       {"knn1_top1", "knn5_top1", "knn5_top5", "rankme", "silhouette", "nc1", "lidar", "alignment",
+        "cka_other", "cka_scratch", "debiased_cka_other", "rankme_map1", "cka_other_map4",
+        "pca_trustworthiness", "tsne_trustworthiness"}) {
+    EXPECT_TRUE(look.at("test").contains(name)) << name << look.at("test").dump(1);
+  }
+  EXPECT_EQ(look.at("test").at("nc1").at("higher_is_better"), false);
+  EXPECT_FALSE(look.at("test").at("cka_other").contains("higher_is_better"));
+  EXPECT_LT(look.at("test").at("cka_scratch").at("mean"), 1.0);
+
+  // The same network looks like itself; and what has no value says why.
+  const auto& random = stages.at("random");
+  EXPECT_NEAR(random.at("metrics").at("test").at("cka_scratch").at("mean").get<double>(), 1, 1e-9);
+  EXPECT_TRUE(stages.at("look").contains("left_out"));
+
+  const std::filesystem::path folder = out_ / "small" / "look";
+  for (const char* file : {"pca-test", "tsne-test", "pca-images"}) {
+    EXPECT_NE(read_file(folder / (std::string(file) + ".svg")).find("<title>"), std::string::npos);
+    const std::string csv = read_file(folder / (std::string(file) + ".csv"));
+    EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 1 + 3 * 40) << file;
+  }
+  EXPECT_EQ(read_file(folder / "neighbours-test.png").substr(1, 3), "PNG");
+  const std::string neighbours = read_file(folder / "neighbours-test.csv");
+  EXPECT_EQ(std::count(neighbours.begin(), neighbours.end(), '\n'), 1 + 8 * 6);
+  EXPECT_EQ(std::filesystem::exists(folder / "confusion-test.csv"), true);
+  EXPECT_FALSE(std::filesystem::exists(out_ / "small" / "random" / "pca-test.svg"));
+
+  // What a batch holds does not matter, nor the threads; another arm makes the look another one.
+  const Outcome again = run_bissl({"run", file_.string(), "--out", out_.string(), "--threads", "2",
+                                   "--set", "stage.random.batch=7"});
+  ASSERT_EQ(again.code, 0) << again.err;
+  EXPECT_NE(again.err.find("look: already in the store"), std::string::npos) << again.err;
+  EXPECT_NEAR(
+      stages_in(out_ / "small").at("random").at("metrics").at("test").at("rankme").at("mean"),
+      random.at("metrics").at("test").at("rankme").at("mean").get<double>(), 1e-4);
+  const Outcome changed = run_bissl(call("run", {"--set", "stage.other.steps=2"}));
+  ASSERT_EQ(changed.code, 0) << changed.err;
+  EXPECT_EQ(changed.err.find("look: already in the store"), std::string::npos) << changed.err;
+  EXPECT_NE(changed.err.find("pretrain: already in the store"), std::string::npos) << changed.err;
+}
+
+TEST_F(RunTest, WhatCannotBeAnalysedIsRefusedBeforeTraining) {
+  write_file(file_, small_pipeline() + looks);
+  const auto expect = [&](const std::string& change, const std::string& part) {
+    const Outcome outcome = run_bissl(call("check", {"--set", change}));
+    EXPECT_EQ(outcome.code, 2) << change << outcome.err;
+    EXPECT_NE(outcome.err.find(part), std::string::npos) << change << "\n" << outcome.err;
+  };
+  expect("stage.look.compare=othre", "there is no stage \"othre\"");
+  expect("stage.look.compare=random", "is of kind \"analyse\", which hands on no backbone");
+  expect("stage.look.compare=finetune", "compare: stage.finetune has trained 2 networks");
+  expect("stage.look.k=[1, 1000]", "k = 1000: data.labelled has 48 images");
+  expect("stage.look.figures=[\"rank\"]", "rankme");
+  expect("stage.look.pairs.augment.size=6", "pairs: its views of data.test have another shape");
+  expect("stage.random.pictures=[\"confusion\"]", "\"confusion\" needs a bank");
+  expect("stage.other.from=look", "which no stage can continue");
+}
+
+/// A sweep makes what a stage compares with before it, and asks for it where one arm is run alone.
+TEST_F(RunTest, SweepsFinishWhatAnAnalyseStageComparesWith) {
+  write_file(file_, analysed());
+  const auto ablation = folder_.path() / "ablation.toml";
+  write_file(ablation, R"(pipeline = "small.toml"
+stages  = ["look"]
+metric  = ["look.test.rankme", "look.test.cka_other"]
+[set]
+"stage.look.pictures" = []
+[axes]
+seed = [1, 2]
+)");
+  const Outcome outcome =
+      run_bissl({"sweep", ablation.string(), "--out", out_.string(), "--jobs", "1"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("look.test.rankme"), std::string::npos) << outcome.out;
+}
+
+}  // namespace
+}  // namespace bissl::host::test
