@@ -97,6 +97,12 @@ class Svg {
         "\n",
         style, x, y, w, h, tip_attribute(tip), tip_title(tip));
   }
+  void frame(double x, double y, double w, double h) {
+    body_ += fmt::format(
+        R"(<rect class="grid frame" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>)"
+        "\n",
+        x, y, w, h);
+  }
   void polyline(const std::vector<std::pair<double, double>>& points, const std::string& style) {
     std::string places;
     for (const auto& [x, y] : points) {
@@ -236,6 +242,7 @@ font:12px system-ui,sans-serif;width:100%;max-width:760px;height:auto;display:bl
 .plot .fill{fill:var(--c)}.plot .curve{stroke:var(--c);fill:none;stroke-width:1.8}
 .plot .curve.d1{stroke-dasharray:6 3}.plot .curve.d2{stroke-dasharray:2 3}
 .plot .dot{fill:var(--c);fill-opacity:0}.plot .dot:hover{fill-opacity:1}
+.plot .spot{fill:var(--c);fill-opacity:.7}.plot .frame{fill:none}
 .plot [data-tip]:hover{stroke:var(--ink);stroke-width:1.2}
 )";
 }
@@ -318,6 +325,55 @@ Plot line_plot(const std::string& name, const std::string& title, const std::str
   }
   if (lines.size() > 1) {
     svg.grow(bottom + 42 + svg.legend(names, /*lines=*/true, left, bottom + 52));
+  }
+  return svg.plot(name, title);
+}
+
+Plot spot_plot(const std::string& name, const std::string& title,
+               const std::vector<SpotPanel>& panels) {
+  constexpr size_t in_row = 3;
+  constexpr double gap = 12;
+  const auto columns = static_cast<double>(std::min(in_row, std::max<size_t>(panels.size(), 1)));
+  const double side = std::min(360.0, (width - gap * (columns - 1)) / columns);
+  std::set<std::string> found;
+  for (const SpotPanel& panel : panels) {
+    for (const Spot& spot : panel.spots) {
+      if (!spot.group.empty()) {
+        found.insert(spot.group);
+      }
+    }
+  }
+  const std::vector<std::string> groups(found.begin(), found.end());
+  const double rows = std::ceil(static_cast<double>(panels.size()) / static_cast<double>(in_row));
+  const double bottom = rows * (side + 28);
+  Svg svg(bottom + 8);
+  for (size_t i = 0; i < panels.size(); ++i) {
+    const double left = static_cast<double>(i % in_row) * (side + gap);
+    const double top = static_cast<double>(i / in_row) * (side + 28) + 20;
+    svg.text(left, top - 6, truncate_to_width(panels[i].title, most_label), "axis");
+    svg.frame(left, top, side, side);
+    std::vector<double> xs;
+    std::vector<double> ys;
+    for (const Spot& spot : panels[i].spots) {
+      xs.push_back(spot.x);
+      ys.push_back(spot.y);
+    }
+    Scale x = scale_of(xs, left, left + side);
+    Scale y = scale_of(ys, top + side, top);
+    const double range = std::max(x.high - x.low, y.high - y.low);
+    for (Scale* scale : {&x, &y}) {
+      const double centre = (scale->low + scale->high) / 2;
+      scale->low = centre - range / 2;
+      scale->high = centre + range / 2;
+    }
+    for (const Spot& spot : panels[i].spots) {
+      const auto group = std::find(groups.begin(), groups.end(), spot.group) - groups.begin();
+      svg.circle(x(spot.x), y(spot.y), 2, Svg::series_class(static_cast<size_t>(group)) + " spot",
+                 spot.group.empty() ? spot.tip : spot.tip + "\n" + spot.group);
+    }
+  }
+  if (!groups.empty()) {
+    svg.grow(bottom + 8 + svg.legend(groups, /*lines=*/false, 0, bottom + 16));
   }
   return svg.plot(name, title);
 }

@@ -56,6 +56,25 @@ struct BarRow {
 Plot bar_plot(const std::string& name, const std::string& title, const std::string& scale,
               const std::vector<std::string>& series, const std::vector<BarRow>& rows);
 
+/// A sample in a plane.
+struct Spot {
+  double x = 0;
+  double y = 0;
+  std::string group;  ///< has a colour; empty for none
+  std::string tip;
+};
+
+/// The same samples as one network places them.
+struct SpotPanel {
+  std::string title;
+  std::vector<Spot> spots;
+};
+
+/// Panels side by side, each with a scale of its own that is the same in x and y, with one legend
+/// of the groups, in the order of their names.
+Plot spot_plot(const std::string& name, const std::string& title,
+               const std::vector<SpotPanel>& panels);
+
 /// Round values that divide the range, about `count` of them.
 std::vector<double> ticks(double low, double high, int count);
 

@@ -2,6 +2,7 @@
 
 #include "report/analysis.h"
 #include "report/escaping.h"
+#include "report/learnt.h"
 #include "report/pooled.h"
 #include "report/sections.h"
 #include "report/verdict.h"
@@ -369,6 +370,7 @@ Report build_report(const ReportData& data) {
   if (!data.chosen.empty()) {
     add(chosen_section(data));
   }
+  add(learnt_section(data));
   add(curves_section(data));
   if (!data.stages.empty()) {
     add(cost_section(data));

@@ -1,0 +1,95 @@
+#include "report/learnt.h"
+
+#include "store/run_results.h"
+#include "support/temporary_folder.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+namespace bissl::host::test {
+namespace {
+
+MetricResult metric(const std::string& name, std::optional<bool> higher, double value) {
+  return summarised(
+      {.data = "test", .metric = name, .higher_is_better = higher, .values = {value}});
+}
+
+StageResults look(double rankme, double cka) {
+  StageResults results;
+  results.kind = "analyse";
+  results.metrics = {metric("rankme", true, rankme), metric("cka_scratch", std::nullopt, cka),
+                     metric("rankme_map1", true, 1)};
+  return results;
+}
+
+class LearntTest : public ::testing::Test {
+ protected:
+  /// A run of one seed in which two stages have looked.
+  void add_run(const std::string& seed, double one, double other) {
+    const std::filesystem::path run = folder_.path() / seed;
+    std::filesystem::create_directories(run / "look-a");
+    RunResults results{.pipeline = "p", .seed = 0};
+    results.stages["look-a"] = look(one, 0.5);
+    results.stages["look-b"] = look(other, 0.25);
+    write_file(run / "results.json", results.to_json().dump());
+    write_file(
+        run / "look-a" / "pca-test.csv",
+        "network,sample,class,x,y\n\"a\",\"s \"\"1\"\"\",\"cat, big\",0,1\n"
+        "\"a\",\"s2\",\"dog\",2,3\n\"b\",\"s1\",\"cat, big\",-1,0\n\"b\",\"s2\",\"dog\",x,0\n");
+    data_.observations.push_back({.choices = {}, .repetition = seed, .metrics = {}, .folder = run});
+  }
+  static std::string text(const ReportTable& table, size_t row, size_t column) {
+    return table.rows.at(row).at(column).text;
+  }
+
+  TemporaryFolder folder_;
+  ReportData data_;
+};
+
+TEST_F(LearntTest, StagesAreComparedByRepetition) {
+  add_run("seed 0", 4, 3);
+  add_run("seed 1", 6, 4);
+  add_run("seed 2", 5, 2);
+  const ReportSection section = learnt_section(data_);
+  ASSERT_EQ(section.tables.size(), 2U);
+  const ReportTable& figures = section.tables[0];
+  ASSERT_EQ(figures.rows.size(), 2U);  // but for the figure of a level of maps
+  EXPECT_EQ(text(figures, 0, 0), "test.cka_scratch");
+  EXPECT_EQ(text(figures, 0, 1), "–");
+  EXPECT_EQ(text(figures, 1, 1), "more");
+  EXPECT_EQ(text(figures, 1, 2), "5.0000");
+  EXPECT_EQ(text(figures, 1, 3), "3.0000");
+  const ReportTable& differences = section.tables[1];
+  ASSERT_EQ(differences.rows.size(), 1U);  // a figure without a direction is not tested
+  EXPECT_EQ(text(differences, 0, 2), "3");
+  EXPECT_EQ(text(differences, 0, 3), "2.0000");
+  // Student's t(0.975, 2) = 4.3027 times a deviation of 1 over √3.
+  EXPECT_NEAR(*differences.rows[0][4].numbers.at(0), 2 - 4.302653 / std::sqrt(3.0), 1e-5);
+  EXPECT_EQ(text(differences, 0, 5), "0.2500");  // two of eight sign patterns
+}
+
+TEST_F(LearntTest, PicturesHaveTheNetworksSideBySide) {
+  add_run("seed 0", 4, 3);
+  const ReportSection section = learnt_section(data_);
+  ASSERT_EQ(section.plots.size(), 1U);
+  EXPECT_EQ(section.plots[0].title, "look-a: principal components of data.test");
+  const std::string& svg = section.plots[0].svg;
+  EXPECT_NE(svg.find("s &quot;1&quot;\ncat, big"), std::string::npos) << svg;
+  size_t spots = 0;
+  for (size_t at = svg.find("<circle"); at != std::string::npos; at = svg.find("<circle", at + 1)) {
+    ++spots;
+  }
+  EXPECT_EQ(spots, 3U);  // a line whose number is none is left out
+}
+
+TEST_F(LearntTest, RunsWithoutSuchStagesHaveNoSection) {
+  data_.observations.push_back(
+      {.choices = {}, .repetition = "seed 0", .metrics = {}, .folder = folder_.path()});
+  const ReportSection section = learnt_section(data_);
+  EXPECT_TRUE(section.tables.empty() && section.plots.empty() && section.notes.empty());
+}
+
+}  // namespace
+}  // namespace bissl::host::test
