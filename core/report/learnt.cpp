@@ -79,7 +79,7 @@ Learnt gather_learnt(const ReportData& data) {
   return learnt;
 }
 
-std::vector<double> values_of(const ByRepetition& repetitions) {
+std::vector<double> repetition_values(const ByRepetition& repetitions) {
   std::vector<double> values;
   for (const auto& [repetition, value] : repetitions) {
     values.push_back(value);
@@ -106,7 +106,7 @@ ReportTable figures_table(const ReportData& data, const Learnt& learnt) {
       const auto found = figure.of_stages.find(stage);
       row.push_back(found == figure.of_stages.end() || found->second.empty()
                         ? number_cell(std::nullopt)
-                        : number_cell(estimate(values_of(found->second)).mean));
+                        : number_cell(estimate(repetition_values(found->second)).mean));
     }
     table.rows.push_back(std::move(row));
   }
@@ -167,7 +167,7 @@ ReportTable difference_table(const ReportData& data, const Learnt& learnt, const
 }
 
 /// The cells of a line of CSV. None spans lines.
-std::vector<std::string> csv_cells(const std::string& line) {
+std::vector<std::string> cells_of_line(const std::string& line) {
   std::vector<std::string> cells = {""};
   bool quoted = false;
   for (size_t i = 0; i < line.size(); ++i) {
@@ -193,7 +193,7 @@ std::vector<SpotPanel> read_spots(const fs::path& file, size_t most) {
   std::vector<SpotPanel> panels;
   for (size_t begin = text.find('\n') + 1; begin > 0 && begin < text.size();) {
     const size_t end = std::min(text.find('\n', begin), text.size());
-    const std::vector<std::string> cells = csv_cells(text.substr(begin, end - begin));
+    const std::vector<std::string> cells = cells_of_line(text.substr(begin, end - begin));
     begin = end + 1;
     if (cells.size() != 5) {
       continue;  // not what this program writes

@@ -1,8 +1,10 @@
 #include "stages/analyse/analyse.h"
 
+#include "analysis/classes.h"
 #include "analysis/embedding.h"
 #include "base/atomic_file.h"
 #include "models/module_state.h"
+#include "numerics/logistic_regression.h"
 #include "stages/analyse/bank_pictures.h"
 #include "stages/analyse/figures_of.h"
 #include "stages/analyse/parts.h"
@@ -13,12 +15,14 @@
 #include "stages/trial.h"
 #include "telemetry/interrupt.h"
 
+#include <ATen/ops/addmm.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 namespace bissl::host {
@@ -60,6 +64,9 @@ class AnalyseRun {
   AnalysedNetwork look(const BankLook* of_bank);
   void classify(size_t source, const at::Tensor& bank, const at::Tensor& features,
                 const BankLook& look) const;
+  LogisticFit fit_bank(const at::Tensor& bank) const;
+  void classify(size_t source, const LogisticFit& fit, const at::Tensor& features,
+                std::vector<MetricResult>& scores) const;
   bool draws(const char* picture) const {
     const std::vector<std::string>& pictures = parts_.options.pictures;
     return std::find(pictures.begin(), pictures.end(), picture) != pictures.end();
@@ -84,10 +91,14 @@ AnalysedNetwork AnalyseRun::look(const BankLook* of_bank) {
   const at::Tensor bank = parts_.bank && of_bank != nullptr
                               ? bank_features(context_, parts_, after_batch_)
                               : at::Tensor();
+  // Before the neighbours' classifier scales the bank's rows.
+  const std::optional<LogisticFit> fit =
+      bank.defined() ? std::optional(fit_bank(bank)) : std::nullopt;
   for (size_t source = 0; source < parts_.sources.size(); ++source) {
     const AnalysedSource all = look_at_source(context_, parts_, source, after_batch_);
     if (bank.defined() && categories_[source].defined()) {
       classify(source, bank, all.features, *of_bank);
+      classify(source, *fit, all.features, of_bank->scores);
     }
     if (bank.defined() && of_bank->pictures != nullptr && draws("neighbours")) {
       append(draw_neighbours(context_, parts_, source, unit_rows(bank), all.features),
@@ -121,6 +132,32 @@ void AnalyseRun::classify(size_t source, const at::Tensor& bank, const at::Tenso
     if (k == options.k.front() && look.pictures != nullptr && draws("confusion")) {
       append(draw_confusion(context_, parts_, source, votes, categories_[source]), *look.pictures);
     }
+  }
+}
+
+LogisticFit AnalyseRun::fit_bank(const at::Tensor& bank) const {
+  const at::Tensor rows = spread_evenly(bank.size(0), parts_.options.samples);
+  return fit_logistic_regression(
+      bank.cpu().index_select(0, rows), categories_of(*parts_.bank).index_select(0, rows),
+      parts_.bank->data().targets().width, {.seed = context_.seed_for("logistic")});
+}
+
+void AnalyseRun::classify(size_t source, const LogisticFit& fit, const at::Tensor& features,
+                          std::vector<MetricResult>& scores) const {
+  const at::Tensor logits = at::addmm(fit.bias, features.to(at::kDouble), fit.weight.t());
+  const LogitScore score = score_logits(logits, categories_[source]);
+  const auto add = [&](const char* metric, bool higher_is_better, double value) {
+    scores.push_back({.data = parts_.options.data[source],
+                      .metric = metric,
+                      .higher_is_better = higher_is_better,
+                      .values = {value}});
+  };
+  add("logistic_top1", true, score.accuracy);
+  add("logistic_loss", false, score.loss);
+  const Measured duality =
+      nc3(features.index_select(0, rows_[source]), labels_[source], fit.weight);
+  if (duality.value) {
+    add("nc3", false, *duality.value);
   }
 }
 
@@ -240,7 +277,7 @@ class AnalyseTrial : public StageTrial {
   void score() override {
     for (size_t source = 0; source < parts_.sources.size(); ++source) {
       for (const std::string& name : planned_scores(parts_, source)) {
-        promise(source, name, true);
+        promise(source, name, name != "logistic_loss" && name != "nc3");
       }
       for (const std::string& picture : parts_.options.pictures) {
         if (picture == "pca" || picture == "tsne") {

@@ -87,6 +87,9 @@ std::vector<std::string> planned_scores(const AnalyseParts& parts, size_t source
       names.push_back(fmt::format("knn{}_top5", k));
     }
   }
+  for (const char* name : {"logistic_top1", "logistic_loss", "nc3"}) {
+    names.emplace_back(name);
+  }
   return names;
 }
 

@@ -22,7 +22,8 @@ struct PlannedFigure {
 /// All figures of a stage, as its options, its data and its backbone's maps allow them.
 std::vector<PlannedFigure> planned_figures(const AnalyseParts& parts);
 
-/// The names of what the bank classifies: "knn20_top1" and, with more than 5 classes, "knn20_top5".
+/// The names of what the bank classifies: "knn20_top1" and, with more than 5 classes, "knn20_top5";
+/// "logistic_top1", "logistic_loss" and "nc3" of a logistic regression on the bank.
 /// Empty without a bank or for unlabelled data.
 std::vector<std::string> planned_scores(const AnalyseParts& parts, size_t source);
 

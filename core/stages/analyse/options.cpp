@@ -81,7 +81,8 @@ const Schema<AnalyseOptions>& analyse_schema() {
     s.add(
          "bank", &AnalyseOptions::bank,
          "labelled data source by which the labelled ones of `data` are classified: by the nearest "
-         "neighbours among its features; empty: nothing is classified")
+         "neighbours among its features, and by a logistic regression on them (L-BFGS, its ridge "
+         "chosen on a fifth that is held out); empty: nothing is classified")
         .names_data();
     s.add("compare", &AnalyseOptions::compare,
           "stages, each with one network, whose backbones see the same images: what they have in "
@@ -100,9 +101,10 @@ const Schema<AnalyseOptions>& analyse_schema() {
     s.add("temperature", &AnalyseOptions::temperature,
           "τ: a neighbour with the cosine s votes with the weight exp(s/τ)")
         .more_than(0);
-    s.add("samples", &AnalyseOptions::samples,
-          "figures and pictures are of at most as many samples, spread evenly over a source; the "
-          "bank classifies all")
+    s.add(
+         "samples", &AnalyseOptions::samples,
+         "figures, pictures and the fit of the logistic regression are of at most as many samples, "
+         "spread evenly over a source; all are classified")
         .at_least(4)
         .unit("samples");
     s.add("batch", &AnalyseOptions::batch, "most images that go through the backbone at once")

@@ -287,7 +287,8 @@ TEST(StageKinds, AreDeclaredSoundly) {
     EXPECT_FALSE(spec.summary.empty());
     expect_sound(spec.table, spec.name);
   }
-  EXPECT_EQ(names, (Texts{"pretrain", "bissl", "finetune", "evaluate", "knn", "import"}));
+  EXPECT_EQ(names,
+            (Texts{"pretrain", "bissl", "finetune", "evaluate", "knn", "analyse", "import"}));
 }
 
 TEST(StageOptions, ScoredSourcesAreGivenAndDistinct) {
@@ -305,6 +306,22 @@ TEST(StageOptions, ScoredSourcesAreGivenAndDistinct) {
   }
   EXPECT_EQ(said("knn", {"b", "bank"}),
             Texts{"data: the bank is scored on itself: each image would be its own neighbour"});
+}
+
+TEST(StageOptions, WhatIsAnalysedIsGivenAndDistinct) {
+  const auto said = [](const std::string& key, const Value& value) {
+    ParameterValues changes = {{"data", Texts{"a"}}};
+    changes[key] = value;
+    return findings(kind("analyse").table, changes);
+  };
+  EXPECT_EQ(said("data", Texts{}), Texts{"data: there is no data source to look at"});
+  EXPECT_EQ(said("compare", Texts{"s", "s"}), Texts{"compare: \"s\" is given twice"});
+  EXPECT_EQ(said("k", std::vector<int64_t>{}), Texts{"k: there is no number of neighbours"});
+  EXPECT_EQ(said("pictures", Texts{"neighbours"}),
+            Texts{"pictures: \"neighbours\" needs a bank, and none is given"});
+  EXPECT_EQ(said("bank", std::string("a")),
+            Texts{"data: the bank is scored on itself: each image would be its own neighbour"});
+  EXPECT_EQ(said("bank", std::string("b")), Texts{});
 }
 
 TEST(StageKinds, KnowTheirParentsAndData) {
