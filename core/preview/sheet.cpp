@@ -160,9 +160,9 @@ Canvas image_sheet(const std::vector<std::vector<FramedImage>>& rows) {
   for (size_t row = 0; row < rows.size(); ++row) {
     for (size_t column = 0; column < rows[row].size(); ++column) {
       const Picture& picture = pictures[row][column];
-      draw(picture, Range{0, 255}, grid.tops[row], grid.lefts[column], canvas);
-      draw_frame(rows[row][column].frame, drawn_size(picture.shape), grid.tops[row],
-                 grid.lefts[column], canvas);
+      const Drawn size = drawn_size(picture.shape);
+      draw(picture, Range{0, 255}, size, grid.tops[row], grid.lefts[column], canvas);
+      draw_frame(rows[row][column].frame, size, grid.tops[row], grid.lefts[column], canvas);
     }
   }
   return canvas;
