@@ -66,6 +66,9 @@ PretextStep LowerLevel::step(int64_t parts, const std::function<Batch()>& next, 
   });
   PretextStep result;
   result.loss = gradient.loss;
+  const auto backbone_end =
+      gradient.gradients.begin() + static_cast<std::ptrdiff_t>(backbone_parameters_);
+  result.pretext_norm = norm(TensorList(gradient.gradients.begin(), backbone_end));
   result.proximity = add_proximity(gradient.gradients);
   result.gradient_norm = step_.take(std::move(gradient), lr_scale, observer.before_update);
   pretext_.after_step(backbone_, progress);

@@ -14,6 +14,7 @@ struct PretextStep {
   double loss = 0;           ///< L_P on the batch, before the step
   double proximity = 0;      ///< (λ/2)·‖θ_P − θ_D‖²
   double gradient_norm = 0;  ///< before clipping
+  double pretext_norm = 0;   ///< ‖∂L_P/∂θ_P‖, without the proximity term
 };
 
 /// Training of backbone and pretext head on L_P(θ_P, φ_P) + (λ/2)·‖θ_P − θ_D‖² (method of

@@ -27,6 +27,9 @@ class LowerTrajectory {
   LowerTrajectory(const LowerTrajectory&) = delete;
   LowerTrajectory& operator=(const LowerTrajectory&) = delete;
 
+  /// λ of the steps that are recorded or loaded from now on.
+  void set_lambda(double lambda) { lambda_ = lambda; }
+
   /// Forgets all steps: a new round begins.
   void clear();
 

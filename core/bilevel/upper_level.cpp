@@ -6,6 +6,8 @@
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
+#include <chrono>
+
 namespace bissl::host {
 namespace {
 
@@ -66,6 +68,23 @@ void divide(TensorList& sum, double parts) {
   }
 }
 
+/// Scales the defined tensors down to the joint norm `limit` where theirs is larger. Returns the
+/// factor.
+double shorten(TensorList& pulled, double limit) {
+  TensorList defined;
+  for (const at::Tensor& tensor : pulled) {
+    if (tensor.defined()) {
+      defined.push_back(tensor);
+    }
+  }
+  const double length = limit > 0 ? norm(defined) : 0;
+  if (!(length > limit)) {
+    return 1;
+  }
+  scale(defined, limit / length);
+  return limit / length;
+}
+
 /// The mean of OuterProblem::direct over the batches. A term of one batch is a term of all.
 OuterGradient mean_direct(OuterProblem& problem, const UpperLevel::Batches& batches,
                           uint64_t noise_seed) {
@@ -115,17 +134,21 @@ UpperGradient UpperLevel::gradient(const Batches& batches, ImplicitSystem& syste
   outside.end();
   const c10::NoGradGuard no_grad;
   Phase solving(solve_phase);
+  const auto begin = std::chrono::steady_clock::now();
   const HypergradientSolution solution = hypergradient_.solve(outer.u, system);
+  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
   solving.end();
   UpperGradient result;
   result.report = report_on(outer, solution);
+  result.report.solve_seconds = taken.count();
   if (observe) {
     observe(outer.u, solution);
   }
   const Phase pulled_back(upper_phase);
   const double weight = system.weight() + solution.damping.value_or(0.0);
-  result.values =
-      total(problem_.pull_back(solution.v, weight), outer.direct, problem_.parameters());
+  TensorList pulled = problem_.pull_back(solution.v, weight);
+  result.report.guard = shorten(pulled, limit_);
+  result.values = total(std::move(pulled), outer.direct, problem_.parameters());
   return result;
 }
 

@@ -25,6 +25,8 @@ struct UpperStep {
   int64_t hessian_products = 0;
   int64_t gradients = 0;  ///< at shifted points
   double relative_residual = -1;
+  double guard = 1;          ///< the factor that the limit has put on what v pulls back
+  double solve_seconds = 0;  ///< of the solve, with the graphs that it built
   std::vector<std::pair<std::string, double>> values;  ///< more of the outer problem, by name
 };
 
@@ -44,6 +46,10 @@ class UpperLevel {
   /// `optimizer` holds OuterProblem::parameters.
   UpperLevel(OuterProblem& problem, Hypergradient& hypergradient, Optimizer& optimizer,
              double max_grad_norm);
+
+  /// From now on what v pulls back is scaled down to this norm where it is larger; 0: as it is. The
+  /// direct gradients stay.
+  void limit(double norm) { limit_ = norm; }
 
   /// The batches that a gradient is the mean over.
   struct Batches {
@@ -79,6 +85,7 @@ class UpperLevel {
   OuterProblem& problem_;
   Hypergradient& hypergradient_;
   TrainingStep step_;
+  double limit_ = 0;
 };
 
 }  // namespace bissl::host

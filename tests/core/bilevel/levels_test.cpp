@@ -160,6 +160,36 @@ TEST(UpperLevel, AVectorThatIsNotFiniteNeverReachesTheWeights) {
   EXPECT_TRUE(flatten(tensors_of(all)).equal(before));
 }
 
+/// The guard: what v pulls back is scaled down to the limit, the direct gradient is not.
+TEST(UpperLevel, WhatVPullsBackIsLimited) {
+  torch::manual_seed(8);
+  test::SmallBackbone lower;
+  test::SmallBackbone upper;
+  test::SmallPretext pretext;
+  test::SmallDownstream downstream;
+  const NamedTensors all = upper_parameters(upper, downstream);
+  test::PlainDescent descent(all, 1.0);
+  Plain plain;
+  BisslCoupling coupling({lower, upper, downstream}, 0);
+  UpperLevel level(coupling, plain, descent, 0);
+  PretextProblem problem(lower, pretext, {test::small_views(2, 8)}, {.lambda = 0.5});
+  const OuterBatch batch{test::small_views(1, 6)[0], test::small_targets(6)};
+  const UpperGradient free = level.gradient(batch, problem, 0);
+  EXPECT_EQ(free.report.guard, 1.0);
+  const double limit = 0.25 * free.report.v_norm;
+  level.limit(limit);
+  const UpperGradient limited = level.gradient(batch, problem, 0);
+  EXPECT_NEAR(limited.report.guard, 0.25, 1e-12);
+  EXPECT_EQ(limited.report.u_norm, free.report.u_norm);
+  const size_t backbone = trainable_parameters(upper.module()).size();
+  for (size_t i = 0; i < all.size(); ++i) {
+    const double factor = i < backbone ? 0.25 : 1.0;
+    EXPECT_LT((limited.values[i] - factor * free.values[i]).abs().max().item<double>(), 1e-14) << i;
+  }
+  level.limit(2 * free.report.v_norm);
+  EXPECT_EQ(level.gradient(batch, problem, 0).report.guard, 1.0);
+}
+
 TEST(UpperLevel, PartsOfABatchMakeTheGradientOfTheWhole) {
   torch::manual_seed(6);
   test::SmallBackbone lower;
