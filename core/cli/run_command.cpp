@@ -107,6 +107,41 @@ std::string products_of_a_step(const nlohmann::json& solves) {
                      each->at("fewest").get<int64_t>(), each->at("most").get<int64_t>());
 }
 
+/// What a bissl stage's figures are compared with, and its warnings, which may be of an earlier
+/// call; results of older runs have none.
+std::string level_lines(const std::string& stage, const nlohmann::json& details) {
+  std::string text;
+  if (details.contains("lambda")) {
+    text += fmt::format("{}: lambda = \"auto\" became {:.3g}\n", stage,
+                        details["lambda"].at("chosen").get<double>());
+  }
+  const auto text_of = [](const nlohmann::json& numbers, const char* name) {
+    return number_or_not_finite(numbers.at(name), 3);
+  };
+  if (details.contains("upper_loss") && details.contains("balance")) {
+    const nlohmann::json& upper = details["upper_loss"];
+    const nlohmann::json& balance = details["balance"];
+    text += fmt::format("{}: upper loss {} in the first round, {} in the last", stage,
+                        text_of(upper, "first_round"), text_of(upper, "last_round"));
+    if (upper.contains("constant_head")) {
+      text += fmt::format(" (ln K {})", text_of(upper, "constant_head"));
+    }
+    text += fmt::format("; ‖u‖ {} times the pretext gradient's norm",
+                        text_of(balance, "u_over_pretext_gradient"));
+    if (balance.contains("displacement_ratio")) {
+      text += fmt::format("; θ_P moved {} times as far as in the stage before",
+                          text_of(balance, "displacement_ratio"));
+    }
+    text += "\n";
+  }
+  if (details.contains("warnings")) {
+    for (const nlohmann::json& warning : details["warnings"]) {
+      text += fmt::format("{}: warning: {}\n", stage, warning.get<std::string>());
+    }
+  }
+  return text;
+}
+
 /// How the solves of the bilevel stages went: what would otherwise stay hidden behind clipping.
 std::string solve_lines(const RunOutcome& outcome) {
   std::string text;
@@ -127,8 +162,13 @@ std::string solve_lines(const RunOutcome& outcome) {
       text += "; mean relative residual " +
               (residual.is_number() ? fmt::format("{:.3g}", residual.get<double>()) : "not finite");
     }
-    text += fmt::format("; mean cosine(u, v) {}\n",
+    text += fmt::format("; mean cosine(u, v) {}",
                         number_or_not_finite(solves.at("mean_cosine_u_v"), 4));
+    if (solves.contains("share_of_time")) {
+      text +=
+          fmt::format("; {:.0f} % of the steps' time", 100 * solves["share_of_time"].get<double>());
+    }
+    text += "\n" + level_lines(stage.name, details);
     text += solve_advice(stage.name, solves);
     if (solves.contains("audit")) {
       text += audit_line(stage.name, solves["audit"]);

@@ -371,6 +371,7 @@ Report build_report(const ReportData& data) {
     add(chosen_section(data));
   }
   add(learnt_section(data));
+  add(bilevel_section(data));
   add(curves_section(data));
   if (!data.stages.empty()) {
     add(cost_section(data));

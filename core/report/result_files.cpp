@@ -21,16 +21,18 @@ void add_timings(ReportData& data, const RunResults& results, const std::vector<
       continue;
     }
     const StageResults& stage = found->second;
-    data.stages.push_back({.choices = choices,
-                           .repetition = repetition,
-                           .stage = name,
-                           .kind = stage.kind,
-                           .key = stage.key,
-                           .folder = folder / name,
-                           .seconds = stage.seconds,
-                           .peak_memory_bytes = stage.peak_memory_bytes,
-                           .logs = stage.logs,
-                           .losses = stage.losses});
+    data.stages.push_back(
+        {.choices = choices,
+         .repetition = repetition,
+         .stage = name,
+         .kind = stage.kind,
+         .key = stage.key,
+         .folder = folder / name,
+         .seconds = stage.seconds,
+         .peak_memory_bytes = stage.peak_memory_bytes,
+         .logs = stage.logs,
+         .losses = stage.losses,
+         .bilevel = stage.details.contains("solves") ? stage.details : nlohmann::json()});
   }
 }
 

@@ -43,6 +43,7 @@ struct StageTiming {
   double peak_memory_bytes = 0;          ///< 0 if it was not recorded
   std::vector<std::string> logs = {};    ///< event logs, relative to the folder
   std::vector<std::string> losses = {};  ///< names of losses in them
+  nlohmann::json bilevel = nullptr;      ///< the details of a stage with solves; null for others
 };
 
 /// The draw that a cell's random search chose.

@@ -27,6 +27,8 @@ std::vector<ReportCell> axis_cells(const ReportData& data, const std::vector<siz
 
 ReportSection chosen_section(const ReportData& data);
 ReportSection curves_section(const ReportData& data);
+/// Without content where there is no stage with solves.
+ReportSection bilevel_section(const ReportData& data);
 ReportSection cost_section(const ReportData& data);
 ReportSection missing_section(const ReportData& data);
 ReportSection failed_draws_section(const ReportData& data);

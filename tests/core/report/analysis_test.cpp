@@ -133,6 +133,32 @@ TEST(LeftOut, CellsWithoutTheReferenceAreNamed) {
   EXPECT_EQ(notes_of(example(), "Against the reference"), "");
 }
 
+/// Once for each time that a stage was computed; what older results lack is left open.
+TEST(Bilevel, StagesHaveTheirFiguresAndWarnings) {
+  ReportData data = example();
+  const nlohmann::json details = {{"solves", {{"share_of_time", 0.25}}},
+                                  {"upper_loss", {{"first_round", 1.5}, {"last_round", 2.5}}},
+                                  {"warnings", {"the upper level ends above where it began"}}};
+  const std::vector<size_t> cell = data.observations.front().choices;
+  for (int use = 0; use < 2; ++use) {
+    data.stages.push_back({.choices = cell,
+                           .repetition = "seed 0",
+                           .stage = "bissl",
+                           .kind = "bissl",
+                           .key = "a",
+                           .folder = {},
+                           .bilevel = details});
+  }
+  const std::string text = to_markdown(build_report(data));
+  const size_t place = text.find("Bilevel stages");
+  ASSERT_NE(place, std::string::npos) << text;
+  const size_t warning = text.find("the upper level ends above where it began", place);
+  ASSERT_NE(warning, std::string::npos) << text;
+  EXPECT_EQ(text.find("ends above where it began", warning + 60), std::string::npos) << text;
+  EXPECT_NE(text.find("| 1.5000 | 2.5000 | – |", place), std::string::npos) << text;
+  EXPECT_NE(text.find("| 0.2500 |", place), std::string::npos) << text;
+}
+
 TEST(LeftOut, ALogWithoutFiniteLossesIsNoLogThatIsGone) {
   const TemporaryFolder folder;
   write_file(folder.path() / "events.jsonl", "{\"step\":0,\"loss\":null}\n");
