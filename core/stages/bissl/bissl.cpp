@@ -5,16 +5,27 @@
 #include "models/module_state.h"
 #include "models/training_step.h"
 #include "stages/bissl/cost.h"
+#include "stages/bissl/lambda_choice.h"
 #include "stages/bissl/parts.h"
 #include "stages/bissl/round_problem.h"
 #include "stages/bissl/solve_summary.h"
+#include "stages/bissl/stage_watch.h"
 #include "stages/bissl/step_plan.h"
 #include "stages/monitor.h"
 #include "stages/networks.h"
 #include "stages/session.h"
+#include "store/stage_results.h"
+
+#include <ATen/ops/tensor.h>
+#include <c10/core/GradMode.h>
 
 #include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <filesystem>
 #include <memory>
+#include <optional>
+#include <utility>
 
 namespace bissl::host {
 namespace {
@@ -28,6 +39,38 @@ StepPlan step_plan(const BisslParts& parts) {
           .upper_parts = parts.upper_options.accumulate};
 }
 
+StageWatch::Setting watch_setting(const StageContext& context, const BisslParts& parts) {
+  StageWatch::Setting setting{.rounds = parts.options.rounds,
+                              .warmup_steps = parts.head_warmup.steps,
+                              .guard = parts.options.guard,
+                              .warn = context.settings.warn};
+  const TargetSpec& targets = parts.upper.source->data().targets();
+  if (targets.kind == TargetKind::category) {
+    setting.constant_loss = std::log(static_cast<double>(targets.width));
+  }
+  return setting;
+}
+
+/// How far the stage that this one continues has moved the backbone, if its results say so.
+std::optional<double> displacement_before(const StageContext& context) {
+  if (!context.parent || !std::filesystem::exists(*context.parent / stage_results_file)) {
+    return std::nullopt;
+  }
+  const nlohmann::json details = read_stage_results(*context.parent).details;
+  const auto found = details.find("displacement");
+  return found != details.end() && found->is_number() ? std::optional(found->get<double>())
+                                                      : std::nullopt;
+}
+
+at::Tensor to_tensor(const LambdaChoice& choice) {
+  return at::tensor({choice.lambda, choice.rate, choice.factors, choice.momentum}, at::kDouble);
+}
+
+LambdaChoice choice_of(const at::Tensor& saved) {
+  const auto number = [&](int64_t place) { return saved[place].item<double>(); };
+  return {.lambda = number(0), .rate = number(1), .factors = number(2), .momentum = number(3)};
+}
+
 /// A run of the stage. StepPlan says what its steps are.
 class BisslRun {
  public:
@@ -35,14 +78,19 @@ class BisslRun {
       : context_(context),
         parts_(context),
         plan_(step_plan(parts_)),
-        problem_(context_, parts_, solves_) {}
+        watch_(watch_setting(context_, parts_)),
+        problem_(context_, parts_, solves_),
+        start_(copy(tensors_of(trainable_parameters(parts_.lower_backbone->module())))) {}
 
   StageResults run();
 
  private:
   using Place = StepPlan::Place;
   void keep_parts(Session& session);
+  void begin();
   void run_head_warmup(Session& session, int64_t& step);
+  double displacement() const;
+  StageResults results() const;
   Session::StepNews lower_step(const Place& place);
   Session::StepNews upper_step(const Place& place);
   void end_round(int64_t round);
@@ -52,11 +100,34 @@ class BisslRun {
   BisslParts parts_;
   StepPlan plan_;
   SolveSummary solves_;
+  StageWatch watch_;
   RoundProblem problem_;
+  TensorList start_;  ///< θ_P before the first step
+  std::optional<LambdaChoice> chosen_lambda_;
   std::unique_ptr<Prefetcher> lower_batches_;
   std::unique_ptr<Prefetcher> upper_batches_;
   std::unique_ptr<Monitor> monitor_;  ///< of the lower backbone, which the stage hands on
 };
+
+/// What comes before the first step: λ and the head, where they are chosen and fitted.
+void BisslRun::begin() {
+  if (parts_.options.chooses_lambda) {
+    chosen_lambda_ = choose_lambda(parts_);
+    parts_.set_lambda(chosen_lambda_->lambda);
+  }
+  if (parts_.warmup == HeadWarmup::convex) {
+    watch_.head_fitted(
+        fit_head(context_, *parts_.upper_backbone, *parts_.linear, parts_.head_fit_data()));
+  }
+}
+
+/// ‖θ_P − θ_P before the first step‖
+double BisslRun::displacement() const {
+  const c10::NoGradGuard no_grad;
+  TensorList moved = copy(tensors_of(trainable_parameters(parts_.lower_backbone->module())));
+  add_scaled(moved, -1.0, start_);
+  return norm(moved);
+}
 
 void BisslRun::run_head_warmup(Session& session, int64_t& step) {
   if (step >= plan_.head_warmup) {
@@ -74,6 +145,7 @@ void BisslRun::run_head_warmup(Session& session, int64_t& step) {
                                                 batch.views[0], batch.targets, BackboneIs::frozen);
     const double loss = gradient.loss;
     head.take(std::move(gradient), parts_.head_warmup.pace->begin(number));
+    watch_.head_step(number, loss);
     return {{{"loss", loss}}, {{"phase", "head_warmup"}}};
   });
   set_training(backbone.module(), true);
@@ -85,12 +157,14 @@ Session::StepNews BisslRun::lower_step(const Place& place) {
   const PretextStep result = parts_.lower_step(
       plan_.lower_parts, [this] { return lower_batches_->next(); }, place.number, place.within == 0,
       lr_scale);
+  watch_.lower_step(place.within == 0, result.pretext_norm);
   return {{{"lower", result.loss}},
           {{"phase", "lower"},
            {"round", place.round},
            {"lr_scale", lr_scale},
            {"proximity", result.proximity},
-           {"gradient_norm", result.gradient_norm}}};
+           {"gradient_norm", result.gradient_norm},
+           {"pretext_norm", result.pretext_norm}}};
 }
 
 nlohmann::json event_of(const UpperStep& step) {
@@ -99,6 +173,7 @@ nlohmann::json event_of(const UpperStep& step) {
                           {"v_norm", step.v_norm},
                           {"cosine_u_v", step.cosine},
                           {"gradient_norm", step.gradient_norm},
+                          {"guard", step.guard},
                           {"solve", to_string(step.status)},
                           {"iterations", step.iterations},
                           {"hessian_products", step.hessian_products},
@@ -124,10 +199,12 @@ Session::StepNews BisslRun::upper_step(const Place& place) {
     const Batch batch = upper_batches_->next();
     return {.images = batch.views[0], .targets = batch.targets};
   };
+  parts_.upper_level->limit(watch_.limit());
   const UpperStep result =
       parts_.upper_level->step(UpperLevel::Batches{.parts = plan_.upper_parts, .next = next},
                                problem, problem_.noise_seed(place.round), lr_scale, observe);
   solves_.add(result);
+  watch_.upper_step(place.round, result);
   solves_.note_graph(problem.graph_bytes());
   if (place.within + 1 == plan_.upper) {
     end_round(place.round);
@@ -135,6 +212,10 @@ Session::StepNews BisslRun::upper_step(const Place& place) {
   nlohmann::json event = event_of(result);
   event["round"] = place.round;
   event["lr_scale"] = lr_scale;
+  event["pretext_norm"] = watch_.pretext_norm();
+  if (place.within + 1 == plan_.upper) {
+    event["displacement"] = displacement();
+  }
   if (!audited.is_null()) {
     event["audit"] = std::move(audited);
   }
@@ -160,6 +241,17 @@ void BisslRun::keep_parts(Session& session) {
   session.keep("lower_optimizer", *parts_.lower.optimizer);
   session.keep("upper_optimizer", *parts_.upper.optimizer);
   session.keep("hypergradient", *parts_.hypergradient);
+  if (parts_.options.chooses_lambda) {  // before the recorded steps, which need it
+    session.keep_tensors(
+        "lambda",
+        [this] {
+          return NamedTensors{{"choice", to_tensor(*chosen_lambda_)}};
+        },
+        [this](const NamedTensors& state) {
+          chosen_lambda_ = choice_of(state.at(0).tensor);
+          parts_.set_lambda(chosen_lambda_->lambda);
+        });
+  }
   if (parts_.trajectory) {
     session.keep_tensors(
         "lower_steps", [this] { return parts_.trajectory->state(); },
@@ -174,6 +266,9 @@ void BisslRun::keep_parts(Session& session) {
   session.keep(
       "solves", [this] { return solves_.save(); },
       [this](const nlohmann::json& saved) { solves_.load(saved); });
+  session.keep(
+      "watch", [this] { return watch_.save(); },
+      [this](const nlohmann::json& saved) { watch_.load(saved); });
 }
 
 TrainingCost BisslRun::cost() const {
@@ -197,6 +292,9 @@ StageResults BisslRun::run() {
   keep_parts(session);
   seed_generator(context_.seed_for("noise"));
   int64_t step = session.start();
+  if (step == 0) {
+    begin();
+  }
   const int threads = context_.settings.loader_threads;
   lower_batches_ = std::make_unique<Prefetcher>(parts_.lower.source, plan_.lower_batches_done(step),
                                                 plan_.lower_batches(), threads);
@@ -205,8 +303,11 @@ StageResults BisslRun::run() {
   run_head_warmup(session, step);
   session.run(step, plan_.total(), [this](int64_t number) {
     const Place place = plan_.place(number);
+    const auto begin = std::chrono::steady_clock::now();
     Session::StepNews news =
         place.phase == StepPlan::Phase::lower ? lower_step(place) : upper_step(place);
+    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
+    solves_.note_step(taken.count());
     if (monitor_) {
       monitor_->after_step(number + 1, plan_.total(), news);
     }
@@ -216,16 +317,30 @@ StageResults BisslRun::run() {
   if (monitor_) {
     monitor_->put_best();
   }
+  watch_.finished(displacement(), displacement_before(context_));
 
   save_weights(context_.folder, backbone_file, parts_.lower_backbone->module());
   save_weights(context_.folder, pretext_file, parts_.pretext->module());
   save_weights(context_.folder, head_file, parts_.downstream->module());
+  return results();
+}
+
+StageResults BisslRun::results() const {
   StageResults results;
   results.logs = {event_log_file};
   results.losses = {"lower", "upper"};
   results.details = {{"steps", plan_.total()},
                      {"images", plan_.lower_total() * parts_.lower_options.step_samples()},
-                     {"solves", solves_.report()}};
+                     {"solves", solves_.report()},
+                     {"displacement", displacement()}};
+  watch_.report(results.details);
+  if (chosen_lambda_) {
+    results.details["lambda"] = {{"chosen", chosen_lambda_->lambda},
+                                 {"rate", chosen_lambda_->rate},
+                                 {"momentum", chosen_lambda_->momentum},
+                                 {"sum_of_lr_scale", chosen_lambda_->factors},
+                                 {"pull", chosen_pull}};
+  }
   if (monitor_) {
     results.details["monitor"] = monitor_->report();
   }

@@ -1,5 +1,6 @@
 #include "stages/bissl/options.h"
 
+#include "pipeline/table_reader.h"
 #include "stages/monitor.h"
 #include "stages/option_schemas.h"
 #include "stages/rates.h"
@@ -14,10 +15,16 @@ const Schema<BisslOptions>& bissl_schema() {
         .at_least(1)
         .unit("rounds");
     s.add("lambda", &BisslOptions::lambda,
-          "λ: weight of (λ/2)·‖θ_P − θ_D‖², which ties the lower backbone to the upper one")
-        .more_than(0);
+          "λ: weight of (λ/2)·‖θ_P − θ_D‖², which ties the lower backbone to the upper one; "
+          "\"auto\" chooses it at the start, by how far a lower step moves the backbone")
+        .more_than(0)
+        .accepts("a float of more than 0, or \"auto\"");
     s.add("gamma", &BisslOptions::gamma,
           "γ: weight of the plain gradient of the downstream loss at the upper backbone")
+        .at_least(0);
+    s.add("guard", &BisslOptions::guard,
+          "most that ‖v‖ may be in an upper step, as a multiple of the pretext gradient's norm in "
+          "the round; v is shortened to it. 0: v as it is")
         .at_least(0);
     s.add("adaptation_every", &BisslOptions::adaptation_every,
           "rounds between two moves of the upper backbone towards the lower one; 0: never")
@@ -59,10 +66,52 @@ const Schema<AuditOptions>& audit_schema() {
   return schema;
 }
 
+/// `epochs` or `steps`, or neither.
+const Schema<LengthOptions>& optional_length_schema() {
+  static const Schema<LengthOptions> schema = [] {
+    Schema<LengthOptions> s;
+    s.add("epochs", &LengthOptions::epochs, "passes over the data (or give steps)")
+        .more_than(0)
+        .unit("epochs");
+    s.add("steps", &LengthOptions::steps, "optimizer steps (or give epochs)")
+        .at_least(1)
+        .unit("steps");
+    s.rule([](const LengthOptions& options, std::vector<Finding>& findings) {
+      if (options.epochs && options.steps) {
+        findings.push_back({Finding::Severity::error, "epochs",
+                            "epochs and steps are both given; give one of them"});
+      }
+    });
+    return s;
+  }();
+  return schema;
+}
+
 const Schema<HeadWarmupOptions>& head_warmup_schema() {
   static const Schema<HeadWarmupOptions> schema = [] {
     Schema<HeadWarmupOptions> s;
-    s.embed(&HeadWarmupOptions::length, length_schema());
+    s.add("fit", &HeadWarmupOptions::fit,
+          "\"convex\" fits a linear head by logistic regression on the frozen backbone's features, "
+          "\"sgd\" takes steps of `optimizer`, \"none\" leaves the head at random; \"auto\" is "
+          "\"sgd\" where an optimizer is given, else \"convex\" where the head is linear in the "
+          "features and the targets are categories, else \"none\"")
+        .choices({"auto", "convex", "sgd", "none"});
+    s.add("views", &HeadWarmupOptions::views,
+          "views of each image that \"convex\" fits on, by the upper level's augmentation")
+        .at_least(1)
+        .at_most(1000)
+        .unit("views");
+    s.embed(&HeadWarmupOptions::length, optional_length_schema());
+    s.rule([](const HeadWarmupOptions& options, std::vector<Finding>& findings) {
+      const bool has_length = options.length.epochs || options.length.steps;
+      if (options.fit == "sgd" && !has_length) {
+        findings.push_back({Finding::Severity::error, "epochs", "give either epochs or steps"});
+      }
+      if ((options.fit == "convex" || options.fit == "none") && has_length) {
+        findings.push_back(
+            {Finding::Severity::warning, "fit", "makes no steps: epochs and steps have no effect"});
+      }
+    });
     return s;
   }();
   return schema;
@@ -107,9 +156,26 @@ const Schema<UpperOptions>& upper_schema() {
   return schema;
 }
 
+bool is_auto(const Value& value) {
+  const auto* text = std::get_if<std::string>(&value);
+  return text != nullptr && *text == auto_value;
+}
+
+/// With λ's default where it is chosen later: for what takes numbers only.
+ParameterValues with_numbers(ParameterValues values) {
+  if (is_auto(values.at("lambda"))) {
+    values["lambda"] = BisslOptions{}.lambda;
+  }
+  return values;
+}
+
 }  // namespace
 
-BisslOptions parse_bissl(const Table& table) { return bissl_schema().parse(table.values); }
+BisslOptions parse_bissl(const Table& table) {
+  BisslOptions options = bissl_schema().parse(with_numbers(table.values));
+  options.chooses_lambda = is_auto(table.values.at("lambda"));
+  return options;
+}
 
 AuditOptions parse_audit(const Table& table) { return audit_schema().parse(table.values); }
 
@@ -124,6 +190,7 @@ UpperOptions parse_upper(const Table& table) { return upper_schema().parse(table
 StageKindSpec bissl_spec() {
   TableSpec head_warmup = table_of(head_warmup_schema(), {length_keys});
   head_warmup.components = {optimizer_slot()};
+  head_warmup.components.front().required = false;
   head_warmup.tables = {schedule_table(), rates_table()};
   TableSpec lower = table_of(lower_schema(), {views_keys});
   mark_own_meaning(lower, "steps");  // of a round; in `pretrain` it is the length of the stage
@@ -139,12 +206,21 @@ StageKindSpec bissl_spec() {
   kind.name = "bissl";
   kind.summary = "bilevel training between pretraining and fine-tuning (arXiv 2410.02387)";
   kind.table = table_of(bissl_schema());
+  kind.table.check = [](const ParameterValues& values) {
+    return bissl_schema().check(with_numbers(values));
+  };
+  for (ParameterSpec& one : kind.table.parameters) {
+    if (one.name == "lambda") {
+      one.traits[takes_auto] = true;
+    }
+  }
   kind.table.renamed = {{"warmup", "head_warmup"}};
   kind.table.components = {
       {"hypergradient", ComponentKind::hypergradient, true, "approximates (I + H/(λ + δ))⁻¹·u"}};
   kind.table.tables = {
       {"head_warmup", head_warmup, false,
-       "trains the head on the frozen backbone first, on the upper data"},
+       "how the head is fitted on the frozen backbone first, on the upper data; without it as with "
+       "fit = \"auto\""},
       {.name = "lower",
        .table = lower,
        .doc = "the pretext level; what is not given is taken from the pretrain stage before it",

@@ -12,7 +12,9 @@ namespace bissl::host {
 struct BisslOptions {
   int64_t rounds = 500;
   double lambda = 0.001;
+  bool chooses_lambda = false;  ///< `lambda = "auto"`; `lambda` has no meaning until it is chosen
   double gamma = 0.01;
+  double guard = 10;
   int64_t adaptation_every = 0;
   double adaptation_strength = 0.1;
 };
@@ -28,6 +30,8 @@ struct AuditOptions {
 
 /// `head_warmup = { … }`
 struct HeadWarmupOptions {
+  std::string fit = "auto";
+  int64_t views = 1;
   LengthOptions length;
 };
 

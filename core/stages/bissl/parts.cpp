@@ -115,6 +115,7 @@ void BisslParts::build_models(const StageContext& context, const PretextUse& use
                                 .targets = upper.source->data().targets(),
                                 .view = upper.source->view_shape()},
                                context.seed_for("init/head"));
+  choose_warmup(context.stage.table);
 
   lower.source = make_pretext_batches(
       context, lower_options.data, lower_table, *pretext,
@@ -128,12 +129,65 @@ void BisslParts::build_models(const StageContext& context, const PretextUse& use
       {.batch = hessian_batch(), .seed = context.seed_for("fresh"), .purpose = "bissl/fresh"});
 }
 
+void BisslParts::choose_warmup(const Table& table) {
+  const HeadWarmupOptions given = head_warmup_options.value_or(HeadWarmupOptions{});
+  const bool has_optimizer =
+      head_warmup_options && table.table("head_warmup").components.count("optimizer") != 0;
+  const std::string way = given.fit == "auto" && has_optimizer ? "sgd" : given.fit;
+  if (way == "none") {
+    return;
+  }
+  if (way == "sgd") {
+    if (!has_optimizer || (!given.length.epochs && !given.length.steps)) {
+      fail_input("head_warmup: steps of training need {}: give {}, or fit = \"convex\"",
+                 has_optimizer ? "a length" : "an optimizer",
+                 has_optimizer ? "epochs or steps"
+                               : "head_warmup.optimizer = { use = \"sgd\", lr = 0.01 }");
+    }
+    warmup = HeadWarmup::sgd;
+    return;
+  }
+  const TargetSpec& targets = upper.source->data().targets();
+  linear = linear_head(*downstream, targets, upper_backbone->features());
+  if (linear) {
+    warmup = HeadWarmup::convex;
+    host::refuse_beyond_memory(fmt::format("head_warmup.views = {}", given.views),
+                               "the features of the images, on which the head is fitted",
+                               double(upper.source->samples()) * double(given.views) *
+                                   double(upper_backbone->features()) *
+                                   (sizeof(float) + 3 * sizeof(double)),
+                               "Choose fewer views, or head_warmup.fit = \"sgd\"");
+  } else if (way == "convex") {
+    fail_input(
+        "head_warmup.fit = \"convex\" fits heads whose outputs are a linear function of the "
+        "backbone's features, for category targets; upper.downstream, {}, with data.{}, is not "
+        "one. "
+        "Choose fit = \"sgd\" with an optimizer, or \"none\"",
+        upper_table.component("downstream").describe(), upper_options.data);
+  }
+}
+
+void BisslParts::set_lambda(double lambda) {
+  options.lambda = lambda;
+  lower_level->tie_to(*upper_backbone, lambda);
+  if (trajectory) {
+    trajectory->set_lambda(lambda);
+  }
+}
+
+HeadFitData BisslParts::head_fit_data() const {
+  return {.data = upper_options.data,
+          .augment = upper_table.augment(),
+          .batch = upper_options.batch,
+          .views = head_warmup_options ? head_warmup_options->views : 1};
+}
+
 void BisslParts::build_levels(const StageContext& context, const PretextUse& use) {
   const Table& table = context.stage.table;
-  if (head_warmup_options) {
-    const Table& warmup = table.table("head_warmup");
-    refuse_frozen(warmup, "head_warmup.");
-    head_warmup.optimizer = make_optimizer(warmup, trainable_parameters(downstream->module()),
+  if (warmup == HeadWarmup::sgd) {
+    const Table& of_warmup = table.table("head_warmup");
+    refuse_frozen(of_warmup, "head_warmup.");
+    head_warmup.optimizer = make_optimizer(of_warmup, trainable_parameters(downstream->module()),
                                            *upper_backbone, upper_options.batch);
   }
   refuse_frozen(lower_table, "lower.");
@@ -171,7 +225,7 @@ void BisslParts::build_paces(const Table& table) {
     level.pace.emplace(of_level, *level.optimizer, level.steps, level.source->samples(),
                        step_samples);
   };
-  if (head_warmup_options) {
+  if (warmup == HeadWarmup::sgd) {
     head_warmup.source = upper.source;
     head_warmup.steps =
         steps_of(head_warmup_options->length, upper.source->samples(), upper_options.batch);

@@ -12,6 +12,7 @@
 #include "bissl/pretext.h"
 #include "data/batches.h"
 #include "stages/bissl/auditor.h"
+#include "stages/bissl/head_fit.h"
 #include "stages/bissl/options.h"
 #include "stages/context.h"
 #include "stages/networks.h"
@@ -32,6 +33,9 @@ struct TrainingLevel {
   int64_t steps = 0;  ///< in all rounds
 };
 
+/// How the head is made ready for the first upper step.
+enum class HeadWarmup { none, convex, sgd };
+
 /// What a bissl stage consists of before its first step; for its run and its check.
 class BisslParts {
  public:
@@ -45,9 +49,11 @@ class BisslParts {
   BisslOptions options;
   LowerOptions lower_options;
   UpperOptions upper_options;
-  std::optional<HeadWarmupOptions> head_warmup_options;
+  std::optional<HeadWarmupOptions> head_warmup_options;  ///< where the table is given
 
-  TrainingLevel head_warmup;  ///< of the head; without steps and optimizer where there is none
+  HeadWarmup warmup = HeadWarmup::none;
+  std::optional<LinearHead> linear;  ///< the head's parameters, for HeadWarmup::convex
+  TrainingLevel head_warmup;  ///< of the head; without steps and optimizer but for HeadWarmup::sgd
   TrainingLevel lower;
   TrainingLevel upper;
   std::shared_ptr<BatchSource> hessian_source;
@@ -69,6 +75,12 @@ class BisslParts {
     return lower_options.hessian_batch > 0 ? lower_options.hessian_batch : lower_options.batch;
   }
 
+  /// Sets λ, before the first step or when a checkpoint is loaded; for a λ that is chosen.
+  void set_lambda(double lambda);
+
+  /// What the convex fit of the head takes.
+  HeadFitData head_fit_data() const;
+
   /// Step number `number` of the lower level, on the mean over `parts` batches. The trajectory
   /// records it; the first of a round begins a new one.
   PretextStep lower_step(int64_t parts, const std::function<Batch()>& next, int64_t number,
@@ -84,6 +96,8 @@ class BisslParts {
   /// Throws where the rounds have more steps than can be counted.
   void check_lengths() const;
   void build_models(const StageContext& context, const PretextUse& use);
+  /// Decides how the head is warmed up. Throws Error(input) for a way that it does not take.
+  void choose_warmup(const Table& table);
   void build_levels(const StageContext& context, const PretextUse& use);
   void build_paces(const Table& table);
 };

@@ -29,6 +29,7 @@ void SolveSummary::add(const UpperStep& step) {
   ++steps_;
   products_ += step.hessian_products;
   gradients_ += step.gradients;
+  solve_seconds_ += step.solve_seconds;
   cosine_ += step.cosine;
   if (step.relative_residual >= 0) {
     residual_ += step.relative_residual;
@@ -68,7 +69,9 @@ nlohmann::json SolveSummary::save() const {
           {"audited", audited_},
           {"graph_bytes", graph_bytes_},
           {"failed_audits", failed_audits_},
-          {"failed_audit", failed_audit_}};
+          {"failed_audit", failed_audit_},
+          {"solve_seconds", solve_seconds_},
+          {"step_seconds", step_seconds_}};
 }
 
 void SolveSummary::load(const nlohmann::json& saved) {
@@ -86,6 +89,8 @@ void SolveSummary::load(const nlohmann::json& saved) {
   audited_ = saved.at("audited").get<std::map<std::string, double>>();
   failed_audits_ = saved.value("failed_audits", int64_t{0});
   failed_audit_ = saved.value("failed_audit", "");
+  solve_seconds_ = saved.value("solve_seconds", 0.0);
+  step_seconds_ = saved.value("step_seconds", 0.0);
 }
 
 nlohmann::json SolveSummary::report() const {
@@ -101,6 +106,9 @@ nlohmann::json SolveSummary::report() const {
       {"mean_cosine_u_v", steps_ > 0 ? cosine_ / static_cast<double>(steps_) : 0.0}};
   if (residuals_ > 0) {
     result["mean_relative_residual"] = residual_ / static_cast<double>(residuals_);
+  }
+  if (step_seconds_ > 0) {
+    result["share_of_time"] = solve_seconds_ / step_seconds_;
   }
   if (graph_bytes_ > 0) {
     result["kept_graph_bytes"] = graph_bytes_;

@@ -22,6 +22,9 @@ class SolveSummary {
   /// The memory of a round's kept graph, in bytes; the largest one is reported.
   void note_graph(int64_t bytes) { graph_bytes_ = std::max(graph_bytes_, bytes); }
 
+  /// How long a step of either level took, solve included.
+  void note_step(double seconds) { step_seconds_ += seconds; }
+
   /// Everything, for a checkpoint, and back.
   nlohmann::json save() const;
   void load(const nlohmann::json& saved);
@@ -41,6 +44,8 @@ class SolveSummary {
   double residual_ = 0;
   int64_t residuals_ = 0;
   std::map<std::string, int64_t> ended_;
+  double solve_seconds_ = 0;
+  double step_seconds_ = 0;
   int64_t graph_bytes_ = 0;
   int64_t audits_ = 0;
   int64_t failed_audits_ = 0;

@@ -11,6 +11,7 @@
 #include "stages/networks.h"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 
 namespace bissl::host {
@@ -99,11 +100,19 @@ void BisslTrial::judge_length() {
   const BisslOptions& options = parts_->options;
   const LowerOptions& lower = parts_->lower_options;
   const UpperOptions& upper = parts_->upper_options;
-  if (parts_->head_warmup_options) {
+  if (parts_->warmup == HeadWarmup::sgd) {
     warn_about_length("head_warmup.", parts_->head_warmup_options->length, *parts_->upper.source,
                       upper.batch);
     warn_about_schedule("head_warmup.", context().stage.table.table("head_warmup"),
                         parts_->head_warmup.steps, *parts_->upper.source, upper.batch);
+  }
+  if (const auto& given = parts_->head_warmup_options;
+      given && given->fit == "auto" && parts_->warmup != HeadWarmup::sgd &&
+      (given->length.epochs || given->length.steps)) {
+    plan().warnings.push_back(
+        "head_warmup: epochs and steps have no effect without an optimizer: the head is not "
+        "trained "
+        "by steps");
   }
   warn_about_schedule("lower.", parts_->lower_table, options.rounds * lower.steps,
                       *parts_->lower.source, lower.step_samples());
@@ -217,6 +226,10 @@ void BisslTrial::try_solve(PretextProblem& problem) {
 
 void BisslTrial::warn_about_pull() {
   const BisslOptions& options = parts_->options;
+  if (options.chooses_lambda) {
+    plan().networks += "; λ is chosen when the stage begins";
+    return;
+  }
   const int64_t steps = options.rounds * parts_->lower_options.steps;
   const double pull = proximity_pull(options.lambda, parts_->lower.optimizer->learning_rate(),
                                      momentum_of(*parts_->lower.optimizer), steps);
@@ -280,7 +293,15 @@ void BisslTrial::estimate() {
                        static_cast<double>(cost.gradients) * lower_seconds_ * hessian_share +
                        static_cast<double>(upper_gradients) * upper_seconds_ +
                        static_cast<double>(cost.products) * product_seconds_;
-  plan().seconds = static_cast<double>(parts_->head_warmup.steps) * upper_seconds_ +
+  // A pass without gradients takes about a third of one with them.
+  const double fitted_batches =
+      parts_->warmup == HeadWarmup::convex
+          ? std::ceil(static_cast<double>(parts_->upper.source->samples()) /
+                      static_cast<double>(parts_->upper_options.batch)) *
+                static_cast<double>(parts_->head_fit_data().views) / 3
+          : 0.0;
+  plan().seconds = fitted_batches * upper_seconds_ +
+                   static_cast<double>(parts_->head_warmup.steps) * upper_seconds_ +
                    static_cast<double>(rounds) * round;
   if (monitor_) {
     // A look is a forward pass, about a third of a gradient.

@@ -2,6 +2,7 @@
 #include "bilevel/lower_level.h"
 #include "data/prefetcher.h"
 #include "models/evaluation_guard.h"
+#include "models/module_state.h"
 #include "models/training_step.h"
 #include "stages/monitor.h"
 #include "stages/networks.h"
@@ -139,6 +140,7 @@ StageResults PretrainRun::run() {
   Session session(context_, context_.folder, context_.stage.name, parts_.steps,
                   parts_.options.step_samples());
   keep_parts(session);
+  const TensorList begin = copy(tensors_of(trainable_parameters(parts_.backbone->module())));
   seed_generator(context_.seed_for("noise"));
   const int64_t step = session.start();
   StageResults results;
@@ -159,7 +161,9 @@ StageResults PretrainRun::run() {
   if (parts_.supervised) {
     save_weights(context_.folder, head_file, parts_.supervised->downstream->module());
   }
-  results.details = {{"steps", parts_.steps}, {"last_loss", loss_}};
+  TensorList moved = copy(tensors_of(trainable_parameters(parts_.backbone->module())));
+  add_scaled(moved, -1.0, begin);
+  results.details = {{"steps", parts_.steps}, {"last_loss", loss_}, {"displacement", norm(moved)}};
   note_cost(results.details, parts_.cost());
   if (monitor_) {
     results.details["monitor"] = monitor_->report();

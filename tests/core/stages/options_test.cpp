@@ -165,14 +165,30 @@ TEST(StageOptions, RenamedKeysStandInTheUpgradeNotes) {
 
 TEST(StageLength, EitherEpochsOrStepsMustBeGiven) {
   const TableSpec& bissl = kind("bissl").table;
-  for (const TableSpec* spec :
-       {&kind("pretrain").table, &kind("finetune").table, &subtable(bissl, "head_warmup")}) {
+  const TableSpec& head_warmup = subtable(bissl, "head_warmup");
+  for (const TableSpec* spec : {&kind("pretrain").table, &kind("finetune").table, &head_warmup}) {
     EXPECT_EQ(findings(*spec, {{"epochs", 2.0}}), Texts{});
     EXPECT_EQ(findings(*spec, {{"steps", int64_t{2}}}), Texts{});
-    EXPECT_EQ(findings(*spec, {}), Texts{"epochs: give either epochs or steps"});
+    EXPECT_EQ(findings(*spec, {}),
+              spec == &head_warmup ? Texts{} : Texts{"epochs: give either epochs or steps"});
     EXPECT_EQ(findings(*spec, {{"epochs", 2.0}, {"steps", int64_t{2}}}),
               Texts{"epochs: epochs and steps are both given; give one of them"});
   }
+}
+
+TEST(StageOptions, AHeadThatIsFittedWithoutStepsNeedsNoLength) {
+  const TableSpec& head_warmup = subtable(kind("bissl").table, "head_warmup");
+  EXPECT_EQ(findings(head_warmup, {{"fit", std::string("sgd")}}),
+            Texts{"epochs: give either epochs or steps"});
+  EXPECT_EQ(findings(head_warmup, {{"fit", std::string("convex")}, {"steps", int64_t{2}}}),
+            Texts{"fit: makes no steps: epochs and steps have no effect"});
+}
+
+TEST(StageOptions, LambdaMayBeAuto) {
+  const TableSpec& bissl = kind("bissl").table;
+  EXPECT_FALSE(parse_bissl(table_of(bissl, {})).chooses_lambda);
+  EXPECT_TRUE(parse_bissl(table_of(bissl, {{"lambda", std::string("auto")}})).chooses_lambda);
+  EXPECT_EQ(findings(bissl, {{"lambda", std::string("auto")}}), Texts{});
 }
 
 TEST(StageOptions, ArriveInTheirAggregates) {

@@ -1,0 +1,161 @@
+#include "stages/bissl/head_fit.h"
+
+#include "bissl/downstream_abilities.h"
+#include "data/prefetcher.h"
+#include "models/evaluation_guard.h"
+#include "models/module_state.h"
+#include "numerics/logistic_regression.h"
+#include "stages/memory.h"
+#include "stages/networks.h"
+#include "telemetry/interrupt.h"
+
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/empty.h>
+#include <c10/core/GradMode.h>
+#include <fmt/format.h>
+
+namespace bissl::host {
+namespace {
+
+/// Numbers that no network would have by chance.
+at::Tensor trial_numbers(at::IntArrayRef shape, double frequency, const at::Tensor& like) {
+  const int64_t count = c10::multiply_integers(shape);
+  return at::arange(count, at::kDouble).mul(frequency).sin().view(shape).to(like.options());
+}
+
+/// Evaluation mode for as long as it lives.
+class InEvaluationMode {
+ public:
+  explicit InEvaluationMode(torch::nn::Module& module)
+      : module_(module), training_(is_training(module)) {
+    set_training(module_, false);
+  }
+  ~InEvaluationMode() { set_training(module_, training_); }
+  InEvaluationMode(const InEvaluationMode&) = delete;
+  InEvaluationMode& operator=(const InEvaluationMode&) = delete;
+
+ private:
+  torch::nn::Module& module_;
+  bool training_;
+};
+
+/// The rows of all views of a source, pass after pass in the order of the images.
+struct CachedFeatures {
+  at::Tensor features;
+  at::Tensor labels;
+  int64_t images = 0;
+};
+
+CachedFeatures cache_features(const StageContext& context, Backbone& backbone,
+                              const HeadFitData& data) {
+  const c10::NoGradGuard no_grad;
+  const InEvaluationMode evaluation(backbone.module());
+  CachedFeatures cached;
+  int64_t row = 0;
+  for (int64_t view = 0; view < data.views; ++view) {
+    const auto source = make_labelled_batches(context, "upper.data", data.data, data.augment,
+                                              {.batch = data.batch,
+                                               .order = Order::sequential,
+                                               .seed = context.seed_for("head-fit"),
+                                               .purpose = fmt::format("bissl/head-fit#{}", view)});
+    if (view == 0) {
+      cached.images = source->samples();
+      cached.features = at::empty({cached.images * data.views, backbone.features()}, at::kFloat);
+      cached.labels = at::empty({cached.images * data.views}, at::kLong);
+    }
+    Prefetcher batches(source, 0, source->batches(), context.settings.loader_threads);
+    for (int64_t i = 0; i < source->batches(); ++i) {
+      if (interrupted()) {
+        throw Interrupted();
+      }
+      if (context.settings.confirm) {
+        context.settings.confirm();
+      }
+      const Batch batch = batches.next();
+      const at::Tensor features = backbone.forward(batch.views[0]);
+      cached.features.narrow(0, row, features.size(0)).copy_(features);
+      cached.labels.narrow(0, row, features.size(0)).copy_(batch.targets.dense);
+      row += features.size(0);
+    }
+  }
+  return cached;
+}
+
+LogitScore score(const LinearHead& head, const CachedFeatures& cached) {
+  const c10::NoGradGuard no_grad;
+  const at::Tensor logits =
+      at::addmm(head.bias.detach().cpu(), cached.features, head.weight.detach().cpu().t());
+  return score_logits(logits, cached.labels);
+}
+
+}  // namespace
+
+std::optional<LinearHead> linear_head(Downstream& downstream, const TargetSpec& targets,
+                                      int64_t features) {
+  if (targets.kind != TargetKind::category || capability<MapHead>(downstream) != nullptr ||
+      capability<TokenHead>(downstream) != nullptr) {
+    return std::nullopt;
+  }
+  const NamedTensors parameters = trainable_parameters(downstream.module());
+  if (parameters.size() != 2 || module_state(downstream.module()).size() != 2) {
+    return std::nullopt;
+  }
+  LinearHead head;
+  for (const auto& [name, tensor] : parameters) {
+    (tensor.dim() == 2 ? head.weight : head.bias) = tensor;
+  }
+  const std::vector<int64_t> matrix = {targets.width, features};
+  if (!head.weight.defined() || !head.bias.defined() || head.weight.sizes() != matrix ||
+      head.bias.sizes() != std::vector<int64_t>{targets.width}) {
+    return std::nullopt;
+  }
+  const c10::NoGradGuard no_grad;
+  const InEvaluationMode evaluation(downstream.module());
+  const TensorList own = {head.weight.detach().clone(), head.bias.detach().clone()};
+  head.weight.copy_(trial_numbers(head.weight.sizes(), 1.3, head.weight));
+  head.bias.copy_(trial_numbers(head.bias.sizes(), 2.1, head.bias));
+  const at::Tensor x = trial_numbers({3, features}, 0.7, head.weight);
+  const at::Tensor expected = at::addmm(head.bias, x, head.weight.t());
+  at::Tensor found;
+  try {
+    found = downstream.forward(x);
+  } catch (...) {
+    head.weight.copy_(own[0]);
+    head.bias.copy_(own[1]);
+    throw;
+  }
+  head.weight.copy_(own[0]);
+  head.bias.copy_(own[1]);
+  const bool same =
+      found.sizes() == expected.sizes() && found.allclose(expected, /*rtol=*/1e-4, /*atol=*/1e-4);
+  return same ? std::optional(head) : std::nullopt;
+}
+
+HeadFitReport fit_head(const StageContext& context, Backbone& backbone, const LinearHead& head,
+                       const HeadFitData& data) {
+  const at::Tensor generator = generator_state();
+  const CachedFeatures cached = cache_features(context, backbone, data);
+  LogisticFit fit =
+      fit_logistic_regression(cached.features, cached.labels, head.weight.size(0),
+                              {.seed = context.seed_for("head-fit"), .samples = cached.images});
+  HeadFitReport report;
+  report.rows = cached.labels.size(0);
+  report.loss_before = score(head, cached).loss;
+  {
+    const c10::NoGradGuard no_grad;
+    head.weight.copy_(fit.weight);
+    head.bias.copy_(fit.bias);
+  }
+  const LogitScore after = score(head, cached);
+  report.loss = after.loss;
+  report.accuracy = after.accuracy;
+  report.ridge = fit.ridge;
+  report.held_out_loss = fit.held_out_loss;
+  report.held_out_accuracy = fit.held_out_accuracy;
+  report.converged = fit.converged;
+  set_generator_state(generator);
+  return report;
+}
+
+}  // namespace bissl::host
