@@ -84,11 +84,7 @@ from   = "pretrain"
 rounds = {0}
 lambda = {1:.3g}
 gamma  = 1.0
-hypergradient = {{ use = "cg", iterations = 3, damping = 10.0 }}
-
-[stage.bissl.head_warmup]
-steps     = {7}
-optimizer = {{ use = "sgd", lr = 0.01 }}
+hypergradient = {{ use = "cg", iterations = 3, damping = 10.0, tolerance = 0.2, ask_every = 8 }}
 
 [stage.bissl.lower]
 steps     = {2}
@@ -106,7 +102,7 @@ schedule   = {{ use = "cosine" }}
 
 )",
       settings.rounds, pull * 0.1 / (lower_rate * steps), lower_steps, lower_rate, upper_steps,
-      batch, settings.size, std::max<int64_t>(5, settings.finetune_steps / 4));
+      batch, settings.size);
 }
 
 /// The names of the arms' fine-tunings, with what each continues; the first one is bissl's.
