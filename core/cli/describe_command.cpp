@@ -1,5 +1,6 @@
 #include "cli/describe_command.h"
 
+#include "analysis/figures.h"
 #include "base/spelling.h"
 #include "cli/description.h"
 #include "cli/exit_codes.h"
@@ -21,6 +22,11 @@ struct Named {
   std::vector<std::shared_ptr<const RegisteredComponent>> components;
   std::vector<StageKindSpec> kinds;
   std::vector<DocumentSpec> documents;
+  std::vector<FigureInfo> figures;
+
+  bool empty() const {
+    return components.empty() && kinds.empty() && documents.empty() && figures.empty();
+  }
 };
 
 /// The kinds of TOML file that are described.
@@ -48,6 +54,11 @@ Named everything_called(const std::string& name, const Registry& registry,
       named.documents.push_back(document);
     }
   }
+  for (const FigureInfo& figure : figures()) {
+    if (all || figure.name == name) {
+      named.figures.push_back(figure);
+    }
+  }
   return named;
 }
 
@@ -66,8 +77,11 @@ std::string unknown_text(const std::string& name, const Registry& registry,
   for (const DocumentSpec& document : all_documents()) {
     candidates.push_back(document.name);
   }
-  std::string text =
-      fmt::format("there is no component, kind of stage or kind of file called \"{}\"", name);
+  for (const FigureInfo& figure : figures()) {
+    candidates.emplace_back(figure.name);
+  }
+  std::string text = fmt::format(
+      "there is no component, kind of stage, kind of file or figure called \"{}\"", name);
   const std::vector<std::string> near = nearest(name, candidates);
   text += near.empty() ? "; " : fmt::format("; did you mean \"{}\"? ", near.front());
   text += "\"bissl plugins\" lists what is loaded";
@@ -75,6 +89,42 @@ std::string unknown_text(const std::string& name, const Registry& registry,
     text += " and what was left out";
   }
   return text;
+}
+
+const char* input_words(FigureInput input) {
+  switch (input) {
+    case FigureInput::features:
+      return "features";
+    case FigureInput::classes:
+      return "features and their classes";
+    case FigureInput::views:
+      return "features of several views of each image";
+    case FigureInput::networks:
+      return "features of two networks on the same images";
+  }
+  return "";
+}
+
+std::string describe_figure(const FigureInfo& figure) {
+  return fmt::format(
+      "figure {}: {}\n"
+      "  of         {}\n"
+      "  formula    {}\n"
+      "  range      {}\n"
+      "  direction  {}\n"
+      "  source     {}\n",
+      figure.name, figure.says, input_words(figure.input), figure.formula, figure.range,
+      figure.direction(), figure.source);
+}
+
+nlohmann::json figure_json(const FigureInfo& figure) {
+  nlohmann::json json = {
+      {"name", figure.name},       {"says", figure.says},   {"of", input_words(figure.input)},
+      {"formula", figure.formula}, {"range", figure.range}, {"source", figure.source}};
+  if (figure.higher_is_better) {
+    json["higher_is_better"] = *figure.higher_is_better;
+  }
+  return json;
 }
 
 nlohmann::json as_json(const Named& named, const std::string& name, const Registry& registry) {
@@ -92,9 +142,14 @@ nlohmann::json as_json(const Named& named, const std::string& name, const Regist
   for (const DocumentSpec& document : named.documents) {
     documents.push_back(document_json(document));
   }
+  nlohmann::json all_figures = nlohmann::json::array();
+  for (const FigureInfo& figure : named.figures) {
+    all_figures.push_back(figure_json(figure));
+  }
   return {{"components", std::move(components)},
           {"stage_kinds", std::move(kinds)},
-          {"documents", std::move(documents)}};
+          {"documents", std::move(documents)},
+          {"figures", std::move(all_figures)}};
 }
 
 std::string indented(const std::string& text) {
@@ -115,7 +170,7 @@ std::string indented(const std::string& text) {
 int run_describe(const Registry& registry, const std::vector<StageKindSpec>& kinds,
                  const std::string& name, bool json, std::ostream& out, std::ostream& err) {
   const Named named = everything_called(name, registry, kinds);
-  if (named.components.empty() && named.kinds.empty() && named.documents.empty()) {
+  if (named.empty()) {
     err << unknown_text(name, registry, kinds) << '\n';
     return exit_wrong_input;
   }
@@ -136,6 +191,10 @@ int run_describe(const Registry& registry, const std::vector<StageKindSpec>& kin
   }
   for (const DocumentSpec& document : named.documents) {
     out << between << describe_document(document);
+    between = "\n";
+  }
+  for (const FigureInfo& figure : named.figures) {
+    out << between << describe_figure(figure);
     between = "\n";
   }
   return 0;

@@ -22,17 +22,6 @@ std::vector<std::string> figure_names(bool per_layer) {
   return names;
 }
 
-/// What each figure is, for the help.
-std::string figures_doc() {
-  std::string doc =
-      "the figures to compute; those of classes need categories, those of views the table `pairs`, "
-      "those of networks `compare`";
-  for (const FigureInfo& info : figures()) {
-    doc += fmt::format(". {}: {}", info.name, info.text());
-  }
-  return doc;
-}
-
 void refuse_doubles(const std::string& key, std::vector<std::string> names,
                     std::vector<Finding>& findings) {
   std::sort(names.begin(), names.end());
@@ -88,7 +77,12 @@ const Schema<AnalyseOptions>& analyse_schema() {
           "stages, each with one network, whose backbones see the same images: what they have in "
           "common with this one, and pictures of all in one frame; \"scratch\" has random weights")
         .or_one();
-    s.add("figures", &AnalyseOptions::figures, figures_doc()).choices(figure_names(false));
+    s.add(
+         "figures", &AnalyseOptions::figures,
+         "the figures to compute, all if none is named; `bissl describe NAME` has formula, source, "
+         "range and direction of each. Those of classes need categories, those of views the table "
+         "`pairs`, those of networks `compare`")
+        .choices(figure_names(false));
     s.add("layers", &AnalyseOptions::layers,
           "the figures that are computed of each level of the backbone's feature maps, too, "
           "averaged "

@@ -284,6 +284,15 @@ TEST_F(Describe, EverythingWithoutAName) {
   EXPECT_NE(text.find(describe("alternate")), std::string::npos);
 }
 
+TEST_F(Describe, AFigureHasItsFormulaAndDirection) {
+  const std::string text = describe("rankme");
+  EXPECT_NE(text.find("figure rankme: how many directions"), std::string::npos) << text;
+  EXPECT_NE(text.find("\n  direction  higher is better\n"), std::string::npos) << text;
+  const auto json = nlohmann::json::parse(describe("cka", true)).at("figures").at(0);
+  EXPECT_EQ(json.at("of"), "features of two networks on the same images");
+  EXPECT_FALSE(json.contains("higher_is_better"));
+}
+
 TEST_F(Describe, JsonNamesTypesInTomlsWords) {
   struct Options {
     bool yes = false;
@@ -367,18 +376,20 @@ TEST_F(Describe, UnknownName) {
     EXPECT_EQ(out.str(), "");
     return err.str();
   };
-  EXPECT_EQ(failure("havle"),
-            "there is no component, kind of stage or kind of file called \"havle\"; did you mean "
-            "\"halve\"? "
-            "\"bissl plugins\" lists what is loaded\n");
   EXPECT_EQ(
-      failure("good/stil"),
-      "there is no component, kind of stage or kind of file called \"good/stil\"; did you mean "
-      "\"good/still\"? \"bissl plugins\" lists what is loaded\n");
+      failure("havle"),
+      "there is no component, kind of stage, kind of file or figure called \"havle\"; did you mean "
+      "\"halve\"? "
+      "\"bissl plugins\" lists what is loaded\n");
+  EXPECT_EQ(failure("good/stil"),
+            "there is no component, kind of stage, kind of file or figure called \"good/stil\"; "
+            "did you mean "
+            "\"good/still\"? \"bissl plugins\" lists what is loaded\n");
   EXPECT_EQ(failure("alternat").find("did you mean \"alternate\"?") != std::string::npos, true);
   EXPECT_FALSE(registry_.load_library("/nowhere.so", true));
   EXPECT_EQ(failure("temperature"),
-            "there is no component, kind of stage or kind of file called \"temperature\"; \"bissl "
+            "there is no component, kind of stage, kind of file or figure called \"temperature\"; "
+            "\"bissl "
             "plugins\" "
             "lists what is loaded and what was left out\n");
 }
