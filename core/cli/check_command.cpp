@@ -1,3 +1,4 @@
+#include "base/exception_text.h"
 #include "base/json_text.h"
 #include "base/table.h"
 #include "cli/exit_codes.h"
@@ -25,11 +26,13 @@ std::string plan_table(const std::vector<StagePlan>& plans) {
                    {"gradients", Align::right},
                    {"H·x", Align::right},
                    {"estimate", Align::right},
+                   {"memory", Align::right},
                    {"store"}});
   for (const StagePlan& plan : plans) {
     table.add_row({plan.name, plan.kind, origin_text(plan.kind, plan.from),
                    fmt::format("{}", plan.steps), fmt::format("{}", plan.gradients),
                    fmt::format("{}", plan.hessian_products), format_duration(plan.seconds),
+                   plan.peak_memory > 0 ? bytes_text(plan.peak_memory) : "",
                    plan.in_store ? "finished" : "to do"});
   }
   return table.text();

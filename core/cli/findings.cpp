@@ -32,6 +32,7 @@ nlohmann::json to_json(const std::vector<StagePlan>& plans) {
                       {"gradients", plan.gradients},
                       {"hessian_products", plan.hessian_products},
                       {"kept_graph_bytes", plan.graph_bytes},
+                      {"estimated_peak_bytes", plan.peak_memory},
                       {"estimated_seconds", plan.seconds},
                       {"networks", plan.networks},
                       {"metrics", metrics},

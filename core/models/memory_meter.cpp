@@ -20,13 +20,18 @@ class MemoryMeter::Reporter : public c10::MemoryReportingInfoBase {
  public:
   void reportMemoryUsage(void* /*pointer*/, int64_t size, Total /*allocated*/, Total /*reserved*/,
                          c10::Device /*device*/) override {
-    bytes_ += size;
+    const int64_t now = bytes_ += size;
+    int64_t peak = peak_;
+    while (now > peak && !peak_.compare_exchange_weak(peak, now)) {
+    }
   }
   bool memoryProfilingEnabled() const override { return true; }
   int64_t bytes() const { return bytes_; }
+  int64_t peak() const { return peak_; }
 
  private:
   std::atomic<int64_t> bytes_ = 0;
+  std::atomic<int64_t> peak_ = 0;
 };
 
 MemoryMeter::MemoryMeter() : reporter_(std::make_shared<Reporter>()) {
@@ -36,5 +41,7 @@ MemoryMeter::MemoryMeter() : reporter_(std::make_shared<Reporter>()) {
 MemoryMeter::~MemoryMeter() { c10::ThreadLocalDebugInfo::_pop(c10::DebugInfoKind::PROFILER_STATE); }
 
 int64_t MemoryMeter::bytes() const { return reporter_->bytes(); }
+
+int64_t MemoryMeter::peak() const { return reporter_->peak(); }
 
 }  // namespace bissl::host

@@ -16,6 +16,8 @@ class MemoryMeter {
   MemoryMeter& operator=(const MemoryMeter&) = delete;
 
   int64_t bytes() const;
+  /// The most that bytes() has been.
+  int64_t peak() const;
 
  private:
   class Reporter;

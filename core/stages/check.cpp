@@ -8,9 +8,13 @@
 #include "stages/data_findings.h"
 #include "stages/identity.h"
 #include "stages/stage_kind.h"
+#include "stages/step_memory.h"
 #include "stages/trial.h"
 #include "store/run_folder.h"
 #include "store/stage_store.h"
+#include "telemetry/peak_memory.h"
+
+#include <malloc.h>
 
 #include <algorithm>
 #include <map>
@@ -40,6 +44,8 @@ const std::vector<StageCheck>& stage_checks() {
       {"the sizes of batches", TrialDepth::tried, [](StageTrial& trial) { trial.judge_batches(); }},
       {"numbers of steps and schedules", TrialDepth::tried,
        [](StageTrial& trial) { trial.judge_length(); }},
+      {"the memory that a step takes", TrialDepth::tried,
+       [](StageTrial& trial) { trial.judge_memory(); }},
       {"a step of each kind", TrialDepth::tried, [](StageTrial& trial) { trial.step(); }},
       {"what it will cost", TrialDepth::tried, [](StageTrial& trial) { trial.estimate(); }},
   };
@@ -62,11 +68,19 @@ StagePlan check_stage(const Pipeline& pipeline, const Stage& stage, const Handed
                              .generation = generation_of(pipeline, stage),
                              .settings = settings,
                              .budget = budget};
+  malloc_trim(0);  // what trials before this one have freed is no need of this one
+  reset_peak_memory();
   try {
     const auto trial = stage_kind(stage.kind).trial(context, plan, depth == TrialDepth::measured);
     for (const StageCheck& check : stage_checks()) {
       if (depth >= check.from) {
         check.look(*trial);
+      }
+    }
+    if (depth >= TrialDepth::tried) {
+      plan.peak_memory = static_cast<double>(peak_memory()) + plan.held_bytes;
+      if (std::string doubt = memory_doubt(plan.peak_memory); !doubt.empty()) {
+        plan.warnings.push_back(std::move(doubt));
       }
     }
   } catch (const Error& error) {

@@ -18,6 +18,8 @@
 #include "telemetry/interrupt.h"
 #include "telemetry/peak_memory.h"
 
+#include <malloc.h>
+
 #include <chrono>
 
 namespace bissl::host {
@@ -152,6 +154,7 @@ void compute_stage(const StageTask& task, StageWork& work) {
   const bool resumed = has_progress(work.folder());
   const WorkRecord record = begin_record(task, work, environments_so_far(work.folder()));
   const AuditRecord audit(work.folder(), audit_identity(task.stage, task.key), resumed);
+  malloc_trim(0);  // what earlier stages and trials have freed is no need of this one
   reset_peak_memory();
   StageResults results = run_in(task, work, record);
   audit.publish(results, task.store);

@@ -8,9 +8,11 @@
 #include "stages/memory.h"
 #include "stages/rates.h"
 #include "stages/schedule.h"
+#include "stages/step_memory.h"
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 namespace bissl::host {
 
@@ -53,6 +55,24 @@ double StageTrial::pass(const char* key, int64_t batch, const ViewsChoice& decla
           .at(fmt::format("{} gives {}", declared.describe(), views_text(shapes)));
     }
   });
+}
+
+void StageTrial::require_memory(const char* key, int64_t batch, const std::function<Batch()>& small,
+                                const std::function<void(const Batch&)>& work) {
+  std::optional<Batch> all;
+  refuse_step_beyond_memory(key, batch, [&](int64_t samples) {
+    if (!all) {
+      all = small();
+    }
+    const Batch part = first_samples(*all, samples);
+    return peak_bytes([&] { work(part); });
+  });
+}
+
+void StageTrial::hold_batches(const BatchSource& source, int64_t batch, int64_t batches) {
+  const int64_t held = batches_held(context_.settings.loader_threads, batches) - 1;
+  plan_.held_bytes +=
+      bytes_of({.key = "", .batch = batch, .views = source.view_shapes(), .held = held});
 }
 
 void StageTrial::warn_about_single(const char* key, int64_t batch, torch::nn::Module& module) {

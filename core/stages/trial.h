@@ -39,6 +39,8 @@ class StageTrial {
   virtual void judge_batches() = 0;
   /// Numbers of steps and schedules that do not become what was asked for.
   virtual void judge_length() = 0;
+  /// Steps that would not fit into memory, before one is made. Nothing for stages without any.
+  virtual void judge_memory() {}
   /// What a step does, once, without moving the weights.
   virtual void step() = 0;
   /// Scores a few samples; the plan then has the metrics' names. Nothing for stages that do not.
@@ -56,6 +58,13 @@ class StageTrial {
   /// not fit.
   double pass(const char* key, int64_t batch, const ViewsChoice& declared,
               const BatchSource& source, const std::function<void()>& work) const;
+  /// Throws Error(input) where a step on a batch of the number at this key would not fit into
+  /// memory, as told by small batches of the same kind: `small` makes one of most_few_samples;
+  /// `work` is the step, on any batch.
+  static void require_memory(const char* key, int64_t batch, const std::function<Batch()>& small,
+                             const std::function<void(const Batch& batch)>& work);
+  /// Notes what a run holds of batches beyond the one that a step is tried on.
+  void hold_batches(const BatchSource& source, int64_t batch, int64_t batches);
   /// Warns where batch normalisation would take its statistics from one image.
   void warn_about_single(const char* key, int64_t batch, torch::nn::Module& module);
   /// Warns where every batch must hold images several times.

@@ -3,6 +3,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <limits>
 
@@ -11,11 +13,12 @@ namespace {
 
 constexpr double unknown = std::numeric_limits<double>::infinity();
 
-double memory_and_swap() {
+/// The sum of two lines of /proc/meminfo.
+double memory_and_swap(const std::string& memory, const std::string& swap) {
   std::ifstream file("/proc/meminfo");
   double kilobytes = 0;
   for (std::string word; file >> word;) {
-    if (word == "MemTotal:" || word == "SwapTotal:") {
+    if (word == memory || word == swap) {
       double number = 0;
       file >> number;
       kilobytes += number;
@@ -24,20 +27,49 @@ double memory_and_swap() {
   return kilobytes > 0 ? kilobytes * 1024 : unknown;
 }
 
+/// The size of the process: in all, and what of it is in memory.
+struct ProcessSize {
+  double all = 0;
+  double resident = 0;
+};
+
+ProcessSize process_size() {
+  ProcessSize pages;
+  std::ifstream("/proc/self/statm") >> pages.all >> pages.resident;
+  const auto page = static_cast<double>(sysconf(_SC_PAGESIZE));
+  return {pages.all * page, pages.resident * page};
+}
+
 double address_space_left() {
   rlimit limit{};
   if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
     return unknown;
   }
-  double pages = 0;
-  std::ifstream("/proc/self/statm") >> pages;
-  return static_cast<double>(limit.rlim_cur) - pages * static_cast<double>(sysconf(_SC_PAGESIZE));
+  return static_cast<double>(limit.rlim_cur) - process_size().all;
 }
 
+/// The least limit of the control group that the process is in and of those around it.
 double control_group() {
-  double bytes = 0;
-  std::ifstream file("/sys/fs/cgroup/memory.max");  // "max" where there is none: no number
-  return file >> bytes && bytes > 0 ? bytes : unknown;
+  double least = unknown;
+  const std::filesystem::path root = "/sys/fs/cgroup";
+  std::filesystem::path group = root;
+  std::ifstream groups("/proc/self/cgroup");
+  for (std::string line; std::getline(groups, line);) {
+    if (line.starts_with("0::/")) {  // of version 2, which has one hierarchy
+      group /= line.substr(4);
+    }
+  }
+  while (true) {
+    double bytes = 0;
+    std::ifstream file(group / "memory.max");  // "max" where there is none: no number
+    if (file >> bytes && bytes > 0) {
+      least = std::min(least, bytes);
+    }
+    if (group == root || group == group.parent_path()) {
+      return least;
+    }
+    group = group.parent_path();
+  }
 }
 
 }  // namespace
@@ -49,10 +81,14 @@ MemoryLimit memory_limit() {
       least = {bytes, cause};
     }
   };
-  consider(memory_and_swap(), "physical memory and swap space");
+  consider(memory_and_swap("MemTotal:", "SwapTotal:"), "physical memory and swap space");
   consider(address_space_left(), "address space, which `ulimit -v` limits");
   consider(control_group(), "memory that the control group allows");
   return least;
+}
+
+double free_memory() {
+  return memory_and_swap("MemAvailable:", "SwapFree:") + process_size().resident;
 }
 
 }  // namespace bissl::host

@@ -14,4 +14,8 @@ struct MemoryLimit {
 /// the limit of the control group.
 MemoryLimit memory_limit();
 
+/// The bytes that the system could give to programs now, swap space included, with what this
+/// process has already; infinite if nothing is known.
+double free_memory();
+
 }  // namespace bissl::host

@@ -9,6 +9,7 @@
 #include "stages/bissl/trial_problem.h"
 #include "stages/monitor.h"
 #include "stages/networks.h"
+#include "stages/step_memory.h"
 
 #include <algorithm>
 #include <cmath>
@@ -31,6 +32,7 @@ class BisslTrial : public StageTrial {
   void judge_images() override;
   void judge_batches() override;
   void judge_length() override;
+  void judge_memory() override;
   void step() override;
   void estimate() override;
 
@@ -130,6 +132,44 @@ void BisslTrial::judge_length() {
         "hypergradient asks for {} Hessian products once a round; the backbone has {} parameters, "
         "and no more products than that are made",
         needs_.shared.products, parameters));
+  }
+}
+
+/// Each of the batches of a round by itself, before one of them is made.
+void BisslTrial::judge_memory() {
+  const LowerOptions& lower = parts_->lower_options;
+  const UpperOptions& upper = parts_->upper_options;
+  const auto views = [&] {
+    return make_pretext_batches(context(), lower.data, parts_->lower_table, *parts_->pretext,
+                                {.batch = most_few_samples, .purpose = "bissl/lower"})
+        ->make(0);
+  };
+  const auto labelled = [&] {
+    return make_labelled_batches(context(), "upper.data", upper.data, parts_->upper_table.augment(),
+                                 {.batch = most_few_samples, .purpose = "bissl/upper"})
+        ->make(0);
+  };
+  require_memory("lower.batch", lower.batch, views, [this](const Batch& batch) {
+    const TensorList parameters =
+        tensors_of(lower_parameters(*parts_->lower_backbone, *parts_->pretext));
+    parts_->pretext->before_step({0, parts_->lower.steps});
+    loss_gradient(*parts_->pretext, *parts_->lower_backbone, parameters,
+                  [&] { return parts_->pretext->loss(*parts_->lower_backbone, batch); });
+  });
+  require_memory("upper.batch", upper.batch, labelled, [this](const Batch& batch) {
+    const TensorList parameters =
+        tensors_of(upper_parameters(*parts_->upper_backbone, *parts_->downstream));
+    downstream_gradient(*parts_->upper_backbone, *parts_->downstream, parameters, batch.views[0],
+                        batch.targets);
+  });
+  if (needs_.second_derivatives() && lower.hessian_graph != "recomputed") {
+    refuse_step_beyond_memory("lower.hessian_batch", parts_->hessian_batch(), [&](int64_t samples) {
+      const auto problem =
+          parts_->make_problem({first_samples(views(), samples)},
+                               {.lambda = parts_->options.lambda}, [] { return int64_t{0}; });
+      problem->hessian_product(copy(problem->parameters()));
+      return static_cast<double>(problem->graph_bytes() * lower.hessian_batches);
+    });
   }
 }
 
@@ -293,6 +333,8 @@ void BisslTrial::estimate() {
                        static_cast<double>(cost.gradients) * lower_seconds_ * hessian_share +
                        static_cast<double>(upper_gradients) * upper_seconds_ +
                        static_cast<double>(cost.products) * product_seconds_;
+  hold_batches(*parts_->lower.source, lower.batch, rounds * lower_gradients);
+  hold_batches(*parts_->upper.source, parts_->upper_options.batch, rounds * upper_gradients);
   // A pass without gradients takes about a third of one with them.
   const double fitted_batches =
       parts_->warmup == HeadWarmup::convex
@@ -312,6 +354,10 @@ void BisslTrial::estimate() {
   if (needs_.solve.products + needs_.shared.products == 0 || lower.hessian_graph == "recomputed") {
     plan().graph_bytes = 0;
   }
+  // A graph was kept for one of the batches.
+  plan().held_bytes += static_cast<double>(plan().graph_bytes) *
+                       static_cast<double>(lower.hessian_batches - 1) /
+                       static_cast<double>(lower.hessian_batches);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include "stages/finetune/parts.h"
 #include "stages/finetune/validation.h"
 #include "stages/networks.h"
+#include "stages/step_memory.h"
 
 namespace bissl::host {
 namespace {
@@ -44,6 +45,17 @@ class FinetuneTrial : public StageTrial {
     warn_about_schedule("", context().stage.table, parts_.steps, *parts_.source, samples);
   }
 
+  void judge_memory() override {
+    const FinetuneOptions& options = parts_.options;
+    const auto small = [&] {
+      return make_labelled_batches(context(), "data", options.data, context().stage.table.augment(),
+                                   {.batch = most_few_samples, .purpose = "finetune"})
+          ->make(0);
+    };
+    require_memory("batch", options.batch, small,
+                   [this](const Batch& batch) { finetune_gradient(parts_, batch, 0); });
+  }
+
   void step() override {
     seconds_ = pass("batch", parts_.options.batch, [this] {
       assign_gradients(parts_.parameters,
@@ -76,6 +88,7 @@ class FinetuneTrial : public StageTrial {
     const double scored =
         static_cast<double>(samples) / (3.0 * static_cast<double>(parts_.options.batch));
     plan().seconds = (static_cast<double>(plan().gradients) + scored) * seconds_;
+    hold_batches(*parts_.source, parts_.options.batch, parts_.steps * parts_.options.accumulate);
   }
 
  private:

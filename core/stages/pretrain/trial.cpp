@@ -5,6 +5,7 @@
 #include "stages/networks.h"
 #include "stages/pretrain/parts.h"
 #include "stages/pretrain/pretrain.h"
+#include "stages/step_memory.h"
 
 namespace bissl::host {
 namespace {
@@ -55,17 +56,28 @@ class PretrainTrial : public StageTrial {
     warn_about_schedule("", context().stage.table, parts_.steps, *parts_.source, samples);
   }
 
+  void judge_memory() override {
+    const PretrainOptions& options = parts_.options;
+    const Table& table = context().stage.table;
+    const auto small = [&] {
+      return make_pretext_batches(context(), options.data, table, *parts_.pretext,
+                                  {.batch = most_few_samples, .purpose = "pretrain"})
+          ->make(0);
+    };
+    require_memory("batch", options.batch, small, [this](const Batch& batch) {
+      parts_.pretext->before_step({0, parts_.steps});
+      gradient_of(batch);
+    });
+  }
+
   void step() override {
+    const PretrainOptions& options = parts_.options;
     const ViewsChoice& augment = context().stage.table.augment();
-    seconds_ = pass("batch", parts_.options.batch, augment, *parts_.source, [this] {
-      const Batch batch = parts_.source->make(0);
-      const NamedTensors parameters = parts_.parameters();
+    seconds_ = pass("batch", options.batch, augment, *parts_.source, [this] {
       const TrainingProgress progress{0, parts_.steps};
+      const Batch batch = parts_.source->make(0);
       parts_.pretext->before_step(progress);
-      assign_gradients(
-          parameters, loss_gradient(*parts_.pretext, *parts_.backbone, tensors_of(parameters), [&] {
-                        return parts_.pretext->loss(*parts_.backbone, batch);
-                      }).gradients);
+      assign_gradients(parts_.parameters(), gradient_of(batch));
       parts_.optimizer->step(0.0);
       parts_.pretext->after_step(*parts_.backbone, progress);
     });
@@ -84,6 +96,7 @@ class PretrainTrial : public StageTrial {
     plan().steps = parts_.steps;
     plan().gradients = parts_.steps * parts_.options.accumulate;
     plan().seconds = static_cast<double>(plan().gradients) * seconds_;
+    hold_batches(*parts_.source, parts_.options.batch, plan().gradients);
     if (parts_.supervised) {
       plan().gradients += parts_.steps;
       plan().seconds += static_cast<double>(parts_.steps) * supervised_seconds_;
@@ -96,6 +109,13 @@ class PretrainTrial : public StageTrial {
   }
 
  private:
+  TensorList gradient_of(const Batch& batch) {
+    const TensorList parameters = tensors_of(parts_.parameters());
+    return loss_gradient(*parts_.pretext, *parts_.backbone, parameters,
+                         [&] { return parts_.pretext->loss(*parts_.backbone, batch); })
+        .gradients;
+  }
+
   PretrainParts parts_;
   std::unique_ptr<Monitor> monitor_;
   double seconds_ = 0;
