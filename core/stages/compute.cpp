@@ -18,6 +18,7 @@
 #include "telemetry/interrupt.h"
 #include "telemetry/peak_memory.h"
 
+#include <fmt/ranges.h>
 #include <malloc.h>
 
 #include <chrono>
@@ -42,9 +43,37 @@ StageResults run_stage(const StageContext& context) {
 
 }  // namespace
 
+namespace {
+
+/// The keys of a table, and of those in it, that say how many samples are in memory at once, with
+/// their values: "lower.batch = 256".
+void add_sizes(const Table& table, const std::string& path, std::vector<std::string>& sizes) {
+  for (const auto& [name, value] : table.values) {
+    const bool counts = name == "batch" || name == "hessian_batch" || name == "hessian_batches";
+    if (counts && value != Value(int64_t{0})) {  // 0 stands for another key's value
+      sizes.push_back(fmt::format("{}{} = {}", path, name, to_toml(value)));
+    }
+  }
+  for (const auto& [name, inner] : table.tables) {
+    add_sizes(inner, path + name + ".", sizes);
+  }
+}
+
+/// What to lower where memory was not enough; empty for other errors.
+std::string sizes_to_lower(const StageContext& context, const Error& error) {
+  std::vector<std::string> sizes;
+  if (is_out_of_memory(error)) {
+    add_sizes(context.stage.table, "", sizes);
+  }
+  return sizes.empty() ? "" : fmt::format(". Sizes of the stage: {}", fmt::join(sizes, ", "));
+}
+
+}  // namespace
+
 Error at_stage(const StageContext& context, const Error& error) {
-  return error.at(
-      fmt::format("stage.{} ({})", spelled_key(context.stage.name), context.stage.table.origin));
+  return Error(error.kind(), error.what() + sizes_to_lower(context, error))
+      .at(fmt::format("stage.{} ({})", spelled_key(context.stage.name),
+                      context.stage.table.origin));
 }
 
 Error as_error(const std::exception& exception) {

@@ -36,7 +36,8 @@ void compute_stage(const StageTask& task, StageWork& work);
 /// `work` publishes. Warns if the weights come out different.
 void compute_audit(const StageTask& task, const std::filesystem::path& finished, StageWork& work);
 
-/// The error with the stage and its place in the file before it.
+/// The error with the stage and its place in the file before it. Where memory was not enough, the
+/// stage's sizes that can be lowered come after it.
 Error at_stage(const StageContext& context, const Error& error);
 
 /// An exception of a library as an Error(run), with advice where memory was short.
