@@ -82,10 +82,11 @@ CachedFeatures cache_features(const StageContext& context, Backbone& backbone,
   return cached;
 }
 
-LogitScore score(const LinearHead& head, const CachedFeatures& cached) {
+LogitScore score_head(const LinearHead& head, const CachedFeatures& cached) {
   const c10::NoGradGuard no_grad;
-  const at::Tensor logits =
-      at::addmm(head.bias.detach().cpu(), cached.features, head.weight.detach().cpu().t());
+  const at::Tensor weight = head.weight.detach().to(at::kCPU, at::kFloat);
+  const at::Tensor bias = head.bias.detach().to(at::kCPU, at::kFloat);
+  const at::Tensor logits = at::addmm(bias, cached.features, weight.t());
   return score_logits(logits, cached.labels);
 }
 
@@ -141,13 +142,13 @@ HeadFitReport fit_head(const StageContext& context, Backbone& backbone, const Li
                               {.seed = context.seed_for("head-fit"), .samples = cached.images});
   HeadFitReport report;
   report.rows = cached.labels.size(0);
-  report.loss_before = score(head, cached).loss;
+  report.loss_before = score_head(head, cached).loss;
   {
     const c10::NoGradGuard no_grad;
     head.weight.copy_(fit.weight);
     head.bias.copy_(fit.bias);
   }
-  const LogitScore after = score(head, cached);
+  const LogitScore after = score_head(head, cached);
   report.loss = after.loss;
   report.accuracy = after.accuracy;
   report.ridge = fit.ridge;

@@ -9,7 +9,7 @@ namespace {
 
 /// How far above what it is compared with a loss may end without a warning: losses are those of
 /// single batches.
-constexpr double margin = 1.1;
+constexpr double loss_margin = 1.1;
 
 /// The last steps of a warm-up that its end is the mean of.
 int64_t last_steps(int64_t steps) { return std::max<int64_t>(1, steps / 10); }
@@ -31,12 +31,12 @@ void StageWatch::warn(std::string text) {
 
 void StageWatch::judge(const std::string& what, double first, double last,
                        const std::string& advice) {
-  if (setting_.constant_loss && last > margin * *setting_.constant_loss) {
+  if (setting_.constant_loss && last > loss_margin * *setting_.constant_loss) {
     warn(fmt::format(
         "{} ends at a loss of {:.3g}, above ln K = {:.3g}, the loss of a head that gives all "
         "classes the same probability. {}",
         what, last, *setting_.constant_loss, advice));
-  } else if (last > margin * first) {
+  } else if (last > loss_margin * first) {
     warn(fmt::format("{} ends at a loss of {:.3g}, above {:.3g}, where it began. {}", what, last,
                      first, advice));
   }
