@@ -29,6 +29,8 @@ class ResumeTest : public ::testing::Test {
             "--set",
             "stage.bissl.upper.accumulate=2",
             "--set",
+            "stage.bissl.lambda=auto",
+            "--set",
             "stage.finetune.ema_decay=0.9",
             "--set",
             "stage.finetune.optimizer.weight_decay=0.01",
