@@ -14,6 +14,7 @@ constexpr int64_t gap = 4;             ///< pixels between pictures
 constexpr int64_t least_side = 96;     ///< smaller pictures are enlarged
 constexpr int64_t largest_side = 256;  ///< larger ones are reduced
 constexpr uint8_t background = 48;
+constexpr int64_t frame_width = 4;
 
 /// A picture of float values in planes.
 struct Picture {
@@ -110,10 +111,12 @@ void draw(const Picture& picture, const Range& range, const Drawn& size, int64_t
 
 /// Places of a grid whose rows and columns are as large as their largest picture.
 struct Grid {
-  std::vector<int64_t> tops = {gap};
-  std::vector<int64_t> lefts = {gap};
+  std::vector<int64_t> tops;
+  std::vector<int64_t> lefts;
 
-  explicit Grid(const std::vector<std::vector<Picture>>& rows) {
+  /// `between`: pixels from one picture to the next.
+  Grid(const std::vector<std::vector<Picture>>& rows, int64_t between)
+      : tops({between}), lefts({between}) {
     std::vector<int64_t> widths;
     for (const auto& row : rows) {
       int64_t height = 0;
@@ -123,18 +126,17 @@ struct Grid {
         height = std::max(height, size.height);
         widths[i] = std::max(widths[i], size.width);
       }
-      tops.push_back(tops.back() + height + gap);
+      tops.push_back(tops.back() + height + between);
     }
     for (const int64_t width : widths) {
-      lefts.push_back(lefts.back() + width + gap);
+      lefts.push_back(lefts.back() + width + between);
     }
   }
 };
 
-/// A line of `frame_width` pixels around a place of this size, in the gap.
+/// A line of `frame_width` pixels around a place of this size.
 void draw_frame(const std::array<uint8_t, 3>& colour, const Drawn& size, int64_t top, int64_t left,
                 Canvas& canvas) {
-  constexpr int64_t frame_width = gap - 1;
   for (int64_t row = -frame_width; row < size.height + frame_width; ++row) {
     for (int64_t column = -frame_width; column < size.width + frame_width; ++column) {
       const bool inside = row >= 0 && row < size.height && column >= 0 && column < size.width;
@@ -155,7 +157,7 @@ Canvas image_sheet(const std::vector<std::vector<FramedImage>>& rows) {
       of_row.push_back(picture_of(one.image));
     }
   }
-  const Grid grid(pictures);
+  const Grid grid(pictures, 3 * frame_width);
   Canvas canvas(grid.tops.back(), grid.lefts.back(), background);
   for (size_t row = 0; row < rows.size(); ++row) {
     for (size_t column = 0; column < rows[row].size(); ++column) {
@@ -179,7 +181,7 @@ Canvas preview_sheet(const ViewRecipe& recipe, DataCatalog& data, int64_t sample
     std::for_each(rows.back().begin() + 1, rows.back().end(),
                   [&](const Picture& view) { range.include(view); });
   }
-  const Grid grid(rows);
+  const Grid grid(rows, gap);
   Canvas canvas(grid.tops.back(), grid.lefts.back(), background);
   for (size_t row = 0; row < rows.size(); ++row) {
     for (size_t column = 0; column < rows[row].size(); ++column) {

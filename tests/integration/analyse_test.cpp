@@ -59,8 +59,8 @@ TEST_F(RunTest, AnalyseMeasuresAndDrawsWhatArmsHaveLearnt) {
   const auto stages = stages_in(out_ / "small");
   const auto& look = stages.at("look").at("metrics");
   for (const char* name :
-       {"knn1_top1", "knn5_top1", "knn5_top5", "logistic_top1", "logistic_loss", "nc3", "rankme",
-        "silhouette", "nc1", "lidar", "alignment", "cka_other", "cka_scratch", "debiased_cka_other",
+       {"knn1_top1", "knn5_top1", "logistic_top1", "logistic_loss", "nc3", "rankme", "silhouette",
+        "nc1", "lidar", "alignment", "cka_other", "cka_scratch", "debiased_cka_other",
         "rankme_map1", "cka_other_map4", "pca_trustworthiness", "tsne_trustworthiness"}) {
     EXPECT_TRUE(look.at("test").contains(name)) << name << look.at("test").dump(1);
   }

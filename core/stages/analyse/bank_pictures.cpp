@@ -95,7 +95,7 @@ std::string confusion_svg(const std::vector<std::vector<int64_t>>& counts,
       }
     }
   }
-  const double width = std::max(left + side * static_cast<double>(classes) + 16, 420.0);
+  const double width = std::max(left + side * static_cast<double>(classes) + 16, 540.0);
   const double height = top + side * static_cast<double>(classes) + 16;
   return fmt::format(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" viewBox=\"0 0 {0:.0f} {1:.0f}\" "
@@ -169,7 +169,7 @@ std::vector<std::string> draw_confusion(const StageContext& context, const Analy
   write_file_atomically(
       context.folder / (file + ".svg"),
       confusion_svg(counts, names,
-                    fmt::format("data.{} by {} neighbours", data, parts.options.k.front())));
+                    fmt::format("data.{}, kNN with k = {}", data, parts.options.k.front())));
   return {file + ".svg", file + ".csv"};
 }
 

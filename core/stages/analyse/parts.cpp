@@ -12,7 +12,6 @@
 #include "store/network_folder.h"
 #include "store/safetensors.h"
 
-#include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/isfinite.h>
@@ -253,7 +252,15 @@ at::Tensor categories_of(const BatchSource& source) {
 
 at::Tensor spread_evenly(int64_t samples, int64_t most) {
   const int64_t count = std::min(samples, most);
-  return at::arange(count, at::kLong).mul(samples).div(count, "floor");
+  at::Tensor rows = at::empty({count}, at::kLong);
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t first = i * samples / count;
+    const int64_t block = (i + 1) * samples / count - first;
+    const auto scattered =
+        static_cast<int64_t>((static_cast<uint64_t>(i) * 0x9E3779B97F4A7C15U) >> 33U);
+    rows.data_ptr<int64_t>()[i] = first + scattered % block;
+  }
+  return rows;
 }
 
 void load_compared(const StageContext& context, const AnalyseParts& parts,

@@ -54,7 +54,9 @@ at::Tensor bank_features(const StageContext& context, const AnalyseParts& parts,
 /// The categories of all samples of a source, (N), int64; undefined where it has none.
 at::Tensor categories_of(const BatchSource& source);
 
-/// Numbers of at most `most` of `samples` samples, spread evenly, (n), int64.
+/// Numbers of at most `most` of `samples` samples, ascending, (n), int64: one of each of n blocks,
+/// at a place that differs from block to block, so that all classes come even where they take
+/// turns.
 at::Tensor spread_evenly(int64_t samples, int64_t most);
 
 /// Loads the weights of a compared stage into parts.backbone; those of "scratch" are random.
