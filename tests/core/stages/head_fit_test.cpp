@@ -1,6 +1,6 @@
 #include "stages/bissl/head_fit.h"
 
-#include "bilevel/small_models.h"
+#include "core/bilevel/small_models.h"
 #include "models/module_state.h"
 
 #include <gtest/gtest.h>
