@@ -30,6 +30,7 @@ struct FigureOfCell {
 };
 
 struct Learnt {
+  size_t axes = 0;                  ///< how many of the data's axes tell runs apart
   std::vector<std::string> stages;  ///< of kind "analyse", in the order of their names
   std::map<std::pair<std::vector<size_t>, std::string>, FigureOfCell> figures;
   /// Folder and name of the first of each stage.
@@ -48,7 +49,10 @@ void add_stage(const Observation& observation, const std::string& name, const St
     if (is_of_level(metric.metric)) {
       continue;
     }
-    FigureOfCell& figure = learnt.figures[{observation.choices, metric.name()}];
+    const std::vector<size_t> choices(
+        observation.choices.begin(),
+        observation.choices.begin() + static_cast<std::ptrdiff_t>(learnt.axes));
+    FigureOfCell& figure = learnt.figures[{choices, metric.name()}];
     figure.higher_is_better = metric.higher_is_better;
     for (size_t i = 0; i < metric.values.size(); ++i) {
       if (std::isfinite(metric.values[i])) {
@@ -61,6 +65,9 @@ void add_stage(const Observation& observation, const std::string& name, const St
 
 Learnt gather_learnt(const ReportData& data) {
   Learnt learnt;
+  // The last axis of a report of runs is the stage that a row is of.
+  const bool of_runs = !data.axes.empty() && data.axes.back().name == "stage";
+  learnt.axes = data.axes.size() - (of_runs ? 1 : 0);
   std::set<fs::path> seen;
   for (const Observation& observation : data.observations) {
     const std::optional<RunResults> run = seen.insert(observation.folder).second
@@ -91,15 +98,29 @@ const char* direction_text(const std::optional<bool>& higher_is_better) {
   return !higher_is_better ? "–" : *higher_is_better ? "more" : "less";
 }
 
+void add_run_columns(ReportTable& table, const ReportData& data, const Learnt& learnt) {
+  for (size_t i = 0; i < learnt.axes; ++i) {
+    table.columns.push_back({data.axes[i].name});
+  }
+}
+
+std::vector<ReportCell> run_cells(const ReportData& data, const std::vector<size_t>& choices) {
+  std::vector<ReportCell> cells;
+  for (size_t i = 0; i < choices.size(); ++i) {
+    cells.emplace_back(data.axes[i].labels.at(choices[i]));
+  }
+  return cells;
+}
+
 ReportTable figures_table(const ReportData& data, const Learnt& learnt) {
   ReportTable table;
   table.name = "learnt";
-  add_axis_columns(table, data);
+  add_run_columns(table, data, learnt);
   table.columns.push_back({"figure"});
   table.columns.push_back({"better"});
   add_columns(table, learnt.stages);
   for (const auto& [place, figure] : learnt.figures) {
-    std::vector<ReportCell> row = axis_cells(data, place.first);
+    std::vector<ReportCell> row = run_cells(data, place.first);
     row.emplace_back(place.second);
     row.emplace_back(direction_text(figure.higher_is_better));
     for (const std::string& stage : learnt.stages) {
@@ -134,7 +155,7 @@ ReportTable difference_table(const ReportData& data, const Learnt& learnt, const
                              const std::string& other) {
   ReportTable table;
   table.name = file_name_part(fmt::format("learnt-{}-{}", one, other));
-  add_axis_columns(table, data);
+  add_run_columns(table, data, learnt);
   table.columns.push_back({"figure"});
   table.columns.push_back({"better"});
   add_columns(table, {"pairs", fmt::format("{} − {}", one, other)});
@@ -148,7 +169,7 @@ ReportTable difference_table(const ReportData& data, const Learnt& learnt, const
     }
     const Estimate mean = estimate(differences);
     p_values.push_back(sign_flip_test(differences).p);
-    std::vector<ReportCell> row = axis_cells(data, place.first);
+    std::vector<ReportCell> row = run_cells(data, place.first);
     row.emplace_back(place.second);
     row.emplace_back(direction_text(figure.higher_is_better));
     row.push_back(count_cell(mean.count));

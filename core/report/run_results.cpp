@@ -85,15 +85,25 @@ class RunReader {
         data_.axes.back().labels.push_back(label_of(folder));
       }
     }
+    // The many figures of stages that analyse have a section of their own.
+    std::vector<std::string> names = stages_with_metrics(/*analyses=*/!wanted_.empty());
+    if (names.empty()) {
+      names = stages_with_metrics(/*analyses=*/true);
+    }
+    data_.axes.push_back({"stage", names, 0});
+  }
+
+  std::vector<std::string> stages_with_metrics(bool analyses) const {
     std::vector<std::string> names;
     for (const RunResults& run : runs_) {
       for (const auto& [name, stage] : run.stages) {
-        if (!stage.metrics.empty() && std::find(names.begin(), names.end(), name) == names.end()) {
+        if (!stage.metrics.empty() && (analyses || stage.kind != "analyse") &&
+            std::find(names.begin(), names.end(), name) == names.end()) {
           names.push_back(name);
         }
       }
     }
-    data_.axes.push_back({"stage", names, 0});
+    return names;
   }
 
   void read_run(size_t number) {

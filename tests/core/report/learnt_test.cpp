@@ -1,5 +1,6 @@
 #include "report/learnt.h"
 
+#include "report/gather.h"
 #include "store/run_results.h"
 #include "support/temporary_folder.h"
 
@@ -68,6 +69,22 @@ TEST_F(LearntTest, StagesAreComparedByRepetition) {
   // Student's t(0.975, 2) = 4.3027 times a deviation of 1 over √3.
   EXPECT_NEAR(*differences.rows[0][4].numbers.at(0), 2 - 4.302653 / std::sqrt(3.0), 1e-5);
   EXPECT_EQ(text(differences, 0, 5), "0.2500");  // two of eight sign patterns
+}
+
+/// A report of one run has a row for each stage; the section has none of its own for that.
+TEST_F(LearntTest, ReportsOfRunsLeaveTheFiguresToTheSection) {
+  add_run("run", 4, 3);
+  RunResults results{.pipeline = "p", .seed = 0};
+  results.stages["look-a"] = look(4, 0.5);
+  results.stages["tuned"].kind = "finetune";
+  results.stages["tuned"].metrics = {metric("top1", true, 0.75)};
+  write_file(folder_.path() / "run" / "results.json", results.to_json().dump());
+  const ReportData data = gather({folder_.path() / "run"}, "");
+  EXPECT_EQ(data.metrics, std::vector<std::string>{"test.top1"});
+  const ReportSection section = learnt_section(data);
+  ASSERT_EQ(section.tables.size(), 1U);
+  EXPECT_EQ(text(section.tables[0], 1, 0), "test.rankme");
+  EXPECT_EQ(gather({folder_.path() / "run"}, "test.rankme").metrics.front(), "test.rankme");
 }
 
 TEST_F(LearntTest, PicturesHaveTheNetworksSideBySide) {
