@@ -1,7 +1,8 @@
 #include "bissl/divided_batch.h"
 
+#include "divided_sum.h"
+
 #include <torch/csrc/autograd/custom_function.h>
-#include <torch/custom_class.h>
 
 #include <utility>
 
@@ -11,35 +12,28 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
-using SharedSum = std::shared_ptr<const DividedBatch::Sum>;
-
 thread_local SharedSum sum_of_now;
-
-/// What a backward pass needs of the scope that its forward pass was made in.
-struct SumHolder : public torch::CustomClassHolder {
-  explicit SumHolder(SharedSum held) : sum(std::move(held)) {}
-  SharedSum sum;
-};
 
 /// y = Σ x over the processes, on each of them. With a scalar that is the sum of a scalar of each
 /// process, the gradient in x on one process is the sum over all of those in y: the same operation.
 struct SumOverParts : public Function<SumOverParts> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& values,
                             const SharedSum& sum) {
-    context->saved_data["sum"] = c10::IValue::make_capsule(c10::make_intrusive<SumHolder>(sum));
+    context->saved_data["sum"] = SumHolder::hold(sum);
     at::Tensor total = values.detach().clone(at::MemoryFormat::Contiguous);
     (*sum)(total);
     return total;
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
-    const auto capsule = context->saved_data["sum"].toCapsule();
-    const SharedSum sum = static_cast<const SumHolder&>(*capsule).sum;
+    const SharedSum sum = SumHolder::held_in(context->saved_data["sum"]);
     return {SumOverParts::apply(gradients[0], sum), at::Tensor()};
   }
 };
 
 }  // namespace
+
+const SharedSum& sum_of_scope() { return sum_of_now; }
 
 bool batch_is_divided() { return sum_of_now != nullptr; }
 

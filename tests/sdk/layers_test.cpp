@@ -1,5 +1,6 @@
 #include "bissl/layers.h"
 
+#include "bissl/divided_batch.h"
 #include "bissl/modules.h"
 #include "bissl/tensor_list.h"
 
@@ -299,6 +300,34 @@ TEST_P(BatchNormTest, MovesRunningStatisticsAsLibTorchDoes) {
   theirs(libtorchs)(in);
   EXPECT_LE(relative_difference(mine, libtorchs), 1e-6);
   EXPECT_EQ(relative_difference(mine, statistics(at::kFloat)) > 0, GetParam().training);
+}
+
+/// In a batch that is divided into one part: sums over the parts are those of the part.
+Layer divided(const Layer& layer) {
+  return [layer](const TensorList& in) {
+    const DividedBatch scope(
+        std::make_shared<const DividedBatch::Sum>([](const at::Tensor& /*values*/) {}));
+    return layer(in);
+  };
+}
+
+TEST_P(BatchNormTest, DividedEqualsLibTorchs) {
+  for (const auto type : {at::kFloat, at::kDouble}) {
+    for (const bool channels_last : {false, true}) {
+      SCOPED_TRACE(std::string(at::toString(type)) + (channels_last ? " channels last" : ""));
+      expect_equal(divided(ours(statistics(type))), theirs(statistics(type)),
+                   inputs(type, channels_last));
+    }
+  }
+}
+
+TEST_P(BatchNormTest, DividedMovesRunningStatisticsAsLibTorchDoes) {
+  const TensorList mine = statistics(at::kFloat);
+  const TensorList libtorchs = statistics(at::kFloat);
+  const TensorList in = inputs(at::kFloat, false);
+  divided(ours(mine))(in);
+  theirs(libtorchs)(in);
+  EXPECT_LE(relative_difference(mine, libtorchs), 1e-6);
 }
 
 TEST_P(BatchNormTest, DerivativesAreThoseOfTheOnesBefore) {
