@@ -23,6 +23,11 @@ class RanksTest : public ::testing::Test {
     text.erase(text.find("[stage.baseline]"));
     replace_first(text, "repeats    = 2", "repeats    = 1");
     replace_first(text, "rounds = 3", "rounds = 2");
+    // Rates at which training does not multiply what rounding leaves.
+    for (const char* optimizer : {"\"lars\", lr = 0.5", "\"sgd\", lr = 0.1", "\"adamw\", lr = 0.01",
+                                  "\"sgd\", lr = 0.05"}) {
+      replace_first(text, optimizer, "\"sgd\", lr = 0.001");
+    }
     write_file(file_, text);
   }
 
@@ -64,7 +69,7 @@ class RanksTest : public ::testing::Test {
       ASSERT_EQ(a.size(), b.size()) << log;
       ASSERT_FALSE(a.empty()) << log;
       for (size_t i = 0; i < a.size(); ++i) {
-        EXPECT_NEAR(a[i], b[i], 1e-3 * std::abs(a[i])) << log << ", " << key << " " << i;
+        EXPECT_NEAR(a[i], b[i], 1e-4 * std::abs(a[i])) << log << ", " << key << " " << i;
       }
     }
   }
