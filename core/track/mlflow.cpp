@@ -158,7 +158,7 @@ void MlflowExporter::begin_run(const TrackedRun& run, json& state) {
 
 void MlflowExporter::send_params(const TrackedRun& run, json& state) {
   std::error_code ignored;
-  if (state.contains("params") || !fs::exists(run.folder / run_lock_file, ignored)) {
+  if (!fs::exists(run.folder / run_lock_file, ignored)) {
     return;
   }
   json params = json::array();
@@ -255,7 +255,10 @@ void MlflowExporter::send_run(const TrackedRun& run, Sent& sent) {
     write_file_atomically(file, json_text(all, 2));
   }
   ++sent.runs;
-  send_params(run, state);
+  if (!state.contains("params")) {
+    send_params(run, state);
+    write_file_atomically(file, json_text(all, 2));
+  }
   for (const RunLog& log : run.logs) {
     send_log(log, file, all, state, sent);
   }

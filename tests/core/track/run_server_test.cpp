@@ -166,6 +166,7 @@ TEST_F(Serve, RunsWithScoresHaveAReport) {
   const RunFolder folder(folder_.path(), "b");
   folder.write_lock("");
   folder.write_results(results);
+  std::this_thread::sleep_for(std::chrono::milliseconds(600));  // as long as a look serves
   const json runs = get_json("/runs");
   ASSERT_EQ(runs.size(), 2U);
   EXPECT_EQ(runs[0].at("reported"), false);
