@@ -48,7 +48,7 @@ TEST(AblationFile, IsReadByItsDeclaration) {
       "study.toml:1:8: error: goal: \"up\" is not among the choices; accepted: one of "
       "\"max\", \"min\"\n"
       "study.toml:2:1: error: stage: unknown key; accepted: \"name\", \"pipeline\", "
-      "\"metric\", \"reference\", \"goal\", \"stages\", \"include\", \"unset\", "
+      "\"metric\", \"reference\", \"goal\", \"stages\", \"tasks\", \"include\", \"unset\", "
       "\"set\", \"axes\", \"zip\", \"exclude\", \"baseline\", \"search\"; did you mean "
       "\"stages\"?\n"
       "study.toml:3:10: error: metric: 3 is an integer; accepted: " +
