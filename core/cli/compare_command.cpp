@@ -9,7 +9,7 @@
 #include "pipeline/stage_graph.h"
 #include "report/gather.h"
 #include "report/verdict.h"
-#include "store/stage_store.h"
+#include "store/sweep_plan.h"
 
 #include <fmt/format.h>
 
@@ -45,6 +45,11 @@ class CompareCommand {
   void write() const;
   std::optional<double> estimated_seconds();
   bool fit_to_time();
+  /// Whether an earlier call has chosen: a machine that is busier now must not choose otherwise.
+  bool was_begun() const {
+    return fs::exists(ablation_file()) && fs::exists(pipeline_file()) &&
+           fs::exists(arguments_.out / settings_.name / plan_file);
+  }
   int report();
 
   fs::path pipeline_file() const { return arguments_.out / (settings_.name + "-pipeline.toml"); }
@@ -213,7 +218,10 @@ int CompareCommand::report() {
 int CompareCommand::run() {
   look();
   describe();
-  if (!fit_to_time()) {
+  if (was_begun()) {
+    err_ << fmt::format("continues {} with its settings; another --name begins anew\n",
+                        (arguments_.out / settings_.name).string());
+  } else if (!fit_to_time()) {
     return exit_wrong_input;
   }
   if (compare_.dry_run) {
