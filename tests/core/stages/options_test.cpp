@@ -182,7 +182,7 @@ TEST(StageOptions, AHeadThatIsFittedWithoutStepsNeedsNoLength) {
   EXPECT_EQ(findings(head_warmup, {{"fit", std::string("sgd")}}),
             Texts{"epochs: give either epochs or steps"});
   EXPECT_EQ(findings(head_warmup, {{"fit", std::string("convex")}, {"steps", int64_t{2}}}),
-            Texts{"fit: makes no steps: epochs and steps have no effect"});
+            Texts{"warning fit: makes no steps: epochs and steps have no effect"});
 }
 
 TEST(StageOptions, LambdaMayBeAuto) {
