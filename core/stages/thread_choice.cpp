@@ -19,16 +19,15 @@ namespace {
 
 /// How much faster a step has to be for more threads.
 constexpr double worthwhile = 0.95;
-constexpr int turns = 3;
 
-/// The mean seconds of a step in a row of steps that takes about `most_seconds`.
-double mean_of_row(int threads, double most_seconds, const std::function<double(int)>& step) {
+/// The mean seconds of a step in a row of steps that takes about `row_seconds`.
+double mean_of_row(int threads, double row_seconds, const std::function<double(int)>& step) {
   double seconds = 0;
   int steps = 0;
   do {
     seconds += step(threads);
     ++steps;
-  } while (seconds + seconds / steps < most_seconds);
+  } while (seconds + seconds / steps < row_seconds);
   return seconds / steps;
 }
 
@@ -67,18 +66,25 @@ ThreadChoice choose_by_trial(const StageContext& context) {
   StagePlan plan;
   const auto trial = stage_kind(context.stage.kind).trial(context, plan, /*measure=*/false);
   trial->build();
-  at::set_num_threads(1);
-  trial->step();
-  trial->estimate();
-  // A hundredth of the stage for each number and turn, and never long.
-  const double row = std::clamp(plan.seconds / 100, 0.0, 0.15);
-  return choose_threads(context.settings.most_threads, row, [&](int threads) {
+  const auto step = [&](int threads) {
     if (interrupted()) {
       throw Interrupted();
     }
     at::set_num_threads(threads);
     return seconds_of([&] { trial->step(); });
-  });
+  };
+  const int before = at::get_num_threads();
+  const double first = step(1);
+  trial->estimate();
+  // Two numbers are tried at least, and a tenth of the stage is for that.
+  const double turns = plan.seconds / 10 / (2 * std::max(first, 1e-9));
+  if (turns < 1) {
+    return {.threads = std::min(before, context.settings.most_threads), .tried = {}};
+  }
+  constexpr double most_turns = 3;
+  const ThreadTrial limits{.turns = static_cast<int>(std::min(turns, most_turns)),
+                           .row_seconds = std::clamp(plan.seconds / 100, 0.0, 0.15)};
+  return choose_threads(context.settings.most_threads, first, limits, step);
 }
 
 }  // namespace
@@ -117,35 +123,30 @@ std::string ThreadChoice::text() const {
   return tried.empty() ? text : text + others + ")";
 }
 
-ThreadChoice choose_threads(int most, double most_seconds,
+ThreadChoice choose_threads(int most, double first, const ThreadTrial& trial,
                             const std::function<double(int threads)>& step) {
   constexpr double long_step = 1.0;  // its noise averages out within it
+  ThreadTiming best{.threads = 1, .seconds = first};
   ThreadChoice choice;
-  if (most <= 1) {
-    return choice;
-  }
-  ThreadTiming best;
   for (const int threads : thread_counts(most)) {
     if (threads == 1) {
       continue;
     }
-    // The first step after a change of the number starts threads.
-    const double first = step(threads);
-    std::vector<double> with_more;
-    std::vector<double> with_best;
-    for (int turn = 0; turn < (first < long_step ? turns : 1); ++turn) {
-      if (turn > 0 || choice.tried.empty()) {
-        with_best.push_back(mean_of_row(best.threads, most_seconds, step));
+    // It starts threads as well.
+    ThreadTiming more{.threads = threads, .seconds = step(threads)};
+    if (trial.turns > 1 && more.seconds < long_step && best.seconds < long_step) {
+      std::vector<double> with_best;
+      std::vector<double> with_more;
+      for (int turn = 0; turn < trial.turns; ++turn) {
+        with_best.push_back(mean_of_row(best.threads, trial.row_seconds, step));
+        with_more.push_back(mean_of_row(threads, trial.row_seconds, step));
       }
-      with_more.push_back(mean_of_row(threads, most_seconds, step));
+      best.seconds = median(with_best);
+      more.seconds = median(with_more);
     }
     if (choice.tried.empty()) {
-      best.seconds = median(with_best);
       choice.tried.push_back(best);
-    } else if (!with_best.empty()) {
-      best.seconds = median(with_best);
     }
-    const ThreadTiming more{.threads = threads, .seconds = median(with_more)};
     choice.tried.push_back(more);
     if (more.seconds > worthwhile * best.seconds) {
       break;

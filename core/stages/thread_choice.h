@@ -28,13 +28,20 @@ struct ThreadChoice {
   std::string text() const;
 };
 
+/// How much may be tried.
+struct ThreadTrial {
+  int turns = 3;           ///< for each number; with 1, a single step tells
+  double row_seconds = 0;  ///< of steps in a row in a turn; one is made in any case
+};
+
 /// Times steps with more and more threads, as long as more are faster. Fewer threads win unless the
 /// next number is faster by a twentieth: a thread that gains nothing takes time from others.
 ///
-/// `step(threads)` makes a step with that many threads and returns its seconds. `most_seconds` is
-/// how long one number of threads may be looked at, in wall time; a step is made in any case.
-/// Beside busy neighbours single steps differ much, so the numbers take turns and medians count.
-ThreadChoice choose_threads(int most, double most_seconds,
+/// `first` are the seconds of a step with one thread, made just before. `step(threads)` makes a
+/// step with that many threads and returns its seconds. Steps of a second and more are made once
+/// for each number. Beside busy neighbours shorter ones differ much, so the numbers take turns and
+/// medians count.
+ThreadChoice choose_threads(int most, double first, const ThreadTrial& trial,
                             const std::function<double(int threads)>& step);
 
 /// With how many threads the last of these processes (computing_environment) computed; 0 if nothing
@@ -45,7 +52,9 @@ int recorded_threads(const nlohmann::json& environments);
 /// asks for; does nothing where that is 0. `before` are the environments
 /// (computing_environment) of the processes that worked on the stage already: the stage
 /// continues with the last one's number, unless it is above the most, so that it ends with the same
-/// bits. Without any, trial steps decide.
+/// bits. Without any, trial steps decide, which take about a tenth of the stage's time at most;
+/// where that is not enough for one with each number, LibTorch's number stays as it is: that of the
+/// stage before, or the most.
 void set_stage_threads(const StageContext& context, const nlohmann::json& before);
 
 }  // namespace bissl::host

@@ -33,9 +33,25 @@ Nanoseconds now() { return now_of(CLOCK_MONOTONIC); }
 
 double seconds(Nanoseconds time) { return 1e-9 * static_cast<double>(time); }
 
+/// Names of C++ classes without what is the same in all of them.
+std::string readable(std::string name) {
+  for (const std::string part : {"(anonymous namespace)::", "torch::autograd::CppNode<"}) {
+    const size_t place = name.find(part);
+    if (place == std::string::npos) {
+      continue;
+    }
+    name.erase(place, part.size());
+    if (part.ends_with('<') && name.ends_with('>')) {
+      name.pop_back();
+    }
+  }
+  return name;
+}
+
 /// All calls of one name in one thread.
 struct Statistics {
-  std::string name;
+  std::string key;   ///< the name that LibTorch gives
+  std::string name;  ///< the same, readable
   bool phase = false;
   int64_t calls = 0;
   Nanoseconds total = 0;
@@ -56,8 +72,9 @@ class ThreadRecord {
   void begin(std::string_view name, bool phase) {
     auto found = names_.find(name);
     if (found == names_.end()) {
-      statistics_.push_back({.name = std::string(name), .phase = phase});
-      found = names_.emplace(statistics_.back().name, &statistics_.back()).first;
+      statistics_.push_back(
+          {.key = std::string(name), .name = readable(std::string(name)), .phase = phase});
+      found = names_.emplace(statistics_.back().key, &statistics_.back()).first;
     }
     open_.push_back({found->second, now(), 0});
   }
@@ -214,10 +231,10 @@ ProfileReport Profile::Recorder::report() const {
       report.in_threads += seconds(thread.covered());
     }
   }
-  for (std::vector<ProfileReport::Row>* rows : {&report.phases, &report.operations}) {
-    std::stable_sort(rows->begin(), rows->end(),
-                     [](const auto& left, const auto& right) { return left.own > right.own; });
-  }
+  std::stable_sort(report.phases.begin(), report.phases.end(),
+                   [](const auto& left, const auto& right) { return left.total > right.total; });
+  std::stable_sort(report.operations.begin(), report.operations.end(),
+                   [](const auto& left, const auto& right) { return left.own > right.own; });
   return report;
 }
 
@@ -269,8 +286,9 @@ std::string percent(double part, double whole) {
   return whole > 0 ? fmt::format("{:.1f} %", 100 * part / whole) : "";
 }
 
-std::string rows_text(const char* title, const std::vector<ProfileReport::Row>& rows,
-                      double whole) {
+/// The share is that of the time by which the rows are sorted.
+std::string rows_text(const char* title, const std::vector<ProfileReport::Row>& rows, double whole,
+                      double ProfileReport::Row::*sorted_by) {
   using Align = TextTable::Align;
   TextTable table({{title},
                    {"calls", Align::right},
@@ -280,7 +298,7 @@ std::string rows_text(const char* title, const std::vector<ProfileReport::Row>& 
                    {"ms a call", Align::right}});
   for (const ProfileReport::Row& row : rows) {
     table.add_row({row.name, fmt::format("{}", row.calls), milliseconds(row.own),
-                   percent(row.own, whole), milliseconds(row.total),
+                   percent(row.*sorted_by, whole), milliseconds(row.total),
                    fmt::format("{:.3f}", 1e3 * row.total / static_cast<double>(row.calls))});
   }
   return table.text();
@@ -298,8 +316,8 @@ std::string ProfileReport::text() const {
       "\nin no phase and no operation: {} ms ({})\n"
       "operations of other threads (the loader's): {} ms in {} threads\n\n",
       milliseconds(elsewhere), percent(elsewhere, seconds), milliseconds(in_threads), threads);
-  return text + rows_text("phase", phases, seconds) + "\n" +
-         rows_text("operation", operations, seconds);
+  return text + rows_text("phase", phases, seconds, &Row::total) + "\n" +
+         rows_text("operation", operations, seconds, &Row::own);
 }
 
 }  // namespace bissl::host

@@ -20,7 +20,7 @@ struct ProfileReport {
 
   double seconds = 0;  ///< from start to stop
   double cpu = 0;      ///< processor seconds of all threads
-  // Of the thread that started the profile, most own time first.
+  // Of the thread that started the profile: phases by their total time, operations by their own.
   std::vector<Row> phases;
   std::vector<Row> operations;
   double elsewhere = 0;   ///< seconds of it in none of them
@@ -29,7 +29,7 @@ struct ProfileReport {
   int64_t events = 0;     ///< calls of all threads
   int64_t traced = 0;     ///< of these in the trace
 
-  /// Phases and operations in two tables, with calls, own time, share of `seconds`.
+  /// Phases and operations in two tables, with calls, times, and the share of `seconds`.
   std::string text() const;
 };
 

@@ -43,8 +43,9 @@ TEST_F(CostTest, AProfileHasPhasesOperationsAndATraceOfEachStage) {
 
 TEST_F(CostTest, AutomaticThreadsTrainWhatTheirNumberTrains) {
   const auto run = [&](const std::string& out, const std::string& threads) {
-    const Outcome outcome = run_bissl(
-        {"run", file_.string(), "--out", (folder_.path() / out).string(), "--threads", threads});
+    const Outcome outcome =
+        run_bissl({"run", file_.string(), "--out", (folder_.path() / out).string(), "--threads",
+                   threads, "--set", "stage.pretrain.steps=40"});
     EXPECT_EQ(outcome.code, 0) << outcome.err;
     return outcome;
   };

@@ -9,8 +9,8 @@ namespace {
 
 /// Chooses where a step takes these seconds; counts the steps of each number.
 ThreadChoice choose(int most, const std::map<int, double>& seconds, std::map<int, int>& steps,
-                    double most_seconds = 0.1) {
-  return choose_threads(most, most_seconds, [&](int threads) {
+                    const ThreadTrial& trial = {.turns = 3, .row_seconds = 0.1}) {
+  return choose_threads(most, seconds.at(1), trial, [&](int threads) {
     ++steps[threads];
     return seconds.at(threads);
   });
@@ -38,7 +38,7 @@ TEST(ThreadChoice, TakesMoreThreadsOnlyWhereTheyAreFaster) {
 
 TEST(ThreadChoice, SingleSlowStepsDoNotDecide) {
   int number = 0;
-  const ThreadChoice choice = choose_threads(2, 0, [&](int threads) {
+  const ThreadChoice choice = choose_threads(2, 0.02, {}, [&](int threads) {
     ++number;
     return number == 3 ? 5.0 : threads == 2 ? 0.01 : 0.02;
   });
@@ -48,12 +48,15 @@ TEST(ThreadChoice, SingleSlowStepsDoNotDecide) {
 TEST(ThreadChoice, CostsFewSteps) {
   std::map<int, int> steps;
   choose(2, {{1, 4.0}, {2, 2.0}}, steps);
-  EXPECT_EQ(steps, (std::map<int, int>({{1, 1}, {2, 2}}))) << "long steps are made once";
+  EXPECT_EQ(steps, (std::map<int, int>({{2, 1}}))) << "long steps are made once";
   steps.clear();
-  choose(2, {{1, 0.02}, {2, 0.01}}, steps, 0);
+  choose(2, {{1, 0.02}, {2, 0.01}}, steps, {});
   EXPECT_EQ(steps, (std::map<int, int>({{1, 3}, {2, 4}}))) << "a short stage: one for each turn";
   steps.clear();
-  EXPECT_EQ(choose(1, {}, steps).threads, 1);
+  EXPECT_EQ(choose(2, {{1, 0.02}, {2, 0.01}}, steps, {.turns = 1}).threads, 2);
+  EXPECT_EQ(steps, (std::map<int, int>({{2, 1}}))) << "a shorter one";
+  steps.clear();
+  EXPECT_EQ(choose(1, {{1, 1.0}}, steps).threads, 1);
   EXPECT_TRUE(steps.empty()) << "there is no choice";
 }
 
