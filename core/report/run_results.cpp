@@ -155,10 +155,13 @@ class RunReader {
       }
     }
     data_.metrics.assign(names.begin(), names.end());
-    // A score rather than a loss.
-    std::stable_partition(data_.metrics.begin(), data_.metrics.end(), [&](const std::string& name) {
-      return direction_of(name).value_or(true);
-    });
+    // A score rather than what has no direction, as in old results, and that rather than a loss.
+    const auto rank = [&](const std::string& name) {
+      const std::optional<bool> direction = direction_of(name);
+      return !direction ? 1 : *direction ? 0 : 2;
+    };
+    std::stable_sort(data_.metrics.begin(), data_.metrics.end(),
+                     [&](const std::string& a, const std::string& b) { return rank(a) < rank(b); });
     if (!wanted_.empty()) {
       const std::vector<std::string> parts = parse_toml_key(wanted_);
       if (parts.size() == 2) {
