@@ -35,8 +35,8 @@ struct TsneOptions {
 /// t-SNE (van der Maaten and Hinton 2008; van der Maaten 2014 for trees and the neighbours beyond
 /// which similarities are 0): (N, 2), double. Starts from the first two principal components,
 /// scaled to a deviation of 1e-4, as Kobak and Berens 2019 advise, so it needs no random numbers:
-/// equal features give equal points on any number of threads. Throws Error(input) for fewer than 4
-/// samples.
+/// equal features give equal points. With another number of threads the distances may differ in
+/// their last digits. Throws Error(input) for fewer than 4 samples.
 at::Tensor tsne(const at::Tensor& features, const TsneOptions& options);
 
 /// How many of the k nearest neighbours in the plane are near in the features, too (Venna and Kaski
