@@ -1,0 +1,48 @@
+// The memory that check predicts for a stage, and what its run takes.
+
+#include "run_fixture.h"
+#include "support/sanitizers.h"
+
+#include <nlohmann/json.hpp>
+
+namespace bissl::host::test {
+namespace {
+
+using nlohmann::json;
+
+class StageMemoryTest : public RunTest {};
+
+/// A network whose activations are most of what the process takes.
+const std::vector<std::string> larger = {"--set", "model.backbone.width=16",
+                                         "--set", "stage.pretrain.augment.size=32",
+                                         "--set", "stage.pretrain.batch=96",
+                                         "--set", "stage.pretrain.steps=2",
+                                         "--set", "stage.bissl.rounds=1",
+                                         "--set", "stage.bissl.lower.steps=1",
+                                         "--set", "stage.bissl.upper.steps=1",
+                                         "--set", "stage.bissl.upper.augment.size=32",
+                                         "--set", "stage.bissl.upper.batch=96",
+                                         "--set", "stage.finetune.augment.size=32",
+                                         "--set", "stage.finetune.evaluate.augment.size=32",
+                                         "--set", "stage.finetune.batch=96",
+                                         "--set", "stage.finetune.steps=2"};
+
+TEST_F(StageMemoryTest, TheMemoryOfAStageIsKnownBeforeItIsTrained) {
+  if (sanitized) {
+    GTEST_SKIP() << "a sanitizer keeps what is freed";
+  }
+  std::vector<std::string> words = call("check", larger);
+  words.emplace_back("--json");
+  const Outcome checked = run_bissl(words);
+  ASSERT_EQ(checked.code, 0) << checked.err;
+  ASSERT_EQ(run_bissl(call("run", larger)).code, 0);
+  const json stages = json::parse(read_file(out_ / "small" / "results.json"))["stages"];
+  for (const json& plan : json::parse(checked.out).at("stages")) {
+    const auto name = plan.at("name").get<std::string>();
+    const auto found = stages.at(name).at("peak_memory_bytes").get<double>();
+    EXPECT_NEAR(plan.at("estimated_peak_bytes").get<double>(), found, 0.15 * found) << name;
+  }
+}
+
+}  // namespace
+}  // namespace bissl::host::test
