@@ -280,6 +280,7 @@ TEST(Cg, DeclaresTheMethodsDefaults) {
                                                      {"tolerance", 0.0},
                                                      {"ask_every", int64_t{1}},
                                                      {"form", std::string("global")},
+                                                     {"guard", 0.0},
                                                      {"warm_start", false},
                                                      {"preconditioner", std::string("none")},
                                                      {"probes", int64_t{5}},
