@@ -84,7 +84,7 @@ from   = "pretrain"
 rounds = {0}
 lambda = {1:.3g}
 gamma  = 1.0
-hypergradient = {{ use = "cg", iterations = 3, damping = 10.0, tolerance = 0.2, ask_every = 8 }}
+hypergradient = {{ use = "cg", iterations = 3, damping = 10.0, tolerance = 0.3, ask_every = 8 }}
 
 [stage.bissl.lower]
 steps     = {2}
