@@ -72,12 +72,11 @@ std::vector<FigureInfo> sphere_figures() {
                    "0: all features point into one direction, a collapse; 1: they are spread as "
                    "random ones"},
                   feature_std),
-      of_features(
-          {"uniformity", FigureInput::features,
-           "ln of the mean of exp(−2·‖x − y‖²) over all pairs, x = f/‖f‖",
-           "Wang and Isola 2020, arXiv 2005.10242", "about −4 (even) to 0 (collapsed)",
-           lower, "how evenly the directions of features fill the sphere"},
-          uniformity),
+      of_features({"uniformity", FigureInput::features,
+                   "ln of the mean of exp(−2·‖x − y‖²) over all pairs, x = f/‖f‖",
+                   "Wang and Isola 2020, arXiv 2005.10242", "about −4 (even) to 0 (collapsed)",
+                   lower, "how evenly the directions of features fill the sphere"},
+                  uniformity),
       of_features(
           {"alignment", FigureInput::views,
            "the mean of ‖x − y‖² over pairs of views of one image, x = f/‖f‖",

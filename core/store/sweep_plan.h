@@ -37,8 +37,8 @@ struct PlanNode {
   std::string key;
   std::string stage;  ///< its name in `unit`
   std::string kind;
-  std::string parent;     ///< key; empty if it starts from random weights
-  size_t unit = 0;        ///< one of those that need it
+  std::string parent;                      ///< key; empty if it starts from random weights
+  size_t unit = 0;                         ///< one of those that need it
   std::vector<std::string> compared = {};  ///< keys of stages that it reads beside its parent
   std::string matched = {};  ///< key of the stage that it is as long as; empty for none
 };
