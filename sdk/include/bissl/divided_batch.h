@@ -34,6 +34,7 @@ class BISSL_API DividedBatch {
   /// passes call it as well, after the scope's end.
   using Sum = std::function<void(at::Tensor& values)>;
 
+  /// Where `sum` is null, batches are whole while the scope lives.
   explicit DividedBatch(std::shared_ptr<const Sum> sum);
   ~DividedBatch();
   DividedBatch(const DividedBatch&) = delete;
