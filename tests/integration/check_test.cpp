@@ -396,7 +396,7 @@ TEST_F(CheckTest, WarningsAreSpokenOnceByEachCall) {
   ASSERT_EQ(cells.code, 0) << cells.err;
   EXPECT_EQ(count_of(cells.err, "warning: stage.pretrain: " + said), 1U) << cells.err;
   for (const auto& log : fs::directory_iterator(out_ / "A" / "logs")) {
-    EXPECT_EQ(read_file(log.path()).find("warning"), std::string::npos) << log.path();
+    EXPECT_EQ(read_file(log.path()).find(said), std::string::npos) << log.path();
   }
 }
 

@@ -15,7 +15,7 @@ TEST_F(SweepTest, TrainsEachSharedStageOnce) {
   const auto found = cells(first);
   EXPECT_EQ(found.size(), 6U);           // 8 without the two that are excluded
   EXPECT_EQ(logged("pretrain of"), 4U);  // begins and done, for two seeds
-  EXPECT_EQ(logged("bissl of"), 12U);
+  EXPECT_EQ(logged("bissl of") - logged(": warning: "), 12U);  // training may give some of these
   EXPECT_EQ(logged(": begins"), 14U);
 
   // A cell is what a run with the same settings gives.
