@@ -1,6 +1,6 @@
 #include "report/analysis.h"
 
-#include <numeric>
+#include "report/statistics.h"
 
 namespace bissl::host {
 namespace {
@@ -82,10 +82,6 @@ Choices with_task_of(const ReportData& data, Choices choices, const Choices& cel
     }
   }
   return choices;
-}
-
-double mean_of(const std::vector<double>& values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
 /// For each repetition, the values of a label by the other axes' choices.

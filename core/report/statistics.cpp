@@ -15,10 +15,6 @@ namespace {
 constexpr size_t most_exact_pairs = 20;
 constexpr int64_t random_patterns = 100000;
 
-double mean_of(const std::vector<double>& values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-}
-
 void refuse_none(const std::vector<double>& values) {
   if (values.empty()) {
     fail_run("statistics of no values were asked for");
@@ -29,6 +25,10 @@ void refuse_none(const std::vector<double>& values) {
 constexpr double slack = 1e-12;
 
 }  // namespace
+
+double mean_of(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
 
 Estimate estimate(const std::vector<double>& values) {
   refuse_none(values);

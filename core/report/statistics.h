@@ -18,6 +18,9 @@ struct Estimate {
   std::optional<double> high() const { return half ? std::optional(mean + *half) : std::nullopt; }
 };
 
+/// `values` must not be empty.
+double mean_of(const std::vector<double>& values);
+
 /// Mean, sample standard deviation and the interval mean ± t(0.975, n − 1)·s/√n. `values` must not
 /// be empty.
 Estimate estimate(const std::vector<double>& values);
