@@ -349,7 +349,8 @@ Plot spot_plot(const std::string& name, const std::string& title,
   Svg svg(bottom + 8);
   for (size_t i = 0; i < panels.size(); ++i) {
     const double left = static_cast<double>(i % in_row) * (side + gap);
-    const double top = static_cast<double>(i / in_row) * (side + 28) + 20;
+    const size_t row = i / in_row;
+    const double top = static_cast<double>(row) * (side + 28) + 20;
     svg.text(left, top - 6, truncate_to_width(panels[i].title, most_label), "axis");
     svg.frame(left, top, side, side);
     std::vector<double> xs;

@@ -31,9 +31,8 @@ void require_categories(const AnalyseParts& parts, const BatchSource& source,
   const TargetSpec& wanted = parts.bank->data().targets();
   if (source.data().labelled() && source.data().targets() != wanted) {
     fail_input(
-        "data: data.{} has {}, and the bank, data.{}, {}; they must be of the same kind, number "
-        "and "
-        "names, in the same order",
+        "data: data.{} has {}, and the bank, data.{}, {}; kind, number, names and their order must "
+        "be the same",
         spelled_key(name), describe(source.data().targets()), spelled_key(parts.options.bank),
         describe(wanted));
   }
