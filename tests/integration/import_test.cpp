@@ -486,7 +486,7 @@ TEST_F(ImportTest, FeaturesAreWrittenInThreeFormats) {
       << names;
   EXPECT_EQ(names.substr(names.size() - 8), std::string("3\0\0\0001\0\0\0", 8));
 
-  EXPECT_NE(features("f.txt").err.find(".safetensors, .npy or .csv"), std::string::npos);
+  EXPECT_NE(features("f.txt").err.find(".safetensors, .npy, .csv or .tsv"), std::string::npos);
   EXPECT_NE(features("g.csv", {"--network", "1"}).err.find("no network 1"), std::string::npos);
   EXPECT_NE(features("g.csv", {"--views", "nothing"}).err.find("no such stage"), std::string::npos);
   EXPECT_NE(

@@ -22,11 +22,6 @@ bool needs_data(const std::filesystem::path& file) {
   return file.stem() == "own-images" || folder == "paper" || folder == "desk";
 }
 
-/// They are many, and each takes seconds: methods_test checks them.
-bool is_of_a_method(const std::filesystem::path& file) {
-  return file.parent_path().filename() == "methods";
-}
-
 TEST(Pipelines, AllOfThemPassTheCheck) {
   if (!has_fashion_mnist()) {
     GTEST_SKIP() << "Debian's package dataset-fashion-mnist is not installed";
@@ -35,7 +30,7 @@ TEST(Pipelines, AllOfThemPassTheCheck) {
   const std::string out = (folder.path() / "runs").string();
   ASSERT_FALSE(shipped_pipelines().empty());
   for (const auto& file : shipped_pipelines()) {
-    if (needs_data(file) || is_of_a_method(file)) {
+    if (needs_data(file) || takes_minutes(file)) {
       continue;
     }
     const Outcome check = run_bissl({"check", file.string(), "--out", out});
@@ -46,7 +41,7 @@ TEST(Pipelines, AllOfThemPassTheCheck) {
   }
   ASSERT_FALSE(shipped_ablations().empty());
   for (const auto& file : shipped_ablations()) {
-    if (needs_data(file)) {
+    if (needs_data(file) || takes_minutes(file)) {
       continue;
     }
     // An ablation may well go where the settings are doubtful, so there may be warnings.

@@ -19,4 +19,8 @@ std::vector<std::filesystem::path> example_pipelines();
 /// Makes a folder with the plugins of the examples.
 void copy_example_plugins(const std::filesystem::path& folder);
 
+/// Whether a check of it belongs into methods_test: the pipelines of methods, which are many, and
+/// the ablations over all methods, backbones or approximators.
+bool takes_minutes(const std::filesystem::path& file);
+
 }  // namespace bissl::host::test
