@@ -108,8 +108,6 @@ TEST_F(RunTest, WhatCannotBeAnalysedIsRefusedBeforeTraining) {
   expect("stage.look.compare=random", "is of kind \"analyse\", which hands on no backbone");
   expect("stage.look.compare=finetune", "compare: stage.finetune has trained 2 networks");
   expect("stage.look.pairs.augment.size=6", "pairs: its views of data.test have another shape");
-  expect("stage.look.pairs.views=[{count=2,augment={use=\"simclr\",size=8}}]",
-         "declares 2 views, and count is 3");
   expect("data.test.classes=[\"0\",\"1\"]", "and the bank, data.labelled, ");
 }
 
