@@ -77,7 +77,8 @@ TEST_P(QuickstartTest, RunsFromEndToEnd) {
         "stage.pretrain.steps=4", "stage.pretrain-longer.steps=4", "stage.bissl.rounds=2",
         "stage.bissl.lower.steps=2", "stage.bissl.lower.hessian_batch=8",
         "stage.bissl.upper.steps=2", "stage.bissl.upper.batch=16", "stage.bissl-finetune.steps=4",
-        "stage.bissl-finetune.batch=16", "stage.bissl-finetune.repeats=2"}) {
+        "stage.bissl-finetune.batch=16", "stage.bissl-finetune.repeats=2",
+        "stage.bissl.head_warmup.epochs=1"}) {
     call.emplace_back("--set");
     call.emplace_back(change);
   }
@@ -89,7 +90,6 @@ TEST_P(QuickstartTest, RunsFromEndToEnd) {
     EXPECT_GT(stages.at(arm)["metrics"]["test"]["top1"]["mean"].get<double>(), 0.1) << arm;
   }
   EXPECT_EQ(stages.at("bissl").at("solves").at("upper_steps"), 4);
-  EXPECT_EQ(stages.at("bissl").at("head_warmup").at("fit"), "convex");
 }
 
 INSTANTIATE_TEST_SUITE_P(Shipped, QuickstartTest,
