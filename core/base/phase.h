@@ -10,8 +10,8 @@ class PhaseListener {
   virtual void end() noexcept = 0;
 };
 
-/// Sets who is told, or nobody (null); returns who was told until now. Phases that are under way
-/// end with the listener that they began with, so it must outlive them.
+/// Sets this thread's listener, null for none; returns the one before. A phase ends with the
+/// listener that it began with, which must outlive it.
 PhaseListener* listen_to_phases(PhaseListener* listener);
 
 // What a training step consists of, in a profile.

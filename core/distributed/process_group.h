@@ -63,7 +63,7 @@ struct MeetingPlace {
   bool hosted = false;             ///< whether somebody else (torchrun) keeps the meeting point
 };
 
-/// The meeting point as one process sees it: process 0 opens it, the others come to it.
+/// The meeting point as one process sees it: process 0 opens it, the others connect.
 class Meeting {
  public:
   Meeting() = default;
@@ -73,7 +73,7 @@ class Meeting {
 
   /// The port that it is found at.
   virtual int port() const = 0;
-  /// How many processes have come to it, this one included.
+  /// How many processes have connected, this one included.
   virtual int arrived() const = 0;
   /// Makes the group when all have come; throws ProcessLost where they do not.
   virtual std::unique_ptr<ProcessGroup> form() = 0;
@@ -82,7 +82,7 @@ class Meeting {
 /// Whether the program was built with what several processes need.
 bool has_process_groups();
 
-/// Opens the meeting point or comes to it. Throws Error(input) where the port is taken or the
+/// Opens the meeting point or connects to it. Throws Error(input) where the port is taken or the
 /// program was built without several processes.
 std::unique_ptr<Meeting> meet(const MeetingPlace& place);
 

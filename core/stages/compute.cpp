@@ -50,7 +50,7 @@ namespace {
 void add_sizes(const Table& table, const std::string& path, std::vector<std::string>& sizes) {
   for (const auto& [name, value] : table.values) {
     const bool counts = name == "batch" || name == "hessian_batch" || name == "hessian_batches";
-    if (counts && value != Value(int64_t{0})) {  // 0 stands for another key's value
+    if (counts && value != Value(int64_t{0})) {  // 0 means: as another key says
       sizes.push_back(fmt::format("{}{} = {}", path, name, to_toml(value)));
     }
   }

@@ -27,10 +27,9 @@ struct RunSettings {
   double checkpoint_seconds = 60;  ///< between checkpoints; 0: after every step
   /// Makes the display of a stage's progress; unset: none.
   std::function<std::unique_ptr<Progress>(Progress::Plan plan)> progress;
-  /// Told, once each, what the user should know although the stage continues. Unset: nobody is
-  /// told.
+  /// Receives each warning of a stage that continues, once. Unset: warnings are dropped.
   std::function<void(const std::string& text)> warn;
-  /// Told what is of interest and no cause for doubt. Unset: nobody is told.
+  /// Receives information that is no warning. Unset: it is dropped.
   std::function<void(const std::string& text)> note;
   /// Called before anything is written for a step; throws when the stage is no longer this
   /// process's to compute. Unset: nothing is asked.

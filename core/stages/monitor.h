@@ -55,7 +55,7 @@ class Monitor {
   /// Makes its state part of the session's.
   void keep(Session& session);
 
-  /// How many images go through the backbone in all looks of so many steps.
+  /// The number of images that all looks of a stage with `steps` steps pass through the backbone.
   int64_t images(int64_t steps) const;
   const BatchSource& source() const { return *batches_; }
 
