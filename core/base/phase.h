@@ -10,7 +10,7 @@ class PhaseListener {
   virtual void end() noexcept = 0;
 };
 
-/// Sets this thread's listener, null for none; returns the one before. A phase ends with the
+/// Sets the process's listener, null for none; returns the one before. A phase ends with the
 /// listener that it began with, which must outlive it.
 PhaseListener* listen_to_phases(PhaseListener* listener);
 

@@ -28,23 +28,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Errors come out with the stage and its place in the file.
-StageResults run_stage(const StageContext& context) {
-  try {
-    return stage_kind(context.stage.kind).run(context);
-  } catch (const Interrupted&) {
-    throw;
-  } catch (const Error& error) {
-    throw at_stage(context, error);
-  } catch (const std::exception& exception) {
-    throw at_stage(context, as_error(exception));
-  }
-}
-
-}  // namespace
-
-namespace {
-
 /// The keys of a table, and of those in it, that say how many samples are in memory at once, with
 /// their values: "lower.batch = 256".
 void add_sizes(const Table& table, const std::string& path, std::vector<std::string>& sizes) {
@@ -69,6 +52,18 @@ std::string sizes_to_lower(const StageContext& context, const Error& error) {
 }
 
 }  // namespace
+
+StageResults run_stage(const StageContext& context) {
+  try {
+    return stage_kind(context.stage.kind).run(context);
+  } catch (const Interrupted&) {
+    throw;
+  } catch (const Error& error) {
+    throw at_stage(context, error);
+  } catch (const std::exception& exception) {
+    throw at_stage(context, as_error(exception));
+  }
+}
 
 Error at_stage(const StageContext& context, const Error& error) {
   return Error(error.kind(), error.what() + sizes_to_lower(context, error))

@@ -36,6 +36,10 @@ void compute_stage(const StageTask& task, StageWork& work);
 /// `work` publishes. Warns if the weights come out different.
 void compute_audit(const StageTask& task, const std::filesystem::path& finished, StageWork& work);
 
+/// Runs the stage's kind. Throws Interrupted as it is, and every other failure with the stage and
+/// its place in the file before it.
+StageResults run_stage(const StageContext& context);
+
 /// The error with the stage and its place in the file before it. Where memory was not enough, the
 /// stage's sizes that can be lowered come after it.
 Error at_stage(const StageContext& context, const Error& error);

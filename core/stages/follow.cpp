@@ -5,8 +5,6 @@
 #include "stages/compute.h"
 #include "stages/identity.h"
 #include "stages/session.h"
-#include "stages/stage_kind.h"
-#include "telemetry/interrupt.h"
 
 #include <cerrno>
 #include <cstdlib>
@@ -54,18 +52,6 @@ void copy_progress(const fs::path& from, const fs::path& to) {
       std::error_code ignored;
       fs::copy_file(entry.path(), place, ignored);
     }
-  }
-}
-
-void compute_beside(const StageContext& context) {
-  try {
-    stage_kind(context.stage.kind).run(context);
-  } catch (const Interrupted&) {
-    throw;
-  } catch (const Error& error) {
-    throw at_stage(context, error);
-  } catch (const std::exception& exception) {
-    throw at_stage(context, as_error(exception));
   }
 }
 
@@ -123,7 +109,7 @@ void follow(const Pipeline& pipeline, const RunSettings& settings,
     for (const auto& [name, place] : compared.items()) {
       context.compared[name] = place.get<std::string>();
     }
-    compute_beside(context);
+    run_stage(context);
   }
 }
 

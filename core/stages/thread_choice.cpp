@@ -45,7 +45,7 @@ std::string threads_text(int threads) {
   return fmt::format("{} {}", threads, threads == 1 ? "thread" : "threads");
 }
 
-/// While it lives, this thread is not in a profile.
+/// While it lives, a profile sees no phases, and no operations of this thread.
 class Unobserved {
  public:
   Unobserved() : listener_(listen_to_phases(nullptr)) {}
