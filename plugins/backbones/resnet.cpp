@@ -110,14 +110,31 @@ struct Blocks34 {
 struct Blocks50 {
   static Architecture architecture() { return {.blocks = {3, 4, 6, 3}, .bottleneck = true}; }
 };
+struct Blocks101 {
+  static Architecture architecture() { return {.blocks = {3, 4, 23, 3}, .bottleneck = true}; }
+};
+struct Blocks152 {
+  static Architecture architecture() { return {.blocks = {3, 8, 36, 3}, .bottleneck = true}; }
+};
 struct Wide50 {
   static Architecture architecture() {
     return {.blocks = {3, 4, 6, 3}, .bottleneck = true, .group_width = 128};
   }
 };
+struct Wide101 {
+  static Architecture architecture() {
+    return {.blocks = {3, 4, 23, 3}, .bottleneck = true, .group_width = 128};
+  }
+};
 struct Groups50 {
   static Architecture architecture() {
     return {.blocks = {3, 4, 6, 3}, .bottleneck = true, .groups = 32, .group_width = 4};
+  }
+};
+/// The size of Mahajan et al. 2018.
+struct Groups101 {
+  static Architecture architecture() {
+    return {.blocks = {3, 4, 23, 3}, .bottleneck = true, .groups = 32, .group_width = 8};
   }
 };
 
@@ -141,6 +158,13 @@ BISSL_PLUGIN("resnet", "2.0.0", "MIT", registrar) {
   add<Blocks18>(registrar, "resnet18");
   add<Blocks34>(registrar, "resnet34");
   add<Blocks50>(registrar, "resnet50");
+  add<Blocks101>(registrar, "resnet101");
+  add<Blocks152>(registrar, "resnet152");
   add<Groups50>(registrar, "resnext50-32x4d", groups);
+  add<Groups101>(
+      registrar, "resnext101-32x8d",
+      "Xie et al. 2016, arXiv 1611.05431, table 1; the size of Mahajan et al. 2018, arXiv "
+      "1805.00932");
   add<Wide50>(registrar, "wide-resnet50-2", wide);
+  add<Wide101>(registrar, "wide-resnet101-2", wide);
 }

@@ -326,12 +326,20 @@ def resnet_case(name, net):
             "eval": numbers(features / features.abs().max())}
 
 
+def deep_counts(state):
+    return {"parameters": parameters(state), "tensors": len(state)}
+
+
 @torch.no_grad()
 def resnets():
     models = torchvision.models
     nets = {"resnext50-32x4d": models.resnext50_32x4d, "wide-resnet50-2": models.wide_resnet50_2}
+    deep = {"resnet101": models.resnet101, "resnet152": models.resnet152,
+            "resnext101-32x8d": models.resnext101_32x8d,
+            "wide-resnet101-2": models.wide_resnet101_2}
     return {
         "parameters": {name: parameters(plain_state(net())) for name, net in nets.items()},
+        "deep": {name: deep_counts(plain_state(net())) for name, net in deep.items()},
         "forward": [resnet_case(name, without_classifier(nets[name]()))
                     for name in nets],
     }

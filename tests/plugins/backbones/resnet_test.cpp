@@ -74,8 +74,10 @@ void set_weights(torch::nn::Module& module) {
 }
 
 TEST(ResNet, HasTorchvisionsNamesAndShapes) {
-  EXPECT_EQ(library().names(), (std::vector<std::string>{"resnet18", "resnet34", "resnet50",
-                                                         "resnext50-32x4d", "wide-resnet50-2"}));
+  EXPECT_EQ(library().names(),
+            (std::vector<std::string>{"resnet101", "resnet152", "resnet18", "resnet34", "resnet50",
+                                      "resnext101-32x8d", "resnext50-32x4d", "wide-resnet101-2",
+                                      "wide-resnet50-2"}));
   for (const json& network : golden()["networks"]) {
     const auto name = network["name"].get<std::string>();
     for (const std::string stem : {"imagenet", "small"}) {
@@ -173,6 +175,25 @@ TEST(ResNet, HasTorchvisionsLargerNetworks) {
     const at::Tensor images = pattern(1, {2, 3, 48, 48}) * 2;
     const at::Tensor features = backbone->forward(images).narrow(1, 0, 12);
     EXPECT_TRUE(close(features / features.abs().max(), network["eval"], 1e-9));
+  }
+}
+
+TEST(ResNet, HasTorchvisionsDeepNetworks) {
+  // An eighth of the width, so that nobody waits for the weights' random numbers: all dimensions of
+  // channels are an eighth then, but for the images' and, in a group, those of one channel.
+  constexpr int64_t part = 8;
+  const json expected = test::golden("backbones.json")["resnet"]["deep"];
+  ASSERT_EQ(expected.size(), 4);
+  for (const auto& [name, counts] : expected.items()) {
+    const auto backbone = make(name, 3, 64 / part, "imagenet");
+    EXPECT_EQ(backbone->features(), 2048 / part) << name;
+    EXPECT_EQ(state(backbone->module()).size(), counts["tensors"]) << name;
+    int64_t whole = 0;
+    for (const auto& item : backbone->module().named_parameters()) {
+      const bool both = item.value().dim() == 4 && item.key() != "conv1.weight";
+      whole += item.value().numel() * part * (both ? part : 1);
+    }
+    EXPECT_EQ(whole, counts["parameters"]) << name;
   }
 }
 
