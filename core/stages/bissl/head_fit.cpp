@@ -11,9 +11,13 @@
 
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/div.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/index_copy.h>
+#include <ATen/ops/mul.h>
 #include <c10/core/GradMode.h>
-#include <fmt/format.h>
+
+#include <algorithm>
 
 namespace bissl::host {
 namespace {
@@ -24,60 +28,65 @@ at::Tensor trial_numbers(at::IntArrayRef shape, double frequency, const at::Tens
   return at::arange(count, at::kDouble).mul(frequency).sin().view(shape).to(like.options());
 }
 
-/// Evaluation mode for as long as it lives.
-class InEvaluationMode {
+/// Training or evaluation mode for as long as it lives.
+class InMode {
  public:
-  explicit InEvaluationMode(torch::nn::Module& module)
+  InMode(torch::nn::Module& module, bool training)
       : module_(module), training_(is_training(module)) {
-    set_training(module_, false);
+    set_training(module_, training);
   }
-  ~InEvaluationMode() { set_training(module_, training_); }
-  InEvaluationMode(const InEvaluationMode&) = delete;
-  InEvaluationMode& operator=(const InEvaluationMode&) = delete;
+  ~InMode() { set_training(module_, training_); }
+  InMode(const InMode&) = delete;
+  InMode& operator=(const InMode&) = delete;
 
  private:
   torch::nn::Module& module_;
   bool training_;
 };
 
-/// The rows of all views of a source, pass after pass in the order of the images.
+/// The rows of all views of a source: that of view v of image i is row v · images + i.
 struct CachedFeatures {
   at::Tensor features;
   at::Tensor labels;
   int64_t images = 0;
 };
 
+/// The backbone is in training mode, as in the upper level's steps: batch normalisation takes the
+/// statistics of batches of the same size, drawn from all classes. Its buffers and LibTorch's
+/// generator are as they were afterwards.
 CachedFeatures cache_features(const StageContext& context, Backbone& backbone,
                               const HeadFitData& data) {
   const c10::NoGradGuard no_grad;
-  const InEvaluationMode evaluation(backbone.module());
-  CachedFeatures cached;
-  int64_t row = 0;
-  for (int64_t view = 0; view < data.views; ++view) {
-    const auto source = make_labelled_batches(context, "upper.data", data.data, data.augment,
-                                              {.batch = data.batch,
-                                               .order = Order::sequential,
-                                               .seed = context.seed_for("head-fit"),
-                                               .purpose = fmt::format("bissl/head-fit#{}", view)});
-    if (view == 0) {
-      cached.images = source->samples();
-      cached.features = at::empty({cached.images * data.views, backbone.features()}, at::kFloat);
-      cached.labels = at::empty({cached.images * data.views}, at::kLong);
+  const InMode training(backbone.module(), true);
+  const EvaluationGuard guard({&backbone.module()}, context.seed_for("head-fit/noise"));
+  const auto source = make_labelled_batches(context, "upper.data", data.data, data.augment,
+                                            {.batch = data.batch,
+                                             .order = Order::shuffled,
+                                             .seed = context.seed_for("head-fit"),
+                                             .purpose = "bissl/head-fit"});
+  const int64_t images = source->samples();
+  const int64_t rows = images * data.views;
+  CachedFeatures cached = {.features = at::empty({rows, backbone.features()}, at::kFloat),
+                           .labels = at::empty({rows}, at::kLong),
+                           .images = images};
+  const int64_t count = (rows + data.batch - 1) / data.batch;
+  Prefetcher batches(source, 0, count, context.settings.loader_threads);
+  for (int64_t i = 0; i < count; ++i) {
+    if (interrupted()) {
+      throw Interrupted();
     }
-    Prefetcher batches(source, 0, source->batches(), context.settings.loader_threads);
-    for (int64_t i = 0; i < source->batches(); ++i) {
-      if (interrupted()) {
-        throw Interrupted();
-      }
-      if (context.settings.confirm) {
-        context.settings.confirm();
-      }
-      const Batch batch = batches.next();
-      const at::Tensor features = backbone.forward(batch.views[0]);
-      cached.features.narrow(0, row, features.size(0)).copy_(features);
-      cached.labels.narrow(0, row, features.size(0)).copy_(batch.targets.dense);
-      row += features.size(0);
+    if (context.settings.confirm) {
+      context.settings.confirm();
     }
+    const Batch batch = batches.next();
+    // An epoch has each image once. The last batch's samples beyond the last epoch are left out.
+    const int64_t first = i * data.batch;
+    const int64_t taken = std::min(data.batch, rows - first);
+    const at::Tensor view = at::arange(first, first + taken).div(images, "floor");
+    const at::Tensor places = batch.indices.narrow(0, 0, taken) + view * images;
+    const at::Tensor features = backbone.forward(batch.views[0]).to(at::kCPU, at::kFloat);
+    cached.features.index_copy_(0, places, features.narrow(0, 0, taken));
+    cached.labels.index_copy_(0, places, batch.targets.dense.to(at::kCPU).narrow(0, 0, taken));
   }
   return cached;
 }
@@ -112,7 +121,7 @@ std::optional<LinearHead> linear_head(Downstream& downstream, const TargetSpec& 
     return std::nullopt;
   }
   const c10::NoGradGuard no_grad;
-  const InEvaluationMode evaluation(downstream.module());
+  const InMode evaluation(downstream.module(), false);
   const TensorList own = {head.weight.detach().clone(), head.bias.detach().clone()};
   head.weight.copy_(trial_numbers(head.weight.sizes(), 1.3, head.weight));
   head.bias.copy_(trial_numbers(head.bias.sizes(), 2.1, head.bias));
@@ -135,7 +144,6 @@ std::optional<LinearHead> linear_head(Downstream& downstream, const TargetSpec& 
 
 HeadFitReport fit_head(const StageContext& context, Backbone& backbone, const LinearHead& head,
                        const HeadFitData& data) {
-  const at::Tensor generator = generator_state();
   const CachedFeatures cached = cache_features(context, backbone, data);
   LogisticFit fit =
       fit_logistic_regression(cached.features, cached.labels, head.weight.size(0),
@@ -155,7 +163,6 @@ HeadFitReport fit_head(const StageContext& context, Backbone& backbone, const Li
   report.held_out_loss = fit.held_out_loss;
   report.held_out_accuracy = fit.held_out_accuracy;
   report.converged = fit.converged;
-  set_generator_state(generator);
   return report;
 }
 

@@ -42,12 +42,13 @@ struct HeadFitReport {
 struct HeadFitData {
   std::string data;
   const ViewsChoice& augment;
-  int64_t batch = 1;
+  int64_t batch = 1;  ///< images whose statistics batch normalisation shares
   int64_t views = 1;
 };
 
-/// Fits a linear head to the features of the backbone in evaluation mode, by multinomial logistic
-/// regression (numerics/logistic_regression.h). The backbone and LibTorch's random generator stay
+/// Fits a linear head by multinomial logistic regression (numerics/logistic_regression.h) to the
+/// features that the upper level's first steps would see: those of the backbone in training mode on
+/// shuffled batches. The backbone's weights, buffers and mode and LibTorch's random generator stay
 /// as they are. Throws Interrupted where the user asks to stop, with the head as it was.
 HeadFitReport fit_head(const StageContext& context, Backbone& backbone, const LinearHead& head,
                        const HeadFitData& data);
