@@ -1,3 +1,5 @@
+#include "layer_recorder.h"
+
 #include "bissl/layers.h"
 
 #include <ATen/ops/linear.h>
@@ -8,6 +10,8 @@ namespace {
 thread_local LayerRecorder* innermost = nullptr;
 
 }  // namespace
+
+bool layers_are_recorded() { return innermost != nullptr; }
 
 LayerRecorder::LayerRecorder() : outer_(innermost) { innermost = this; }
 
