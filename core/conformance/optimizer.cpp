@@ -1,4 +1,5 @@
 #include "bissl/optimizer.h"
+#include "bissl/optimizer_abilities.h"
 
 #include "bilevel/optimizer_abilities.h"
 #include "bissl/error.h"
@@ -111,6 +112,36 @@ void check_preconditioner(Checker& checker) {
   });
 }
 
+/// The weights after a step behind which the momentum was set to `value`; unset: to what it is.
+TensorList after_step_with_momentum(const Checker& checker, std::optional<double> value) {
+  Quadratic problem(checker);
+  problem.step();
+  auto& ability = *capability<OptimizerMomentumSetting>(*problem.optimizer);
+  const double set = value.value_or(ability.momentum());
+  ability.set_momentum(set);
+  require(ability.momentum() == set, "set to {}, it says {}", set, ability.momentum());
+  problem.step();
+  return problem.values();
+}
+
+void check_momentum_setting(Checker& checker) {
+  if (!has<OptimizerMomentumSetting>(checker)) {
+    return;
+  }
+  checker.check("momentum is what it was set to", [&] {
+    Quadratic untouched(checker);
+    const double given = capability<OptimizerMomentumSetting>(*untouched.optimizer)->momentum();
+    require(given >= 0 && given < 1, "momentum() is {}", given);
+    untouched.step();
+    untouched.step();
+    require(same(untouched.values(), after_step_with_momentum(checker, std::nullopt)),
+            "setting it to what it is changes the next step");
+    const double other = given < 0.5 ? 0.75 : 0.25;
+    require(!same(untouched.values(), after_step_with_momentum(checker, other)),
+            "setting it to {} changes nothing in the next step", other);
+  });
+}
+
 /// The weights after a step behind which the weight decay was set to `decay`; unset: to what it is.
 TensorList after_step_with(const Checker& checker, std::optional<double> decay) {
   Quadratic problem(checker);
@@ -209,6 +240,7 @@ void check_optimizer(Checker& checker) {
     require(refused, "a state with a missing or unknown part was accepted");
   });
   check_preconditioner(checker);
+  check_momentum_setting(checker);
   check_weight_decay(checker);
 }
 

@@ -3,6 +3,7 @@
 #include "bissl/backbone_abilities.h"
 #include "bissl/downstream_abilities.h"
 #include "bissl/error.h"
+#include "bissl/optimizer_abilities.h"
 #include "models/attribution.h"
 #include "models/divided.h"
 #include "plugins/guard.h"
@@ -223,6 +224,17 @@ class GuardedMomentum final : public GuardedAbility<OptimizerMomentum> {
   }
 };
 
+class GuardedMomentumSetting final : public GuardedAbility<OptimizerMomentumSetting> {
+ public:
+  using GuardedAbility::GuardedAbility;
+  double momentum() const override {
+    return call("momentum", [](OptimizerMomentumSetting& inner) { return inner.momentum(); });
+  }
+  void set_momentum(double value) override {
+    call("set_momentum", [&](OptimizerMomentumSetting& inner) { inner.set_momentum(value); });
+  }
+};
+
 class GuardedPreconditioner final : public GuardedAbility<OptimizerPreconditioner> {
  public:
   using GuardedAbility::GuardedAbility;
@@ -244,8 +256,8 @@ class GuardedWeightDecay final : public GuardedAbility<OptimizerWeightDecay> {
   }
 };
 
-class GuardedOptimizer
-    : public Guarded<Optimizer, GuardedMomentum, GuardedPreconditioner, GuardedWeightDecay> {
+class GuardedOptimizer : public Guarded<Optimizer, GuardedMomentum, GuardedMomentumSetting,
+                                        GuardedPreconditioner, GuardedWeightDecay> {
  public:
   using Guarded::Guarded;
   void step(double lr_scale) override {

@@ -68,6 +68,10 @@ void* OptimizerGroups::capability(std::string_view id) {
       groups_.front().optimizer->capability(OptimizerMomentum::id) != nullptr) {
     return static_cast<OptimizerMomentum*>(this);
   }
+  if (id == OptimizerMomentumSetting::id &&
+      groups_.front().optimizer->capability(OptimizerMomentumSetting::id) != nullptr) {
+    return static_cast<OptimizerMomentumSetting*>(this);
+  }
   if (id == OptimizerWeightDecay::id && decays_.size() == groups_.size()) {
     return static_cast<OptimizerWeightDecay*>(this);
   }
@@ -75,7 +79,15 @@ void* OptimizerGroups::capability(std::string_view id) {
 }
 
 double OptimizerGroups::momentum() const {
-  return bissl::capability<OptimizerMomentum>(*groups_.front().optimizer)->momentum();
+  Optimizer& first = *groups_.front().optimizer;
+  const auto* set = bissl::capability<OptimizerMomentumSetting>(first);
+  return set != nullptr ? set->momentum() : bissl::capability<OptimizerMomentum>(first)->momentum();
+}
+
+void OptimizerGroups::set_momentum(double value) {
+  for (const OptimizerGroup& group : groups_) {
+    bissl::capability<OptimizerMomentumSetting>(*group.optimizer)->set_momentum(value);
+  }
 }
 
 TensorList OptimizerGroups::preconditioner(const TensorList& gradients) const {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "bissl/optimizer.h"
+#include "bissl/optimizer_abilities.h"
 
 #include <cstddef>
 #include <memory>
@@ -18,9 +19,10 @@ struct OptimizerGroup {
 /// Several instances of one optimizer as one optimizer over all their parameters. Preconditioners
 /// have the groups' factors in them, so that what goes back through steps sees the steps that were
 /// made. Weight decay is the largest of the groups'; set_weight_decay changes that of each by the
-/// same factor.
+/// same factor. Momentum is that of all groups.
 class OptimizerGroups final : public Optimizer,
                               private OptimizerMomentum,
+                              private OptimizerMomentumSetting,
                               private OptimizerPreconditioner,
                               private OptimizerWeightDecay {
  public:
@@ -36,6 +38,7 @@ class OptimizerGroups final : public Optimizer,
 
  private:
   double momentum() const override;
+  void set_momentum(double value) override;
   TensorList preconditioner(const TensorList& gradients) const override;
   double weight_decay() const override { return weight_decay_; }
   void set_weight_decay(double value) override;

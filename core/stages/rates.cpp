@@ -34,6 +34,13 @@ struct DecayOptions {
   double power = 1;
 };
 
+/// `momentum = { … }`
+struct MomentumOptions {
+  std::string use = "cosine";
+  double to = 0;
+  double power = 1;
+};
+
 const Schema<RatesOptions>& rates_schema() {
   static const Schema<RatesOptions> schema = [] {
     Schema<RatesOptions> s;
@@ -95,6 +102,26 @@ const Schema<DecayOptions>& decay_schema() {
         .required()
         .at_least(0);
     s.add("power", &DecayOptions::power, "of \"polynomial\"; 1 is a straight line")
+        .more_than(0)
+        .only_with("use", std::string("polynomial"));
+    return s;
+  }();
+  return schema;
+}
+
+const Schema<MomentumOptions>& momentum_schema() {
+  static const Schema<MomentumOptions> schema = [] {
+    Schema<MomentumOptions> s;
+    s.add("use", &MomentumOptions::use,
+          "how momentum gets from the optimizer's to `to`; \"one-cycle\" is there where the "
+          "schedule \"one-cycle\" has its peak, and goes back to the optimizer's (Smith and Topin "
+          "2017, arXiv 1708.07120)")
+        .choices({"cosine", "polynomial", "one-cycle"});
+    s.add("to", &MomentumOptions::to, "momentum at the end, of \"one-cycle\" at the peak: 0.85")
+        .required()
+        .at_least(0)
+        .less_than(1);
+    s.add("power", &MomentumOptions::power, "of \"polynomial\"; 1 is a straight line")
         .more_than(0)
         .only_with("use", std::string("polynomial"));
     return s;
@@ -245,6 +272,8 @@ SubtableSpec rates_table() {
   rates.tables = {
       {"weight_decay", table_of(decay_schema()), false,
        "weight decay over time; constant if absent"},
+      {"momentum", table_of(momentum_schema()), false,
+       "momentum over time, β₁ of Adam and its kin; constant if absent"},
       {.name = "groups",
        .table = table_of(group_schema()),
        .required = false,
@@ -327,34 +356,70 @@ std::shared_ptr<Optimizer> make_optimizer(const Table& table, const NamedTensors
                                            rate_scaling(table, step_samples));
 }
 
-Pace::Pace(const Table& table, Optimizer& optimizer, int64_t steps, int64_t samples,
-           int64_t step_samples)
-    : rate_(make_schedule(table, steps, samples, step_samples)) {
+std::optional<Pace::Decay> Pace::decay_of(const Table& table, Optimizer& optimizer, int64_t steps) {
   const Table* rates = rates_of(table);
   if (rates == nullptr || !rates->has_table("weight_decay")) {
-    return;
+    return std::nullopt;
   }
   const DecayOptions options = decay_schema().parse(rates->table("weight_decay").values);
   const std::string name = table.component("optimizer").describe();
-  ability_ = capability<OptimizerWeightDecay>(optimizer);
-  if (ability_ == nullptr) {
+  auto* ability = capability<OptimizerWeightDecay>(optimizer);
+  if (ability == nullptr) {
     fail_input("rates.weight_decay: {} has no weight decay that could be set", name);
   }
-  weight_decay_ = ability_->weight_decay();
-  if (weight_decay_ == 0) {
+  if (ability->weight_decay() == 0) {
     fail_input(
         "rates.weight_decay: the weight decay of {} is 0, and factors leave it there: give "
         "the one at the beginning as its weight_decay",
         name);
   }
-  decay_.emplace(
-      ScheduleOptions{.use = options.use, .end_factor = options.end_factor, .power = options.power},
-      steps, 1.0);
+  const ScheduleOptions factor{
+      .use = options.use, .end_factor = options.end_factor, .power = options.power};
+  return Decay{{factor, steps, 1.0}, ability->weight_decay(), ability};
 }
 
+std::optional<Pace::Momentum> Pace::momentum_of(const Table& table, Optimizer& optimizer,
+                                                int64_t steps) {
+  const Table* rates = rates_of(table);
+  if (rates == nullptr || !rates->has_table("momentum")) {
+    return std::nullopt;
+  }
+  const MomentumOptions options = momentum_schema().parse(rates->table("momentum").values);
+  auto* ability = capability<OptimizerMomentumSetting>(optimizer);
+  if (ability == nullptr) {
+    fail_input("rates.momentum: {} has no momentum that could be set",
+               table.component("optimizer").describe());
+  }
+  ScheduleOptions share{.use = options.use, .end_factor = 0, .power = options.power};
+  if (options.use != "one-cycle") {
+    return Momentum{{share, steps, 1.0}, ability->momentum(), options.to, ability};
+  }
+  const ScheduleOptions rate = parse_schedule(table);
+  if (rate.use != "one-cycle") {
+    fail_input(
+        "rates.momentum: \"one-cycle\" falls while the learning rate rises and rises while that "
+        "falls, and schedule.use is \"{}\": choose \"one-cycle\" there, too, or another one here",
+        rate.use);
+  }
+  // That schedule's share runs from 0 to 1, where the learning rate has its peak, and to 0 again.
+  share.start_factor = 0;
+  share.rise = rate.rise;
+  return Momentum{{share, steps, 1.0}, options.to, ability->momentum(), ability};
+}
+
+Pace::Pace(const Table& table, Optimizer& optimizer, int64_t steps, int64_t samples,
+           int64_t step_samples)
+    : rate_(make_schedule(table, steps, samples, step_samples)),
+      decay_(decay_of(table, optimizer, steps)),
+      momentum_(momentum_of(table, optimizer, steps)) {}
+
 double Pace::begin(int64_t step) const {
-  if (ability_ != nullptr) {
-    ability_->set_weight_decay(weight_decay_ * decay_->lr_scale(step));
+  if (decay_) {
+    decay_->ability->set_weight_decay(decay_->start * decay_->factor.lr_scale(step));
+  }
+  if (momentum_) {
+    const double share = momentum_->share.lr_scale(step);
+    momentum_->ability->set_momentum(momentum_->to + (momentum_->from - momentum_->to) * share);
   }
   return rate_.lr_scale(step);
 }

@@ -2,6 +2,7 @@
 #include "options.h"
 
 #include "bissl/optimizer.h"
+#include "bissl/optimizer_abilities.h"
 #include "bissl/optimizer_state.h"
 
 #include <ATen/ops/tensor.h>
@@ -43,7 +44,10 @@ enum class Decay {
 };
 
 /// Adam, in PyTorch's convention: ε is added to the root of the corrected mean square.
-class Moments : public Optimizer, public OptimizerPreconditioner, public OptimizerWeightDecay {
+class Moments : public Optimizer,
+                public OptimizerMomentumSetting,
+                public OptimizerPreconditioner,
+                public OptimizerWeightDecay {
  public:
   Moments(const MomentsOptions& options, const DecayOptions& decay, Decay kind,
           const OptimizerContext& context)
@@ -78,13 +82,17 @@ class Moments : public Optimizer, public OptimizerPreconditioner, public Optimiz
     }
   }
 
+  double momentum() const override { return options_.beta1; }
+  void set_momentum(double value) override { options_.beta1 = value; }
+
   double learning_rate() const override { return options_.lr; }
 
   double weight_decay() const override { return decay_.weight_decay; }
   void set_weight_decay(double value) override { decay_.weight_decay = value; }
 
   void* capability(std::string_view id) override {
-    return provide<OptimizerPreconditioner, OptimizerWeightDecay>(*this, id);
+    return provide<OptimizerMomentumSetting, OptimizerPreconditioner, OptimizerWeightDecay>(*this,
+                                                                                            id);
   }
 
   /// With m' = β₁·m + (1 − β₁)·g, v' = β₂·v + (1 − β₂)·g², both corrected for their bias, and

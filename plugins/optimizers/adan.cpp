@@ -2,6 +2,7 @@
 #include "options.h"
 
 #include "bissl/optimizer.h"
+#include "bissl/optimizer_abilities.h"
 #include "bissl/optimizer_state.h"
 
 #include <ATen/ops/tensor.h>
@@ -39,7 +40,10 @@ Schema<Options> schema() {
 /// m ← β₁·m + (1 − β₁)·g, v ← β₂·v + (1 − β₂)·d, n ← β₃·n + (1 − β₃)·(g + β₂·d)²,
 ///   θ ← (θ − lr·(m̂ + β₂·v̂)/(√n̂ + ε))/(1 + lr·wd)
 /// where m̂, v̂ and n̂ are corrected for their bias. d is 0 in the first step.
-class Adan : public Optimizer, public OptimizerPreconditioner, public OptimizerWeightDecay {
+class Adan : public Optimizer,
+             public OptimizerMomentumSetting,
+             public OptimizerPreconditioner,
+             public OptimizerWeightDecay {
  public:
   Adan(const Options& options, const OptimizerContext& context)
       : options_(options),
@@ -75,12 +79,16 @@ class Adan : public Optimizer, public OptimizerPreconditioner, public OptimizerW
     ++steps_;
   }
 
+  double momentum() const override { return options_.beta1; }
+  void set_momentum(double value) override { options_.beta1 = value; }
+
   double learning_rate() const override { return options_.lr; }
   double weight_decay() const override { return options_.decay.weight_decay; }
   void set_weight_decay(double value) override { options_.decay.weight_decay = value; }
 
   void* capability(std::string_view id) override {
-    return provide<OptimizerPreconditioner, OptimizerWeightDecay>(*this, id);
+    return provide<OptimizerMomentumSetting, OptimizerPreconditioner, OptimizerWeightDecay>(*this,
+                                                                                            id);
   }
 
   /// The derivative in g of (m̂ + β₂·v̂)/D with D = s + ε, s = √n̂ and w = g + β₂·d: with k = 1, and

@@ -2,6 +2,7 @@
 #include "options.h"
 
 #include "bissl/optimizer.h"
+#include "bissl/optimizer_abilities.h"
 #include "bissl/optimizer_state.h"
 
 #include <ATen/ops/tensor.h>
@@ -31,7 +32,10 @@ Schema<Options> schema() {
 
 /// Adam's step r for each tensor, scaled to the length of the weights: with u = r + wd·θ,
 /// θ ← θ − lr·q·u, q = ‖θ‖/‖u‖; q is 1 where either norm is 0 and for tensors without scaling.
-class Lamb : public Optimizer, public OptimizerPreconditioner, public OptimizerWeightDecay {
+class Lamb : public Optimizer,
+             public OptimizerMomentumSetting,
+             public OptimizerPreconditioner,
+             public OptimizerWeightDecay {
  public:
   Lamb(const Options& options, const OptimizerContext& context)
       : options_(options),
@@ -59,12 +63,16 @@ class Lamb : public Optimizer, public OptimizerPreconditioner, public OptimizerW
     }
   }
 
+  double momentum() const override { return options_.moments.beta1; }
+  void set_momentum(double value) override { options_.moments.beta1 = value; }
+
   double learning_rate() const override { return options_.moments.lr; }
   double weight_decay() const override { return options_.decay.weight_decay; }
   void set_weight_decay(double value) override { options_.decay.weight_decay = value; }
 
   void* capability(std::string_view id) override {
-    return provide<OptimizerPreconditioner, OptimizerWeightDecay>(*this, id);
+    return provide<OptimizerMomentumSetting, OptimizerPreconditioner, OptimizerWeightDecay>(*this,
+                                                                                            id);
   }
 
   /// Adam's (adam.cpp) times the layer's ratio, which is taken as a constant.

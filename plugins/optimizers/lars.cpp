@@ -2,6 +2,7 @@
 #include "options.h"
 
 #include "bissl/optimizer.h"
+#include "bissl/optimizer_abilities.h"
 #include "bissl/optimizer_state.h"
 
 #include <ATen/ops/full_like.h>
@@ -32,6 +33,7 @@ Schema<Options> schema() {
 /// m ← µ·m + q·g, θ ← θ − lr·m. q is 1 where either norm is 0 and for tensors without scaling.
 class Lars : public Optimizer,
              public OptimizerMomentum,
+             public OptimizerMomentumSetting,
              public OptimizerPreconditioner,
              public OptimizerWeightDecay {
  public:
@@ -57,12 +59,14 @@ class Lars : public Optimizer,
 
   double learning_rate() const override { return options_.step.lr; }
   double momentum() const override { return options_.step.momentum; }
+  void set_momentum(double value) override { options_.step.momentum = value; }
 
   double weight_decay() const override { return options_.decay.weight_decay; }
   void set_weight_decay(double value) override { options_.decay.weight_decay = value; }
 
   void* capability(std::string_view id) override {
-    return provide<OptimizerMomentum, OptimizerPreconditioner, OptimizerWeightDecay>(*this, id);
+    return provide<OptimizerMomentum, OptimizerMomentumSetting, OptimizerPreconditioner,
+                   OptimizerWeightDecay>(*this, id);
   }
 
   /// The layers' ratios, taken as constants; the momentum's memory is left out.

@@ -2,6 +2,7 @@
 #include "options.h"
 
 #include "bissl/optimizer.h"
+#include "bissl/optimizer_abilities.h"
 #include "bissl/optimizer_state.h"
 
 #include <ATen/ops/tensor.h>
@@ -75,7 +76,7 @@ at::Tensor orthogonalised(const at::Tensor& matrix, int64_t iterations) {
 /// m), θ ← θ·(1 − lr·wd) − lr·√max(1, rows/columns)·orthogonalised(u). One-dimensional parameters
 /// get a step of AdamW. The step does not act on each element by itself, so there is no
 /// preconditioner.
-class Muon : public Optimizer, public OptimizerWeightDecay {
+class Muon : public Optimizer, public OptimizerMomentumSetting, public OptimizerWeightDecay {
  public:
   Muon(const Options& options, const OptimizerContext& context)
       : options_(options),
@@ -110,11 +111,13 @@ class Muon : public Optimizer, public OptimizerWeightDecay {
   }
 
   double learning_rate() const override { return options_.lr; }
+  double momentum() const override { return options_.momentum; }
+  void set_momentum(double value) override { options_.momentum = value; }
   double weight_decay() const override { return options_.decay.weight_decay; }
   void set_weight_decay(double value) override { options_.decay.weight_decay = value; }
 
   void* capability(std::string_view id) override {
-    return provide<OptimizerWeightDecay>(*this, id);
+    return provide<OptimizerMomentumSetting, OptimizerWeightDecay>(*this, id);
   }
 
   NamedTensors state() const override {

@@ -2,6 +2,7 @@
 #include "options.h"
 
 #include "bissl/optimizer.h"
+#include "bissl/optimizer_abilities.h"
 #include "bissl/optimizer_state.h"
 
 #include <c10/core/GradMode.h>
@@ -29,7 +30,10 @@ Schema<Options> schema() {
 }
 
 /// Stochastic gradient descent with momentum, in PyTorch's convention: m ← µ·m + g, θ ← θ − lr·m.
-class Sgd : public Optimizer, public OptimizerMomentum, public OptimizerWeightDecay {
+class Sgd : public Optimizer,
+            public OptimizerMomentum,
+            public OptimizerMomentumSetting,
+            public OptimizerWeightDecay {
  public:
   Sgd(const Options& options, const OptimizerContext& context)
       : options_(options),
@@ -57,12 +61,13 @@ class Sgd : public Optimizer, public OptimizerMomentum, public OptimizerWeightDe
 
   double learning_rate() const override { return options_.step.lr; }
   double momentum() const override { return options_.step.momentum; }
+  void set_momentum(double value) override { options_.step.momentum = value; }
 
   double weight_decay() const override { return options_.decay.weight_decay; }
   void set_weight_decay(double value) override { options_.decay.weight_decay = value; }
 
   void* capability(std::string_view id) override {
-    return provide<OptimizerMomentum, OptimizerWeightDecay>(*this, id);
+    return provide<OptimizerMomentum, OptimizerMomentumSetting, OptimizerWeightDecay>(*this, id);
   }
 
   NamedTensors state() const override {

@@ -36,7 +36,7 @@ class ResumeTest : public ::testing::Test {
             "stage.finetune.optimizer.weight_decay=0.01",
             "--set",
             "stage.finetune.rates={ scaling = \"linear\", weight_decay = { end_factor = 4 }, "
-            "groups = [ { match = \"head.*\", lr_factor = 2 } ] }",
+            "momentum = { to = 0.5 }, groups = [ { match = \"head.*\", lr_factor = 2 } ] }",
             "--set",
             "stage.finetune.mix={ mixup = 0.4, cutmix = 1.0 }",
             "--set",

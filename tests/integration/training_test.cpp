@@ -189,6 +189,12 @@ TEST_F(RatesTest, WeightDecayFollowsItsSchedule) {
   EXPECT_NE(weights({decay, "rates.weight_decay={ end_factor = 5 }"}), plain);
 }
 
+TEST_F(RatesTest, MomentumFollowsItsSchedule) {
+  const std::string plain = weights({});
+  EXPECT_EQ(weights({"rates.momentum={ to = 0.9 }"}), plain) << "it is 0.9 already";
+  EXPECT_NE(weights({"rates.momentum={ to = 0.5 }"}), plain);
+}
+
 TEST_F(RatesTest, MixedBatchesTrainOtherwise) {
   const std::string plain = weights({});
   EXPECT_NE(weights({"mix={ mixup = 0.4 }"}), plain);

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes golden/schedules.json: the factors that PyTorch's schedulers put on a learning rate of 1.
+"""Writes golden/schedules.json: the factors that PyTorch's schedulers put on a learning rate of 1,
+and the momenta that its one-cycle schedule gives an optimizer.
 
 Run with Debian's Python (package python3-torch):
 
@@ -69,12 +70,26 @@ def cases():
                        o, T_0=f, T_mult=g, eta_min=0.05))
 
 
+def momenta():
+    for rise, highest, lowest, steps in ((0.3, 0.95, 0.85, 20), (0.45, 0.9, 0.5, 11)):
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0, momentum=0.9)
+        scheduler = lr_scheduler.OneCycleLR(
+            optimizer, max_lr=1.0, total_steps=steps, pct_start=rise, base_momentum=lowest,
+            max_momentum=highest)
+        values = [optimizer.param_groups[0]["momentum"]]
+        for _ in range(steps - 1):
+            optimizer.step()
+            scheduler.step()
+            values.append(optimizer.param_groups[0]["momentum"])
+        yield {"rise": rise, "from": highest, "to": lowest, "steps": steps, "momenta": values}
+
+
 def main():
     warnings.simplefilter("ignore")  # SequentialLR steps its schedulers before the optimizer
     golden = {"made_by": "tests/reference/schedules.py", "torch": torch.__version__,
-              "cases": list(cases())}
+              "cases": list(cases()), "momenta": list(momenta())}
     GOLDEN.write_text(json.dumps(golden, indent=None, separators=(",", ":"))
-                      .replace('{"options"', '\n{"options"') + "\n")
+                      .replace('{"options"', '\n{"options"').replace('{"rise"', '\n{"rise"') + "\n")
     print(f"{GOLDEN}: {GOLDEN.stat().st_size} bytes")
 
 

@@ -24,6 +24,7 @@
 #include "bissl/linear_system.h"
 #include "bissl/minres.h"
 #include "bissl/optimizer.h"
+#include "bissl/optimizer_abilities.h"
 #include "bissl/optimizer_state.h"
 #include "bissl/parameters.h"
 #include "bissl/plugin.h"
@@ -251,6 +252,10 @@ void list_abilities() {
   ABILITY(OptimizerMomentum);
   VIRTUAL(OptimizerMomentum, momentum);
   SLOTS(OptimizerMomentum);
+  ABILITY(OptimizerMomentumSetting);
+  VIRTUAL(OptimizerMomentumSetting, momentum);
+  VIRTUAL(OptimizerMomentumSetting, set_momentum);
+  SLOTS(OptimizerMomentumSetting);
   ABILITY(OptimizerPreconditioner);
   VIRTUAL(OptimizerPreconditioner, preconditioner);
   SLOTS(OptimizerPreconditioner);

@@ -15,7 +15,10 @@ namespace bissl::host {
 namespace {
 
 /// θ ← θ − lr·(g + wd·θ), with a count of its steps as state.
-class Decaying : public Optimizer, public OptimizerMomentum, public OptimizerWeightDecay {
+class Decaying : public Optimizer,
+                 public OptimizerMomentum,
+                 public OptimizerMomentumSetting,
+                 public OptimizerWeightDecay {
  public:
   Decaying(NamedTensors parameters, double lr, double decay)
       : parameters_(std::move(parameters)), lr_(lr), decay_(decay) {}
@@ -29,11 +32,12 @@ class Decaying : public Optimizer, public OptimizerMomentum, public OptimizerWei
     }
   }
   double learning_rate() const override { return lr_; }
-  double momentum() const override { return 0.5; }
+  double momentum() const override { return momentum_; }
+  void set_momentum(double value) override { momentum_ = value; }
   double weight_decay() const override { return decay_; }
   void set_weight_decay(double value) override { decay_ = value; }
   void* capability(std::string_view id) override {
-    return provide<OptimizerMomentum, OptimizerWeightDecay>(*this, id);
+    return provide<OptimizerMomentum, OptimizerMomentumSetting, OptimizerWeightDecay>(*this, id);
   }
   NamedTensors state() const override { return {{"steps", at::tensor(steps_)}}; }
   void load_state(const NamedTensors& state) override {
@@ -47,6 +51,7 @@ class Decaying : public Optimizer, public OptimizerMomentum, public OptimizerWei
   NamedTensors parameters_;
   double lr_;
   double decay_;
+  double momentum_ = 0.5;
   int64_t steps_ = 0;
 };
 
@@ -99,6 +104,24 @@ TEST(OptimizerGroups, AScheduleOfWeightDecayKeepsTheGroupsProportions) {
   grouped.optimizer->step(1);
   EXPECT_DOUBLE_EQ(grouped.value(0), 1 - 0.5 * 1.4);
   EXPECT_DOUBLE_EQ(grouped.value(1), 1 - 0.05) << "without decay";
+}
+
+TEST(OptimizerGroups, TakeOneMomentumForAll) {
+  std::vector<std::shared_ptr<Decaying>> members;
+  std::vector<OptimizerGroup> groups;
+  for (size_t i = 0; i < 2; ++i) {
+    members.push_back(std::make_shared<Decaying>(NamedTensors{}, 0.5, 0.0));
+    groups.push_back({members.back(), {}, 1.0});
+  }
+  OptimizerGroups optimizer(std::move(groups), 0, 1.0);
+  auto* momentum = capability<OptimizerMomentumSetting>(optimizer);
+  ASSERT_NE(momentum, nullptr);
+  EXPECT_EQ(momentum->momentum(), 0.5);
+  momentum->set_momentum(0.25);
+  EXPECT_EQ(momentum->momentum(), 0.25);
+  EXPECT_EQ(capability<OptimizerMomentum>(optimizer)->momentum(), 0.25);
+  EXPECT_EQ(members[0]->momentum(), 0.25);
+  EXPECT_EQ(members[1]->momentum(), 0.25);
 }
 
 TEST(OptimizerGroups, TellTheirFactorsToWhatGoesBackThroughSteps) {

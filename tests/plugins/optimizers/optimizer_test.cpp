@@ -1,5 +1,6 @@
 #include "bissl/optimizer.h"
 #include "bissl/error.h"
+#include "bissl/optimizer_abilities.h"
 #include "reference/golden.h"
 #include "sdk/plugin_library.h"
 
@@ -287,6 +288,40 @@ TEST(Optimizers, WeightDecayCanBeSet) {
     }
     EXPECT_TRUE(set.parameter(0).equal(given.parameter(0)));
     EXPECT_TRUE(set.parameter(1).equal(given.parameter(1)));
+  }
+}
+
+TEST(Optimizers, MomentumIsWhatItWasSetTo) {
+  for (const auto& [name, values] : all()) {
+    SCOPED_TRACE(name);
+    Training set(name, values);
+    auto* momentum = capability<OptimizerMomentumSetting>(set.optimizer());
+    // Lion's two shares are of the step and of what is kept: neither is the other optimizers' one.
+    ASSERT_EQ(momentum == nullptr, name == "lion");
+    if (momentum == nullptr) {
+      continue;
+    }
+    const std::string key =
+        library().values(name, values).count("momentum") != 0 ? "momentum" : "beta1";
+    ParameterValues with = values;
+    with[key] = 0.3;
+    Training given(name, with);
+    EXPECT_EQ(momentum->momentum(), std::get<double>(library().values(name, values).at(key)));
+    momentum->set_momentum(0.3);
+    EXPECT_EQ(momentum->momentum(), 0.3);
+    if (const auto* heavy_ball = capability<OptimizerMomentum>(set.optimizer())) {
+      EXPECT_EQ(heavy_ball->momentum(), 0.3) << "what goes back through steps sees it";
+    }
+    for (int64_t step = 0; step < 3; ++step) {
+      set.step(step, 1);
+      given.step(step, 1);
+    }
+    EXPECT_TRUE(set.parameter(0).equal(given.parameter(0)));
+    EXPECT_TRUE(set.parameter(1).equal(given.parameter(1)));
+    momentum->set_momentum(0.6);
+    set.step(3, 1);
+    given.step(3, 1);
+    EXPECT_FALSE(set.parameter(0).equal(given.parameter(0))) << "from the next step on";
   }
 }
 
