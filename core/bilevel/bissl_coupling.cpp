@@ -41,8 +41,7 @@ OuterGradient BisslCoupling::direct(const OuterBatch& batch, uint64_t noise_seed
   {
     const EvaluationGuard guard({&models_.lower.module(), &models_.downstream.module()},
                                 noise_seed);
-    through_lower = downstream_gradient(models_.lower, models_.downstream, through, batch.images,
-                                        batch.targets);
+    through_lower = downstream_gradient(models_.lower, models_.downstream, through, batch);
   }
   result.loss = through_lower.loss;
   TensorList& gradients = through_lower.gradients;
@@ -53,8 +52,8 @@ OuterGradient BisslCoupling::direct(const OuterBatch& batch, uint64_t noise_seed
   result.direct.push_back({.weight = 1, .gradient = std::move(gradients)});
   double plain_loss = 0;
   if (gamma_ != 0) {
-    LossGradient plain = downstream_gradient(models_.upper, models_.downstream,
-                                             tensors_of(parameters_), batch.images, batch.targets);
+    LossGradient plain =
+        downstream_gradient(models_.upper, models_.downstream, tensors_of(parameters_), batch);
     plain_loss = plain.loss;
     result.direct.push_back({.weight = gamma_, .gradient = std::move(plain.gradients)});
   }

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "bissl/target_batch.h"
 #include "bissl/tensor_list.h"
+#include "models/task_batch.h"
 
 #include <ATen/core/Tensor.h>
 
@@ -12,11 +12,8 @@
 
 namespace bissl::host {
 
-/// A batch of the outer level: images (N, C, H, W) and their targets.
-struct OuterBatch {
-  at::Tensor images;
-  TargetBatch targets;
-};
+/// A batch of the outer level.
+using OuterBatch = TaskBatch;
 
 /// A term of a gradient: weight·gradient, with one tensor for each parameter of the outer problem,
 /// undefined where the term does not depend on it.

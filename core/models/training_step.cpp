@@ -24,10 +24,14 @@ LossGradient mean_gradient(int64_t parts, const std::function<LossGradient()>& p
 }
 
 LossGradient downstream_gradient(Backbone& backbone, Downstream& downstream,
-                                 const TensorList& parameters, const at::Tensor& images,
-                                 const TargetBatch& targets, BackboneIs backbone_is) {
+                                 const TensorList& parameters, const TaskBatch& batch,
+                                 BackboneIs backbone_is) {
   return loss_gradient(downstream, backbone, parameters, [&] {
-    return downstream.loss(head_outputs(backbone, downstream, images, backbone_is), targets);
+    const at::Tensor outputs = head_outputs(backbone, downstream, batch.images, backbone_is);
+    const at::Tensor own = downstream.loss(outputs, batch.targets);
+    return batch.share == 1 ? own
+                            : own.mul(batch.share)
+                                  .add(downstream.loss(outputs, batch.partners), 1.0 - batch.share);
   });
 }
 

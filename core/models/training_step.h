@@ -6,6 +6,7 @@
 #include "models/attribution.h"
 #include "models/gradients.h"
 #include "models/head_outputs.h"
+#include "models/task_batch.h"
 
 #include <c10/core/GradMode.h>
 
@@ -50,11 +51,10 @@ LossGradient loss_gradient(const Task& task, const Backbone& backbone, const Ten
 /// each other and all parts have the same size. One part is passed on as it is.
 LossGradient mean_gradient(int64_t parts, const std::function<LossGradient()>& part);
 
-/// That of a downstream task on images (N, C, H, W) with their targets. A frozen backbone records
-/// nothing, so none of `parameters` may be its own.
+/// That of a downstream task on a batch. A frozen backbone records nothing, so none of `parameters`
+/// may be its own.
 LossGradient downstream_gradient(Backbone& backbone, Downstream& downstream,
-                                 const TensorList& parameters, const at::Tensor& images,
-                                 const TargetBatch& targets,
+                                 const TensorList& parameters, const TaskBatch& batch,
                                  BackboneIs backbone_is = BackboneIs::trained);
 
 /// The second half of a training step, from gradients to moved weights.

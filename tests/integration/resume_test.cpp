@@ -29,6 +29,8 @@ class ResumeTest : public ::testing::Test {
             "--set",
             "stage.bissl.upper.accumulate=2",
             "--set",
+            "stage.bissl.upper.mix={ mixup = 0.4, cutmix = 1.0 }",
+            "--set",
             "stage.bissl.lambda=auto",
             "--set",
             "stage.finetune.ema_decay=0.9",

@@ -202,6 +202,20 @@ TEST_F(RatesTest, MixedBatchesTrainOtherwise) {
   EXPECT_EQ(weights({"mix={ mixup = 0.4, probability = 0 }"}), plain);
 }
 
+TEST_F(RatesTest, MixedBatchesOfTheUpperLevelTrainOtherwise) {
+  const auto bissl_weights = [&](const std::vector<std::string>& changes) {
+    const Outcome outcome = run_bissl(call("run", changes));
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return read_file(out_ / "small/bissl/head.safetensors") +
+           read_file(out_ / "small/bissl/backbone.safetensors");
+  };
+  const std::string plain = bissl_weights({});
+  const std::string never =
+      bissl_weights({"--set", "stage.bissl.upper.mix={ mixup = 0.4, probability = 0 }"});
+  EXPECT_EQ(never, plain);
+  EXPECT_NE(bissl_weights({"--set", "stage.bissl.upper.mix={ mixup = 0.4 }"}), plain);
+}
+
 TEST_F(RatesTest, WhatCannotBeIsRefusedBeforeTraining) {
   refused({"rates.groups=[ { match = \"head.fc.wight\", lr_factor = 2 } ]"},
           "match = \"head.fc.wight\" is the name of none");

@@ -141,8 +141,9 @@ void BisslRun::run_head_warmup(Session& session, int64_t& step) {
                     {.name = "the head's warm-up", .advice = "Try a smaller learning rate"});
   session.run(step, plan_.head_warmup, [&](int64_t number) -> Session::StepNews {
     const Batch batch = upper_batches_->next();
-    LossGradient gradient = downstream_gradient(backbone, *parts_.downstream, head.parameters(),
-                                                batch.views[0], batch.targets, BackboneIs::frozen);
+    LossGradient gradient =
+        downstream_gradient(backbone, *parts_.downstream, head.parameters(),
+                            task_batch(batch, std::nullopt, number), BackboneIs::frozen);
     const double loss = gradient.loss;
     head.take(std::move(gradient), parts_.head_warmup.pace->begin(number));
     watch_.head_step(number, loss);
@@ -195,9 +196,8 @@ Session::StepNews BisslRun::upper_step(const Place& place) {
     };
   }
   const double lr_scale = parts_.upper.pace->begin(place.number);
-  const auto next = [this]() -> OuterBatch {
-    const Batch batch = upper_batches_->next();
-    return {.images = batch.views[0], .targets = batch.targets};
+  const auto next = [this, number = place.number * plan_.upper_parts]() mutable -> OuterBatch {
+    return task_batch(upper_batches_->next(), parts_.upper_mix, number++);
   };
   parts_.upper_level->limit(watch_.limit());
   const UpperStep result =

@@ -1,6 +1,7 @@
 #include "stages/bissl/options.h"
 
 #include "pipeline/table_reader.h"
+#include "stages/mix.h"
 #include "stages/monitor.h"
 #include "stages/option_schemas.h"
 #include "stages/rates.h"
@@ -200,7 +201,7 @@ StageKindSpec bissl_spec() {
   TableSpec upper = table_of(upper_schema());
   upper.augment = one_view();
   upper.components = {downstream_slot(), optimizer_slot()};
-  upper.tables = {schedule_table(), rates_table()};
+  upper.tables = {schedule_table(), rates_table(), mix_table()};
 
   StageKindSpec kind;
   kind.name = "bissl";

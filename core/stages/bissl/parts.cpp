@@ -116,6 +116,7 @@ void BisslParts::build_models(const StageContext& context, const PretextUse& use
                                 .view = upper.source->view_shape()},
                                context.seed_for("init/head"));
   choose_warmup(context.stage.table);
+  upper_mix = make_mix(upper_table, context.seed_for("mix"), upper.source->data().targets());
 
   lower.source = make_pretext_batches(
       context, lower_options.data, lower_table, *pretext,

@@ -15,6 +15,7 @@
 #include "stages/bissl/head_fit.h"
 #include "stages/bissl/options.h"
 #include "stages/context.h"
+#include "stages/mix.h"
 #include "stages/networks.h"
 #include "stages/rates.h"
 
@@ -56,6 +57,7 @@ class BisslParts {
   TrainingLevel head_warmup;  ///< of the head; without steps and optimizer but for HeadWarmup::sgd
   TrainingLevel lower;
   TrainingLevel upper;
+  std::optional<BatchMix> upper_mix;  ///< of its steps; the head's warm-up sees images as they are
   std::shared_ptr<BatchSource> hessian_source;
   std::shared_ptr<BatchSource> fresh_source;  ///< of batches for one solve each
 

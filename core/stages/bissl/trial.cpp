@@ -159,8 +159,8 @@ void BisslTrial::judge_memory() {
   require_memory("upper.batch", upper.batch, labelled, [this](const Batch& batch) {
     const TensorList parameters =
         tensors_of(upper_parameters(*parts_->upper_backbone, *parts_->downstream));
-    downstream_gradient(*parts_->upper_backbone, *parts_->downstream, parameters, batch.views[0],
-                        batch.targets);
+    downstream_gradient(*parts_->upper_backbone, *parts_->downstream, parameters,
+                        task_batch(batch, parts_->upper_mix, 0));
   });
   if (needs_.second_derivatives() && lower.hessian_graph != "recomputed") {
     refuse_step_beyond_memory("lower.hessian_batch", parts_->hessian_batch(), [&](int64_t samples) {
@@ -208,12 +208,11 @@ void BisslTrial::try_lower() {
 
 void BisslTrial::try_upper() {
   upper_seconds_ = pass("upper.batch", parts_->upper_options.batch, [this] {
-    const Batch batch = parts_->upper.source->make(0);
+    const TaskBatch batch = task_batch(parts_->upper.source->make(0), parts_->upper_mix, 0);
     const NamedTensors parameters = upper_parameters(*parts_->upper_backbone, *parts_->downstream);
-    assign_gradients(parameters,
-                     downstream_gradient(*parts_->upper_backbone, *parts_->downstream,
-                                         tensors_of(parameters), batch.views[0], batch.targets)
-                         .gradients);
+    assign_gradients(parameters, downstream_gradient(*parts_->upper_backbone, *parts_->downstream,
+                                                     tensors_of(parameters), batch)
+                                     .gradients);
     parts_->upper.optimizer->step(0.0);
     if (parts_->head_warmup.optimizer) {
       parts_->head_warmup.optimizer->step(0.0);
@@ -253,10 +252,9 @@ void BisslTrial::try_layers(PretextProblem& problem) const {
 void BisslTrial::try_solve(PretextProblem& problem) {
   constexpr int64_t answers = 2;
   TrialProblem trial(problem, answers);
-  const Batch batch = parts_->upper.source->make(0);
+  const OuterBatch batch = task_batch(parts_->upper.source->make(0), parts_->upper_mix, 0);
   try {
-    parts_->upper_level->gradient(OuterBatch{.images = batch.views[0], .targets = batch.targets},
-                                  trial, 0);
+    parts_->upper_level->gradient(batch, trial, 0);
   } catch (const Error&) {
     if (!trial.is_over()) {
       throw;

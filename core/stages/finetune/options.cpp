@@ -1,6 +1,7 @@
 #include "stages/finetune/options.h"
 
 #include "stages/finetune/validation.h"
+#include "stages/mix.h"
 #include "stages/option_schemas.h"
 #include "stages/rates.h"
 #include "stages/scoring.h"
@@ -40,45 +41,9 @@ const Schema<FinetuneOptions>& finetune_schema() {
   return schema;
 }
 
-const Schema<MixOptions>& mix_schema() {
-  static const Schema<MixOptions> schema = [] {
-    Schema<MixOptions> s;
-    s.add("mixup", &MixOptions::mixup,
-          "α of the share of two images that are laid over each other, drawn from Beta(α, "
-          "α) (Zhang et al. 2018, arXiv 1710.09412); 0: never")
-        .at_least(0);
-    s.add("cutmix", &MixOptions::cutmix,
-          "α of the share of an image that a rectangle of another one covers, drawn from "
-          "Beta(α, α) (Yun et al. 2019, arXiv 1905.04899); 0: never")
-        .at_least(0);
-    s.add("probability", &MixOptions::probability, "that a batch is mixed").at_least(0).at_most(1);
-    s.add("cutmix_share", &MixOptions::cutmix_share,
-          "share of the mixed batches that \"cutmix\" takes where both are on")
-        .at_least(0)
-        .at_most(1)
-        .only_above("mixup", 0)
-        .only_above("cutmix", 0);
-    s.rule([](const MixOptions& options, std::vector<Finding>& findings) {
-      if (options.mixup == 0 && options.cutmix == 0) {
-        findings.push_back({Finding::Severity::error, "mixup",
-                            "give mixup or cutmix a number of more than 0, or both"});
-      }
-    });
-    return s;
-  }();
-  return schema;
-}
-
 }  // namespace
 
 FinetuneOptions parse_finetune(const Table& table) { return finetune_schema().parse(table.values); }
-
-std::optional<MixOptions> parse_mix(const Table& stage) {
-  if (!stage.has_table("mix")) {
-    return std::nullopt;
-  }
-  return mix_schema().parse(stage.table("mix").values);
-}
 
 StageKindSpec finetune_spec() {
   StageKindSpec kind;
@@ -89,8 +54,7 @@ StageKindSpec finetune_spec() {
   kind.table.components = {downstream_slot(), optimizer_slot()};
   kind.table.tables = {schedule_table(),
                        rates_table(),
-                       {"mix", table_of(mix_schema()), false,
-                        "mixes the images of a batch in pairs, and their targets"},
+                       mix_table(),
                        {"validate", validate_table(), false,
                         "what to score the network on along the training: its best weights are "
                         "kept"},

@@ -1,6 +1,5 @@
 #pragma once
 
-#include "data/batch_mix.h"
 #include "pipeline/pipeline.h"
 #include "stages/options.h"
 
@@ -26,9 +25,6 @@ struct FinetuneOptions {
 };
 
 FinetuneOptions parse_finetune(const Table& table);
-
-/// `mix = { … }`; nothing without the table.
-std::optional<MixOptions> parse_mix(const Table& stage);
 
 StageKindSpec finetune_spec();
 

@@ -38,9 +38,7 @@ FinetuneParts build_finetune(const StageContext& context, int64_t repeat) {
   for (const auto& [name, tensor] : trainable_parameters(parts.downstream->module())) {
     parts.parameters.emplace_back("head." + name, tensor);
   }
-  if (const std::optional<MixOptions> mix = parse_mix(table)) {
-    parts.mix.emplace(*mix, seed("mix"), parts.source->data().targets());
-  }
+  parts.mix = make_mix(table, seed("mix"), parts.source->data().targets());
   if (options.freeze_backbone) {
     set_training(parts.backbone->module(), false);
   } else {
@@ -103,22 +101,10 @@ double add_proximity(const FinetuneParts& parts, TensorList& gradients) {
 }
 
 LossGradient finetune_gradient(const FinetuneParts& parts, const Batch& batch, int64_t number) {
-  const TensorList parameters = tensors_of(parts.parameters);
-  const auto backbone_is = parts.options.freeze_backbone ? BackboneIs::frozen : BackboneIs::trained;
-  if (!parts.mix) {
-    return downstream_gradient(*parts.backbone, *parts.downstream, parameters, batch.views[0],
-                               batch.targets, backbone_is);
-  }
-  const MixedBatch mixed = parts.mix->mix(batch.views[0], batch.targets, number);
-  return loss_gradient(*parts.downstream, *parts.backbone, parameters, [&] {
-    const at::Tensor outputs =
-        head_outputs(*parts.backbone, *parts.downstream, mixed.images, backbone_is);
-    const at::Tensor own = parts.downstream->loss(outputs, batch.targets);
-    return mixed.share == 1
-               ? own
-               : own.mul(mixed.share)
-                     .add(parts.downstream->loss(outputs, mixed.partners), 1.0 - mixed.share);
-  });
+  return downstream_gradient(
+      *parts.backbone, *parts.downstream, tensors_of(parts.parameters),
+      task_batch(batch, parts.mix, number),
+      parts.options.freeze_backbone ? BackboneIs::frozen : BackboneIs::trained);
 }
 
 }  // namespace bissl::host

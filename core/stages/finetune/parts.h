@@ -3,11 +3,11 @@
 #include "bissl/backbone.h"
 #include "bissl/downstream.h"
 #include "bissl/optimizer.h"
-#include "data/batch_mix.h"
 #include "data/batches.h"
 #include "models/training_step.h"
 #include "stages/context.h"
 #include "stages/finetune/options.h"
+#include "stages/mix.h"
 #include "stages/rates.h"
 #include "stages/scoring.h"
 

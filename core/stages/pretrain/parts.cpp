@@ -81,8 +81,9 @@ TrainingCost PretrainParts::cost() const {
 
 LossGradient supervised_gradient(const PretrainParts& parts, const TensorList& parameters,
                                  const Batch& batch) {
-  LossGradient gradient = downstream_gradient(*parts.backbone, *parts.supervised->downstream,
-                                              parameters, batch.views[0], batch.targets);
+  LossGradient gradient =
+      downstream_gradient(*parts.backbone, *parts.supervised->downstream, parameters,
+                          {.images = batch.views[0], .targets = batch.targets});
   const c10::NoGradGuard no_grad;
   for (at::Tensor& tensor : gradient.gradients) {
     tensor.mul_(parts.supervised->options.weight);

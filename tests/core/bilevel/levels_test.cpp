@@ -222,6 +222,34 @@ TEST(UpperLevel, PartsOfABatchMakeTheGradientOfTheWhole) {
   EXPECT_GT(flatten(expected.values).norm().item<double>(), 1e-3);
 }
 
+TEST(UpperLevel, MixedBatchesWeighTheTargetsOfBothSamples) {
+  torch::manual_seed(6);
+  test::SmallBackbone lower;
+  test::SmallBackbone upper;
+  test::SmallPretext pretext;
+  test::SmallDownstream downstream;
+  const NamedTensors all = upper_parameters(upper, downstream);
+  test::PlainDescent descent(all, 1.0);
+  Plain plain;
+  BisslCoupling coupling({lower, upper, downstream}, 0.3);
+  UpperLevel level(coupling, plain, descent, 10);
+  PretextProblem problem(lower, pretext, {test::small_views(2, 8)}, {.lambda = 0.5});
+  OuterBatch batch{.images = test::small_views(1, 6)[0], .targets = test::small_targets(6)};
+  const TargetBatch partners{batch.targets.dense.roll(1)};
+  const UpperGradient own = level.gradient(batch, problem, 0);
+  const UpperGradient others =
+      level.gradient({.images = batch.images, .targets = partners}, problem, 0);
+  batch.partners = partners;
+  batch.share = 0.3;
+  const UpperGradient mixed = level.gradient(batch, problem, 0);
+  EXPECT_NEAR(mixed.report.loss, 0.3 * own.report.loss + 0.7 * others.report.loss, 1e-14);
+  EXPECT_NEAR(mixed.report.values[0].second,
+              0.3 * own.report.values[0].second + 0.7 * others.report.values[0].second, 1e-14);
+  const at::Tensor expected = 0.3 * flatten(own.values) + 0.7 * flatten(others.values);
+  EXPECT_LT((flatten(mixed.values) - expected).abs().max().item<double>(), 1e-14);
+  EXPECT_GT((flatten(own.values) - flatten(others.values)).norm().item<double>(), 1e-3);
+}
+
 TEST(UpperLevel, AdaptationMovesParametersNotStatistics) {
   test::SmallBackbone upper;
   test::SmallBackbone lower;

@@ -169,9 +169,10 @@ at::Tensor finetuned() {
   PlainDescent descent(parameters, rate);
   TrainingStep training(parameters, descent, {.max_grad_norm = 10, .name = "test", .advice = ""});
   for (int64_t step = 0; step < steps; ++step) {
-    training.take(downstream_gradient(*backbone, downstream, training.parameters(), views(step)[0],
-                                      small_targets(samples)),
-                  1.0);
+    training.take(
+        downstream_gradient(*backbone, downstream, training.parameters(),
+                            {.images = views(step)[0], .targets = small_targets(samples)}),
+        1.0);
   }
   return state_of({&backbone->module(), &downstream.module()});
 }
