@@ -1,6 +1,7 @@
 #include "fast_layers.h"
 #include "map_network.h"
 #include "networks.h"
+#include "recompute.h"
 
 #include <ATen/TensorOperators.h>
 
@@ -12,6 +13,7 @@ struct ConvMixerOptions {
   int64_t depth = 8;
   int64_t kernel = 5;
   int64_t patch = 2;
+  bool recompute = false;
 };
 
 Schema<ConvMixerOptions> conv_mixer_schema() {
@@ -29,6 +31,7 @@ Schema<ConvMixerOptions> conv_mixer_schema() {
       .at_least(1)
       .at_most(64)
       .unit("pixels");
+  add_recompute(schema, &ConvMixerOptions::recompute);
   schema.rule([](const ConvMixerOptions& options, std::vector<Finding>& findings) {
     if (options.kernel % 2 == 0) {
       findings.push_back({Finding::Severity::error, "kernel",
@@ -41,7 +44,8 @@ Schema<ConvMixerOptions> conv_mixer_schema() {
 /// Trockman and Kolter 2022, arXiv 2201.09792, equations 1 to 3; names of timm.
 class ConvMixerModule final : public MapModule {
  public:
-  ConvMixerModule(const ConvMixerOptions& options, const ImageShape& input) {
+  ConvMixerModule(const ConvMixerOptions& options, const ImageShape& input)
+      : recompute_(options.recompute) {
     require_size(input, options.patch, fmt::format("conv-mixer with patch = {}", options.patch));
     const auto stem = register_module("stem", std::make_shared<Numbered>());
     stem_ = stem->add(Conv2d(torch::nn::Conv2dOptions(input.channels, options.width, options.patch)
@@ -54,6 +58,7 @@ class ConvMixerModule final : public MapModule {
       const auto residual = holder->add(std::make_shared<Numbered>());
       const auto inner = residual->register_module("fn", std::make_shared<Numbered>());
       Block block;
+      block.module = holder;
       block.depthwise = inner->add(
           same_convolution(options.width, options.width, options.kernel, 1, options.width, true));
       inner->skip(1);
@@ -69,8 +74,7 @@ class ConvMixerModule final : public MapModule {
   TensorList maps(const at::Tensor& images) override {
     at::Tensor x = stem_norm_(fast_gelu(stem_(images)));
     for (Block& block : blocks_) {
-      x = x + block.norm1(fast_gelu(block.depthwise(x)));
-      x = block.norm2(fast_gelu(block.pointwise(x)));
+      x = recompute_ ? recomputed(block.module, x, block) : block(x);
     }
     return {x};
   }
@@ -81,8 +85,15 @@ class ConvMixerModule final : public MapModule {
     BatchNorm norm1{nullptr};
     Conv2d pointwise{nullptr};
     BatchNorm norm2{nullptr};
+    std::shared_ptr<torch::nn::Module> module;  ///< holds the four
+
+    at::Tensor operator()(const at::Tensor& x) {
+      const at::Tensor y = x + norm1(fast_gelu(depthwise(x)));
+      return norm2(fast_gelu(pointwise(y)));
+    }
   };
 
+  bool recompute_;
   Conv2d stem_{nullptr};
   BatchNorm stem_norm_{nullptr};
   std::vector<Block> blocks_;

@@ -1,6 +1,7 @@
 #include "fast_layers.h"
 #include "map_network.h"
 #include "networks.h"
+#include "recompute.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/ones.h>
@@ -17,6 +18,7 @@ struct ConvNextOptions {
   bool pointwise_convolutions = false;
   double drop_path = 0;
   double layer_scale = 1e-6;
+  bool recompute = false;
 };
 
 Schema<ConvNextOptions> convnext_schema() {
@@ -52,6 +54,7 @@ Schema<ConvNextOptions> convnext_schema() {
            "start of the learnt factor for each channel of a branch")
       .more_than(0)
       .at_most(1);
+  add_recompute(schema, &ConvNextOptions::recompute);
   return schema;
 }
 
@@ -117,7 +120,8 @@ class ConvNextBlock : public nn::Module {
 /// Liu et al. 2022, arXiv 2201.03545, table 9; names of timm.
 class ConvNextModule final : public MapModule {
  public:
-  ConvNextModule(const ConvNextOptions& options, const ImageShape& input) {
+  ConvNextModule(const ConvNextOptions& options, const ImageShape& input)
+      : recompute_(options.recompute) {
     require_size(input, 8 * options.patch, fmt::format("convnext with patch = {}", options.patch));
     const auto stem = register_module("stem", std::make_shared<Numbered>());
     stem_convolution_ = stem->add(Conv2d(
@@ -161,7 +165,7 @@ class ConvNextModule final : public MapModule {
         x = stage.convolution(normalise_channels(stage.norm, x));
       }
       for (const auto& block : stage.blocks) {
-        x = block->forward(x);
+        x = through_block(block, x, recompute_);
       }
       maps.push_back(x);
     }
@@ -179,6 +183,7 @@ class ConvNextModule final : public MapModule {
     std::vector<std::shared_ptr<ConvNextBlock>> blocks;
   };
 
+  bool recompute_;
   Conv2d stem_convolution_{nullptr};
   FastLayerNorm stem_norm_{nullptr};
   std::vector<Stage> stages_;

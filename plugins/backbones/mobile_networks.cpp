@@ -1,5 +1,6 @@
 #include "map_network.h"
 #include "networks.h"
+#include "recompute.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/hardtanh.h>
@@ -18,6 +19,7 @@ struct MobileOptions {
   std::string stem = "imagenet";
   double width = 1;
   double drop_path = 0;
+  bool recompute = false;
 };
 
 Schema<MobileOptions> mobile_schema() {
@@ -36,6 +38,7 @@ Schema<MobileOptions> mobile_schema() {
            "first")
       .at_least(0)
       .less_than(1);
+  add_recompute(schema, &MobileOptions::recompute);
   return schema;
 }
 
@@ -140,7 +143,7 @@ class MobileModule : public MapModule {
  public:
   MobileModule(const MobileFamily& family, const std::vector<MobileStage>& stages,
                const MobileOptions& options, const ImageShape& input)
-      : family_(family) {
+      : family_(family), recompute_(options.recompute) {
     const bool small = options.stem == "small";
     features_list_ = register_module("features", std::make_shared<Numbered>());
     int64_t channels = scaled_channels(32, options.width);
@@ -187,7 +190,7 @@ class MobileModule : public MapModule {
       if (maps.size() < map_ends_.size() && map_ends_[maps.size()] == i) {
         maps.push_back(x);
       }
-      x = stages_[i]->forward(x);
+      x = through_block(stages_[i], x, recompute_);
     }
     maps.push_back(family_.activate(last_->forward(x)));
     return maps;
@@ -195,6 +198,7 @@ class MobileModule : public MapModule {
 
  private:
   MobileFamily family_;
+  bool recompute_;
   std::shared_ptr<Numbered> features_list_;
   std::shared_ptr<NormedConvolution> stem_;
   std::vector<std::shared_ptr<InvertedResidual>> stages_;  ///< blocks of all stages

@@ -1,3 +1,4 @@
+#include "recompute.h"
 #include "resnet_module.h"
 
 #include "bissl/backbone.h"
@@ -14,6 +15,7 @@ namespace {
 struct Options {
   std::string stem = "imagenet";
   int64_t width = 64;
+  bool recompute = false;
 };
 
 Schema<Options> schema() {
@@ -27,6 +29,7 @@ Schema<Options> schema() {
       .at_least(1)
       .at_most(1024)
       .unit("channels");
+  add_recompute(schema, &Options::recompute);
   return schema;
 }
 
@@ -97,7 +100,9 @@ class ResNetOf final : public ResNet {
           "there are {}",
           options.width, scaled, Shape::architecture().group_width);
     }
-    return Shape::architecture();
+    Architecture architecture = Shape::architecture();
+    architecture.recompute = options.recompute;
+    return architecture;
   }
 };
 

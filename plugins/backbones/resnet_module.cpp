@@ -1,10 +1,13 @@
 #include "resnet_module.h"
 
+#include "bissl/recomputed.h"
+
 #include <ATen/ops/max_pool2d.h>
 #include <ATen/ops/relu.h>
 #include <torch/nn/init.h>
 
 #include <string>
+#include <utility>
 
 namespace bissl {
 namespace {
@@ -98,7 +101,7 @@ class Bottleneck : public nn::Module {
 
 ResNetModule::ResNetModule(const Architecture& architecture, int64_t channels, int64_t width,
                            bool small_stem)
-    : small_stem_(small_stem), features_(width) {
+    : small_stem_(small_stem), recompute_(architecture.recompute), features_(width) {
   conv1_ = small_stem
                ? convolution(channels, width, 3, 1)
                : Conv2d(nn::Conv2dOptions(channels, width, 7).stride(2).padding(3).bias(false));
@@ -140,11 +143,22 @@ at::Tensor ResNetModule::stem(const at::Tensor& images) {
   return small_stem_ ? x : at::max_pool2d(x, {3, 3}, {2, 2}, {1, 1});
 }
 
+at::Tensor ResNetModule::through(nn::Sequential& layer, at::Tensor x) {
+  if (!recompute_) {
+    return layer->forward(x);
+  }
+  for (nn::AnyModule& block : *layer) {
+    x = recomputed(block.ptr(), x,
+                   [block](const at::Tensor& in) mutable { return block.forward(in); });
+  }
+  return x;
+}
+
 std::vector<at::Tensor> ResNetModule::maps(const at::Tensor& images) {
   std::vector<at::Tensor> maps;
   at::Tensor x = stem(images);
   for (auto& layer : layers_) {
-    x = layer->forward(x);
+    x = through(layer, std::move(x));
     maps.push_back(x);
   }
   return maps;
@@ -153,7 +167,7 @@ std::vector<at::Tensor> ResNetModule::maps(const at::Tensor& images) {
 at::Tensor ResNetModule::forward(const at::Tensor& images) {
   at::Tensor x = stem(images);
   for (auto& layer : layers_) {
-    x = layer->forward(x);
+    x = through(layer, std::move(x));
   }
   return x.mean({2, 3});
 }

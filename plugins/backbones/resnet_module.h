@@ -18,6 +18,7 @@ struct Architecture {
   int64_t groups = 1;           ///< of a bottleneck's 3x3 convolution (arXiv 1611.05431)
   /// Channels of each of these groups in the first layer where `width` is 64; 64 is the standard.
   int64_t group_width = 64;
+  bool recompute = false;  ///< the insides of blocks in backward passes
 };
 
 /// The residual network without its classifier. Names of parameters and buffers are those of
@@ -45,10 +46,12 @@ class ResNetModule : public torch::nn::Module {
 
  private:
   at::Tensor stem(const at::Tensor& images);
+  at::Tensor through(torch::nn::Sequential& layer, at::Tensor x);
   torch::nn::Sequential make_layer(const Architecture& architecture, int64_t width, int64_t blocks,
                                    int64_t stride);
 
   bool small_stem_;
+  bool recompute_;
   int64_t features_;  ///< while building: the channels that the next block receives
   std::vector<int64_t> map_channels_;
   Conv2d conv1_{nullptr};

@@ -1,3 +1,4 @@
+#include "recompute.h"
 #include "vit_module.h"
 
 #include "bissl/backbone.h"
@@ -60,6 +61,7 @@ Schema<VitOptions> vit_schema() {
            "start of a learnt factor for each channel of a branch; 0: none")
       .at_least(0)
       .at_most(1);
+  add_recompute(schema, &VitOptions::recompute);
   schema.rule([](const VitOptions& options, std::vector<Finding>& findings) {
     const auto refuse = [&](const char* parameter, std::string message) {
       findings.push_back({Finding::Severity::error, parameter, std::move(message)});

@@ -1,6 +1,7 @@
 #include "vit_module.h"
 
 #include "bissl/error.h"
+#include "recompute.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
@@ -161,7 +162,8 @@ VitModule::VitModule(const VitOptions& options, const ImageShape& input)
     : patch_(options.patch),
       width_(options.width),
       registers_count_(options.registers),
-      mean_pool_(options.pool == "mean") {
+      mean_pool_(options.pool == "mean"),
+      recompute_(options.recompute) {
   require_patches(patch_, input.height, input.width, "images");
   if (options.class_token) {
     class_token_ = register_parameter("cls_token", at::zeros({1, 1, width_}));
@@ -250,7 +252,7 @@ at::Tensor VitModule::tokens(const at::Tensor& images, const PatchSelection& sel
   }
   x = with_extra_tokens(x);
   for (const auto& block : blocks_) {
-    x = block->forward(x);
+    x = through_block(block, x, recompute_);
   }
   return norm_(x);
 }

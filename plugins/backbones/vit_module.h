@@ -31,6 +31,7 @@ struct VitOptions {
   std::optional<int64_t> position_size = {};
   double drop_path = 0;
   double layer_scale = 0;
+  bool recompute = false;
 };
 
 /// One block: attention, then a perceptron, each with a layer norm before it and the identity
@@ -67,6 +68,7 @@ class VitModule : public torch::nn::Module {
   int64_t width_;
   int64_t registers_count_;
   bool mean_pool_;
+  bool recompute_;
   int64_t rows_ = 0;     ///< of the positions' grid
   int64_t columns_ = 0;  ///< of the positions' grid
   Conv2d embedding_{nullptr};

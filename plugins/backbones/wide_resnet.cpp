@@ -1,5 +1,6 @@
 #include "map_network.h"
 #include "networks.h"
+#include "recompute.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/relu.h>
@@ -11,6 +12,7 @@ struct WideResNetOptions {
   int64_t depth = 28;
   int64_t factor = 10;
   int64_t width = 16;
+  bool recompute = false;
 };
 
 Schema<WideResNetOptions> wide_resnet_schema() {
@@ -29,6 +31,7 @@ Schema<WideResNetOptions> wide_resnet_schema() {
       .at_least(1)
       .at_most(1024)
       .unit("channels");
+  add_recompute(schema, &WideResNetOptions::recompute);
   schema.rule([](const WideResNetOptions& options, std::vector<Finding>& findings) {
     if (options.depth % 6 != 4) {
       findings.push_back({Finding::Severity::error, "depth",
@@ -69,7 +72,8 @@ class PreactivationBlock : public torch::nn::Module {
 /// Zagoruyko and Komodakis 2016, table 1.
 class WideResNetModule final : public MapModule {
  public:
-  WideResNetModule(const WideResNetOptions& options, const ImageShape& input) {
+  WideResNetModule(const WideResNetOptions& options, const ImageShape& input)
+      : recompute_(options.recompute) {
     require_size(input, 4, "wide-resnet, which halves height and width twice,");
     convolution_ =
         register_module("conv1", same_convolution(input.channels, options.width, 3, 1, 1, false));
@@ -98,7 +102,7 @@ class WideResNetModule final : public MapModule {
     at::Tensor x = convolution_(images);
     for (auto& stage : stages_) {
       for (const auto& block : stage) {
-        x = block->forward(x);
+        x = through_block(block, x, recompute_);
       }
       maps.push_back(x);
     }
@@ -107,6 +111,7 @@ class WideResNetModule final : public MapModule {
   }
 
  private:
+  bool recompute_;
   Conv2d convolution_{nullptr};
   std::vector<std::vector<std::shared_ptr<PreactivationBlock>>> stages_;
   BatchNorm norm_{nullptr};

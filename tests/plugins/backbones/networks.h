@@ -3,7 +3,10 @@
 #include "bissl/backbone.h"
 #include "reference/golden.h"
 
+#include <ATen/ops/zeros.h>
+#include <torch/autograd.h>
 #include <torch/nn/module.h>
+#include <torch/utils.h>
 
 #include <cmath>
 #include <cstdint>
@@ -77,6 +80,41 @@ inline void expect_gradient_norms(torch::nn::Module& module, const nlohmann::jso
   for (const auto& [key, size] : norms) {
     ASSERT_TRUE(tensors.at(key).grad().defined()) << key;
     EXPECT_NEAR(tensors.at(key).grad().norm().item<double>(), size, tolerance * (1 + size)) << key;
+  }
+}
+
+/// Loss, gradient, a Hessian product and the buffers of a backbone in training.
+inline std::vector<at::Tensor> trained_once(Backbone& backbone, const at::Tensor& images) {
+  torch::nn::Module& module = backbone.module();
+  set_network_weights(module);
+  torch::manual_seed(5);  // of what is dropped
+  const std::vector<at::Tensor> parameters = module.parameters();
+  const at::Tensor features = backbone.forward(images);
+  const at::Tensor loss = features.square().mul(pattern(2, features.sizes())).sum();
+  std::vector<at::Tensor> all = torch::autograd::grad({loss}, parameters, {}, true, true);
+  at::Tensor along = all[0].mul(pattern(77, all[0].sizes())).sum();
+  for (size_t i = 1; i < all.size(); ++i) {
+    along = along + all[i].mul(pattern(77 + static_cast<int64_t>(i), all[i].sizes())).sum();
+  }
+  all.push_back(loss);
+  for (const at::Tensor& product :
+       torch::autograd::grad({along}, parameters, {}, false, false, /*allow_unused=*/true)) {
+    all.push_back(product.defined() ? product : at::zeros({1}, images.options()));
+  }
+  for (const at::Tensor& buffer : module.buffers()) {
+    all.push_back(buffer.to(at::kDouble));
+  }
+  return all;
+}
+
+/// Fails unless the second backbone, which computes its blocks again, does what the first does.
+inline void expect_the_same_recomputed(Backbone& plain, Backbone& again, const at::Tensor& images) {
+  const auto expected = trained_once(plain, images);
+  const auto found = trained_once(again, images);
+  ASSERT_EQ(found.size(), expected.size());
+  for (size_t i = 0; i < found.size(); ++i) {
+    const double size = expected[i].norm().item<double>();
+    EXPECT_LE((found[i] - expected[i]).norm().item<double>(), 1e-10 * (1 + size)) << i;
   }
 }
 

@@ -107,6 +107,34 @@ TEST(Networks, AreTwiceDifferentiableWhileTraining) {
   }
 }
 
+TEST(Networks, ComputeBlocksAgain) {
+  struct Case {
+    std::string name;
+    ParameterValues options;
+    int64_t size;
+  };
+  const std::vector<int64_t> ones{1, 1, 1, 1};
+  const std::vector<Case> cases = {
+      {"convnext-atto",
+       {{"width", int64_t{2}}, {"depths", ones}, {"layer_scale", 0.5}, {"drop_path", 0.5}},
+       32},
+      {"wide-resnet", {{"depth", int64_t{10}}, {"factor", int64_t{1}}, {"width", int64_t{3}}}, 8},
+      {"conv-mixer", {{"width", int64_t{4}}, {"depth", int64_t{2}}, {"kernel", int64_t{3}}}, 8},
+      {"mobilenet-v2", {{"width", 0.1}, {"stem", std::string("small")}, {"drop_path", 0.5}}, 16},
+      {"efficientnet-b0", {{"width", 0.1}, {"stem", std::string("small")}}, 16},
+  };
+  for (const Case& network : cases) {
+    SCOPED_TRACE(network.name);
+    const ImageShape shape{1, network.size, network.size};
+    ParameterValues options = network.options;
+    const auto plain = make(network.name, options, shape);
+    options["recompute"] = true;
+    const auto again = make(network.name, options, shape);
+    test::expect_the_same_recomputed(*plain, *again,
+                                     pattern(1, {4, 1, network.size, network.size}) * 2);
+  }
+}
+
 TEST(Networks, GiveTheMapsThatTheyAnnounce) {
   const c10::NoGradGuard no_grad;
   for (const std::string& name : library().names()) {

@@ -1,6 +1,7 @@
 #include "bissl/backbone.h"
 #include "bissl/backbone_abilities.h"
 #include "bissl/error.h"
+#include "networks.h"
 #include "reference/golden.h"
 #include "reference/second_order.h"
 #include "sdk/plugin_library.h"
@@ -152,6 +153,17 @@ TEST(ResNet, IsTwiceDifferentiableWhileTraining) {
     test::expect_hessian_products(
         backbone->module().parameters(),
         [&] { return backbone->forward(images).square().mul(weights).sum(); }, 1e-5);
+  }
+}
+
+TEST(ResNet, ComputesBlocksAgain) {
+  for (const std::string name : {"resnet18", "resnet50"}) {
+    SCOPED_TRACE(name);
+    ParameterValues options{{"width", int64_t{2}}, {"stem", std::string("small")}};
+    const auto plain = library().make<Backbone>(name, options, {.input = {1, 16, 16}});
+    options["recompute"] = true;
+    const auto again = library().make<Backbone>(name, options, {.input = {1, 16, 16}});
+    test::expect_the_same_recomputed(*plain, *again, pattern(1, {4, 1, 16, 16}) * 2);
   }
 }
 

@@ -109,6 +109,15 @@ TEST(Vit, IsTwiceDifferentiableInEachForm) {
   }
 }
 
+TEST(Vit, ComputesBlocksAgain) {
+  const ParameterValues form{{"layer_scale", 0.5}, {"drop_path", 0.5}, {"registers", int64_t{1}}};
+  const auto plain = make_small(form, {1, 8, 8});
+  ParameterValues more = form;
+  more["recompute"] = true;
+  const auto again = make_small(more, {1, 8, 8});
+  test::expect_the_same_recomputed(*plain, *again, pattern(1, {4, 1, 8, 8}) * 2);
+}
+
 TEST(Vit, DropsBranchesInTrainingAlone) {
   const auto backbone = make_small({{"drop_path", 0.9}}, {1, 8, 8});
   const auto plain = make_small({}, {1, 8, 8});
