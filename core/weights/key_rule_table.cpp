@@ -125,7 +125,8 @@ std::vector<KeyRule> backbone_rules() {
 
 const std::vector<std::string> places = {"", "state_dict", "model"};
 
-/// torchvision's own names of a transformer and of a ConvNeXt, as timm's, which the backbones have.
+/// torchvision's own names of a transformer and of a ConvNeXt, as timm's, which the backbones have;
+/// and a Swin transformer's.
 std::vector<KeyRule> torchvision_rules() {
   constexpr int deepest = 48;
   KeyRule vit{.name = "torchvision-vit",
@@ -169,7 +170,13 @@ std::vector<KeyRule> torchvision_rules() {
                               {"layer_scale", "gamma"},
                               {"^classifier.0", "head.norm"}},
                    .marks = {"features.1.0.layer_scale"}};
-  return {std::move(vit), std::move(convnext)};
+  // Its names are the backbone's. Without a rule of its own the classifier would be in the way.
+  KeyRule swin{.name = "torchvision-swin",
+               .summary = "a Swin transformer of torchvision: no prefix, no classifier",
+               .containers = places,
+               .drop = {"head"},
+               .marks = {"features.1.0.attn.relative_position_bias_table"}};
+  return {std::move(vit), std::move(convnext), std::move(swin)};
 }
 
 std::vector<KeyRule> plain_rules() {

@@ -8,6 +8,7 @@ BISSL_PLUGIN("networks", "2.0.0", "MIT", registrar) {
   bissl::add_mlp(registrar);
   bissl::add_mobile_networks(registrar);
   bissl::add_resnet9(registrar);
+  bissl::add_swin(registrar);
   bissl::add_vgg(registrar);
   bissl::add_wide_resnet(registrar);
 }

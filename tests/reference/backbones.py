@@ -354,6 +354,18 @@ def call(net, images):
     return net(images)
 
 
+def swin_state(net):
+    return {name: tensor for name, tensor in plain_state(net).items()
+            if not name.startswith("head.")}
+
+
+def small_swin():
+    net = torchvision.models.SwinTransformer([2, 2], 8, [2, 1, 2, 1], [2, 2, 4, 4], [3, 3],
+                                             mlp_ratio=2.0, stochastic_depth_prob=0.0)
+    net.head = torch.nn.Identity()
+    return net
+
+
 def convolutional():
     models = torchvision.models
     tiny = models.convnext
@@ -366,12 +378,15 @@ def convolutional():
             "vgg16": shapes(plain_state(models.vgg16_bn())),
             "mobilenet-v2": shapes(plain_state(models.mobilenet_v2())),
             "efficientnet-b0": shapes(plain_state(models.efficientnet_b0())),
+            "swin-tiny": shapes(swin_state(models.swin_t())),
         },
         "parameters": {
             "convnext-small": parameters(convnext_state(models.convnext_small())),
             "convnext-base": parameters(convnext_state(models.convnext_base())),
             "vgg11": parameters(plain_state(models.vgg11_bn())),
             "vgg19": parameters(plain_state(models.vgg19_bn())),
+            "swin-small": parameters(swin_state(models.swin_s())),
+            "swin-base": parameters(swin_state(models.swin_b())),
         },
         "forward": [
             features_case("convnext-tiny", {"width": 8, "depths": [1, 1, 2, 1]},
@@ -387,6 +402,12 @@ def convolutional():
                           models.EfficientNet(models.efficientnet._efficientnet_conf(
                               "efficientnet_b0", width_mult=1.0, depth_mult=1.0)[0], 0.0,
                               stochastic_depth_prob=0.0), plain_state, (4, 3, 64, 64), mean_of_map),
+            # 10x13 places, then 5x7, 3x4 and 2x2: windows of 3 do not divide them, and in the third
+            # stage they are moved along one side alone.
+            features_case("swin-tiny",
+                          {"patch": 2, "width": 8, "depths": [2, 1, 2, 1], "heads": [2, 2, 4, 4],
+                           "window": 3, "mlp_ratio": 2.0},
+                          small_swin(), swin_state, (2, 3, 20, 26), call),
             features_case("conv-mixer", {"width": 6, "depth": 2, "kernel": 3, "patch": 2},
                           Mixer(6, 2, 3, 2), plain_state, (3, 3, 8, 10), call),
             features_case("wide-resnet", {"depth": 16, "factor": 2, "width": 3}, Wide(2, 2, 3),

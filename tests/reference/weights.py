@@ -132,14 +132,16 @@ def positions(expected):
 
 
 def torchvision_networks(expected):
-    """Small networks with torchvision's own names, and their numbers under timm's."""
+    """Small networks with torchvision's own names, and their numbers under the backbones' names."""
     torch.manual_seed(6)
     vit = torchvision.models.VisionTransformer(8, 4, 2, 2, 4, 8, num_classes=3)
     block = torchvision.models.convnext.CNBlockConfig
     convnext = torchvision.models.ConvNeXt([block(2, 4, 2), block(4, 4, 1), block(4, 6, 1), block(6, None, 1)],
                                            num_classes=3)
+    swin = torchvision.models.SwinTransformer([2, 2], 2, [1, 1], [1, 1], [2, 2], num_classes=3)
     states = {"torchvision-vit": (vit, backbones.state_by(vit, backbones.VIT_NAMES), "heads."),
-              "torchvision-convnext": (convnext, backbones.convnext_state(convnext), "classifier.")}
+              "torchvision-convnext": (convnext, backbones.convnext_state(convnext), "classifier."),
+              "torchvision-swin": (swin, backbones.swin_state(swin), "head.")}
     expected["networks"] = {}
     for name, (net, state, head) in states.items():
         torch.save(net.state_dict(), f"{name}.pth")

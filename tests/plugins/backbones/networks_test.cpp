@@ -45,6 +45,17 @@ std::string refusal(const std::string& name, const ImageShape& input) {
   return "taken";
 }
 
+/// Windows of 2 places in maps of 5, 3, 2 and 1 for images of 11 pixels.
+ParameterValues small_swin(ParameterValues options = {}) {
+  options["patch"] = int64_t{2};
+  options["width"] = int64_t{4};
+  options["depths"] = std::vector<int64_t>{2, 2, 1, 1};
+  options["heads"] = std::vector<int64_t>{2, 2, 2, 2};
+  options["window"] = int64_t{2};
+  options["mlp_ratio"] = 1.0;
+  return options;
+}
+
 TEST(Networks, HaveTorchvisionsShapes) {
   for (const auto& [name, shapes] : golden()["shapes"].items()) {
     const auto backbone = make(name, {}, {3, 64, 64});
@@ -90,6 +101,7 @@ TEST(Networks, AreTwiceDifferentiableWhileTraining) {
   const std::vector<int64_t> ones{1, 1, 1, 1};
   const std::vector<Case> cases = {
       {"convnext-atto", {{"width", int64_t{2}}, {"depths", ones}, {"layer_scale", 0.5}}, 32},
+      {"swin-tiny", small_swin(), 11},
       {"mlp", {{"widths", std::vector<int64_t>{5, 4}}}, 6},
       {"resnet9", {{"width", int64_t{2}}}, 16},
       {"wide-resnet", {{"depth", int64_t{10}}, {"factor", int64_t{1}}, {"width", int64_t{3}}}, 16},
@@ -118,6 +130,7 @@ TEST(Networks, ComputeBlocksAgain) {
       {"convnext-atto",
        {{"width", int64_t{2}}, {"depths", ones}, {"layer_scale", 0.5}, {"drop_path", 0.5}},
        32},
+      {"swin-tiny", small_swin({{"drop_path", 0.5}}), 11},
       {"wide-resnet", {{"depth", int64_t{10}}, {"factor", int64_t{1}}, {"width", int64_t{3}}}, 8},
       {"conv-mixer", {{"width", int64_t{4}}, {"depth", int64_t{2}}, {"kernel", int64_t{3}}}, 8},
       {"mobilenet-v2", {{"width", 0.1}, {"stem", std::string("small")}, {"drop_path", 0.5}}, 16},
@@ -157,6 +170,26 @@ TEST(Networks, GiveTheMapsThatTheyAnnounce) {
   }
 }
 
+TEST(Networks, KnowHowDeepSwinsLayersLie) {
+  const auto backbone = make("swin-tiny", small_swin(), {1, 11, 11});
+  const auto* layers = capability<LayerDepths>(*backbone);
+  ASSERT_NE(layers, nullptr);
+  EXPECT_EQ(layers->depths(), 7);
+  const std::map<std::string, int64_t> expected{{"features.0.0.weight", 0},
+                                                {"features.0.2.bias", 0},
+                                                {"features.1.0.norm1.weight", 1},
+                                                {"features.1.1.mlp.3.bias", 2},
+                                                {"features.2.norm.weight", 2},
+                                                {"features.3.0.attn.qkv.weight", 3},
+                                                {"features.6.reduction.weight", 5},
+                                                {"features.7.0.norm2.bias", 6},
+                                                {"norm.weight", 7}};
+  for (const auto& [name, depth] : expected) {
+    EXPECT_TRUE(backbone->module().named_parameters().contains(name)) << name;
+    EXPECT_EQ(layers->depth_of(name), depth) << name;
+  }
+}
+
 TEST(Networks, RefuseImagesThatAreTooSmall) {
   EXPECT_NE(refusal("convnext-atto", {3, 28, 64}).find("at least 32x32 pixels, found 28x64"),
             std::string::npos);
@@ -167,6 +200,10 @@ TEST(Networks, RefuseImagesThatAreTooSmall) {
   mlp->module().eval();
   EXPECT_THROW(mlp->forward(at::ones({2, 1, 6, 7})), Error);
   EXPECT_EQ(library().findings("wide-resnet", {{"depth", int64_t{27}}}).size(), 1);
+  EXPECT_NE(refusal("swin-tiny", {3, 3, 9}).find("at least 4x4"), std::string::npos);
+  EXPECT_EQ(library().findings("swin-tiny", {{"width", int64_t{94}}}),
+            (std::vector<std::string>{"heads: must divide the channels of each stage; 3 does not "
+                                      "divide the 94 of stage 1"}));
   EXPECT_EQ(library().findings("conv-mixer", {{"kernel", int64_t{4}}}).size(), 1);
   EXPECT_EQ(library().findings("mlp", {{"widths", std::vector<int64_t>{}}}).size(), 1);
 }
