@@ -59,15 +59,9 @@ StagePlan check_stage(const Pipeline& pipeline, const Stage& stage, const Handed
   plan.name = stage.name;
   plan.kind = stage.kind;
   plan.from = stage.from;
-  const StageContext context{.pipeline = pipeline,
-                             .stage = stage,
-                             .data = data,
-                             .folder = {},
-                             .parent = std::nullopt,
-                             .handed_on = parent,
-                             .generation = generation_of(pipeline, stage),
-                             .settings = settings,
-                             .budget = budget};
+  StageContext context = new_context(pipeline, stage, data, {}, settings);
+  context.handed_on = parent;
+  context.budget = budget;
   malloc_trim(0);  // what trials before this one have freed is no need of this one
   reset_peak_memory();
   try {

@@ -53,6 +53,18 @@ std::string sizes_to_lower(const StageContext& context, const Error& error) {
 
 }  // namespace
 
+StageContext new_context(const Pipeline& pipeline, const Stage& stage, DataCatalog& data,
+                         fs::path folder, const RunSettings& settings) {
+  return {.pipeline = pipeline,
+          .stage = stage,
+          .data = data,
+          .folder = std::move(folder),
+          .parent = std::nullopt,
+          .handed_on = nullptr,
+          .generation = generation_of(pipeline, stage),
+          .settings = settings};
+}
+
 StageResults run_stage(const StageContext& context) {
   try {
     return stage_kind(context.stage.kind).run(context);
@@ -119,16 +131,11 @@ std::map<std::string, fs::path> compared_folders(const StageTask& task) {
 }
 
 StageContext context_of(const StageTask& task, const StageWork& work, const RunSettings& settings) {
-  return {.pipeline = task.pipeline,
-          .stage = task.stage,
-          .data = task.data,
-          .folder = work.folder(),
-          .parent = task.parent,
-          .handed_on = nullptr,
-          .generation = generation_of(task.pipeline, task.stage),
-          .settings = settings,
-          .budget = matched_length(task).budget,
-          .compared = compared_folders(task)};
+  StageContext context = new_context(task.pipeline, task.stage, task.data, work.folder(), settings);
+  context.parent = task.parent;
+  context.budget = matched_length(task).budget;
+  context.compared = compared_folders(task);
+  return context;
 }
 
 /// Runs the stage in the folder of the work. The record is saved with each checkpoint.

@@ -26,6 +26,10 @@ struct StageTask {
   std::optional<std::filesystem::path> matched = std::nullopt;
 };
 
+/// What a stage is given that begins in a folder: without a parent, a budget or stages to compare.
+StageContext new_context(const Pipeline& pipeline, const Stage& stage, DataCatalog& data,
+                         std::filesystem::path folder, const RunSettings& settings);
+
 /// Computes a stage and publishes it. Its results have the seconds that went into it and what it
 /// was computed with (computing_environment), the work before an interruption included, and the
 /// process's highest memory. An audit's figures are published under a key of their own, see

@@ -3,7 +3,6 @@
 #include "bissl/error.h"
 #include "distributed/process_group.h"
 #include "stages/compute.h"
-#include "stages/identity.h"
 #include "stages/session.h"
 
 #include <cerrno>
@@ -91,14 +90,7 @@ void follow(const Pipeline& pipeline, const RunSettings& settings,
     const ScratchFolder folder;
     copy_progress(told.at("folder").get<std::string>(), folder.path());
     group.wait_for_all();
-    StageContext context{.pipeline = pipeline,
-                         .stage = stage,
-                         .data = data,
-                         .folder = folder.path(),
-                         .parent = std::nullopt,
-                         .handed_on = nullptr,
-                         .generation = generation_of(pipeline, stage),
-                         .settings = settings};
+    StageContext context = new_context(pipeline, stage, data, folder.path(), settings);
     if (told.contains("parent")) {
       context.parent = told.at("parent").get<std::string>();
     }

@@ -115,16 +115,6 @@ SecondOrder composed_second_order(const SecondOrderInputs& in, bool training) {
   return result;
 }
 
-/// One value for each channel, in double precision, or a constant where the tensor is undefined.
-std::vector<double> per_channel(const at::Tensor& tensor, int64_t channels, double otherwise) {
-  std::vector<double> values(size_t(channels), otherwise);
-  if (tensor.defined()) {
-    const at::Tensor doubles = tensor.to(at::kDouble).contiguous();
-    std::copy_n(doubles.data_ptr<double>(), channels, values.begin());
-  }
-  return values;
-}
-
 Coefficients coefficients_of(const Sums& s, double weight, double r, double b, double c,
                              double count, bool training) {
   const double scale = weight * r;
@@ -284,6 +274,15 @@ struct BatchNorm : public Function<BatchNorm> {
 };
 
 }  // namespace
+
+std::vector<double> per_channel(const at::Tensor& tensor, int64_t channels, double otherwise) {
+  std::vector<double> values(size_t(channels), otherwise);
+  if (tensor.defined()) {
+    const at::Tensor doubles = tensor.to(at::kDouble).contiguous();
+    std::copy_n(doubles.data_ptr<double>(), channels, values.begin());
+  }
+  return values;
+}
 
 at::Tensor batch_norm(const at::Tensor& input, const at::Tensor& weight, const at::Tensor& bias,
                       const BatchNormState& state) {

@@ -20,6 +20,7 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <tuple>
 
 // The formulas are those of batch_norm.cpp, with sums over all parts of the batch where a sum is
@@ -128,15 +129,6 @@ struct SecondOrderInputs {
   at::Tensor mean, variance;  ///< of all parts, of the input's type
   at::Tensor for_input, for_weight, for_bias;
 };
-
-std::vector<double> per_channel(const at::Tensor& tensor, int64_t channels, double otherwise) {
-  std::vector<double> values(size_t(channels), otherwise);
-  if (tensor.defined()) {
-    const at::Tensor doubles = tensor.to(at::kDouble).contiguous();
-    std::copy_n(doubles.data_ptr<double>(), channels, values.begin());
-  }
-  return values;
-}
 
 constexpr int64_t sums_of_a_channel = 7;
 

@@ -319,7 +319,6 @@ TEST(RefusalList, IsComplete) {
       {"compare: stage.{} has trained", "RunTest: WhatCannotBeAnalysed"},
       {"data: data.{} has {}, and the bank", "RunTest: WhatCannotBeAnalysed"},
       {"pairs: its views of data.{}", "RunTest: WhatCannotBeAnalysed"},
-      {"pairs: {} declares {} views", "the table takes no groups of views yet"},
       {"match.stage: stage.{} is of kind", "ArmsTest: WrongMatches"},
       {"match.by = \\\"seconds\\\" takes the speed", "ArmsTest: WrongMatches"},
       {"stage \\\"{}\\\" was begun before the stage", "a fault of the program"},

@@ -56,10 +56,6 @@ void build_bank(const StageContext& context, const BatchOptions& batch, AnalyseP
 void build_views(const StageContext& context, const std::string& name, AnalyseParts& parts) {
   const Table& table = context.stage.table.table("pairs");
   const int64_t count = parts.pairs->count;
-  if (table.augment().count().value_or(count) != count) {
-    fail_input("pairs: {} declares {} views, and count is {}", table.augment().describe(),
-               *table.augment().count(), count);
-  }
   parts.views.push_back(make_batches(context, name, table.augment(),
                                      {.batch = std::min(parts.options.batch, parts.pairs->samples),
                                       .views = count,
