@@ -6,7 +6,7 @@
 #include "cli/exit_codes.h"
 #include "cli/report_command.h"
 #include "cli/sweep_command.h"
-#include "pipeline/stage_graph.h"
+#include "pipeline/plain_names.h"
 #include "report/gather.h"
 #include "report/verdict.h"
 #include "store/sweep_plan.h"

@@ -6,7 +6,7 @@
 #include "base/spelling.h"
 #include "bissl/error.h"
 #include "cli/exit_codes.h"
-#include "pipeline/stage_graph.h"
+#include "pipeline/plain_names.h"
 #include "stages/import/fit.h"
 #include "stages/import/options.h"
 #include "stages/view_shapes.h"

@@ -4,6 +4,7 @@
 #include "pipeline/config_loader.h"
 #include "pipeline/matched_stage.h"
 #include "pipeline/pipeline_spec.h"
+#include "pipeline/plain_names.h"
 #include "pipeline/stage_graph.h"
 #include "pipeline/table_reader.h"
 #include "pipeline/unset_keys.h"

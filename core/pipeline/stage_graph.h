@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/spelling.h"
 #include "pipeline/config_tree.h"
 #include "pipeline/pipeline.h"
 
@@ -32,6 +33,9 @@ std::vector<std::string> named_stages(const TableSpec& spec, const ParameterValu
 /// and inheritance. Knows the shape of tables, not what is in them.
 class StageGraph {
  public:
+  /// What `from` says of a stage that begins with random weights.
+  static constexpr const char* scratch = "scratch";
+
   /// The kinds must outlive the drafts.
   StageGraph(const std::vector<StageKindSpec>& kinds, DiagnosticCollector& diagnostics)
       : kinds_(kinds), diagnostics_(diagnostics) {}
@@ -40,28 +44,34 @@ class StageGraph {
   std::vector<StageDraft> resolve(const ConfigNode& stages);
 
  private:
+  /// A key that names a stage, though not one whose weights are taken.
+  static constexpr const char* matched_key = "match.stage";
+
   void collect(const ConfigNode& stages);
   void resolve_like();
-  void report_circles(const std::vector<std::vector<size_t>>& circles, const std::string& key,
-                      const std::string& message);
-  void read_kind(StageDraft& draft);
-  void read_from(StageDraft& draft);
-  void check_parent(StageDraft& draft, const ConfigNode& from);
   /// All stages, each behind those that it depends on.
   std::vector<size_t> in_order();
-  /// The stages that a draft's parameters name; reports those that are none or hand on too little.
-  std::vector<size_t> read_named(const StageDraft& draft);
   /// Adds the links of `match` to those of `from`; reports what is none, and circles.
   void link_matched(std::vector<std::vector<size_t>>& links);
   void inherit(StageDraft& draft);
   void inherit(StageDraft& draft, const SubtableSpec& spec);
-  void report_unset_keys();
   /// Counts a copy of `table` for the draft; false, with a report, if the copies get out of hand.
   bool afford_copy(const ConfigNode& table, StageDraft& draft);
+
+  // In stage_references.cpp: they report what they refuse.
+  void read_kind(StageDraft& draft);
+  void read_from(StageDraft& draft);
+  void check_parent(StageDraft& draft, const ConfigNode& from);
+  /// The stages that a draft's parameters name; reports those that are none or hand on too little.
+  std::vector<size_t> read_named(const StageDraft& draft);
   /// The stage that a key names; reports a name that is not one.
   const size_t* find_stage(const StageDraft& draft, const ConfigNode& name, const std::string& key);
   /// What a stage of that kind can continue.
   std::vector<std::string> possible_parents(const StageKindSpec* kind) const;
+  void report_circles(const std::vector<std::vector<size_t>>& circles, const std::string& key,
+                      const std::string& message);
+  void report_unset_keys();
+  static std::string quoted(const std::string& text) { return to_toml(Value(shortened(text))); }
   std::string path(const StageDraft& draft) const { return joined_key("stage", draft.name); }
 
   const std::vector<StageKindSpec>& kinds_;
@@ -70,18 +80,5 @@ class StageGraph {
   std::map<std::string, size_t> index_;
   size_t copied_nodes_ = 0;
 };
-
-/// Reports a table of `tables` that only an override of the command line has made, without the
-/// entry that one of its own would have: it sets keys of a stage or a data source that does not
-/// exist. False for others.
-bool refuse_stray_override(const ConfigNode& tables, const ConfigEntry& entry,
-                           const std::string& path, const std::string& required,
-                           const std::string& what, DiagnosticCollector& diagnostics);
-
-/// Whether the text can name a stage, a data source or a pipeline: such names become names of
-/// folders and files.
-bool is_plain_name(const std::string& name);
-/// What is_plain_name accepts, in words.
-std::string plain_name_rule();
 
 }  // namespace bissl::host

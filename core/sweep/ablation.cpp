@@ -3,7 +3,7 @@
 #include "base/spelling.h"
 #include "pipeline/config_loader.h"
 #include "pipeline/metric_name.h"
-#include "pipeline/stage_graph.h"
+#include "pipeline/plain_names.h"
 #include "pipeline/table_reader.h"
 #include "pipeline/toml_parser.h"
 #include "pipeline/unset_keys.h"

@@ -2,7 +2,7 @@
 
 #include "pipeline/diagnostics.h"
 #include "pipeline/metric_name.h"
-#include "pipeline/stage_graph.h"
+#include "pipeline/plain_names.h"
 
 #include <fmt/format.h>
 
