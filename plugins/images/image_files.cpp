@@ -340,6 +340,22 @@ Image read_image(const std::string& path, const ImageOptions& options) {
   return decode_image(read_file_bytes(path, largest_file), path, options);
 }
 
+Image read_mask(const std::string& path, int64_t max_pixels) {
+  const std::string bytes = read_file_bytes(path, largest_file);
+  try {
+    if (decoder_for(bytes) != decode_png) {
+      fail_input("is no PNG file: begins with {}; masks are PNG files, gray or with a palette",
+                 bytes.empty() ? "nothing" : first_bytes(bytes));
+    }
+    const Raster raster = decode_png_values(bytes, max_pixels);
+    return {raster.shape, raster.pixels.get(), raster.pixels, raster.type};
+  } catch (const Error& error) {
+    throw error.at(path);
+  } catch (const std::bad_alloc&) {
+    fail_input("{}: there is not enough memory to decode it", path);
+  }
+}
+
 bool is_image_name(std::string_view name) {
   constexpr std::array endings{".jpg"sv,  ".jpeg"sv, ".png"sv, ".webp"sv, ".tif"sv,
                                ".tiff"sv, ".bmp"sv,  ".gif"sv, ".ppm"sv,  ".pgm"sv,

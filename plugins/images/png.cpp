@@ -129,4 +129,39 @@ Raster decode_png(std::string_view bytes, const ImageOptions& options) {
   return raster;
 }
 
+Raster decode_png_values(std::string_view bytes, int64_t max_pixels) {
+  const Context context = open(bytes);
+  spng_ihdr header{};
+  require(spng_get_ihdr(context.get(), &header));
+  require_size(header.width, header.height, {.max_pixels = max_pixels});
+  const bool gray = header.color_type == SPNG_COLOR_TYPE_GRAYSCALE;
+  if (!gray && header.color_type != SPNG_COLOR_TYPE_INDEXED) {
+    fail_input("PNG: is in colours or has transparency; a mask has a palette or is gray");
+  }
+  if (header.bit_depth > 8) {
+    fail_input("PNG: has values of {} bits; those of a mask have at most 8", int{header.bit_depth});
+  }
+  Raster raster = make_raster({1, header.height, header.width});
+  const Layout layout{SPNG_FMT_PNG, 1, false};
+  if (header.bit_depth == 8) {
+    read_pixels(context.get(), layout, raster.pixels.get(), static_cast<size_t>(raster.area()));
+    return raster;
+  }
+  // Several values in a byte, the first one in its highest bits; each row begins with a byte.
+  const size_t depth = header.bit_depth;
+  const size_t row_bytes = (header.width * depth + 7) / 8;
+  const auto packed = std::make_unique_for_overwrite<uint8_t[]>(row_bytes * header.height);
+  read_pixels(context.get(), layout, packed.get(), row_bytes * header.height);
+  const unsigned mask = (1U << depth) - 1;
+  for (size_t y = 0; y < header.height; ++y) {
+    uint8_t* const target = raster.row(static_cast<int64_t>(y));
+    for (size_t x = 0; x < header.width; ++x) {
+      const size_t bit = x * depth;
+      const unsigned byte = packed[y * row_bytes + bit / 8];
+      target[x] = static_cast<uint8_t>((byte >> (8 - depth - bit % 8)) & mask);
+    }
+  }
+  return raster;
+}
+
 }  // namespace bissl

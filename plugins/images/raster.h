@@ -69,6 +69,9 @@ Raster decode_bmp(std::string_view bytes, const ImageOptions& options);
 Raster decode_pnm(std::string_view bytes, const ImageOptions& options);
 Raster decode_gif(std::string_view bytes, const ImageOptions& options);
 
+/// The values of a mask (read_mask) in the bytes of a PNG file.
+Raster decode_png_values(std::string_view bytes, int64_t max_pixels);
+
 /// The orientation that an EXIF block (a TIFF header and its directory) names, 1 where it names
 /// none or is damaged.
 int exif_orientation(std::string_view exif);

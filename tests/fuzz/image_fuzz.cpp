@@ -35,7 +35,19 @@ void fuzz_decoder(Raster (*decode)(std::string_view, const ImageOptions&), std::
 }  // namespace
 
 void fuzz_jpeg(std::string_view bytes) { fuzz_decoder(decode_jpeg, bytes); }
-void fuzz_png(std::string_view bytes) { fuzz_decoder(decode_png, bytes); }
+void fuzz_png(std::string_view bytes) {
+  fuzz_decoder(decode_png, bytes);
+  refusing([&] {
+    const Raster mask = decode_png_values(bytes, most_pixels);
+    promise(mask.shape.channels == 1 && !mask.wide() && mask.area() <= most_pixels,
+            "a mask has one channel of 8 bits");
+    unsigned sum = 0;
+    for (int64_t i = 0; i < mask.area(); ++i) {
+      sum += mask.pixels[i];
+    }
+    promise(sum <= 255U * static_cast<unsigned>(mask.area()), "all values can be read");
+  });
+}
 void fuzz_webp(std::string_view bytes) { fuzz_decoder(decode_webp, bytes); }
 void fuzz_tiff(std::string_view bytes) { fuzz_decoder(decode_tiff, bytes); }
 void fuzz_bmp(std::string_view bytes) { fuzz_decoder(decode_bmp, bytes); }

@@ -51,7 +51,8 @@ std::vector<std::string> data_for(const std::string& library, const fs::path& fo
       {"svhn", {make_svhn}},
       {"image-layouts",
        {make_caltech101, make_cub200, make_dtd, make_fgvc_aircraft, make_flowers102, make_food101,
-        make_oxford_pets, make_stanford_cars, make_sun397, make_voc2007}}};
+        make_masks, make_oxford_pets, make_stanford_cars, make_sun397, make_voc2007,
+        make_voc2012}}};
   const auto found = makers.find(library);
   if (found == makers.end()) {
     return {};

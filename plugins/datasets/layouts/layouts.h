@@ -17,10 +17,12 @@ void add_dtd(Registrar& registrar);
 void add_fgvc_aircraft(Registrar& registrar);
 void add_flowers102(Registrar& registrar);
 void add_food101(Registrar& registrar);
+void add_masks(Registrar& registrar);
 void add_oxford_pets(Registrar& registrar);
 void add_stanford_cars(Registrar& registrar);
 void add_sun397(Registrar& registrar);
 void add_voc2007(Registrar& registrar);
+void add_voc2012_segmentation(Registrar& registrar);
 
 /// The options that all of them have.
 struct LayoutOptions {

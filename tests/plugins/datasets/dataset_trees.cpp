@@ -122,6 +122,38 @@ void make_fgvc_aircraft(const fs::path& root) {
   lists("manufacturer", {"Boeing", "Boeing", "Antonov", "Boeing"});
 }
 
+void make_voc2012(const fs::path& root) {
+  const fs::path base = root / "VOCdevkit/VOC2012";
+  ImageWriter image(base / "JPEGImages");
+  uint8_t category = 0;
+  for (const std::string name : {"2007_000032", "2007_000039", "2007_000063"}) {
+    image(name + ".jpg");
+    std::vector<uint8_t> values(24, category++);
+    values[0] = 255;
+    write_file(base / ("SegmentationClass/" + name + ".png"),
+               png_of(6, 4, 8, PngKind::palette, values));
+  }
+  const fs::path sets = base / "ImageSets/Segmentation";
+  write_file(sets / "train.txt", "2007_000032\n2007_000063\n");
+  write_file(sets / "val.txt", "2007_000039\n");
+  write_file(sets / "trainval.txt", "2007_000032\n2007_000039\n2007_000063\n");
+}
+
+void make_masks(const fs::path& root) {
+  ImageWriter image(root / "images");
+  int first = 0;
+  for (const std::string name : {"a", "b", "c"}) {
+    image(name + ".jpg");
+    std::vector<uint8_t> values(24);
+    for (size_t i = 0; i < values.size(); ++i) {
+      values[i] = static_cast<uint8_t>((static_cast<size_t>(first) + i) % 3);
+    }
+    ++first;
+    write_file(root / "masks" / (name + ".png"), png_of(6, 4, 2, PngKind::gray, values));
+  }
+  write_file(root / "classes.txt", "ground\ntree\nwater\n");
+}
+
 void make_voc2007(const fs::path& root) {
   const fs::path base = root / "VOCdevkit/VOC2007";
   const fs::path sets = base / "ImageSets/Main";

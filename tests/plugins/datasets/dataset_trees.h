@@ -18,6 +18,12 @@ void make_oxford_pets(const std::filesystem::path& root);
 void make_stanford_cars(const std::filesystem::path& root);
 void make_sun397(const std::filesystem::path& root);
 void make_voc2007(const std::filesystem::path& root);
+/// Masks with a palette: all pixels of the n-th image are of class n, but the first, which does not
+/// count.
+void make_voc2012(const std::filesystem::path& root);
+/// images/a.jpg … c.jpg, masks/a.png … c.png and classes.txt ("ground", "tree", "water"): in the
+/// masks, of 2 bits, pixel i of the n-th is (n + i) mod 3.
+void make_masks(const std::filesystem::path& root);
 
 /// Two images in each batch; pixel j of image i of batch b is i + 2 b + 7 j (mod 256), in the order
 /// in which the files have them; labels are i + b (fine: 3 i + b, coarse: i) (mod the classes).

@@ -224,6 +224,45 @@ std::string file(const std::vector<std::string>& variables) {
 
 }  // namespace mat
 
+std::string png_of(int width, int height, int depth, PngKind kind,
+                   const std::vector<uint8_t>& values) {
+  const auto big = [](uint32_t value) {
+    std::string bytes(4, '\0');
+    for (size_t i = 0; i < 4; ++i) {
+      bytes[i] = static_cast<char>(value >> (24 - 8 * i));
+    }
+    return bytes;
+  };
+  const auto chunk = [&](const std::string& type, const std::string& content) {
+    const std::string checked = type + content;
+    const auto sum =
+        crc32(0, reinterpret_cast<const Bytef*>(checked.data()), static_cast<uInt>(checked.size()));
+    return big(static_cast<uint32_t>(content.size())) + checked + big(static_cast<uint32_t>(sum));
+  };
+  std::string header = big(static_cast<uint32_t>(width)) + big(static_cast<uint32_t>(height));
+  const bool palette = kind == PngKind::palette;
+  const int samples = kind == PngKind::colour ? 3 : 1;
+  header += {static_cast<char>(depth), static_cast<char>(palette ? 3 : samples - 1), 0, 0, 0};
+  std::string colours;
+  for (int i = 0; i < 1 << depth; ++i) {
+    colours += {static_cast<char>(255 - i), static_cast<char>(i * 7), static_cast<char>(i + 99)};
+  }
+  std::string rows;
+  for (int y = 0; y < height; ++y) {
+    std::string row(static_cast<size_t>((width * samples * depth + 7) / 8), '\0');
+    for (int x = 0; x < width * samples; ++x) {
+      const int bit = x * depth;
+      const int value = values.at(static_cast<size_t>(y * width + x / samples))
+                        << (8 - depth - bit % 8);
+      row[static_cast<size_t>(bit / 8)] =
+          static_cast<char>(row[static_cast<size_t>(bit / 8)] | value);
+    }
+    rows += '\0' + row;  // no filter
+  }
+  return "\x89PNG\r\n\x1A\n" + chunk("IHDR", header) + (palette ? chunk("PLTE", colours) : "") +
+         chunk("IDAT", zlib_of(rows)) + chunk("IEND", "");
+}
+
 std::string jpeg_of(int width, int height, uint8_t value) {
   jpeg_compress_struct info{};
   jpeg_error_mgr errors{};

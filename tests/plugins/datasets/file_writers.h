@@ -61,6 +61,13 @@ std::string compressed(const std::string& variable);
 std::string file(const std::vector<std::string>& variables);
 }  // namespace mat
 
+enum class PngKind { gray, palette, colour };
+
+/// A PNG file of values in `depth` (1, 2, 4 or 8) bits, row by row: gray, places in a palette of
+/// colours, of which none is like its place, or (8 bits) three equal samples for each.
+std::string png_of(int width, int height, int depth, PngKind kind,
+                   const std::vector<uint8_t>& values);
+
 /// A JPEG file of one gray value.
 std::string jpeg_of(int width, int height, uint8_t value);
 
