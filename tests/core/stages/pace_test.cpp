@@ -1,10 +1,13 @@
 #include "bissl/error.h"
+#include "pipeline/table_reader.h"
+#include "stages/option_schemas.h"
 #include "stages/rates.h"
 #include "support/paths.h"
 #include "support/temporary_folder.h"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -29,14 +32,25 @@ class Noting : public Optimizer, public OptimizerMomentumSetting {
   double momentum_;
 };
 
+/// A table of this specification with these values over the defaults.
+Table table_with(const TableSpec& spec, const ParameterValues& changes) {
+  Table table;
+  table.values = defaults(spec.parameters);
+  for (const auto& [name, value] : changes) {
+    table.values[name] = value;
+  }
+  return table;
+}
+
 /// A table with `rates = { momentum = { … } }` and a schedule.
 Table paced(const ParameterValues& momentum, const ParameterValues& schedule) {
+  const TableSpec rates = rates_table().table;
+  const auto spec = std::find_if(rates.tables.begin(), rates.tables.end(),
+                                 [](const SubtableSpec& one) { return one.name == "momentum"; });
   Table table;
-  table.tables["schedule"].values = {{"use", std::string("constant")}};
-  for (const auto& [name, value] : schedule) {
-    table.tables["schedule"].values[name] = value;
-  }
-  table.tables["rates"].tables["momentum"].values = momentum;
+  table.tables["schedule"] = table_with(schedule_table().table, schedule);
+  table.tables["rates"] = table_with(rates, {});
+  table.tables["rates"].tables["momentum"] = table_with(spec->table, momentum);
   return table;
 }
 
