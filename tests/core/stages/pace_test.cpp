@@ -1,5 +1,4 @@
 #include "bissl/error.h"
-#include "pipeline/table_reader.h"
 #include "stages/option_schemas.h"
 #include "stages/rates.h"
 #include "support/paths.h"
