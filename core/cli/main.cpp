@@ -5,6 +5,8 @@
 #include "telemetry/interrupt.h"
 #include "telemetry/limits.h"
 
+#include <cstdio>
+#include <cstdlib>
 #include <iostream>
 
 namespace {
@@ -27,6 +29,19 @@ int call(int count, char** arguments) {
   }
 }
 
+/// Ends the process without the destructors of static objects: those of LibTorch take each of its
+/// operators back, which is a tenth of a short call.
+[[noreturn]] void end(int code) {
+  std::cout.flush();
+  std::cerr.flush();
+  std::fflush(nullptr);
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  std::exit(code);  // reports leaks
+#else
+  std::_Exit(code);
+#endif
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -37,7 +52,7 @@ int main(int count, char** arguments) {
     std::cerr << "error: cannot write standard output: " << *cause
               << ". What the call has computed and written to files is kept; what it prints is "
                  "incomplete\n";
-    return code == bissl::host::exit_done ? bissl::host::exit_run_failed : code;
+    end(code == bissl::host::exit_done ? bissl::host::exit_run_failed : code);
   }
-  return code;
+  end(code);
 }

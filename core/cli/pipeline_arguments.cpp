@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <cstdlib>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <string_view>
@@ -25,6 +26,18 @@ int available_processors() {
   cpu_set_t set;
   CPU_ZERO(&set);
   return sched_getaffinity(0, sizeof(set), &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
+}
+
+/// As many threads as the process may use: one for each of its processors, or fewer if
+/// OMP_NUM_THREADS asks for that. Of "4,2" the first counts, that of parallel regions which lie in
+/// no other.
+int usual_threads() {
+  const char* const text = std::getenv("OMP_NUM_THREADS");
+  const std::string_view wanted = text != nullptr ? text : "";
+  int threads = 0;
+  std::from_chars(wanted.data(), wanted.data() + wanted.size(), threads);
+  const int processors = available_processors();
+  return threads > 0 ? std::min(threads, processors) : processors;
 }
 
 /// Tells how far decoding is, every few seconds and at its end.
@@ -89,7 +102,7 @@ void warn_about_threads(int threads, int jobs, std::ostream& err) {
         "warning: --threads {}: this process may use {} {}; more threads than that take turns\n",
         threads, processors, processors == 1 ? "processor" : "processors");
   }
-  const int shared = threads > 0 ? threads : processors;
+  const int shared = threads > 0 ? threads : usual_threads();
   if (jobs > shared) {
     err << fmt::format("warning: --jobs {} share {} {}: each job gets one of its own, {} in all\n",
                        jobs, shared, shared == 1 ? "thread" : "threads", jobs);
@@ -126,7 +139,7 @@ std::string threads_argument(const PipelineArguments& arguments, int threads) {
 }
 
 int set_threads(int wanted) {
-  const int threads = wanted > 0 ? wanted : available_processors();
+  const int threads = wanted > 0 ? wanted : usual_threads();
   // Two pools of LibTorch have one thread each for all but the first; the loader's and the one that
   // renews a claim come on top.
   require_threads(2 * (threads - 1) + 2);

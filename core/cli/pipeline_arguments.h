@@ -55,7 +55,8 @@ std::string parse_threads(const std::string& text, PipelineArguments& arguments)
 /// The opposite, for `threads` of a worker process.
 std::string threads_argument(const PipelineArguments& arguments, int threads);
 
-/// Sets the number of LibTorch's threads and returns how many there are.
+/// Sets the number of LibTorch's threads and returns how many there are. 0: one for each processor
+/// that the process may run on, or as many as OMP_NUM_THREADS says if those are fewer.
 int set_threads(int wanted);
 
 }  // namespace bissl::host

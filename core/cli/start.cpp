@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <iterator>
 
@@ -69,23 +70,63 @@ void write_limit(const char* name, decltype(RLIMIT_AS) resource) {
   _exit(failed);
 }
 
-/// GNU OpenMP's threads wait by spinning, which starves the loader's threads and every neighbour on
-/// a machine whose cores are all in use. libgomp reads its settings when it is initialised, so the
-/// program starts itself once more with a short spin, unless the user has chosen.
-void limit_spinning(char** arguments, char** environment) {
-  static char spin[] = "GOMP_SPINCOUNT=20000";
+/// Variables of shells that no library reads while it is initialised.
+constexpr const char* unread_variables[] = {"_=", "OLDPWD=", "SHLVL=", "LS_COLORS=", "MAIL="};
+
+/// What stands aside for limit_spinning until the libraries are initialised; null if nothing does.
+char* set_aside = nullptr;
+
+bool begins(const char* text, const char* beginning) {
+  return strncmp(text, beginning, strlen(beginning)) == 0;
+}
+
+bool is_unread(const char* variable) {
+  return std::any_of(std::begin(unread_variables), std::end(unread_variables),
+                     [&](const char* name) { return begins(variable, name); });
+}
+
+/// Starts the program once more, with a further variable. Costs what loading the libraries does.
+void start_again(char* variable, char** arguments, char** environment) {
   static char* extended[4096];
   size_t count = 0;
   for (; environment[count] != nullptr; ++count) {
-    if (strncmp(environment[count], "GOMP_SPINCOUNT=", 15) == 0 ||
-        strncmp(environment[count], "OMP_WAIT_POLICY=", 16) == 0 ||
-        count + 2 >= std::size(extended)) {
+    if (count + 2 >= std::size(extended)) {
       return;
     }
     extended[count] = environment[count];
   }
-  extended[count] = spin;
+  extended[count] = variable;
   execve("/proc/self/exe", arguments, extended);
+}
+
+/// GNU OpenMP's threads wait by spinning, which starves the loader's threads and every neighbour on
+/// a machine whose cores are all in use: they get a short spin, unless the user has chosen. libgomp
+/// reads its settings when it is initialised, from the environment as the kernel has laid it out,
+/// which has no room for another variable: one that nobody reads so early makes room.
+void limit_spinning(char** arguments, char** environment) {
+  static char spin[] = "GOMP_SPINCOUNT=20000";
+  char** unread = nullptr;
+  for (char** variable = environment; *variable != nullptr; ++variable) {
+    if (begins(*variable, "GOMP_SPINCOUNT=") || begins(*variable, "OMP_WAIT_POLICY=")) {
+      return;
+    }
+    if (is_unread(*variable)) {
+      unread = variable;
+    }
+  }
+  if (unread == nullptr || BISSL_SANITIZED) {  // begin() is then called after libgomp
+    start_again(spin, arguments, environment);
+  } else {
+    set_aside = *unread;
+    *unread = spin;
+  }
+}
+
+/// After the libraries' constructors, since those of the program come last.
+__attribute__((constructor)) void put_back() {
+  if (set_aside != nullptr) {
+    putenv(set_aside);
+  }
 }
 
 /// A thread whose stack is too small dies of a memory fault somewhere in LibTorch.

@@ -31,7 +31,8 @@ Batch first_samples(const Batch& batch, int64_t samples) {
   return part;
 }
 
-double extrapolated_bytes(int64_t batch, const std::function<double(int64_t samples)>& bytes_of) {
+double extrapolated_bytes(int64_t batch, double enough,
+                          const std::function<double(int64_t samples)>& bytes_of) {
   constexpr double few = 4;
   constexpr double more = 8;
   constexpr double most = most_few_samples;
@@ -39,9 +40,19 @@ double extrapolated_bytes(int64_t batch, const std::function<double(int64_t samp
     return 0;
   }
   try {
+    const auto square_law = [&](double bytes, double samples) {
+      const double times = double(batch) / samples;
+      return bytes * times * times;
+    };
     const double of_few = bytes_of(int64_t(few));
-    const double of_more = bytes_of(int64_t(more));
+    if (square_law(of_few, few) <= enough) {
+      return square_law(of_few, few);
+    }
     const double of_most = bytes_of(int64_t(most));
+    if (square_law(of_most, most) <= enough) {
+      return square_law(of_most, most);
+    }
+    const double of_more = bytes_of(int64_t(more));
     // Newton's divided differences; memory does not shrink with the batch.
     const double slope = std::max(0.0, (of_more - of_few) / (more - few));
     const double next_slope = std::max(0.0, (of_most - of_more) / (most - more));
@@ -62,7 +73,7 @@ double peak_bytes(const std::function<void()>& work) {
 void refuse_step_beyond_memory(const char* key, int64_t batch,
                                const std::function<double(int64_t samples)>& bytes_of) {
   const MemoryLimit limit = memory_limit();
-  const double needed = extrapolated_bytes(batch, bytes_of);
+  const double needed = extrapolated_bytes(batch, limit.bytes, bytes_of);
   if (needed <= limit.bytes) {
     return;
   }

@@ -16,9 +16,12 @@ inline constexpr int64_t most_few_samples = 16;
 
 /// The memory that `bytes_of(samples)` needs for `batch` samples: that for 4, 8 and 16 samples,
 /// continued by a polynomial of second degree, since a batch's loss may compare each sample with
-/// each. 0 where the batch is so small that it can as well be tried, or where nothing can be told:
-/// a component refuses such small batches.
-double extrapolated_bytes(int64_t batch, const std::function<double(int64_t samples)>& bytes_of);
+/// each. Memory that grows with the square of the samples is the most that is possible: where that,
+/// from 4 samples or from 16, is at most `enough`, it is the result, and no other size is tried.
+/// 0 where the batch is so small that it can as well be tried, or where nothing can be told: a
+/// component refuses such small batches.
+double extrapolated_bytes(int64_t batch, double enough,
+                          const std::function<double(int64_t samples)>& bytes_of);
 
 /// The most memory that tensors of this thread take at a time while `work` runs, beyond what they
 /// take before. No MemoryMeter may be alive.

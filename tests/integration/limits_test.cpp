@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include <map>
 #include <string>
 
 namespace bissl::host::test {
@@ -152,6 +153,20 @@ TEST_F(ProcessLimitsTest, CpuTime) {
   EXPECT_EQ(outcome.code, 130) << outcome.err;
   EXPECT_NE(outcome.err.find("CPU time (ulimit -t)"), std::string::npos) << outcome.err;
   EXPECT_TRUE(fs::exists(out_ / "small" / "pretrain" / "checkpoint.safetensors"));
+}
+
+TEST(ProcessStart, GivesThreadsAShortSpinUnlessTheUserHasChosen) {
+  const std::map<std::string, std::string> show = {{"OMP_DISPLAY_ENV", "VERBOSE"}};
+  // With and without a variable that makes room for the one that is set.
+  for (const char* shell : {"unset GOMP_SPINCOUNT; export OLDPWD=/",
+                            "unset GOMP_SPINCOUNT _ OLDPWD SHLVL LS_COLORS MAIL"}) {
+    const Outcome outcome = run_bissl_under(shell, {"--version"}, show);
+    EXPECT_EQ(outcome.code, 0) << shell;
+    EXPECT_NE(outcome.err.find("GOMP_SPINCOUNT = '20000'"), std::string::npos) << shell << "\n"
+                                                                               << outcome.err;
+  }
+  const Outcome chosen = run_bissl_under("export GOMP_SPINCOUNT=7", {"--version"}, show);
+  EXPECT_NE(chosen.err.find("GOMP_SPINCOUNT = '7'"), std::string::npos) << chosen.err;
 }
 
 }  // namespace
