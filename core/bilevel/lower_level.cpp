@@ -18,11 +18,12 @@ NamedTensors lower_parameters(Backbone& backbone, Pretext& pretext) {
 }
 
 LowerLevel::LowerLevel(Backbone& backbone, Pretext& pretext, Optimizer& optimizer,
-                       double max_grad_norm)
+                       double max_grad_norm, double grad_norm_guard)
     : backbone_(backbone),
       pretext_(pretext),
       step_(lower_parameters(backbone, pretext), optimizer,
             {.max_grad_norm = max_grad_norm,
+             .grad_norm_guard = grad_norm_guard,
              .name = "the pretext training",
              .advice = "Try a smaller learning rate or a longer warm-up"}),
       backbone_parameters_(trainable_parameters(backbone.module()).size()) {}

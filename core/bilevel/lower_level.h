@@ -23,7 +23,8 @@ class LowerLevel {
  public:
   /// `optimizer` holds the parameters of the backbone ("backbone." before their names) and then
   /// those of the pretext task, as lower_parameters gives them.
-  LowerLevel(Backbone& backbone, Pretext& pretext, Optimizer& optimizer, double max_grad_norm);
+  LowerLevel(Backbone& backbone, Pretext& pretext, Optimizer& optimizer, double max_grad_norm,
+             double grad_norm_guard = 0);
 
   /// Ties the backbone to `anchor`, another backbone of the same shapes that is only read.
   void tie_to(Backbone& anchor, double lambda);

@@ -119,11 +119,12 @@ OuterGradient mean_direct(OuterProblem& problem, const UpperLevel::Batches& batc
 }  // namespace
 
 UpperLevel::UpperLevel(OuterProblem& problem, Hypergradient& hypergradient, Optimizer& optimizer,
-                       double max_grad_norm)
+                       double max_grad_norm, double grad_norm_guard)
     : problem_(problem),
       hypergradient_(hypergradient),
       step_(problem.parameters(), optimizer,
             {.max_grad_norm = max_grad_norm,
+             .grad_norm_guard = grad_norm_guard,
              .name = "the upper level",
              .advice = "Try a smaller upper learning rate or more damping"}) {}
 

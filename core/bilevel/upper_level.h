@@ -45,7 +45,7 @@ class UpperLevel {
 
   /// `optimizer` holds OuterProblem::parameters.
   UpperLevel(OuterProblem& problem, Hypergradient& hypergradient, Optimizer& optimizer,
-             double max_grad_norm);
+             double max_grad_norm, double grad_norm_guard = 0);
 
   /// From now on what v pulls back is scaled down to this norm where it is larger; 0: as it is. The
   /// direct gradients stay.

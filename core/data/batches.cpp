@@ -111,11 +111,11 @@ ViewGeometry BatchSource::make_view(const Image& image, int64_t view, RandomStre
   }
 }
 
-ViewGeometry BatchSource::write_views(const Position& position, const Sample& sample, int64_t place,
-                                      Batch& batch) const {
+ViewGeometry BatchSource::write_views(const std::string& purpose, const Position& position,
+                                      const Sample& sample, int64_t place, Batch& batch) const {
   ViewGeometry first;
   for (int64_t view = 0; view < options_.views; ++view) {
-    RandomStream stream(options_.seed, view_purpose_, static_cast<uint64_t>(position.epoch),
+    RandomStream stream(options_.seed, purpose, static_cast<uint64_t>(position.epoch),
                         static_cast<uint64_t>(position.sample), static_cast<uint64_t>(view));
     const int64_t elements = view_shapes_[view].elements();
     const ViewGeometry geometry = make_view(
@@ -148,7 +148,9 @@ void BatchSource::require_one_shape(int64_t most) const {
   }
 }
 
-Batch BatchSource::make(int64_t number) const {
+Batch BatchSource::make(int64_t number, int64_t other_views) const {
+  const std::string purpose =
+      other_views == 0 ? view_purpose_ : fmt::format("{}#{}", view_purpose_, other_views);
   const int64_t first = number * options_.batch;
   const int64_t count = options_.order == Order::sequential
                             ? std::min(options_.batch, data_->size() - first)
@@ -169,7 +171,7 @@ Batch BatchSource::make(int64_t number) const {
     const Sample sample = data_->get(place.sample);
     require_shape(sample, place.sample);
     batch.indices.data_ptr<int64_t>()[i] = place.sample;
-    const ViewGeometry geometry = write_views(place, sample, i, batch);
+    const ViewGeometry geometry = write_views(purpose, place, sample, i, batch);
     if (options_.targets) {
       write_target(data_->targets(), sample.target, geometry, i, batch.targets);
     }

@@ -51,8 +51,9 @@ class BatchSource {
               BatchOptions options);
 
   /// The batch of this number, on the device of the options. Neighbouring views of one shape lie in
-  /// one buffer.
-  Batch make(int64_t number) const;
+  /// one buffer. `other_views` of more than 0: the same samples with views of their own for each
+  /// such number.
+  Batch make(int64_t number, int64_t other_views = 0) const;
 
   /// Throws Error(ErrorKind::input) unless images give views of one shape: looks at up to `most`
   /// of them, spread evenly over the data.
@@ -80,8 +81,8 @@ class BatchSource {
   ViewGeometry make_view(const Image& image, int64_t view, RandomStream& stream,
                          std::span<float> output) const;
   /// Returns the geometry of the first view.
-  ViewGeometry write_views(const Position& position, const Sample& sample, int64_t place,
-                           Batch& batch) const;
+  ViewGeometry write_views(const std::string& purpose, const Position& position,
+                           const Sample& sample, int64_t place, Batch& batch) const;
 
   std::shared_ptr<const DataView> data_;
   std::shared_ptr<const Augmentation> augmentation_;

@@ -43,10 +43,14 @@ void assign_gradients(const NamedTensors& parameters, const TensorList& gradient
   }
 }
 
-double clip_norm(TensorList& gradients, double limit) {
+double clip_factor(double norm, double limit, double guard) {
+  return limit > 0 && norm + guard > limit ? limit / (norm + guard) : 1.0;
+}
+
+double clip_norm(TensorList& gradients, double limit, double guard) {
   const double total = norm(gradients);
-  if (limit > 0 && total > limit) {
-    scale(gradients, limit / total);
+  if (const double factor = clip_factor(total, limit, guard); factor != 1.0) {
+    scale(gradients, factor);
   }
   return total;
 }

@@ -15,8 +15,11 @@ TensorList gradients_of(const at::Tensor& loss, const TensorList& parameters);
 /// Makes `gradients` the parameters' grad().
 void assign_gradients(const NamedTensors& parameters, const TensorList& gradients);
 
-/// Scales `gradients` down to the norm `limit` if theirs is larger; 0 leaves them alone. Returns
-/// the norm before.
-double clip_norm(TensorList& gradients, double limit);
+/// The factor that clipping to the norm `limit` puts on gradients of this norm:
+/// limit/(norm + guard) where that is below 1, otherwise 1; 1 for a limit of 0.
+double clip_factor(double norm, double limit, double guard = 0);
+
+/// Scales `gradients` by it. Returns the norm before.
+double clip_norm(TensorList& gradients, double limit, double guard = 0);
 
 }  // namespace bissl::host

@@ -45,14 +45,15 @@ double TrainingStep::take(LossGradient gradient, double lr_scale, const Observer
                           const std::string& note) {
   const Phase phase(optimizer_phase);
   const c10::NoGradGuard no_grad;
-  const double norm = clip_norm(gradient.gradients, setting_.max_grad_norm);
+  const double norm =
+      clip_norm(gradient.gradients, setting_.max_grad_norm, setting_.grad_norm_guard);
   if (!std::isfinite(gradient.loss) || !std::isfinite(norm)) {
     throw Diverged(fmt::format("{} diverged: loss {}, gradient norm {}{}. {}", setting_.name,
                                gradient.loss, norm, note, setting_.advice));
   }
   if (observe) {
-    const bool clipped = setting_.max_grad_norm > 0 && norm > setting_.max_grad_norm;
-    observe(gradient.gradients, clipped ? setting_.max_grad_norm / norm : 1.0);
+    observe(gradient.gradients,
+            clip_factor(norm, setting_.max_grad_norm, setting_.grad_norm_guard));
   }
   assign_gradients(parameters_, gradient.gradients);
   optimizer_.step(lr_scale);

@@ -61,9 +61,10 @@ LossGradient downstream_gradient(Backbone& backbone, Downstream& downstream,
 class TrainingStep {
  public:
   struct Setting {
-    double max_grad_norm = 0;  ///< limit of the norm over all parameters; 0: none
-    std::string name;          ///< what an error calls the training: "fine-tuning"
-    std::string advice;        ///< what to try when it diverges: "Try a smaller learning rate"
+    double max_grad_norm = 0;    ///< limit of the norm over all parameters; 0: none
+    double grad_norm_guard = 0;  ///< added to the norm by which clipping divides
+    std::string name;            ///< what an error calls the training: "fine-tuning"
+    std::string advice;          ///< what to try when it diverges: "Try a smaller learning rate"
   };
 
   /// Called when all is known but the optimizer has not moved the weights: with the gradients that

@@ -62,11 +62,16 @@ void add_accumulation(Schema<Options>& schema, int64_t Options::*member) {
 }
 
 template <class Options>
-void add_clipping(Schema<Options>& schema, double Options::*member) {
+void add_clipping(Schema<Options>& schema, double Options::*member, double Options::*guard) {
   schema
       .add("max_grad_norm", member,
            "gradients with a larger norm are scaled down to it; 0 leaves them alone")
       .at_least(0);
+  schema
+      .add("grad_norm_guard", guard,
+           "added to the norm by which that divides; PyTorch's clip_grad_norm_ has 1e-6")
+      .at_least(0)
+      .only_above("max_grad_norm", 0);
 }
 
 /// `schedule = { … }`

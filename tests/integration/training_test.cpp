@@ -202,7 +202,7 @@ TEST_F(RatesTest, MixedBatchesTrainOtherwise) {
   EXPECT_EQ(weights({"mix={ mixup = 0.4, probability = 0 }"}), plain);
 }
 
-TEST_F(RatesTest, MixedBatchesOfTheUpperLevelTrainOtherwise) {
+TEST_F(RatesTest, WhatTheLevelsAreGivenChangesTheirWeights) {
   const auto bissl_weights = [&](const std::vector<std::string>& changes) {
     const Outcome outcome = run_bissl(call("run", changes));
     EXPECT_EQ(outcome.code, 0) << outcome.err;
@@ -214,6 +214,7 @@ TEST_F(RatesTest, MixedBatchesOfTheUpperLevelTrainOtherwise) {
       bissl_weights({"--set", "stage.bissl.upper.mix={ mixup = 0.4, probability = 0 }"});
   EXPECT_EQ(never, plain);
   EXPECT_NE(bissl_weights({"--set", "stage.bissl.upper.mix={ mixup = 0.4 }"}), plain);
+  EXPECT_NE(bissl_weights({"--set", "stage.bissl.lower.hessian_rounds=2"}), plain);
 }
 
 TEST_F(RatesTest, WhatCannotBeIsRefusedBeforeTraining) {

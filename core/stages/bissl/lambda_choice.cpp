@@ -53,7 +53,7 @@ LambdaChoice choose_lambda(BisslParts& parts) {
         make_optimizer(parts.lower_table, lower_parameters(*parts.lower_backbone, *parts.pretext),
                        *parts.lower_backbone, parts.lower_options.step_samples());
     LowerLevel level(*parts.lower_backbone, *parts.pretext, *optimizer,
-                     parts.lower_options.max_grad_norm);
+                     parts.lower_options.max_grad_norm, parts.lower_options.grad_norm_guard);
     int64_t number = 0;
     level.step(parts.lower_options.accumulate, [&] { return parts.lower.source->make(number++); },
                /*lr_scale=*/1.0, {0, parts.lower.steps},

@@ -133,12 +133,16 @@ const Schema<LowerOptions>& lower_schema() {
           "how many such batches the Hessian is the mean of")
         .at_least(1)
         .unit("batches");
+    s.add("hessian_rounds", &LowerOptions::hessian_rounds,
+          "rounds in a row whose Hessian is taken on the same images, with new views in each")
+        .at_least(1)
+        .unit("rounds");
     s.add("hessian_graph", &LowerOptions::hessian_graph,
           "\"kept\" builds the gradient's graph once a round and keeps it in memory, "
           "\"recomputed\" builds it for each product")
         .choices({"kept", "recomputed"})
         .execution_only();
-    add_clipping(s, &LowerOptions::max_grad_norm);
+    add_clipping(s, &LowerOptions::max_grad_norm, &LowerOptions::grad_norm_guard);
     return s;
   }();
   return schema;
@@ -151,7 +155,7 @@ const Schema<UpperOptions>& upper_schema() {
     add_batch(s, &UpperOptions::batch);
     add_accumulation(s, &UpperOptions::accumulate);
     s.add("steps", &UpperOptions::steps, "optimizer steps in a round").at_least(1).unit("steps");
-    add_clipping(s, &UpperOptions::max_grad_norm);
+    add_clipping(s, &UpperOptions::max_grad_norm, &UpperOptions::grad_norm_guard);
     return s;
   }();
   return schema;

@@ -43,8 +43,10 @@ struct LowerOptions {
   int64_t steps = 20;
   int64_t hessian_batch = 0;
   int64_t hessian_batches = 1;
+  int64_t hessian_rounds = 1;
   std::string hessian_graph = "kept";
   double max_grad_norm = 10;
+  double grad_norm_guard = 0;
 
   /// Samples that a step sees.
   int64_t step_samples() const { return samples_of(batch, accumulate); }
@@ -57,6 +59,7 @@ struct UpperOptions {
   int64_t accumulate = 1;
   int64_t steps = 8;
   double max_grad_norm = 10;
+  double grad_norm_guard = 0;
 
   /// Samples that a step sees.
   int64_t step_samples() const { return samples_of(batch, accumulate); }

@@ -208,8 +208,9 @@ void BisslParts::build_levels(const StageContext& context, const PretextUse& use
     refuse_dense_beyond_memory(audit, *lower_backbone);
     auditor = std::make_unique<Auditor>(context, lower_table.component("pretext"), use, audit);
   }
-  lower_level = std::make_unique<LowerLevel>(*lower_backbone, *pretext, *lower.optimizer,
-                                             lower_options.max_grad_norm);
+  lower_level =
+      std::make_unique<LowerLevel>(*lower_backbone, *pretext, *lower.optimizer,
+                                   lower_options.max_grad_norm, lower_options.grad_norm_guard);
   lower_level->tie_to(*upper_backbone, options.lambda);
   if (const int64_t length = hypergradient->needs().lower_steps; length > 0) {
     trajectory =
@@ -217,8 +218,9 @@ void BisslParts::build_levels(const StageContext& context, const PretextUse& use
   }
   outer_problem = std::make_unique<BisslCoupling>(
       BisslCoupling::Models{*lower_backbone, *upper_backbone, *downstream}, options.gamma);
-  upper_level = std::make_unique<UpperLevel>(*outer_problem, *hypergradient, *upper.optimizer,
-                                             upper_options.max_grad_norm);
+  upper_level =
+      std::make_unique<UpperLevel>(*outer_problem, *hypergradient, *upper.optimizer,
+                                   upper_options.max_grad_norm, upper_options.grad_norm_guard);
 }
 
 void BisslParts::build_paces(const Table& table) {

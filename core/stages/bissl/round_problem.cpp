@@ -18,9 +18,10 @@ PretextProblem& RoundProblem::of(int64_t round, int64_t upper_step) {
   upper_step_ = upper_step;
   if (!problem_) {
     batches_.clear();
-    for (int64_t i = 0; i < parts_.lower_options.hessian_batches; ++i) {
-      batches_.push_back(
-          parts_.hessian_source->make(round * parts_.lower_options.hessian_batches + i));
+    const LowerOptions& lower = parts_.lower_options;
+    const int64_t first = round / lower.hessian_rounds * lower.hessian_batches;
+    for (int64_t i = 0; i < lower.hessian_batches; ++i) {
+      batches_.push_back(parts_.hessian_source->make(first + i, round % lower.hessian_rounds));
     }
     problem_ = parts_.make_problem(batches_, setting(round), [this] { return upper_step_; });
   }

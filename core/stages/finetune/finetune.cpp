@@ -90,6 +90,7 @@ void Repeat::train() {
   };
   TrainingStep training(parts_.parameters, *parts_.optimizer,
                         {.max_grad_norm = options.max_grad_norm,
+                         .grad_norm_guard = options.grad_norm_guard,
                          .name = "fine-tuning",
                          .advice = "Try a smaller learning rate"});
   int64_t step = session.start();

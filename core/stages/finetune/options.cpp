@@ -16,7 +16,7 @@ const Schema<FinetuneOptions>& finetune_schema() {
     add_batch(s, &FinetuneOptions::batch);
     add_accumulation(s, &FinetuneOptions::accumulate);
     s.embed(&FinetuneOptions::length, length_schema());
-    add_clipping(s, &FinetuneOptions::max_grad_norm);
+    add_clipping(s, &FinetuneOptions::max_grad_norm, &FinetuneOptions::grad_norm_guard);
     s.add("ema_decay", &FinetuneOptions::ema_decay,
           "decay of a moving average of the weights along the training, which is scored and kept "
           "instead of the last weights; 0: the last weights")

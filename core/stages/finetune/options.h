@@ -15,6 +15,7 @@ struct FinetuneOptions {
   int64_t accumulate = 1;
   LengthOptions length;
   double max_grad_norm = 0;
+  double grad_norm_guard = 0;
   double ema_decay = 0;
   bool freeze_backbone = false;
   double proximity = 0;

@@ -16,7 +16,7 @@ const Schema<PretrainOptions>& pretrain_schema() {
     add_batch(s, &PretrainOptions::batch);
     add_accumulation(s, &PretrainOptions::accumulate);
     s.embed(&PretrainOptions::length, length_schema());
-    add_clipping(s, &PretrainOptions::max_grad_norm);
+    add_clipping(s, &PretrainOptions::max_grad_norm, &PretrainOptions::grad_norm_guard);
     return s;
   }();
   return schema;

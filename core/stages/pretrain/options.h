@@ -15,6 +15,7 @@ struct PretrainOptions {
   int64_t accumulate = 1;
   LengthOptions length;
   double max_grad_norm = 0;
+  double grad_norm_guard = 0;
 
   /// Samples that a step sees.
   int64_t step_samples() const { return samples_of(batch, accumulate); }

@@ -19,6 +19,7 @@ class JointStep {
       : parts_(parts),
         step_(parts.parameters(), *parts.optimizer,
               {.max_grad_norm = parts.options.max_grad_norm,
+               .grad_norm_guard = parts.options.grad_norm_guard,
                .name = "the training on both losses",
                .advice = "Try a smaller learning rate or a longer warm-up"}) {}
 
@@ -107,7 +108,8 @@ void PretrainRun::keep_parts(Session& session) {
 
 void PretrainRun::train(Session& session, int64_t step) {
   const PretrainOptions& options = parts_.options;
-  LowerLevel level(*parts_.backbone, *parts_.pretext, *parts_.optimizer, options.max_grad_norm);
+  LowerLevel level(*parts_.backbone, *parts_.pretext, *parts_.optimizer, options.max_grad_norm,
+                   options.grad_norm_guard);
   Prefetcher batches(parts_.source, step * options.accumulate, parts_.steps * options.accumulate,
                      context_.settings.loader_threads);
   session.run(step, parts_.steps, [&](int64_t number) -> Session::StepNews {

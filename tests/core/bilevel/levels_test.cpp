@@ -53,6 +53,28 @@ TEST(LowerLevel, ClipsTheWholeGradient) {
   EXPECT_NEAR((flatten(tensors_of(all)) - before).norm().item<double>(), limit, 1e-12);
 }
 
+TEST(LowerLevel, ANumberAddedToTheNormShortensTheClippedGradient) {
+  constexpr double limit = 1e-3;
+  constexpr double guard = 0.5;
+  torch::manual_seed(2);
+  test::SmallBackbone backbone;
+  test::SmallPretext pretext;
+  const NamedTensors all = lower_parameters(backbone, pretext);
+  const at::Tensor before = flatten(tensors_of(all)).clone();
+  test::PlainDescent descent(all, 1.0);
+  LowerLevel level(backbone, pretext, descent, limit, guard);
+  double clip = 0;
+  const PretextStep step = level.step(
+      test::small_views(2, 8), 1.0, {},
+      {.before_loss = {},
+       .before_update = [&](const TensorList& /*gradients*/, double factor) { clip = factor; }});
+  EXPECT_EQ(clip, limit / (step.gradient_norm + guard));
+  EXPECT_NEAR((flatten(tensors_of(all)) - before).norm().item<double>(), clip * step.gradient_norm,
+              1e-12);
+  EXPECT_EQ(clip_factor(2.0, 3.0, 0.5), 1.0) << "below the limit, guard included";
+  EXPECT_EQ(clip_factor(2.0, 0.0, 0.5), 1.0) << "no limit";
+}
+
 /// A loss that is a mean over samples.
 class UncoupledPretext : public test::SmallPretext {
  public:

@@ -197,6 +197,17 @@ TEST(BatchSource, ViewsAreNewInEveryEpoch) {
   EXPECT_EQ(std::adjacent_find(seen.begin(), seen.end()), seen.end());
 }
 
+TEST(BatchSource, ABatchMayBeAskedForWithOtherViewsOfItsSamples) {
+  const auto source = source_of(unlabelled(10), {.batch = 4, .views = 2, .purpose = "test"});
+  const Batch first = source->make(3);
+  EXPECT_TRUE(equal(first, source->make(3, 0)));
+  const Batch second = source->make(3, 1);
+  EXPECT_TRUE(second.indices.equal(first.indices));
+  EXPECT_FALSE(test::equal(second.views, first.views));
+  EXPECT_TRUE(equal(second, source->make(3, 1)));
+  EXPECT_FALSE(test::equal(second.views, source->make(3, 2).views));
+}
+
 TEST(BatchSource, RefusesSamplesOfAnotherShape) {
   const auto dataset = unlabelled(4);
   dataset->odd_sample = 2;
