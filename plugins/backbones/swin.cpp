@@ -199,9 +199,9 @@ class WindowAttention : public torch::nn::Module {
         qkv_(x).reshape({windows, places, 3, heads_, width / heads_}).permute({2, 0, 3, 1, 4});
     const double scale = 1 / std::sqrt(double(width / heads_));
     at::Tensor scores = at::matmul(parts[0] * scale, parts[1].transpose(2, 3));
-    scores =
-        scores +
-        at::index_select(biases_, 0, index_).reshape({places, places, heads_}).permute({2, 0, 1});
+    scores = scores + at::index_select(biases_, 0, index_.to(at::kLong))
+                          .reshape({places, places, heads_})
+                          .permute({2, 0, 1});
     if (mask.defined()) {
       scores = (scores.reshape({-1, mask.size(0), heads_, places, places}) + mask)
                    .reshape({windows, heads_, places, places});
