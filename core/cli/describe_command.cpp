@@ -5,6 +5,7 @@
 #include "cli/description.h"
 #include "cli/exit_codes.h"
 #include "cli/snippet.h"
+#include "numerics/linear_probe.h"
 #include "pipeline/pipeline_spec.h"
 #include "plugins/load_report_json.h"
 #include "sweep/ablation_spec.h"
@@ -23,9 +24,11 @@ struct Named {
   std::vector<StageKindSpec> kinds;
   std::vector<DocumentSpec> documents;
   std::vector<FigureInfo> figures;
+  std::vector<ProbeProtocol> probes;
 
   bool empty() const {
-    return components.empty() && kinds.empty() && documents.empty() && figures.empty();
+    return components.empty() && kinds.empty() && documents.empty() && figures.empty() &&
+           probes.empty();
   }
 };
 
@@ -59,6 +62,11 @@ Named everything_called(const std::string& name, const Registry& registry,
       named.figures.push_back(figure);
     }
   }
+  for (const ProbeProtocol& probe : probe_protocols()) {
+    if (all || probe.name == name) {
+      named.probes.push_back(probe);
+    }
+  }
   return named;
 }
 
@@ -79,6 +87,9 @@ std::string unknown_text(const std::string& name, const Registry& registry,
   }
   for (const FigureInfo& figure : figures()) {
     candidates.emplace_back(figure.name);
+  }
+  for (const ProbeProtocol& probe : probe_protocols()) {
+    candidates.emplace_back(probe.name);
   }
   std::string text = fmt::format(
       "there is no component, kind of stage, kind of file or figure called \"{}\"", name);
@@ -127,6 +138,22 @@ nlohmann::json figure_json(const FigureInfo& figure) {
   return json;
 }
 
+std::string describe_probe(const ProbeProtocol& probe) {
+  return fmt::format(
+      "probe {}: a linear classifier on the features of an analyse stage's bank\n"
+      "  settings   {}\n"
+      "  left out   {}\n"
+      "  source     {}\n",
+      probe.name, probe.settings, probe.differs, probe.source);
+}
+
+nlohmann::json probe_json(const ProbeProtocol& probe) {
+  return {{"name", probe.name},
+          {"settings", probe.settings},
+          {"left_out", probe.differs},
+          {"source", probe.source}};
+}
+
 nlohmann::json as_json(const Named& named, const std::string& name, const Registry& registry) {
   nlohmann::json components = nlohmann::json::array();
   for (const auto& component : named.components) {
@@ -146,10 +173,15 @@ nlohmann::json as_json(const Named& named, const std::string& name, const Regist
   for (const FigureInfo& figure : named.figures) {
     all_figures.push_back(figure_json(figure));
   }
+  nlohmann::json probes = nlohmann::json::array();
+  for (const ProbeProtocol& probe : named.probes) {
+    probes.push_back(probe_json(probe));
+  }
   return {{"components", std::move(components)},
           {"stage_kinds", std::move(kinds)},
           {"documents", std::move(documents)},
-          {"figures", std::move(all_figures)}};
+          {"figures", std::move(all_figures)},
+          {"probes", std::move(probes)}};
 }
 
 std::string indented(const std::string& text) {
@@ -195,6 +227,10 @@ int run_describe(const Registry& registry, const std::vector<StageKindSpec>& kin
   }
   for (const FigureInfo& figure : named.figures) {
     out << between << describe_figure(figure);
+    between = "\n";
+  }
+  for (const ProbeProtocol& probe : named.probes) {
+    out << between << describe_probe(probe);
     between = "\n";
   }
   return 0;

@@ -19,6 +19,7 @@ k        = [1, 5]
 compare  = ["other", "scratch"]
 augment  = { use = "evaluation", size = 8 }
 pictures = ["pca", "tsne", "neighbours", "confusion"]
+probe    = ["logistic", "mae"]
 samples  = 40
 layers   = ["rankme", "cka"]
 batch    = 16
@@ -42,6 +43,32 @@ like = "pretrain"
 steps = 3
 )";
 
+/// A short fine-tuning and a look at it by its head, beside an arm that has none.
+const std::string headed = R"(
+[stage.tuned]
+kind       = "finetune"
+from       = "pretrain"
+data       = "labelled"
+augment    = { use = "supervised", size = 8 }
+downstream = { use = "classification" }
+optimizer  = { use = "sgd", lr = 0.05 }
+batch      = 8
+steps      = 2
+evaluate   = { data = "test", augment = { use = "evaluation", size = 8 } }
+
+[stage.headed]
+kind     = "analyse"
+from     = "tuned"
+data     = "test"
+bank     = "labelled"
+probe    = ["head", "moco"]
+compare  = "pretrain"
+augment  = { use = "evaluation", size = 8 }
+pictures = ["reliability", "saliency", "confusion"]
+figures  = ["rankme"]
+layers   = []
+)";
+
 /// The small pipeline's data and pretraining, and the looks.
 std::string analysed() {
   const std::string text = small_pipeline();
@@ -58,10 +85,26 @@ TEST_F(RunTest, AnalyseMeasuresAndDrawsWhatArmsHaveLearnt) {
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   const auto stages = stages_in(out_ / "small");
   const auto& look = stages.at("look").at("metrics");
-  for (const char* name :
-       {"knn1_top1", "knn5_top1", "logistic_top1", "logistic_loss", "nc3", "rankme", "silhouette",
-        "nc1", "lidar", "alignment", "cka_other", "cka_scratch", "debiased_cka_other",
-        "rankme_map1", "cka_other_map4", "pca_trustworthiness", "tsne_trustworthiness"}) {
+  for (const char* name : {"knn1_top1",
+                           "knn5_top1",
+                           "logistic_top1",
+                           "logistic_loss",
+                           "nc3",
+                           "rankme",
+                           "silhouette",
+                           "nc1",
+                           "lidar",
+                           "mae_top1",
+                           "mae_loss",
+                           "logistic_ece",
+                           "alignment",
+                           "cka_other",
+                           "cka_scratch",
+                           "debiased_cka_other",
+                           "rankme_map1",
+                           "cka_other_map4",
+                           "pca_trustworthiness",
+                           "tsne_trustworthiness"}) {
     EXPECT_TRUE(look.at("test").contains(name)) << name << look.at("test").dump(1);
   }
   EXPECT_EQ(look.at("test").at("nc1").at("higher_is_better"), false);
@@ -97,8 +140,39 @@ TEST_F(RunTest, AnalyseMeasuresAndDrawsWhatArmsHaveLearnt) {
       random.at("metrics").at("test").at("rankme").at("mean").get<double>(), 1e-4);
 }
 
+/// The head of a stage gives the scores of that stage, and the pictures have its numbers.
+TEST_F(RunTest, AHeadIsAProbeOfItsOwnStage) {
+  const std::string text = small_pipeline();
+  write_file(file_, text.substr(0, text.find("[stage.bissl]")) + headed);
+  const Outcome outcome = run_bissl(call("run"));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const auto stages = stages_in(out_ / "small");
+  const auto& found = stages.at("headed").at("metrics").at("test");
+  const auto& tuned = stages.at("tuned").at("metrics").at("test");
+  EXPECT_NEAR(found.at("head_top1").at("mean"), tuned.at("top1").at("mean").get<double>(), 1e-9);
+  EXPECT_NEAR(found.at("head_loss").at("mean"), tuned.at("loss").at("mean").get<double>(), 1e-5);
+  EXPECT_EQ(found.at("moco_ece").at("higher_is_better"), false);
+
+  const std::filesystem::path folder = out_ / "small" / "headed";
+  const auto lines = [&](const char* file) {
+    const std::string text = read_file(folder / file);
+    return std::count(text.begin(), text.end(), '\n');
+  };
+  EXPECT_EQ(lines("reliability-test.csv"), 1 + 2 * 15);
+  EXPECT_EQ(lines("accuracy-test.csv"), 1 + 4);
+  EXPECT_EQ(lines("confusion-test-head.csv"), 1 + 4);
+  // Eight images, and two arms: the stage's own by its head, the other one by a probe.
+  EXPECT_EQ(lines("saliency-test.csv"), 1 + 8 * 2);
+  const std::string saliency = read_file(folder / "saliency-test.csv");
+  EXPECT_LT(saliency.find("\"tuned\",\"head\""), saliency.find("\"pretrain\",\"moco\""));
+  EXPECT_EQ(read_file(folder / "saliency-test.png").substr(1, 3), "PNG");
+  EXPECT_NE(read_file(folder / "reliability-test.svg").find("head: ECE "), std::string::npos);
+}
+
 TEST_F(RunTest, WhatCannotBeAnalysedIsRefusedBeforeTraining) {
-  write_file(file_, small_pipeline() + looks);
+  write_file(file_, small_pipeline() + looks + headed +
+                        "[data.two]\nuse = \"synthetic\"\nsamples = 64\nsize = 8\n"
+                        "split = \"test\"\nclasses = [\"0\", \"1\"]\n");
   const auto expect = [&](const std::string& change, const std::string& part) {
     const Outcome outcome = run_bissl(call("check", {"--set", change}));
     EXPECT_EQ(outcome.code, 2) << change << outcome.err;
@@ -109,6 +183,26 @@ TEST_F(RunTest, WhatCannotBeAnalysedIsRefusedBeforeTraining) {
   expect("stage.look.compare=finetune", "compare: stage.finetune has trained 2 networks");
   expect("stage.look.pairs.augment.size=6", "pairs: its views of data.test have another shape");
   expect("data.test.classes=[\"0\",\"1\"]", "and the bank, data.labelled, ");
+
+  const Outcome unread = run_bissl(
+      call("check", {"--set", "stage.random.probe=moco", "--set",
+                     "stage.headed={kind=\"analyse\",from=\"tuned\",data=\"test\",probe=[],"
+                     "pictures=[\"saliency\"],augment={use=\"evaluation\",size=8}}"}));
+  const Outcome unfit =
+      run_bissl(call("check", {"--set", "model.backbone={use=\"mlp\",widths=[8]}", "--set",
+                               "stage.look.probe=head", "--set", "stage.headed.data=two", "--set",
+                               "stage.headed.bank=\"\"", "--set", "stage.headed.probe=[\"head\"]",
+                               "--set", "stage.random.pictures=[\"saliency\"]", "--set",
+                               "stage.random.bank=labelled", "--set", "stage.look.layers=[]"}));
+  for (const auto& [outcome, part] :
+       {std::pair(&unread, "\"moco\" is trained on a bank, and none is given"),
+        std::pair(&unread, "\"saliency\" needs what classifies images"),
+        std::pair(&unfit, "probe: stage.pretrain hands on no head"),
+        std::pair(&unfit, "probe: the head of stage.tuned was trained on"),
+        std::pair(&unfit, "pictures: \"saliency\" weights feature maps")}) {
+    EXPECT_EQ(outcome->code, 2);
+    EXPECT_NE(outcome->err.find(part), std::string::npos) << part << "\n" << outcome->err;
+  }
 }
 
 /// A sweep makes what a stage compares with before it, and asks for it where one arm is run alone.

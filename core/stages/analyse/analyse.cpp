@@ -1,26 +1,31 @@
 #include "stages/analyse/analyse.h"
 
+#include "analysis/calibration.h"
 #include "analysis/classes.h"
 #include "analysis/embedding.h"
 #include "base/atomic_file.h"
 #include "models/module_state.h"
 #include "numerics/logistic_regression.h"
+#include "pipeline/metric_name.h"
 #include "stages/analyse/bank_pictures.h"
+#include "stages/analyse/class_pictures.h"
 #include "stages/analyse/figures_of.h"
 #include "stages/analyse/parts.h"
 #include "stages/analyse/picture.h"
+#include "stages/analyse/probes.h"
+#include "stages/analyse/saliency_sheet.h"
 #include "stages/knn/classifier.h"
 #include "stages/networks.h"
 #include "stages/scoring.h"
 #include "stages/trial.h"
 #include "telemetry/interrupt.h"
 
-#include <ATen/ops/addmm.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
@@ -55,22 +60,29 @@ class AnalyseRun {
   StageResults run();
 
  private:
-  /// What a network's look at the bank is for.
-  struct BankLook {
+  /// What becomes of a network's scores and pictures.
+  struct Findings {
     std::vector<MetricResult>& scores;
     std::vector<std::string>* pictures;  ///< null: none are drawn
   };
-  /// What the network in the backbone makes of all sources; by the bank, too, where it is asked.
-  AnalysedNetwork look(const BankLook* of_bank);
-  void classify(size_t source, const at::Tensor& bank, const at::Tensor& features,
-                const BankLook& look) const;
-  LogisticFit fit_bank(const at::Tensor& bank) const;
-  void classify(size_t source, const LogisticFit& fit, const at::Tensor& features,
-                std::vector<MetricResult>& scores) const;
-  bool draws(const char* picture) const {
-    const std::vector<std::string>& pictures = parts_.options.pictures;
-    return std::find(pictures.begin(), pictures.end(), picture) != pictures.end();
+  /// What the network in the backbone makes of all sources: that of the parent for an empty name,
+  /// else a compared one, which is scored by nothing.
+  AnalysedNetwork look(const std::string& name, const Findings* findings);
+  void score(size_t source, const at::Tensor& bank, const std::vector<Probe>& probes,
+             const at::Tensor& features, const Findings& findings) const;
+  Classified by_neighbours(size_t source, const at::Tensor& bank, int64_t k,
+                           const at::Tensor& features, std::vector<MetricResult>& scores) const;
+  Classified by_probe(size_t source, const Probe& probe, const at::Tensor& features,
+                      std::vector<MetricResult>& scores) const;
+  void explain(size_t source, const std::string& name, const std::vector<Probe>& probes);
+  void add(size_t source, const std::string& metric, bool higher_is_better, double value,
+           std::vector<MetricResult>& scores) const {
+    scores.push_back({.data = parts_.options.data[source],
+                      .metric = metric,
+                      .higher_is_better = higher_is_better,
+                      .values = {value}});
   }
+  bool draws(const char* picture) const { return parts_.draws(picture); }
   std::vector<std::string> draw(const AnalysedNetwork& network,
                                 std::vector<MetricResult>& metrics) const;
   at::Tensor place(const std::string& picture, const at::Tensor& features) const;
@@ -84,80 +96,113 @@ class AnalyseRun {
   std::vector<at::Tensor> categories_;  ///< of all samples, by source; undefined for none
   std::vector<at::Tensor> labels_;      ///< of the rows
   std::map<std::string, AnalysedNetwork> compared_;
+  std::map<size_t, SaliencySheet> saliency_;  ///< by source
+  std::map<std::string, std::string> left_out_;
 };
 
-AnalysedNetwork AnalyseRun::look(const BankLook* of_bank) {
+AnalysedNetwork AnalyseRun::look(const std::string& name, const Findings* findings) {
   AnalysedNetwork network;
-  const at::Tensor bank = parts_.bank && of_bank != nullptr
-                              ? bank_features(context_, parts_, after_batch_)
-                              : at::Tensor();
+  // Compared networks are asked for what the pictures of saliency show.
+  const bool explains = draws("saliency") && (findings == nullptr || findings->pictures != nullptr);
+  const bool asks = findings != nullptr || explains;
+  const at::Tensor bank =
+      parts_.bank && asks ? bank_features(context_, parts_, after_batch_) : at::Tensor();
   // Before the neighbours' classifier scales the bank's rows.
-  const std::optional<LogisticFit> fit =
-      bank.defined() ? std::optional(fit_bank(bank)) : std::nullopt;
+  const std::vector<Probe> probes = findings != nullptr ? make_probes(context_, parts_, name, bank)
+                                    : explains ? make_explaining_probe(context_, parts_, name, bank)
+                                               : std::vector<Probe>();
   for (size_t source = 0; source < parts_.sources.size(); ++source) {
     const AnalysedSource all = look_at_source(context_, parts_, source, after_batch_);
-    if (bank.defined() && categories_[source].defined()) {
-      classify(source, bank, all.features, *of_bank);
-      classify(source, *fit, all.features, of_bank->scores);
+    if (findings != nullptr && categories_[source].defined()) {
+      score(source, bank, probes, all.features, *findings);
     }
-    if (bank.defined() && of_bank->pictures != nullptr && draws("neighbours")) {
+    if (bank.defined() && findings != nullptr && findings->pictures != nullptr &&
+        draws("neighbours")) {
       append(draw_neighbours(context_, parts_, source, unit_rows(bank), all.features),
-             *of_bank->pictures);
+             *findings->pictures);
+    }
+    if (explains) {
+      explain(source, name, probes);
     }
     network.push_back(chosen_rows(all, rows_[source]));
   }
   return network;
 }
 
-void AnalyseRun::classify(size_t source, const at::Tensor& bank, const at::Tensor& features,
-                          const BankLook& look) const {
-  const AnalyseOptions& options = parts_.options;
-  const int64_t classes = parts_.bank->data().targets().width;
-  const at::Tensor labels = categories_of(*parts_.bank);
-  const auto samples = static_cast<double>(features.size(0));
-  for (const int64_t k : options.k) {
-    const KnnClassifier classifier(bank, labels, classes, {k, options.temperature});
-    const at::Tensor votes = classifier.votes(features.to(bank.device()));
-    const at::Tensor ranks = ranks_of(votes, categories_[source]);
-    const auto add = [&](int64_t first) {
-      look.scores.push_back({.data = options.data[source],
-                             .metric = fmt::format("knn{}_top{}", k, first),
-                             .higher_is_better = true,
-                             .values = {ranks.lt(first).sum().item<double>() / samples}});
-    };
-    add(1);
-    if (classes > 5) {
-      add(5);
+void AnalyseRun::score(size_t source, const at::Tensor& bank, const std::vector<Probe>& probes,
+                       const at::Tensor& features, const Findings& findings) const {
+  std::vector<Classified> found;
+  for (const int64_t k : bank.defined() ? parts_.options.k : std::vector<int64_t>()) {
+    Classified neighbours = by_neighbours(source, bank, k, features, findings.scores);
+    if (k == parts_.options.k.front()) {
+      found.push_back(std::move(neighbours));
     }
-    if (k == options.k.front() && look.pictures != nullptr && draws("confusion")) {
-      append(draw_confusion(context_, parts_, source, votes, categories_[source]), *look.pictures);
-    }
+  }
+  for (const Probe& probe : probes) {
+    found.push_back(by_probe(source, probe, features, findings.scores));
+  }
+  if (findings.pictures == nullptr || found.empty()) {
+    return;
+  }
+  const std::string& data = parts_.options.data[source];
+  const std::vector<std::string> names = parts_.class_names(source);
+  if (draws("confusion")) {
+    append(draw_confusion(context_, data, names, found), *findings.pictures);
+    append(draw_class_accuracy(context_, data, names, found), *findings.pictures);
+  }
+  if (draws("reliability")) {
+    append(draw_reliability(context_, data, found), *findings.pictures);
   }
 }
 
-LogisticFit AnalyseRun::fit_bank(const at::Tensor& bank) const {
-  const at::Tensor rows = spread_evenly(bank.size(0), parts_.options.samples);
-  return fit_logistic_regression(
-      bank.cpu().index_select(0, rows), categories_of(*parts_.bank).index_select(0, rows),
-      parts_.bank->data().targets().width, {.seed = context_.seed_for("logistic")});
+Classified AnalyseRun::by_neighbours(size_t source, const at::Tensor& bank, int64_t k,
+                                     const at::Tensor& features,
+                                     std::vector<MetricResult>& scores) const {
+  const int64_t classes = parts_.bank->data().targets().width;
+  const KnnClassifier classifier(bank, categories_of(*parts_.bank), classes,
+                                 {k, parts_.options.temperature});
+  const at::Tensor votes = classifier.votes(features.to(bank.device()));
+  const at::Tensor ranks = ranks_of(votes, categories_[source]);
+  const auto share = [&](int64_t first) {
+    return ranks.lt(first).sum().item<double>() / static_cast<double>(features.size(0));
+  };
+  add(source, fmt::format("knn{}_top1", k), true, share(1), scores);
+  if (classes > 5) {
+    add(source, fmt::format("knn{}_top5", k), true, share(5), scores);
+  }
+  return {fmt::format("kNN with k = {}", k), votes.argmax(1), categories_[source], {}};
 }
 
-void AnalyseRun::classify(size_t source, const LogisticFit& fit, const at::Tensor& features,
-                          std::vector<MetricResult>& scores) const {
-  const at::Tensor logits = at::addmm(fit.bias, features.to(at::kDouble), fit.weight.t());
-  const LogitScore score = score_logits(logits, categories_[source]);
-  const auto add = [&](const char* metric, bool higher_is_better, double value) {
-    scores.push_back({.data = parts_.options.data[source],
-                      .metric = metric,
-                      .higher_is_better = higher_is_better,
-                      .values = {value}});
-  };
-  add("logistic_top1", true, score.accuracy);
-  add("logistic_loss", false, score.loss);
-  const Measured duality =
-      nc3(features.index_select(0, rows_[source]), labels_[source], fit.weight);
-  if (duality.value) {
-    add("nc3", false, *duality.value);
+Classified AnalyseRun::by_probe(size_t source, const Probe& probe, const at::Tensor& features,
+                                std::vector<MetricResult>& scores) const {
+  const ProbeAnswers answers = ask(probe, features);
+  const LogitScore found = score_logits(answers.logits, categories_[source]);
+  add(source, probe.name + "_top1", true, found.accuracy, scores);
+  add(source, probe.name + "_loss", false, found.loss, scores);
+  add(source, probe.name + "_ece", false, reliability(answers.logits, categories_[source]).ece,
+      scores);
+  if (probe.name == "logistic") {
+    const Measured duality =
+        nc3(features.index_select(0, rows_[source]), labels_[source], probe.weight);
+    if (duality.value) {
+      add(source, "nc3", false, *duality.value, scores);
+    }
+  }
+  return {probe.name, answers.classes, categories_[source], answers.logits};
+}
+
+void AnalyseRun::explain(size_t source, const std::string& name, const std::vector<Probe>& probes) {
+  const auto [sheet, is_new] = saliency_.try_emplace(source);
+  if (is_new) {
+    sheet->second = begin_saliency(parts_, source);
+  }
+  const std::string& own = context_.stage.from;
+  const std::string shown = !name.empty() ? name : own.empty() ? "scratch" : own;
+  const std::optional<std::string> why_not =
+      probes.empty() ? std::optional<std::string>("the stage has no head, and no probe is fitted")
+                     : add_saliency(context_, parts_, shown, probes, sheet->second);
+  if (why_not) {
+    left_out_[score_text(parts_.options.data[source], "saliency_" + shown)] = *why_not;
   }
 }
 
@@ -226,29 +271,39 @@ std::vector<std::string> AnalyseRun::draw(const AnalysedNetwork& network,
 StageResults AnalyseRun::run() {
   const c10::NoGradGuard no_grad;
   const EvaluationMode mode(parts_.backbone->module());
+  std::vector<std::unique_ptr<EvaluationMode>> of_heads;
+  for (const auto& [stage, head] : parts_.heads) {
+    of_heads.push_back(std::make_unique<EvaluationMode>(head->module()));
+  }
   for (const std::string& name : parts_.options.compare) {
     load_compared(context_, parts_, name);
-    compared_[name] = look(nullptr);
+    compared_[name] = look(name, nullptr);
   }
   std::vector<std::vector<MetricResult>> of_networks;
-  std::map<std::string, std::string> left_out;
   std::vector<std::string> pictures;
   StageResults results;
   for (int64_t number = 0; number < networks_; ++number) {
     load_network(context_, parts_, number);
     std::vector<MetricResult>& metrics = of_networks.emplace_back();
-    const BankLook of_bank{metrics, number == 0 ? &pictures : nullptr};
-    const AnalysedNetwork network = look(&of_bank);
-    for (MetricResult& figure : compute_figures(parts_, network, compared_, labels_, left_out)) {
+    const Findings findings{metrics, number == 0 ? &pictures : nullptr};
+    const AnalysedNetwork network = look("", &findings);
+    for (MetricResult& figure : compute_figures(parts_, network, compared_, labels_, left_out_)) {
       metrics.push_back(std::move(figure));
     }
     if (number == 0) {
       append(draw(network, metrics), pictures);
+      for (auto& [source, sheet] : saliency_) {
+        if (!sheet.arms.empty()) {
+          // The stage's own network, which is looked at after those it is compared with, is first.
+          std::rotate(sheet.arms.begin(), sheet.arms.end() - 1, sheet.arms.end());
+          append(draw_saliency(context_, parts_, source, sheet), pictures);
+        }
+      }
     }
   }
   results.repeats = networks_;
   results.metrics = merged(of_networks);
-  results.details = {{"pictures", pictures}, {"left_out", left_out}};
+  results.details = {{"pictures", pictures}, {"left_out", left_out_}};
   return results;
 }
 
@@ -259,6 +314,9 @@ class AnalyseTrial : public StageTrial {
   void build() override {
     parts_ = build_analyse(context());
     take_over(context(), backbone_file, parts_.backbone->module(), 0);
+    if (const auto head = parts_.heads.find(""); head != parts_.heads.end()) {
+      take_over(context(), head_file, head->second->module(), 0);
+    }
     describe(*parts_.sources.front(), *parts_.backbone);
   }
 
@@ -276,8 +334,8 @@ class AnalyseTrial : public StageTrial {
 
   void score() override {
     for (size_t source = 0; source < parts_.sources.size(); ++source) {
-      for (const std::string& name : planned_scores(parts_, source)) {
-        promise(source, name, name != "logistic_loss" && name != "nc3");
+      for (const PlannedScore& score : planned_scores(parts_, source)) {
+        promise(source, score.metric, score.higher_is_better);
       }
       for (const std::string& picture : parts_.options.pictures) {
         if (picture == "pca" || picture == "tsne") {

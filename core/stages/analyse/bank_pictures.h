@@ -4,13 +4,18 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <string>
 #include <vector>
 
 namespace bissl::host {
 
-// Pictures of a source beside the bank, written to the stage's folder. Both return the files'
-// names.
+/// Frames around images: the class is right, is another one, is not known.
+inline constexpr std::array<uint8_t, 3> hit_frame = {0, 158, 115};
+inline constexpr std::array<uint8_t, 3> miss_frame = {230, 120, 0};
+inline constexpr std::array<uint8_t, 3> unknown_frame = {150, 150, 150};
+
+// A picture of a source beside the bank, written to the stage's folder. Returns the files' names.
 
 /// neighbours-DATA.png: eight images of the source, spread evenly, each followed by its six nearest
 /// of the bank by the cosine; the frame says whether a neighbour has the query's class. The CSV of
@@ -18,11 +23,5 @@ namespace bissl::host {
 std::vector<std::string> draw_neighbours(const StageContext& context, const AnalyseParts& parts,
                                          size_t source, const at::Tensor& bank,
                                          const at::Tensor& features);
-
-/// confusion-DATA.csv and .svg: how many images of each class (rows) the neighbours take for which
-/// (columns). `votes` (N, C) as KnnClassifier gives them, `categories` (N).
-std::vector<std::string> draw_confusion(const StageContext& context, const AnalyseParts& parts,
-                                        size_t source, const at::Tensor& votes,
-                                        const at::Tensor& categories);
 
 }  // namespace bissl::host

@@ -76,21 +76,32 @@ std::vector<PlannedFigure> planned_figures(const AnalyseParts& parts) {
   return planned;
 }
 
-std::vector<std::string> planned_scores(const AnalyseParts& parts, size_t source) {
-  std::vector<std::string> names;
-  if (!parts.bank || !has_categories(*parts.sources[source])) {
-    return names;
+std::vector<PlannedScore> planned_scores(const AnalyseParts& parts, size_t source) {
+  std::vector<PlannedScore> scores;
+  if (!has_categories(*parts.sources[source])) {
+    return scores;
   }
+  const auto classes = parts.sources[source]->data().targets().width;
   for (const int64_t k : parts.options.k) {
-    names.push_back(fmt::format("knn{}_top1", k));
-    if (parts.bank->data().targets().width > 5) {
-      names.push_back(fmt::format("knn{}_top5", k));
+    if (parts.bank) {
+      scores.push_back({fmt::format("knn{}_top1", k), true});
+    }
+    if (parts.bank && classes > 5) {
+      scores.push_back({fmt::format("knn{}_top5", k), true});
     }
   }
-  for (const char* name : {"logistic_top1", "logistic_loss", "nc3"}) {
-    names.emplace_back(name);
+  for (const std::string& probe : parts.options.probe) {
+    if (!parts.bank && probe != "head") {
+      continue;
+    }
+    scores.push_back({probe + "_top1", true});
+    scores.push_back({probe + "_loss", false});
+    scores.push_back({probe + "_ece", false});
+    if (probe == "logistic") {
+      scores.push_back({"nc3", false});
+    }
   }
-  return names;
+  return scores;
 }
 
 AnalysedSource chosen_rows(const AnalysedSource& all, const at::Tensor& rows) {

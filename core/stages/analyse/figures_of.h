@@ -22,10 +22,16 @@ struct PlannedFigure {
 /// All figures of a stage, as its options, its data and its backbone's maps allow them.
 std::vector<PlannedFigure> planned_figures(const AnalyseParts& parts);
 
-/// The names of what the bank classifies: "knn20_top1" and, with more than 5 classes, "knn20_top5";
-/// "logistic_top1", "logistic_loss" and "nc3" of a logistic regression on the bank.
-/// Empty without a bank or for unlabelled data.
-std::vector<std::string> planned_scores(const AnalyseParts& parts, size_t source);
+/// A score by the neighbours, a probe or a head.
+struct PlannedScore {
+  std::string metric;
+  bool higher_is_better = true;
+};
+
+/// "knn20_top1" and, with more than 5 classes, "knn20_top5"; of each probe "logistic_top1",
+/// "logistic_loss" and "logistic_ece"; "nc3" of the logistic regression. Without a bank only those
+/// of a head; none for unlabelled data.
+std::vector<PlannedScore> planned_scores(const AnalyseParts& parts, size_t source);
 
 /// What networks made of all sources, of the rows that figures are of.
 using AnalysedNetwork = std::vector<AnalysedSource>;

@@ -1,6 +1,7 @@
 #include "stages/analyse/options.h"
 
 #include "analysis/figures.h"
+#include "numerics/linear_probe.h"
 #include "pipeline/stage_graph.h"
 #include "stages/option_schemas.h"
 
@@ -20,6 +21,20 @@ std::vector<std::string> figure_names(bool per_layer) {
     }
   }
   return names;
+}
+
+/// What classifies features by logits.
+std::vector<std::string> probe_names() {
+  std::vector<std::string> names = {"logistic"};
+  for (const ProbeProtocol& protocol : probe_protocols()) {
+    names.emplace_back(protocol.name);
+  }
+  names.emplace_back("head");
+  return names;
+}
+
+bool names_one(const std::vector<std::string>& names, const char* name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
 }
 
 void refuse_doubles(const std::string& key, std::vector<std::string> names,
@@ -44,11 +59,30 @@ void check_analyse(const AnalyseOptions& options, std::vector<Finding>& findings
                         options.k.empty() ? "there is no number of neighbours"
                                           : "a number of neighbours is given twice"});
   }
-  for (const char* picture : {"neighbours", "confusion"}) {
-    if (options.bank.empty() &&
-        std::count(options.pictures.begin(), options.pictures.end(), picture) != 0) {
-      findings.push_back({Finding::Severity::error, "pictures",
-                          fmt::format("\"{}\" needs a bank, and none is given", picture)});
+  refuse_doubles("probe", options.probe, findings);
+  refuse_doubles("pictures", options.pictures, findings);
+  const auto refuse = [&](const char* key, const std::string& text) {
+    findings.push_back({Finding::Severity::error, key, text});
+  };
+  if (options.bank.empty()) {
+    for (const std::string& probe : options.probe) {
+      if (probe_protocol(probe) != nullptr) {
+        refuse("probe", fmt::format("\"{}\" is trained on a bank, and none is given", probe));
+      }
+    }
+    if (names_one(options.pictures, "neighbours")) {
+      refuse("pictures", "\"neighbours\" needs a bank, and none is given");
+    }
+  }
+  const bool classifies =
+      names_one(options.probe, "head") || (!options.bank.empty() && !options.probe.empty());
+  for (const char* picture : {"confusion", "reliability", "saliency"}) {
+    const bool neighbours_do = picture == std::string("confusion") && !options.bank.empty();
+    if (names_one(options.pictures, picture) && !classifies && !neighbours_do) {
+      refuse("pictures",
+             fmt::format("\"{}\" needs what classifies images: a bank with a probe, or probe = "
+                         "\"head\" of a stage that has one",
+                         picture));
     }
   }
   if (!options.bank.empty() &&
@@ -70,9 +104,19 @@ const Schema<AnalyseOptions>& analyse_schema() {
     s.add(
          "bank", &AnalyseOptions::bank,
          "labelled data source by which the labelled ones of `data` are classified: by the nearest "
-         "neighbours among its features, and by a logistic regression on them (L-BFGS, its ridge "
-         "chosen on a fifth that is held out); empty: nothing is classified")
+         "neighbours among its features, and by the probes that are fitted to them; empty: nothing "
+         "is classified but by a head")
         .names_data();
+    s.add(
+         "probe", &AnalyseOptions::probe,
+         "linear classifiers of features, each with results of its own: \"logistic\", a "
+         "multinomial logistic regression on the bank (L-BFGS, its ridge chosen on a fifth that is "
+         "held out); by the settings of a library or a paper, on the bank: \"solo-learn\", "
+         "\"lightly\", \"moco\", \"dino\", \"mae\" (`bissl describe NAME` has them); \"head\": "
+         "that "
+         "of the stage itself")
+        .choices(probe_names())
+        .or_one();
     s.add("compare", &AnalyseOptions::compare,
           "stages, each with one network, whose backbones see the same images: what they have in "
           "common with this one, and pictures of all in one frame; \"scratch\" has random weights")
@@ -95,21 +139,24 @@ const Schema<AnalyseOptions>& analyse_schema() {
     s.add("temperature", &AnalyseOptions::temperature,
           "τ: a neighbour with the cosine s votes with the weight exp(s/τ)")
         .more_than(0);
-    s.add(
-         "samples", &AnalyseOptions::samples,
-         "figures, pictures and the fit of the logistic regression are of at most as many samples, "
-         "spread evenly over a source; all are classified")
+    s.add("samples", &AnalyseOptions::samples,
+          "figures, pictures and the fits of probes are of at most as many samples, spread evenly "
+          "over a source; all are classified")
         .at_least(4)
         .unit("samples");
     s.add("batch", &AnalyseOptions::batch, "most images that go through the backbone at once")
         .at_least(1)
         .unit("samples");
-    s.add("pictures", &AnalyseOptions::pictures,
-          "pictures of the features in a plane, as SVG and CSV in the stage's folder: \"pca\", the "
-          "first two principal components; \"tsne\", t-SNE by Barnes and Hut's trees. With a bank: "
-          "\"neighbours\", some images with their nearest of the bank, as PNG and CSV; "
-          "\"confusion\", what the neighbours take each class for")
-        .choices({"pca", "tsne", "neighbours", "confusion"});
+    s.add(
+         "pictures", &AnalyseOptions::pictures,
+         "pictures of the features in a plane, as SVG and CSV in the stage's folder: \"pca\", the "
+         "first two principal components; \"tsne\", t-SNE by Barnes and Hut's trees. With a bank: "
+         "\"neighbours\", some images with their nearest of the bank, as PNG and CSV. With a bank "
+         "or a head: \"confusion\", what the neighbours and each probe take each class for, and "
+         "the accuracy by class; \"reliability\", how far the confidences of each probe are shares "
+         "of right answers; \"saliency\", where some images speak for their class (Grad-CAM), this "
+         "network and those of `compare` side by side, as PNG and CSV")
+        .choices({"pca", "tsne", "neighbours", "confusion", "reliability", "saliency"});
     s.add("perplexity", &AnalyseOptions::perplexity,
           "of t-SNE: about how many neighbours count; at most a third of the samples")
         .at_least(1);

@@ -16,6 +16,7 @@ struct AnalyseOptions {
   std::vector<std::string> figures;
   std::vector<std::string> layers{"rankme", "nc1", "cka"};
   std::vector<int64_t> k{20};
+  std::vector<std::string> probe{"logistic"};
   double temperature = 0.07;
   int64_t samples = 5000;
   int64_t batch = 250;

@@ -2,6 +2,7 @@
 
 #include "base/spelling.h"
 #include "bissl/backbone_abilities.h"
+#include "bissl/downstream_abilities.h"
 #include "bissl/error.h"
 #include "data/prefetcher.h"
 #include "data/target_rules.h"
@@ -94,6 +95,79 @@ std::string compared_folder(const StageContext& context, const std::string& name
   return folders.front();
 }
 
+/// The head of a stage for these classes, without its weights; null where it has none.
+std::shared_ptr<Downstream> head_of(const StageContext& context, const AnalyseParts& parts,
+                                    const Stage& stage) {
+  const std::optional<HeadOrigin> origin = stage_kind(stage.kind).head(stage);
+  if (!origin) {
+    return nullptr;
+  }
+  const std::shared_ptr<const DataView> training = context.data.open(origin->data);
+  if (training->targets().kind != TargetKind::category) {
+    fail_input("probe: the head of stage.{} predicts {}, and a probe tells categories apart",
+               spelled_key(stage.name), describe(training->targets()));
+  }
+  for (size_t i = 0; i < parts.sources.size(); ++i) {
+    const DataView& data = parts.sources[i]->data();
+    if (data.labelled() && data.targets() != training->targets()) {
+      fail_input(
+          "probe: the head of stage.{} was trained on {} of data.{}, and data.{} has {}; kind, "
+          "number, names and their order must be the same",
+          spelled_key(stage.name), describe(training->targets()), spelled_key(origin->data),
+          spelled_key(parts.options.data[i]), describe(data.targets()));
+    }
+  }
+  auto head = make_downstream(context, *origin->downstream, *parts.backbone,
+                              {.name = origin->data,
+                               .targets = training->targets(),
+                               .view = parts.sources.front()->view_shape()},
+                              context.seed_for("init/head"));
+  if (capability<MapHead>(*head) != nullptr || capability<TokenHead>(*head) != nullptr) {
+    fail_input(
+        "probe: the head of stage.{} reads {}, and \"head\" is one that reads features. Score it "
+        "by a "
+        "stage of kind \"evaluate\"",
+        spelled_key(stage.name),
+        capability<MapHead>(*head) != nullptr ? FeatureMaps::words : Tokens::words);
+  }
+  return head;
+}
+
+void build_heads(const StageContext& context, AnalyseParts& parts) {
+  const std::vector<std::string>& probes = parts.options.probe;
+  if (std::find(probes.begin(), probes.end(), "head") == probes.end()) {
+    return;
+  }
+  const std::string& from = context.stage.from;
+  parts.heads[""] = from.empty() ? nullptr : head_of(context, parts, context.pipeline.stage(from));
+  if (!parts.heads[""]) {
+    fail_input("probe: {} hands on no head; the other probes are fitted to the bank",
+               from.empty() ? "\"scratch\"" : "stage." + spelled_key(from));
+  }
+  for (const std::string& name : parts.options.compare) {
+    if (name != random_weights && parts.draws("saliency")) {
+      if (auto head = head_of(context, parts, context.pipeline.stage(name))) {
+        parts.heads[name] = std::move(head);
+      }
+    }
+  }
+}
+
+/// Grad-CAM weights the map that the features are the mean of.
+void require_maps(AnalyseParts& parts) {
+  auto* maps = capability<FeatureMaps>(*parts.backbone);
+  if (maps == nullptr) {
+    fail_input("pictures: \"saliency\" weights feature maps, and the backbone has none");
+  }
+  const int64_t channels = maps->map_levels().back().channels;
+  if (channels != parts.backbone->features()) {
+    fail_input(
+        "pictures: \"saliency\" needs features that are the mean of the last feature map; that has "
+        "{} channels, and there are {} features",
+        channels, parts.backbone->features());
+  }
+}
+
 std::vector<at::Tensor> level_features(FeatureMaps& maps, const at::Tensor& images) {
   std::vector<at::Tensor> levels;
   for (const at::Tensor& map : maps.maps(images)) {
@@ -118,6 +192,16 @@ at::Tensor look_at_views(const AnalyseParts& parts, size_t source,
 }
 
 }  // namespace
+
+bool AnalyseParts::draws(const char* picture) const {
+  return std::find(options.pictures.begin(), options.pictures.end(), picture) !=
+         options.pictures.end();
+}
+
+std::vector<std::string> AnalyseParts::class_names(size_t source) const {
+  const TargetSpec& targets = sources[source]->data().targets();
+  return targets.kind == TargetKind::category ? targets.names : std::vector<std::string>();
+}
 
 int64_t AnalyseParts::batches() const {
   int64_t all = bank ? bank->batches() : 0;
@@ -169,6 +253,10 @@ AnalyseParts build_analyse(const StageContext& context) {
   }
   parts.backbone = make_backbone(context, parts.sources.front()->view_shape(),
                                  context.seed_for("init/backbone"));
+  build_heads(context, parts);
+  if (parts.draws("saliency")) {
+    require_maps(parts);
+  }
   auto* maps = options.layers.empty() ? nullptr : capability<FeatureMaps>(*parts.backbone);
   parts.levels = maps == nullptr ? 0 : maps->map_levels().size();
   int64_t largest = parts.bank ? parts.bank->samples() : 0;
@@ -219,6 +307,16 @@ AnalysedSource look_at_source(const StageContext& context, const AnalyseParts& p
   return found;
 }
 
+at::Tensor views_of(const AnalyseParts& parts, size_t source, const at::Tensor& rows) {
+  std::vector<at::Tensor> views;
+  for (int64_t i = 0; i < rows.size(0); ++i) {
+    const int64_t row = rows.data_ptr<int64_t>()[i];
+    const Batch batch = parts.sources[source]->make(row / parts.options.batch);
+    views.push_back(batch.views[0].narrow(0, row % parts.options.batch, 1));
+  }
+  return at::cat(views);
+}
+
 at::Tensor bank_features(const StageContext& context, const AnalyseParts& parts,
                          const std::function<void()>& after_batch) {
   at::Tensor features = at::empty({parts.bank->samples(), parts.backbone->features()},
@@ -267,9 +365,16 @@ void load_compared(const StageContext& context, const AnalyseParts& parts,
     load_module_state(module, module_state(fresh->module()), random_weights);
     return;
   }
-  const std::filesystem::path path =
-      network_folder(context.compared.at(stage), compared_folder(context, stage)) / backbone_file;
-  load_module_state(module, read_safetensors(path).tensors, path.string());
+  const std::filesystem::path folder =
+      network_folder(context.compared.at(stage), compared_folder(context, stage));
+  const auto load = [&](const char* file, torch::nn::Module& into) {
+    const std::filesystem::path path = folder / file;
+    load_module_state(into, read_safetensors(path).tensors, path.string());
+  };
+  load(backbone_file, module);
+  if (const auto head = parts.heads.find(stage); head != parts.heads.end()) {
+    load(head_file, head->second->module());
+  }
 }
 
 void load_network(const StageContext& context, const AnalyseParts& parts, int64_t network) {
@@ -277,6 +382,9 @@ void load_network(const StageContext& context, const AnalyseParts& parts, int64_
     load_compared(context, parts, random_weights);
   } else {
     take_over(context, backbone_file, parts.backbone->module(), network);
+    if (const auto head = parts.heads.find(""); head != parts.heads.end()) {
+      take_over(context, head_file, head->second->module(), network);
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "bissl/backbone.h"
+#include "bissl/downstream.h"
 #include "data/batches.h"
 #include "stages/analyse/options.h"
 #include "stages/context.h"
@@ -8,6 +9,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,6 +26,13 @@ struct AnalyseParts {
   std::vector<std::shared_ptr<BatchSource>> views;    ///< the same, of several views; or empty
   std::shared_ptr<Backbone> backbone;
   size_t levels = 0;  ///< of maps that are looked at; 0: none
+  /// The heads of this stage's parent ("") and of those it is compared with, by name, where "head"
+  /// is a probe and they have one; load_network and load_compared load them with the backbone.
+  std::map<std::string, std::shared_ptr<Downstream>> heads;
+
+  bool draws(const char* picture) const;
+  /// The names of a source's classes; none where it has no categories.
+  std::vector<std::string> class_names(size_t source) const;
 
   /// Passes of batches for one network.
   int64_t batches() const;
@@ -46,6 +55,9 @@ at::Tensor analysed_features(const at::Tensor& images, Backbone& backbone);
 /// All of a source by the network in parts.backbone.
 AnalysedSource look_at_source(const StageContext& context, const AnalyseParts& parts, size_t source,
                               const std::function<void()>& after_batch);
+
+/// The one view of each of these samples, (n, C, H, W), in their order.
+at::Tensor views_of(const AnalyseParts& parts, size_t source, const at::Tensor& rows);
 
 /// The features of the bank on the run's device.
 at::Tensor bank_features(const StageContext& context, const AnalyseParts& parts,

@@ -1,0 +1,28 @@
+#include "analysis/saliency.h"
+
+#include <ATen/ops/upsample_bilinear2d.h>
+
+#include <algorithm>
+#include <array>
+
+namespace bissl::host {
+
+at::Tensor grad_cam(const at::Tensor& map, const at::Tensor& gradient, int64_t height,
+                    int64_t width) {
+  const at::Tensor of_channels =
+      gradient.detach().to(at::kCPU, at::kDouble).mean(at::IntArrayRef{2, 3}, /*keepdim=*/true);
+  at::Tensor heat = map.detach()
+                        .to(at::kCPU, at::kDouble)
+                        .mul(of_channels)
+                        .sum(at::IntArrayRef{1}, /*keepdim=*/true)
+                        .clamp_min(0);
+  const at::Tensor largest = heat.amax(at::IntArrayRef{2, 3}, /*keepdim=*/true);
+  heat = heat.div(largest.masked_fill(largest.le(0), 1.0));
+  const std::array<int64_t, 2> size = {height, width};
+  return at::upsample_bilinear2d(heat, size, /*align_corners=*/false)
+      .squeeze(1)
+      .to(at::kFloat)
+      .contiguous();
+}
+
+}  // namespace bissl::host
