@@ -16,6 +16,30 @@
 #include <utility>
 
 namespace bissl::host {
+namespace {
+
+/// The files that a component's parameters name.
+std::vector<std::string> files_of(const ComponentChoice& choice) {
+  std::vector<std::string> files;
+  for (const ParameterSpec& spec : choice.component->info.parameters) {
+    const auto* path = std::get_if<std::string>(&choice.values.at(spec.name));
+    if (spec.is_path() && path != nullptr && !path->empty()) {
+      files.push_back(*path);
+    }
+  }
+  return files;
+}
+
+/// The files that are no data and whose content a stage's result depends on.
+std::vector<std::string> files_of(const Pipeline& pipeline, const Stage& stage) {
+  std::vector<std::string> files = stage_kind(stage.kind).files(stage);
+  for (std::string& file : files_of(pipeline.backbone)) {
+    files.push_back(std::move(file));
+  }
+  return files;
+}
+
+}  // namespace
 
 StageIdentity identify(const Pipeline& pipeline, const Stage& stage, DataCatalog& data,
                        const StageKeys& keys) {
@@ -29,7 +53,7 @@ StageIdentity identify(const Pipeline& pipeline, const Stage& stage, DataCatalog
   };
   identity.description = stage_description(pipeline, stage, fingerprints, key_of(stage.from),
                                            key_of(matched_stage(stage)));
-  for (const std::string& file : stage_kind(stage.kind).files(stage)) {
+  for (const std::string& file : files_of(pipeline, stage)) {
     identity.description["files"].push_back(data.file_hash(file));
   }
   for (const std::string& name : compared_stages(stage)) {
@@ -92,7 +116,7 @@ std::vector<std::pair<std::string, std::string>> lock_notes(const Pipeline& pipe
       notes.emplace_back(fmt::format("scaled stage.{}.{}", stage.name, key),
                          fmt::format("{}", rate));
     }
-    for (const std::string& file : stage_kind(stage.kind).files(stage)) {
+    for (const std::string& file : files_of(pipeline, stage)) {
       notes.emplace_back("hash of a file of stage." + stage.name, data.file_hash(file));
     }
   }

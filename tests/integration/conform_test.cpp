@@ -152,6 +152,10 @@ TEST_P(ShippedPlugin, Conforms) {
     call.insert(call.end(), {"--backbone", "resnet18", "--set", "resnet18.width=2", "--set",
                              "resnet18.stem=small"});
   }
+  if (GetParam() == "torchscript") {
+    call.insert(call.end(), {"--set", "file=" + std::string(source_folder) +
+                                          "/tests/reference/golden/torchscript/network.pt"});
+  }
   if (GetParam() == "image-folder") {
     const fs::path images = fs::path(source_folder) / "tests/reference/golden/images";
     for (const char* name : {"cat/rgb-420.jpg", "cat/deep/gray-8.png", "dog/palette.gif"}) {

@@ -40,8 +40,7 @@ class FingerprintTest : public testing::Test {
                   const std::vector<std::string>& options = {}) const {
     const fs::path file = folder_.path() / "p.toml";
     write_file(file, "name = \"p\"\n[data.images]\nuse = \"raw-images\"\nroot = \"" +
-                         data_.string() + "\"\n" + more +
-                         "[model.backbone]\nuse = \"resnet18\"\nwidth = 2\n"
+                         data_.string() + "\"\n" + more + "[model.backbone]\n" + backbone_ +
                          "[stage.pretrain]\nkind = \"pretrain\"\ndata = \"images\"\nsteps = 1\n"
                          "augment = { use = \"simclr\" }\npretext = { use = \"simclr\" }\n"
                          "optimizer = { use = \"sgd\", lr = 0.1 }\n");
@@ -59,6 +58,7 @@ class FingerprintTest : public testing::Test {
   const TemporaryFolder folder_;
   const fs::path plugins_ = folder_.path() / "plugins";
   fs::path data_ = folder_.path() / "data";
+  std::string backbone_ = "use = \"resnet18\"\nwidth = 2\n";
 };
 
 TEST_F(FingerprintTest, AKeyIsOfTheContentWhereverItLies) {
@@ -71,6 +71,18 @@ TEST_F(FingerprintTest, AKeyIsOfTheContentWhereverItLies) {
   EXPECT_EQ(key(), before);
   write("a0", std::string(16, 'x'));
   EXPECT_NE(key(), before);
+}
+
+TEST_F(FingerprintTest, AKeyIsOfTheContentOfABackbonesFile) {
+  const fs::path modules = fs::path(source_folder) / "tests/reference/golden/torchscript";
+  const auto key_with = [&](const std::string& module, const std::string& name) {
+    fs::copy_file(modules / module, folder_.path() / name);
+    backbone_ = "use = \"torchscript\"\nfile = \"" + name + "\"\n";
+    return key();
+  };
+  const std::string first = key_with("network.pt", "first.pt");
+  EXPECT_EQ(key_with("network.pt", "second.pt"), first);
+  EXPECT_NE(key_with("maps.pt", "third.pt"), first);
 }
 
 TEST_F(FingerprintTest, FilesThatSeemUnchangedAreReadAgainOnlyIfAskedFor) {
