@@ -11,6 +11,7 @@
 #include <cmath>
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -53,11 +54,17 @@ inline int64_t count_parameters(torch::nn::Module& module) {
 /// As set_weights in tests/reference/backbones.py. Buffers called `kept` are left as they are.
 inline void set_network_weights(torch::nn::Module& module, const std::string& kept = "") {
   const c10::NoGradGuard no_grad;
+  std::set<std::string> whole_numbers;  // which to() turns into others
+  for (const auto& [name, tensor] : state_of(module)) {
+    if (!tensor.is_floating_point()) {
+      whole_numbers.insert(name);
+    }
+  }
   module.to(at::kDouble);
   int64_t k = -1;
   for (auto& [name, tensor] : state_of(module)) {
     ++k;
-    if (!tensor.is_floating_point() || name == kept) {
+    if (whole_numbers.contains(name) || name == kept) {
       continue;
     }
     const at::Tensor values = pattern(k, tensor.sizes());
