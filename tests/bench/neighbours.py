@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How a run fares beside busy neighbours.
 
-    python3 tests/bench/neighbours.py [--program build/release/bin/bissl] [--repeats 3] [--nice N]
+    python3 tests/bench/neighbours.py [--program build/release/bin/bissl] [--repeats 3] [--steps 20] [--nice N]
 
 trains a small pretrain and a bissl stage, alone and beside as many busy single-thread processes as there are
 processors, with `--threads auto`, with one thread and with all. The calls take turns, so that other load
@@ -12,8 +12,10 @@ all threads, which is a share of 1. `--nice -15` (as root) keeps other programs 
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
+import sys
 import tempfile
 
 PIPELINE = """
@@ -38,7 +40,7 @@ augment = { use = "simclr", size = 20 }
 pretext = { use = "simclr", projector = [64, 32] }
 optimizer = { use = "lars", lr = 0.5 }
 batch = 128
-steps = 20
+steps = {steps}
 [stage.bissl]
 kind = "bissl"
 from = "pretrain"
@@ -46,23 +48,33 @@ rounds = 1
 lambda = 0.1
 hypergradient = { use = "cg", iterations = 3 }
 [stage.bissl.lower]
-steps = 8
+steps = {lower}
 [stage.bissl.upper]
 data = "labelled"
-steps = 4
+steps = {upper}
 batch = 64
 augment = { use = "supervised", size = 20 }
 downstream = { use = "classification" }
 optimizer = { use = "adamw", lr = 0.01 }
 """
 
+
+def pipeline(steps):
+    text = PIPELINE
+    for key, value in {"steps": steps, "lower": max(1, 2 * steps // 5), "upper": max(1, steps // 5)}.items():
+        text = text.replace(f"{{{key}}}", str(value))
+    return text
+
+
 BUSY = ["sh", "-c", "while :; do :; done"]
 
 
 def run(program, file, threads, nice):
     with tempfile.TemporaryDirectory() as out:
-        subprocess.run(["nice", "-n", str(nice), program, "run", file, "--out", out, "--threads", threads],
-                       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        call = subprocess.run(["nice", "-n", str(nice), program, "run", file, "--out", out, "--threads", threads],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        if call.returncode != 0:
+            sys.exit(f"{' '.join(call.args)} ended with {call.returncode}:\n{call.stderr}")
         with open(os.path.join(out, "neighbours", "results.json")) as results:
             stages = json.load(results)["stages"]
     return {name: (stage["seconds"], stage["environments"][-1]["threads"]["compute"])
@@ -73,19 +85,21 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", default="build/release/bin/bissl")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=20, help="of pretrain; bissl has as many in proportion")
     parser.add_argument("--nice", type=int, default=0)
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the neighbours must end, too
     processors = len(os.sched_getaffinity(0))
     found = {}
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
-        file.write(PIPELINE)
+        file.write(pipeline(arguments.steps))
         file.flush()
         for _ in range(arguments.repeats):
             for beside in (0, processors):
                 neighbours = [subprocess.Popen(["nice", "-n", str(arguments.nice)] + BUSY)
                               for _ in range(beside)]
                 try:
-                    for threads in ("auto", "1", str(processors)):
+                    for threads in dict.fromkeys(("auto", "1", str(processors))):
                         for stage, taken in run(arguments.program, file.name, threads, arguments.nice).items():
                             found.setdefault((stage, beside, threads), []).append(taken)
                 finally:
