@@ -2,6 +2,7 @@
 
 #include "cli/command_line_calls.h"
 #include "cli/exit_codes.h"
+#include "data/content_hashes.h"
 
 #include <torch/version.h>
 
@@ -46,7 +47,7 @@ CLI::App* CommandLine::add(CLI::App& parent, const char* name, const char* text,
 
 int CommandLine::with_plugins(bool warn, const std::function<int(Registry&, PluginSearch&)>& call) {
   Registry registry;
-  PluginSearch search(registry, plugin_paths_, !no_third_party_);
+  PluginSearch search(registry, plugin_paths_, !no_third_party_, cache_folder("plugins"));
   search.begin();
   if (warn) {
     for (const LoadProblem& problem : registry.report().problems) {

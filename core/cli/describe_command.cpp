@@ -42,11 +42,7 @@ Named everything_called(const std::string& name, const Registry& registry,
                         const std::vector<StageKindSpec>& kinds) {
   Named named;
   const bool all = name.empty();
-  for (const auto& component : registry.components()) {
-    if (all || component->info.text.name == name || component->qualified_name() == name) {
-      named.components.push_back(component);
-    }
-  }
+  named.components = all ? registry.components() : registry.called(name);
   for (const StageKindSpec& kind : kinds) {
     if (all || kind.name == name) {
       named.kinds.push_back(kind);

@@ -122,6 +122,24 @@ const BisslPluginStamp* call_entry(BisslEntryFunction entry) {
   return stamp;
 }
 
+/// An open library whose stamp was accepted.
+struct OpenLibrary {
+  LibraryIdentity identity;
+  BisslRegisterFunction register_components;
+};
+
+OpenLibrary open_checked(const std::string& path, const fs::path& canonical,
+                         const StepObserver& progress) {
+  progress("opening");
+  const BisslEntryFunction entry = open_library(canonical);
+  progress("reading its stamp");
+  const BisslPluginStamp* const stamp = call_entry(entry);
+  check_stamp(stamp, host_stamp());
+  OpenLibrary open{identity_of(*stamp, path), stamp->register_components};
+  open.identity.file = stamp_of_file(path).value_or(FileStamp{});
+  return open;
+}
+
 LoadProblem at_path(LoadProblem problem, const std::string& path) {
   problem.path = path;
   return problem;
@@ -185,26 +203,104 @@ bool Registry::load_library(const fs::path& library, bool trusted) {
 /// or, with a Refusal, none.
 void Registry::admit(const std::string& path, const fs::path& canonical,
                      const StepObserver& progress) {
-  progress("opening");
-  const BisslEntryFunction entry = open_library(canonical);
-  progress("reading its stamp");
-  const BisslPluginStamp* const stamp = call_entry(entry);
-  check_stamp(stamp, host_stamp());
-  LibraryIdentity library = identity_of(*stamp, path);
-  library.file = stamp_of_file(path).value_or(FileStamp{});
-  check_plugin_name(library);
+  const OpenLibrary open = open_checked(path, canonical, progress);
+  check_plugin_name(open.identity);
   progress("registering");
+  take(open.identity, open.register_components);
+  libraries_.push_back(open.identity);
+  report_.loaded.push_back(path);
+}
+
+void Registry::take(const LibraryIdentity& library,
+                    BisslRegisterFunction register_components) const {
   Collector collector(
       library, [this](ComponentKind kind, const std::string& name) { return find(kind, name); });
-  for (auto& component : collector.collect(stamp->register_components)) {
-    const auto key = std::pair(component->info.kind, component->info.text.name);
+  for (auto& component : collector.collect(register_components)) {
+    const Key key(component->info.kind, component->info.text.name);
     components_.emplace(key, std::move(component));
   }
   for (const LoadProblem& problem : collector.left_out()) {
-    report_.problems.push_back(at_path(problem, path));
+    report_.problems.push_back(at_path(problem, library.path));
   }
-  libraries_.push_back(library);
-  report_.loaded.push_back(path);
+}
+
+void Registry::load_own_folder(const fs::path& folder, const fs::path& index) {
+  if (!index.empty() && defer(absolute_path(folder), index)) {
+    return;
+  }
+  const size_t first = libraries_.size();
+  const size_t problems = report_.problems.size();
+  load_folder(folder, /*trusted=*/true, /*must_exist=*/true);
+  if (!index.empty() && report_.problems.size() == problems) {
+    keep_index(first, index);
+  }
+}
+
+/// Takes the folder's libraries as loaded, by their record; false, and nothing is done, without one
+/// and where a name is taken: then loading says what there is to say.
+bool Registry::defer(const fs::path& folder, const fs::path& index) {
+  std::vector<fs::path> paths;
+  try {
+    paths = libraries_in(folder);
+  } catch (const Refusal&) {
+    return false;
+  }
+  const auto indexed = read_library_index(index, paths);
+  if (!indexed) {
+    return false;
+  }
+  std::map<Key, LibraryIdentity> deferred;
+  for (const IndexedLibrary& one : *indexed) {
+    const auto has_name = [&](const LibraryIdentity& other) {
+      return other.name == one.library.name;
+    };
+    if (std::any_of(libraries_.begin(), libraries_.end(), has_name)) {
+      return false;
+    }
+    for (const Key& key : one.components) {
+      if (components_.count(key) != 0 || !deferred.emplace(key, one.library).second) {
+        return false;
+      }
+    }
+  }
+  deferred_ = std::move(deferred);
+  report_.searched.push_back(folder.string());
+  for (const IndexedLibrary& one : *indexed) {
+    libraries_.push_back(one.library);
+    report_.loaded.push_back(one.library.path);
+    std::error_code error;
+    seen_[fs::canonical(one.library.path, error)] = true;
+  }
+  return true;
+}
+
+/// Writes the record of the libraries from number `first` on.
+void Registry::keep_index(size_t first, const fs::path& index) const {
+  std::vector<IndexedLibrary> indexed;
+  for (size_t i = first; i < libraries_.size(); ++i) {
+    indexed.push_back({libraries_[i], {}});
+    for (const auto& [key, component] : components_) {
+      if (component->library.path == libraries_[i].path) {
+        indexed.back().components.push_back(key);
+      }
+    }
+  }
+  write_library_index(index, indexed);
+}
+
+/// Opens the library that has this component. It was accepted when the record was made, and is the
+/// same file still unless it was replaced in these moments.
+void Registry::open_deferred(const Key& key) const {
+  const LibraryIdentity library = deferred_.at(key);
+  std::erase_if(deferred_, [&](const auto& entry) { return entry.second.path == library.path; });
+  try {
+    const fs::path canonical = find_library(library.path);
+    check_is_library(canonical);
+    const OpenLibrary open = open_checked(library.path, canonical, [](const char* /*doing*/) {});
+    take(open.identity, open.register_components);
+  } catch (const Refusal& refusal) {
+    report_.problems.push_back(at_path(refusal.problem(), library.path));
+  }
 }
 
 void Registry::check_plugin_name(const LibraryIdentity& library) const {
@@ -224,7 +320,11 @@ std::shared_ptr<const RegisteredComponent> Registry::find(ComponentKind kind,
                                                           const std::string& name) const {
   const size_t slash = name.find('/');
   const bool qualified = slash != std::string::npos;
-  const auto found = components_.find({kind, qualified ? name.substr(slash + 1) : name});
+  const Key key(kind, qualified ? name.substr(slash + 1) : name);
+  if (deferred_.count(key) != 0) {
+    open_deferred(key);
+  }
+  const auto found = components_.find(key);
   if (found == components_.end() ||
       (qualified && found->second->library.name != name.substr(0, slash))) {
     return nullptr;
@@ -232,7 +332,24 @@ std::shared_ptr<const RegisteredComponent> Registry::find(ComponentKind kind,
   return found->second;
 }
 
+std::vector<std::shared_ptr<const RegisteredComponent>> Registry::called(
+    const std::string& name) const {
+  std::vector<std::shared_ptr<const RegisteredComponent>> found;
+  for (const ComponentKind kind :
+       {ComponentKind::dataset, ComponentKind::augmentation, ComponentKind::backbone,
+        ComponentKind::pretext, ComponentKind::downstream, ComponentKind::hypergradient,
+        ComponentKind::optimizer, ComponentKind::transform}) {
+    if (auto component = find(kind, name)) {
+      found.push_back(std::move(component));
+    }
+  }
+  return found;
+}
+
 std::vector<std::shared_ptr<const RegisteredComponent>> Registry::components() const {
+  while (!deferred_.empty()) {
+    open_deferred(deferred_.begin()->first);
+  }
   std::vector<std::shared_ptr<const RegisteredComponent>> all;
   all.reserve(components_.size());
   for (const auto& [key, component] : components_) {

@@ -1,5 +1,7 @@
 #include "plugins/search.h"
 
+#include "bissl/hash.h"
+
 #include <cstdlib>
 
 namespace bissl::host {
@@ -54,7 +56,8 @@ std::vector<LoadProblem> PluginSearch::finish() {
   if (const fs::path user = user_plugin_folder(); third_party_ && !user.empty()) {
     registry_.load_folder(user, /*trusted=*/false, /*must_exist=*/false);
   }
-  registry_.load_folder(installed_plugin_folder(), /*trusted=*/true, /*must_exist=*/true);
+  const fs::path own = installed_plugin_folder();
+  registry_.load_own_folder(own, records_.empty() ? fs::path() : records_ / hash_hex(own.string()));
   return {all.begin() + before, all.end()};
 }
 

@@ -22,8 +22,14 @@ namespace bissl::host {
 /// only the last place is searched.
 class PluginSearch {
  public:
-  PluginSearch(Registry& registry, std::vector<std::string> named, bool third_party)
-      : registry_(registry), named_(std::move(named)), third_party_(third_party) {}
+  /// `records`: a folder in which records of what the installation's own libraries register are
+  /// kept from one process to the next, so that only those are opened that are used; empty: none.
+  PluginSearch(Registry& registry, std::vector<std::string> named, bool third_party,
+               std::filesystem::path records = {})
+      : registry_(registry),
+        named_(std::move(named)),
+        third_party_(third_party),
+        records_(std::move(records)) {}
 
   /// Places 1 and 2.
   void begin();
@@ -41,6 +47,7 @@ class PluginSearch {
   Registry& registry_;
   std::vector<std::string> named_;
   bool third_party_;
+  std::filesystem::path records_;
   bool finished_ = false;
 };
 
