@@ -76,8 +76,10 @@ SignFlipTest sign_flip_test(const std::vector<double>& differences) {
   int64_t as_far = 1;
   for (int64_t pattern = 0; pattern < random_patterns; ++pattern) {
     double sum = 0;
-    for (const double difference : differences) {
-      sum += (stream.bits32() & 1) != 0 ? difference : -difference;
+    uint32_t signs = 0;
+    for (size_t i = 0; i < count; ++i) {
+      signs = i % 32 == 0 ? stream.bits32() : signs >> 1;
+      sum += (1.0 - 2.0 * (signs & 1)) * differences[i];
     }
     as_far += std::abs(sum) >= bar ? 1 : 0;
   }
