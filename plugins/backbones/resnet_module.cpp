@@ -1,9 +1,10 @@
 #include "resnet_module.h"
 
+#include "batch_norm_relu.h"
+#include "max_pool.h"
+
 #include "bissl/recomputed.h"
 
-#include <ATen/ops/max_pool2d.h>
-#include <ATen/ops/relu.h>
 #include <torch/nn/init.h>
 
 #include <string>
@@ -51,9 +52,8 @@ class BasicBlock : public nn::Module {
   }
 
   at::Tensor forward(const at::Tensor& x) {
-    at::Tensor y = at::relu(bn1_(conv1_(x)));
-    y = bn2_(conv2_(y));
-    return at::relu(y + shortcut_.forward(x));
+    const at::Tensor y = batch_norm_relu(bn1_, conv1_(x));
+    return batch_norm_relu(bn2_, conv2_(y), shortcut_.forward(x));
   }
 
  private:
@@ -81,10 +81,9 @@ class Bottleneck : public nn::Module {
   }
 
   at::Tensor forward(const at::Tensor& x) {
-    at::Tensor y = at::relu(bn1_(conv1_(x)));
-    y = at::relu(bn2_(conv2_(y)));
-    y = bn3_(conv3_(y));
-    return at::relu(y + shortcut_.forward(x));
+    at::Tensor y = batch_norm_relu(bn1_, conv1_(x));
+    y = batch_norm_relu(bn2_, conv2_(y));
+    return batch_norm_relu(bn3_, conv3_(y), shortcut_.forward(x));
   }
 
  private:
@@ -139,8 +138,8 @@ nn::Sequential ResNetModule::make_layer(const Architecture& architecture, int64_
 }
 
 at::Tensor ResNetModule::stem(const at::Tensor& images) {
-  const at::Tensor x = at::relu(bn1_(conv1_(images)));
-  return small_stem_ ? x : at::max_pool2d(x, {3, 3}, {2, 2}, {1, 1});
+  const at::Tensor x = batch_norm_relu(bn1_, conv1_(images));
+  return small_stem_ ? x : stem_max_pool(x);
 }
 
 at::Tensor ResNetModule::through(nn::Sequential& layer, at::Tensor x) {
