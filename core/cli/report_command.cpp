@@ -1,15 +1,23 @@
 #include "cli/report_command.h"
 
 #include "base/json_text.h"
+#include "bissl/error.h"
 #include "cli/exit_codes.h"
 #include "report/gather.h"
 #include "report/report.h"
 #include "report/run_difference.h"
+#include "telemetry/interrupt.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <chrono>
+#include <map>
+#include <optional>
 #include <ostream>
+#include <system_error>
+#include <thread>
+#include <utility>
 
 namespace bissl::host {
 namespace {
@@ -49,7 +57,89 @@ std::pair<std::string, std::string> short_names(const std::filesystem::path& lef
 
 }  // namespace
 
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Where the files of a report go; empty for nowhere.
+fs::path folder_of(const ReportArguments& arguments) {
+  return !arguments.to.empty() || arguments.folders.size() > 1 ? arguments.to
+                                                               : arguments.folders.front();
+}
+
+using FileStates = std::map<fs::path, std::pair<uintmax_t, fs::file_time_type>>;
+
+/// Size and time of each file that a report is made of. A run writes on while it is read: what is
+/// gone in the meantime is left out.
+FileStates state_of(const std::vector<fs::path>& folders) {
+  FileStates state;
+  constexpr auto options = fs::directory_options::follow_directory_symlink |
+                           fs::directory_options::skip_permission_denied;
+  for (const fs::path& folder : folders) {
+    std::error_code fault;
+    for (fs::recursive_directory_iterator file(folder, options, fault), end; !fault && file != end;
+         file.increment(fault)) {
+      const fs::path& path = file->path();
+      std::error_code gone;
+      const uintmax_t size = path.extension() == ".json" || path.extension() == ".jsonl"
+                                 ? fs::file_size(path, gone)
+                                 : 0;
+      const fs::file_time_type time = gone ? fs::file_time_type() : fs::last_write_time(path, gone);
+      if (size > 0 && !gone) {
+        state[path] = {size, time};
+      }
+    }
+  }
+  return state;
+}
+
+/// Writes the report; what stops that, such as a run without results, is said and not thrown.
+std::string report_or_reason(const ReportArguments& arguments, const fs::path& folder) {
+  try {
+    ReportData data = gather(arguments.folders, arguments.metric);
+    set_baseline(data, arguments.baseline);
+    const auto written = write_report(build_report(data), data, folder);
+    return fmt::format("wrote {} and {} files beside it", written.front().string(),
+                       written.size() - 1);
+  } catch (const Error& error) {
+    return fmt::format("nothing is written yet: {}", error.what());
+  }
+}
+
+int follow_report(const ReportArguments& arguments, std::ostream& err) {
+  const fs::path folder = folder_of(arguments);
+  if (arguments.json || folder.empty()) {
+    fail_input(
+        "--follow writes files again and again: {}",
+        arguments.json ? "leave out --json" : "name a folder for them with --to, or give one run");
+  }
+  for (const fs::path& one : arguments.folders) {
+    if (!fs::is_directory(one)) {
+      fail_input("{} is no folder", one.string());
+    }
+  }
+  install_interrupt_handlers();
+  err << "following; Ctrl-C ends it. `bissl serve` shows curves in a browser as they grow"
+      << std::endl;
+  std::optional<FileStates> seen;
+  while (!interrupted()) {
+    if (FileStates now = state_of(arguments.folders); now != seen) {
+      seen = std::move(now);
+      err << report_or_reason(arguments, folder) << std::endl;
+    }
+    for (int tenth = 0; tenth < 20 && !interrupted(); ++tenth) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+  }
+  return exit_done;
+}
+
+}  // namespace
+
 int run_report(const ReportArguments& arguments, std::ostream& out, std::ostream& err) {
+  if (arguments.follow) {
+    return follow_report(arguments, err);
+  }
   ReportData data = gather(arguments.folders, arguments.metric);
   set_baseline(data, arguments.baseline);
   const Report report = build_report(data);
@@ -62,9 +152,7 @@ int run_report(const ReportArguments& arguments, std::ostream& out, std::ostream
   if (code != exit_done) {
     err << fmt::format("error: {}: no cell has results yet\n", arguments.folders.front().string());
   }
-  const std::filesystem::path folder = !arguments.to.empty() || arguments.folders.size() > 1
-                                           ? arguments.to
-                                           : arguments.folders.front();
+  const fs::path folder = folder_of(arguments);
   if (folder.empty()) {
     err << "no files are written for several runs unless --to names a folder\n";
     return code;

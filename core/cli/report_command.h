@@ -13,6 +13,7 @@ struct ReportArguments {
   std::vector<std::string> baseline;  ///< "AXIS=LABEL"
   std::filesystem::path to;           ///< where the files go; empty: the folder, if it is one
   bool json = false;
+  bool follow = false;  ///< write again whenever the runs have changed, until interrupted
 };
 
 /// `bissl report DIR…`: prints tables and writes report.html and its companions.

@@ -20,6 +20,10 @@ void CommandLine::add_report() {
       ->take_all()
       ->allow_extra_args(false);
   report->add_option("--to", report_.to, "where report.html and its companions go");
+  report->add_flag(
+      "--follow", report_.follow,
+      "write the files again whenever the runs have changed, until Ctrl-C; `bissl serve` "
+      "shows curves as they grow");
 
   CLI::App* diff = add(app_, "diff", "what differs between two runs or cells",
                        [this] { return run_diff(left_, right_, pipeline_.json, std::cout); });

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 namespace bissl::host {
 namespace {
@@ -215,11 +216,19 @@ std::optional<int64_t> thumbnail_side(int64_t images) {
 }
 
 Canvas thumbnail_grid(const DataView& data, int64_t side) {
-  const int64_t columns = columns_of(data.size());
+  std::vector<int64_t> all(static_cast<size_t>(data.size()));
+  std::iota(all.begin(), all.end(), 0);
+  return thumbnail_grid(data, all, side);
+}
+
+Canvas thumbnail_grid(const DataView& data, const std::vector<int64_t>& samples, int64_t side) {
+  const int64_t columns = columns_of(static_cast<int64_t>(samples.size()));
   Canvas canvas(columns * side, columns * side, background);
-  for (int64_t i = 0; i < data.size(); ++i) {
-    draw(picture_of(data.get(i).image), Range{0, 255}, {side, side}, i / columns * side,
-         i % columns * side, canvas);
+  int64_t place = 0;
+  for (const int64_t sample : samples) {
+    draw(picture_of(data.get(sample).image), Range{0, 255}, {side, side}, place / columns * side,
+         place % columns * side, canvas);
+    ++place;
   }
   return canvas;
 }

@@ -25,6 +25,9 @@ Canvas preview_sheet(const ViewRecipe& recipe, DataCatalog& data, int64_t sample
 /// to a square of `side` pixels: what TensorBoard calls a sprite. Channels as in preview_sheet.
 Canvas thumbnail_grid(const DataView& data, int64_t side);
 
+/// The same of these samples alone, in their order.
+Canvas thumbnail_grid(const DataView& data, const std::vector<int64_t>& samples, int64_t side);
+
 /// The side of the thumbnails in a grid of `images` images, in pixels: at most 64, and the grid's
 /// side at most 4096; none where it would be less than 8.
 std::optional<int64_t> thumbnail_side(int64_t images);

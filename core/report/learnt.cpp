@@ -3,6 +3,7 @@
 #include "base/posix_file.h"
 #include "report/escaping.h"
 #include "report/sections.h"
+#include "report/spots.h"
 #include "report/statistics.h"
 #include "store/run_results.h"
 
@@ -12,6 +13,7 @@
 #include <cmath>
 #include <exception>
 #include <map>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -207,8 +209,8 @@ std::vector<std::string> cells_of_line(const std::string& line) {
   return cells;
 }
 
-/// The points of a picture's CSV (network,sample,class,x,y), at most `most` of each network.
-std::vector<SpotPanel> read_spots(const fs::path& file, size_t most) {
+/// The points of a picture's CSV (network,sample,class,x,y).
+std::vector<SpotPanel> read_spots(const fs::path& file) {
   constexpr uint64_t limit = uint64_t{1} << 28;
   const std::string text = read_whole(file, limit);
   std::vector<SpotPanel> panels;
@@ -228,21 +230,93 @@ std::vector<SpotPanel> read_spots(const fs::path& file, size_t most) {
       continue;  // no number: somebody edited the file
     }
   }
-  for (SpotPanel& panel : panels) {
-    const size_t step = (panel.spots.size() + most - 1) / std::max<size_t>(most, 1);
-    std::vector<Spot> kept;
-    for (size_t i = 0; i < panel.spots.size(); i += std::max<size_t>(step, 1)) {
-      kept.push_back(std::move(panel.spots[i]));
-    }
-    panel.spots = std::move(kept);
-  }
   return panels;
+}
+
+size_t most_spots_of(const std::vector<SpotPanel>& panels) {
+  size_t most = 0;
+  for (const SpotPanel& panel : panels) {
+    most = std::max(most, panel.spots.size());
+  }
+  return most;
+}
+
+/// Every `step`-th spot of each panel.
+std::vector<SpotPanel> thinned(const std::vector<SpotPanel>& panels, size_t step) {
+  std::vector<SpotPanel> kept;
+  for (const SpotPanel& panel : panels) {
+    kept.push_back({panel.title, {}});
+    for (size_t i = 0; i < panel.spots.size(); i += step) {
+      kept.back().spots.push_back(panel.spots[i]);
+    }
+  }
+  return kept;
+}
+
+/// The thumbnails that an analyse stage has left beside the picture; none where they are missing,
+/// belong to another number of samples, or are more than a page should carry.
+std::optional<ThumbnailSheet> read_sheet(const fs::path& file, const std::string& id,
+                                         size_t samples) {
+  constexpr uint64_t most_bytes = uint64_t{1} << 20;
+  constexpr size_t header = 24;  // of a PNG, up to the end of its height
+  std::error_code missing;
+  const uintmax_t bytes = fs::file_size(file, missing);
+  if (missing || bytes < header || bytes > most_bytes || samples == 0) {
+    return std::nullopt;
+  }
+  ThumbnailSheet sheet{.id = id, .png = read_whole(file, most_bytes)};
+  if (sheet.png.size() < header || sheet.png.compare(1, 3, "PNG") != 0) {
+    return std::nullopt;
+  }
+  const auto number = [&](size_t at) {
+    int64_t value = 0;
+    for (size_t i = 0; i < 4; ++i) {
+      value = value << 8 | static_cast<uint8_t>(sheet.png[at + i]);
+    }
+    return value;
+  };
+  while (sheet.columns * sheet.columns < static_cast<int64_t>(samples)) {
+    ++sheet.columns;
+  }
+  sheet.side = number(16) / sheet.columns;
+  const bool fits = sheet.side > 0 && sheet.side * sheet.columns == number(16);
+  return fits ? std::optional(std::move(sheet)) : std::nullopt;
+}
+
+/// A picture for the page, whose SVG file has fewer spots: each is an element there.
+Plot picture_of(const std::string& stage, const fs::path& file, uintmax_t& room_for_sheets) {
+  constexpr size_t most_in_page = 5000;
+  constexpr size_t most_in_file = 1000;
+  const std::string name = file.stem().string();
+  const std::string data = name.substr(name.find('-') + 1);
+  const std::vector<SpotPanel> all = read_spots(file);
+  const size_t spots = most_spots_of(all);
+  if (spots == 0) {
+    return {};
+  }
+  Plot plot =
+      spot_plot(file_name_part(fmt::format("learnt-{}-{}", stage, name)),
+                fmt::format("{}: {} of data.{}", stage,
+                            name.starts_with("pca-") ? "principal components" : "t-SNE", data),
+                thinned(all, (spots + most_in_file - 1) / most_in_file));
+  std::optional<ThumbnailSheet> sheet =
+      read_sheet(file.parent_path() / fmt::format("thumbnails-{}.png", data),
+                 "thumbnails-" + file_name_part(fmt::format("{}-{}", stage, data)), spots);
+  if (sheet && sheet->png.size() <= room_for_sheets) {
+    plot.elements[sheet->id] = sheet_element(*sheet);
+    room_for_sheets -= sheet->png.size();
+  } else {
+    sheet.reset();
+  }
+  const size_t step = (spots + most_in_page - 1) / most_in_page;
+  plot.page = spot_canvas(plot.title, thinned(all, step), sheet ? &*sheet : nullptr, step);
+  return plot;
 }
 
 /// The pictures of each stage's first repetition; a few, so that the page stays small.
 std::vector<Plot> pictures_of(const Learnt& learnt) {
   constexpr size_t most_pictures = 6;
-  constexpr size_t most_spots = 1000;
+  uintmax_t room_for_sheets = uintmax_t{4} << 20;
   std::vector<Plot> plots;
   for (const std::string& stage : learnt.stages) {
     std::error_code ignored;
@@ -259,15 +333,8 @@ std::vector<Plot> pictures_of(const Learnt& learnt) {
       if (plots.size() == most_pictures) {
         return plots;
       }
-      const std::string name = file.stem().string();
-      const std::vector<SpotPanel> panels = read_spots(file, most_spots);
-      if (!panels.empty()) {
-        plots.push_back(
-            spot_plot(file_name_part(fmt::format("learnt-{}-{}", stage, name)),
-                      fmt::format("{}: {} of data.{}", stage,
-                                  name.starts_with("pca-") ? "principal components" : "t-SNE",
-                                  name.substr(name.find('-') + 1)),
-                      panels));
+      if (Plot plot = picture_of(stage, file, room_for_sheets); !plot.svg.empty()) {
+        plots.push_back(std::move(plot));
       }
     }
   }

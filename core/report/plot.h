@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,6 +14,10 @@ struct Plot {
   std::string name;  ///< for file names
   std::string title;
   std::string svg;
+  /// What a page has in the place of the picture, if that is something else (report/spots.h).
+  std::string page = {};
+  /// Elements that the page needs besides, by their id; several plots may share one.
+  std::map<std::string, std::string> elements = {};
 };
 
 /// The rules for the classes that plots use.

@@ -3,10 +3,12 @@
 #include "base/table.h"
 #include "report/escaping.h"
 #include "report/report.h"
+#include "report/spots.h"
 
 #include <fmt/format.h>
 
 #include <cmath>
+#include <map>
 
 namespace bissl::host {
 namespace {
@@ -104,6 +106,7 @@ constexpr const char* page_style = R"(
 body{background:var(--paper);color:var(--ink);font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.6rem;margin:0 0 1rem}h2{font-size:1.15rem;margin:2.2rem 0 .4rem}
 p{max-width:48rem;margin:.4rem 0;color:var(--soft)}nav{margin:0 0 1rem}nav a{margin-right:1rem}
+section{content-visibility:auto;contain-intrinsic-size:auto 50rem}
 a{color:inherit}.scroll{overflow-x:auto;margin:.8rem 0}
 table{border-collapse:collapse;font-size:.88rem;font-variant-numeric:tabular-nums}
 th,td{padding:.25rem .7rem;text-align:left;border-bottom:1px solid var(--line);white-space:nowrap}
@@ -112,17 +115,19 @@ figure{margin:1rem 0}figcaption{font-weight:600;font-size:.92rem;margin-bottom:.
 #tip{position:fixed;pointer-events:none;background:var(--ink);color:var(--paper);padding:.3rem .5rem;border-radius:.25rem;
 font-size:.8rem;line-height:1.35;white-space:pre;opacity:0;z-index:1}
 @media print{:root{color-scheme:light;--paper:#fff;--ink:#000;--soft:#444;--line:#bbb;--stripe:#fff}
-#tip,nav{display:none}figure,tr{break-inside:avoid}h2,figcaption{break-after:avoid}body{max-width:none;margin:0}
+section{content-visibility:visible}#tip,nav{display:none}figure,tr{break-inside:avoid}h2,figcaption{break-after:avoid}body{max-width:none;margin:0}
 .scroll{overflow:visible}table{font-size:.7rem}th,td{padding:.15rem .4rem;white-space:normal}}
 )";
 
-/// Shows what a mark carries beside the pointer. Without it, <title> does.
+/// Shows what a mark carries beside the pointer. Without it, <title> does. Sections out of view are
+/// not laid out until they come into it: those of 200 cells have thousands of marks.
 constexpr const char* page_script = R"(
 const tip=document.getElementById("tip");
-for(const title of document.querySelectorAll("svg [data-tip] title"))title.remove();
 document.addEventListener("pointermove",event=>{
+  if(event.target.closest?.(".spots"))return;
   const mark=event.target.closest?.("[data-tip]");
   if(!mark){tip.style.opacity=0;return}
+  mark.querySelector("title")?.remove();
   tip.textContent=mark.dataset.tip;tip.style.opacity=1;
   const box=tip.getBoundingClientRect();
   tip.style.left=Math.max(4,Math.min(event.clientX+14,innerWidth-box.width-8))+"px";
@@ -170,6 +175,8 @@ std::string to_markdown(const Report& report) {
 std::string to_html(const Report& report) {
   std::string contents;
   std::string body;
+  bool has_spots = false;
+  std::map<std::string, std::string> elements;
   for (size_t i = 0; i < report.sections.size(); ++i) {
     const ReportSection& section = report.sections[i];
     contents += fmt::format("<a href=\"#s{}\">{}</a>", i, xml_text(section.title));
@@ -179,19 +186,25 @@ std::string to_html(const Report& report) {
     }
     for (const Plot& plot : section.plots) {
       body += fmt::format("<figure><figcaption>{}</figcaption>\n{}</figure>\n",
-                          xml_text(plot.title), plot.svg);
+                          xml_text(plot.title), plot.page.empty() ? plot.svg : plot.page);
+      has_spots = has_spots || !plot.page.empty();
+      elements.insert(plot.elements.begin(), plot.elements.end());
     }
     for (const ReportTable& table : section.tables) {
       body += html_table(table);
     }
     body += "</section>\n";
   }
+  for (const auto& [id, element] : elements) {
+    body += element;
+  }
   return fmt::format(
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
       "<title>{0}</title>\n<style>{1}{2}</style>\n</head>\n<body>\n<h1>{0}</h1>\n"
       "<nav>{3}</nav>\n{4}<div id=\"tip\"></div>\n<script>{5}</script>\n</body>\n</html>\n",
-      xml_text(report.title), page_style, plot_style(), contents, body, page_script);
+      xml_text(report.title), page_style, plot_style() + (has_spots ? spot_style() : ""), contents,
+      body, page_script + (has_spots ? spot_script() : ""));
 }
 
 std::string to_csv(const ReportTable& table) {

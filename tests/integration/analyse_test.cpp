@@ -122,7 +122,10 @@ TEST_F(RunTest, AnalyseMeasuresAndDrawsWhatArmsHaveLearnt) {
     const std::string csv = read_file(folder / (std::string(file) + ".csv"));
     EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 1 + 3 * 40) << file;
   }
-  EXPECT_EQ(read_file(folder / "neighbours-test.png").substr(1, 3), "PNG");
+  for (const char* file :
+       {"neighbours-test.png", "thumbnails-test.png", "pca-test.png", "tsne-test.png"}) {
+    EXPECT_EQ(read_file(folder / file).substr(1, 3), "PNG") << file;
+  }
   const std::string neighbours = read_file(folder / "neighbours-test.csv");
   EXPECT_EQ(std::count(neighbours.begin(), neighbours.end(), '\n'), 1 + 8 * 6);
   EXPECT_EQ(std::filesystem::exists(folder / "confusion-test.csv"), true);

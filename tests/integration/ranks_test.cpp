@@ -130,6 +130,54 @@ TEST_F(RanksTest, AProcessThatIsKilledEndsAllWithOneError) {
   }
 }
 
+/// Monitors, budgets and analyses are computed as in one process: by the first one, of what all of
+/// them have trained.
+TEST_F(RanksTest, MonitorsBudgetsAndAnalysesAreThoseOfOneProcess) {
+  std::string text = read_file(file_);
+  text.erase(text.find("[stage.finetune]"));
+  const std::string monitor =
+      ".monitor]\ndata = \"labelled\"\naugment = { use = \"evaluation\", size = 8 }\n"
+      "samples = 48\nevery = 2\nfigures = [\"knn\", \"rankme\"]\n";
+  write_file(file_, text + "[stage.pretrain" + monitor + "[stage.bissl" + monitor + R"(
+[stage.longer]
+like  = "pretrain"
+from  = "pretrain"
+match = { stage = "bissl", by = "gradients" }
+[stage.look]
+kind     = "analyse"
+from     = "longer"
+data     = "test"
+bank     = "labelled"
+compare  = "bissl"
+augment  = { use = "evaluation", size = 8 }
+pictures = ["pca", "saliency"]
+figures  = ["rankme", "cka"]
+)");
+  const auto arguments = [&](const std::string& out, int ranks) {
+    return call(out, ranks, {"--unset", "stage.longer.steps"});
+  };
+  for (const auto& [out, ranks] : {std::pair("alone", 1), std::pair("both", 2)}) {
+    const Outcome outcome = run_bissl(arguments(out, ranks));
+    ASSERT_EQ(outcome.code, 0) << ranks << outcome.err;
+  }
+  const auto stages = [&](const std::string& out) {
+    return nlohmann::json::parse(read_file(stage_file(out, "results.json"))).at("stages");
+  };
+  const auto alone = stages("alone");
+  const auto both = stages("both");
+  EXPECT_EQ(alone.at("longer").at("steps"), both.at("longer").at("steps"));
+  for (const char* metric : {"rankme", "cka_bissl", "logistic_loss"}) {
+    const auto value = [&](const nlohmann::json& of) {
+      return of.at("look").at("metrics").at("test").at(metric).at("mean").get<double>();
+    };
+    EXPECT_NEAR(value(alone), value(both), 1e-2 * std::abs(value(alone))) << metric;
+  }
+  for (const char* log : {"pretrain/events.jsonl", "bissl/events.jsonl"}) {
+    EXPECT_NE(read_file(stage_file("both", log)).find("\"monitor\""), std::string::npos) << log;
+  }
+  EXPECT_TRUE(std::filesystem::exists(stage_file("both", "look/saliency-test.png")));
+}
+
 TEST_F(RanksTest, VariablesThatContradictTheCallAreRefused) {
   const Outcome outcome = run_bissl(
       call("refused", 3),

@@ -5,8 +5,11 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 namespace bissl::host::test {
 namespace {
@@ -123,6 +126,38 @@ TEST_F(ReportPage, RunsAreReportedByTheirStagesAndRepeats) {
   const Outcome none = run_bissl({"report", folder_->path().string()});
   EXPECT_EQ(none.code, 2);
   EXPECT_NE(none.err.find("is neither a run's folder"), std::string::npos) << none.err;
+}
+
+/// The report is written when a run has its first results, and again when they change.
+TEST_F(ReportPage, FollowsRunsThatChange) {
+  const fs::path run = folder_->path() / "followed";
+  fs::copy(sweep_folder() / "cells" / "hypergradient=identity,gamma=0.5,seed=0", run,
+           fs::copy_options::recursive | fs::copy_options::skip_symlinks);
+  const std::string results = read_file(run / "results.json");
+  fs::remove(run / "results.json");
+  const fs::path page = run / "report.html";
+  const auto appears = [&] {
+    for (int i = 0; i < 600 && !fs::exists(page); ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+    return fs::exists(page);
+  };
+  BackgroundCall call({"report", run.string(), "--follow"});
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  write_file(run / "results.json", results);
+  ASSERT_TRUE(appears());
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  fs::remove(page);
+  write_file(run / "results.json", results + "\n");
+  EXPECT_TRUE(appears());
+  call.signal(SIGINT);
+  const Outcome outcome = call.wait();
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("`bissl serve` shows curves"), std::string::npos) << outcome.err;
+
+  const Outcome wrong = run_bissl({"report", run.string(), "--follow", "--json"});
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_NE(wrong.err.find("leave out --json"), std::string::npos) << wrong.err;
 }
 
 /// What the page's document is after its script and `script` have run in headless Chromium.

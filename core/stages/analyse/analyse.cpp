@@ -260,9 +260,12 @@ std::vector<std::string> AnalyseRun::draw(const AnalysedNetwork& network,
       }
       const std::string file = fmt::format("{}-{}", name, data);
       write_file_atomically(context_.folder / (file + ".svg"), picture.svg());
+      write_file_atomically(context_.folder / (file + ".png"), picture.png());
       write_file_atomically(context_.folder / (file + ".csv"), picture.csv());
-      files.push_back(file + ".svg");
-      files.push_back(file + ".csv");
+      append({file + ".svg", file + ".png", file + ".csv"}, files);
+    }
+    if (draws("pca") || draws("tsne")) {
+      append(draw_thumbnails(context_, parts_, source, rows_[source]), files);
     }
   }
   return files;

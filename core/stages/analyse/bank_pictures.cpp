@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace bissl::host {
 namespace {
@@ -59,6 +60,27 @@ std::vector<std::string> draw_neighbours(const StageContext& context, const Anal
   write_file_atomically(context.folder / (file + ".png"), image_sheet(rows).png());
   write_file_atomically(context.folder / (file + ".csv"), csv);
   return {file + ".png", file + ".csv"};
+}
+
+std::vector<std::string> draw_thumbnails(const StageContext& context, const AnalyseParts& parts,
+                                         size_t source, const at::Tensor& rows) {
+  constexpr size_t most_bytes = size_t{1} << 20;
+  constexpr int64_t least_side = 8;
+  const int64_t* first = rows.data_ptr<int64_t>();
+  const std::vector<int64_t> samples(first, first + rows.size(0));
+  for (int64_t side = 32; side >= least_side;) {
+    const std::string png = thumbnail_grid(parts.sources[source]->data(), samples, side).png();
+    if (png.size() <= most_bytes) {
+      const std::string file = fmt::format("thumbnails-{}.png", parts.options.data[source]);
+      write_file_atomically(context.folder / file, png);
+      return {file};
+    }
+    // Bytes grow with the square of the side; images that are reduced have more detail in each
+    // pixel, so it may take another turn.
+    const double share = static_cast<double>(most_bytes) / static_cast<double>(png.size());
+    side = std::min(side - 1, static_cast<int64_t>(static_cast<double>(side) * std::sqrt(share)));
+  }
+  return {};
 }
 
 }  // namespace bissl::host

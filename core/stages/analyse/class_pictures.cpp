@@ -107,14 +107,15 @@ std::string class_page(double width, double height, const std::string& title,
       "text {{ fill: currentColor }}\n.soft {{ opacity: 0.7 }}\n"
       ".frame {{ fill: none; stroke: currentColor; stroke-opacity: 0.3 }}\n"
       ".even {{ stroke: currentColor; stroke-opacity: 0.5; stroke-dasharray: 4 3 }}\n"
-      ".bar {{ fill: #2a7f9e }}\n.gap {{ fill: #d9822b; fill-opacity: 0.45 }}\n"
+      ".bar {{ fill: #2a7f9e }}\n.over {{ fill: #d9822b; fill-opacity: 0.45 }}\n"
+      ".under {{ fill: #009e73; fill-opacity: 0.6 }}\n"
       "@media (prefers-color-scheme: dark) {{ svg {{ background: #16181d; color: #ddd }} }}\n"
       "</style>\n<text x=\"16\" y=\"26\" font-weight=\"600\">{2}</text>\n{3}</svg>\n",
       width, height, svg_text(title), body);
 }
 
-/// The shares of right answers as bars, what they lack of the confidences or have too much of over
-/// them, and the diagonal on which both are equal.
+/// The shares of right answers as bars, what they lack of the confidences above them, what they
+/// have too much of in a colour of its own, and the diagonal on which both are equal.
 std::string reliability_panel(const std::string& name, const Reliability& found, double left,
                               double top) {
   const auto y = [&](double share) { return top + plot_side * (1 - share); };
@@ -133,11 +134,12 @@ std::string reliability_panel(const std::string& name, const Reliability& found,
     const double lower = std::min(bin.accuracy, bin.confidence);
     body += fmt::format(
         "<rect class=\"bar\" x=\"{0:.1f}\" y=\"{1:.1f}\" width=\"{2:.1f}\" height=\"{3:.1f}\"/>"
-        "<rect class=\"gap\" x=\"{0:.1f}\" y=\"{4:.1f}\" width=\"{2:.1f}\" height=\"{5:.1f}\">"
+        "<rect class=\"{11}\" x=\"{0:.1f}\" y=\"{4:.1f}\" width=\"{2:.1f}\" height=\"{5:.1f}\">"
         "<title>{6} samples with confidences in ({7:.3f}, {8:.3f}], {9:.3f} on average: {10:.1f} % "
         "right</title></rect>\n",
-        x, y(bin.accuracy), width, plot_side * bin.accuracy, y(upper), plot_side * (upper - lower),
-        bin.samples, bin.low, bin.high, bin.confidence, 100 * bin.accuracy);
+        x, y(lower), width, plot_side * lower, y(upper), plot_side * (upper - lower), bin.samples,
+        bin.low, bin.high, bin.confidence, 100 * bin.accuracy,
+        bin.accuracy < bin.confidence ? "over" : "under");
   }
   body += fmt::format(
       "<line class=\"even\" x1=\"{0:.1f}\" y1=\"{1:.1f}\" x2=\"{2:.1f}\" y2=\"{3:.1f}\"/>\n", left,
@@ -156,8 +158,8 @@ std::string reliability_svg(const std::vector<Classified>& found,
                             const std::string& title) {
   constexpr size_t in_row = 3;
   std::string body =
-      "<text class=\"soft\" x=\"16\" y=\"46\">Blue: the share of right answers, by the confidence. "
-      "Orange: how far it is from the confidence.</text>\n";
+      "<text class=\"soft\" x=\"16\" y=\"46\">Blue and green: the share of right answers, by the "
+      "confidence. Green: more than the confidence. Orange: what it lacks.</text>\n";
   for (size_t i = 0; i < found.size(); ++i) {
     body +=
         reliability_panel(found[i].name, reliabilities[i],

@@ -1,5 +1,7 @@
 #include "stages/analyse/picture.h"
 
+#include "preview/marks.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,11 +16,12 @@ constexpr size_t in_row = 3;
 constexpr double letter = 7;  // about the width of one
 
 /// Hues a golden angle apart: neighbouring classes differ, however many there are.
+double hue_of(size_t group) { return std::fmod(210 + 137.508 * static_cast<double>(group), 360); }
+
 std::string class_rules(size_t classes) {
   std::string rules;
   for (size_t i = 0; i < classes; ++i) {
-    const double hue = std::fmod(210 + 137.508 * static_cast<double>(i), 360);
-    rules += fmt::format(".c{} {{ fill: hsl({:.0f} 70% 45%) }}\n", i, hue);
+    rules += fmt::format(".c{} {{ fill: hsl({:.0f} 70% 45%) }}\n", i, hue_of(i));
   }
   return rules;
 }
@@ -151,6 +154,65 @@ std::string FeaturePicture::svg() const {
       "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0:.0f} {1:.0f}\" "
       "width=\"{0:.0f}\" height=\"{1:.0f}\">\n<title>{2}</title>\n{3}{4}</svg>\n",
       width, height, svg_text(title), style_of(std::max<size_t>(1, legend.size())), body);
+}
+
+std::string FeaturePicture::png() const {
+  constexpr double scale = 2;
+  constexpr int64_t letters = 2;
+  constexpr Colour ink = {34, 34, 34};
+  const auto pixels = [](double length) {
+    return static_cast<int64_t>(std::lround(scale * length));
+  };
+  const auto write = [&](Canvas& canvas, double left, double baseline, const std::string& text) {
+    draw_text(canvas, pixels(left), pixels(baseline) - letters * letter_height, text, letters, ink);
+  };
+  const auto columns = static_cast<double>(std::min(in_row, panels.size()));
+  const double width = margin + columns * (side + margin);
+  // Where the entries of the legend go, in rows as wide as the picture.
+  struct Entry {
+    double x;
+    double y;
+  };
+  std::vector<Entry> entries;
+  double top = margin + 36;
+  double x = margin;
+  for (const std::string& name : legend) {
+    const double needed =
+        26 + static_cast<double>(letters * letter_step * letters_in(name)) / scale;
+    if (x > margin && x + needed > width) {
+      x = margin;
+      top += 20;
+    }
+    entries.push_back({x, top});
+    x += needed;
+  }
+  top += legend.empty() ? 0 : 20;
+  const double rows = std::ceil(static_cast<double>(panels.size()) / in_row);
+  Canvas canvas(pixels(top + rows * (side + margin + 20)), pixels(width), 255);
+  write(canvas, margin, margin + 14, title);
+  for (size_t i = 0; i < entries.size(); ++i) {
+    draw_dot(canvas, scale * (entries[i].x + 5), scale * (entries[i].y - 4), scale * 5,
+             hsl_colour(hue_of(i), 0.7, 0.45), 1);
+    write(canvas, entries[i].x + 14, entries[i].y, legend[i]);
+  }
+  for (size_t i = 0; i < panels.size(); ++i) {
+    const double left = margin + static_cast<double>(i % in_row) * (side + margin);
+    const double above = top + static_cast<double>(i / in_row) * (side + margin + 20);
+    write(canvas, left, above, panels[i].title);
+    draw_outline(canvas, pixels(left), pixels(above + 6), pixels(side), pixels(side),
+                 {190, 190, 190});
+    const at::Tensor points = panels[i].points.contiguous();
+    const Placing placing(points);
+    for (int64_t point = 0; point < points.size(0); ++point) {
+      const double* place = points.data_ptr<double>() + 2 * point;
+      const size_t group =
+          classes.empty() ? 0 : static_cast<size_t>(classes[static_cast<size_t>(point)]);
+      draw_dot(canvas, scale * (left + side / 2 + placing.scale * (place[0] - placing.centre_x)),
+               scale * (above + 6 + side / 2 - placing.scale * (place[1] - placing.centre_y)),
+               scale * 2.2, hsl_colour(hue_of(group), 0.7, 0.45), 0.75);
+    }
+  }
+  return canvas.png();
 }
 
 std::string FeaturePicture::csv() const {

@@ -29,6 +29,8 @@ struct FeaturePicture {
 
   /// A file of its own, in light and dark; each point says on hover what it is.
   std::string svg() const;
+  /// The same without names as a PNG file, light, at twice the size.
+  std::string png() const;
   /// "network,sample,class,x,y", a line a point.
   std::string csv() const;
 };

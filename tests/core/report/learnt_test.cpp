@@ -101,6 +101,41 @@ TEST_F(LearntTest, PicturesHaveTheNetworksSideBySide) {
   EXPECT_EQ(spots, 3U);  // a line whose number is none is left out
 }
 
+/// The page draws the samples on a canvas, with the thumbnails that lie beside the picture.
+TEST_F(LearntTest, PagesHaveAllSamplesAndTheirThumbnails) {
+  add_run("seed 0", 4, 3);
+  const std::filesystem::path folder = folder_.path() / "seed 0" / "look-a";
+  // A PNG as far as it is read: two samples, so two columns, of 10 pixels.
+  std::string png("\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x14\0\0\0\x14", 24);
+  write_file(folder / "thumbnails-test.png", png);
+  const Plot plot = learnt_section(data_).plots.at(0);
+  EXPECT_NE(plot.page.find(R"("names":["s \"1\"","s2"])"), std::string::npos) << plot.page;
+  EXPECT_NE(plot.page.find(R"("columns":2)"), std::string::npos) << plot.page;
+  EXPECT_NE(plot.page.find(R"("side":10)"), std::string::npos) << plot.page;
+  ASSERT_EQ(plot.elements.size(), 1U);
+  EXPECT_NE(plot.elements.begin()->second.find("iVBORw0KGgoAAAANSUhEUgAAABQAAAAU<"),
+            std::string::npos);
+
+  // What is no such sheet, or too much for a page, is left out.
+  png[19] = 21;
+  write_file(folder / "thumbnails-test.png", png);
+  EXPECT_TRUE(learnt_section(data_).plots.at(0).elements.empty());
+  png[19] = 20;
+  write_file(folder / "thumbnails-test.png", png + std::string(1 << 20, 'x'));
+  EXPECT_TRUE(learnt_section(data_).plots.at(0).elements.empty());
+}
+
+/// Names are data: none ends the element that it is in.
+TEST_F(LearntTest, NamesOfSamplesAreNoMarkup) {
+  add_run("seed 0", 4, 3);
+  write_file(folder_.path() / "seed 0" / "look-a" / "pca-test.csv",
+             "network,sample,class,x,y\n\"a\",\"</script><b>\",\"<i>\",0,1\n");
+  const Plot plot = learnt_section(data_).plots.at(0);
+  EXPECT_NE(plot.page.find("\\u003c/script>\\u003cb>"), std::string::npos) << plot.page;
+  EXPECT_EQ(plot.page.find("</script><b>"), std::string::npos);
+  EXPECT_NE(plot.page.find("&lt;i&gt;"), std::string::npos);
+}
+
 TEST_F(LearntTest, RunsWithoutSuchStagesHaveNoSection) {
   data_.observations.push_back(
       {.choices = {}, .repetition = "seed 0", .metrics = {}, .folder = folder_.path()});
