@@ -1,5 +1,6 @@
 // The report of a real sweep: its files, and its page in a browser.
 
+#include "preview/canvas.h"
 #include "program.h"
 #include "support/temporary_folder.h"
 
@@ -178,6 +179,78 @@ std::string in_browser(const fs::path& page, const std::string& script, const fs
   return read_file(dump);
 }
 
+/// What a script has put into the body's data-answer.
+json answer_of(const std::string& dom) {
+  const size_t begin = dom.find("data-answer=\"");
+  EXPECT_NE(begin, std::string::npos) << dom.substr(0, 2000);
+  if (begin == std::string::npos) {
+    return json::object();
+  }
+  std::string answer = dom.substr(begin + 13, dom.find('"', begin + 13) - begin - 13);
+  for (size_t at = 0; (at = answer.find("&quot;", at)) != std::string::npos;) {
+    answer.replace(at, 6, "\"");
+  }
+  return json::parse(answer);
+}
+
+/// Three samples as two networks place them, with thumbnails.
+TEST_F(ReportPage, SamplesAnswerToPointerAndKeys) {
+  if (std::system("command -v chromium >/dev/null") != 0) {
+    GTEST_SKIP() << "Debian's package chromium is not installed";
+  }
+  const TemporaryFolder folder;
+  const fs::path run = folder.path() / "run";
+  fs::create_directories(run / "look");
+  const json metrics = {{"rankme", {{"mean", 3.0}, {"std", 0.0}, {"higher_is_better", true}}}};
+  const json look = {{"format", 3},
+                     {"kind", "analyse"},
+                     {"from", ""},
+                     {"key", "made"},
+                     {"logs", json::array()},
+                     {"losses", json::array()},
+                     {"repeats", 1},
+                     {"seconds", 1.0},
+                     {"metrics", {{"test", metrics}}},
+                     {"per_repeat", json::array({{{"test", {{"rankme", 3.0}}}}})}};
+  const json results = {{"pipeline", "made"}, {"seed", 0}, {"stages", {{"look", look}}}};
+  write_file(run / "results.json", results.dump());
+  write_file(run / "look" / "pca-test.csv",
+             "network,sample,class,x,y\n\"one\",\"a\",\"cat\",0,0\n\"one\",\"b\",\"dog\",4,1\n"
+             "\"one\",\"c\",\"cat\",4,-3\n\"two\",\"a\",\"cat\",0,0\n\"two\",\"b\",\"dog\",-4,1\n"
+             "\"two\",\"c\",\"cat\",4,-3\n");
+  write_file(run / "look" / "thumbnails-test.png", Canvas(20, 20, 200).png());
+  const Outcome outcome = run_bissl({"report", run.string()});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const std::string script = R"({
+const box=document.querySelector('.spots'),canvas=box.querySelector('canvas');
+const tip=document.getElementById('tip'),said=box.querySelector('.said'),heard=[];
+const press=key=>{box.dispatchEvent(new KeyboardEvent('keydown',{key,cancelable:true}));
+  heard.push(said.textContent)};
+for(const key of ['ArrowRight','ArrowRight','ArrowDown','PageDown','ArrowLeft'])press(key);
+const shown=tip.textContent,thumbnails=tip.querySelectorAll('canvas').length;
+press('Escape');
+const hidden=getComputedStyle(tip).opacity;
+const place=canvas.getBoundingClientRect(),scale=place.width/760;
+canvas.dispatchEvent(new PointerEvent('pointermove',{bubbles:true,
+  clientX:place.x+scale*360*0.97,clientY:place.y+scale*(20+360*(0.5-0.94*0.5))}));
+document.body.dataset.answer=JSON.stringify({faults,heard,shown,thumbnails,hidden,
+  pointed:tip.textContent,seen:getComputedStyle(tip).opacity,
+  legend:[...box.querySelectorAll('.legend li')].map(one=>one.textContent)});
+})";
+  const json seen = answer_of(in_browser(run / "report.html", script, folder.path()));
+  EXPECT_EQ(seen.at("faults"), json::array());
+  // From the first sample to the right, down, to the other network, where its left neighbour is a.
+  const json heard = {"one: a\ncat", "one: b\ndog", "one: c\ncat",
+                      "two: c\ncat", "two: a\ncat", "two: a\ncat"};
+  EXPECT_EQ(seen.at("heard"), heard);
+  EXPECT_EQ(seen.at("shown"), "a\ncat");
+  EXPECT_EQ(seen.at("thumbnails"), 1);
+  EXPECT_EQ(seen.at("hidden"), "0");
+  EXPECT_EQ(seen.at("pointed"), "b\ndog");
+  EXPECT_EQ(seen.at("seen"), "1");
+  EXPECT_EQ(seen.at("legend"), (json{"cat", "dog"}));
+}
+
 TEST_F(ReportPage, ShowsValuesOnHoverInABrowser) {
   if (std::system("command -v chromium >/dev/null") != 0) {
     GTEST_SKIP() << "Debian's package chromium is not installed";
@@ -198,14 +271,7 @@ document.body.dataset.answer=JSON.stringify({faults,marks:marks.length,shown,see
   lost:[...document.querySelectorAll('svg [cx],svg [x]')].filter(
     m=>/NaN|inf/.test(m.getAttribute('cx')||m.getAttribute('x'))).length});
 })";
-  const std::string dom = in_browser(sweep_folder() / "report.html", script, folder.path());
-  const size_t begin = dom.find("data-answer=\"");
-  ASSERT_NE(begin, std::string::npos) << dom.substr(0, 2000);
-  std::string answer = dom.substr(begin + 13, dom.find('"', begin + 13) - begin - 13);
-  for (size_t at = 0; (at = answer.find("&quot;", at)) != std::string::npos;) {
-    answer.replace(at, 6, "\"");
-  }
-  const json seen = json::parse(answer);
+  const json seen = answer_of(in_browser(sweep_folder() / "report.html", script, folder.path()));
   EXPECT_EQ(seen.at("faults"), json::array());
   EXPECT_GT(seen.at("marks").get<int>(), 10);
   EXPECT_NE(seen.at("shown").get<std::string>().find("identity, 0.01"), std::string::npos) << seen;
