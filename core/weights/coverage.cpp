@@ -68,6 +68,23 @@ size_t all_wanted(const Coverage& coverage) {
          coverage.interpolated.size();
 }
 
+/// The class token of the network whose position embeddings have this name.
+std::string class_token_beside(const std::string& positions) {
+  return positions.substr(0, positions.rfind('.') + 1) + "cls_token";
+}
+
+/// Whether file and network both have a class token of one shape beside these embeddings.
+bool have_class_token(const std::string& positions, const MappedWeights& mapped,
+                      const NamedShapes& wanted) {
+  const std::string name = class_token_beside(positions);
+  const auto here = std::find_if(wanted.begin(), wanted.end(),
+                                 [&](const auto& tensor) { return tensor.first == name; });
+  return here != wanted.end() &&
+         std::any_of(mapped.tensors.begin(), mapped.tensors.end(), [&](const MappedTensor& tensor) {
+           return tensor.name == name && tensor.tensor->shape == here->second;
+         });
+}
+
 bool same_but_for_ones(std::vector<int64_t> left, std::vector<int64_t> right) {
   std::erase(left, 1);
   std::erase(right, 1);
@@ -115,7 +132,9 @@ Coverage cover(const WeightsFile& file, const MappedWeights& mapped, const Named
       coverage.reshaped.push_back({name, found->second->shape, shape});
       taken.push_back(*found->second);
     } else if (found->second->shape != shape) {
-      const bool grid = position_grids(name, found->second->shape, shape) && !fits_any(allow, name);
+      const bool grid =
+          !fits_any(allow, name) &&
+          position_grids(name, found->second->shape, shape, have_class_token(name, mapped, wanted));
       (grid ? coverage.interpolated : coverage.wrong_shape)
           .push_back({name, found->second->shape, shape});
     } else {
@@ -173,9 +192,11 @@ void require_complete(const Coverage& coverage) {
 std::vector<std::string> grid_texts(const Coverage& coverage) {
   std::vector<std::string> texts;
   for (const WrongShape& one : coverage.interpolated) {
-    const PositionGrids grids = *position_grids(one.name, one.found, one.wanted);
-    texts.push_back(fmt::format("{} from a grid of {}x{} places to {}x{}", shown_name(one.name),
-                                grids.found, grids.found, grids.wanted, grids.wanted));
+    const PositionGrids grids = *position_grids(one.name, one.found, one.wanted, true);
+    texts.push_back(
+        fmt::format("{} from a grid of {}x{} places to {}x{}{}", shown_name(one.name), grids.found,
+                    grids.found, grids.wanted, grids.wanted,
+                    grids.joins_class_token ? ", the class token's own added to the token" : ""));
   }
   return texts;
 }
@@ -262,9 +283,16 @@ NamedTensors read_matched(const WeightsFile& file, const MappedWeights& mapped,
     tensors.emplace_back(name, shape == reshaped.end() ? tensor : tensor.reshape(shape->second));
   }
   for (const WrongShape& one : coverage.interpolated) {
-    tensors.emplace_back(one.name,
-                         interpolated_positions(file.read(*given.at(one.name)),
-                                                *position_grids(one.name, one.found, one.wanted)));
+    const PositionGrids grids = *position_grids(one.name, one.found, one.wanted, true);
+    const at::Tensor embeddings = file.read(*given.at(one.name));
+    if (grids.joins_class_token) {
+      const auto token = std::find_if(tensors.begin(), tensors.end(), [&](const auto& tensor) {
+        return tensor.name == class_token_beside(one.name);
+      });
+      const auto type = embeddings.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+      token->tensor = token->tensor.to(type).add(embeddings.narrow(1, 0, 1).to(type));
+    }
+    tensors.emplace_back(one.name, interpolated_positions(embeddings, grids));
   }
   return tensors;
 }

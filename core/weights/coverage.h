@@ -31,7 +31,8 @@ struct Coverage {
   /// Those of `matched` that differ in dimensions of 1 alone: a 1×1 convolution for a linear layer,
   /// a scale that is kept as [C, 1, 1].
   std::vector<WrongShape> reshaped = {};
-  /// Position embeddings of another grid, which are interpolated (position_grids).
+  /// Position embeddings of another grid, which are interpolated, or with a place for the class
+  /// token that the network lacks (position_grids).
   std::vector<WrongShape> interpolated = {};
   /// Counters of batch normalisation that the file lacks, as PyTorch before 0.4.1 had none: they
   /// stay 0, and nothing depends on them where the momentum is a number.

@@ -239,6 +239,72 @@ TEST_F(ImportTest, TheContentNotThePlaceIsInTheKey) {
   EXPECT_NE(fs::canonical(out_ / "importing/start"), first);
 }
 
+constexpr const char* transformer = R"(name = "transformer"
+[data.images]
+use      = "synthetic"
+samples  = 16
+size     = 16
+channels = 3
+[model.backbone]
+use       = "vit-tiny"
+patch     = 4
+width     = 4
+depth     = 2
+heads     = 2
+mlp_ratio = 2.0
+registers = REGISTERS
+[stage.start]
+kind     = "import"
+file     = "FILE"
+channels = 3
+size     = 16
+allow    = [ALLOW]
+[stage.finetune]
+kind       = "finetune"
+from       = "start"
+data       = "images"
+augment    = { use = "supervised", size = 16 }
+downstream = { use = "classification" }
+optimizer  = { use = "sgd", lr = 0.05 }
+batch      = 8
+steps      = 1
+evaluate   = { data = "images", augment = { use = "evaluation", size = 16, mean = [0.4], std = [0.3] } }
+)";
+
+/// torchvision's, of images of 8 pixels, for images of 16; with registers, which torchvision has
+/// not, the class token has no place of its own.
+TEST_F(ImportTest, AVisionTransformerIsTakenAtAnotherImageSize) {
+  const std::string weights =
+      std::string(source_folder) + "/tests/reference/golden/weights/torchvision-vit.pth";
+  struct Case {
+    std::string registers;
+    std::string allow;
+    int64_t places;
+    std::string remark;
+  };
+  for (const Case& variant :
+       {Case{"0", "", 17, "2x2 places to 4x4"},
+        Case{"2", "\"reg_token\"", 16, "the class token's own added to the token"}}) {
+    SCOPED_TRACE(variant.registers);
+    std::string text = transformer;
+    for (const auto& [name, value] :
+         {std::pair("REGISTERS", variant.registers), {"FILE", weights}, {"ALLOW", variant.allow}}) {
+      text.replace(text.find(name), std::string(name).size(), value);
+    }
+    write_file(imported_, text);
+    const Outcome run = call("run", imported_);
+    ASSERT_EQ(run.code, 0) << run.err;
+    const nlohmann::json coverage = results("transformer")["start"]["coverage"];
+    EXPECT_EQ(coverage["rule"], "torchvision-vit");
+    ASSERT_EQ(coverage["interpolated"].size(), 1U) << coverage;
+    EXPECT_EQ(coverage["interpolated"][0]["found"], (std::vector<int64_t>{1, 5, 4}));
+    EXPECT_EQ(coverage["interpolated"][0]["wanted"], (std::vector<int64_t>{1, variant.places, 4}));
+    const Outcome checked = call("check", imported_);
+    EXPECT_NE((checked.out + checked.err).find(variant.remark), std::string::npos)
+        << checked.out << checked.err;
+  }
+}
+
 /// Each fault is found by check and by run before anything is trained, with what to do.
 TEST_F(ImportTest, WhatDoesNotFitIsRefusedWithWhatWould) {
   export_to("w.pth");

@@ -170,6 +170,37 @@ TEST(PositionEmbeddings, AreInterpolatedForAnotherGrid) {
       << "the grid is the same";
 }
 
+/// A network with registers has no place for its class token, as timm's; the sum of both is what
+/// the file's network begins with.
+TEST(PositionEmbeddings, OfTheClassTokenJoinItWhereItHasNoPlace) {
+  const nlohmann::json expected = golden("weights/expected.json").at("positions");
+  const WeightsFile file(golden_folder + "positions.pth");
+  const MappedWeights mapped = apply_rule(*find_key_rule("mae"), file);
+  for (const int64_t side : {2, 4, 7}) {
+    SCOPED_TRACE(side);
+    const Coverage coverage = cover(file, mapped, with_positions(side * side), {});
+    EXPECT_TRUE(coverage.complete()) << coverage_text(coverage);
+    const std::string text =
+        fmt::format("4x4 places to {0}x{0}, the class token's own added", side);
+    EXPECT_NE(coverage_text(coverage).find(text), std::string::npos) << coverage_text(coverage);
+    const NamedTensors tensors = read_matched(file, mapped, coverage);
+    ASSERT_EQ(tensors.size(), 2U);
+    const at::Tensor all =
+        read_matched(file, mapped, cover(file, mapped, with_positions(17), {}))[1].tensor;
+    EXPECT_TRUE(tensors[0].tensor.equal(all.narrow(1, 0, 1) + 1)) << "the file's token is 1";
+    EXPECT_EQ(tensors[1].tensor.sizes(), (std::vector<int64_t>{1, side * side, 3}));
+    if (side == 4) {
+      EXPECT_TRUE(tensors[1].tensor.equal(all.narrow(1, 1, 16)));
+    } else {
+      auto numbers = expected.at(std::to_string(side)).get<std::vector<double>>();
+      numbers.erase(numbers.begin(), numbers.begin() + 3);
+      EXPECT_TRUE(close(tensors[1].tensor, numbers, 1e-6));
+    }
+  }
+  const NamedShapes without_token = {{"pos_embed", {1, 16, 3}}};
+  EXPECT_EQ(cover(file, mapped, without_token, {"cls_token"}).wrong_shape.size(), 1U);
+}
+
 TEST(PositionEmbeddings, StayAtRandomWhereThatIsAllowed) {
   const WeightsFile file(golden_folder + "positions.pth");
   const MappedWeights mapped = apply_rule(*find_key_rule("mae"), file);
