@@ -55,7 +55,7 @@ def png(side, random_source):
     """A grid of noise, as large as thumbnails of real images are."""
     columns = math.ceil(math.sqrt(SAMPLES))
     width = columns * side
-    rows = b"".join(b"\0" + bytes(random_source.randrange(96, 128) for _ in range(3 * width))
+    rows = b"".join(b"\0" + bytes(random_source.randrange(112, 120) for _ in range(3 * width))
                     for _ in range(width))
 
     def chunk(kind, data):
