@@ -15,6 +15,7 @@ namespace {
 struct Options {
   std::string stem = "imagenet";
   int64_t width = 64;
+  std::vector<int64_t> depths{2, 2, 2, 2};
   bool recompute = false;
 };
 
@@ -29,6 +30,10 @@ Schema<Options> schema() {
       .at_least(1)
       .at_most(1024)
       .unit("channels");
+  schema.add("depths", &Options::depths, "blocks of each of the four layers")
+      .length(4)
+      .at_least(1)
+      .at_most(256);
   add_recompute(schema, &Options::recompute);
   return schema;
 }
@@ -84,12 +89,18 @@ class ResNet : public Backbone, public FeatureMaps, public LayerDepths {
   std::vector<int64_t> blocks_;  ///< of each layer
 };
 
+/// With the network's own depths.
+template <class Shape>
+struct SizedOptions {
+  Options network{.depths = Shape::architecture().blocks};
+};
+
 /// The networks differ in their shape alone.
 template <class Shape>
 class ResNetOf final : public ResNet {
  public:
-  ResNetOf(const Options& options, const BackboneContext& context)
-      : ResNet(checked(options), options, context) {}
+  ResNetOf(const SizedOptions<Shape>& options, const BackboneContext& context)
+      : ResNet(checked(options.network), options.network, context) {}
 
  private:
   static Architecture checked(const Options& options) {
@@ -101,6 +112,7 @@ class ResNetOf final : public ResNet {
           options.width, scaled, Shape::architecture().group_width);
     }
     Architecture architecture = Shape::architecture();
+    architecture.blocks = options.depths;
     architecture.recompute = options.recompute;
     return architecture;
   }
@@ -146,11 +158,13 @@ struct Groups101 {
 template <class Shape>
 void add(Registrar& registrar, const char* name,
          const char* source = "He et al. 2015, arXiv 1512.03385, table 1") {
+  Schema<SizedOptions<Shape>> sized;
+  sized.embed(&SizedOptions<Shape>::network, schema());
   registrar.add<Backbone, ResNetOf<Shape>>(
       {.name = name,
        .summary = "residual network; its weights carry torchvision's names",
        .source = source},
-      schema());
+      std::move(sized));
 }
 
 }  // namespace

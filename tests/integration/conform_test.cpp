@@ -92,11 +92,11 @@ std::vector<std::string> sizes_for(const std::string& library) {
         "vgg16.width=4",
         "vgg19.width=4",
         "swin-tiny.width=6",
-        "swin-tiny.depths=[1,1,2,1]",
+        "swin-tiny.depths=[1,1,1,1]",
         "swin-small.width=6",
-        "swin-small.depths=[1,1,2,1]",
+        "swin-small.depths=[1,1,1,1]",
         "swin-base.width=8",
-        "swin-base.depths=[1,1,2,1]",
+        "swin-base.depths=[1,1,1,1]",
         "mobilenet-v2.width=0.25",
         "efficientnet-b0.width=0.25",
         "conv-mixer.width=8",
@@ -106,7 +106,9 @@ std::vector<std::string> sizes_for(const std::string& library) {
         "widths=[16]"}},
       {"resnet",
        {"resnext50-32x4d.width=16", "wide-resnet50-2.width=8", "resnet101.width=4",
-        "resnet152.width=4", "resnext101-32x8d.width=8", "wide-resnet101-2.width=4"}},
+        "resnet101.depths=[1,1,1,1]", "resnet152.width=4", "resnet152.depths=[1,1,1,1]",
+        "resnext101-32x8d.width=8", "resnext101-32x8d.depths=[1,1,1,1]", "wide-resnet101-2.width=4",
+        "wide-resnet101-2.depths=[1,1,1,1]"}},
       {"vit", {"depth=2"}}};
   const auto found = sizes.find(library);
   return found == sizes.end() ? std::vector<std::string>{} : found->second;

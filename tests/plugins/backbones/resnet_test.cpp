@@ -227,6 +227,17 @@ TEST(ResNet, StartsAsTorchvisionDoes) {
   EXPECT_FALSE(convolution.equal(state(other->module()).at("layer4.1.conv2.weight")));
 }
 
+TEST(ResNet, HasAsManyBlocksAsItIsGiven) {
+  const auto backbone = library().make<Backbone>(
+      "resnet50", {{"width", int64_t{2}}, {"depths", std::vector<int64_t>{1, 3, 1, 1}}},
+      {.input = {3, 16, 16}});
+  const auto tensors = state(backbone->module());
+  EXPECT_TRUE(tensors.contains("layer2.2.conv3.weight"));
+  EXPECT_FALSE(tensors.contains("layer2.3.conv3.weight"));
+  EXPECT_FALSE(tensors.contains("layer1.1.conv3.weight"));
+  EXPECT_EQ(capability<LayerDepths>(*backbone)->depths(), 1 + 1 + 3 + 1 + 1);
+}
+
 TEST(ResNet, KnowsHowDeepItsLayersLie) {
   const auto backbone =
       library().make<Backbone>("resnet34", {{"width", int64_t{2}}}, {.input = {3, 16, 16}});
