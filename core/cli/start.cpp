@@ -4,6 +4,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -73,8 +74,11 @@ void write_limit(const char* name, decltype(RLIMIT_AS) resource) {
 /// Variables of shells that no library reads while it is initialised.
 constexpr const char* unread_variables[] = {"_=", "OLDPWD=", "SHLVL=", "LS_COLORS=", "MAIL="};
 
-/// What stands aside for limit_spinning until the libraries are initialised; null if nothing does.
-char* set_aside = nullptr;
+/// What the program sets for its libraries, at most.
+constexpr size_t most_settings = 2;
+
+/// What stands aside for settings until the libraries are initialised.
+char* set_aside[most_settings] = {};
 
 bool begins(const char* text, const char* beginning) {
   return strncmp(text, beginning, strlen(beginning)) == 0;
@@ -85,48 +89,97 @@ bool is_unread(const char* variable) {
                      [&](const char* name) { return begins(variable, name); });
 }
 
-/// Starts the program once more, with a further variable. Costs what loading the libraries does.
-void start_again(char* variable, char** arguments, char** environment) {
+bool is_set(char** environment, const char* beginning) {
+  while (*environment != nullptr && !begins(*environment, beginning)) {
+    ++environment;
+  }
+  return *environment != nullptr;
+}
+
+/// The setting of OpenBLAS's kernels for this processor's vector instructions, or null where the
+/// choice is left to it. OpenBLAS goes by model numbers, and takes kernels of 2004 (SSE3), up to
+/// five times slower, on models that are younger than itself.
+const char* openblas_kernels() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512cd") &&
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl")) {
+    return "OPENBLAS_CORETYPE=SkylakeX";
+  }
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    return __builtin_cpu_is("amd") ? "OPENBLAS_CORETYPE=Zen" : "OPENBLAS_CORETYPE=Haswell";
+  }
+#endif
+  return nullptr;
+}
+
+/// Starts the program once more, with further variables. Costs what loading the libraries does.
+void start_again(char* const* settings, size_t wanted, char** arguments, char** environment) {
   static char* extended[4096];
   size_t count = 0;
   for (; environment[count] != nullptr; ++count) {
-    if (count + 2 >= std::size(extended)) {
+    if (count + wanted + 1 >= std::size(extended)) {
       return;
     }
     extended[count] = environment[count];
   }
-  extended[count] = variable;
+  std::copy_n(settings, wanted, extended + count);
   execve("/proc/self/exe", arguments, extended);
 }
 
-/// GNU OpenMP's threads wait by spinning, which starves the loader's threads and every neighbour on
-/// a machine whose cores are all in use: they get a short spin, unless the user has chosen. libgomp
-/// reads its settings when it is initialised, from the environment as the kernel has laid it out,
-/// which has no room for another variable: one that nobody reads so early makes room.
-void limit_spinning(char** arguments, char** environment) {
+/// What the user has not chosen:
+/// - GNU OpenMP's threads wait by spinning, which starves the loader's threads and every neighbour
+///   on a machine whose cores are all in use: they get a short spin.
+/// - OpenBLAS's kernels.
+/// Libraries read these settings when they are initialised, from the environment as the kernel has
+/// laid it out, which has no room for another variable: those that nobody reads so early make room.
+void arrange_libraries(char** arguments, char** environment) {
   static char spin[] = "GOMP_SPINCOUNT=20000";
-  char** unread = nullptr;
-  for (char** variable = environment; *variable != nullptr; ++variable) {
-    if (begins(*variable, "GOMP_SPINCOUNT=") || begins(*variable, "OMP_WAIT_POLICY=")) {
-      return;
-    }
+  char* settings[most_settings];
+  size_t wanted = 0;
+  if (!is_set(environment, "GOMP_SPINCOUNT=") && !is_set(environment, "OMP_WAIT_POLICY=")) {
+    settings[wanted++] = spin;
+  }
+  const char* const kernels = openblas_kernels();
+  if (kernels != nullptr && !is_set(environment, "OPENBLAS_CORETYPE=")) {
+    settings[wanted++] = const_cast<char*>(kernels);
+  }
+  char** places[most_settings];
+  size_t found = 0;
+  for (char** variable = environment; *variable != nullptr && found < wanted; ++variable) {
     if (is_unread(*variable)) {
-      unread = variable;
+      places[found++] = variable;
     }
   }
-  if (unread == nullptr || BISSL_SANITIZED) {  // begin() is then called after libgomp
-    start_again(spin, arguments, environment);
-  } else {
-    set_aside = *unread;
-    *unread = spin;
+  if (found < wanted || (BISSL_SANITIZED && wanted > 0)) {  // begin() is then called after libgomp
+    start_again(settings, wanted, arguments, environment);
+    return;
+  }
+  for (size_t i = 0; i < wanted; ++i) {
+    set_aside[i] = *places[i];
+    *places[i] = settings[i];
   }
 }
 
 /// After the libraries' constructors, since those of the program come last.
 __attribute__((constructor)) void put_back() {
-  if (set_aside != nullptr) {
-    putenv(set_aside);
+  for (char* const variable : set_aside) {
+    if (variable != nullptr) {
+      putenv(variable);
+    }
   }
+}
+
+/// A training step takes and frees the same large tensors as the one before. By itself the C
+/// library gives their memory back to the system each time, which then clears every page anew: a
+/// tenth to a quarter of a step. Each stage gives back what the one before it has left
+/// (reset_peak_memory).
+__attribute__((constructor)) void keep_freed_memory() {
+#if defined(__GLIBC__)
+  mallopt(M_MMAP_THRESHOLD, int(1024 * mebibyte));
+  mallopt(M_TRIM_THRESHOLD, int(2047 * mebibyte));
+#endif
 }
 
 /// A thread whose stack is too small dies of a memory fault somewhere in LibTorch.
@@ -200,7 +253,7 @@ void prepare_memory_limit() {
 }
 
 BISSL_START void begin(int /*count*/, char** arguments, char** environment) {
-  limit_spinning(arguments, environment);
+  arrange_libraries(arguments, environment);
   check_stack();
   // A write beyond the limit on file sizes (ulimit -f) then fails, with a message.
   std::signal(SIGXFSZ, SIG_IGN);

@@ -1,5 +1,7 @@
 #include "telemetry/peak_memory.h"
 
+#include <malloc.h>
+
 #include <fstream>
 #include <limits>
 #include <string>
@@ -7,6 +9,9 @@
 namespace bissl::host {
 
 void reset_peak_memory() {
+#if defined(__GLIBC__)
+  malloc_trim(0);  // the program keeps what it has freed, for the next step (core/cli/start.cpp)
+#endif
   std::ofstream("/proc/self/clear_refs") << "5";  // proc(5): resets VmHWM
 }
 

@@ -169,5 +169,33 @@ TEST(ProcessStart, GivesThreadsAShortSpinUnlessTheUserHasChosen) {
   EXPECT_NE(chosen.err.find("GOMP_SPINCOUNT = '7'"), std::string::npos) << chosen.err;
 }
 
+#if defined(__x86_64__)
+/// By itself OpenBLAS takes kernels without AVX on processors that are younger than it.
+TEST(ProcessStart, NamesOpenBlasKernelsUnlessTheUserHasChosen) {
+  if (__builtin_cpu_supports("avx2") == 0 || __builtin_cpu_supports("fma") == 0) {
+    GTEST_SKIP() << "the choice is OpenBLAS's";
+  }
+  const std::map<std::string, std::string> show = {{"OPENBLAS_VERBOSE", "2"}};
+  const std::string unset = "unset OPENBLAS_CORETYPE GOMP_SPINCOUNT; export OLDPWD=/ SHLVL=1";
+  const Outcome first = run_bissl_under(unset, {"--version"}, show);
+  if (first.err.find("Core: ") == std::string::npos) {
+    GTEST_SKIP() << "no OpenBLAS that names its kernels";
+  }
+  // With and without variables that make room for those that are set.
+  for (const std::string& shell :
+       {unset, std::string("unset OPENBLAS_CORETYPE _ OLDPWD SHLVL LS_COLORS MAIL")}) {
+    const Outcome outcome = run_bissl_under(shell, {"--version"}, show);
+    EXPECT_EQ(outcome.code, 0) << shell;
+    EXPECT_TRUE(outcome.err.find("Core: SkylakeX") != std::string::npos ||
+                outcome.err.find("Core: Haswell") != std::string::npos ||
+                outcome.err.find("Core: Zen") != std::string::npos)
+        << shell << "\n"
+        << outcome.err;
+  }
+  const Outcome chosen = run_bissl_under("export OPENBLAS_CORETYPE=Nehalem", {"--version"}, show);
+  EXPECT_NE(chosen.err.find("Core: Nehalem"), std::string::npos) << chosen.err;
+}
+#endif
+
 }  // namespace
 }  // namespace bissl::host::test
