@@ -1,4 +1,5 @@
 #include "bissl/layers.h"
+#include "small_convolution.h"
 
 #include <ATen/ops/convolution.h>
 #include <ATen/ops/convolution_backward.h>
@@ -29,6 +30,9 @@ MaybeTensor maybe(const at::Tensor& tensor) {
 
 at::Tensor plain_convolution(const at::Tensor& input, const at::Tensor& weight,
                              const MaybeTensor& bias, const Conv2dGeometry& geometry) {
+  if (is_small_convolution({input.sizes(), weight.sizes(), geometry}, input)) {
+    return small_convolution(input, weight, bias.value_or(at::Tensor()), geometry);
+  }
   return at::convolution(input, weight, bias, geometry.stride, geometry.padding, geometry.dilation,
                          /*transposed=*/false, /*output_padding=*/{0, 0}, geometry.groups);
 }
@@ -43,11 +47,32 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> first_derivatives(const at::Tenso
                                                                  const at::Tensor& weight,
                                                                  const Conv2dGeometry& geometry,
                                                                  Mask mask) {
+  const ConvolutionShape shape{input.sizes(), weight.sizes(), geometry};
+  at::Tensor in_input;
+  at::Tensor in_weight;
+  if (mask[0] && is_small_convolution(shape, grad_output)) {
+    in_input = small_input_gradient(grad_output, weight, shape);
+    mask[0] = false;
+  }
+  if (mask[1] && has_small_weight_gradient(shape, grad_output)) {
+    in_weight = small_weight_gradient(grad_output, input, shape);
+    mask[1] = false;
+  }
+  if (!mask[0] && !mask[1] && !mask[2]) {
+    return {in_input, in_weight, at::Tensor()};
+  }
   const std::array<int64_t, 1> bias_sizes{weight.size(0)};
-  return at::convolution_backward(
+  auto gradients = at::convolution_backward(
       grad_output, input, weight, mask[2] ? at::OptionalIntArrayRef(bias_sizes) : c10::nullopt,
       geometry.stride, geometry.padding, geometry.dilation,
       /*transposed=*/false, /*output_padding=*/{0, 0}, geometry.groups, mask);
+  if (in_input.defined()) {
+    std::get<0>(gradients) = in_input;
+  }
+  if (in_weight.defined()) {
+    std::get<1>(gradients) = in_weight;
+  }
+  return gradients;
 }
 
 /// A geometry among the saved values of a node, and back.

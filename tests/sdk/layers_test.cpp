@@ -196,6 +196,78 @@ TEST_P(ConvolutionTest, DerivativesAreThoseOfTheOnesBefore) {
 INSTANTIATE_TEST_SUITE_P(Geometries, ConvolutionTest, ::testing::ValuesIn(convolution_cases()),
                          [](const auto& info) { return info.param.name; });
 
+struct SmallConvolutionCase {
+  std::string name;
+  layers::Conv2dGeometry geometry;
+  std::vector<int64_t> images;
+  std::vector<int64_t> weight;
+  bool bias = false;
+};
+
+/// Shapes for which matrix products take the place of LibTorch's convolutions.
+class SmallConvolutionTest : public ::testing::TestWithParam<SmallConvolutionCase> {
+ protected:
+  static TensorList inputs(at::ScalarType type, bool channels_last) {
+    torch::manual_seed(5);
+    const SmallConvolutionCase& c = GetParam();
+    const at::Tensor images = at::randn(c.images, type);
+    TensorList list = {channels_last ? images.contiguous(at::MemoryFormat::ChannelsLast) : images,
+                       at::randn(c.weight, type) * 0.05};
+    if (c.bias) {
+      list.push_back(at::randn({c.weight[0]}, type));
+    }
+    for (at::Tensor& tensor : list) {
+      tensor.requires_grad_();
+    }
+    return list;
+  }
+};
+
+TEST_P(SmallConvolutionTest, EqualsLibTorchs) {
+  const layers::Conv2dGeometry& g = GetParam().geometry;
+  const Layer ours = [&](const TensorList& in) {
+    return layers::conv2d(in[0], in[1], in.size() > 2 ? in[2] : at::Tensor(), g);
+  };
+  const Layer theirs = [&](const TensorList& in) {
+    return at::conv2d(in[0], in[1], in.size() > 2 ? in[2] : at::Tensor(), g.stride, g.padding,
+                      g.dilation, g.groups);
+  };
+  for (const auto type : {at::kFloat, at::kDouble}) {
+    for (const bool channels_last : {false, true}) {
+      SCOPED_TRACE(std::string(at::toString(type)) + (channels_last ? " channels last" : ""));
+      expect_equal(ours, theirs, inputs(type, channels_last));
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, SmallConvolutionTest,
+    ::testing::Values(
+        SmallConvolutionCase{"Square", {.padding = {1, 1}}, {32, 64, 2, 2}, {64, 64, 3, 3}},
+        SmallConvolutionCase{
+            "Stride", {.stride = {2, 2}, .padding = {1, 1}}, {32, 64, 4, 3}, {72, 64, 3, 3}, true},
+        SmallConvolutionCase{"OnePixel", {.padding = {1, 1}}, {33, 64, 1, 1}, {64, 64, 3, 3}},
+        SmallConvolutionCase{"DilationBeyondTheImage",
+                             {.padding = {3, 1}, .dilation = {3, 1}},
+                             {32, 64, 1, 3},
+                             {64, 64, 3, 3},
+                             true},
+        SmallConvolutionCase{"NoPadding", {}, {32, 64, 3, 4}, {64, 64, 2, 3}}),
+    [](const auto& info) { return info.param.name; });
+
+/// Of wide layers the weight's gradient alone is taken by matrix products.
+TEST(Convolution, DifferentiatesWideWeightsOfSmallImages) {
+  torch::manual_seed(9);
+  const at::Tensor images = at::randn({32, 512, 4, 2});
+  const at::Tensor weight = (at::randn({512, 512, 3, 1}) * 0.05).requires_grad_();
+  const at::Tensor directions = at::randn({32, 512, 4, 2});
+  const at::Tensor ours = layers::conv2d(images, weight, {}, {.padding = {1, 0}});
+  const at::Tensor theirs = at::conv2d(images, weight, {}, 1, at::IntArrayRef{1, 0});
+  EXPECT_LE(relative_difference(gradients((ours * directions).sum(), {weight}, false),
+                                gradients((theirs * directions).sum(), {weight}, false)),
+            1e-5);
+}
+
 TEST(Convolution, LeavesOutWhatNeedsNoGradient) {
   torch::manual_seed(1);
   const at::Tensor images = at::randn({2, 3, 6, 6}, at::kDouble);
