@@ -105,9 +105,10 @@ std::vector<std::string> sizes_for(const std::string& library) {
         "resnet9.width=4",
         "widths=[16]"}},
       {"resnet",
-       {"resnext50-32x4d.width=16", "wide-resnet50-2.width=8", "resnet101.width=4",
-        "resnet101.depths=[1,1,1,1]", "resnet152.width=4", "resnet152.depths=[1,1,1,1]",
-        "resnext101-32x8d.width=8", "resnext101-32x8d.depths=[1,1,1,1]", "wide-resnet101-2.width=4",
+       {"resnet34.width=8", "resnet50.width=8", "resnext50-32x4d.width=16",
+        "wide-resnet50-2.width=8", "resnet101.width=4", "resnet101.depths=[1,1,1,1]",
+        "resnet152.width=4", "resnet152.depths=[1,1,1,1]", "resnext101-32x8d.width=8",
+        "resnext101-32x8d.depths=[1,1,1,1]", "wide-resnet101-2.width=4",
         "wide-resnet101-2.depths=[1,1,1,1]"}},
       {"vit", {"depth=2"}}};
   const auto found = sizes.find(library);
