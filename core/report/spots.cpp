@@ -117,8 +117,8 @@ std::string spot_canvas(const std::string& title, const std::vector<SpotPanel>& 
   }
   double height = 0;
   for (size_t i = 0; i < panels.size(); ++i) {
-    const double top =
-        static_cast<double>(i / panels_in_row) * (side + title_height + panel_gap) + title_height;
+    const size_t row = i / panels_in_row;
+    const double top = static_cast<double>(row) * (side + title_height + panel_gap) + title_height;
     auto [x, y] = places_in(panels[i]);
     json panel = {{"title", panels[i].title},
                   {"left", static_cast<double>(i % panels_in_row) * (side + panel_gap)},
