@@ -81,9 +81,9 @@ class Trained {
                                 [&] { return pretext_->loss(*backbone_, {views_}); }),
                   1.0);
     } else if (work_.kind == "finetune") {
-      step_->take(
-          downstream_gradient(*backbone_, *downstream_, step_->parameters(), views_[0], targets_),
-          1.0);
+      step_->take(downstream_gradient(*backbone_, *downstream_, step_->parameters(),
+                                      {.images = views_[0], .targets = targets_}),
+                  1.0);
     } else {
       const c10::NoGradGuard no_grad;
       head_outputs(*backbone_, *downstream_, views_[0]);
