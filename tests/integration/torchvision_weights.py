@@ -3,6 +3,8 @@
 
     torchvision_weights.py make FOLDER     weights in three files, and images as IDX files
     torchvision_weights.py check FOLDER    compares what bissl computed with what torchvision does
+    torchvision_weights.py make FOLDER NAME, check FOLDER NAME: the same for the features of another network,
+                                           NAME.pth, by bissl's name of it
 
 Exits with 77 where torch or torchvision is missing.
 """
@@ -20,6 +22,8 @@ except ImportError as error:
     sys.exit(77)
 
 IMAGES, CLASSES, TOLERANCE = 24, 10, 1e-5
+NETWORKS = {"resnet101": "resnet101", "resnet152": "resnet152", "resnext101-32x8d": "resnext101_32x8d",
+            "wide-resnet101-2": "wide_resnet101_2", "swin-tiny": "swin_t"}
 MEAN, STD = 0.4, 0.3
 
 
@@ -53,6 +57,32 @@ def make(folder):
     for split in ("train", "t10k"):
         (folder / f"{split}-images-idx3-ubyte").write_bytes(struct.pack(">IIII", 0x803, IMAGES, 28, 28) + images.tobytes())
         (folder / f"{split}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 0x801, IMAGES) + bytes(i % CLASSES for i in range(IMAGES)))
+
+
+def named_network(name):
+    """With one channel of colour, and running statistics that are not those of a new network."""
+    torch.manual_seed(3)
+    net = getattr(torchvision.models, NETWORKS[name])(weights=None)
+    holder, place = (net.features[0], "0") if name.startswith("swin") else (net, "conv1")
+    first = getattr(holder, place)
+    setattr(holder, place, torch.nn.Conv2d(1, first.out_channels, first.kernel_size, first.stride, first.padding,
+                                           bias=first.bias is not None))
+    net.train()
+    with torch.no_grad():
+        for _ in range(2):
+            net(torch.randn(8, 1, 28, 28) * 2 + 0.3)
+    return net.eval()
+
+
+def make_named(folder, name):
+    torch.save(named_network(name).state_dict(), folder / f"{name}.pth")
+
+
+def check_named(folder, name):
+    net = named_network(name)
+    setattr(net, "head" if name.startswith("swin") else "fc", torch.nn.Identity())
+    with torch.no_grad():
+        compare(f"features of {name}", numpy.load(folder / f"{name}.npy"), net(views()).numpy())
 
 
 def outputs(net):
@@ -102,4 +132,5 @@ def check(folder):
 
 
 if __name__ == "__main__":
-    {"make": make, "check": check}[sys.argv[1]](pathlib.Path(sys.argv[2]))
+    steps = {"make": make, "check": check} if len(sys.argv) == 3 else {"make": make_named, "check": check_named}
+    steps[sys.argv[1]](pathlib.Path(sys.argv[2]), *sys.argv[3:])

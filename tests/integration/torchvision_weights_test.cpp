@@ -14,10 +14,10 @@ namespace {
 namespace fs = std::filesystem;
 
 /// The exit code of the script; 77 where Python has no torchvision.
-int python(const std::string& step, const fs::path& folder) {
+int python(const std::string& step, const fs::path& folder, const std::string& network = "") {
   const std::string command = "/usr/bin/python3 " + std::string(source_folder) +
                               "/tests/integration/torchvision_weights.py " + step + " " +
-                              folder.string();
+                              folder.string() + " " + network;
   const int status = std::system(command.c_str());
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
@@ -88,6 +88,59 @@ TEST(TorchvisionWeights, GiveTheSameNumbersOnBothSides) {
     ASSERT_EQ(exported.code, 0) << exported.err;
   }
   EXPECT_EQ(python("check", folder.path()), 0);
+}
+
+constexpr const char* other_network = R"(name = "other"
+[data.images]
+use  = "mnist"
+root = "."
+[data.test]
+use   = "mnist"
+root  = "."
+split = "test"
+[model.backbone]
+use = "NETWORK"
+[stage.new]
+kind = "import"
+file = "NETWORK.pth"
+channels = 1
+size = 28
+[stage.score]
+kind    = "knn"
+from    = "new"
+bank    = "images"
+data    = "test"
+augment = { use = "evaluation", mean = [0.4], std = [0.3] }
+)";
+
+TEST(TorchvisionWeights, GiveTheSameFeaturesInLargeNetworks) {
+  const TemporaryFolder folder;
+  const int made = python("make", folder.path());
+  if (made == 77) {
+    GTEST_SKIP() << "python3-torch or python3-torchvision is not installed";
+  }
+  ASSERT_EQ(made, 0);
+  const fs::path file = folder.path() / "other.toml";
+  for (const std::string network :
+       {"resnet101", "resnet152", "resnext101-32x8d", "wide-resnet101-2", "swin-tiny"}) {
+    SCOPED_TRACE(network);
+    ASSERT_EQ(python("make", folder.path(), network), 0);
+    std::string text = other_network;
+    for (size_t place = 0; (place = text.find("NETWORK")) != std::string::npos;) {
+      text.replace(place, 7, network);
+    }
+    write_file(file, text);
+    const fs::path out = folder.path() / "runs";
+    const Outcome run = run_bissl({"run", file.string(), "--out", out.string()});
+    ASSERT_EQ(run.code, 0) << run.err;
+    const Outcome features =
+        run_bissl({"features", file.string(), "--out", out.string(), "--stage", "new", "--data",
+                   "test", "--to", (folder.path() / (network + ".npy")).string()});
+    ASSERT_EQ(features.code, 0) << features.err;
+    EXPECT_EQ(python("check", folder.path(), network), 0);
+    fs::remove_all(out);  // hundreds of megabytes each
+    fs::remove(folder.path() / (network + ".pth"));
+  }
 }
 
 }  // namespace
