@@ -2,7 +2,10 @@
 
 #include "bissl/hash.h"
 
+#include <fmt/format.h>
+
 #include <cstdlib>
+#include <optional>
 
 namespace bissl::host {
 
@@ -46,6 +49,15 @@ void PluginSearch::add_pipeline_folder(const fs::path& folder) {
   }
 }
 
+/// Containers may share the folder of records and have different programs at the same path.
+fs::path PluginSearch::record_of(const fs::path& folder) const {
+  const std::optional<FileStamp> stamp = stamp_of_file(folder.string());
+  if (records_.empty() || !stamp) {
+    return {};
+  }
+  return records_ / hash_hex(fmt::format("{} {} {}", folder.string(), stamp->device, stamp->inode));
+}
+
 std::vector<LoadProblem> PluginSearch::finish() {
   if (finished_) {
     return {};
@@ -57,7 +69,7 @@ std::vector<LoadProblem> PluginSearch::finish() {
     registry_.load_folder(user, /*trusted=*/false, /*must_exist=*/false);
   }
   const fs::path own = installed_plugin_folder();
-  registry_.load_own_folder(own, records_.empty() ? fs::path() : records_ / hash_hex(own.string()));
+  registry_.load_own_folder(own, record_of(own));
   return {all.begin() + before, all.end()};
 }
 

@@ -44,6 +44,8 @@ class PluginSearch {
   bool third_party() const { return third_party_; }
 
  private:
+  std::filesystem::path record_of(const std::filesystem::path& folder) const;
+
   Registry& registry_;
   std::vector<std::string> named_;
   bool third_party_;
