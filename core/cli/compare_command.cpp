@@ -29,6 +29,9 @@ namespace fs = std::filesystem;
 constexpr double share_of_time = 0.8;
 /// No longer than this many times the standard numbers of steps, however much time there is.
 constexpr double most = 25;
+/// A network of half the width takes the place of one that has time for fewer than this share of
+/// them: many steps of a small network say more than few of a larger one.
+constexpr double few = 0.5;
 
 /// One call of `bissl compare`.
 class CompareCommand {
@@ -54,6 +57,12 @@ class CompareCommand {
 
   fs::path pipeline_file() const { return arguments_.out / (settings_.name + "-pipeline.toml"); }
   fs::path ablation_file() const { return arguments_.out / (settings_.name + ".toml"); }
+  /// Whether neither weights nor --set say which network it is.
+  bool may_choose_width() const {
+    return !settings_.weights &&
+           std::none_of(arguments_.overrides.begin(), arguments_.overrides.end(),
+                        [](const std::string& set) { return set.starts_with("model."); });
+  }
   PipelineArguments of_sweep(bool json) const {
     PipelineArguments arguments = arguments_;
     arguments.file = ablation_file();
@@ -170,31 +179,36 @@ std::optional<double> CompareCommand::estimated_seconds() {
 /// Chooses numbers of steps by the time; false where the data are refused.
 bool CompareCommand::fit_to_time() {
   write();
-  const std::optional<double> seconds = estimated_seconds();
+  const double wanted = share_of_time * 60 * compare_.minutes;
+  std::optional<double> seconds = estimated_seconds();
+  if (seconds && wanted < few * *seconds && may_choose_width()) {
+    settings_.width /= 2;
+    write();
+    seconds = estimated_seconds();
+  }
   if (!seconds) {
     return false;
   }
-  const double wanted = share_of_time * 60 * compare_.minutes;
   const double factor = *seconds > 0 ? std::min(most, wanted / *seconds) : 1.0;
   const double least =
       static_cast<double>(least_pretext_steps) / static_cast<double>(settings_.pretext_steps);
   if (factor < least) {
     fail_input(
         "--minutes {:.3g} is too short: {} seeds of all arms with {} pretext steps, the fewest "
-        "that "
-        "say anything, take about {:.0f} minutes here. Give more time, fewer --seeds or a smaller "
-        "--size",
+        "that say anything, take about {:.0f} minutes here. Give more time, fewer --seeds or a "
+        "smaller --size",
         compare_.minutes, settings_.seeds, least_pretext_steps,
         std::ceil(*seconds * least / (share_of_time * 60)));
   }
   settings_ = settings_.scaled(factor);
   write();
   err_ << fmt::format(
-      "{} px, {} seeds, {} pretext steps, {} rounds of bissl, {} steps of fine-tuning: about "
-      "{:.0f} "
-      "minutes. Settings: {} and {}\n",
-      settings_.size, settings_.seeds, settings_.pretext_steps, settings_.rounds,
-      settings_.finetune_steps, std::max(1.0, *seconds * factor / 60), ablation_file().string(),
+      "{} px{}, {} seeds, {} pretext steps, {} rounds of bissl, {} steps of fine-tuning: about "
+      "{:.0f} minutes. Settings: {} and {}\n",
+      settings_.size,
+      may_choose_width() ? fmt::format(", a ResNet-18 of width {}", settings_.width) : "",
+      settings_.seeds, settings_.pretext_steps, settings_.rounds, settings_.finetune_steps,
+      std::max(1.0, *seconds * factor / 60), ablation_file().string(),
       pipeline_file().filename().string());
   return true;
 }

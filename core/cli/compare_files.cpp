@@ -89,7 +89,7 @@ hypergradient = {{ use = "cg", iterations = 3, damping = 10.0, tolerance = 0.3, 
 [stage.bissl.lower]
 steps     = {2}
 optimizer = {{ use = "sgd", lr = {3}, weight_decay = 1e-4 }}
-schedule  = {{ use = "cosine" }}
+schedule  = {{ use = "cosine", warmup_steps = 0 }}
 
 [stage.bissl.upper]
 data       = "labelled"
@@ -140,7 +140,8 @@ std::string compare_pipeline(const CompareSettings& settings) {
       to_toml(Value(settings.name + "-pipeline")));
   text += data_text(settings) + "\n[model.backbone]\n";
   text += settings.weights ? fmt::format("use = {}\n\n", to_toml(Value(settings.backbone)))
-                           : "use   = \"resnet18\"\nstem  = \"small\"\nwidth = 16\n\n";
+                           : fmt::format("use   = \"resnet18\"\nstem  = \"small\"\nwidth = {}\n\n",
+                                         settings.width);
   if (settings.weights) {
     text += fmt::format("[stage.weights]\nkind = \"import\"\nfile = {}\nsize = {}\n\n",
                         path_text(*settings.weights), settings.size);

@@ -17,6 +17,7 @@ struct CompareSettings {
   int64_t unlabeled_images = 0;
   std::optional<std::filesystem::path> weights;
   std::string backbone = "resnet18";  ///< whose weights they are
+  int64_t width = 16;                 ///< of the backbone's first layers, without weights
   int64_t size = 32;                  ///< of views, in pixels
   int64_t seeds = 6;
 
