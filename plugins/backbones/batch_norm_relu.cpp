@@ -222,8 +222,8 @@ variable_list second_order(const variable_list& saved, const variable_list& cota
   return result;
 }
 
-/// The same by differentiable operations, for third derivatives: through the sdk's layer, on copies
-/// of the saved tensors that stand for them.
+/// The same by differentiable operations, for third derivatives: through the sdk's layer, on
+/// aliases of the saved tensors.
 variable_list composed_second_order(const variable_list& saved, const variable_list& cotangents,
                                     const Setting& setting, double epsilon) {
   const at::Tensor gradient = saved[0].alias();

@@ -52,7 +52,7 @@ Image read_image(const std::string& path, const ImageOptions& options = {});
 Image decode_image(std::string_view bytes, const std::string& name,
                    const ImageOptions& options = {});
 
-/// The values in a PNG file as they stand there, one channel of 8 bits: of a file with a palette
+/// The values in a PNG file as it has them, one channel of 8 bits: of a file with a palette
 /// the places in it, of a gray one its samples, which are not widened where they have fewer bits.
 /// For masks, whose values are names. Threads and errors as of read_image; files in colour, with
 /// transparency beside gray, or with more than 8 bits are refused.

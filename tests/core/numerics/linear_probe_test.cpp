@@ -74,7 +74,7 @@ TEST(LinearProbe, OfOneFeatureForEachClassFollowsTwoNumbers) {
   }
 }
 
-/// In batches, too, classes that lie apart are told apart, and a seed is one result.
+/// Classes that lie apart are classified rightly in batches, too, and a seed gives one result.
 TEST(LinearProbe, OfBatchesSeparatesClassesThatLieApart) {
   const at::Tensor labels = at::tensor(std::vector<int64_t>{0, 1, 2}, at::kLong).repeat({200});
   const at::Tensor features = at::eye(3, at::kDouble)
