@@ -93,8 +93,7 @@ void CommandLine::add_store() {
   add_rehash(*explain);
   prune->add_flag("--unused", store_.unused, "finished stages that no run and no sweep refers to");
   prune->add_flag("--damaged", store_.damaged, "damaged stages that were moved aside");
-  prune->add_flag("--abandoned", store_.abandoned,
-                  "stages that were begun and that nobody computes");
+  prune->add_flag("--abandoned", store_.abandoned, "unfinished stages that no process computes");
   prune->add_option("--older-than", store_.older_than, "only what has not changed for so long")
       ->check(CLI::NonNegativeNumber)
       ->type_name("DAYS");

@@ -11,7 +11,7 @@ namespace bissl::host {
 struct StoreArguments {
   bool unused = false;     ///< prune what no run and no sweep refers to
   bool damaged = false;    ///< prune what was moved aside
-  bool abandoned = false;  ///< prune what was begun and nobody computes
+  bool abandoned = false;  ///< prune unfinished stages that no process computes
   double older_than = 0;   ///< days; only what has not changed for so long
   bool dry_run = false;
 };
