@@ -58,6 +58,7 @@ class NormedConvolution : public Numbered {
  public:
   NormedConvolution(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t groups);
   at::Tensor forward(const at::Tensor& x) { return norm_(convolution_(x)); }
+  at::Tensor forward_relu(const at::Tensor& x) { return norm_->forward_relu(convolution_(x)); }
 
  private:
   Conv2d convolution_{nullptr};

@@ -3,7 +3,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/max_pool2d.h>
-#include <ATen/ops/relu.h>
 
 namespace bissl {
 namespace {
@@ -48,12 +47,12 @@ class ResNet9Module final : public MapModule {
 
   TensorList maps(const at::Tensor& images) override {
     TensorList maps;
-    at::Tensor x = at::relu(prep_->forward(images));
+    at::Tensor x = prep_->forward_relu(images);
     for (Stage& stage : stages_) {
-      x = at::max_pool2d(at::relu(stage.first->forward(x)), {2, 2}, {2, 2});
+      x = at::max_pool2d(stage.first->forward_relu(x), {2, 2}, {2, 2});
       at::Tensor y = x;
       for (const auto& layer : stage.residual) {
-        y = at::relu(layer->forward(y));
+        y = layer->forward_relu(y);
       }
       x = stage.residual.empty() ? x : x + y;
       maps.push_back(x);

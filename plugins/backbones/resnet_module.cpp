@@ -1,6 +1,5 @@
 #include "resnet_module.h"
 
-#include "batch_norm_relu.h"
 #include "max_pool.h"
 
 #include "bissl/recomputed.h"
@@ -52,8 +51,8 @@ class BasicBlock : public nn::Module {
   }
 
   at::Tensor forward(const at::Tensor& x) {
-    const at::Tensor y = batch_norm_relu(bn1_, conv1_(x));
-    return batch_norm_relu(bn2_, conv2_(y), shortcut_.forward(x));
+    const at::Tensor y = bn1_->forward_relu(conv1_(x));
+    return bn2_->forward_relu(conv2_(y), shortcut_.forward(x));
   }
 
  private:
@@ -81,9 +80,9 @@ class Bottleneck : public nn::Module {
   }
 
   at::Tensor forward(const at::Tensor& x) {
-    at::Tensor y = batch_norm_relu(bn1_, conv1_(x));
-    y = batch_norm_relu(bn2_, conv2_(y));
-    return batch_norm_relu(bn3_, conv3_(y), shortcut_.forward(x));
+    at::Tensor y = bn1_->forward_relu(conv1_(x));
+    y = bn2_->forward_relu(conv2_(y));
+    return bn3_->forward_relu(conv3_(y), shortcut_.forward(x));
   }
 
  private:
@@ -138,7 +137,7 @@ nn::Sequential ResNetModule::make_layer(const Architecture& architecture, int64_
 }
 
 at::Tensor ResNetModule::stem(const at::Tensor& images) {
-  const at::Tensor x = batch_norm_relu(bn1_, conv1_(images));
+  const at::Tensor x = bn1_->forward_relu(conv1_(images));
   return small_stem_ ? x : stem_max_pool(x);
 }
 

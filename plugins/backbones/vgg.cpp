@@ -2,7 +2,6 @@
 #include "networks.h"
 
 #include <ATen/ops/max_pool2d.h>
-#include <ATen/ops/relu.h>
 
 #include <algorithm>
 
@@ -62,7 +61,7 @@ class VggModule final : public MapModule {
     at::Tensor x = images;
     for (auto& stage : stages_) {
       for (Layer& layer : stage) {
-        x = at::relu(layer.norm(layer.convolution(x)));
+        x = layer.norm->forward_relu(layer.convolution(x));
       }
       x = at::max_pool2d(x, {2, 2}, {2, 2});
       maps.push_back(x);

@@ -3,7 +3,6 @@
 #include "recompute.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/relu.h>
 
 namespace bissl {
 namespace {
@@ -56,8 +55,8 @@ class PreactivationBlock : public torch::nn::Module {
   }
 
   at::Tensor forward(const at::Tensor& x) {
-    const at::Tensor active = at::relu(norm1_(x));
-    const at::Tensor y = convolution2_(at::relu(norm2_(convolution1_(active))));
+    const at::Tensor active = norm1_->forward_relu(x);
+    const at::Tensor y = convolution2_(norm2_->forward_relu(convolution1_(active)));
     return y + (shortcut_.is_empty() ? x : shortcut_(active));
   }
 
@@ -106,7 +105,7 @@ class WideResNetModule final : public MapModule {
       }
       maps.push_back(x);
     }
-    maps.back() = at::relu(norm_(x));
+    maps.back() = norm_->forward_relu(x);
     return maps;
   }
 

@@ -115,24 +115,6 @@ SecondOrder composed_second_order(const SecondOrderInputs& in, bool training) {
   return result;
 }
 
-Coefficients coefficients_of(const Sums& s, double weight, double r, double b, double c,
-                             double count, bool training) {
-  const double scale = weight * r;
-  if (!training) {
-    return {.oa = scale, .ox = b, .o1 = c, .ia = 0, .ig = b * r, .ix = 0, .i1 = 0};
-  }
-  const double k = s.ag - (s.a * s.g + s.ax * s.gx) / count;
-  const double mean_q = -scale * (s.a * s.gx + s.g * s.ax) / (count * count) + b * s.g / count;
-  const double mean_qx = -scale * 2 * s.ax * s.gx / (count * count) + b * s.gx / count;
-  return {.oa = scale,
-          .ox = b - scale * s.ax / count,
-          .o1 = c - scale * s.a / count,
-          .ia = -r * scale * s.gx / count,
-          .ig = r * (b - scale * s.ax / count),
-          .ix = -r * mean_qx - scale * r * k / count,
-          .i1 = -r * mean_q};
-}
-
 /// One pass for the sums of a channel and one that writes both results, channel by channel: the
 /// channels are independent, so the result does not depend on the number of threads.
 template <class T>
@@ -169,7 +151,7 @@ SecondOrder fused_second_order(const SecondOrderInputs& in, bool training) {
       const double k = training ? sums.ag - (sums.a * sums.g + sums.ax * sums.gx) / count : sums.ag;
       pw[channel] = T(r[i] * k);
       const Coefficients coefficients =
-          coefficients_of(sums, weight[i], r[i], b[i], c[i], count, training);
+          batch_norm_kernels::coefficients_of(sums, weight[i], r[i], b[i], c[i], count, training);
       for (int64_t n = 0; n < samples; ++n) {
         const int64_t start = (n * channels + channel) * plane;
         batch_norm_kernels::write_run(px + start, pg + start, pa + start, plane, mean[i], r[i],

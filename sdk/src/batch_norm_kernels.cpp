@@ -52,6 +52,24 @@ template <class T>
 
 }  // namespace
 
+Coefficients coefficients_of(const Sums& s, double weight, double r, double b, double c,
+                             double count, bool training) {
+  const double scale = weight * r;
+  if (!training) {
+    return {.oa = scale, .ox = b, .o1 = c, .ia = 0, .ig = b * r, .ix = 0, .i1 = 0};
+  }
+  const double k = s.ag - (s.a * s.g + s.ax * s.gx) / count;
+  const double mean_q = -scale * (s.a * s.gx + s.g * s.ax) / (count * count) + b * s.g / count;
+  const double mean_qx = -scale * 2 * s.ax * s.gx / (count * count) + b * s.gx / count;
+  return {.oa = scale,
+          .ox = b - scale * s.ax / count,
+          .o1 = c - scale * s.a / count,
+          .ia = -r * scale * s.gx / count,
+          .ig = r * (b - scale * s.ax / count),
+          .ix = -r * mean_qx - scale * r * k / count,
+          .i1 = -r * mean_q};
+}
+
 BISSL_VECTOR_CLONES void add_run(const float* x, const float* g, const float* a, int64_t count,
                                  double mean, double inverse_deviation, Sums& sums) {
   sum_values(x, g, a, count, float(mean), float(inverse_deviation), sums);

@@ -24,6 +24,12 @@ struct Coefficients {
   double ia = 0, ig = 0, ix = 0, i1 = 0;
 };
 
+/// The coefficients of a channel of `count` values that these sums are of: with the layer's weight
+/// and inverse deviation r, the cotangents b of the weight's gradient and c of the bias's, and
+/// whether the layer normalises by the batch's statistics. sdk/src/batch_norm.cpp has the formulas.
+Coefficients coefficients_of(const Sums& sums, double weight, double r, double b, double c,
+                             double count, bool training);
+
 /// Adds the sums over `count` values of one channel with this mean and inverse deviation. Within a
 /// run sums are taken in the values' precision.
 void add_run(const float* x, const float* g, const float* a, int64_t count, double mean,

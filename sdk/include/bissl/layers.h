@@ -49,6 +49,14 @@ struct BatchNormState {
 BISSL_API at::Tensor batch_norm(const at::Tensor& input, const at::Tensor& weight,
                                 const at::Tensor& bias, const BatchNormState& state);
 
+/// relu(batch_norm(input, weight, bias, state) + residual) as one layer: on the CPU, for contiguous
+/// images in single or double precision, in as many passes over memory as batch normalisation
+/// alone, in each direction and for second derivatives. `residual` has the input's shape, or is
+/// undefined for zeros. Where the one layer does not apply, the three operations are called.
+BISSL_API at::Tensor batch_norm_relu(const at::Tensor& input, const at::Tensor& weight,
+                                     const at::Tensor& bias, const BatchNormState& state,
+                                     const at::Tensor& residual = {});
+
 /// (…, I) and weight (O, I) → (…, O). `bias` is (O), or undefined.
 BISSL_API at::Tensor linear(const at::Tensor& input, const at::Tensor& weight,
                             const at::Tensor& bias = {});

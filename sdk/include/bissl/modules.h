@@ -44,6 +44,21 @@ class BatchNormImpl
 
   /// (N, C, …) → the same shape.
   at::Tensor forward(const at::Tensor& input) {
+    return layers::batch_norm(input, weight, bias, next_state());
+  }
+
+  /// relu(forward(input) + residual) as one layer: layers::batch_norm_relu.
+  at::Tensor forward_relu(const at::Tensor& input, const at::Tensor& residual = {}) {
+    return layers::batch_norm_relu(input, weight, bias, next_state(), residual);
+  }
+
+ protected:
+  /// LibTorch's check of the number of dimensions: any will do.
+  void _check_input_dim(const at::Tensor& /*input*/) override {}
+
+ private:
+  /// Of the next call, which is counted in training.
+  layers::BatchNormState next_state() {
     double share = options.momentum().value_or(0.0);
     if (is_training() && num_batches_tracked.defined()) {
       num_batches_tracked.add_(1);
@@ -51,17 +66,12 @@ class BatchNormImpl
         share = 1.0 / num_batches_tracked.item<double>();
       }
     }
-    return layers::batch_norm(input, weight, bias,
-                              {.running_mean = running_mean,
-                               .running_var = running_var,
-                               .training = is_training() || !running_mean.defined(),
-                               .momentum = share,
-                               .epsilon = options.eps()});
+    return {.running_mean = running_mean,
+            .running_var = running_var,
+            .training = is_training() || !running_mean.defined(),
+            .momentum = share,
+            .epsilon = options.eps()};
   }
-
- protected:
-  /// LibTorch's check of the number of dimensions: any will do.
-  void _check_input_dim(const at::Tensor& /*input*/) override {}
 };
 TORCH_MODULE(BatchNorm);
 

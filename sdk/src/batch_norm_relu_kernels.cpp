@@ -5,6 +5,10 @@
 #include <algorithm>
 
 namespace bissl::batch_norm_relu_kernels {
+
+using batch_norm_kernels::Coefficients;
+using batch_norm_kernels::Sums;
+
 namespace {
 
 /// Values whose sum is taken in their own precision; they stay in the first cache.
@@ -133,10 +137,10 @@ template <class T>
 }
 
 template <class T>
-[[gnu::always_inline]] inline SecondOrderSums any_second_sums(const SecondOrderRun<T>& run,
-                                                              const Planes& planes, T mean,
-                                                              double inverse_deviation) {
-  SecondOrderSums sums;
+[[gnu::always_inline]] inline Sums any_second_sums(const SecondOrderRun<T>& run,
+                                                   const Planes& planes, T mean,
+                                                   double inverse_deviation) {
+  Sums sums;
   for (int64_t n = 0; n < planes.samples; ++n) {
     for (int64_t begin = 0; begin < planes.plane; begin += part_size) {
       const int64_t start = n * planes.stride + begin;
@@ -174,8 +178,7 @@ template <bool residual, class T>
 [[gnu::always_inline]] inline void channel_second_order(const SecondOrderRun<T>& run,
                                                         const Planes& planes, T mean,
                                                         double inverse_deviation,
-                                                        const SecondOrderCoefficients& c, T* in_g,
-                                                        T* in_x) {
+                                                        const Coefficients& c, T* in_g, T* in_x) {
   const T oa = T(c.oa);
   const T ox = T(c.ox * inverse_deviation);
   const T o1 = T(c.o1);
@@ -209,9 +212,8 @@ template <bool residual, class T>
 template <class T>
 [[gnu::always_inline]] inline void any_second_order(const SecondOrderRun<T>& run,
                                                     const Planes& planes, T mean,
-                                                    double inverse_deviation,
-                                                    const SecondOrderCoefficients& c, T* in_g,
-                                                    T* in_x) {
+                                                    double inverse_deviation, const Coefficients& c,
+                                                    T* in_g, T* in_x) {
   if (run.d == nullptr) {
     channel_second_order<false>(run, planes, mean, inverse_deviation, c, in_g, in_x);
   } else {
@@ -265,29 +267,27 @@ BISSL_VECTOR_CLONES void write_gradient(const double* x, const double* g, const 
   any_gradient(x, g, y, planes, mean, inverse_deviation, coefficients, in_x, in_z);
 }
 
-BISSL_VECTOR_CLONES SecondOrderSums second_order_sums(const SecondOrderRun<float>& run,
-                                                      const Planes& planes, double mean,
-                                                      double inverse_deviation) {
+BISSL_VECTOR_CLONES Sums second_order_sums(const SecondOrderRun<float>& run, const Planes& planes,
+                                           double mean, double inverse_deviation) {
   return any_second_sums(run, planes, float(mean), inverse_deviation);
 }
 
-BISSL_VECTOR_CLONES SecondOrderSums second_order_sums(const SecondOrderRun<double>& run,
-                                                      const Planes& planes, double mean,
-                                                      double inverse_deviation) {
+BISSL_VECTOR_CLONES Sums second_order_sums(const SecondOrderRun<double>& run, const Planes& planes,
+                                           double mean, double inverse_deviation) {
   return any_second_sums(run, planes, double(mean), inverse_deviation);
 }
 
 BISSL_VECTOR_CLONES void write_second_order(const SecondOrderRun<float>& run, const Planes& planes,
                                             double mean, double inverse_deviation,
-                                            const SecondOrderCoefficients& coefficients,
-                                            float* in_g, float* in_x) {
+                                            const Coefficients& coefficients, float* in_g,
+                                            float* in_x) {
   any_second_order(run, planes, float(mean), inverse_deviation, coefficients, in_g, in_x);
 }
 
 BISSL_VECTOR_CLONES void write_second_order(const SecondOrderRun<double>& run, const Planes& planes,
                                             double mean, double inverse_deviation,
-                                            const SecondOrderCoefficients& coefficients,
-                                            double* in_g, double* in_x) {
+                                            const Coefficients& coefficients, double* in_g,
+                                            double* in_x) {
   any_second_order(run, planes, double(mean), inverse_deviation, coefficients, in_g, in_x);
 }
 

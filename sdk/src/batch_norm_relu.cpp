@@ -1,7 +1,6 @@
-#include "batch_norm_relu.h"
-
 #include "batch_norm_relu_kernels.h"
 #include "bissl/divided_batch.h"
+#include "bissl/layers.h"
 #include "bissl/tensor_list.h"
 
 #include <ATen/Parallel.h>
@@ -17,7 +16,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace bissl {
+namespace bissl::layers {
 namespace {
 
 namespace kernels = batch_norm_relu_kernels;
@@ -32,7 +31,7 @@ using torch::autograd::variable_list;
 //   gX = γ·r·(g − mean(g) − x̂·mean(g·x̂)),  gγ = Σ g·x̂,  gβ = Σ g,  gZ = g    (batch statistics)
 //   gX = γ·r·g                                                               (running statistics)
 // With cotangents a of gX, b of gγ, c of gβ and d of gZ, the second derivatives in g, γ and x are
-// those of batch normalisation (sdk/src/batch_norm.cpp), with d added to the first of them, and 0
+// those of batch normalisation (batch_norm.cpp), with d added to the first of them, and 0
 // for the first where y ≤ 0.
 
 /// Smaller planes are faster in LibTorch's loops.
@@ -161,26 +160,6 @@ variable_list first_order(const at::Tensor& grad_output, const at::Tensor& input
   return result;
 }
 
-/// The formulas of the sdk's batch normalisation for a channel of M = `count` values.
-kernels::SecondOrderCoefficients coefficients_of(const kernels::SecondOrderSums& s, double weight,
-                                                 double r, double b, double c, double count,
-                                                 bool training) {
-  const double scale = weight * r;
-  if (!training) {
-    return {.oa = scale, .ox = b, .o1 = c, .ia = 0, .ig = b * r, .ix = 0, .i1 = 0};
-  }
-  const double k = s.ag - (s.a * s.g + s.ax * s.gx) / count;
-  const double mean_q = -scale * (s.a * s.gx + s.g * s.ax) / (count * count) + b * s.g / count;
-  const double mean_qx = -scale * 2 * s.ax * s.gx / (count * count) + b * s.gx / count;
-  return {.oa = scale,
-          .ox = b - scale * s.ax / count,
-          .o1 = c - scale * s.a / count,
-          .ia = -r * scale * s.gx / count,
-          .ig = r * (b - scale * s.ax / count),
-          .ix = -r * mean_qx - scale * r * k / count,
-          .i1 = -r * mean_q};
-}
-
 at::Tensor or_zeros(const at::Tensor& tensor, const at::Tensor& like) {
   return tensor.defined() ? tensor.contiguous() : at::zeros_like(like);
 }
@@ -210,19 +189,19 @@ variable_list second_order(const variable_list& saved, const variable_list& cota
                                          .d = d == nullptr ? nullptr : d + start};
     const double mean = setting.mean.data_ptr<double>()[i];
     const double r = setting.inverse_deviation.data_ptr<double>()[i];
-    const kernels::SecondOrderSums s = kernels::second_order_sums(run, planes, mean, r);
+    const batch_norm_kernels::Sums s = kernels::second_order_sums(run, planes, mean, r);
     const double k = setting.training ? s.ag - (s.a * s.g + s.ax * s.gx) / count : s.ag;
     result[2].data_ptr<T>()[i] = T(r * k);
-    kernels::write_second_order(
-        run, planes, mean, r,
-        coefficients_of(s, gamma.data_ptr<double>()[i], r, b.data_ptr<double>()[i],
-                        c.data_ptr<double>()[i], count, setting.training),
-        result[0].data_ptr<T>() + start, result[1].data_ptr<T>() + start);
+    kernels::write_second_order(run, planes, mean, r,
+                                batch_norm_kernels::coefficients_of(
+                                    s, gamma.data_ptr<double>()[i], r, b.data_ptr<double>()[i],
+                                    c.data_ptr<double>()[i], count, setting.training),
+                                result[0].data_ptr<T>() + start, result[1].data_ptr<T>() + start);
   });
   return result;
 }
 
-/// The same by differentiable operations, for third derivatives: through the sdk's layer, on
+/// The same by differentiable operations, for third derivatives: through batch normalisation, on
 /// aliases of the saved tensors.
 variable_list composed_second_order(const variable_list& saved, const variable_list& cotangents,
                                     const Setting& setting, double epsilon) {
@@ -230,7 +209,7 @@ variable_list composed_second_order(const variable_list& saved, const variable_l
   const at::Tensor input = saved[1].alias();
   const at::Tensor weight = saved[2].alias();
   const at::Tensor bias = at::zeros_like(weight).requires_grad_();
-  layers::BatchNormState state;
+  BatchNormState state;
   state.training = setting.training;
   state.epsilon = epsilon;
   if (!setting.training) {
@@ -239,7 +218,7 @@ variable_list composed_second_order(const variable_list& saved, const variable_l
   }
   const at::Tensor positive = saved[3].detach().gt(0).to(gradient.scalar_type());
   const at::Tensor masked = gradient * positive;
-  variable_list first = torch::autograd::grad({layers::batch_norm(input, weight, bias, state)},
+  variable_list first = torch::autograd::grad({batch_norm(input, weight, bias, state)},
                                               {input, weight, bias}, {masked},
                                               /*retain_graph=*/true, /*create_graph=*/true);
   if (setting.residual) {
@@ -294,7 +273,7 @@ using MaybeTensor = c10::optional<at::Tensor>;
 struct BatchNormRelu : public Function<BatchNormRelu> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& input,
                             const at::Tensor& weight, const at::Tensor& bias,
-                            const MaybeTensor& residual, const layers::BatchNormState& state) {
+                            const MaybeTensor& residual, const BatchNormState& state) {
     const auto options = at::TensorOptions(at::kDouble);
     Setting setting;
     setting.training = state.training;
@@ -340,35 +319,34 @@ struct BatchNormRelu : public Function<BatchNormRelu> {
   }
 };
 
-/// Where the loops apply: images that they take, a layer with weights that uses them.
-bool fits(const BatchNormImpl& layer, const at::Tensor& input, const at::Tensor& residual) {
+/// Where the loops apply: images that they take, a layer with weights.
+bool fits(const at::Tensor& input, const at::Tensor& weight, const at::Tensor& bias,
+          const BatchNormState& state, const at::Tensor& residual) {
   const bool beside =
       !residual.defined() || (residual.sizes() == input.sizes() && residual.is_contiguous() &&
                               residual.scalar_type() == input.scalar_type());
-  return has_loops(input) && beside && !batch_is_divided() && layer.weight.defined() &&
-         layer.bias.defined() && layer.running_mean.defined() && layer.options.momentum() &&
-         layer.weight.scalar_type() == input.scalar_type() && input.numel() > input.size(1) &&
-         layer.weight.size(0) == input.size(1);
+  const auto by_channel = [&](const at::Tensor& tensor) {
+    return tensor.defined() && tensor.numel() == input.size(1) &&
+           tensor.scalar_type() == input.scalar_type();
+  };
+  const bool statistics = state.training
+                              ? input.numel() > input.size(1)
+                              : state.running_mean.defined() && state.running_var.defined();
+  return has_loops(input) && beside && by_channel(weight) && by_channel(bias) && statistics &&
+         !batch_is_divided();
 }
 
 }  // namespace
 
-at::Tensor batch_norm_relu(BatchNorm& layer, const at::Tensor& input, const at::Tensor& residual) {
-  if (!fits(*layer, input, residual)) {
-    const at::Tensor normalised = layer(input);
+at::Tensor batch_norm_relu(const at::Tensor& input, const at::Tensor& weight,
+                           const at::Tensor& bias, const BatchNormState& state,
+                           const at::Tensor& residual) {
+  if (!fits(input, weight, bias, state, residual)) {
+    const at::Tensor normalised = batch_norm(input, weight, bias, state);
     return at::relu(residual.defined() ? normalised + residual : normalised);
   }
-  const bool training = layer->is_training();
-  if (training) {
-    layer->num_batches_tracked.add_(1);
-  }
-  return BatchNormRelu::apply(input, layer->weight, layer->bias,
-                              residual.defined() ? MaybeTensor(residual) : MaybeTensor(),
-                              layers::BatchNormState{.running_mean = layer->running_mean,
-                                                     .running_var = layer->running_var,
-                                                     .training = training,
-                                                     .momentum = *layer->options.momentum(),
-                                                     .epsilon = layer->options.eps()});
+  return BatchNormRelu::apply(input, weight, bias,
+                              residual.defined() ? MaybeTensor(residual) : MaybeTensor(), state);
 }
 
-}  // namespace bissl
+}  // namespace bissl::layers

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "batch_norm_kernels.h"
+
 #include <cstdint>
 
 namespace bissl::batch_norm_relu_kernels {
@@ -68,29 +70,20 @@ struct SecondOrderRun {
   const T* d = nullptr;
 };
 
-/// Sums over a channel.
-struct SecondOrderSums {
-  double a = 0, g = 0;            ///< Σ a, Σ g'
-  double ax = 0, gx = 0, ag = 0;  ///< Σ a·x̂, Σ g'·x̂, Σ a·g'
-};
+/// The sums of batch normalisation's second derivatives, with g' for g.
+batch_norm_kernels::Sums second_order_sums(const SecondOrderRun<float>& run, const Planes& planes,
+                                           double mean, double inverse_deviation);
+batch_norm_kernels::Sums second_order_sums(const SecondOrderRun<double>& run, const Planes& planes,
+                                           double mean, double inverse_deviation);
 
-/// The two results, with these coefficients for a channel:
-///   in g: oa·a + ox·x̂ + o1 + d where y > 0, and 0 elsewhere;   in x: ia·a + ig·g' + ix·x̂ + i1
-struct SecondOrderCoefficients {
-  double oa = 0, ox = 0, o1 = 0;
-  double ia = 0, ig = 0, ix = 0, i1 = 0;
-};
-
-SecondOrderSums second_order_sums(const SecondOrderRun<float>& run, const Planes& planes,
-                                  double mean, double inverse_deviation);
-SecondOrderSums second_order_sums(const SecondOrderRun<double>& run, const Planes& planes,
-                                  double mean, double inverse_deviation);
-
+/// Batch normalisation's two results, of which that in g has d added, and is 0 where y ≤ 0.
 void write_second_order(const SecondOrderRun<float>& run, const Planes& planes, double mean,
-                        double inverse_deviation, const SecondOrderCoefficients& coefficients,
-                        float* in_g, float* in_x);
+                        double inverse_deviation,
+                        const batch_norm_kernels::Coefficients& coefficients, float* in_g,
+                        float* in_x);
 void write_second_order(const SecondOrderRun<double>& run, const Planes& planes, double mean,
-                        double inverse_deviation, const SecondOrderCoefficients& coefficients,
-                        double* in_g, double* in_x);
+                        double inverse_deviation,
+                        const batch_norm_kernels::Coefficients& coefficients, double* in_g,
+                        double* in_x);
 
 }  // namespace bissl::batch_norm_relu_kernels
