@@ -54,6 +54,17 @@ Components principal_components(const at::Tensor& features, int64_t count) {
   return components;
 }
 
+std::vector<double> principal_plane(const at::Tensor& features) {
+  const at::Tensor found = principal_components(features, 2).points.contiguous();
+  std::vector<double> points(static_cast<size_t>(2 * found.size(0)), 0.0);
+  for (int64_t i = 0; i < found.size(0); ++i) {
+    for (int64_t c = 0; c < found.size(1); ++c) {
+      points[static_cast<size_t>(2 * i + c)] = found.data_ptr<double>()[i * found.size(1) + c];
+    }
+  }
+  return points;
+}
+
 Measured trustworthiness(const at::Tensor& features, const at::Tensor& points, int64_t k) {
   constexpr int64_t rows = 256;
   const at::Tensor high = centred(checked_features(features));

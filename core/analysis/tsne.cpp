@@ -161,19 +161,16 @@ class Descent {
   std::vector<double> normalisers_;
 };
 
-/// The first two principal components with a deviation of 1e-4, x and y in turn.
+/// The first two principal components, the first with a deviation of 1e-4.
 std::vector<double> start_of(const at::Tensor& features) {
-  const at::Tensor found = principal_components(features, 2).points;
-  const int64_t samples = found.size(0);
-  std::vector<double> points(static_cast<size_t>(2 * samples), 0.0);
-  const double deviation = found.select(1, 0).std(/*unbiased=*/false).item<double>();
-  if (deviation > 0) {
-    const at::Tensor scaled = found.mul(1e-4 / deviation).contiguous();
-    for (int64_t i = 0; i < samples; ++i) {
-      for (int64_t c = 0; c < scaled.size(1); ++c) {
-        points[static_cast<size_t>(2 * i + c)] = scaled.data_ptr<double>()[i * scaled.size(1) + c];
-      }
-    }
+  std::vector<double> points = principal_plane(features);
+  double squares = 0;
+  for (size_t i = 0; i < points.size(); i += 2) {
+    squares += points[i] * points[i];
+  }
+  const double deviation = std::sqrt(squares / static_cast<double>(points.size() / 2));
+  for (double& value : points) {
+    value *= deviation > 0 ? 1e-4 / deviation : 0;
   }
   return points;
 }

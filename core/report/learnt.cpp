@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <exception>
 #include <map>
@@ -283,6 +284,19 @@ std::optional<ThumbnailSheet> read_sheet(const fs::path& file, const std::string
   return fits ? std::optional(std::move(sheet)) : std::nullopt;
 }
 
+/// What shows the samples of a picture with this file name as points; "" for pictures of other
+/// kinds.
+const char* plane_of(const std::string& name) {
+  constexpr std::array<std::pair<const char*, const char*>, 3> planes{
+      {{"pca-", "principal components"}, {"tsne-", "t-SNE"}, {"umap-", "UMAP"}}};
+  for (const auto& [beginning, plane] : planes) {
+    if (name.starts_with(beginning)) {
+      return plane;
+    }
+  }
+  return "";
+}
+
 /// A picture for the page, whose SVG file has fewer spots: each is an element there.
 Plot picture_of(const std::string& stage, const fs::path& file, uintmax_t& room_for_sheets) {
   constexpr size_t most_in_page = 5000;
@@ -294,11 +308,9 @@ Plot picture_of(const std::string& stage, const fs::path& file, uintmax_t& room_
   if (spots == 0) {
     return {};
   }
-  Plot plot =
-      spot_plot(file_name_part(fmt::format("learnt-{}-{}", stage, name)),
-                fmt::format("{}: {} of data.{}", stage,
-                            name.starts_with("pca-") ? "principal components" : "t-SNE", data),
-                thinned(all, (spots + most_in_file - 1) / most_in_file));
+  Plot plot = spot_plot(file_name_part(fmt::format("learnt-{}-{}", stage, name)),
+                        fmt::format("{}: {} of data.{}", stage, plane_of(name), data),
+                        thinned(all, (spots + most_in_file - 1) / most_in_file));
   std::optional<ThumbnailSheet> sheet =
       read_sheet(file.parent_path() / fmt::format("thumbnails-{}.png", data),
                  "thumbnails-" + file_name_part(fmt::format("{}-{}", stage, data)), spots);
@@ -322,9 +334,7 @@ std::vector<Plot> pictures_of(const Learnt& learnt) {
     std::error_code ignored;
     std::vector<fs::path> files;
     for (const auto& entry : fs::directory_iterator(learnt.folders.at(stage), ignored)) {
-      const std::string name = entry.path().filename().string();
-      if (entry.path().extension() == ".csv" &&
-          (name.starts_with("pca-") || name.starts_with("tsne-"))) {
+      if (entry.path().extension() == ".csv" && *plane_of(entry.path().stem().string()) != 0) {
         files.push_back(entry.path());
       }
     }

@@ -1,8 +1,8 @@
 // Times the analysis of features, and writes what scikit-learn is compared with:
 //
-//     analysis_bench FOLDER [ROWS WIDTH [TSNE_ROWS]]
+//     analysis_bench FOLDER [ROWS WIDTH [PICTURE_ROWS]]
 //
-// FOLDER gets features.f32 (ROWS × WIDTH, row by row) and tsne.f64 (TSNE_ROWS × 2). Prints a JSON
+// FOLDER gets features.f32 (ROWS × WIDTH, row by row) and tsne.f64 and umap.f64 (PICTURE_ROWS × 2). Prints a JSON
 // object of pairs: seconds of wall time and of processor time of all threads.
 // tests/bench/analysis.py calls it.
 
@@ -59,13 +59,13 @@ void write_raw(const std::filesystem::path& file, const void* data, size_t bytes
 
 int run(int count, char** arguments) {
   if (count < 2) {
-    std::cerr << "analysis_bench FOLDER [ROWS WIDTH [TSNE_ROWS]]\n";
+    std::cerr << "analysis_bench FOLDER [ROWS WIDTH [PICTURE_ROWS]]\n";
     return 2;
   }
   const std::filesystem::path folder = arguments[1];
   const int64_t rows = count > 3 ? std::atoll(arguments[2]) : 10000;
   const int64_t width = count > 3 ? std::atoll(arguments[3]) : 512;
-  const int64_t tsne_rows = count > 4 ? std::atoll(arguments[4]) : 5000;
+  const int64_t picture_rows = count > 4 ? std::atoll(arguments[4]) : 5000;
   const at::Tensor features = heaps(rows, width);
   write_raw(folder / "features.f32", features.data_ptr<float>(),
             static_cast<size_t>(features.numel()) * sizeof(float));
@@ -81,11 +81,17 @@ int run(int count, char** arguments) {
   time("rankme", [&] { rankme(features); });
   time("cka", [&] { linear_cka(features, other); });
   time("pca", [&] { principal_components(features, 2); });
-  if (tsne_rows > 0) {
+  if (picture_rows > 0) {
+    const at::Tensor few = features.narrow(0, 0, picture_rows);
+    const auto write = [&](const char* name, const at::Tensor& points) {
+      write_raw(folder / name, points.data_ptr<double>(),
+                static_cast<size_t>(points.numel()) * sizeof(double));
+    };
     at::Tensor points;
-    time("tsne", [&] { points = tsne(features.narrow(0, 0, tsne_rows), {}); });
-    write_raw(folder / "tsne.f64", points.data_ptr<double>(),
-              static_cast<size_t>(points.numel()) * sizeof(double));
+    time("tsne", [&] { points = tsne(few, {}); });
+    write("tsne.f64", points);
+    time("umap", [&] { points = umap(few, {}); });
+    write("umap.f64", points);
   }
   std::printf("}\n");
   return 0;

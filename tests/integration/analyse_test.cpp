@@ -18,7 +18,7 @@ bank     = "labelled"
 k        = [1, 5]
 compare  = ["other", "scratch"]
 augment  = { use = "evaluation", size = 8 }
-pictures = ["pca", "tsne", "neighbours", "confusion"]
+pictures = ["pca", "tsne", "umap", "neighbours", "confusion"]
 probe    = ["logistic", "mae"]
 samples  = 40
 layers   = ["rankme", "cka"]
@@ -104,7 +104,8 @@ TEST_F(RunTest, AnalyseMeasuresAndDrawsWhatArmsHaveLearnt) {
                            "rankme_map1",
                            "cka_other_map4",
                            "pca_trustworthiness",
-                           "tsne_trustworthiness"}) {
+                           "tsne_trustworthiness",
+                           "umap_trustworthiness"}) {
     EXPECT_TRUE(look.at("test").contains(name)) << name << look.at("test").dump(1);
   }
   EXPECT_EQ(look.at("test").at("nc1").at("higher_is_better"), false);
@@ -117,13 +118,13 @@ TEST_F(RunTest, AnalyseMeasuresAndDrawsWhatArmsHaveLearnt) {
   EXPECT_TRUE(stages.at("look").contains("left_out"));
 
   const std::filesystem::path folder = out_ / "small" / "look";
-  for (const char* file : {"pca-test", "tsne-test", "pca-images"}) {
+  for (const char* file : {"pca-test", "tsne-test", "umap-test", "pca-images"}) {
     EXPECT_NE(read_file(folder / (std::string(file) + ".svg")).find("<title>"), std::string::npos);
     const std::string csv = read_file(folder / (std::string(file) + ".csv"));
     EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 1 + 3 * 40) << file;
   }
-  for (const char* file :
-       {"neighbours-test.png", "thumbnails-test.png", "pca-test.png", "tsne-test.png"}) {
+  for (const char* file : {"neighbours-test.png", "thumbnails-test.png", "pca-test.png",
+                           "tsne-test.png", "umap-test.png"}) {
     EXPECT_EQ(read_file(folder / file).substr(1, 3), "PNG") << file;
   }
   const std::string neighbours = read_file(folder / "neighbours-test.csv");

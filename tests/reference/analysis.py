@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Golden numbers for the figures of core/analysis, with numpy, scipy and scikit-learn of Debian.
+"""Golden numbers for the figures of core/analysis, with numpy, scipy, scikit-learn and umap-learn of Debian.
 
     /usr/bin/python3 tests/reference/analysis.py >tests/reference/golden/analysis.json
 
@@ -16,6 +16,7 @@ import sklearn.decomposition
 import sklearn.manifold
 import sklearn.metrics
 import sklearn.neighbors
+import umap
 
 MODULUS = 2003
 ROWS, WIDTH, CLASSES = 90, 12, 5
@@ -142,6 +143,25 @@ def principal_cosines(one, other, directions):
     return numpy.sort(numpy.cos(scipy.linalg.subspace_angles(*bases)))[::-1]
 
 
+def umap_numbers(features):
+    """By umap-learn: the curves, the edges of some samples, and pictures' trustworthiness."""
+    graph, _, _ = umap.umap_.fuzzy_simplicial_set(
+        features.astype(numpy.float32), 15, numpy.random.RandomState(0), "euclidean")
+    graph = graph.tocoo()
+    start = sklearn.decomposition.PCA(2, svd_solver="full").fit_transform(features)
+    start *= 10 / numpy.abs(start).max()
+    kept = []
+    for seed in range(5):
+        points = umap.UMAP(init=start, random_state=seed).fit_transform(features)
+        kept.append(sklearn.manifold.trustworthiness(features, points, n_neighbors=10))
+    return {
+        "curves": [[d, *umap.umap_.find_ab_params(1.0, d)] for d in (0.0, 0.1, 0.5)],
+        "edges": [[int(i), int(j), float(w)]
+                  for i, j, w in sorted(zip(graph.row, graph.col, graph.data)) if i % 30 == 0],
+        "trustworthiness": kept,
+    }
+
+
 def main():
     labels = numpy.arange(ROWS) * 7 % 31 % CLASSES
     features = pattern(1, ROWS, WIDTH) + 0.8 * pattern(2, CLASSES, WIDTH)[labels] + 0.3
@@ -179,6 +199,7 @@ def main():
         "pca": {"shares": pca.explained_variance_ratio_.tolist(),
                 "distances": scipy.spatial.distance.pdist(pca.transform(features)).tolist()[:200]},
         "trustworthiness": sklearn.manifold.trustworthiness(features, plane, n_neighbors=10),
+        "umap": umap_numbers(features),
     }, indent=1))
 
 

@@ -25,6 +25,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -32,6 +33,10 @@
 
 namespace bissl::host {
 namespace {
+
+/// Pictures with a point for each sample, and what they are called.
+constexpr std::array<std::pair<const char*, const char*>, 3> planes{
+    {{"pca", "Principal components"}, {"tsne", "t-SNE"}, {"umap", "UMAP"}}};
 
 void append(const std::vector<std::string>& some, std::vector<std::string>& all) {
   all.insert(all.end(), some.begin(), some.end());
@@ -207,12 +212,20 @@ void AnalyseRun::explain(size_t source, const std::string& name, const std::vect
 }
 
 at::Tensor AnalyseRun::place(const std::string& picture, const at::Tensor& features) const {
+  const auto stop_if_interrupted = [] {
+    if (interrupted()) {
+      throw Interrupted();
+    }
+  };
   if (picture == "tsne") {
-    return tsne(features, {.perplexity = parts_.options.perplexity, .after_iteration = [] {
-                             if (interrupted()) {
-                               throw Interrupted();
-                             }
-                           }});
+    return tsne(features,
+                {.perplexity = parts_.options.perplexity, .after_iteration = stop_if_interrupted});
+  }
+  if (picture == "umap") {
+    return umap(features, {.neighbours = parts_.options.umap_neighbours,
+                           .least_distance = parts_.options.umap_distance,
+                           .seed = context_.seed_for("umap"),
+                           .after_epoch = stop_if_interrupted});
   }
   at::Tensor points = at::zeros({features.size(0), 2}, at::kDouble);
   const Components found = principal_components(features, 2);
@@ -240,12 +253,14 @@ std::vector<std::string> AnalyseRun::draw(const AnalysedNetwork& network,
     if (labels_[source].defined()) {
       picture.legend = parts_.sources[source]->data().targets().names;
     }
-    for (const std::string name : {"pca", "tsne"}) {
-      if (!draws(name.c_str())) {
+    bool has_points = false;
+    for (const auto& [plane, title] : planes) {
+      if (!draws(plane)) {
         continue;
       }
-      picture.title =
-          fmt::format("{} of data.{}", name == "tsne" ? "t-SNE" : "Principal components", data);
+      has_points = true;
+      const std::string name = plane;
+      picture.title = fmt::format("{} of data.{}", title, data);
       const at::Tensor points = place(name, network[source].features);
       const Measured kept = trustworthiness(network[source].features, points, neighbours);
       if (kept.value) {
@@ -264,7 +279,7 @@ std::vector<std::string> AnalyseRun::draw(const AnalysedNetwork& network,
       write_file_atomically(context_.folder / (file + ".csv"), picture.csv());
       append({file + ".svg", file + ".png", file + ".csv"}, files);
     }
-    if (draws("pca") || draws("tsne")) {
+    if (has_points) {
       append(draw_thumbnails(context_, parts_, source, rows_[source]), files);
     }
   }

@@ -150,16 +150,27 @@ const Schema<AnalyseOptions>& analyse_schema() {
     s.add(
          "pictures", &AnalyseOptions::pictures,
          "pictures of the features in a plane, as SVG and CSV in the stage's folder: \"pca\", the "
-         "first two principal components; \"tsne\", t-SNE by Barnes and Hut's trees. With a bank: "
+         "first two principal components; \"tsne\", t-SNE by Barnes and Hut's trees; \"umap\", "
+         "UMAP. With a bank: "
          "\"neighbours\", some images with their nearest of the bank, as PNG and CSV. With a bank "
          "or a head: \"confusion\", what the neighbours and each probe take each class for, and "
          "the accuracy by class; \"reliability\", how far the confidences of each probe are shares "
          "of right answers; \"saliency\", where some images speak for their class (Grad-CAM), this "
          "network and those of `compare` side by side, as PNG and CSV")
-        .choices({"pca", "tsne", "neighbours", "confusion", "reliability", "saliency"});
+        .choices({"pca", "tsne", "umap", "neighbours", "confusion", "reliability", "saliency"});
     s.add("perplexity", &AnalyseOptions::perplexity,
           "of t-SNE: about how many neighbours count; at most a third of the samples")
         .at_least(1);
+    s.add("umap_neighbours", &AnalyseOptions::umap_neighbours,
+          "of UMAP: from how many neighbours, the sample included, a sample's surroundings are "
+          "learnt; more show the whole better, fewer the details")
+        .at_least(2)
+        .at_most(1000)
+        .unit("samples");
+    s.add("umap_distance", &AnalyseOptions::umap_distance,
+          "of UMAP: how near points come that belong together; the picture is about 20 wide")
+        .at_least(0)
+        .at_most(1);
     s.rule(check_analyse);
     return s;
   }();

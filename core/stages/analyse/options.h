@@ -22,6 +22,8 @@ struct AnalyseOptions {
   int64_t batch = 250;
   std::vector<std::string> pictures{"pca"};
   double perplexity = 30;
+  int64_t umap_neighbours = 15;
+  double umap_distance = 0.1;
 };
 
 /// `pairs = { … }`

@@ -95,5 +95,51 @@ TEST(Tsne, OfEqualOrFewFeaturesIsFiniteOrRefused) {
   EXPECT_THROW(tsne(pattern(1, {3, 2}), {}), Error);
 }
 
+TEST(Umap, HasTheCurvesOfUmapLearn) {
+  for (const auto& curve : golden("analysis.json").at("umap").at("curves")) {
+    const UmapCurve found = umap_curve(curve.at(0).get<double>());
+    EXPECT_NEAR(found.a, curve.at(1).get<double>(), 1e-6) << curve;
+    EXPECT_NEAR(found.b, curve.at(2).get<double>(), 1e-6) << curve;
+  }
+}
+
+TEST(Umap, HasTheEdgesOfUmapLearn) {
+  const nlohmann::json expected = golden("analysis.json");
+  const auto edges = umap_edges(reference_features(expected), 15);
+  size_t next = 0;
+  for (const UmapEdge& edge : edges) {
+    if (edge.from % 30 != 0) {
+      continue;
+    }
+    const nlohmann::json& one = expected.at("umap").at("edges").at(next++);
+    ASSERT_EQ(edge.from, one.at(0).get<size_t>());
+    ASSERT_EQ(edge.to, one.at(1).get<size_t>());
+    EXPECT_NEAR(edge.weight, one.at(2).get<double>(), 1e-4) << one;
+  }
+  EXPECT_EQ(next, expected.at("umap").at("edges").size());
+}
+
+/// As well as umap-learn does in the mean of five seeds.
+TEST(Umap, KeepsNeighboursAsUmapLearnDoes) {
+  const nlohmann::json expected = golden("analysis.json");
+  const at::Tensor features = reference_features(expected);
+  double found = 0;
+  double wanted = 0;
+  for (size_t seed = 0; seed < 5; ++seed) {
+    const at::Tensor points = umap(features, {.seed = seed});
+    EXPECT_TRUE(points.equal(umap(features, {.seed = seed})));
+    found += *trustworthiness(features, points, 10).value / 5;
+    wanted += expected.at("umap").at("trustworthiness").at(seed).get<double>() / 5;
+  }
+  EXPECT_NEAR(found, wanted, 0.01);
+}
+
+TEST(Umap, OfEqualOrFewFeaturesIsFiniteOrRefused) {
+  const at::Tensor equal = at::zeros({8, 3}, at::kDouble);
+  EXPECT_TRUE(umap(equal, {.epochs = 20}).isfinite().all().item<bool>());
+  EXPECT_TRUE(umap(pattern(1, {4, 2}), {.epochs = 20}).isfinite().all().item<bool>());
+  EXPECT_THROW(umap(pattern(1, {3, 2}), {}), Error);
+}
+
 }  // namespace
 }  // namespace bissl::host::test
