@@ -1,5 +1,6 @@
 #include "map_network.h"
 #include "networks.h"
+#include "recompute.h"
 
 #include <ATen/ops/max_pool2d.h>
 
@@ -11,6 +12,7 @@ namespace {
 struct VggOptions {
   int64_t width = 64;
   std::vector<int64_t> depths{2, 2, 3, 3, 3};
+  bool recompute = false;
 };
 
 Schema<VggOptions> vgg_schema() {
@@ -25,27 +27,47 @@ Schema<VggOptions> vgg_schema() {
       .length(5)
       .at_least(1)
       .at_most(64);
+  add_recompute(schema, &VggOptions::recompute);
   return schema;
 }
+
+/// Convolutions with batch normalisation and ReLU, then the largest of each 2x2 pixels. It has its
+/// layers under numbers of its own, besides those of the network.
+class VggStage final : public Numbered {
+ public:
+  void add_layer(const Conv2d& convolution, const BatchNorm& norm) {
+    convolutions_.push_back(add(convolution));
+    norms_.push_back(add(norm));
+  }
+
+  at::Tensor forward(at::Tensor x) {
+    for (size_t i = 0; i < convolutions_.size(); ++i) {
+      x = norms_[i]->forward_relu(convolutions_[i](x));
+    }
+    return at::max_pool2d(x, {2, 2}, {2, 2});
+  }
+
+ private:
+  std::vector<Conv2d> convolutions_;
+  std::vector<BatchNorm> norms_;
+};
 
 /// Simonyan and Zisserman 2014 with batch normalisation; torchvision's names. Its three classifying
 /// layers are left out, so the features are the last map's mean.
 class VggModule final : public MapModule {
  public:
-  VggModule(const VggOptions& options, const ImageShape& input) {
+  VggModule(const VggOptions& options, const ImageShape& input) : recompute_(options.recompute) {
     require_size(input, 32, "vgg, which halves height and width five times,");
     const auto features = register_module("features", std::make_shared<Numbered>());
     int64_t channels = input.channels;
     int64_t stride = 1;
     for (size_t stage = 0; stage < options.depths.size(); ++stage) {
       const int64_t width = options.width << std::min<size_t>(stage, 3);
-      std::vector<Layer> layers;
+      auto layers = std::make_shared<VggStage>();
       for (int64_t i = 0; i < options.depths[stage]; ++i) {
-        Layer layer;
-        layer.convolution = features->add(same_convolution(channels, width, 3, 1, 1, true));
-        layer.norm = features->add(BatchNorm(width));
+        const auto convolution = features->add(same_convolution(channels, width, 3, 1, 1, true));
+        layers->add_layer(convolution, features->add(BatchNorm(width)));
         features->skip(1);
-        layers.push_back(std::move(layer));
         channels = width;
       }
       features->skip(1);
@@ -59,23 +81,16 @@ class VggModule final : public MapModule {
   TensorList maps(const at::Tensor& images) override {
     TensorList maps;
     at::Tensor x = images;
-    for (auto& stage : stages_) {
-      for (Layer& layer : stage) {
-        x = layer.norm->forward_relu(layer.convolution(x));
-      }
-      x = at::max_pool2d(x, {2, 2}, {2, 2});
+    for (const auto& stage : stages_) {
+      x = through_block(stage, x, recompute_);
       maps.push_back(x);
     }
     return maps;
   }
 
  private:
-  struct Layer {
-    Conv2d convolution{nullptr};
-    BatchNorm norm{nullptr};
-  };
-
-  std::vector<std::vector<Layer>> stages_;
+  bool recompute_;
+  std::vector<std::shared_ptr<VggStage>> stages_;
 };
 
 struct Vgg11 {

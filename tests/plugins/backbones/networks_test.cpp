@@ -135,6 +135,8 @@ TEST(Networks, ComputeBlocksAgain) {
       {"conv-mixer", {{"width", int64_t{4}}, {"depth", int64_t{2}}, {"kernel", int64_t{3}}}, 8},
       {"mobilenet-v2", {{"width", 0.1}, {"stem", std::string("small")}, {"drop_path", 0.5}}, 16},
       {"efficientnet-b0", {{"width", 0.1}, {"stem", std::string("small")}}, 16},
+      {"vgg16", {{"width", int64_t{2}}, {"depths", std::vector<int64_t>{1, 2, 1, 1, 1}}}, 64},
+      {"resnet9", {{"width", int64_t{2}}}, 16},
   };
   for (const Case& network : cases) {
     SCOPED_TRACE(network.name);
