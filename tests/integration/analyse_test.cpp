@@ -2,6 +2,8 @@
 
 #include "run_fixture.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -142,6 +144,26 @@ TEST_F(RunTest, AnalyseMeasuresAndDrawsWhatArmsHaveLearnt) {
   EXPECT_NEAR(
       stages_in(out_ / "small").at("random").at("metrics").at("test").at("rankme").at("mean"),
       random.at("metrics").at("test").at("rankme").at("mean").get<double>(), 1e-4);
+}
+
+/// An ablation may ask for each of the figures that a look gives.
+TEST_F(RunTest, WhatALookGivesIsKnownBeforehand) {
+  write_file(file_, analysed());
+  const Outcome outcome = run_bissl(call("run"));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  std::string metrics;
+  const auto stages = stages_in(out_ / "small");
+  for (const auto& [data, found] : stages.at("look").at("metrics").items()) {
+    for (const auto& [metric, value] : found.items()) {
+      metrics += fmt::format("\"look.{}.{}\", ", data, metric);
+    }
+  }
+  const std::filesystem::path ablation = file_.parent_path() / "all.toml";
+  write_file(ablation, fmt::format("pipeline = \"{}\"\nmetric = [{}]\n[axes]\nseed = [0]\n",
+                                   file_.string(), metrics));
+  const Outcome plan =
+      run_bissl({"sweep", ablation.string(), "--plan", "--out", out_.string(), "--threads", "1"});
+  EXPECT_EQ(plan.code, 0) << plan.err;
 }
 
 /// The head of a stage gives the scores of that stage, and the pictures have its numbers.

@@ -2,8 +2,6 @@
 
 #include "analysis/calibration.h"
 #include "analysis/classes.h"
-#include "analysis/embedding.h"
-#include "base/atomic_file.h"
 #include "models/module_state.h"
 #include "numerics/logistic_regression.h"
 #include "pipeline/metric_name.h"
@@ -11,21 +9,18 @@
 #include "stages/analyse/class_pictures.h"
 #include "stages/analyse/figures_of.h"
 #include "stages/analyse/parts.h"
-#include "stages/analyse/picture.h"
+#include "stages/analyse/plane_pictures.h"
 #include "stages/analyse/probes.h"
 #include "stages/analyse/saliency_sheet.h"
 #include "stages/knn/classifier.h"
 #include "stages/networks.h"
 #include "stages/scoring.h"
 #include "stages/trial.h"
-#include "telemetry/interrupt.h"
 
-#include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -33,10 +28,6 @@
 
 namespace bissl::host {
 namespace {
-
-/// Pictures with a point for each sample, and what they are called.
-constexpr std::array<std::pair<const char*, const char*>, 3> planes{
-    {{"pca", "Principal components"}, {"tsne", "t-SNE"}, {"umap", "UMAP"}}};
 
 void append(const std::vector<std::string>& some, std::vector<std::string>& all) {
   all.insert(all.end(), some.begin(), some.end());
@@ -88,9 +79,6 @@ class AnalyseRun {
                       .values = {value}});
   }
   bool draws(const char* picture) const { return parts_.draws(picture); }
-  std::vector<std::string> draw(const AnalysedNetwork& network,
-                                std::vector<MetricResult>& metrics) const;
-  at::Tensor place(const std::string& picture, const at::Tensor& features) const;
 
   const StageContext& context_;
   AnalyseParts parts_;
@@ -211,81 +199,6 @@ void AnalyseRun::explain(size_t source, const std::string& name, const std::vect
   }
 }
 
-at::Tensor AnalyseRun::place(const std::string& picture, const at::Tensor& features) const {
-  const auto stop_if_interrupted = [] {
-    if (interrupted()) {
-      throw Interrupted();
-    }
-  };
-  if (picture == "tsne") {
-    return tsne(features,
-                {.perplexity = parts_.options.perplexity, .after_iteration = stop_if_interrupted});
-  }
-  if (picture == "umap") {
-    return umap(features, {.neighbours = parts_.options.umap_neighbours,
-                           .least_distance = parts_.options.umap_distance,
-                           .seed = context_.seed_for("umap"),
-                           .after_epoch = stop_if_interrupted});
-  }
-  at::Tensor points = at::zeros({features.size(0), 2}, at::kDouble);
-  const Components found = principal_components(features, 2);
-  points.narrow(1, 0, found.points.size(1)).copy_(found.points);
-  return points;
-}
-
-/// Pictures of the network and of those that it is compared with. Returns the files' names.
-std::vector<std::string> AnalyseRun::draw(const AnalysedNetwork& network,
-                                          std::vector<MetricResult>& metrics) const {
-  constexpr int64_t neighbours = 10;
-  const std::string own = context_.stage.from.empty() ? "scratch" : context_.stage.from;
-  std::vector<std::string> files;
-  for (size_t source = 0; source < network.size(); ++source) {
-    const std::string& data = parts_.options.data[source];
-    const std::vector<std::string> all = context_.data.sample_names(data);
-    FeaturePicture picture;
-    for (int64_t i = 0; i < rows_[source].size(0); ++i) {
-      const int64_t row = rows_[source].data_ptr<int64_t>()[i];
-      picture.names.push_back(all.at(static_cast<size_t>(row)));
-      if (labels_[source].defined()) {
-        picture.classes.push_back(labels_[source].data_ptr<int64_t>()[i]);
-      }
-    }
-    if (labels_[source].defined()) {
-      picture.legend = parts_.sources[source]->data().targets().names;
-    }
-    bool has_points = false;
-    for (const auto& [plane, title] : planes) {
-      if (!draws(plane)) {
-        continue;
-      }
-      has_points = true;
-      const std::string name = plane;
-      picture.title = fmt::format("{} of data.{}", title, data);
-      const at::Tensor points = place(name, network[source].features);
-      const Measured kept = trustworthiness(network[source].features, points, neighbours);
-      if (kept.value) {
-        metrics.push_back({.data = data,
-                           .metric = name + "_trustworthiness",
-                           .higher_is_better = true,
-                           .values = {*kept.value}});
-      }
-      picture.panels = {{own, points}};
-      for (const std::string& other : parts_.options.compare) {
-        picture.panels.push_back({other, place(name, compared_.at(other).at(source).features)});
-      }
-      const std::string file = fmt::format("{}-{}", name, data);
-      write_file_atomically(context_.folder / (file + ".svg"), picture.svg());
-      write_file_atomically(context_.folder / (file + ".png"), picture.png());
-      write_file_atomically(context_.folder / (file + ".csv"), picture.csv());
-      append({file + ".svg", file + ".png", file + ".csv"}, files);
-    }
-    if (has_points) {
-      append(draw_thumbnails(context_, parts_, source, rows_[source]), files);
-    }
-  }
-  return files;
-}
-
 StageResults AnalyseRun::run() {
   const c10::NoGradGuard no_grad;
   const EvaluationMode mode(parts_.backbone->module());
@@ -309,7 +222,11 @@ StageResults AnalyseRun::run() {
       metrics.push_back(std::move(figure));
     }
     if (number == 0) {
-      append(draw(network, metrics), pictures);
+      for (size_t source = 0; source < network.size(); ++source) {
+        append(draw_planes(context_, parts_, {source, rows_[source], labels_[source]}, network,
+                           compared_, metrics),
+               pictures);
+      }
       for (auto& [source, sheet] : saliency_) {
         if (!sheet.arms.empty()) {
           // The stage's own network, which is looked at after those it is compared with, is first.
@@ -355,10 +272,8 @@ class AnalyseTrial : public StageTrial {
       for (const PlannedScore& score : planned_scores(parts_, source)) {
         promise(source, score.metric, score.higher_is_better);
       }
-      for (const std::string& picture : parts_.options.pictures) {
-        if (picture == "pca" || picture == "tsne") {
-          promise(source, picture + "_trustworthiness", true);
-        }
+      for (const std::string& plane : chosen_planes(parts_.options)) {
+        promise(source, plane + "_trustworthiness", true);
       }
     }
     for (const PlannedFigure& figure : planned_figures(parts_)) {
