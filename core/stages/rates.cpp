@@ -6,6 +6,7 @@
 #include "models/attribution.h"
 #include "models/optimizer_groups.h"
 #include "stages/networks.h"
+#include "stages/rates_options.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -18,137 +19,6 @@
 
 namespace bissl::host {
 namespace {
-
-/// `groups = [ { … } ]`
-struct GroupOptions {
-  std::vector<std::string> match;
-  std::optional<double> lr_factor;
-  std::optional<double> weight_decay;
-  bool frozen = false;
-};
-
-/// `weight_decay = { … }`
-struct DecayOptions {
-  std::string use = "cosine";
-  double end_factor = 1;
-  double power = 1;
-};
-
-/// `momentum = { … }`
-struct MomentumOptions {
-  std::string use = "cosine";
-  double to = 0;
-  double power = 1;
-};
-
-const Schema<RatesOptions>& rates_schema() {
-  static const Schema<RatesOptions> schema = [] {
-    Schema<RatesOptions> s;
-    s.add("scaling", &RatesOptions::scaling,
-          "\"linear\" multiplies the optimizer's lr by the samples of a step over `scaling_batch` "
-          "(Goyal et al. 2017, arXiv 1706.02677), \"square-root\" by the root of that")
-        .choices({"none", "linear", "square-root"});
-    s.add("scaling_batch", &RatesOptions::scaling_batch,
-          "samples of a step for which the optimizer's lr is meant")
-        .at_least(1)
-        .unit("samples")
-        .only_with("scaling", {std::string("linear"), std::string("square-root")});
-    s.add("layer_decay", &RatesOptions::layer_decay,
-          "factor on the learning rate from each layer of the backbone to the one before it; the "
-          "head has the whole rate (Bao et al. 2021, arXiv 2106.08254)")
-        .more_than(0)
-        .at_most(1);
-    return s;
-  }();
-  return schema;
-}
-
-const Schema<GroupOptions>& group_schema() {
-  static const Schema<GroupOptions> schema = [] {
-    Schema<GroupOptions> s;
-    s.add(
-         "match", &GroupOptions::match,
-         "the parameters of the group, by patterns of their names, \"backbone.layer1.*\": * stands "
-         "for any characters, ? for one, [ab] for one of them")
-        .required()
-        .or_one();
-    s.add("lr_factor", &GroupOptions::lr_factor, "factor on the learning rate").at_least(0);
-    s.add("weight_decay", &GroupOptions::weight_decay, "in the place of the optimizer's")
-        .at_least(0);
-    s.add("frozen", &GroupOptions::frozen,
-          "the parameters are not trained; in pretrain and finetune");
-    s.rule([](const GroupOptions& options, std::vector<Finding>& findings) {
-      if (options.match.empty()) {
-        findings.push_back({Finding::Severity::error, "match", "needs a pattern"});
-      }
-      if (options.frozen && (options.lr_factor || options.weight_decay)) {
-        findings.push_back({Finding::Severity::warning, "frozen",
-                            "what is not trained needs neither lr_factor nor weight_decay"});
-      }
-    });
-    return s;
-  }();
-  return schema;
-}
-
-const Schema<DecayOptions>& decay_schema() {
-  static const Schema<DecayOptions> schema = [] {
-    Schema<DecayOptions> s;
-    s.add("use", &DecayOptions::use, "how weight decay gets from the optimizer's to the end's")
-        .choices({"cosine", "polynomial"});
-    s.add("end_factor", &DecayOptions::end_factor,
-          "weight decay at the end, as a factor on the optimizer's; 10 for 0.04 to 0.4 (Caron et "
-          "al. 2021, arXiv 2104.14294)")
-        .required()
-        .at_least(0);
-    s.add("power", &DecayOptions::power, "of \"polynomial\"; 1 is a straight line")
-        .more_than(0)
-        .only_with("use", std::string("polynomial"));
-    return s;
-  }();
-  return schema;
-}
-
-const Schema<MomentumOptions>& momentum_schema() {
-  static const Schema<MomentumOptions> schema = [] {
-    Schema<MomentumOptions> s;
-    s.add("use", &MomentumOptions::use,
-          "how momentum gets from the optimizer's to `to`; \"one-cycle\" is there where the "
-          "schedule \"one-cycle\" has its peak, and goes back to the optimizer's (Smith and Topin "
-          "2017, arXiv 1708.07120)")
-        .choices({"cosine", "polynomial", "one-cycle"});
-    s.add("to", &MomentumOptions::to, "momentum at the end, of \"one-cycle\" at the peak: 0.85")
-        .required()
-        .at_least(0)
-        .less_than(1);
-    s.add("power", &MomentumOptions::power, "of \"polynomial\"; 1 is a straight line")
-        .more_than(0)
-        .only_with("use", std::string("polynomial"));
-    return s;
-  }();
-  return schema;
-}
-
-const Table* rates_of(const Table& table) {
-  return table.has_table("rates") ? &table.table("rates") : nullptr;
-}
-
-RatesOptions parse_rates(const Table& table) {
-  const Table* rates = rates_of(table);
-  return rates == nullptr ? RatesOptions{} : rates_schema().parse(rates->values);
-}
-
-/// The groups of a table, each with its place in the file.
-std::vector<std::pair<GroupOptions, std::string>> groups_of(const Table& table) {
-  std::vector<std::pair<GroupOptions, std::string>> groups;
-  const Table* rates = rates_of(table);
-  if (rates != nullptr && rates->lists.count("groups") != 0) {
-    for (const Table& group : rates->lists.at("groups")) {
-      groups.emplace_back(group_schema().parse(group.values), group.origin);
-    }
-  }
-  return groups;
-}
 
 bool matches(const GroupOptions& group, const std::string& name) {
   return std::any_of(group.match.begin(), group.match.end(), [&](const std::string& pattern) {
@@ -267,22 +137,6 @@ void gather(const Table& table, const std::string& path, double samples,
 
 }  // namespace
 
-SubtableSpec rates_table() {
-  TableSpec rates = table_of(rates_schema());
-  rates.tables = {
-      {"weight_decay", table_of(decay_schema()), false,
-       "weight decay over time; constant if absent"},
-      {"momentum", table_of(momentum_schema()), false,
-       "momentum over time, β₁ of Adam and its kin; constant if absent"},
-      {.name = "groups",
-       .table = table_of(group_schema()),
-       .required = false,
-       .doc = "parameters with a rate or a weight decay of their own; of groups that match a "
-              "parameter the last one that gives a key counts",
-       .list = true}};
-  return {"rates", std::move(rates), false, "how fast which parameters move"};
-}
-
 double rate_scaling(const Table& table, int64_t step_samples) {
   const RatesOptions options = parse_rates(table);
   const double ratio =
@@ -293,7 +147,7 @@ double rate_scaling(const Table& table, int64_t step_samples) {
 void freeze(const Table& table, const NamedTensors& parameters) {
   size_t left = parameters.size();
   const std::vector<std::string> names = names_of(parameters);
-  for (const auto& [group, origin] : groups_of(table)) {
+  for (const auto& [group, origin] : parse_groups(table)) {
     if (!group.frozen) {
       continue;
     }
@@ -312,7 +166,7 @@ void freeze(const Table& table, const NamedTensors& parameters) {
 }
 
 void refuse_frozen(const Table& table, const std::string& path) {
-  for (const auto& [group, origin] : groups_of(table)) {
+  for (const auto& [group, origin] : parse_groups(table)) {
     if (group.frozen) {
       fail_input(
           "{}rates.groups ({}): a bissl stage trains the same parameters of the backbone on both "
@@ -328,7 +182,7 @@ std::shared_ptr<Optimizer> make_optimizer(const Table& table, const NamedTensors
   if (rates_of(table) == nullptr) {
     return make_optimizer(choice, parameters);
   }
-  const auto groups = groups_of(table);
+  const auto groups = parse_groups(table);
   const std::vector<std::string> names = names_of(parameters);
   for (const auto& [group, origin] : groups) {
     if (!group.frozen) {  // freeze() has looked at those that are
@@ -354,74 +208,6 @@ std::shared_ptr<Optimizer> make_optimizer(const Table& table, const NamedTensors
   }
   return std::make_shared<OptimizerGroups>(std::move(made), parameters.size(),
                                            rate_scaling(table, step_samples));
-}
-
-std::optional<Pace::Decay> Pace::decay_of(const Table& table, Optimizer& optimizer, int64_t steps) {
-  const Table* rates = rates_of(table);
-  if (rates == nullptr || !rates->has_table("weight_decay")) {
-    return std::nullopt;
-  }
-  const DecayOptions options = decay_schema().parse(rates->table("weight_decay").values);
-  const std::string name = table.component("optimizer").describe();
-  auto* ability = capability<OptimizerWeightDecay>(optimizer);
-  if (ability == nullptr) {
-    fail_input("rates.weight_decay: {} has no weight decay that could be set", name);
-  }
-  if (ability->weight_decay() == 0) {
-    fail_input(
-        "rates.weight_decay: the weight decay of {} is 0, and factors leave it there: give "
-        "the one at the beginning as its weight_decay",
-        name);
-  }
-  const ScheduleOptions factor{
-      .use = options.use, .end_factor = options.end_factor, .power = options.power};
-  return Decay{{factor, steps, 1.0}, ability->weight_decay(), ability};
-}
-
-std::optional<Pace::Momentum> Pace::momentum_of(const Table& table, Optimizer& optimizer,
-                                                int64_t steps) {
-  const Table* rates = rates_of(table);
-  if (rates == nullptr || !rates->has_table("momentum")) {
-    return std::nullopt;
-  }
-  const MomentumOptions options = momentum_schema().parse(rates->table("momentum").values);
-  auto* ability = capability<OptimizerMomentumSetting>(optimizer);
-  if (ability == nullptr) {
-    fail_input("rates.momentum: {} has no momentum that could be set",
-               table.component("optimizer").describe());
-  }
-  ScheduleOptions share{.use = options.use, .end_factor = 0, .power = options.power};
-  if (options.use != "one-cycle") {
-    return Momentum{{share, steps, 1.0}, ability->momentum(), options.to, ability};
-  }
-  const ScheduleOptions rate = parse_schedule(table);
-  if (rate.use != "one-cycle") {
-    fail_input(
-        "rates.momentum: \"one-cycle\" falls while the learning rate rises and rises while that "
-        "falls, and schedule.use is \"{}\": choose \"one-cycle\" there, too, or another one here",
-        rate.use);
-  }
-  // That schedule's share runs from 0 to 1, where the learning rate has its peak, and to 0 again.
-  share.start_factor = 0;
-  share.rise = rate.rise;
-  return Momentum{{share, steps, 1.0}, options.to, ability->momentum(), ability};
-}
-
-Pace::Pace(const Table& table, Optimizer& optimizer, int64_t steps, int64_t samples,
-           int64_t step_samples)
-    : rate_(make_schedule(table, steps, samples, step_samples)),
-      decay_(decay_of(table, optimizer, steps)),
-      momentum_(momentum_of(table, optimizer, steps)) {}
-
-double Pace::begin(int64_t step) const {
-  if (decay_) {
-    decay_->ability->set_weight_decay(decay_->start * decay_->factor.lr_scale(step));
-  }
-  if (momentum_) {
-    const double share = momentum_->share.lr_scale(step);
-    momentum_->ability->set_momentum(momentum_->to + (momentum_->from - momentum_->to) * share);
-  }
-  return rate_.lr_scale(step);
 }
 
 std::vector<std::pair<std::string, double>> scaled_rates(const Stage& stage) {

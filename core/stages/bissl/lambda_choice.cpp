@@ -5,6 +5,7 @@
 #include "models/evaluation_guard.h"
 #include "models/module_state.h"
 #include "stages/bissl/parts.h"
+#include "stages/rates.h"
 
 #include <c10/core/GradMode.h>
 

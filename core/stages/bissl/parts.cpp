@@ -4,6 +4,7 @@
 #include "models/module_state.h"
 #include "stages/memory.h"
 #include "stages/networks.h"
+#include "stages/rates.h"
 
 #include <fmt/format.h>
 

@@ -17,7 +17,7 @@
 #include "stages/context.h"
 #include "stages/mix.h"
 #include "stages/networks.h"
-#include "stages/rates.h"
+#include "stages/pace.h"
 
 #include <cstdint>
 #include <functional>

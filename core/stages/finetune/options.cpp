@@ -3,7 +3,7 @@
 #include "stages/finetune/validation.h"
 #include "stages/mix.h"
 #include "stages/option_schemas.h"
-#include "stages/rates.h"
+#include "stages/rates_options.h"
 #include "stages/scoring.h"
 
 namespace bissl::host {

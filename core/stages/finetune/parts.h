@@ -8,7 +8,7 @@
 #include "stages/context.h"
 #include "stages/finetune/options.h"
 #include "stages/mix.h"
-#include "stages/rates.h"
+#include "stages/pace.h"
 #include "stages/scoring.h"
 
 #include <cstdint>

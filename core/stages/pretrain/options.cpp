@@ -4,7 +4,7 @@
 #include "stages/match.h"
 #include "stages/monitor.h"
 #include "stages/option_schemas.h"
-#include "stages/rates.h"
+#include "stages/rates_options.h"
 
 namespace bissl::host {
 namespace {

@@ -9,7 +9,7 @@
 #include "stages/context.h"
 #include "stages/match.h"
 #include "stages/pretrain/options.h"
-#include "stages/rates.h"
+#include "stages/pace.h"
 
 #include <cstdint>
 #include <memory>

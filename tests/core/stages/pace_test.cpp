@@ -1,6 +1,8 @@
+#include "stages/pace.h"
+
 #include "bissl/error.h"
 #include "stages/option_schemas.h"
-#include "stages/rates.h"
+#include "stages/rates_options.h"
 #include "support/paths.h"
 #include "support/temporary_folder.h"
 
