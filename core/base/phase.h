@@ -2,7 +2,7 @@
 
 namespace bissl::host {
 
-/// Told of the phases of all threads, each on its own thread. Names are literals.
+/// Called with the phases of all threads, each on its own thread. Names are literals.
 class PhaseListener {
  public:
   virtual ~PhaseListener() = default;

@@ -102,7 +102,7 @@ void CommandLine::add_sweep() {
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str();
   command.add_flag("--stop-on-failure", sweep_.stop_on_failure,
-                   "stop at the first stage that fails instead of going on with the rest");
+                   "stop at the first stage that fails instead of running the rest");
   command.add_flag("--slurm", sweep_.slurm, "submit the workers as a Slurm job array and return");
   command
       .add_option("--slurm-option", sweep_.slurm_options,

@@ -41,7 +41,7 @@ class PretextTrial {
   void before_step(int64_t number) const;
   void after_step(int64_t number) const;
 
-  /// Another instance of the task, with a backbone of the same weights at hand.
+  /// Another instance of the task, with a backbone of the same weights.
   std::shared_ptr<Pretext> make() const;
 
   TensorList backbone_parameters() const;

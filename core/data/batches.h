@@ -40,7 +40,7 @@ struct BatchOptions {
 
 /// Makes batches by number. Batch b of a shuffled source holds positions b·N … (b+1)·N − 1 of the
 /// endless sequence of shuffled epochs: every batch is full, each sample comes once an epoch, and
-/// where to continue after an interruption is told by the number alone. A batch's content is a
+/// where to continue after an interruption follows from the number alone. A batch's content is a
 /// function of the options and its number. Safe for use by several threads.
 class BatchSource {
  public:

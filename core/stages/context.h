@@ -34,7 +34,7 @@ struct RunSettings {
   /// Called before anything is written for a step; throws when the stage is no longer this
   /// process's to compute. Unset: nothing is asked.
   std::function<void()> confirm;
-  /// Called after each checkpoint. Unset: nobody is told.
+  /// Called after each checkpoint. Unset: nothing is called.
   std::function<void()> checkpointed;
 };
 

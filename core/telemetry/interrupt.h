@@ -20,7 +20,7 @@ inline constexpr int interrupted_exit_code = 130;
 /// ignored if they are: nohup starts a program so. System calls that a signal meets are restarted.
 void install_interrupt_handlers();
 
-/// Whether the run should come to an end. Cheap; from any thread.
+/// Whether the run should end. Cheap; from any thread.
 bool interrupted();
 
 /// What came first, for people: "interrupted by SIGTERM".

@@ -181,7 +181,7 @@ class ShardScan {
   const RandomAccessFile& archive_;
   std::string shard_;
   std::string key_;
-  std::vector<std::string> extensions_;  ///< of the sample at hand
+  std::vector<std::string> extensions_;  ///< of the present sample
   std::string label_;
   std::ptrdiff_t rank_ = no_image;
   ShardSample sample_;

@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 
 constexpr size_t most_names = 1'000'000;
 
-/// What the text between two braces stands for.
+/// The texts that the text between two braces names.
 std::vector<std::string> alternatives(std::string_view inside, const std::string& pattern) {
   const size_t dots = inside.find("..");
   std::vector<std::string> texts;
@@ -102,7 +102,7 @@ std::vector<std::string> expand_braces(const std::string& pattern) {
     }
     const auto parts = alternatives(rest.substr(open + 1, close - open - 1), pattern);
     if (parts.size() * texts.size() > most_names) {
-      fail_input("{}: stands for more than {} files", pattern, most_names);
+      fail_input("{}: names more than {} files", pattern, most_names);
     }
     std::vector<std::string> longer;
     for (const std::string& text : texts) {

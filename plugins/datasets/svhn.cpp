@@ -24,7 +24,7 @@ constexpr ImageShape shape{3, 32, 32};
 constexpr uint64_t largest_file = uint64_t{4} << 30;
 constexpr int64_t digits = 10;
 
-/// Images of 32 x 32 x 3 x N, by columns, and labels 1 to 10, of which 10 stands for the digit 0.
+/// Images of 32 x 32 x 3 x N, by columns, and labels 1 to 10, of which 10 is the digit 0.
 ImageBlock read_svhn(const std::filesystem::path& file) {
   MatVariables variables = read_mat(file, {"X", "y"}, largest_file);
   const std::vector<int64_t> labels = mat_integers(file, variables, "y");

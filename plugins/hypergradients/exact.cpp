@@ -65,7 +65,7 @@ class Exact : public Hypergradient {
   }
 
  private:
-  /// Makes the matrix if the one at hand is another system's; returns the products that it cost.
+  /// Makes the matrix if the kept one is another system's; returns the products that it cost.
   int64_t build(const TensorList& u, ImplicitSystem& system) {
     const int64_t size = count(u);
     if (size > options_.max_parameters) {

@@ -168,7 +168,7 @@ at::Tensor second_moments(const std::vector<Rows>& uses, const at::Tensor& left,
 /// Q_A, Q_G and values s_A, s_G the inverse is exact: in their coordinates each element is divided
 /// by 1 + s_G·s_A/(λ + δ) (George et al. 2018, section 3.1).
 ///
-/// g are the gradients of the loss at hand (the empirical Fisher matrix), those of a mean times
+/// g are the gradients of this loss (the empirical Fisher matrix), those of a mean times
 /// the number of rows of the batch. Different layers are taken as independent. Parameters of other
 /// layers (normalisations) have v = u. Factors are made once for a system.
 class Kfac : public Hypergradient {

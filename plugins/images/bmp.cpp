@@ -137,7 +137,7 @@ Palette read_palette(const ByteReader& file, const Header& header) {
   return palette;
 }
 
-/// Whether the colours are the grays that the indices stand for, black and white where there are
+/// Whether the colours are the grays of the indices, black and white where there are
 /// two: such a file is gray.
 bool is_gray(const Header& header, const Palette& palette) {
   for (size_t i = 0; i < header.colours; ++i) {

@@ -130,7 +130,7 @@ TEST_F(Asking, APretextTaskReadsWhereViewsLie) {
   const Outcome random = call("run", with_pretext("{ use = \"places\" }"), audit);
   EXPECT_EQ(random.code, 0) << random.err;
   EXPECT_EQ(random.err.find("an audit cannot be made"), std::string::npos) << random.err;
-  // Whole images are told from parts.
+  // Whole images and parts are distinguished.
   const Outcome parts = call("run", with_pretext("{ use = \"places\", whole = true }"));
   EXPECT_EQ(parts.code, 1) << parts.out;
   EXPECT_NE(parts.err.find("the view is not the whole image"), std::string::npos) << parts.err;

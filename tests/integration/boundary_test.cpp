@@ -120,7 +120,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 class ThrowingElsewhere : public ThrowingTest, public testing::WithParamInterface<Case> {};
 
-/// What is called when a checkpoint is written: a run that is told to stop writes one.
+/// What is called when a checkpoint is written: a run that is asked to stop writes one.
 TEST_P(ThrowingElsewhere, IsNamedToo) {
   const auto& [kind, method, stage] = GetParam();
   std::string text = throwing_pipeline(kind, method);

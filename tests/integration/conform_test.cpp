@@ -1,4 +1,4 @@
-// `bissl conform`: everything that ships passes, and what breaks a promise is told which.
+// `bissl conform`: everything that ships passes, and what breaks a promise learns which.
 
 #include "dataset_trees.h"
 #include "program.h"

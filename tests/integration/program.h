@@ -33,7 +33,7 @@ Outcome run_bissl_under(const std::string& limits, const std::vector<std::string
 Outcome run_bissl_until(const std::vector<std::string>& arguments,
                         const std::filesystem::path& file, size_t bytes, int signal = SIGTERM);
 
-/// A call that goes on while the test does something else. Killed at the end if it still runs.
+/// A call that runs while the test does something else. Killed at the end if it still runs.
 class BackgroundCall {
  public:
   explicit BackgroundCall(const std::vector<std::string>& arguments);

@@ -199,7 +199,7 @@ TEST_F(StoreCommandTest, DiffSaysWhatIsNotRecorded) {
   const std::string text =
       run_bissl({"diff", (out_ / "old").string(), (out_ / "small").string()}).out;
   EXPECT_NE(text.find("not recorded"), std::string::npos) << text;
-  // Results that differ without a recorded cause are told as such.
+  // Results that differ without a recorded cause are reported as such.
   results = json::parse(read_file(out_ / "small" / "results.json"));
   results["stages"]["finetune"]["metrics"]["test"]["top1"]["mean"] = 0.123;
   write_file(out_ / "old" / "results.json", results.dump());

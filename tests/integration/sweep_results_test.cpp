@@ -1,5 +1,5 @@
 // Results belong to a plan: what an earlier one left in the folder is not shown, by --status as by
-// `bissl report`, and what failed is told with its place and cause.
+// `bissl report`, and failures with their place and cause.
 
 #include "sweep_fixture.h"
 

@@ -5,7 +5,7 @@ Run with Debian's Python (packages python3-torch and python3-torchvision):
 
     /usr/bin/python3 tests/reference/augmentations.py
 
-The C++ tests hold sdk/src/image_operations.cpp and resampling.cpp against it.
+The C++ tests compare sdk/src/image_operations.cpp and resampling.cpp with it.
 """
 
 import json

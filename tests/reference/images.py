@@ -6,7 +6,7 @@ Run with Debian's Python (packages python3-pil and python3-numpy):
 
     /usr/bin/python3 tests/reference/images.py
 
-The C++ tests hold plugins/images against it. Files that Pillow cannot write are put together here byte
+The C++ tests compare plugins/images with it. Files that Pillow cannot write are put together here byte
 by byte; those that it cannot read either, or that it reads with a loss that bissl avoids (16 bits of gray,
 bands), have the pixels that they were written from.
 """
@@ -42,7 +42,7 @@ GRAY = RGB[:, :, 1].copy()
 ALPHA = (numpy.arange(HEIGHT * WIDTH).reshape(HEIGHT, WIDTH) * 255 // (HEIGHT * WIDTH - 1)).astype(numpy.uint8)
 WIDE = numpy.random.default_rng(SEED + 1).integers(0, 65536, (HEIGHT, WIDTH, 3)).astype(numpy.uint16)
 FILES = {}  # name -> bytes
-PIXELS = {}  # name -> the array it stands for, where that is not what Pillow says
+PIXELS = {}  # name -> its array, where that is not what Pillow says
 OPTIONS = {}  # name -> other options than "as-file"
 
 

@@ -20,7 +20,7 @@ constexpr size_t most_values = size_t{1} << 22;
 constexpr uint8_t newest_protocol = 4;
 constexpr size_t most_dimensions = 32;
 
-/// What the globals stand for that may be called. NumPy 2 moved a module.
+/// What the globals that may be called are. NumPy 2 moved a module.
 constexpr std::string_view reconstruct = "numpy.core.multiarray _reconstruct";
 constexpr std::array<std::pair<std::string_view, std::string_view>, 5> allowed{
     {{"numpy.core.multiarray _reconstruct", reconstruct},

@@ -1,4 +1,4 @@
-// The audit on a small model in double precision, held against dense algebra.
+// The audit on a small model in double precision, compared with dense algebra.
 
 #include "bilevel/audit.h"
 #include "bilevel/pretext_problem.h"

@@ -1,4 +1,4 @@
-// The hypergradient on a small model in double precision, held against dense algebra.
+// The hypergradient on a small model in double precision, compared with dense algebra.
 
 #include "bilevel/bissl_coupling.h"
 #include "bilevel/pretext_problem.h"

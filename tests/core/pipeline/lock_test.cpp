@@ -199,7 +199,7 @@ TEST_F(LockTest, ChangesElsewhereKeepTheKey) {
 }
 
 TEST_F(LockTest, DataSourcesWithTheSameContentAreTold) {
-  // Two sources that are told apart only by their fingerprints.
+  // Two sources that differ only by their fingerprints.
   const std::string text = std::string(head) + pretrain + "[data.twin]\nuse = \"digits\"\n";
   fingerprints_ = {{"train", "f1"}, {"twin", "f1"}};
   EXPECT_EQ(key(sound(text), "pretrain"),

@@ -11,7 +11,7 @@
 namespace bissl::host::test {
 namespace {
 
-/// Two axes of two labels; the value of each seed is told by hand.
+/// Two axes of two labels; the value of each seed is given by hand.
 ReportData example() {
   ReportData data;
   data.title = "example";

@@ -45,7 +45,7 @@ class Store : public testing::Test {
   std::vector<std::string> waits_;
 };
 
-/// A child process that begins the stage, says so, and publishes once it is told to.
+/// A child process that begins the stage, says so, and publishes once it is asked to.
 class OtherProcess {
  public:
   OtherProcess(const fs::path& root, bool publishes) {

@@ -1,4 +1,4 @@
-// Kronecker factors against the Fisher matrix that they stand for, where it is one product of
+// Kronecker factors against the Fisher matrix that they approximate, where it is one product of
 // factors: the inputs of all samples are alike.
 
 #include "dense_problem.h"

@@ -35,7 +35,7 @@ inline ImageOptions options_of(const nlohmann::json& image) {
   return options;
 }
 
-/// The bytes that hexadecimal digits stand for.
+/// The bytes of hexadecimal digits.
 inline std::vector<uint8_t> from_hex(const std::string& digits) {
   std::vector<uint8_t> bytes;
   for (size_t i = 0; i + 1 < digits.size(); i += 2) {
