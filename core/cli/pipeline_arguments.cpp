@@ -3,6 +3,7 @@
 #include "base/json_text.h"
 #include "data/selection.h"
 #include "pipeline/reader.h"
+#include "stages/match.h"
 #include "stages/stage_kind.h"
 #include "telemetry/limits.h"
 
@@ -92,6 +93,9 @@ std::optional<Pipeline> read_or_report(const PipelineArguments& arguments, Plugi
     err << "warning: " << problem.message() << '\n';
   }
   print_diagnostics(read.diagnostics, !read.pipeline, arguments.json, out, err);
+  if (read.pipeline) {
+    settle_matches(*read.pipeline);
+  }
   return std::move(read.pipeline);
 }
 

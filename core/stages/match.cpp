@@ -51,6 +51,23 @@ std::optional<MatchOptions> parse_match(const Table& stage) {
   return match_schema().parse(stage.table(match_key).values);
 }
 
+void settle_matches(Pipeline& pipeline) {
+  for (Stage& stage : pipeline.stages) {
+    const std::optional<MatchOptions> match = parse_match(stage.table);
+    if (!match || match->by != by_steps) {
+      continue;
+    }
+    const Stage& other = pipeline.stage(match->stage);
+    const std::optional<double> images = stage_kind(other.kind).pretext_images(other);
+    if (!images) {
+      continue;
+    }
+    stage.table.tables.erase(match_key);
+    stage.table.values["steps"] = int64_t{1};
+    stage.table.values["steps"] = steps_for(*images, *stage_kind(stage.kind).pretext_images(stage));
+  }
+}
+
 TrainingCost cost_of(const StageResults& results) {
   return {.images = results.details.value("images", 0.0),
           .gradient_images = results.details.value("gradient_images", 0.0),

@@ -53,6 +53,13 @@ class StageKind {
   /// The head that a stage hands on; none if it hands on none.
   virtual std::optional<HeadOrigin> head(const Stage& /*stage*/) const { return std::nullopt; }
 
+  /// How many images of the pretext task a stage's steps see, where its table alone says so: not
+  /// where its length is in epochs or follows another stage. None for a kind that trains no pretext
+  /// task.
+  virtual std::optional<double> pretext_images(const Stage& /*stage*/) const {
+    return std::nullopt;
+  }
+
   /// The views by which a stage's networks are scored; null for a stage that scores none. By
   /// default those of a kind that trains no network.
   virtual const ViewsChoice* scoring_views(const Stage& stage) const {

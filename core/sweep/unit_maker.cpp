@@ -6,6 +6,7 @@
 #include "pipeline/metric_name.h"
 #include "stages/audit_artefact.h"
 #include "stages/identity.h"
+#include "stages/match.h"
 #include "stages/stage_kind.h"
 
 #include <fmt/format.h>
@@ -55,6 +56,7 @@ size_t UnitMaker::add(const ConfigNode& root, const std::string& cell,
   }
   PlanUnit unit;
   if (read.pipeline) {
+    settle_matches(*read.pipeline);
     const std::set<std::string> names = wanted(*read.pipeline, cell);
     for (const AskedMetric& asked : metrics) {
       check_metric(*read.pipeline, names, asked, cell);

@@ -366,6 +366,12 @@ class BisslKind : public StageKind {
     return uses;
   }
 
+  std::optional<double> pretext_images(const Stage& stage) const override {
+    const LowerOptions lower = parse_lower(stage.table.table("lower"));
+    return static_cast<double>(parse_bissl(stage.table).rounds) * static_cast<double>(lower.steps) *
+           static_cast<double>(lower.step_samples());
+  }
+
   std::optional<HeadOrigin> head(const Stage& stage) const override {
     const Table& upper = stage.table.table("upper");
     return HeadOrigin{&upper.component("downstream"), parse_upper(upper).data};

@@ -191,6 +191,14 @@ class PretrainKind : public StageKind {
     return uses;
   }
 
+  std::optional<double> pretext_images(const Stage& stage) const override {
+    const PretrainOptions options = parse_pretrain(stage.table);
+    if (!options.length.steps) {
+      return std::nullopt;
+    }
+    return static_cast<double>(*options.length.steps) * static_cast<double>(options.step_samples());
+  }
+
   StageResults run(const StageContext& context) const override {
     return PretrainRun(context).run();
   }
