@@ -19,6 +19,11 @@ find_library(XXHASH_LIBRARY xxhash REQUIRED)
 # A shared library, whose classes depend on the macros that it was built with.
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(HTTPLIB REQUIRED IMPORTED_TARGET cpp-httplib)
+# From 0.18 on its header calls OpenSSL, where it was built with it; what it links with is private.
+if("${HTTPLIB_CFLAGS_OTHER}" MATCHES "CPPHTTPLIB_OPENSSL_SUPPORT")
+  find_package(OpenSSL REQUIRED)
+  target_link_libraries(PkgConfig::HTTPLIB INTERFACE OpenSSL::Crypto)
+endif()
 
 # Image formats. CMake 3.25 has no module for WebP, and neither Debian's libspng nor its libwebp brings
 # one.

@@ -173,7 +173,8 @@ TEST_F(ContentHashesTest, APlaceThatCannotBeWrittenIsNoFault) {
   const fs::path nowhere = temporary_.path() / "file" / "hashes";
   EXPECT_EQ(ContentHashes(nowhere).fingerprint(files(data_)), true_fingerprint());
   EXPECT_EQ(ContentHashes("").fingerprint(files(data_)), true_fingerprint());
-  EXPECT_EQ(ContentHashes(cache_).fingerprint({}), fingerprint_of_files({}));
+  EXPECT_EQ(ContentHashes(cache_).fingerprint(std::vector<DataFile>()),
+            fingerprint_of_files(std::vector<DataFile>()));
 }
 
 TEST_F(ContentHashesTest, SeveralAtOnceLoseNothing) {
