@@ -11,7 +11,7 @@ constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
 
 bool is_ascii(char c) { return (c & 0x80) == 0; }
 
-/// Walks TOML text as far as is needed to know what stands outside comments and quotes.
+/// Walks TOML text as far as is needed to know what is outside comments and quotes.
 class Scan {
  public:
   explicit Scan(std::string_view text) : text_(text) {
@@ -41,7 +41,7 @@ class Scan {
   /// Of a character outside comments and quotes; counts the parts of its key.
   std::optional<TomlFault> fault_at(char c) {
     if (!is_ascii(c)) {
-      return fault("not valid TOML: a character outside ASCII stands outside quotes");
+      return fault("not valid TOML: a character outside ASCII is outside quotes");
     }
     if (c == '.') {
       if (++dots_ >= most_key_parts) {
@@ -51,7 +51,7 @@ class Scan {
       dots_ = 0;
     }
     if (c == '}' && (last_ == '[' || last_ == ',')) {
-      return fault("not valid TOML: '}' stands where a value is expected");
+      return fault("not valid TOML: found '}' where a value is expected");
     }
     if (c != ' ' && c != '\t' && c != '\n' && c != '\r') {
       last_ = c;

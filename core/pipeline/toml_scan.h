@@ -6,7 +6,7 @@
 
 namespace bissl::host {
 
-/// What toml++ must not be given, and where it stands.
+/// What toml++ must not be given, and where it is.
 struct TomlFault {
   /// Counted from 1, the column in bytes.
   int line;

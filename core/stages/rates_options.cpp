@@ -32,8 +32,8 @@ const Schema<GroupOptions>& group_schema() {
     Schema<GroupOptions> s;
     s.add(
          "match", &GroupOptions::match,
-         "the parameters of the group, by patterns of their names, \"backbone.layer1.*\": * stands "
-         "for any characters, ? for one, [ab] for one of them")
+         "the parameters of the group, by patterns of their names, \"backbone.layer1.*\": * matches "
+         "any characters, ? one, [ab] one of them")
         .required()
         .or_one();
     s.add("lr_factor", &GroupOptions::lr_factor, "factor on the learning rate").at_least(0);

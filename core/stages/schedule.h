@@ -29,7 +29,7 @@ class Schedule {
   ///
   /// Where the last step reaches e, a single step after the warm-up has 1.
   ///
-  /// With `open_end` n stands in the place of n − 1; with `set_after_step` step t has the factor of
+  /// With `open_end` n takes the place of n − 1; with `set_after_step` step t has the factor of
   /// step t − 1, and the first one 1.
   ///
   /// A warm-up in epochs is rounded to steps; one that is longer than the stage fills it.

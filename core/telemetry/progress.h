@@ -76,7 +76,7 @@ class Progress {
   int64_t sampled_step_;
   double recent_steps_ = 0.0;  ///< both sums fade with age: see sample_rate
   double recent_seconds_ = 0.0;
-  bool line_open_ = false;   ///< the cursor stands behind text on the terminal
+  bool line_open_ = false;   ///< the cursor is behind text on the terminal
   bool up_to_date_ = false;  ///< the last state has been shown
   bool finished_ = false;
 };

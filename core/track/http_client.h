@@ -19,7 +19,7 @@ class HttpClient {
 
   struct Answer {
     int status = 0;
-    nlohmann::json body;  ///< an object; what is none stands in it as "message"
+    nlohmann::json body;  ///< an object; another value is its "message"
   };
   /// Throw Error(run) where there is no answer, which names the server.
   Answer get(const std::string& path, const std::string& query);

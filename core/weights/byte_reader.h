@@ -40,7 +40,7 @@ class ByteReader {
     return value;
   }
 
-  /// What stands before the next line feed, which is taken, too.
+  /// The bytes before the next line feed, which is taken, too.
   std::string_view line() {
     const size_t end = bytes_.find('\n', position_);
     if (end == std::string_view::npos) {

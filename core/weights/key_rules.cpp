@@ -114,7 +114,7 @@ struct Candidate {
   size_t found = 0;
 };
 
-/// What stands before the first of the wanted names, wherever the file has it: each is the prefix
+/// What is before the first of the wanted names, wherever the file has it: each is the prefix
 /// of a network that may be meant.
 std::vector<Candidate> prefix_candidates(const WeightsFile& file, const NamedShapes& wanted) {
   constexpr size_t most_candidates = 64;

@@ -11,7 +11,7 @@ namespace bissl::host {
 bool fits_pattern(std::string_view pattern, std::string_view name);
 bool fits_any(const std::vector<std::string>& patterns, std::string_view name);
 
-/// `name` with `from` replaced by `to` wherever it stands between dots: "0.1" in
+/// `name` with `from` replaced by `to` wherever it is between dots: "0.1" in
 /// "layer.0.1.weight"; with "^" before it, at the beginning of the name alone.
 std::string with_parts_replaced(const std::string& name, std::string_view from,
                                 std::string_view to);

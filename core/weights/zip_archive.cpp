@@ -113,7 +113,7 @@ std::string ZipArchive::bytes(uint64_t begin, uint64_t size, const char* what) c
   return content;
 }
 
-/// The directory's place stands at the end of the file, before a comment of unknown length.
+/// The directory's place is at the end of the file, before a comment of unknown length.
 ZipArchive::Directory ZipArchive::find_directory() const {
   const uint64_t window = std::min(file_size_, end_size + longest_comment);
   const std::string tail = bytes(file_size_ - window, window, "the archive's end");

@@ -86,8 +86,8 @@ std::vector<int64_t> read_header(GzipFile& file, size_t count, const std::string
   const std::array<uint8_t, 4> expected{0, 0, unsigned_bytes, static_cast<uint8_t>(count)};
   if (found >= expected.size() && !std::equal(expected.begin(), expected.end(), header.begin())) {
     fail_input(
-        "{}: starts with {:02x}{:02x}{:02x}{:02x}; expected {:02x}{:02x}{:02x}{:02x}, which stands "
-        "for {} as an IDX file of unsigned bytes with {} dimension{}",
+        "{}: starts with {:02x}{:02x}{:02x}{:02x}; expected {:02x}{:02x}{:02x}{:02x}, the "
+        "beginning of {} in an IDX file of unsigned bytes with {} dimension{}",
         file.path(), header[0], header[1], header[2], header[3], expected[0], expected[1],
         expected[2], expected[3], content, count, count == 1 ? "" : "s");
   }

@@ -123,7 +123,7 @@ Raster decode_png(std::string_view bytes, const ImageOptions& options) {
       target += channels;
     }
   }
-  // What stands behind the pixels may name an orientation, and is read for no other reason.
+  // What follows the pixels may name an orientation, and is read for no other reason.
   spng_decode_chunks(context.get());
   raster.orientation = orientation_of(context.get());
   return raster;

@@ -15,7 +15,7 @@ struct LambdaChoice {
 };
 
 /// The pull λ·r/(1 − momentum)·Σ lr_scale that a chosen λ has: θ_P closes 1 − e^(−1.5), about three
-/// quarters, of a distance to a θ_D that stands still.
+/// quarters, of a distance to a θ_D that does not move.
 inline constexpr double chosen_pull = 1.5;
 
 /// Chooses λ for `lambda = "auto"`: makes the first lower step with an optimizer of its own, at the

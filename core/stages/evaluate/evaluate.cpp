@@ -70,7 +70,7 @@ Parts build(const StageContext& context) {
   const Stage& parent = context.pipeline.stage(context.stage.from);
   const std::optional<HeadOrigin> head = stage_kind(parent.kind).head(parent);
   if (!head) {
-    fail_input("stage.{}, of kind \"{}\", hands on no head as it stands{}",
+    fail_input("stage.{}, of kind \"{}\", hands on no head with these settings{}",
                spelled_key(parent.name), parent.kind,
                stage_kind(parent.kind).spec().is_root
                    ? ": a head comes with its table `head = { data = …, downstream = … }`"

@@ -58,7 +58,7 @@ const Schema<RuleOptions>& rule_schema() {
     s.add("container", &RuleOptions::container,
           "keys that lead to the names in the file, with dots: \"state_dict\"; empty: its top");
     s.add("prefix", &RuleOptions::prefix,
-          "what stands before the backbone's names, with its dot: \"module.encoder_q.\"");
+          "what is before the backbone's names, with its dot: \"module.encoder_q.\"");
     s.add("drop", &RuleOptions::drop,
           "names behind the prefix, or beginnings or patterns of names, that are not the "
           "backbone's: \"fc\"");

@@ -21,7 +21,7 @@ enum class PickleKind {
   tuple,    ///< `items`
   dict,     ///< `items`: a key, its value, the next key, …
   array,    ///< a NumPy array: `items` are its dimensions, `bytes` its content in C order
-  element,  ///< a NumPy dtype; `bytes` is its name as it stands in the file, "u1"
+  element,  ///< a NumPy dtype; `bytes` is its name in the file, "u1"
   global,   ///< one of the few names that may be called; `bytes` is "module name"
 };
 

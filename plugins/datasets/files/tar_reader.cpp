@@ -46,7 +46,7 @@ class TarScanner {
     header_at_ = next_;
     if (archive_.size() < next_ || archive_.size() - next_ < block) {
       fail(next_ == archive_.size() && next_ > 0
-               ? "the archive ends without the zero block that stands at the end of a tar file: it "
+               ? "the archive ends without the zero block at the end of a tar file: it "
                  "is cut short; fetch or write it again"
                : "the archive is cut short: no header of 512 bytes; fetch or write it again");
     }

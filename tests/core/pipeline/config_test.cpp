@@ -107,12 +107,12 @@ TEST_F(ConfigTest, DotsThatAreNoKeysAreNotCounted) {
 
 TEST_F(ConfigTest, WhatTheParserTakesForImpossibleIsRefused) {
   EXPECT_EQ(faults_of("\na = [\"b\",}\n"),
-            Lines{"p.toml:2:10: error: not valid TOML: '}' stands where a value is expected"});
+            Lines{"p.toml:2:10: error: not valid TOML: found '}' where a value is expected"});
   EXPECT_EQ(faults_of("a = [ # b\n  }\n"),
-            Lines{"p.toml:2:3: error: not valid TOML: '}' stands where a value is expected"});
+            Lines{"p.toml:2:3: error: not valid TOML: found '}' where a value is expected"});
   EXPECT_EQ(faults_of("[gr\xC3\xB6\xC3\x9F"
                       "e]\n"),
-            Lines{"p.toml:1:4: error: not valid TOML: a character outside ASCII stands outside "
+            Lines{"p.toml:1:4: error: not valid TOML: a character outside ASCII is outside "
                   "quotes"});
   EXPECT_EQ(faults_of("a = [1]\xC2\xA0\n").size(), 1U);
 }

@@ -160,7 +160,8 @@ TEST(PositionEmbeddings, AreInterpolatedForAnotherGrid) {
     const NamedTensors tensors = read_matched(file, mapped, coverage);
     ASSERT_EQ(tensors.size(), 2U);
     EXPECT_EQ(tensors[1].tensor.sizes(), (std::vector<int64_t>{1, 1 + side * side, 3}));
-    EXPECT_TRUE(close(tensors[1].tensor, expected.at(std::to_string(side)), 1e-6));
+    // In single precision, which LibTorch 2 rounds in another way than 1.13.
+    EXPECT_TRUE(close(tensors[1].tensor, expected.at(std::to_string(side)), 1e-5));
     const std::string text = fmt::format("from a grid of 4x4 places to {0}x{0}", side);
     EXPECT_NE(coverage_text(coverage).find(text), std::string::npos) << coverage_text(coverage);
     EXPECT_NE(coverage_text(coverage).find("1 of 2 tensors"), std::string::npos);
@@ -194,7 +195,7 @@ TEST(PositionEmbeddings, OfTheClassTokenJoinItWhereItHasNoPlace) {
     } else {
       auto numbers = expected.at(std::to_string(side)).get<std::vector<double>>();
       numbers.erase(numbers.begin(), numbers.begin() + 3);
-      EXPECT_TRUE(close(tensors[1].tensor, numbers, 1e-6));
+      EXPECT_TRUE(close(tensors[1].tensor, numbers, 1e-5));
     }
   }
   const NamedShapes without_token = {{"pos_embed", {1, 16, 3}}};

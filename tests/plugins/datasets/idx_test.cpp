@@ -233,13 +233,13 @@ TEST_F(IdxFolder, SaysWhenTheRootIsNoFolder) {
 TEST_F(IdxFolder, RefusesAnotherKindOfFile) {
   write("train-images-idx3-ubyte.gz", gzip(idx({3}, labels_012)));
   EXPECT_EQ(refusal(),
-            "DIR/train-images-idx3-ubyte.gz: starts with 00000801; expected 00000803, which stands "
-            "for images as an IDX file of unsigned bytes with 3 dimensions");
+            "DIR/train-images-idx3-ubyte.gz: starts with 00000801; expected 00000803, the "
+            "beginning of images in an IDX file of unsigned bytes with 3 dimensions");
   write("train-images-idx3-ubyte.gz", gzip(images(3)));
   write("train-labels-idx1-ubyte.gz", "PNG, say");
   EXPECT_EQ(refusal(),
-            "DIR/train-labels-idx1-ubyte.gz: starts with 504e472c; expected 00000801, which stands "
-            "for labels as an IDX file of unsigned bytes with 1 dimension");
+            "DIR/train-labels-idx1-ubyte.gz: starts with 504e472c; expected 00000801, the "
+            "beginning of labels in an IDX file of unsigned bytes with 1 dimension");
 }
 
 TEST_F(IdxFolder, RefusesAnEmptyFileAndACutHeader) {
