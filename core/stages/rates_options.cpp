@@ -30,10 +30,10 @@ const Schema<RatesOptions>& rates_schema() {
 const Schema<GroupOptions>& group_schema() {
   static const Schema<GroupOptions> schema = [] {
     Schema<GroupOptions> s;
-    s.add(
-         "match", &GroupOptions::match,
-         "the parameters of the group, by patterns of their names, \"backbone.layer1.*\": * matches "
-         "any characters, ? one, [ab] one of them")
+    s.add("match", &GroupOptions::match,
+          "the parameters of the group, by patterns of their names, \"backbone.layer1.*\": * "
+          "matches "
+          "any characters, ? one, [ab] one of them")
         .required()
         .or_one();
     s.add("lr_factor", &GroupOptions::lr_factor, "factor on the learning rate").at_least(0);

@@ -2,8 +2,8 @@
 //
 //     analysis_bench FOLDER [ROWS WIDTH [PICTURE_ROWS]]
 //
-// FOLDER gets features.f32 (ROWS × WIDTH, row by row) and tsne.f64 and umap.f64 (PICTURE_ROWS × 2). Prints a JSON
-// object of pairs: seconds of wall time and of processor time of all threads.
+// FOLDER gets features.f32 (ROWS × WIDTH, row by row) and tsne.f64 and umap.f64 (PICTURE_ROWS × 2).
+// Prints a JSON object of pairs: seconds of wall time and of processor time of all threads.
 // tests/bench/analysis.py calls it.
 
 #include "analysis/embedding.h"

@@ -8,8 +8,8 @@
 #include "models/training_step.h"
 #include "stages/context.h"
 #include "stages/match.h"
-#include "stages/pretrain/options.h"
 #include "stages/pace.h"
+#include "stages/pretrain/options.h"
 
 #include <cstdint>
 #include <memory>
