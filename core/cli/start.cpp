@@ -171,6 +171,30 @@ __attribute__((constructor)) void put_back() {
   }
 }
 
+/// What libraries take for themselves while they are initialised: UCX, which Debian 13's LibTorch
+/// brings by way of MPI, takes faults, to print its stack frames, and SIGHUP, to wait for a
+/// debugger.
+constexpr int taken_signals[] = {SIGHUP, SIGUSR1, SIGUSR2, SIGSEGV,
+                                 SIGBUS, SIGABRT, SIGFPE,  SIGILL};
+
+/// Their actions before: nohup starts a program with SIGHUP ignored.
+struct sigaction kept_actions[std::size(taken_signals)] = {};
+bool actions_are_kept = false;
+
+void keep_signals() {
+  for (size_t i = 0; i < std::size(taken_signals); ++i) {
+    sigaction(taken_signals[i], nullptr, &kept_actions[i]);
+  }
+  actions_are_kept = true;
+}
+
+/// After the libraries' constructors, as put_back().
+__attribute__((constructor)) void give_back_signals() {
+  for (size_t i = 0; actions_are_kept && i < std::size(taken_signals); ++i) {
+    sigaction(taken_signals[i], &kept_actions[i], nullptr);
+  }
+}
+
 /// A training step takes and frees the same large tensors as the one before. By itself the C
 /// library gives their memory back to the system each time, which then clears every page anew: a
 /// tenth to a quarter of a step. Each stage gives back what the one before it has left
@@ -259,6 +283,9 @@ BISSL_START void begin(int /*count*/, char** arguments, char** environment) {
   std::signal(SIGXFSZ, SIG_IGN);
   prepare_cpu_limit();
   prepare_memory_limit();
+  if (!BISSL_SANITIZED) {  // else the libraries are ready already
+    keep_signals();
+  }
 }
 
 #if !BISSL_SANITIZED
