@@ -265,11 +265,6 @@ Handover train_first_instance(const LearnerFactory& make) {
   return handover;
 }
 
-/// LibTorch with CUDA cannot differentiate in a process that was forked after it has once.
-bool cannot_fork(const std::string& text) {
-  return text.find("fork-based multiprocessing") != std::string::npos;
-}
-
 std::string how_it_ended(const ChildOutcome& outcome) {
   if (!outcome.not_started.empty()) {
     return outcome.not_started;
@@ -287,6 +282,10 @@ std::string how_it_ended(const ChildOutcome& outcome) {
 }
 
 }  // namespace
+
+bool is_refused_after_fork(const std::string& text) {
+  return text.find("fork-based multiprocessing") != std::string::npos;
+}
 
 double train(Learner& learner, int64_t step) {
   TensorList parameters;
@@ -336,7 +335,7 @@ void require_resumable(const LearnerFactory& make) {
   };
   const ChildOutcome outcome = run_in_child(time_of_child, in_child);
   const std::string answer = outcome.answer.substr(0, outcome.answer.find('\n'));
-  if (cannot_fork(answer)) {
+  if (is_refused_after_fork(answer)) {
     resume(make, 2, train_first_instance(make), "in the same process");
     return;
   }

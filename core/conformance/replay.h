@@ -44,6 +44,10 @@ double train(Learner& learner, int64_t step);
 /// Threads: forks; uses one thread in both processes.
 void require_resumable(const LearnerFactory& make);
 
+/// Whether an error's text says that LibTorch does not differentiate in a process that was forked
+/// after it had differentiated: with CUDA, and LibTorch 2 without it as well.
+bool is_refused_after_fork(const std::string& text);
+
 /// Waits until std::time gives another number, so that what is drawn from the clock differs.
 void let_a_second_pass();
 

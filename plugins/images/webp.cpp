@@ -7,6 +7,7 @@
 
 #include <cstring>
 #include <memory>
+#include <new>
 #include <string>
 
 namespace bissl {
@@ -26,9 +27,21 @@ std::string text_of(VP8StatusCode code) {
   }
 }
 
-void require(VP8StatusCode code) {
-  if (code == VP8_STATUS_OUT_OF_MEMORY) {
+/// libwebp 1.5 says of damaged transparency, too, that memory is out: it is where as much as the
+/// decoder needs cannot be had.
+void require_memory(int64_t width, int64_t height) {
+  constexpr int64_t bytes_of_pixel = 8;
+  void* const trial = WebPMalloc(static_cast<size_t>(width * height * bytes_of_pixel));
+  if (trial == nullptr) {
     throw std::bad_alloc();
+  }
+  WebPFree(trial);
+}
+
+void require(VP8StatusCode code, const WebPBitstreamFeatures& image) {
+  if (code == VP8_STATUS_OUT_OF_MEMORY) {
+    require_memory(image.width, image.height);
+    code = VP8_STATUS_BITSTREAM_ERROR;
   }
   if (code != VP8_STATUS_OK) {
     fail_input("WebP: {}", text_of(code));
@@ -45,7 +58,7 @@ void decode_still(std::string_view bytes, WebPDecoderConfig& config, const Raste
   config.output.u.RGBA.rgba = raster.pixels.get();
   config.output.u.RGBA.stride = static_cast<int>(raster.shape.width * 3);
   config.output.u.RGBA.size = static_cast<size_t>(raster.shape.elements());
-  require(WebPDecode(data(bytes), bytes.size(), &config));
+  require(WebPDecode(data(bytes), bytes.size(), &config), config.input);
 }
 
 void decode_first_frame(std::string_view bytes, const Raster& raster) {
@@ -98,7 +111,7 @@ Raster decode_webp(std::string_view bytes, const ImageOptions& options) {
   if (WebPInitDecoderConfig(&config) == 0) {
     fail_input("WebP: cannot be decoded: libwebp is of another version");
   }
-  require(WebPGetFeatures(data(bytes), bytes.size(), &config.input));
+  require(WebPGetFeatures(data(bytes), bytes.size(), &config.input), config.input);
   require_size(config.input.width, config.input.height, options);
   Raster raster = make_raster({3, config.input.height, config.input.width});
   if (config.input.has_animation != 0) {
