@@ -27,8 +27,8 @@ std::string text_of(VP8StatusCode code) {
   }
 }
 
-/// libwebp 1.5 says of damaged transparency, too, that memory is out: it is where as much as the
-/// decoder needs cannot be had.
+/// Throws std::bad_alloc where as much memory as the decoder takes cannot be had: libwebp 1.5 says
+/// of damaged transparency, too, that memory is out.
 void require_memory(int64_t width, int64_t height) {
   constexpr int64_t bytes_of_pixel = 8;
   void* const trial = WebPMalloc(static_cast<size_t>(width * height * bytes_of_pixel));
