@@ -37,7 +37,8 @@ TEST_F(StageMemoryTest, TheMemoryOfAStageIsKnownBeforeItIsTrained) {
   ASSERT_EQ(checked.code, 0) << checked.err;
   ASSERT_EQ(run_bissl(call("run", larger)).code, 0);
   const json stages = json::parse(read_file(out_ / "small" / "results.json"))["stages"];
-  for (const json& plan : json::parse(checked.out).at("stages")) {
+  const json plans = json::parse(checked.out);
+  for (const json& plan : plans.at("stages")) {
     const auto name = plan.at("name").get<std::string>();
     const auto found = stages.at(name).at("peak_memory_bytes").get<double>();
     EXPECT_NEAR(plan.at("estimated_peak_bytes").get<double>(), found, 0.15 * found) << name;

@@ -96,7 +96,8 @@ TEST(Tsne, OfEqualOrFewFeaturesIsFiniteOrRefused) {
 }
 
 TEST(Umap, HasTheCurvesOfUmapLearn) {
-  for (const auto& curve : golden("analysis.json").at("umap").at("curves")) {
+  const nlohmann::json expected = golden("analysis.json");
+  for (const auto& curve : expected.at("umap").at("curves")) {
     const UmapCurve found = umap_curve(curve.at(0).get<double>());
     EXPECT_NEAR(found.a, curve.at(1).get<double>(), 1e-6) << curve;
     EXPECT_NEAR(found.b, curve.at(2).get<double>(), 1e-6) << curve;

@@ -27,11 +27,12 @@ class FakeDataset : public Dataset {
     if (index == broken_sample) {
       fail_input("sample {} is damaged", index);
     }
-    auto pixel = std::make_shared<uint8_t>(static_cast<uint8_t>(index));
     Sample sample;
     sample.image.shape = index == odd_sample ? ImageShape{1, 2, 5} : ImageShape{1, 1, 1};
-    sample.image.pixels = pixel.get();
-    sample.image.owner = std::move(pixel);
+    auto pixels = std::make_shared<std::vector<uint8_t>>(
+        static_cast<size_t>(sample.image.shape.elements()), static_cast<uint8_t>(index));
+    sample.image.pixels = pixels->data();
+    sample.image.owner = std::move(pixels);
     sample.target = target(index);
     return sample;
   }

@@ -72,7 +72,8 @@ TEST(KeyRules, EveryRuleThatShipsHasAFileOrANamesake) {
 }
 
 TEST(KeyRules, NamesOfTorchvisionsTransformersAndConvNextsBecomeTimms) {
-  for (const auto& [name, tensors] : golden("weights/expected.json").at("networks").items()) {
+  const nlohmann::json expected = golden("weights/expected.json");
+  for (const auto& [name, tensors] : expected.at("networks").items()) {
     SCOPED_TRACE(name);
     NamedShapes wanted;
     for (const auto& [key, tensor] : tensors.items()) {
