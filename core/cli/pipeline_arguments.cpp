@@ -94,7 +94,7 @@ std::optional<Pipeline> read_or_report(const PipelineArguments& arguments, Plugi
   }
   print_diagnostics(read.diagnostics, !read.pipeline, arguments.json, out, err);
   if (read.pipeline) {
-    settle_matches(*read.pipeline);
+    settle_lengths(*read.pipeline);
   }
   return std::move(read.pipeline);
 }

@@ -8,6 +8,7 @@
 #include "cli/solve_advice.h"
 #include "distributed/team.h"
 #include "pipeline/metric_name.h"
+#include "stages/chosen_values.h"
 #include "stages/follow.h"
 #include "stages/runner.h"
 #include "telemetry/interrupt.h"
@@ -109,11 +110,11 @@ std::string products_of_a_step(const nlohmann::json& solves) {
 
 /// What a bissl stage's figures are compared with, and its warnings, which may be of an earlier
 /// call; results of older runs have none.
-std::string level_lines(const std::string& stage, const nlohmann::json& details) {
+std::string level_lines(const std::string& stage, const StageResults& results) {
+  const nlohmann::json& details = results.details;
   std::string text;
-  if (details.contains("lambda")) {
-    text += fmt::format("{}: lambda = \"auto\" became {:.3g}\n", stage,
-                        details["lambda"].at("chosen").get<double>());
+  for (const auto& [key, value] : chosen_values(results)) {
+    text += fmt::format("{}: {} = \"auto\" became {:.3g}\n", stage, key, value);
   }
   const auto text_of = [](const nlohmann::json& numbers, const char* name) {
     return number_or_not_finite(numbers.at(name), 3);
@@ -168,7 +169,7 @@ std::string solve_lines(const RunOutcome& outcome) {
       text +=
           fmt::format("; {:.0f} % of the steps' time", 100 * solves["share_of_time"].get<double>());
     }
-    text += "\n" + level_lines(stage.name, details);
+    text += "\n" + level_lines(stage.name, stage.results);
     text += solve_advice(stage.name, solves);
     if (solves.contains("audit")) {
       text += audit_line(stage.name, solves["audit"]);

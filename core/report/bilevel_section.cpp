@@ -41,7 +41,7 @@ ReportSection bilevel_section(const ReportData& data) {
   table.columns.push_back({"stage"});
   add_columns(table,
               {"upper loss, first", "last", "ln K", "‖u‖/pretext", "shortened steps",
-               "displacement ratio", "λ chosen", "products a step", "solves, share of time"});
+               "displacement ratio", "λ chosen", "lower lr chosen", "upper lr chosen", "products a step", "solves, share of time"});
   std::set<std::string> keys;
   for (const StageTiming& stage : data.stages) {
     if (!stage.bilevel.is_object() || !keys.insert(stage.key).second) {
@@ -58,6 +58,8 @@ ReportSection bilevel_section(const ReportData& data) {
           {"balance", "shortened_steps"},
           {"balance", "displacement_ratio"},
           {"lambda", "chosen"},
+          {"lower_rate", "rate"},
+          {"upper_rate", "rate"},
           {"solves", "hessian_products_of_a_step", "mean"},
           {"solves", "share_of_time"}}) {
       row.push_back(number_cell(bilevel_figure(details, path)));

@@ -51,7 +51,10 @@ std::optional<MatchOptions> parse_match(const Table& stage) {
   return match_schema().parse(stage.table(match_key).values);
 }
 
-void settle_matches(Pipeline& pipeline) {
+void settle_lengths(Pipeline& pipeline) {
+  for (Stage& stage : pipeline.stages) {
+    stage_kind(stage.kind).settle(pipeline, stage);
+  }
   for (Stage& stage : pipeline.stages) {
     const std::optional<MatchOptions> match = parse_match(stage.table);
     if (!match || match->by != by_steps) {

@@ -8,6 +8,7 @@
 #include "pipeline/matched_stage.h"
 #include "pipeline/run_names.h"
 #include "stages/audit_artefact.h"
+#include "stages/chosen_values.h"
 #include "stages/compute.h"
 #include "stages/identity.h"
 #include "store/run_folder.h"
@@ -38,7 +39,6 @@ class Runner {
   void add_audit(const StageTask& task, StageOutcome& outcome);
   void warn_about_replaced_plugins();
   void compute(const StageTask& task, StageWork& work);
-  void write_lock();
   void remove_leftovers();
   void write_results(const RunOutcome& outcome);
   void say(const std::string& text) const {
@@ -52,11 +52,10 @@ class Runner {
   DataCatalog data_;
   StageStore store_;
   RunFolder run_;
+  std::string lock_;              ///< without what stages choose
   std::set<std::string> warned_;                  ///< of libraries, by path
   std::map<std::string, StageOutcome> finished_;  ///< by the stage's name
 };
-
-void Runner::write_lock() { run_.write_lock(lock_text(pipeline_, data_)); }
 
 /// What an earlier version of the pipeline left must not pass for results of this one.
 void Runner::remove_leftovers() {
@@ -73,6 +72,9 @@ void Runner::write_results(const RunOutcome& outcome) {
     results.stages[stage.name] = stage.results;
   }
   run_.write_results(results);
+  if (const std::string lock = with_chosen_values(lock_, results); lock != lock_) {
+    run_.write_lock(lock);
+  }
 }
 
 /// Computes the stage. Of one that is interrupted or fails there is a profile, too.
@@ -185,7 +187,8 @@ RunOutcome Runner::run() {
   RunOutcome outcome;
   outcome.folder = run_.path();
   remove_leftovers();
-  write_lock();
+  lock_ = lock_text(pipeline_, data_);
+  run_.write_lock(lock_);
   for (const Stage& stage : pipeline_.stages) {
     outcome.stages.push_back(run_one(stage));
     warn_about_replaced_plugins();

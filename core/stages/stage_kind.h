@@ -60,6 +60,11 @@ class StageKind {
     return std::nullopt;
   }
 
+  /// Puts numbers in the place of what the tables of a stage and of those that it continues decide
+  /// together; those come before it in `pipeline` and are settled. Leaves alone what they do not
+  /// decide. Throws Error(input).
+  virtual void settle(const Pipeline& /*pipeline*/, Stage& /*stage*/) const {}
+
   /// The views by which a stage's networks are scored; null for a stage that scores none. By
   /// default those of a kind that trains no network.
   virtual const ViewsChoice* scoring_views(const Stage& stage) const {

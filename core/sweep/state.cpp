@@ -2,6 +2,7 @@
 
 #include "base/json_text.h"
 #include "stages/audit_artefact.h"
+#include "stages/chosen_values.h"
 #include "store/run_folder.h"
 
 #include <fmt/format.h>
@@ -199,7 +200,7 @@ bool SweepState::write_cell(const PlanCell& cell) {
   if (!written || json_text(written->to_json()) != json_text(results.to_json())) {
     const RunFolder run(folder() / "cells", cell.id);
     run.keep_only({unit.stages.begin(), unit.stages.end()});
-    run.write_lock(unit.lock);
+    run.write_lock(with_chosen_values(unit.lock, results));
     for (const auto& [stage, folder] : folders) {
       run.link_stage(stage, folder);
     }

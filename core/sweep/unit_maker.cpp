@@ -56,7 +56,7 @@ size_t UnitMaker::add(const ConfigNode& root, const std::string& cell,
   }
   PlanUnit unit;
   if (read.pipeline) {
-    settle_matches(*read.pipeline);
+    settle_lengths(*read.pipeline);
     const std::set<std::string> names = wanted(*read.pipeline, cell);
     for (const AskedMetric& asked : metrics) {
       check_metric(*read.pipeline, names, asked, cell);

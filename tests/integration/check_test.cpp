@@ -311,6 +311,7 @@ TEST(RefusalList, IsComplete) {
       {"mix: masks say of each pixel", "BatchMix: MasksAreRefused, as batches are made"},
       {"head_warmup.fit = ", "ConvexFitOfAHeadWithHiddenLayers"},
       {"head_warmup: steps of training need", "CheckTest: WarmupStepsNeedAnOptimizer"},
+      {"rounds = \\\"auto\\\": the stages before", "CheckTest: RoundsThatNothingDecides"},
       {"lambda = \\\"auto\\\": the first lower step does not descend", only_later},
       {"monitor.data: data.{} has images of {} channels", "MonitorOfImagesInColour"},
       {"monitor.data: data.{} has {} images", "MonitorOfTooFewImages"},
@@ -458,6 +459,19 @@ TEST_F(CheckTest, WarmupStepsNeedAnOptimizer) {
                                         "stage.bissl.head_warmup.optimizer"});
     EXPECT_EQ(outcome.code, 2) << outcome.err;
     EXPECT_NE(outcome.err.find("head_warmup: steps of training need an optimizer"),
+              std::string::npos)
+        << outcome.err;
+    EXPECT_EQ(outcome.err.find("done in"), std::string::npos) << outcome.err;
+  }
+}
+
+TEST_F(CheckTest, RoundsThatNothingDecides) {
+  for (const char* name : {"check", "run"}) {
+    const Outcome outcome = call(name, {"--set", "stage.bissl.rounds=auto", "--set",
+                                        "stage.pretrain.epochs=2", "--unset",
+                                        "stage.pretrain.steps"});
+    EXPECT_EQ(outcome.code, 2) << outcome.err;
+    EXPECT_NE(outcome.err.find("rounds = \"auto\": the stages before this one do not say"),
               std::string::npos)
         << outcome.err;
     EXPECT_EQ(outcome.err.find("done in"), std::string::npos) << outcome.err;

@@ -2,6 +2,8 @@
 
 #include "run_fixture.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -64,6 +66,49 @@ TEST_F(HarmTest, LambdaIsChosenByHowFarALowerStepMoves) {
   EXPECT_NE(outcome.out.find("lambda = \"auto\" became 1.6"), std::string::npos) << outcome.out;
   EXPECT_NE(read_file(out_ / "small" / "pipeline.lock.toml").find("lambda = \"auto\""),
             std::string::npos);
+}
+
+/// Rates are chosen where the table says "auto"; the numbers are in the results, the summary and the
+/// lock file, and a run that has them in its table trains the same weights.
+TEST_F(HarmTest, LearningRatesAndRoundsAreChosen) {
+  const std::vector<std::string> shared = {
+      "--set",   "stage.pretrain.steps=160",
+      "--set",   "stage.bissl.lower.optimizer={use=\"sgd\",lr=0.01,momentum=0.5}",
+      "--set",   "stage.bissl.upper.optimizer={use=\"sgd\",lr=0.001}",
+      "--unset", "stage.bissl.head_warmup"};
+  std::vector<std::string> automatic = shared;
+  for (const char* key : {"stage.bissl.rounds", "stage.bissl.lambda", "stage.bissl.lower.lr_factor",
+                          "stage.bissl.upper.lr_factor"}) {
+    automatic.insert(automatic.end(), {"--set", std::string(key) + "=auto"});
+  }
+  const Outcome outcome = run_bissl(call("run", automatic));
+  const nlohmann::json chosen = bissl(outcome);
+  const std::string lock = read_file(out_ / "small" / "pipeline.lock.toml");
+  // A fifth of 160 steps of pretraining, in rounds of 3.
+  EXPECT_EQ(chosen["solves"]["upper_steps"], 11 * 2);
+  EXPECT_NE(lock.find("rounds = 11"), std::string::npos) << lock;
+  EXPECT_NE(lock.find("[lock.chosen]"), std::string::npos) << lock;
+  std::vector<std::string> given = shared;
+  const auto give = [&](const std::string& key, double value) {
+    given.insert(given.end(), {"--set", fmt::format("stage.bissl.{}={}", key, value)});
+    EXPECT_NE(outcome.out.find("bissl: " + key + " = \"auto\" became "), std::string::npos)
+        << outcome.out;
+    EXPECT_NE(lock.find("\"stage.bissl." + key + "\" = "), std::string::npos) << lock;
+  };
+  given.insert(given.end(), {"--set", "stage.bissl.rounds=11"});
+  give("lambda", chosen["lambda"]["chosen"]);
+  for (const std::string level : {"lower", "upper"}) {
+    const nlohmann::json& rate = chosen[level + "_rate"];
+    ASSERT_TRUE(rate.contains("rate")) << chosen;
+    const double momentum = level == "lower" ? 0.5 : 0.9;
+    EXPECT_EQ(rate["momentum"], momentum);
+    EXPECT_NEAR(rate["rate"].get<double>(),
+                rate["factor"].get<double>() * (level == "lower" ? 0.01 : 0.001), 1e-12);
+    give(level + ".lr_factor", rate["factor"]);
+  }
+  const std::string weights = read_file(out_ / "small" / "bissl" / "backbone.safetensors");
+  EXPECT_EQ(run_bissl(call("run", given)).code, 0);
+  EXPECT_EQ(read_file(out_ / "small" / "bissl" / "backbone.safetensors"), weights);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include "bilevel/optimizer_abilities.h"
 #include "bissl/error.h"
 #include "models/evaluation_guard.h"
+#include "models/kept_state.h"
 #include "models/module_state.h"
 #include "stages/bissl/parts.h"
 #include "stages/rates.h"
@@ -12,35 +13,13 @@
 #include <cmath>
 
 namespace bissl::host {
-namespace {
-
-/// Parameters and buffers of a module, put back when this goes.
-class KeptState {
- public:
-  explicit KeptState(const torch::nn::Module& module)
-      : tensors_(tensors_of(module_state(module))), values_(copy(tensors_)) {}
-  ~KeptState() {
-    const c10::NoGradGuard no_grad;
-    for (size_t i = 0; i < tensors_.size(); ++i) {
-      tensors_[i].copy_(values_[i]);
-    }
-  }
-  KeptState(const KeptState&) = delete;
-  KeptState& operator=(const KeptState&) = delete;
-
- private:
-  TensorList tensors_;
-  TensorList values_;
-};
-
-}  // namespace
 
 LambdaChoice choose_lambda(BisslParts& parts) {
   LambdaChoice choice;
   for (int64_t step = 0; step < parts.lower.steps; ++step) {
-    choice.factors += parts.lower.pace->begin(step);
+    choice.factors += parts.lower.begin(step);
   }
-  parts.lower.pace->begin(0);
+  parts.lower.begin(0);
   choice.momentum = momentum_of(*parts.lower.optimizer);
 
   const at::Tensor generator = generator_state();

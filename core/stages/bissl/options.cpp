@@ -6,15 +6,21 @@
 #include "stages/option_schemas.h"
 #include "stages/rates_options.h"
 
+#include <algorithm>
+#include <vector>
+
 namespace bissl::host {
 namespace {
 
 const Schema<BisslOptions>& bissl_schema() {
   static const Schema<BisslOptions> schema = [] {
     Schema<BisslOptions> s;
-    s.add("rounds", &BisslOptions::rounds, "alternations of lower and upper steps")
+    s.add("rounds", &BisslOptions::rounds,
+          "alternations of lower and upper steps; \"auto\": so many that the lower level sees a fifth "
+          "of the images that the pretraining before it sees by its `steps`, at least 8")
         .at_least(1)
-        .unit("rounds");
+        .unit("rounds")
+        .accepts("an integer of at least 1, or \"auto\"");
     s.add("lambda", &BisslOptions::lambda,
           "λ: weight of (λ/2)·‖θ_P − θ_D‖², which ties the lower backbone to the upper one; "
           "\"auto\" chooses it at the start, by how far a lower step moves the backbone")
@@ -118,6 +124,16 @@ const Schema<HeadWarmupOptions>& head_warmup_schema() {
   return schema;
 }
 
+template <class Options>
+void add_lr_factor(Schema<Options>& schema) {
+  schema
+      .add("lr_factor", &Options::lr_factor,
+           "factor on the optimizer's learning rate; \"auto\" chooses it at the start, by how far "
+           "steps on some batches lower the loss of others")
+      .more_than(0)
+      .accepts("a float of more than 0, or \"auto\"");
+}
+
 const Schema<LowerOptions>& lower_schema() {
   static const Schema<LowerOptions> schema = [] {
     Schema<LowerOptions> s;
@@ -142,6 +158,7 @@ const Schema<LowerOptions>& lower_schema() {
           "\"recomputed\" builds it for each product")
         .choices({"kept", "recomputed"})
         .execution_only();
+    add_lr_factor(s);
     add_clipping(s, &LowerOptions::max_grad_norm, &LowerOptions::grad_norm_guard);
     return s;
   }();
@@ -155,6 +172,7 @@ const Schema<UpperOptions>& upper_schema() {
     add_batch(s, &UpperOptions::batch);
     add_accumulation(s, &UpperOptions::accumulate);
     s.add("steps", &UpperOptions::steps, "optimizer steps in a round").at_least(1).unit("steps");
+    add_lr_factor(s);
     add_clipping(s, &UpperOptions::max_grad_norm, &UpperOptions::grad_norm_guard);
     return s;
   }();
@@ -166,18 +184,47 @@ bool is_auto(const Value& value) {
   return text != nullptr && *text == auto_value;
 }
 
-/// With λ's default where it is chosen later: for what takes numbers only.
-ParameterValues with_numbers(ParameterValues values) {
-  if (is_auto(values.at("lambda"))) {
-    values["lambda"] = BisslOptions{}.lambda;
+/// The parameters that take "auto", which is chosen later.
+const std::vector<std::string> chosen_keys = {"rounds", "lambda", "lr_factor"};
+
+/// With defaults where "auto" is: for what takes numbers only.
+template <class Options>
+ParameterValues with_numbers(const Schema<Options>& schema, ParameterValues values) {
+  for (const ParameterSpec& spec : schema.specs()) {
+    const auto found = values.find(spec.name);
+    if (found != values.end() && is_auto(found->second)) {
+      found->second = spec.default_value;
+    }
   }
   return values;
+}
+
+/// Lets the parameters of a table be "auto".
+template <class Options>
+void take_auto(TableSpec& spec, const Schema<Options>& schema) {
+  spec.check = [&schema](const ParameterValues& values) {
+    return schema.check(with_numbers(schema, values));
+  };
+  for (ParameterSpec& one : spec.parameters) {
+    if (std::find(chosen_keys.begin(), chosen_keys.end(), one.name) != chosen_keys.end()) {
+      one.traits[takes_auto] = true;
+    }
+  }
+}
+
+/// Of `lower` and `upper`.
+template <class Options>
+Options parse_level(const Schema<Options>& schema, const Table& table) {
+  Options options = schema.parse(with_numbers(schema, table.values));
+  options.chooses_rate = is_auto(table.values.at("lr_factor"));
+  return options;
 }
 
 }  // namespace
 
 BisslOptions parse_bissl(const Table& table) {
-  BisslOptions options = bissl_schema().parse(with_numbers(table.values));
+  BisslOptions options = bissl_schema().parse(with_numbers(bissl_schema(), table.values));
+  options.rounds_open = is_auto(table.values.at("rounds"));
   options.chooses_lambda = is_auto(table.values.at("lambda"));
   return options;
 }
@@ -188,9 +235,9 @@ HeadWarmupOptions parse_head_warmup(const Table& table) {
   return head_warmup_schema().parse(table.values);
 }
 
-LowerOptions parse_lower(const Table& table) { return lower_schema().parse(table.values); }
+LowerOptions parse_lower(const Table& table) { return parse_level(lower_schema(), table); }
 
-UpperOptions parse_upper(const Table& table) { return upper_schema().parse(table.values); }
+UpperOptions parse_upper(const Table& table) { return parse_level(upper_schema(), table); }
 
 StageKindSpec bissl_spec() {
   TableSpec head_warmup = table_of(head_warmup_schema(), {length_keys});
@@ -198,11 +245,13 @@ StageKindSpec bissl_spec() {
   head_warmup.components.front().required = false;
   head_warmup.tables = {schedule_table(), rates_table()};
   TableSpec lower = table_of(lower_schema(), {views_keys});
+  take_auto(lower, lower_schema());
   mark_own_meaning(lower, "steps");  // of a round; in `pretrain` it is the length of the stage
   lower.augment = several_views();
   lower.components = {pretext_slot(), optimizer_slot()};
   lower.tables = {schedule_table(), rates_table()};
   TableSpec upper = table_of(upper_schema());
+  take_auto(upper, upper_schema());
   upper.augment = one_view();
   upper.components = {downstream_slot(), optimizer_slot()};
   upper.tables = {schedule_table(), rates_table(), mix_table()};
@@ -211,14 +260,7 @@ StageKindSpec bissl_spec() {
   kind.name = "bissl";
   kind.summary = "bilevel training between pretraining and fine-tuning (arXiv 2410.02387)";
   kind.table = table_of(bissl_schema());
-  kind.table.check = [](const ParameterValues& values) {
-    return bissl_schema().check(with_numbers(values));
-  };
-  for (ParameterSpec& one : kind.table.parameters) {
-    if (one.name == "lambda") {
-      one.traits[takes_auto] = true;
-    }
-  }
+  take_auto(kind.table, bissl_schema());
   kind.table.renamed = {{"warmup", "head_warmup"}};
   kind.table.components = {
       {"hypergradient", ComponentKind::hypergradient, true, "approximates (I + H/(λ + δ))⁻¹·u"}};

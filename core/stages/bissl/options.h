@@ -11,6 +11,7 @@ namespace bissl::host {
 
 struct BisslOptions {
   int64_t rounds = 500;
+  bool rounds_open = false;  ///< `rounds = "auto"` that no table has settled; `rounds` means nothing
   double lambda = 0.001;
   bool chooses_lambda = false;  ///< `lambda = "auto"`; `lambda` has no meaning until it is chosen
   double gamma = 0.01;
@@ -45,6 +46,8 @@ struct LowerOptions {
   int64_t hessian_batches = 1;
   int64_t hessian_rounds = 1;
   std::string hessian_graph = "kept";
+  double lr_factor = 1;
+  bool chooses_rate = false;  ///< `lr_factor = "auto"`; `lr_factor` means nothing until it is chosen
   double max_grad_norm = 10;
   double grad_norm_guard = 0;
 
@@ -58,6 +61,8 @@ struct UpperOptions {
   int64_t batch = 256;
   int64_t accumulate = 1;
   int64_t steps = 8;
+  double lr_factor = 1;
+  bool chooses_rate = false;  ///< as in LowerOptions
   double max_grad_norm = 10;
   double grad_norm_guard = 0;
 
@@ -65,6 +70,7 @@ struct UpperOptions {
   int64_t step_samples() const { return samples_of(batch, accumulate); }
 };
 
+/// Leaves `rounds = "auto"` open, which settle_rounds gives a number before.
 BisslOptions parse_bissl(const Table& table);
 AuditOptions parse_audit(const Table& table);
 HeadWarmupOptions parse_head_warmup(const Table& table);

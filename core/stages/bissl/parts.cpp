@@ -60,6 +60,12 @@ BisslParts::BisslParts(const StageContext& context)
       options(parse_bissl(context.stage.table)),
       lower_options(parse_lower(lower_table)),
       upper_options(parse_upper(upper_table)) {
+  if (options.rounds_open) {
+    fail_input(
+        "rounds = \"auto\": the stages before this one do not say by their tables how many images "
+        "they see: one of them gives its length in epochs, follows another stage, or trains no "
+        "pretext task. Give rounds as a number, or `steps` in the pretraining");
+  }
   if (context.stage.table.has_table("head_warmup")) {
     head_warmup_options = parse_head_warmup(context.stage.table.table("head_warmup"));
   }
@@ -78,6 +84,8 @@ BisslParts::BisslParts(const StageContext& context)
   check_lengths();
   lower.steps = options.rounds * lower_options.steps;
   upper.steps = options.rounds * upper_options.steps;
+  lower.lr_factor = lower_options.lr_factor;
+  upper.lr_factor = upper_options.lr_factor;
   const PretextUse use{.views = first->view_shapes(),
                        .steps = lower.steps,
                        .samples = first->samples(),

@@ -31,7 +31,11 @@ struct TrainingLevel {
   std::shared_ptr<BatchSource> source;
   std::shared_ptr<Optimizer> optimizer;
   std::optional<Pace> pace;
-  int64_t steps = 0;  ///< in all rounds
+  int64_t steps = 0;     ///< in all rounds
+  double lr_factor = 1;  ///< on the optimizer's learning rate, beside the schedule's
+
+  /// To be called before step `step`: returns its `lr_scale`.
+  double begin(int64_t step) const { return lr_factor * pace->begin(step); }
 };
 
 /// How the head is made ready for the first upper step.

@@ -264,12 +264,18 @@ void BisslTrial::try_solve(PretextProblem& problem) {
 
 void BisslTrial::warn_about_pull() {
   const BisslOptions& options = parts_->options;
+  if (parts_->upper_options.chooses_rate || parts_->lower_options.chooses_rate) {
+    plan().networks += "; learning rates are chosen when the stage begins";
+  }
   if (options.chooses_lambda) {
     plan().networks += "; λ is chosen when the stage begins";
+  }
+  if (options.chooses_lambda || parts_->lower_options.chooses_rate) {
     return;
   }
   const int64_t steps = options.rounds * parts_->lower_options.steps;
-  const double pull = proximity_pull(options.lambda, parts_->lower.optimizer->learning_rate(),
+  const double pull = proximity_pull(options.lambda,
+                                     parts_->lower.lr_factor * parts_->lower.optimizer->learning_rate(),
                                      momentum_of(*parts_->lower.optimizer), steps);
   plan().networks += fmt::format("; pull of λ {:.3g}", pull);
   constexpr double weak = 0.3;

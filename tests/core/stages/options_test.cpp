@@ -192,6 +192,25 @@ TEST(StageOptions, LambdaMayBeAuto) {
   EXPECT_EQ(findings(bissl, {{"lambda", std::string("auto")}}), Texts{});
 }
 
+TEST(StageOptions, RoundsAndLearningRatesMayBeAuto) {
+  const TableSpec& bissl = kind("bissl").table;
+  EXPECT_FALSE(parse_bissl(table_of(bissl, {})).rounds_open);
+  EXPECT_TRUE(parse_bissl(table_of(bissl, {{"rounds", std::string("auto")}})).rounds_open);
+  for (const char* level : {"lower", "upper"}) {
+    const TableSpec& table = subtable(bissl, level);
+    EXPECT_EQ(findings(table, {{"lr_factor", std::string("auto")}}), Texts{}) << level;
+    EXPECT_EQ(findings(table, {{"lr_factor", 0.5}}), Texts{}) << level;
+  }
+  const TableSpec& upper = subtable(bissl, "upper");
+  const ParameterValues data = {{"data", std::string("images")}};
+  EXPECT_FALSE(parse_upper(table_of(upper, data)).chooses_rate);
+  ParameterValues chosen = data;
+  chosen["lr_factor"] = std::string("auto");
+  EXPECT_TRUE(parse_upper(table_of(upper, chosen)).chooses_rate);
+  chosen["lr_factor"] = 0.25;
+  EXPECT_EQ(parse_upper(table_of(upper, chosen)).lr_factor, 0.25);
+}
+
 TEST(StageOptions, ArriveInTheirAggregates) {
   const PretrainOptions pretrain = parse_pretrain(table_of(
       kind("pretrain").table, {{"data", "images"}, {"batch", int64_t{32}}, {"epochs", 2.5}}));
