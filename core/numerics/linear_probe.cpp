@@ -28,11 +28,11 @@ using Optimizer = ProbeProtocol::Optimizer;
 constexpr double momentum = 0.9;
 
 void require_samples(const at::Tensor& features, const at::Tensor& labels, int64_t classes) {
-  if (features.dim() != 2 || labels.dim() != 1 || features.size(0) != labels.size(0) ||
-      features.size(0) == 0) {
+  if (features.dim() != 2 || labels.dim() != 1 || features.size(0) == 0 || labels.size(0) == 0 ||
+      features.size(0) % labels.size(0) != 0) {
     fail_input(
-        "a linear probe takes features (N, D) and labels (N) with N ≥ 1; these have {} dimensions "
-        "with {} rows, and {} labels",
+        "a linear probe takes features (V·N, D) and labels (N) with V, N ≥ 1; these have {} "
+        "dimensions with {} rows, and {} labels",
         features.dim(), features.dim() > 0 ? features.size(0) : 0, labels.numel());
   }
   if (!at::isfinite(features).all().item<bool>()) {
@@ -160,7 +160,8 @@ class Training {
 };
 
 std::vector<ProbeProtocol> all_protocols() {
-  constexpr const char* crops = "random resized crops and flips of the training images";
+  constexpr const char* crops =
+      "crops and flips that are drawn anew in each epoch: probe_views has a number of them";
   return {
       {"solo-learn",
        "SGD, rate 1.0·batch/256, momentum 0.9, batch 256, 100 epochs, the rate times 0.1 at epochs "
@@ -182,7 +183,7 @@ std::vector<ProbeProtocol> all_protocols() {
        "SGD, rate 0.001·batch/256, momentum 0.9, batch 128 (one device's), 100 epochs, cosine by "
        "epoch, no weight decay, weights from N(0, 0.01²)",
        "Caron et al. 2021, arXiv 2104.14294; dino, eval_linear.py",
-       "random resized crops and flips of the training images; the class tokens of a transformer's "
+       "crops and flips that are drawn anew in each epoch: probe_views has a number of them; the class tokens of a transformer's "
        "last four blocks beside each other",
        0.001, true, 128, false, 100, Schedule::cosine_by_epoch, Optimizer::sgd, 0.01, false},
       {"mae",
@@ -217,7 +218,8 @@ LinearProbe fit_linear_probe(const at::Tensor& features, const at::Tensor& label
   require_samples(features, labels, classes);
   const at::Tensor values = features.detach().to(at::kCPU, at::kDouble);
   const at::Tensor truth = labels.to(at::kCPU, at::kLong).contiguous();
-  const int64_t samples = values.size(0);
+  const int64_t samples = truth.size(0);
+  const int64_t views = values.size(0) / samples;
   const int64_t batch = std::min(protocol.batch, samples);
   const int64_t steps = protocol.drops_rest ? samples / batch : (samples + batch - 1) / batch;
   const double rate = protocol.rate * (protocol.scaled ? static_cast<double>(batch) / 256.0 : 1.0);
@@ -230,7 +232,7 @@ LinearProbe fit_linear_probe(const at::Tensor& features, const at::Tensor& label
     for (int64_t step = 0; step < steps; ++step) {
       const int64_t begin = step * batch;
       const at::Tensor rows = order.narrow(0, begin, std::min(batch, samples - begin));
-      const at::Tensor chosen = values.index_select(0, rows);
+      const at::Tensor chosen = values.index_select(0, rows.add(epoch % views * samples));
       training.step(protocol.normalised ? normalisation.apply(chosen) : chosen,
                     truth.index_select(0, rows),
                     rate * rate_factor(protocol, {epoch, step, steps}));

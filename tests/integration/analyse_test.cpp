@@ -195,6 +195,31 @@ TEST_F(RunTest, AHeadIsAProbeOfItsOwnStage) {
   EXPECT_NE(read_file(folder / "reliability-test.svg").find("head: ECE "), std::string::npos);
 }
 
+/// Views that are those of the stage itself change nothing, whatever their number; others do.
+TEST_F(RunTest, ProbesAreFittedToViewsOfTheirOwn) {
+  write_file(file_, analysed());
+  const auto figures = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"--set", "stage.look.pictures=[]", "--set",
+                                          "stage.look.probe=[\"logistic\",\"lightly\"]"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Outcome outcome = run_bissl(call("run", arguments));
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    const nlohmann::json metrics =
+        stages_in(out_ / "small")["look"]["metrics"]["test"];
+    return std::pair(metrics["logistic_loss"]["mean"].get<double>(),
+                     metrics["lightly_loss"]["mean"].get<double>());
+  };
+  const auto one_view = figures({});
+  const auto same_views =
+      figures({"--set",
+               "stage.look.probe_views={count=3,augment={use=\"evaluation\",size=8}}"});
+  const auto other_views = figures(
+      {"--set", "stage.look.probe_views={count=3,augment={use=\"supervised\",size=8}}"});
+  EXPECT_NEAR(same_views.second, one_view.second, 1e-4);
+  EXPECT_NE(other_views.first, one_view.first);
+  EXPECT_NE(other_views.second, one_view.second);
+}
+
 TEST_F(RunTest, WhatCannotBeAnalysedIsRefusedBeforeTraining) {
   write_file(file_, small_pipeline() + looks + headed +
                         "[data.two]\nuse = \"synthetic\"\nsamples = 64\nsize = 8\n"
@@ -208,6 +233,10 @@ TEST_F(RunTest, WhatCannotBeAnalysedIsRefusedBeforeTraining) {
   expect("stage.look.compare=random", "is of kind \"analyse\", which hands on no backbone");
   expect("stage.look.compare=finetune", "compare: stage.finetune has trained 2 networks");
   expect("stage.look.pairs.augment.size=6", "pairs: its views of data.test have another shape");
+  expect("stage.look.probe_views={augment={use=\"simclr\",size=6}}",
+         "probe_views: its views of data.labelled have another shape");
+  expect("stage.random.probe_views={augment={use=\"simclr\",size=8}}",
+         "probe_views: no probe is fitted to a bank; give one by bank = ");
   expect("data.test.classes=[\"0\",\"1\"]", "and the bank, data.labelled, ");
 
   const Outcome unread = run_bissl(

@@ -320,6 +320,8 @@ TEST(RefusalList, IsComplete) {
       {"compare: stage.{} has trained", "RunTest: WhatCannotBeAnalysed"},
       {"data: data.{} has {}, and the bank", "RunTest: WhatCannotBeAnalysed"},
       {"pairs: its views of data.{}", "RunTest: WhatCannotBeAnalysed"},
+      {"probe_views: no probe is fitted", "RunTest: WhatCannotBeAnalysed"},
+      {"probe_views: its views of data.{}", "RunTest: WhatCannotBeAnalysed"},
       {"probe: the head of stage.{} was trained on", "RunTest: WhatCannotBeAnalysed"},
       {"probe: {} hands on no head", "RunTest: WhatCannotBeAnalysed"},
       {"probe: the head of stage.{} predicts", "heads of labels, values, masks"},

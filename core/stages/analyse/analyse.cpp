@@ -101,8 +101,9 @@ AnalysedNetwork AnalyseRun::look(const std::string& name, const Findings* findin
   const at::Tensor bank =
       parts_.bank && asks ? bank_features(context_, parts_, after_batch_) : at::Tensor();
   // Before the neighbours' classifier scales the bank's rows.
-  const std::vector<Probe> probes = findings != nullptr ? make_probes(context_, parts_, name, bank)
-                                    : explains ? make_explaining_probe(context_, parts_, name, bank)
+  const std::optional<ProbeRows> rows = probe_rows(parts_, bank, after_batch_);
+  const std::vector<Probe> probes = findings != nullptr ? make_probes(context_, parts_, name, rows)
+                                    : explains ? make_explaining_probe(context_, parts_, name, rows)
                                                : std::vector<Probe>();
   for (size_t source = 0; source < parts_.sources.size(); ++source) {
     const AnalysedSource all = look_at_source(context_, parts_, source, after_batch_);

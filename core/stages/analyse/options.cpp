@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 namespace bissl::host {
 namespace {
@@ -193,6 +194,29 @@ const Schema<PairsOptions>& pairs_schema() {
   return schema;
 }
 
+const Schema<ProbeViewsOptions>& probe_views_schema() {
+  static const Schema<ProbeViewsOptions> schema = [] {
+    Schema<ProbeViewsOptions> s;
+    s.add("count", &ProbeViewsOptions::count,
+          "views of each image; a protocol's epochs take them in turn, \"logistic\" takes all")
+        .at_least(1)
+        .at_most(1000)
+        .unit("views");
+    return s;
+  }();
+  return schema;
+}
+
+SubtableSpec views_table(const char* name, TableSpec table, const char* doc) {
+  SubtableSpec views;
+  views.name = name;
+  views.table = std::move(table);
+  views.table.augment = one_view();
+  views.required = false;
+  views.doc = doc;
+  return views;
+}
+
 }  // namespace
 
 AnalyseOptions parse_analyse(const Table& table) {
@@ -204,6 +228,10 @@ AnalyseOptions parse_analyse(const Table& table) {
 }
 
 PairsOptions parse_pairs(const Table& table) { return pairs_schema().parse(table.values); }
+
+ProbeViewsOptions parse_probe_views(const Table& table) {
+  return probe_views_schema().parse(table.values);
+}
 
 StageKindSpec analyse_spec() {
   StageKindSpec kind;
@@ -217,16 +245,14 @@ StageKindSpec analyse_spec() {
       one.traits[names_stages] = true;
     }
   }
-  SubtableSpec pairs;
-  pairs.name = "pairs";
-  pairs.table = table_of(pairs_schema());
-  pairs.table.augment = one_view();
-  pairs.required = false;
-  pairs.doc =
-      "several views of each image, as a pretext task's augmentations make them, for the figures "
-      "of "
-      "views";
-  kind.table.tables.push_back(std::move(pairs));
+  kind.table.tables.push_back(
+      views_table("pairs", table_of(pairs_schema()),
+                  "several views of each image, as a pretext task's augmentations make them, for the "
+                  "figures of views"));
+  kind.table.tables.push_back(views_table(
+      "probe_views", table_of(probe_views_schema()),
+      "views of the bank's images that probes are fitted to, as the crops and flips of a "
+      "protocol's own training; without the table the one view by which images are classified"));
   kind.needs_parent = true;
   kind.takes = {"backbone"};
   return kind;

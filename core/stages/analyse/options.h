@@ -32,9 +32,16 @@ struct PairsOptions {
   int64_t samples = 500;
 };
 
+/// `probe_views = { … }`
+struct ProbeViewsOptions {
+  int64_t count = 8;
+};
+
 AnalyseOptions parse_analyse(const Table& table);
 /// Of the table `pairs`.
 PairsOptions parse_pairs(const Table& table);
+/// Of the table `probe_views`.
+ProbeViewsOptions parse_probe_views(const Table& table);
 StageKindSpec analyse_spec();
 
 }  // namespace bissl::host

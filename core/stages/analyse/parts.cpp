@@ -70,6 +70,32 @@ void build_views(const StageContext& context, const std::string& name, AnalysePa
   }
 }
 
+/// Whether a probe is fitted to the bank.
+bool fits_probes(const AnalyseOptions& options) {
+  return !options.bank.empty() && std::any_of(options.probe.begin(), options.probe.end(),
+                                              [](const auto& name) { return name != "head"; });
+}
+
+void build_probe_views(const StageContext& context, AnalyseParts& parts) {
+  const Table& table = context.stage.table.table("probe_views");
+  const AnalyseOptions& options = parts.options;
+  if (!fits_probes(options)) {
+    fail_input("probe_views: no probe is fitted to a bank{}",
+               options.bank.empty() ? "; give one by bank = \"…\"" : "");
+  }
+  parts.probe_views = parse_probe_views(table);
+  parts.probe_source = make_batches(context, options.bank, table.augment(),
+                                    {.views = parts.probe_views->count,
+                                     .order = Order::sequential,
+                                     .seed = context.seed_for("probe-views"),
+                                     .purpose = "analyse",
+                                     .targets = false});
+  if (parts.probe_source->view_shape() != parts.bank->view_shape()) {
+    fail_input("probe_views: its views of data.{} have another shape than those of the stage itself",
+               spelled_key(options.bank));
+  }
+}
+
 /// All shapes are equal, so that one backbone sees all.
 void require_one_view(const AnalyseParts& parts) {
   for (size_t i = 0; i < parts.sources.size(); ++i) {
@@ -205,6 +231,9 @@ std::vector<std::string> AnalyseParts::class_names(size_t source) const {
 
 int64_t AnalyseParts::batches() const {
   int64_t all = bank ? bank->batches() : 0;
+  if (probe_source) {
+    all += (std::min(bank->samples(), options.samples) + options.batch - 1) / options.batch;
+  }
   for (size_t i = 0; i < sources.size(); ++i) {
     all += sources[i]->batches();
     all += views.empty() ? 0 : static_cast<int64_t>(chosen_views(i).size());
@@ -236,6 +265,9 @@ AnalyseParts build_analyse(const StageContext& context) {
   if (!options.bank.empty()) {
     build_bank(context, batch, parts);
   }
+  if (table.has_table("probe_views")) {
+    build_probe_views(context, parts);
+  }
   for (const std::string& name : options.data) {
     parts.sources.push_back(make_batches(context, name, table.augment(), batch));
     if (parts.bank) {
@@ -262,6 +294,13 @@ AnalyseParts build_analyse(const StageContext& context) {
   int64_t largest = parts.bank ? parts.bank->samples() : 0;
   for (const auto& source : parts.sources) {
     largest = std::max(largest, source->samples());
+  }
+  if (parts.probe_source) {
+    refuse_beyond_memory({.key = "probe_views.count",
+                          .batch = std::min(parts.bank->samples(), options.samples),
+                          .views = {{1, 1, parts.backbone->features()}},
+                          .held = 3 * parts.probe_views->count,
+                          .value = parts.probe_views->count});
   }
   // The features of a source and of the bank are all in memory.
   refuse_beyond_memory(

@@ -21,15 +21,17 @@ Probe linear_classifier(const std::string& name, const at::Tensor& weight, const
 }
 
 Probe fitted_probe(const StageContext& context, const AnalyseParts& parts, const std::string& name,
-                   const at::Tensor& features, const at::Tensor& labels) {
+                   const ProbeRows& rows) {
   const int64_t classes = parts.bank->data().targets().width;
   if (const ProbeProtocol* protocol = probe_protocol(name)) {
     const LinearProbe probe =
-        fit_linear_probe(features, labels, classes, *protocol, context.seed_for("probe"));
+        fit_linear_probe(rows.features, rows.labels, classes, *protocol, context.seed_for("probe"));
     return linear_classifier(name, probe.weight, probe.bias);
   }
-  const LogisticFit fit =
-      fit_logistic_regression(features, labels, classes, {.seed = context.seed_for("logistic")});
+  const int64_t samples = rows.labels.size(0);
+  const LogisticFit fit = fit_logistic_regression(
+      rows.features, rows.labels.repeat({rows.features.size(0) / samples}), classes,
+      {.seed = context.seed_for("logistic"), .samples = samples});
   return linear_classifier(name, fit.weight, fit.bias);
 }
 
@@ -42,16 +44,9 @@ Probe probe_of_head(const std::shared_ptr<Downstream>& head, const c10::Device& 
 }
 
 std::vector<Probe> probes_called(const StageContext& context, const AnalyseParts& parts,
-                                 const std::string& stage, const at::Tensor& bank,
+                                 const std::string& stage, const std::optional<ProbeRows>& rows,
                                  const std::vector<std::string>& names) {
   std::vector<Probe> probes;
-  at::Tensor features;
-  at::Tensor labels;
-  if (bank.defined()) {
-    const at::Tensor rows = spread_evenly(bank.size(0), parts.options.samples);
-    features = bank.cpu().index_select(0, rows);
-    labels = categories_of(*parts.bank).index_select(0, rows);
-  }
   for (const std::string& name : names) {
     if (interrupted()) {
       throw Interrupted();
@@ -60,28 +55,68 @@ std::vector<Probe> probes_called(const StageContext& context, const AnalyseParts
       if (const auto head = parts.heads.find(stage); head != parts.heads.end()) {
         probes.push_back(probe_of_head(head->second, context.settings.device));
       }
-    } else if (bank.defined()) {
-      probes.push_back(fitted_probe(context, parts, name, features, labels));
+    } else if (rows) {
+      probes.push_back(fitted_probe(context, parts, name, *rows));
     }
   }
   return probes;
 }
 
+/// The features of all views of the bank's samples `rows`.
+at::Tensor features_of_views(const AnalyseParts& parts, const at::Tensor& rows,
+                             const std::function<void()>& after_batch) {
+  const int64_t count = parts.probe_views->count;
+  std::vector<std::vector<at::Tensor>> features(static_cast<size_t>(count));
+  for (int64_t begin = 0; begin < rows.size(0); begin += parts.options.batch) {
+    if (interrupted()) {
+      throw Interrupted();
+    }
+    const int64_t end = std::min(rows.size(0), begin + parts.options.batch);
+    std::vector<std::vector<at::Tensor>> images(features.size());
+    for (int64_t i = begin; i < end; ++i) {
+      const Batch one = parts.probe_source->make(rows.data_ptr<int64_t>()[i]);
+      for (size_t view = 0; view < images.size(); ++view) {
+        images[view].push_back(one.views[view]);
+      }
+    }
+    for (size_t view = 0; view < images.size(); ++view) {
+      features[view].push_back(analysed_features(at::cat(images[view]), *parts.backbone).cpu());
+    }
+    after_batch();
+  }
+  std::vector<at::Tensor> all;
+  for (const std::vector<at::Tensor>& of_view : features) {
+    all.push_back(at::cat(of_view));
+  }
+  return at::cat(all);
+}
+
 }  // namespace
 
+std::optional<ProbeRows> probe_rows(const AnalyseParts& parts, const at::Tensor& bank,
+                                    const std::function<void()>& after_batch) {
+  if (!bank.defined()) {
+    return std::nullopt;
+  }
+  const at::Tensor rows = spread_evenly(bank.size(0), parts.options.samples);
+  return ProbeRows{parts.probe_source ? features_of_views(parts, rows, after_batch)
+                                      : bank.cpu().index_select(0, rows),
+                   categories_of(*parts.bank).index_select(0, rows)};
+}
+
 std::vector<Probe> make_probes(const StageContext& context, const AnalyseParts& parts,
-                               const std::string& stage, const at::Tensor& bank) {
-  return probes_called(context, parts, stage, bank, parts.options.probe);
+                               const std::string& stage, const std::optional<ProbeRows>& rows) {
+  return probes_called(context, parts, stage, rows, parts.options.probe);
 }
 
 std::vector<Probe> make_explaining_probe(const StageContext& context, const AnalyseParts& parts,
-                                         const std::string& stage, const at::Tensor& bank) {
+                                         const std::string& stage, const std::optional<ProbeRows>& rows) {
   if (parts.heads.count(stage) != 0) {
-    return probes_called(context, parts, stage, bank, {"head"});
+    return probes_called(context, parts, stage, rows, {"head"});
   }
   for (const std::string& name : parts.options.probe) {
     if (name != "head") {
-      return probes_called(context, parts, stage, bank, {name});
+      return probes_called(context, parts, stage, rows, {name});
     }
   }
   return {};

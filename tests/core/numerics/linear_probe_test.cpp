@@ -5,11 +5,16 @@
 #include "reference/golden.h"
 
 #include <ATen/ops/addmm.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/eye.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
+#include <fmt/format.h>
+
 #include <limits>
+#include <string>
+#include <utility>
 
 namespace bissl::host::test {
 namespace {
@@ -32,14 +37,20 @@ TEST(LinearProbe, FollowsEachProtocolAsPyTorchDoes) {
                                   .mul(0.3);
   const LinearProbe start{pattern(3, {classes, width}), pattern(4, {classes})};
   ASSERT_EQ(expected.at("protocols").size(), probe_protocols().size());
-  for (const ProbeProtocol& protocol : probe_protocols()) {
-    const nlohmann::json& one = expected.at("protocols").at(protocol.name);
-    const LinearProbe probe = fit_linear_probe(features, labels, classes, protocol, 1, start);
-    const at::Tensor logits = probe_logits(probe, features);
-    EXPECT_TRUE(close(logits, one.at("logits"), 1e-7)) << protocol.name;
-    const LogitScore score = score_logits(logits, labels);
-    EXPECT_NEAR(score.loss, one.at("loss").get<double>(), 1e-8) << protocol.name;
-    EXPECT_EQ(score.accuracy, one.at("top1").get<double>()) << protocol.name;
+  const at::Tensor views = at::cat({features, features.add(pattern(5, {rows, width}), 0.1),
+                                    features.add(pattern(6, {rows, width}), 0.1)});
+  for (const auto& [key, seen] :
+       {std::pair("protocols", features), std::pair("of_three_views", views)}) {
+    for (const ProbeProtocol& protocol : probe_protocols()) {
+      const std::string name = fmt::format("{}: {}", key, protocol.name);
+      const nlohmann::json& one = expected.at(key).at(protocol.name);
+      const LinearProbe probe = fit_linear_probe(seen, labels, classes, protocol, 1, start);
+      const at::Tensor logits = probe_logits(probe, features);
+      EXPECT_TRUE(close(logits, one.at("logits"), 1e-7)) << name;
+      const LogitScore score = score_logits(logits, labels);
+      EXPECT_NEAR(score.loss, one.at("loss").get<double>(), 1e-8) << name;
+      EXPECT_EQ(score.accuracy, one.at("top1").get<double>()) << name;
+    }
   }
 }
 
@@ -102,7 +113,8 @@ TEST(LinearProbe, RefusesWhatItCannotBeFittedTo) {
     }
     return std::string();
   };
-  EXPECT_NE(refusal(features, {0}).find("these have 2 dimensions with 2 rows, and 1 labels"),
+  EXPECT_NE(refusal(pattern(1, {3, 3}), {0, 1})
+                .find("these have 2 dimensions with 3 rows, and 2 labels"),
             std::string::npos);
   EXPECT_NE(refusal(features, {0, 2}).find("are 0 … 1; these have 2"), std::string::npos);
   EXPECT_NE(refusal(features.mul(std::numeric_limits<double>::infinity()), {0, 1})
