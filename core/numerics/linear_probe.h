@@ -53,10 +53,10 @@ struct LinearProbe {
   at::Tensor bias;    ///< b (K), double
 };
 
-/// Trains a linear classifier of labels (N; int64, 0 … K − 1) on features (V·N, D; any real type) of
-/// V views of each sample, row v·N + i being view v of sample i, by the mean cross entropy, as the
-/// protocol says. Epoch e takes view e mod V of each sample, so that V epochs in a row see other
-/// views, as crops drawn anew would be; `start`, if given, is what it starts from. What a
+/// Trains a linear classifier of labels (N; int64, 0 … K − 1) on features (V·N, D; any real type)
+/// of V views of each sample, row v·N + i being view v of sample i, by the mean cross entropy, as
+/// the protocol says. Epoch e takes view e mod V of each sample, so that V epochs in a row see
+/// other views, as crops drawn anew would be; `start`, if given, is what it starts from. What a
 /// protocol normalises is part of the weights that are returned, by the running statistics. Works
 /// in double precision on the CPU. A function of its arguments but for the order of sums, which
 /// depends on the number of threads. Throws Error(ErrorKind::input) for no rows, sizes that differ,

@@ -52,7 +52,7 @@ class Runner {
   DataCatalog data_;
   StageStore store_;
   RunFolder run_;
-  std::string lock_;              ///< without what stages choose
+  std::string lock_;                              ///< without what stages choose
   std::set<std::string> warned_;                  ///< of libraries, by path
   std::map<std::string, StageOutcome> finished_;  ///< by the stage's name
 };

@@ -204,17 +204,15 @@ TEST_F(RunTest, ProbesAreFittedToViewsOfTheirOwn) {
     arguments.insert(arguments.end(), more.begin(), more.end());
     const Outcome outcome = run_bissl(call("run", arguments));
     EXPECT_EQ(outcome.code, 0) << outcome.err;
-    const nlohmann::json metrics =
-        stages_in(out_ / "small")["look"]["metrics"]["test"];
+    const nlohmann::json metrics = stages_in(out_ / "small")["look"]["metrics"]["test"];
     return std::pair(metrics["logistic_loss"]["mean"].get<double>(),
                      metrics["lightly_loss"]["mean"].get<double>());
   };
   const auto one_view = figures({});
   const auto same_views =
-      figures({"--set",
-               "stage.look.probe_views={count=3,augment={use=\"evaluation\",size=8}}"});
-  const auto other_views = figures(
-      {"--set", "stage.look.probe_views={count=3,augment={use=\"supervised\",size=8}}"});
+      figures({"--set", "stage.look.probe_views={count=3,augment={use=\"evaluation\",size=8}}"});
+  const auto other_views =
+      figures({"--set", "stage.look.probe_views={count=3,augment={use=\"supervised\",size=8}}"});
   EXPECT_NEAR(same_views.second, one_view.second, 1e-4);
   EXPECT_NE(other_views.first, one_view.first);
   EXPECT_NE(other_views.second, one_view.second);

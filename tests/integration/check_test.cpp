@@ -469,9 +469,9 @@ TEST_F(CheckTest, WarmupStepsNeedAnOptimizer) {
 
 TEST_F(CheckTest, RoundsThatNothingDecides) {
   for (const char* name : {"check", "run"}) {
-    const Outcome outcome = call(name, {"--set", "stage.bissl.rounds=auto", "--set",
-                                        "stage.pretrain.epochs=2", "--unset",
-                                        "stage.pretrain.steps"});
+    const Outcome outcome =
+        call(name, {"--set", "stage.bissl.rounds=auto", "--set", "stage.pretrain.epochs=2",
+                    "--unset", "stage.pretrain.steps"});
     EXPECT_EQ(outcome.code, 2) << outcome.err;
     EXPECT_NE(outcome.err.find("rounds = \"auto\": the stages before this one do not say"),
               std::string::npos)

@@ -68,8 +68,8 @@ TEST_F(HarmTest, LambdaIsChosenByHowFarALowerStepMoves) {
             std::string::npos);
 }
 
-/// Rates are chosen where the table says "auto"; the numbers are in the results, the summary and the
-/// lock file, and a run that has them in its table trains the same weights.
+/// Rates are chosen where the table says "auto"; the numbers are in the results, the summary and
+/// the lock file, and a run that has them in its table trains the same weights.
 TEST_F(HarmTest, LearningRatesAndRoundsAreChosen) {
   const std::vector<std::string> shared = {
       "--set",   "stage.pretrain.steps=160",

@@ -245,10 +245,10 @@ StageKindSpec analyse_spec() {
       one.traits[names_stages] = true;
     }
   }
-  kind.table.tables.push_back(
-      views_table("pairs", table_of(pairs_schema()),
-                  "several views of each image, as a pretext task's augmentations make them, for the "
-                  "figures of views"));
+  kind.table.tables.push_back(views_table(
+      "pairs", table_of(pairs_schema()),
+      "several views of each image, as a pretext task's augmentations make them, for the "
+      "figures of views"));
   kind.table.tables.push_back(views_table(
       "probe_views", table_of(probe_views_schema()),
       "views of the bank's images that probes are fitted to, as the crops and flips of a "

@@ -91,8 +91,9 @@ void build_probe_views(const StageContext& context, AnalyseParts& parts) {
                                      .purpose = "analyse",
                                      .targets = false});
   if (parts.probe_source->view_shape() != parts.bank->view_shape()) {
-    fail_input("probe_views: its views of data.{} have another shape than those of the stage itself",
-               spelled_key(options.bank));
+    fail_input(
+        "probe_views: its views of data.{} have another shape than those of the stage itself",
+        spelled_key(options.bank));
   }
 }
 

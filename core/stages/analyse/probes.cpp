@@ -29,9 +29,9 @@ Probe fitted_probe(const StageContext& context, const AnalyseParts& parts, const
     return linear_classifier(name, probe.weight, probe.bias);
   }
   const int64_t samples = rows.labels.size(0);
-  const LogisticFit fit = fit_logistic_regression(
-      rows.features, rows.labels.repeat({rows.features.size(0) / samples}), classes,
-      {.seed = context.seed_for("logistic"), .samples = samples});
+  const LogisticFit fit =
+      fit_logistic_regression(rows.features, rows.labels.repeat({rows.features.size(0) / samples}),
+                              classes, {.seed = context.seed_for("logistic"), .samples = samples});
   return linear_classifier(name, fit.weight, fit.bias);
 }
 
@@ -110,7 +110,8 @@ std::vector<Probe> make_probes(const StageContext& context, const AnalyseParts& 
 }
 
 std::vector<Probe> make_explaining_probe(const StageContext& context, const AnalyseParts& parts,
-                                         const std::string& stage, const std::optional<ProbeRows>& rows) {
+                                         const std::string& stage,
+                                         const std::optional<ProbeRows>& rows) {
   if (parts.heads.count(stage) != 0) {
     return probes_called(context, parts, stage, rows, {"head"});
   }

@@ -42,7 +42,8 @@ std::vector<Probe> make_probes(const StageContext& context, const AnalyseParts& 
 /// The one by which images are explained: the head if it is among the probes and the network has
 /// one, else the first of the others; none where there are no others or no bank.
 std::vector<Probe> make_explaining_probe(const StageContext& context, const AnalyseParts& parts,
-                                         const std::string& stage, const std::optional<ProbeRows>& rows);
+                                         const std::string& stage,
+                                         const std::optional<ProbeRows>& rows);
 
 /// The same of all that make_probes made, at least one.
 const Probe& explaining(const std::vector<Probe>& probes);

@@ -16,7 +16,8 @@ const Schema<BisslOptions>& bissl_schema() {
   static const Schema<BisslOptions> schema = [] {
     Schema<BisslOptions> s;
     s.add("rounds", &BisslOptions::rounds,
-          "alternations of lower and upper steps; \"auto\": so many that the lower level sees a fifth "
+          "alternations of lower and upper steps; \"auto\": so many that the lower level sees a "
+          "fifth "
           "of the images that the pretraining before it sees by its `steps`, at least 8")
         .at_least(1)
         .unit("rounds")

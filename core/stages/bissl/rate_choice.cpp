@@ -81,8 +81,8 @@ std::optional<RateChoice> choose_lower_rate(const StageContext& context, BisslPa
       LowerLevel level(backbone, pretext, *optimizer, options.max_grad_norm,
                        options.grad_norm_guard);
       Side a(*parts.lower.source, options.accumulate, pair, 0);
-      level.step(
-          options.accumulate, [&] { return a.next(); }, lr_scale, {0, parts.lower.steps}, {});
+      level.step(options.accumulate, [&] { return a.next(); }, lr_scale, {0, parts.lower.steps},
+                 {});
     });
   };
   const auto gradient = [&](int64_t pair) {

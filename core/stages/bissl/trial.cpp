@@ -274,9 +274,9 @@ void BisslTrial::warn_about_pull() {
     return;
   }
   const int64_t steps = options.rounds * parts_->lower_options.steps;
-  const double pull = proximity_pull(options.lambda,
-                                     parts_->lower.lr_factor * parts_->lower.optimizer->learning_rate(),
-                                     momentum_of(*parts_->lower.optimizer), steps);
+  const double pull = proximity_pull(
+      options.lambda, parts_->lower.lr_factor * parts_->lower.optimizer->learning_rate(),
+      momentum_of(*parts_->lower.optimizer), steps);
   plan().networks += fmt::format("; pull of λ {:.3g}", pull);
   constexpr double weak = 0.3;
   if (pull < weak) {

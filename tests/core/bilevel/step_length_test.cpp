@@ -27,9 +27,7 @@ class StepLengthTest : public ::testing::Test {
     }
   }
 
-  at::Tensor gradient_of(const at::Tensor& minimum) const {
-    return hessian_.mv(theta_ - minimum);
-  }
+  at::Tensor gradient_of(const at::Tensor& minimum) const { return hessian_.mv(theta_ - minimum); }
 
   StepTrial trial(double rate) {
     return {.weights = {theta_},

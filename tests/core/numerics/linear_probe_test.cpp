@@ -113,9 +113,9 @@ TEST(LinearProbe, RefusesWhatItCannotBeFittedTo) {
     }
     return std::string();
   };
-  EXPECT_NE(refusal(pattern(1, {3, 3}), {0, 1})
-                .find("these have 2 dimensions with 3 rows, and 2 labels"),
-            std::string::npos);
+  EXPECT_NE(
+      refusal(pattern(1, {3, 3}), {0, 1}).find("these have 2 dimensions with 3 rows, and 2 labels"),
+      std::string::npos);
   EXPECT_NE(refusal(features, {0, 2}).find("are 0 … 1; these have 2"), std::string::npos);
   EXPECT_NE(refusal(features.mul(std::numeric_limits<double>::infinity()), {0, 1})
                 .find("are not all finite"),
