@@ -1,5 +1,6 @@
 // `bissl compare`: from a folder of images to a verdict, and what it refuses.
 
+#include "photos.h"
 #include "program.h"
 
 #include <gtest/gtest.h>
@@ -9,26 +10,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Stripes of one direction, which the class decides.
-std::string photo(bool upright, int number) {
-  std::string text = "P6 10 10 255\n";
-  for (int y = 0; y < 10; ++y) {
-    for (int x = 0; x < 10; ++x) {
-      const int stripe = ((upright ? x : y) + number) / 2 % 2;
-      text += static_cast<char>(40 + 170 * stripe);
-      text += static_cast<char>(60 + number * 37 % 90);
-      text += static_cast<char>(200 - 120 * stripe);
-    }
-  }
-  return text;
-}
-
 class Compare : public testing::Test {
  protected:
   void add(const std::string& name, bool upright, int number) const {
     const fs::path file = folder_.path() / "photos" / (name + ".ppm");
     fs::create_directories(file.parent_path());
-    write_file(file, photo(upright, number));
+    write_file(file, striped_photo(10, 10, upright, number));
   }
   void add_class(const std::string& name, bool upright, int images) const {
     for (int i = 0; i < images; ++i) {
@@ -89,7 +76,8 @@ TEST_F(Compare, UnlabelledImagesAndFoldersOfTheirOwnAreUsed) {
   add_class("test/upright", true, 3);
   fs::create_directories(folder_.path() / "more");
   for (int i = 0; i < 9; ++i) {
-    write_file(folder_.path() / "more" / (std::to_string(i) + ".ppm"), photo(true, 50 + i));
+    write_file(folder_.path() / "more" / (std::to_string(i) + ".ppm"),
+               striped_photo(10, 10, true, 50 + i));
   }
   const Outcome run =
       call({"--dry-run", "--unlabeled", (folder_.path() / "more").string(), "--minutes", "1000"});

@@ -1,5 +1,6 @@
 // A user's own images, from files to a score.
 
+#include "photos.h"
 #include "program.h"
 #include "support/paths.h"
 
@@ -11,22 +12,6 @@ namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// Stripes of one direction in a colour photo whose size depends on its number.
-std::string photo(bool upright, int number) {
-  const int width = 24 + number % 5;
-  const int height = 20 + number % 7;
-  std::string text = "P6 " + std::to_string(width) + " " + std::to_string(height) + " 255\n";
-  for (int y = 0; y < height; ++y) {
-    for (int x = 0; x < width; ++x) {
-      const int stripe = ((upright ? x : y) + number) / 3 % 2;
-      text += static_cast<char>(40 + 170 * stripe);
-      text += static_cast<char>(60 + (number * 37 + x) % 90);
-      text += static_cast<char>(200 - 120 * stripe);
-    }
-  }
-  return text;
-}
 
 /// The example pipeline beside made-up photos in the folders that it names.
 class OwnImages : public testing::Test {
@@ -47,7 +32,7 @@ class OwnImages : public testing::Test {
   void add(const std::string& name, bool upright, int number) const {
     const fs::path file = photos() / (name + ".ppm");
     fs::create_directories(file.parent_path());
-    write_file(file, photo(upright, number));
+    write_file(file, striped_photo(24 + number % 5, 20 + number % 7, upright, number));
   }
   Outcome call(const std::string& command, const std::vector<std::string>& more = {},
                const std::map<std::string, std::string>& environment = {}) const {
