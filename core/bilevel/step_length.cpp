@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 namespace bissl::host {
@@ -48,27 +49,33 @@ std::optional<double> best_step_length(const StepTrial& trial) {
     gradients.push_back(trial.gradient(pair));
   }
   double length = 1;
+  double limit = std::numeric_limits<double>::infinity();  ///< of lengths
+  std::optional<double> found;
   for (int tries = 0; tries < most_tries && length >= shortest && length <= longest; ++tries) {
-    const Slopes found = try_steps(trial, gradients, length);
+    const Slopes slopes = try_steps(trial, gradients, length);
     constexpr double leap = 8;
-    if (!std::isfinite(found.descent) || !std::isfinite(found.curvature)) {
+    found.reset();
+    if (!std::isfinite(slopes.descent) || !std::isfinite(slopes.curvature)) {
+      limit = length / 2;
       length /= leap;
       continue;
     }
-    if (found.descent <= 0) {
+    if (slopes.descent <= 0) {
       return std::nullopt;
     }
-    if (found.curvature <= 0) {  // the loss falls ever more steeply
-      length *= leap;
+    const double factor = slopes.curvature > 0 ? slopes.descent / slopes.curvature : leap;
+    const double before = length;
+    length = std::min(length * std::clamp(factor, 1 / leap, leap), limit);
+    if (slopes.curvature <= 0) {  // the loss falls ever more steeply
       continue;
     }
-    const double factor = found.descent / found.curvature;
-    length *= std::clamp(factor, 1 / leap, leap);
-    if (factor > 0.5 && factor < 2) {
-      return length;
+    found = length;
+    const double change = length / before;
+    if (change > 0.5 && change < 2) {
+      break;
     }
   }
-  return std::nullopt;
+  return length >= shortest && length <= longest ? found : std::nullopt;
 }
 
 }  // namespace bissl::host

@@ -29,8 +29,9 @@ struct StepTrial {
 /// step, and the numerator none. The curvature is the secant over the step; so the steps are tried
 /// again at f times the length until f is between 1/2 and 2, at most `most_tries` times.
 ///
-/// Puts the weights back. Nothing where the steps on A do not lower the loss on B at all, or where
-/// no length from 2⁻¹⁰ to 2¹⁰ ends the search.
+/// Lengths stay below half of one at which a gradient is not finite. Puts the weights back. Nothing
+/// where the steps on A do not lower the loss on B, and where the search leaves 2⁻¹⁰ … 2¹⁰ or ends
+/// on a loss that falls ever more steeply.
 std::optional<double> best_step_length(const StepTrial& trial);
 
 inline constexpr int most_tries = 8;

@@ -183,9 +183,8 @@ std::vector<ProbeProtocol> all_protocols() {
        "SGD, rate 0.001·batch/256, momentum 0.9, batch 128 (one device's), 100 epochs, cosine by "
        "epoch, no weight decay, weights from N(0, 0.01²)",
        "Caron et al. 2021, arXiv 2104.14294; dino, eval_linear.py",
-       "crops and flips that are drawn anew in each epoch: probe_views has a number of them; the "
-       "class tokens of a transformer's "
-       "last four blocks beside each other",
+       "crops and flips, as the others do; the class tokens of a transformer's last four blocks "
+       "beside each other",
        0.001, true, 128, false, 100, Schedule::cosine_by_epoch, Optimizer::sgd, 0.01, false},
       {"mae",
        "batch normalisation without scale and shift before the classifier, LARS, rate "

@@ -70,6 +70,7 @@ json read_lock(const fs::path& folder) {
   json lock = to_json(*root);
   if (lock.contains("lock") && lock["lock"].is_object()) {
     lock["lock"].erase("identity");  // says that something differs, not what
+    lock["lock"].erase("chosen");    // what stages made of the configuration
   }
   return lock;
 }

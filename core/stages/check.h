@@ -91,7 +91,8 @@ std::vector<StagePlan> check_pipeline(const CheckRequest& request);
 
 /// λ · lr/(1 − momentum) · (number of lower steps): how far the proximity term draws the lower
 /// backbone to the upper one over the stage. Far below 1 it stays where it is. The rate is the
-/// optimizer's base rate; layer-wise scaling and schedules are not in it.
+/// optimizer's base rate, with the level's lr_factor; layer-wise scaling and schedules are not in
+/// it.
 double proximity_pull(double lambda, double learning_rate, double momentum, int64_t lower_steps);
 
 }  // namespace bissl::host

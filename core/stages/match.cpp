@@ -54,8 +54,6 @@ std::optional<MatchOptions> parse_match(const Table& stage) {
 void settle_lengths(Pipeline& pipeline) {
   for (Stage& stage : pipeline.stages) {
     stage_kind(stage.kind).settle(pipeline, stage);
-  }
-  for (Stage& stage : pipeline.stages) {
     const std::optional<MatchOptions> match = parse_match(stage.table);
     if (!match || match->by != by_steps) {
       continue;

@@ -21,7 +21,7 @@ SubtableSpec match_table();
 /// Nothing without the table.
 std::optional<MatchOptions> parse_match(const Table& stage);
 
-/// Settles the lengths that the tables decide (StageKind::settle). Then gives each stage that is as
+/// Settles the lengths that the tables decide (StageKind::settle), and gives each stage that is as
 /// long as another one by its steps that number of steps, in the place of `match`, where the other
 /// stage's table says it: such a stage is then one of that length, whatever else the other one is,
 /// and stages of several pipelines can be the same. Throws as steps_for does.

@@ -115,11 +115,11 @@ int64_t Session::start() {
     const nlohmann::json& state = checkpoint->state;
     first = state.at("next_step").get<int64_t>();
     event_position = state.at("events").get<uint64_t>();
-    for (const Part& part : parts_) {
-      part.load(with_prefix(checkpoint->tensors, part.name + "/"));
-    }
     for (const Extra& extra : extras_) {
       extra.load(state.at("extra").at(extra.name));
+    }
+    for (const Part& part : parts_) {
+      part.load(with_prefix(checkpoint->tensors, part.name + "/"));
     }
     set_generator_state(with_prefix(checkpoint->tensors, generator_name).at(0).tensor);
   }

@@ -55,7 +55,8 @@ class Session {
   void keep(const std::string& name, Hypergradient& hypergradient);
   void keep_tensors(const std::string& name, std::function<NamedTensors()> save,
                     std::function<void(const NamedTensors&)> load);
-  /// Any other state: `save` gives it, `load` takes it back.
+  /// Any other state: `save` gives it, `load` takes it back, before modules, optimizers and tensors
+  /// are loaded.
   void keep(const std::string& name, std::function<nlohmann::json()> save,
             std::function<void(const nlohmann::json&)> load);
 

@@ -213,6 +213,7 @@ TEST_F(RunTest, ProbesAreFittedToViewsOfTheirOwn) {
       figures({"--set", "stage.look.probe_views={count=3,augment={use=\"evaluation\",size=8}}"});
   const auto other_views =
       figures({"--set", "stage.look.probe_views={count=3,augment={use=\"supervised\",size=8}}"});
+  EXPECT_NEAR(same_views.first, one_view.first, 1e-4);
   EXPECT_NEAR(same_views.second, one_view.second, 1e-4);
   EXPECT_NE(other_views.first, one_view.first);
   EXPECT_NE(other_views.second, one_view.second);

@@ -101,7 +101,9 @@ AnalysedNetwork AnalyseRun::look(const std::string& name, const Findings* findin
   const at::Tensor bank =
       parts_.bank && asks ? bank_features(context_, parts_, after_batch_) : at::Tensor();
   // Before the neighbours' classifier scales the bank's rows.
-  const std::optional<ProbeRows> rows = probe_rows(parts_, bank, after_batch_);
+  const bool has_head = findings == nullptr && parts_.heads.count(name) != 0;
+  const std::optional<ProbeRows> rows =
+      has_head ? std::nullopt : probe_rows(parts_, bank, after_batch_);
   const std::vector<Probe> probes = findings != nullptr ? make_probes(context_, parts_, name, rows)
                                     : explains ? make_explaining_probe(context_, parts_, name, rows)
                                                : std::vector<Probe>();

@@ -70,16 +70,10 @@ void build_views(const StageContext& context, const std::string& name, AnalysePa
   }
 }
 
-/// Whether a probe is fitted to the bank.
-bool fits_probes(const AnalyseOptions& options) {
-  return !options.bank.empty() && std::any_of(options.probe.begin(), options.probe.end(),
-                                              [](const auto& name) { return name != "head"; });
-}
-
 void build_probe_views(const StageContext& context, AnalyseParts& parts) {
   const Table& table = context.stage.table.table("probe_views");
   const AnalyseOptions& options = parts.options;
-  if (!fits_probes(options)) {
+  if (!parts.fits_probes()) {
     fail_input("probe_views: no probe is fitted to a bank{}",
                options.bank.empty() ? "; give one by bank = \"…\"" : "");
   }
@@ -225,6 +219,11 @@ bool AnalyseParts::draws(const char* picture) const {
          options.pictures.end();
 }
 
+bool AnalyseParts::fits_probes() const {
+  return !options.bank.empty() && std::any_of(options.probe.begin(), options.probe.end(),
+                                              [](const auto& name) { return name != "head"; });
+}
+
 std::vector<std::string> AnalyseParts::class_names(size_t source) const {
   const TargetSpec& targets = sources[source]->data().targets();
   return targets.kind == TargetKind::category ? targets.names : std::vector<std::string>();
@@ -233,7 +232,8 @@ std::vector<std::string> AnalyseParts::class_names(size_t source) const {
 int64_t AnalyseParts::batches() const {
   int64_t all = bank ? bank->batches() : 0;
   if (probe_source) {
-    all += (std::min(bank->samples(), options.samples) + options.batch - 1) / options.batch;
+    all += probe_views->count *
+           ((std::min(bank->samples(), options.samples) + options.batch - 1) / options.batch);
   }
   for (size_t i = 0; i < sources.size(); ++i) {
     all += sources[i]->batches();

@@ -34,6 +34,8 @@ struct AnalyseParts {
   std::map<std::string, std::shared_ptr<Downstream>> heads;
 
   bool draws(const char* picture) const;
+  /// Whether a probe is fitted to the bank.
+  bool fits_probes() const;
   /// The names of a source's classes; none where it has no categories.
   std::vector<std::string> class_names(size_t source) const;
 

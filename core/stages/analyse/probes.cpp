@@ -81,8 +81,8 @@ at::Tensor features_of_views(const AnalyseParts& parts, const at::Tensor& rows,
     }
     for (size_t view = 0; view < images.size(); ++view) {
       features[view].push_back(analysed_features(at::cat(images[view]), *parts.backbone).cpu());
+      after_batch();
     }
-    after_batch();
   }
   std::vector<at::Tensor> all;
   for (const std::vector<at::Tensor>& of_view : features) {
@@ -95,7 +95,7 @@ at::Tensor features_of_views(const AnalyseParts& parts, const at::Tensor& rows,
 
 std::optional<ProbeRows> probe_rows(const AnalyseParts& parts, const at::Tensor& bank,
                                     const std::function<void()>& after_batch) {
-  if (!bank.defined()) {
+  if (!bank.defined() || !parts.fits_probes()) {
     return std::nullopt;
   }
   const at::Tensor rows = spread_evenly(bank.size(0), parts.options.samples);

@@ -17,8 +17,7 @@ const Schema<BisslOptions>& bissl_schema() {
     Schema<BisslOptions> s;
     s.add("rounds", &BisslOptions::rounds,
           "alternations of lower and upper steps; \"auto\": so many that the lower level sees a "
-          "fifth "
-          "of the images that the pretraining before it sees by its `steps`, at least 8")
+          "fifth of the images that the pretraining before it sees by its `steps`, at least 8")
         .at_least(1)
         .unit("rounds")
         .accepts("an integer of at least 1, or \"auto\"");
@@ -188,12 +187,16 @@ bool is_auto(const Value& value) {
 /// The parameters that take "auto", which is chosen later.
 const std::vector<std::string> chosen_keys = {"rounds", "lambda", "lr_factor"};
 
+bool may_be_auto(const ParameterSpec& spec) {
+  return std::find(chosen_keys.begin(), chosen_keys.end(), spec.name) != chosen_keys.end();
+}
+
 /// With defaults where "auto" is: for what takes numbers only.
 template <class Options>
 ParameterValues with_numbers(const Schema<Options>& schema, ParameterValues values) {
   for (const ParameterSpec& spec : schema.specs()) {
     const auto found = values.find(spec.name);
-    if (found != values.end() && is_auto(found->second)) {
+    if (found != values.end() && may_be_auto(spec) && is_auto(found->second)) {
       found->second = spec.default_value;
     }
   }
@@ -207,7 +210,7 @@ void take_auto(TableSpec& spec, const Schema<Options>& schema) {
     return schema.check(with_numbers(schema, values));
   };
   for (ParameterSpec& one : spec.parameters) {
-    if (std::find(chosen_keys.begin(), chosen_keys.end(), one.name) != chosen_keys.end()) {
+    if (may_be_auto(one)) {
       one.traits[takes_auto] = true;
     }
   }

@@ -11,8 +11,7 @@ namespace bissl::host {
 
 struct BisslOptions {
   int64_t rounds = 500;
-  bool rounds_open =
-      false;  ///< `rounds = "auto"` that no table has settled; `rounds` means nothing
+  bool rounds_open = false;  ///< `rounds = "auto"` that no table has settled
   double lambda = 0.001;
   bool chooses_lambda = false;  ///< `lambda = "auto"`; `lambda` has no meaning until it is chosen
   double gamma = 0.01;
@@ -48,8 +47,7 @@ struct LowerOptions {
   int64_t hessian_rounds = 1;
   std::string hessian_graph = "kept";
   double lr_factor = 1;
-  bool chooses_rate =
-      false;  ///< `lr_factor = "auto"`; `lr_factor` means nothing until it is chosen
+  bool chooses_rate = false;  ///< `lr_factor = "auto"`, as with λ
   double max_grad_norm = 10;
   double grad_norm_guard = 0;
 

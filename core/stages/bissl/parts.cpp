@@ -63,8 +63,9 @@ BisslParts::BisslParts(const StageContext& context)
   if (options.rounds_open) {
     fail_input(
         "rounds = \"auto\": the stages before this one do not say by their tables how many images "
-        "they see: one of them gives its length in epochs, follows another stage, or trains no "
-        "pretext task. Give rounds as a number, or `steps` in the pretraining");
+        "they see: one of them gives its length in epochs, follows another stage, has such rounds "
+        "itself, or trains no pretext task. Give rounds as a number, or `steps` in the "
+        "pretraining");
   }
   if (context.stage.table.has_table("head_warmup")) {
     head_warmup_options = parse_head_warmup(context.stage.table.table("head_warmup"));

@@ -8,6 +8,7 @@
 #include "models/training_step.h"
 #include "stages/bissl/parts.h"
 #include "stages/rates.h"
+#include "telemetry/interrupt.h"
 
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
@@ -38,6 +39,9 @@ class Side {
 template <class Step>
 void move_only(const TensorList& weights, const torch::nn::Module& first,
                const torch::nn::Module& second, Step&& step) {
+  if (interrupted()) {
+    throw Interrupted();
+  }
   TensorList moved;
   {
     const KeptState kept_first(first);

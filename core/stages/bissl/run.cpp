@@ -229,7 +229,7 @@ void BisslRun::keep_parts(Session& session) {
   session.keep("lower_optimizer", *parts_.lower.optimizer);
   session.keep("upper_optimizer", *parts_.upper.optimizer);
   session.keep("hypergradient", *parts_.hypergradient);
-  choices_.keep(session);  // before the recorded steps, which need λ
+  choices_.keep(session);
   if (parts_.trajectory) {
     session.keep_tensors(
         "lower_steps", [this] { return parts_.trajectory->state(); },

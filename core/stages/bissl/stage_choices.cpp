@@ -16,11 +16,11 @@ std::string entry_of(const std::string& level) { return level + "_rate"; }
 void StageChoices::note_rate(const std::string& level, const std::optional<RateChoice>& choice) {
   const RateChoice made = choice.value_or(RateChoice{});
   if (!choice) {
-    watch_.warn(
-        fmt::format("{}.lr_factor = \"auto\": steps on some batches do not lower the loss of "
-                    "others at any length, so nothing tells a learning rate; the optimizer's is "
-                    "taken as it is. Larger batches, or a number, may help",
-                    level));
+    watch_.warn(fmt::format(
+        "{}.lr_factor = \"auto\": no length was found at which steps on some batches "
+        "lower the loss of others most, so the optimizer's learning rate is taken as it "
+        "is. Larger batches, or a number, may help",
+        level));
   }
   nlohmann::json& entry = chosen_[entry_of(level)];
   entry = {{"factor", made.factor}};

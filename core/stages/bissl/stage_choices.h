@@ -26,8 +26,8 @@ class StageChoices {
   /// When the head is ready and neither level has made a step: the upper level's rate.
   void before_rounds();
 
-  /// Makes the choices part of the session's checkpoints, which set them when they are loaded. To
-  /// be called before what depends on λ is kept.
+  /// Makes the choices part of the session's checkpoints, which set them when they are loaded:
+  /// before the lower level's recorded steps, which need λ.
   void keep(Session& session);
   /// What is in the stage's results.json: "lambda", "lower_rate" and "upper_rate", where chosen.
   void report(nlohmann::json& details) const { details.update(chosen_); }

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
+#include <algorithm>
 #include <limits>
 
 namespace bissl::host {
@@ -81,20 +82,27 @@ TEST_F(StepLengthTest, IsNothingWhereStepsRaiseTheLossOfOtherBatches) {
   EXPECT_TRUE(theta_.equal(before));
 }
 
-TEST_F(StepLengthTest, IsNothingWhereTheBestLengthEndsInWhatIsNotFinite) {
+TEST_F(StepLengthTest, StaysBelowLengthsThatEndInWhatIsNotFinite) {
   StepTrial cliff = trial(best_rate());
   const auto smooth = cliff.gradient;
   const at::Tensor start = theta_.clone();
-  const double limit = 0.5 * best_rate() * gradient_of(a_[0]).norm().item<double>();
+  double longest_step = 0;
+  for (const at::Tensor& minimum : a_) {
+    longest_step = std::max(longest_step, best_rate() * gradient_of(minimum).norm().item<double>());
+  }
+  // Steps of more than 0.3 of the best length are beyond the cliff.
+  const double edge = 0.3 * longest_step;
   cliff.gradient = [&, smooth](int64_t pair) -> TensorList {
     TensorList gradient = smooth(pair);
-    if ((theta_ - start).norm().item<double>() > limit) {
+    if ((theta_ - start).norm().item<double>() > edge) {
       gradient[0].fill_(std::numeric_limits<double>::quiet_NaN());
     }
     return gradient;
   };
-  // Every length that the quadratic would choose is beyond the cliff, so none is found.
-  EXPECT_FALSE(best_step_length(cliff));
+  const std::optional<double> length = best_step_length(cliff);
+  ASSERT_TRUE(length);
+  EXPECT_LE(*length, 0.3);
+  EXPECT_GE(*length, 0.1);
   EXPECT_TRUE(theta_.equal(start));
 }
 

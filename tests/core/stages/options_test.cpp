@@ -207,6 +207,8 @@ TEST(StageOptions, RoundsAndLearningRatesMayBeAuto) {
   ParameterValues chosen = data;
   chosen["lr_factor"] = std::string("auto");
   EXPECT_TRUE(parse_upper(table_of(upper, chosen)).chooses_rate);
+  chosen["data"] = std::string("auto");  // the name of a data source like any other
+  EXPECT_EQ(parse_upper(table_of(upper, chosen)).data, "auto");
   chosen["lr_factor"] = 0.25;
   EXPECT_EQ(parse_upper(table_of(upper, chosen)).lr_factor, 0.25);
 }
