@@ -40,7 +40,7 @@ ReportSection bilevel_section(const ReportData& data) {
   add_axis_columns(table, data);
   table.columns.push_back({"stage"});
   add_columns(table, {"upper loss, first", "last", "ln K", "‖u‖/pretext", "shortened steps",
-                      "displacement ratio", "λ chosen", "lower lr chosen", "upper lr chosen",
+                      "displacement ratio", "λ chosen", "upper lr chosen",
                       "products a step", "solves, share of time"});
   std::set<std::string> keys;
   for (const StageTiming& stage : data.stages) {
@@ -58,7 +58,6 @@ ReportSection bilevel_section(const ReportData& data) {
           {"balance", "shortened_steps"},
           {"balance", "displacement_ratio"},
           {"lambda", "chosen"},
-          {"lower_rate", "rate"},
           {"upper_rate", "rate"},
           {"solves", "hessian_products_of_a_step", "mean"},
           {"solves", "share_of_time"}}) {

@@ -16,7 +16,6 @@ std::vector<std::pair<std::string, double>> chosen_values(const StageResults& re
     }
   };
   add("lambda", "lambda", "chosen");
-  add("lower.lr_factor", "lower_rate", "factor");
   add("upper.lr_factor", "upper_rate", "factor");
   return values;
 }

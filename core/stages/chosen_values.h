@@ -9,7 +9,7 @@
 
 namespace bissl::host {
 
-/// What a stage chose where its table says "auto", by the key in the table: ("lower.lr_factor",
+/// What a stage chose where its table says "auto", by the key in the table: ("upper.lr_factor",
 /// 0.5).
 std::vector<std::pair<std::string, double>> chosen_values(const StageResults& results);
 

@@ -33,8 +33,6 @@ class ResumeTest : public ::testing::Test {
             "--set",
             "stage.bissl.lambda=auto",
             "--set",
-            "stage.bissl.lower.lr_factor=auto",
-            "--set",
             "stage.bissl.upper.lr_factor=auto",
             "--set",
             "stage.finetune.ema_decay=0.9",

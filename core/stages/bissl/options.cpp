@@ -124,16 +124,6 @@ const Schema<HeadWarmupOptions>& head_warmup_schema() {
   return schema;
 }
 
-template <class Options>
-void add_lr_factor(Schema<Options>& schema) {
-  schema
-      .add("lr_factor", &Options::lr_factor,
-           "factor on the optimizer's learning rate; \"auto\" chooses it at the start, by how far "
-           "steps on some batches lower the loss of others")
-      .more_than(0)
-      .accepts("a float of more than 0, or \"auto\"");
-}
-
 const Schema<LowerOptions>& lower_schema() {
   static const Schema<LowerOptions> schema = [] {
     Schema<LowerOptions> s;
@@ -158,7 +148,8 @@ const Schema<LowerOptions>& lower_schema() {
           "\"recomputed\" builds it for each product")
         .choices({"kept", "recomputed"})
         .execution_only();
-    add_lr_factor(s);
+    s.add("lr_factor", &LowerOptions::lr_factor, "factor on the optimizer's learning rate")
+        .more_than(0);
     add_clipping(s, &LowerOptions::max_grad_norm, &LowerOptions::grad_norm_guard);
     return s;
   }();
@@ -172,7 +163,12 @@ const Schema<UpperOptions>& upper_schema() {
     add_batch(s, &UpperOptions::batch);
     add_accumulation(s, &UpperOptions::accumulate);
     s.add("steps", &UpperOptions::steps, "optimizer steps in a round").at_least(1).unit("steps");
-    add_lr_factor(s);
+    s.add("lr_factor", &UpperOptions::lr_factor,
+          "factor on the optimizer's learning rate; \"auto\" chooses it before the first round, by "
+          "how "
+          "far first steps of the two levels move the backbone")
+        .more_than(0)
+        .accepts("a float of more than 0, or \"auto\"");
     add_clipping(s, &UpperOptions::max_grad_norm, &UpperOptions::grad_norm_guard);
     return s;
   }();
@@ -216,14 +212,6 @@ void take_auto(TableSpec& spec, const Schema<Options>& schema) {
   }
 }
 
-/// Of `lower` and `upper`.
-template <class Options>
-Options parse_level(const Schema<Options>& schema, const Table& table) {
-  Options options = schema.parse(with_numbers(schema, table.values));
-  options.chooses_rate = is_auto(table.values.at("lr_factor"));
-  return options;
-}
-
 }  // namespace
 
 BisslOptions parse_bissl(const Table& table) {
@@ -239,9 +227,13 @@ HeadWarmupOptions parse_head_warmup(const Table& table) {
   return head_warmup_schema().parse(table.values);
 }
 
-LowerOptions parse_lower(const Table& table) { return parse_level(lower_schema(), table); }
+LowerOptions parse_lower(const Table& table) { return lower_schema().parse(table.values); }
 
-UpperOptions parse_upper(const Table& table) { return parse_level(upper_schema(), table); }
+UpperOptions parse_upper(const Table& table) {
+  UpperOptions options = upper_schema().parse(with_numbers(upper_schema(), table.values));
+  options.chooses_rate = is_auto(table.values.at("lr_factor"));
+  return options;
+}
 
 StageKindSpec bissl_spec() {
   TableSpec head_warmup = table_of(head_warmup_schema(), {length_keys});
@@ -249,7 +241,6 @@ StageKindSpec bissl_spec() {
   head_warmup.components.front().required = false;
   head_warmup.tables = {schedule_table(), rates_table()};
   TableSpec lower = table_of(lower_schema(), {views_keys});
-  take_auto(lower, lower_schema());
   mark_own_meaning(lower, "steps");  // of a round; in `pretrain` it is the length of the stage
   lower.augment = several_views();
   lower.components = {pretext_slot(), optimizer_slot()};

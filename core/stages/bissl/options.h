@@ -47,7 +47,6 @@ struct LowerOptions {
   int64_t hessian_rounds = 1;
   std::string hessian_graph = "kept";
   double lr_factor = 1;
-  bool chooses_rate = false;  ///< `lr_factor = "auto"`, as with λ
   double max_grad_norm = 10;
   double grad_norm_guard = 0;
 
@@ -62,7 +61,7 @@ struct UpperOptions {
   int64_t accumulate = 1;
   int64_t steps = 8;
   double lr_factor = 1;
-  bool chooses_rate = false;  ///< as in LowerOptions
+  bool chooses_rate = false;  ///< `lr_factor = "auto"`, as with λ
   double max_grad_norm = 10;
   double grad_norm_guard = 0;
 

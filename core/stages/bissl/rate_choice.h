@@ -1,30 +1,31 @@
 #pragma once
 
-#include <cstdint>
-#include <optional>
-
 namespace bissl::host {
 
 class BisslParts;
 struct StageContext;
 
-/// A learning rate as a level of the stage chose it.
+/// The upper level's learning rate as the stage chose it.
 struct RateChoice {
-  double factor = 1;  ///< on the optimizer's learning rate
-  double rate = 0;    ///< the learning rate that this makes
-  double momentum = 0;
+  double factor = 1;      ///< on the optimizer's learning rate
+  double rate = 0;        ///< the learning rate that this makes
+  double lower_step = 0;  ///< mean ‖Δθ_P‖ of a first lower step
+  double upper_step = 0;  ///< mean ‖Δθ_D‖ of a first upper step at the optimizer's learning rate
 };
 
-/// Chooses the learning rate for `lower.lr_factor = "auto"`, or `upper.lr_factor`, by trial steps
-/// from the present weights (best_step_length), of which each batch counts as a sample: the factor
-/// is (1 − momentum) times the length of a first step that lowers the loss of other batches most.
-/// Afterwards weights, buffers and LibTorch's random generator are as they were. Nothing where
-/// best_step_length finds nothing. Throws Interrupted between two steps.
+/// How far θ_D is to go in the upper level's steps, as a multiple of how far θ_P goes in the lower
+/// level's: the sums of the lengths of their steps.
+inline constexpr double chosen_balance = 2;
+
+/// Chooses the learning rate for `upper.lr_factor = "auto"`, so that
 ///
-/// The lower level's steps are those on the pretext loss; there is no proximity term in them. The
-/// upper level's are made with v = u, as if θ_P were where θ_D is: on 1 + γ times the gradient of
-/// the downstream loss in θ_D and the head.
-std::optional<RateChoice> choose_lower_rate(const StageContext& context, BisslParts& parts);
-std::optional<RateChoice> choose_upper_rate(const StageContext& context, BisslParts& parts);
+///     ‖Δθ_D‖/(1 − momentum) · Σ lr_scale  =  chosen_balance · the same of θ_P,
+///
+/// by a few first steps of each level from the present weights, with optimizers of their own: the
+/// lower level's on the pretext loss alone, at its own rate; the upper level's with v = u, as if
+/// θ_P were where θ_D is. Afterwards weights, buffers and LibTorch's random generator are as they
+/// were. Throws Interrupted between two steps, and Error(ErrorKind::run) where a level does not
+/// move the backbone.
+RateChoice choose_upper_rate(const StageContext& context, BisslParts& parts);
 
 }  // namespace bissl::host

@@ -69,7 +69,7 @@ class BisslRun {
         parts_(context),
         plan_(step_plan(parts_)),
         watch_(watch_setting(context_, parts_)),
-        choices_(context_, parts_, watch_),
+        choices_(context_, parts_),
         problem_(context_, parts_, solves_),
         start_(copy(tensors_of(trainable_parameters(parts_.lower_backbone->module())))) {}
 

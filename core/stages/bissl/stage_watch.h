@@ -31,9 +31,6 @@ class StageWatch {
   };
   explicit StageWatch(Setting setting) : setting_(std::move(setting)) {}
 
-  /// Says a warning, and keeps it for the results.
-  void warn(std::string text);
-
   void head_fitted(const HeadFitReport& report);
   /// A step of the head's warm-up, by its number.
   void head_step(int64_t number, double loss);
@@ -68,6 +65,7 @@ class StageWatch {
   static nlohmann::json to_json(const Mean& mean);
   static Mean mean_of(const nlohmann::json& saved);
 
+  void warn(std::string text);
   /// Warns where a loss ends clearly above ln K or above where it began.
   void judge(const std::string& what, double first, double last, const std::string& advice);
 

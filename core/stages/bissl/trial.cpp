@@ -264,13 +264,11 @@ void BisslTrial::try_solve(PretextProblem& problem) {
 
 void BisslTrial::warn_about_pull() {
   const BisslOptions& options = parts_->options;
-  if (parts_->upper_options.chooses_rate || parts_->lower_options.chooses_rate) {
-    plan().networks += "; learning rates are chosen when the stage begins";
+  if (parts_->upper_options.chooses_rate) {
+    plan().networks += "; the upper learning rate is chosen when the stage begins";
   }
   if (options.chooses_lambda) {
     plan().networks += "; λ is chosen when the stage begins";
-  }
-  if (options.chooses_lambda || parts_->lower_options.chooses_rate) {
     return;
   }
   const int64_t steps = options.rounds * parts_->lower_options.steps;

@@ -192,16 +192,13 @@ TEST(StageOptions, LambdaMayBeAuto) {
   EXPECT_EQ(findings(bissl, {{"lambda", std::string("auto")}}), Texts{});
 }
 
-TEST(StageOptions, RoundsAndLearningRatesMayBeAuto) {
+TEST(StageOptions, RoundsAndTheUpperRateMayBeAuto) {
   const TableSpec& bissl = kind("bissl").table;
   EXPECT_FALSE(parse_bissl(table_of(bissl, {})).rounds_open);
   EXPECT_TRUE(parse_bissl(table_of(bissl, {{"rounds", std::string("auto")}})).rounds_open);
-  for (const char* level : {"lower", "upper"}) {
-    const TableSpec& table = subtable(bissl, level);
-    EXPECT_EQ(findings(table, {{"lr_factor", std::string("auto")}}), Texts{}) << level;
-    EXPECT_EQ(findings(table, {{"lr_factor", 0.5}}), Texts{}) << level;
-  }
   const TableSpec& upper = subtable(bissl, "upper");
+  EXPECT_EQ(findings(upper, {{"lr_factor", std::string("auto")}}), Texts{});
+  EXPECT_EQ(findings(upper, {{"lr_factor", 0.5}}), Texts{});
   const ParameterValues data = {{"data", std::string("images")}};
   EXPECT_FALSE(parse_upper(table_of(upper, data)).chooses_rate);
   ParameterValues chosen = data;
