@@ -17,6 +17,11 @@ namespace fs = std::filesystem;
 constexpr int64_t lower_steps = 10;  ///< of a round
 constexpr int64_t upper_steps = 8;
 constexpr double lower_rate = 0.03;
+/// Smaller views than this, in pixels, are not blurred (Chen et al. 2020, arXiv 2002.05709,
+/// appendix B.9), and keep more of their colour.
+constexpr int64_t large_views = 64;
+constexpr const char* small_views_keys =
+    ", saturation = 0.4, grayscale_probability = 0.1, blur_probability = 0.0";
 /// λ·lr/(1 − momentum)·steps, which is kept whatever the number of rounds.
 constexpr double pull = 2.4;
 
@@ -98,6 +103,7 @@ batch      = {5}
 augment    = {{ use = "supervised", size = {6} }}
 downstream = {{ use = "classification" }}
 optimizer  = {{ use = "sgd", lr = 0.01 }}
+lr_factor  = "auto"
 schedule   = {{ use = "cosine" }}
 
 )",
@@ -132,7 +138,7 @@ CompareSettings CompareSettings::scaled(double factor) const {
 }
 
 std::string compare_pipeline(const CompareSettings& settings) {
-  const int64_t pretext_batch = batch_of(settings.unlabeled_images, 128);
+  const int64_t pretext_batch = batch_of(settings.unlabeled_images, 64);
   const int64_t batch = batch_of(settings.labelled.train_images, 64);
   std::string text = fmt::format(
       "# Written by `bissl compare`. Change what you like and call `bissl sweep` on the ablation "
@@ -151,7 +157,7 @@ std::string compare_pipeline(const CompareSettings& settings) {
 kind      = "pretrain"
 from      = "{0}"
 data      = "unlabeled"
-augment   = {{ use = "simclr", size = {1} }}
+augment   = {{ use = "simclr", size = {1}{5} }}
 pretext   = {{ use = "simclr", temperature = 0.5, projector = [128, 128, 64] }}
 optimizer = {{ use = "sgd", lr = 0.06, weight_decay = 1e-4 }}
 schedule  = {{ use = "cosine", warmup_steps = {2} }}
@@ -160,7 +166,8 @@ steps     = {4}
 
 )",
       settings.weights ? "weights" : "scratch", settings.size,
-      std::min<int64_t>(20, settings.pretext_steps / 4), pretext_batch, settings.pretext_steps);
+      std::min<int64_t>(20, settings.pretext_steps / 4), pretext_batch, settings.pretext_steps,
+      settings.size < large_views ? small_views_keys : "");
   text += bissl_text(settings, batch);
   text += R"(# As many more pretext steps as bissl makes, and as many as it had time for.
 [stage.more-steps]

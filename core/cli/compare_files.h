@@ -21,9 +21,9 @@ struct CompareSettings {
   int64_t size = 32;                  ///< of views, in pixels
   int64_t seeds = 6;
 
-  int64_t pretext_steps = 800;
+  int64_t pretext_steps = 1200;
   int64_t rounds = 16;
-  int64_t finetune_steps = 400;
+  int64_t finetune_steps = 150;
 
   /// The same with numbers of steps that take about `factor` times as long.
   CompareSettings scaled(double factor) const;

@@ -40,8 +40,8 @@ ReportSection bilevel_section(const ReportData& data) {
   add_axis_columns(table, data);
   table.columns.push_back({"stage"});
   add_columns(table, {"upper loss, first", "last", "ln K", "‖u‖/pretext", "shortened steps",
-                      "displacement ratio", "λ chosen", "upper lr chosen",
-                      "products a step", "solves, share of time"});
+                      "displacement ratio", "λ chosen", "upper lr chosen", "products a step",
+                      "solves, share of time"});
   std::set<std::string> keys;
   for (const StageTiming& stage : data.stages) {
     if (!stage.bilevel.is_object() || !keys.insert(stage.key).second) {

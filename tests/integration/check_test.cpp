@@ -313,6 +313,7 @@ TEST(RefusalList, IsComplete) {
       {"head_warmup: steps of training need", "CheckTest: WarmupStepsNeedAnOptimizer"},
       {"rounds = \\\"auto\\\": the stages before", "CheckTest: RoundsThatNothingDecides"},
       {"lambda = \\\"auto\\\": the first lower step does not descend", only_later},
+      {"upper.lr_factor = \\\"auto\\\": a lower step moves", only_later},
       {"monitor.data: data.{} has images of {} channels", "MonitorOfImagesInColour"},
       {"monitor.data: data.{} has {} images", "MonitorOfTooFewImages"},
       {"monitor.figures: data.{} has", "made with the stage, as the two before"},

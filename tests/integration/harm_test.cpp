@@ -94,7 +94,7 @@ TEST_F(HarmTest, TheUpperLearningRateAndRoundsAreChosen) {
   const nlohmann::json& rate = chosen["upper_rate"];
   const double lower_path = rate["lower_step"].get<double>() / (1 - 0.5) * 11 * 3;
   const double upper_path = rate["upper_step"].get<double>() / (1 - 0.9) * 11 * 2;
-  EXPECT_NEAR(rate["factor"].get<double>() * upper_path, 2 * lower_path, 1e-6 * lower_path);
+  EXPECT_NEAR(rate["factor"].get<double>() * upper_path, lower_path, 1e-6 * lower_path);
   EXPECT_NEAR(rate["rate"].get<double>(), rate["factor"].get<double>() * 0.001, 1e-12);
   // A lower step is its rate times the gradient, whose norm is in the first event.
   const std::string events = read_file(out_ / "small" / "bissl" / "events.jsonl");

@@ -15,7 +15,7 @@ struct RateChoice {
 
 /// How far θ_D is to go in the upper level's steps, as a multiple of how far θ_P goes in the lower
 /// level's: the sums of the lengths of their steps.
-inline constexpr double chosen_balance = 2;
+inline constexpr double chosen_balance = 1;
 
 /// Chooses the learning rate for `upper.lr_factor = "auto"`, so that
 ///

@@ -296,7 +296,8 @@ TEST_F(Describe, AFigureHasItsFormulaAndDirection) {
 TEST_F(Describe, AProbeHasItsSettingsAndWhatItLeavesOut) {
   const std::string text = describe("lightly");
   EXPECT_NE(text.find("\n  settings   SGD, rate 0.1·batch/256"), std::string::npos) << text;
-  EXPECT_NE(text.find("\n  left out   crops and flips that are drawn anew"), std::string::npos) << text;
+  EXPECT_NE(text.find("\n  left out   crops and flips that are drawn anew"), std::string::npos)
+      << text;
   const auto json = nlohmann::json::parse(describe("solo-learn", true)).at("probes").at(0);
   EXPECT_EQ(json.at("name"), "solo-learn");
 }
