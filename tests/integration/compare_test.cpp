@@ -84,7 +84,7 @@ TEST_F(Compare, UnlabelledImagesAndFoldersOfTheirOwnAreUsed) {
   ASSERT_EQ(run.code, 0) << run.err;
   EXPECT_NE(run.err.find("10 images to train with, 5 to score on"), std::string::npos) << run.err;
   EXPECT_NE(run.err.find("pretext task on 9 images"), std::string::npos) << run.err;
-  EXPECT_NE(run.err.find("20000 pretext steps"), std::string::npos) << run.err;
+  EXPECT_NE(run.err.find("30000 pretext steps"), std::string::npos) << run.err;
   const std::string text = read_file(out_ / "compare-photos-pipeline.toml");
   EXPECT_NE(text.find("by = \"seconds\""), std::string::npos);
   EXPECT_FALSE(fs::exists(out_ / "compare-photos"));
