@@ -25,8 +25,7 @@ struct AnalyseParts {
   std::vector<std::shared_ptr<BatchSource>> sources;  ///< in the order of options.data
   std::vector<std::shared_ptr<BatchSource>> views;    ///< the same, of several views; or empty
   std::optional<ProbeViewsOptions> probe_views;
-  std::shared_ptr<BatchSource>
-      probe_source;  ///< the bank in such views, one image a batch; or null
+  std::shared_ptr<BatchSource> probe_source;  ///< the bank in such views, an image a batch; or null
   std::shared_ptr<Backbone> backbone;
   size_t levels = 0;  ///< of maps that are looked at; 0: none
   /// The heads of this stage's parent ("") and of those it is compared with, by name, where "head"
