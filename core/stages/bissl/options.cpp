@@ -16,8 +16,9 @@ const Schema<BisslOptions>& bissl_schema() {
   static const Schema<BisslOptions> schema = [] {
     Schema<BisslOptions> s;
     s.add("rounds", &BisslOptions::rounds,
-          "alternations of lower and upper steps; \"auto\": so many that the lower level sees a "
-          "fifth of the images that the pretraining before it sees by its `steps`, at least 8")
+          "alternations of lower and upper steps; \"auto\": the lower level gets a fifth of "
+          "the images of the pretraining before it, which gives its length in `steps`; at least 8 "
+          "rounds")
         .at_least(1)
         .unit("rounds")
         .accepts("an integer of at least 1, or \"auto\"");
