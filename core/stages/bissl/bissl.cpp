@@ -17,8 +17,8 @@ double images_of_round(const LowerOptions& lower) {
 }
 
 /// `rounds = "auto"`: the lower level gets `share` of the images of the stages before it, whose
-/// tables give their lengths in steps. The paper's lower level, 500 · 20 steps, sees a fifth of what the 500 epochs
-/// before it see (arXiv 2410.02387).
+/// tables give their lengths in steps. The paper's lower level, 500 · 20 steps, sees a fifth of
+/// what the 500 epochs before it see (arXiv 2410.02387).
 void settle_rounds(const Pipeline& pipeline, Stage& stage) {
   constexpr double share = 0.2;
   constexpr int64_t fewest = 8;
