@@ -100,11 +100,12 @@ std::string markdown_text(const std::string& text) {
 
 std::string csv_text(const std::string& text) {
   std::string cell = valid_utf8(text);
-  if (is_formula(cell)) {
-    cell.insert(0, 1, '\'');
-  }
   for (char& c : cell) {
     c = is_control(c) && c != '\n' && c != '\r' && c != '\t' ? ' ' : c;
+  }
+  // Only now: a control character may become a blank before a formula.
+  if (is_formula(cell)) {
+    cell.insert(0, 1, '\'');
   }
   if (cell.find_first_of(",;\"\r\n\t") == std::string::npos) {
     return cell;

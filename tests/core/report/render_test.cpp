@@ -48,8 +48,8 @@ TEST(Render, CsvHasNumbersInColumnsOfTheirOwn) {
 }
 
 TEST(Render, CsvTextIsNoFormulaAndNumbersStayNumbers) {
-  for (const char* formula :
-       {"=1+1", "+cmd|' /C calc'!A0", "-a", "@SUM(A1)", "\t=1", " =1", "\r=1"}) {
+  for (const char* formula : {"=1+1", "+cmd|' /C calc'!A0", "-a", "@SUM(A1)", "\t=1", " =1", "\r=1",
+                              "\v=1+1", "\x01@SUM(A1)"}) {
     const std::string cell = csv_text(formula);
     EXPECT_TRUE(cell.starts_with("'") || cell.starts_with("\"'")) << cell;
   }
