@@ -17,6 +17,13 @@ using nlohmann::json;
 
 constexpr const char* end_of_run = "end";
 
+/// For announcements, which hold paths: unlike JSON's text, CBOR keeps bytes that are not UTF-8.
+std::string to_bytes(const json& message) {
+  std::string bytes;
+  json::to_cbor(message, bytes);
+  return bytes;
+}
+
 /// A folder that goes when this goes.
 class ScratchFolder {
  public:
@@ -71,18 +78,18 @@ void announce_stage(const StageContext& context) {
   for (const auto& [name, folder] : context.compared) {
     told["compared"][name] = fs::absolute(folder).string();
   }
-  group->announce(told.dump());
+  group->announce(to_bytes(told));
   group->wait_for_all();
 }
 
-void announce_end() { current_group()->announce(json(end_of_run).dump()); }
+void announce_end() { current_group()->announce(to_bytes(end_of_run)); }
 
 void follow(const Pipeline& pipeline, const RunSettings& settings,
             const std::shared_ptr<DatasetCache>& datasets) {
   ProcessGroup& group = *current_group();
   DataCatalog data(pipeline, datasets);
   while (true) {
-    const json told = json::parse(group.announced());
+    const json told = json::from_cbor(group.announced());
     if (told == end_of_run) {
       return;
     }

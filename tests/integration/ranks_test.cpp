@@ -180,6 +180,15 @@ figures  = ["rankme", "cka"]
   EXPECT_TRUE(std::filesystem::exists(stage_file("both", "look/saliency-test.png")));
 }
 
+TEST_F(RanksTest, AFolderWhoseNameIsNotUtf8HoldsTheirRun) {
+  std::string text = read_file(file_);
+  text.erase(text.find("[stage.bissl]"));
+  write_file(file_, text);
+  const Outcome outcome = run_bissl(call("runs \xff", 2));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_TRUE(std::filesystem::exists(stage_file("runs \xff", "pretrain/backbone.safetensors")));
+}
+
 TEST_F(RanksTest, VariablesThatContradictTheCallAreRefused) {
   const Outcome outcome = run_bissl(
       call("refused", 3),
