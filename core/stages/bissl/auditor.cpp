@@ -1,5 +1,6 @@
 #include "stages/bissl/auditor.h"
 
+#include "base/exception_text.h"
 #include "bissl/error.h"
 #include "data/batches.h"
 #include "models/divided.h"
@@ -8,28 +9,19 @@
 #include "stages/bissl/options.h"
 #include "stages/networks.h"
 
-#include <c10/util/Exception.h>
-
 #include <cmath>
-#include <new>
 
 namespace bissl::host {
 namespace {
 
-/// Calls `work`; whatever it throws becomes the reason, in a sentence without a trace of addresses.
+/// Calls `work`; whatever it throws becomes the reason, without the dumps of libraries.
 template <class Work>
 std::string reason_of_failure(const Work& work) {
   try {
     work();
     return "";
-  } catch (const c10::Error& error) {
-    return error.what_without_backtrace();
-  } catch (const std::bad_alloc&) {
-    return "there is not enough memory";
-  } catch (const std::exception& exception) {
-    return exception.what();
   } catch (...) {
-    return "an exception that is not a std::exception";
+    return current_exception_text();
   }
 }
 
