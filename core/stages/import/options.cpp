@@ -116,7 +116,7 @@ StageKindSpec import_spec() {
   StageKindSpec kind;
   kind.name = "import";
   kind.summary = "takes the backbone's weights from a file of another program";
-  kind.table = table_of(import_schema());
+  kind.table = table_of(import_schema(), {{"source", "rule"}});
   kind.table.tables = {
       {"rule", table_of(rule_schema()), false,
        "in the place of `source`: how the file's names become the backbone's"},
