@@ -13,11 +13,27 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
+#include <memory>
 #include <optional>
 #include <thread>
 
 namespace bissl::host {
 namespace {
+
+/// A stage of the plan, as this process reads it.
+struct PlannedStage {
+  PlannedStage(const PlanUnit& unit, const std::string& name, const PipelineSources& sources,
+               const std::shared_ptr<DatasetCache>& datasets)
+      : pipeline(read_unit(unit, sources)),
+        data(pipeline, datasets),
+        stage(pipeline.stage(name)),
+        identity(identify(pipeline, stage, data, {unit.stages.begin(), unit.stages.end()})) {}
+
+  const Pipeline pipeline;
+  DataCatalog data;
+  const Stage& stage;
+  const StageIdentity identity;
+};
 
 class Worker {
  public:
@@ -37,10 +53,12 @@ class Worker {
 
   Step step();
   bool try_node(const PlanNode& node);
+  std::unique_ptr<PlannedStage> read(const PlanNode& node);
   bool begin(const PlanNode& node, StageWork& work);
   bool is_ready(const PlanNode& node);
   void compute(const PlanNode& node, const StageTask& task, StageWork& work);
   void fail(const PlanNode& node, const std::string& cause, bool input);
+  void fail_by_exception(const PlanNode& node);
   void write_finished_cells();
   std::string user_of(const PlanNode& node) const { return plan_.user_of(node.key); }
   bool plan_was_replaced();
@@ -89,21 +107,48 @@ void Worker::fail(const PlanNode& node, const std::string& text, bool input) {
   state_.attempts().end(node.key);
 }
 
+/// Records the exception in flight as the stage's failure; an interruption is none, and is thrown
+/// on. To be called in a catch block.
+void Worker::fail_by_exception(const PlanNode& node) {
+  try {
+    throw;
+  } catch (const Interrupted&) {
+    throw;
+  } catch (const Error& error) {
+    fail(node, exception_text(error), error.kind() == ErrorKind::input);
+  } catch (const std::exception& exception) {
+    fail(node, explain_limits(exception), false);
+  } catch (...) {
+    fail(node, current_exception_text(), false);
+  }
+}
+
+/// The stage, if it is still the one of the plan; else null, and it has failed.
+std::unique_ptr<PlannedStage> Worker::read(const PlanNode& node) {
+  try {
+    auto planned =
+        std::make_unique<PlannedStage>(plan_.units[node.unit], node.stage, sources_, datasets_);
+    if (planned->identity.key == node.key) {
+      return planned;
+    }
+    fail(node,
+         "it is no longer what was planned: its data, a plugin or the program changed since. Start "
+         "the sweep again",
+         true);
+  } catch (...) {
+    fail_by_exception(node);
+  }
+  return nullptr;
+}
+
 /// Whether anything was done about the stage.
 bool Worker::try_node(const PlanNode& node) {
   if (!is_ready(node)) {
     return false;
   }
-  const Pipeline pipeline = read_unit(plan_.units[node.unit], sources_);
-  DataCatalog data(pipeline, datasets_);
-  const Stage& stage = pipeline.stage(node.stage);
-  const auto& of_unit = plan_.units[node.unit].stages;
-  const StageIdentity identity = identify(pipeline, stage, data, {of_unit.begin(), of_unit.end()});
-  if (identity.key != node.key) {
-    fail_input(
-        "stage {} of {} is no longer what was planned: its data, a plugin or the program changed "
-        "since. Start the sweep again",
-        node.stage, user_of(node));
+  const std::unique_ptr<PlannedStage> planned = read(node);
+  if (!planned) {
+    return true;
   }
   std::map<std::string, std::filesystem::path> folders;
   for (const std::string& key : needed_by(node)) {
@@ -118,7 +163,7 @@ bool Worker::try_node(const PlanNode& node) {
   const auto folder_of = [&](const std::string& key) {
     return key.empty() ? std::nullopt : std::optional(folders.at(key));
   };
-  std::optional<StageWork> work = store_.try_begin(node.key, identity.description);
+  std::optional<StageWork> work = store_.try_begin(node.key, planned->identity.description);
   if (!work) {
     return false;
   }
@@ -129,9 +174,9 @@ bool Worker::try_node(const PlanNode& node) {
       say(fmt::format("{} of {}: warning: {}", node.stage, user_of(node), text));
     };
     compute(node,
-            {.pipeline = pipeline,
-             .stage = stage,
-             .data = data,
+            {.pipeline = planned->pipeline,
+             .stage = planned->stage,
+             .data = planned->data,
              .parent = folder_of(node.parent),
              .key = node.key,
              .store = store_,
@@ -154,12 +199,8 @@ void Worker::compute(const PlanNode& node, const StageTask& task, StageWork& wor
   } catch (const Interrupted&) {
     state_.attempts().end(node.key);
     throw;
-  } catch (const Error& error) {
-    fail(node, exception_text(error), error.kind() == ErrorKind::input);
-  } catch (const std::exception& exception) {
-    fail(node, explain_limits(exception), false);
   } catch (...) {
-    fail(node, current_exception_text(), false);
+    fail_by_exception(node);
   }
 }
 

@@ -308,6 +308,37 @@ TEST_F(SweepResultsTest, AWorkerOfAReplacedPlanStops) {
   EXPECT_EQ(outcome.err.find("quick of seed=9,lr=0.01: begins"), std::string::npos);
 }
 
+/// What a worker finds other than planned, of data, plugins or the program, is a failure of the
+/// stage, which --status shows.
+TEST_F(SweepResultsTest, AStageThatIsNoLongerAsPlannedHasFailed) {
+  const std::string file = quick("[axes]\nseed = [0]\n");
+  ASSERT_EQ(sweep(file).code, 0);
+  const fs::path plan_file = out_ / "grid" / "plan.json";
+  const json plan = json::parse(read_file(plan_file));
+  const std::vector<std::pair<std::string, std::string>> changes = {
+      {"seed = 0", "seed = 1"}, {"optimizers/sgd", "optimizers/none"}};
+  for (const auto& [from, to] : changes) {
+    SCOPED_TRACE(to);
+    fs::remove_all(out_ / ".store");
+    fs::remove_all(out_ / "grid" / "cells");
+    fs::remove_all(out_ / "grid" / "state");
+    json changed = plan;
+    for (json& unit : changed.at("units")) {
+      std::string lock = unit.at("lock");
+      replace_first(lock, from, to);
+      unit["lock"] = lock;
+    }
+    write_file(plan_file, changed.dump());
+    const Outcome worker = run_bissl({"sweep", "--worker=" + (out_ / "grid").string(), "--out",
+                                      out_.string(), "--threads", "1"});
+    EXPECT_EQ(worker.code, 0) << worker.err;
+    EXPECT_NE(worker.err.find("pretrain of seed=0: failed: "), std::string::npos) << worker.err;
+    const Outcome status = sweep(file, {"--status"});
+    EXPECT_NE(status.out.find("failed: pretrain of seed=0: "), std::string::npos) << status.out;
+    EXPECT_NE(status.out.find("no longer"), std::string::npos) << status.out;
+  }
+}
+
 TEST_F(SweepResultsTest, ZippedSeedsAreTheRepetitions) {
   const std::string file = quick(R"([axes]
 "stage.quick.steps" = [1, 2]
