@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstring>
 #include <iterator>
+#include <limits>
 #include <numeric>
 #include <string_view>
 
@@ -26,6 +28,12 @@ uint64_t hash_of(const Image& image) {
                      static_cast<uint64_t>(image.shape.width);
   return hash64({reinterpret_cast<const char*>(image.pixels), static_cast<size_t>(image.bytes())},
                 shape);
+}
+
+void add_categories(const Image& mask, std::bitset<256>& categories) {
+  for (int64_t i = 0; i < mask.bytes(); ++i) {
+    categories.set(mask.pixels[i]);
+  }
 }
 
 /// A step through 0 … size − 1 that reaches each place once and spreads the first few evenly.
@@ -59,9 +67,13 @@ DataContent content_of(const DataView& data, const ContentLimits& limits) {
     const Sample sample = data.get(index);
     content.one_value += is_one_value(sample.image) ? 1 : 0;
     content.hashes.push_back(hash_of(sample.image));
+    if (data.targets().kind == TargetKind::mask) {
+      add_categories(sample.target.mask, content.mask_categories);
+    }
     ++content.looked_at;
     index = (index + stride) % content.samples;
   }
+  content.mask_categories.reset(not_counted_pixel);
   std::sort(content.hashes.begin(), content.hashes.end());
   content.hashes.erase(std::unique(content.hashes.begin(), content.hashes.end()),
                        content.hashes.end());
@@ -86,6 +98,34 @@ std::vector<int64_t> samples_by_class(const DataView& data) {
     add_to_counts(spec, data.target(i), counts);
   }
   return counts;
+}
+
+std::vector<size_t> constant_targets(const DataView& data) {
+  const TargetSpec& spec = data.targets();
+  const bool are_labels = spec.kind == TargetKind::multi_label;
+  if (!are_labels && spec.kind != TargetKind::values) {
+    return {};
+  }
+  std::vector<float> first(static_cast<size_t>(spec.width),
+                           std::numeric_limits<float>::quiet_NaN());
+  std::vector<bool> varies(first.size(), false);
+  for (int64_t i = 0; i < data.size(); ++i) {
+    const std::vector<float> values = data.target(i).values;
+    for (size_t k = 0; k < first.size(); ++k) {
+      if (std::isnan(first[k])) {
+        first[k] = values[k];
+      } else if (!std::isnan(values[k]) && values[k] != first[k]) {
+        varies[k] = true;
+      }
+    }
+  }
+  std::vector<size_t> constant;
+  for (size_t k = 0; k < first.size(); ++k) {
+    if (!varies[k] && (are_labels ? first[k] == 1.0F : !std::isnan(first[k]))) {
+      constant.push_back(k);
+    }
+  }
+  return constant;
 }
 
 }  // namespace bissl::host

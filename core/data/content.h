@@ -2,6 +2,7 @@
 
 #include "data/selection.h"
 
+#include <bitset>
 #include <cstdint>
 #include <vector>
 
@@ -16,6 +17,8 @@ struct DataContent {
   int64_t one_value = 0;         ///< images all of whose pixels are equal
   int64_t distinct = 0;          ///< different images
   std::vector<uint64_t> hashes;  ///< of the different images, ascending
+  /// Of masks: the categories of their pixels, those that do not count left out.
+  std::bitset<256> mask_categories;
 
   bool complete() const { return looked_at == samples; }
 };
@@ -36,5 +39,9 @@ int64_t shared_images(const DataContent& left, const DataContent& right);
 /// The number of chosen samples that have each category or label, in the order of the targets'
 /// names; empty for other kinds of target.
 std::vector<int64_t> samples_by_class(const DataView& data);
+
+/// The places among the targets of labels that every chosen sample has and of values that are the
+/// same number in all of them, entries that do not count aside; empty for other kinds of target.
+std::vector<size_t> constant_targets(const DataView& data);
 
 }  // namespace bissl::host

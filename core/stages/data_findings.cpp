@@ -1,5 +1,6 @@
 #include "stages/data_findings.h"
 
+#include "base/spelling.h"
 #include "data/target_rules.h"
 #include "stages/identity.h"
 #include "stages/stage_kind.h"
@@ -67,17 +68,18 @@ void add_class_findings(const std::string& name, const DataView& view,
     found.push_back(fmt::format(
         "data.{}: one class only: all {} samples are of class \"{}\" ({} classes are declared), so "
         "a constant answer is always right and accuracies mean nothing",
-        name, view.size(), view.targets().names[present - counts.begin()], counts.size()));
+        spelled_key(name), view.size(), view.targets().names[present - counts.begin()],
+        counts.size()));
   }
   if (!emptied.empty()) {
     found.push_back(fmt::format(
         "data.{}: {} of {} classes have no samples left: {}. The data has some; limit, per_class "
         "or skip_per_class left them out",
-        name, emptied.size(), counts.size(), some_of(emptied)));
+        spelled_key(name), emptied.size(), counts.size(), some_of(emptied)));
   }
   if (!never.empty()) {
-    found.push_back(fmt::format("data.{}: {} of {} classes have no samples in the data: {}", name,
-                                never.size(), counts.size(), some_of(never)));
+    found.push_back(fmt::format("data.{}: {} of {} classes have no samples in the data: {}",
+                                spelled_key(name), never.size(), counts.size(), some_of(never)));
   }
 }
 
@@ -90,24 +92,64 @@ void add_label_findings(const std::string& name, const DataView& view,
     found.push_back(fmt::format(
         "data.{}: {} of {} labels are of no sample that is left: {}. The data has some; limit left "
         "them out, {}",
-        name, emptied.size(), counts.size(), some_of(emptied), effect));
+        spelled_key(name), emptied.size(), counts.size(), some_of(emptied), effect));
   }
   if (!never.empty()) {
     found.push_back(fmt::format("data.{}: {} of {} labels are of no sample in the data: {}, {}",
-                                name, never.size(), counts.size(), some_of(never), effect));
+                                spelled_key(name), never.size(), counts.size(), some_of(never),
+                                effect));
+  }
+}
+
+/// The labels that every sample has, and values that are one number.
+void add_constant_findings(const std::string& name, const DataView& view,
+                           std::vector<std::string>& found) {
+  const TargetSpec& targets = view.targets();
+  std::vector<std::string> constant;
+  for (const size_t place : constant_targets(view)) {
+    constant.push_back(targets.names.empty() ? fmt::format("number {}", place)
+                                             : targets.names[place]);
+  }
+  if (!constant.empty()) {
+    found.push_back(fmt::format(
+        "data.{}: {} of {} {}: {}, so a constant answer is always right and nothing is learnt",
+        spelled_key(name), constant.size(), targets.width,
+        targets.kind == TargetKind::values
+            ? fmt::format("values are the same in all {} samples", view.size())
+            : fmt::format("labels are of all {} samples", view.size()),
+        some_of(constant)));
+  }
+}
+
+void add_mask_findings(const std::string& name, const DataView& view, const DataContent& content,
+                       std::vector<std::string>& found) {
+  const std::vector<std::string>& classes = view.targets().names;
+  if (content.mask_categories.none()) {
+    found.push_back(fmt::format(
+        "data.{}: no pixel of the masks counts in the {}, so nothing can be learnt of them",
+        spelled_key(name), extent(content)));
+  }
+  for (size_t k = 0; k < classes.size(); ++k) {
+    if (content.mask_categories.count() == 1 && content.mask_categories.test(k)) {
+      found.push_back(fmt::format(
+          "data.{}: one class only: all pixels of the masks that count are of class \"{}\" in the "
+          "{} ({} classes are declared), so a constant answer is always right and accuracies mean "
+          "nothing",
+          spelled_key(name), classes[k], extent(content), classes.size()));
+    }
   }
 }
 
 void add_image_findings(const std::string& name, const DataContent& content,
                         std::vector<std::string>& found) {
   if (content.distinct == 1 && content.looked_at > 1) {
-    found.push_back(
-        fmt::format("data.{}: all of the {} are the same image", name, extent(content)));
+    found.push_back(fmt::format("data.{}: all of the {} are the same image", spelled_key(name),
+                                extent(content)));
   }
   if (content.one_value > 0) {
     found.push_back(fmt::format(
         "data.{}: {} of the {} are of one value (all their pixels are equal), so they show nothing",
-        name, content.one_value, extent(content)));
+        spelled_key(name), content.one_value, extent(content)));
   }
 }
 
@@ -121,7 +163,8 @@ void add_duplicates(const std::string& trained, const std::string& scored, DataC
         "data.{}, which is scored on, shares images with data.{}, which is trained on: {} of the "
         "{} different images among {} of the one are among the {} of the other. The scores are too "
         "good for new data",
-        scored, trained, shared, test->distinct, extent(*test), extent(*train)));
+        spelled_key(scored), spelled_key(trained), shared, test->distinct, extent(*test),
+        extent(*train)));
   }
 }
 
@@ -134,18 +177,25 @@ std::vector<std::string> data_findings(const Pipeline& pipeline, const Stage& st
   std::vector<std::string> found;
   for (const std::string& name : names_of(stage, &DataUse::labels)) {
     const auto view = data.open(name);
-    if (view->targets().kind == TargetKind::category) {
+    const TargetKind kind = view->targets().kind;
+    if (kind == TargetKind::category) {
       add_class_findings(name, *view, found);
     }
-    if (view->targets().kind == TargetKind::multi_label) {
+    if (kind == TargetKind::multi_label) {
       add_label_findings(name, *view, found);
+    }
+    if (kind == TargetKind::multi_label || kind == TargetKind::values) {
+      add_constant_findings(name, *view, found);
+    }
+    if (kind == TargetKind::mask) {
+      add_mask_findings(name, *view, *data.content(name), found);
     }
   }
   const std::vector<std::string> names = data_names(stage.table);
   for (const std::string& name : std::set<std::string>(names.begin(), names.end())) {
     add_image_findings(name, *data.content(name), found);
     for (const std::string& note : data.notes(name)) {
-      found.push_back(fmt::format("data.{}: {}", name, note));
+      found.push_back(fmt::format("data.{}: {}", spelled_key(name), note));
     }
   }
   for (const std::string& scored : names_of(stage, &DataUse::scores)) {

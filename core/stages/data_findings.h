@@ -9,11 +9,10 @@
 namespace bissl::host {
 
 /// Warnings about the data that a stage names, and about what it and its ancestors share with the
-/// data that it is scored on: classes or labels without samples or one class only where targets are
-/// used, images of one value, images that are all the same, what a dataset itself has to say, test
-/// images that are trained on. Each
-/// names its source and has counts. Opens the data; what was read of a source is kept in the
-/// catalog.
+/// data that it is scored on: classes or labels without samples, one class only, labels that every
+/// sample has and values that never change where targets are used, images of one value, images that
+/// are all the same, what a dataset itself has to say, test images that are trained on. Each names
+/// its source and has counts. Opens the data; what was read of a source is kept in the catalog.
 std::vector<std::string> data_findings(const Pipeline& pipeline, const Stage& stage,
                                        DataCatalog& data);
 

@@ -107,8 +107,8 @@ class MasksRun : public testing::Test {
     write_file(folder_.path() / split / "masks" / name,
                png_of(10, 10, 8, PngKind::palette, values));
   }
-  Outcome run() const {
-    return run_bissl({"run", (folder_.path() / "masks.toml").string(), "--out",
+  Outcome run(const std::string& name = "run") const {
+    return run_bissl({name, (folder_.path() / "masks.toml").string(), "--out",
                       (folder_.path() / "runs").string(), "--threads", "1"});
   }
 
@@ -123,6 +123,22 @@ TEST_F(MasksRun, BothLevelsAndAFineTuningTakeThem) {
   for (const char* metric : {"miou", "pixel_accuracy"}) {
     EXPECT_NE(text.find(metric), std::string::npos) << text;
   }
+}
+
+TEST_F(MasksRun, OneClassInAllMasksIsDoubtful) {
+  const std::string warning =
+      "warning: data.train: one class only: all pixels of the masks that count are of class "
+      "\"bright\" in the 6 images (2 classes are declared)";
+  EXPECT_EQ(run("check").err.find(warning), std::string::npos);
+  std::vector<uint8_t> values(100, 1);
+  values[12] = 255;
+  for (int i = 0; i < 6; ++i) {
+    write_file(folder_.path() / "train/masks" / (std::to_string(i) + ".png"),
+               png_of(10, 10, 8, PngKind::gray, values));
+  }
+  const Outcome outcome = run("check");
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find(warning), std::string::npos) << outcome.err;
 }
 
 TEST_F(MasksRun, AValueBeyondTheClassesEndsItBeforeTraining) {

@@ -17,8 +17,9 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Images of 8 x 8 pixels, each half dark or bright. The first columns say which halves are bright,
-/// or how bright the image is; in every seventh line the second one is left open.
-std::string csv(int samples, int first, bool labels) {
+/// or how bright the image is; in every seventh line the second one is left open. With `constant`
+/// the first column is the same in all lines.
+std::string csv(int samples, int first, bool labels, bool constant) {
   std::string text = labels ? "left,right" : "level,contrast";
   for (int pixel = 0; pixel < 64; ++pixel) {
     text += fmt::format(",p{}", pixel);
@@ -28,8 +29,8 @@ std::string csv(int samples, int first, bool labels) {
     const bool right = sample % 3 == 0;
     const std::string second =
         labels ? std::to_string(int(right)) : fmt::format("{}", (int(left) - int(right)) * 3);
-    text += fmt::format("\n{},{}", labels ? int(left) : 100 * (int(left) + int(right)),
-                        sample % 7 == 0 ? "" : second);
+    const int level = labels ? int(left) : 100 * (int(left) + int(right));
+    text += fmt::format("\n{},{}", constant ? 1 : level, sample % 7 == 0 ? "" : second);
     for (int pixel = 0; pixel < 64; ++pixel) {
       const bool bright = pixel % 8 < 4 ? left : right;
       text += fmt::format(",{}", (bright ? 180 : 40) + (sample * 37 + pixel * 11) % 40);
@@ -83,8 +84,8 @@ class TargetsTest : public testing::Test {
     fs::create_directories(plugins);
     fs::copy(fs::path(fixture_plugin_folder) / "csv_images.so", plugins / "csv_images.so",
              fs::copy_options::overwrite_existing);
-    write_file(folder_.path() / "train.csv", csv(96, 0, labels));
-    write_file(folder_.path() / "test.csv", csv(42, 500, labels));
+    write_file(folder_.path() / "train.csv", csv(96, 0, labels, constant_));
+    write_file(folder_.path() / "test.csv", csv(42, 500, labels, constant_));
     write_file(folder_.path() / "p.toml", text);
     std::vector<std::string> arguments{"--plugin-path",
                                        plugins.string(),
@@ -115,7 +116,20 @@ class TargetsTest : public testing::Test {
   }
 
   TemporaryFolder folder_;
+  bool constant_ = false;  ///< of the first column of the data
 };
+
+TEST_F(TargetsTest, WhatIsTheSameInAllSamplesIsDoubtful) {
+  const std::string label = "warning: data.train: 1 of 2 labels are of all 96 samples: ";
+  const std::string value = "warning: data.train: 1 of 2 values are the same in all 96 samples: ";
+  for (const bool constant : {false, true}) {
+    constant_ = constant;
+    const Outcome labels = call("check", pipeline("multi-label", "use = \"multi-label\""), true);
+    EXPECT_EQ(labels.err.find(label) != std::string::npos, constant) << labels.err;
+    const Outcome values = call("check", pipeline("values", "use = \"regression\""), false);
+    EXPECT_EQ(values.err.find(value) != std::string::npos, constant) << values.err;
+  }
+}
 
 TEST_F(TargetsTest, SeveralLabelsAreLearntAndScored) {
   const Outcome outcome =

@@ -96,6 +96,26 @@ TEST(MultiLabelData, CountsTheSamplesThatHaveALabel) {
   EXPECT_TRUE(samples_by_class(DataView(weights(), {})).empty());
 }
 
+TEST(ConstantTargets, AreLabelsOfAllSamplesAndValuesThatNeverChange) {
+  const auto of = [](TargetKind kind, const Rows& rows) {
+    return constant_targets(DataView(with_entries(kind, {"a", "b", "c"}, rows), {}));
+  };
+  const Rows rows = {{1, 0, nan}, {1, 0, 1}, {nan, 0, 1}};
+  EXPECT_EQ(of(TargetKind::multi_label, rows), (std::vector<size_t>{0, 2}));
+  EXPECT_EQ(of(TargetKind::values, rows), (std::vector<size_t>{0, 1, 2}));
+  EXPECT_EQ(of(TargetKind::values, {{1, 2, nan}, {1, 3, nan}}), (std::vector<size_t>{0}));
+  EXPECT_TRUE(constant_targets(DataView(masks({{0, 0, 0}}), {})).empty());
+}
+
+TEST(MaskData, KnowsTheCategoriesOfThePixelsThatCount) {
+  const auto of = [](const std::vector<std::array<uint8_t, 3>>& rows) {
+    return content_of(DataView(masks(rows), {})).mask_categories;
+  };
+  EXPECT_EQ(of({{0, 1, 255}, {0, 0, 0}}).to_ullong(), 0b11U);
+  EXPECT_EQ(of({{1, 255, 1}, {1, 1, 1}}).to_ullong(), 0b10U);
+  EXPECT_TRUE(of({{255, 255, 255}}).none());
+}
+
 TEST(TargetSelection, TakesAPartOfAnyData) {
   SelectionOptions limit;
   limit.limit = 2;
