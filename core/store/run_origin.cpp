@@ -64,16 +64,35 @@ bool is_of(const nlohmann::json& record, const FolderOrigin& origin) {
       origin.file.string());
 }
 
+/// What a folder around others is: by its record, or as a sweep of a version without records. A
+/// file of the name plan.json alone may be anybody's.
+std::optional<Kind> outer_kind(const fs::path& folder) {
+  if (const auto record = read_json_if_there(folder / origin_file)) {
+    return text_at(*record, "kind") == "sweep" ? Kind::sweep : Kind::run;
+  }
+  const bool is_sweep =
+      is_there(folder / plan_file) && (is_there(folder / "cells") || is_there(folder / "state"));
+  return is_sweep ? std::optional(Kind::sweep) : std::nullopt;
+}
+
+void refuse_inside_another(const fs::path& out) {
+  const fs::path whole = real_path(out);
+  for (fs::path outer = whole; outer.has_relative_path(); outer = outer.parent_path()) {
+    if (const std::optional<Kind> kind = outer_kind(outer)) {
+      fail_input(
+          "--out {}: {} the folder of a {}; expected the folder that holds the folders of runs and "
+          "sweeps, such as {}",
+          out.string(),
+          outer == whole ? std::string("this is") : fmt::format("it lies in {},", outer.string()),
+          to_string(*kind), outer.parent_path().string());
+    }
+  }
+}
+
 }  // namespace
 
 std::optional<std::string> check_origin(const FolderOrigin& origin) {
-  if (const auto outer = read_json_if_there(origin.out / origin_file)) {
-    fail_input(
-        "--out {}: this is the folder of a {}; expected the folder that holds the folders of runs "
-        "and sweeps, such as {}",
-        origin.out.string(), text_at(*outer, "kind") == "sweep" ? "sweep" : "run",
-        real_path(origin.out).parent_path().string());
-  }
+  refuse_inside_another(origin.out);
   const fs::path folder = origin.out / origin.name;
   const std::optional<Kind> kind = kind_of(folder);
   if (kind && *kind != origin.kind) {

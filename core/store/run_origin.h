@@ -23,10 +23,10 @@ struct FolderOrigin {
 };
 
 /// Throws Error(input) if <out>/<name> holds what another file gave, or is a run's folder where a
-/// sweep's is wanted or the other way round, or if `out` itself is the folder of a run or sweep.
-/// The same file is known by its path, from the root or from the folder, so that it may be edited
-/// and both may be moved together. Returns the other file if it was left to `is_same`. Changes
-/// nothing.
+/// sweep's is wanted or the other way round, or if `out` is the folder of a run or sweep or lies in
+/// one. The same file is known by its path, from the root or from the folder, so that it may be
+/// edited and both may be moved together. Returns the other file if it was left to `is_same`.
+/// Changes nothing.
 std::optional<std::string> check_origin(const FolderOrigin& origin);
 
 /// check_origin(), then makes the folder and records the origin in its file `.origin.json`, of

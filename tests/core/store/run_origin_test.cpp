@@ -48,6 +48,24 @@ TEST_F(Origin, IsThatOfTheFirst) {
   FolderOrigin inside = origin("p.toml");
   inside.out = folder_.path() / "runs" / "first";
   EXPECT_NE(refusal(inside).find("this is the folder of a run"), std::string::npos);
+  inside.out = folder_.path() / "runs" / "first" / "more";
+  EXPECT_NE(refusal(inside).find("it lies in " + (folder_.path() / "runs" / "first").string() +
+                                 ", the folder of a run"),
+            std::string::npos)
+      << refusal(inside);
+}
+
+TEST_F(Origin, NothingGoesIntoTheFolderOfAnOlderSweep) {
+  const fs::path sweep = folder_.path() / "runs" / "grid";
+  write_file(sweep / "plan.json", "{}");
+  FolderOrigin inside = origin("p.toml");
+  inside.out = sweep / "cells";
+  EXPECT_EQ(refusal(inside), "no error");  // somebody's plan.json
+  fs::create_directories(sweep / "cells");
+  for (const fs::path& out : {sweep, sweep / "cells", sweep / "cells" / "seed=0"}) {
+    inside.out = out;
+    EXPECT_NE(refusal(inside).find("the folder of a sweep"), std::string::npos) << out;
+  }
 }
 
 TEST_F(Origin, LinksLeadToTheSameFile) {
