@@ -6,6 +6,7 @@
 #include "pipeline/metric_name.h"
 #include "pipeline/toml_parser.h"
 #include "report/result_files.h"
+#include "report/run_difference.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -123,6 +124,44 @@ class RunReader {
       read_stage(stage->second, folder, choices);
       add_timings(data_, run, run.chain_of(names[i]), folder, choices, "run");
     }
+    add_missing(number);
+  }
+
+  /// The stages that the run's pipeline has and its results lack. A cell of a sweep has those that
+  /// the sweep asks for.
+  void add_missing(size_t number) {
+    const RunResults& run = runs_[number];
+    if (run.cell) {
+      return;
+    }
+    for (const std::string& name : stages_of_lock(folders_[number])) {
+      if (run.stages.count(name) == 0) {
+        const std::string stage = "stage." + spelled_key(name);
+        const std::string label = several() ? data_.axes.front().labels[number] : "";
+        MissingCell missing{several() ? label + ", " + stage : stage,
+                            "it has no result: it failed, was interrupted, or was not run yet",
+                            {{"stage", name}},
+                            run.seed};
+        if (several()) {
+          missing.axes["run"] = label;
+        }
+        data_.missing.push_back(std::move(missing));
+      }
+    }
+  }
+
+  /// None where the folder has no lock that can be read: the results are what is reported.
+  static std::vector<std::string> stages_of_lock(const fs::path& folder) {
+    std::vector<std::string> names;
+    try {
+      const nlohmann::json lock = read_lock(folder);
+      for (const auto& [name, table] : lock.value("stage", nlohmann::json::object()).items()) {
+        names.push_back(name);
+      }
+    } catch (const std::exception&) {
+      return {};
+    }
+    return names;
   }
 
   /// An observation for each network that the stage has scored.
