@@ -19,21 +19,53 @@ double cosine(double begin, double end, double progress) {
   return end + (begin - end) * 0.5 * (1.0 + std::cos(M_PI * progress));
 }
 
-/// What a milestone or a cycle does otherwise than asked for; empty if nothing.
-std::string doubt_of_shape(const ScheduleOptions& options, double warmup, int64_t total) {
-  if (options.use == "step" && !options.milestones.empty() &&
-      static_cast<double>(std::llround(options.milestones.front() * static_cast<double>(total))) <
-          warmup) {
-    return fmt::format(
-        "milestones: the first one, {} of {} steps, lies within the warm-up of {:.6g} steps",
-        options.milestones.front(), total, warmup);
+/// The first step at whose learning rate a milestone counts.
+int64_t step_of(double milestone, int64_t total) {
+  return std::llround(milestone * static_cast<double>(total));
+}
+
+/// What milestones do otherwise than asked for, where some round to a step that is no place for
+/// them, or two of them to one.
+void add_doubts_of_milestones(const std::vector<double>& milestones, double warmup, int64_t total,
+                              std::vector<std::string>& found) {
+  for (size_t i = 0; i < milestones.size(); ++i) {
+    const int64_t step = step_of(milestones[i], total);
+    const std::string place = fmt::format("{} of {} steps", milestones[i], total);
+    if (step >= total) {
+      found.push_back(
+          fmt::format("milestones: {} rounds to the stage's end and has no effect", place));
+    } else if (i == 0 && static_cast<double>(step) < warmup) {
+      found.push_back(fmt::format(
+          "milestones: the first one, {}, lies within the warm-up of {:.6g} steps", place, warmup));
+    } else if (i == 0 && step == 0) {
+      found.push_back(fmt::format(
+          "milestones: {} rounds to the first step, so no step has the base learning rate", place));
+    } else if (i > 0 && step == step_of(milestones[i - 1], total)) {
+      found.push_back(
+          fmt::format("milestones: {} rounds to step {}, as the one before it: the "
+                      "learning rate is multiplied twice at once",
+                      place, step));
+    }
   }
-  if (options.use == "warm-restarts" &&
-      static_cast<double>(options.cycles) > static_cast<double>(total) - warmup) {
-    return fmt::format("cycles = {} is more than the {:.6g} steps after the warm-up",
-                       options.cycles, std::max(0.0, static_cast<double>(total) - warmup));
+}
+
+/// What the shape after the warm-up does otherwise than asked for.
+void add_doubts_of_shape(const ScheduleOptions& options, double warmup, int64_t total,
+                         std::vector<std::string>& found) {
+  const auto whole = static_cast<double>(total);
+  if (options.use == "step") {
+    add_doubts_of_milestones(options.milestones, warmup, total, found);
   }
-  return "";
+  if (options.use == "one-cycle" && options.rise > 0 && options.rise * whole <= 1.0) {
+    found.push_back(fmt::format(
+        "rise = {} of {} steps is not more than one: the learning rate does not rise, the first "
+        "step has its base",
+        options.rise, total));
+  }
+  if (options.use == "warm-restarts" && static_cast<double>(options.cycles) > whole - warmup) {
+    found.push_back(fmt::format("cycles = {} is more than the {:.6g} steps after the warm-up",
+                                options.cycles, std::max(0.0, whole - warmup)));
+  }
 }
 
 }  // namespace
@@ -117,7 +149,7 @@ double Schedule::restarting(int64_t step) const {
 double Schedule::stepped(int64_t step) const {
   double factor = 1.0;
   for (const double milestone : options_.milestones) {
-    if (step >= std::llround(milestone * static_cast<double>(total_))) {
+    if (step >= step_of(milestone, total_)) {
       factor *= options_.factor;
     }
   }
@@ -152,8 +184,8 @@ std::vector<std::string> doubts(const ScheduleOptions& options, int64_t total,
   if (options.use != "constant" && taken >= whole && asked > 0) {
     found.push_back(
         fmt::format("{} leaves none of the stage's {} steps to the {}", given, total, options.use));
-  } else if (std::string doubt = doubt_of_shape(options, taken, total); !doubt.empty()) {
-    found.push_back(std::move(doubt));
+  } else {
+    add_doubts_of_shape(options, taken, total, found);
   }
   return found;
 }

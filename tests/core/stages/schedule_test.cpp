@@ -209,6 +209,21 @@ TEST(ScheduleDoubts, ShapesThatTheStepsDoNotHold) {
   EXPECT_EQ(doubts({.use = "step", .warmup_steps = 4, .milestones = {0.2, 0.8}}, 20, 1), Texts{});
   EXPECT_EQ(doubts({.use = "warm-restarts", .cycles = 9}, 8, 1),
             Texts{"cycles = 9 is more than the 8 steps after the warm-up"});
+  EXPECT_EQ(
+      doubts({.use = "one-cycle", .rise = 0.2}, 5, 1),
+      Texts{"rise = 0.2 of 5 steps is not more than one: the learning rate does not rise, the "
+            "first step has its base"});
+  EXPECT_EQ(doubts({.use = "one-cycle", .rise = 0.2}, 10, 1), Texts{});
+  EXPECT_EQ(doubts({.use = "one-cycle", .rise = 0}, 5, 1), Texts{});
+}
+
+TEST(ScheduleDoubts, MilestonesThatRoundingMoves) {
+  EXPECT_EQ(doubts({.use = "step", .milestones = {0.05, 0.5, 0.55, 0.95}}, 8, 1),
+            (Texts{"milestones: 0.05 of 8 steps rounds to the first step, so no step has the base "
+                   "learning rate",
+                   "milestones: 0.55 of 8 steps rounds to step 4, as the one before it: the "
+                   "learning rate is multiplied twice at once",
+                   "milestones: 0.95 of 8 steps rounds to the stage's end and has no effect"}));
 }
 
 }  // namespace
