@@ -1,5 +1,6 @@
 #include "data/catalog.h"
 
+#include "base/spelling.h"
 #include "bissl/error.h"
 #include "data/guarded_dataset.h"
 
@@ -63,7 +64,7 @@ std::shared_ptr<const DataView> DataCatalog::open(const std::string& name) {
                           : datasets_->open(source.dataset),
           selection);
     } catch (const Error& error) {
-      throw error.at(fmt::format("data.{} ({})", name, source.dataset.origin));
+      throw error.at(fmt::format("data.{} ({})", spelled_key(name), source.dataset.origin));
     }
   }
   return view;
@@ -92,7 +93,8 @@ std::string DataCatalog::fingerprint(const std::string& name) {
   try {
     return view->fingerprint();
   } catch (const Error& error) {
-    throw error.at(fmt::format("data.{} ({})", name, pipeline_.data_source(name).dataset.origin));
+    throw error.at(
+        fmt::format("data.{} ({})", spelled_key(name), pipeline_.data_source(name).dataset.origin));
   }
 }
 

@@ -232,7 +232,7 @@ std::vector<std::string> metrics_not_finite(const StageResults& results) {
       found.push_back(fmt::format(
           "the {} on data.{} is not finite ({}), so its mean is left empty. The training may "
           "have diverged: try a smaller learning rate",
-          metric.metric, metric.data, metric.not_finite));
+          metric.metric, spelled_key(metric.data), metric.not_finite));
     }
   }
   return found;

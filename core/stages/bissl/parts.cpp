@@ -1,5 +1,6 @@
 #include "stages/bissl/parts.h"
 
+#include "base/spelling.h"
 #include "bissl/error.h"
 #include "models/module_state.h"
 #include "stages/memory.h"
@@ -79,8 +80,8 @@ BisslParts::BisslParts(const StageContext& context)
     fail_input(
         "the lower level's views (data.{}) have {} channels, the upper level's (data.{}) have {}; "
         "both levels train one backbone",
-        lower_options.data, first->view_shape().channels, upper_options.data,
-        upper.source->view_shape().channels);
+        spelled_key(lower_options.data), first->view_shape().channels,
+        spelled_key(upper_options.data), upper.source->view_shape().channels);
   }
   check_lengths();
   lower.steps = options.rounds * lower_options.steps;
@@ -174,7 +175,7 @@ void BisslParts::choose_warmup(const Table& table) {
         "backbone's features, for category targets; upper.downstream, {}, with data.{}, is not "
         "one. "
         "Choose fit = \"sgd\" with an optimizer, or \"none\"",
-        upper_table.component("downstream").describe(), upper_options.data);
+        upper_table.component("downstream").describe(), spelled_key(upper_options.data));
   }
 }
 

@@ -1,5 +1,6 @@
 #include "stages/pretrain/parts.h"
 
+#include "base/spelling.h"
 #include "bilevel/lower_level.h"
 #include "bissl/error.h"
 #include "models/attribution.h"
@@ -43,7 +44,8 @@ void build_supervised(const StageContext& context, PretrainParts& parts) {
     fail_input(
         "the views of supervised.data (data.{}) have {} channels, those of data.{} have {}; both "
         "train one backbone",
-        options.data, view.channels, parts.options.data, parts.source->view_shape().channels);
+        spelled_key(options.data), view.channels, spelled_key(parts.options.data),
+        parts.source->view_shape().channels);
   }
   refuse_beyond_memory({.key = "supervised.batch",
                         .batch = options.batch,

@@ -82,6 +82,9 @@ TEST_F(CatalogTest, NamesTheSourceTheComponentAndTheLineInErrors) {
     EXPECT_NE(error.find(part), std::string::npos) << part << "\n" << error;
   }
   EXPECT_NE(error_of([&] { catalog.open("broken"); }), "no error") << "nor the second time";
+  add("l-1.0", "nowhere");
+  const std::string dotted = error_of([&] { DataCatalog(pipeline_).open("l-1.0"); });
+  EXPECT_NE(dotted.find("data.\"l-1.0\" (p.toml:3:9)"), std::string::npos) << dotted;
 }
 
 }  // namespace
