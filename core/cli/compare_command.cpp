@@ -3,8 +3,10 @@
 #include "base/atomic_file.h"
 #include "bissl/error.h"
 #include "cli/compare_files.h"
+#include "cli/compare_record.h"
 #include "cli/exit_codes.h"
 #include "cli/report_command.h"
+#include "cli/run_settings.h"
 #include "cli/sweep_command.h"
 #include "pipeline/plain_names.h"
 #include "report/gather.h"
@@ -57,6 +59,13 @@ class CompareCommand {
 
   fs::path pipeline_file() const { return arguments_.out / (settings_.name + "-pipeline.toml"); }
   fs::path ablation_file() const { return arguments_.out / (settings_.name + ".toml"); }
+  CompareFiles files() const { return {pipeline_file(), ablation_file()}; }
+  CompareGiven given() const {
+    const auto if_given = [](int64_t number) {
+      return number > 0 ? std::optional(number) : std::nullopt;
+    };
+    return {.seeds = if_given(compare_.seeds), .size = if_given(compare_.size)};
+  }
   /// Whether neither weights nor --set say which network it is.
   bool may_choose_width() const {
     return !settings_.weights &&
@@ -132,7 +141,7 @@ void CompareCommand::look() {
   if (!is_plain_name(settings_.name)) {
     fail_input("--name {}: expected {}", settings_.name, plain_name_rule());
   }
-  settings_.seeds = compare_.seeds;
+  settings_.seeds = given().seeds.value_or(settings_.seeds);
   constexpr double long_time = 120;
   settings_.size = compare_.size > 0              ? compare_.size
                    : settings_.weights            ? 96
@@ -153,9 +162,9 @@ void CompareCommand::describe() const {
 
 void CompareCommand::write() const {
   fs::create_directories(arguments_.out);
-  write_file_atomically(pipeline_file(), compare_pipeline(settings_));
-  write_file_atomically(ablation_file(),
-                        compare_ablation(settings_, pipeline_file().filename().string()));
+  write_file_atomically(pipeline_file(), marked_as_written(compare_pipeline(settings_)));
+  write_file_atomically(ablation_file(), marked_as_written(compare_ablation(
+                                             settings_, pipeline_file().filename().string())));
 }
 
 /// What the files would take, by trial steps; none where they are refused, which is printed.
@@ -178,6 +187,7 @@ std::optional<double> CompareCommand::estimated_seconds() {
 
 /// Chooses numbers of steps by the time; false where the data are refused.
 bool CompareCommand::fit_to_time() {
+  refuse_to_overwrite(files());
   write();
   const double wanted = share_of_time * 60 * compare_.minutes;
   std::optional<double> seconds = estimated_seconds();
@@ -230,9 +240,11 @@ int CompareCommand::report() {
 }
 
 int CompareCommand::run() {
+  checked_device(arguments_.device);  // before anything is read
   look();
   describe();
   if (was_begun()) {
+    refuse_other_comparison(files(), settings_, given());
     err_ << fmt::format("continues {} with its settings; another --name begins anew\n",
                         (arguments_.out / settings_.name).string());
   } else if (!fit_to_time()) {

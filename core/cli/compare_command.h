@@ -14,7 +14,7 @@ namespace bissl::host {
 struct CompareArguments {
   std::filesystem::path data;
   double minutes = 30;
-  int64_t seeds = 6;
+  int64_t seeds = 0;                ///< how often each arm is run; 0: six times
   int64_t size = 0;                 ///< of views, in pixels; 0: chosen
   std::filesystem::path unlabeled;  ///< empty: the labelled images themselves
   std::filesystem::path weights;    ///< empty: random weights

@@ -138,7 +138,7 @@ void CommandLine::add_compare() {
       ->capture_default_str();
   command.add_option("--seeds", compare_.seeds, "how often each arm is run")
       ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
+      ->default_str("6");
   command.add_option("--unlabeled", compare_.unlabeled,
                      "a folder of images for the pretext task; else the labelled ones");
   command.add_option("--weights", compare_.weights,

@@ -90,6 +90,37 @@ TEST_F(Compare, UnlabelledImagesAndFoldersOfTheirOwnAreUsed) {
   EXPECT_FALSE(fs::exists(out_ / "compare-photos"));
 }
 
+TEST_F(Compare, FoldersOfOneNameAreNotMixedUp) {
+  add_class("across", false, 8);
+  add_class("upright", true, 8);
+  ASSERT_EQ(call({"--dry-run"}).code, 0);
+  write_file(out_ / "compare-photos" / "plan.json", "{}");  // begun
+  EXPECT_EQ(call({"--dry-run"}).code, 0);
+  const Outcome seeds = call({"--dry-run", "--seeds", "3"});
+  EXPECT_EQ(seeds.code, 2);
+  EXPECT_NE(seeds.err.find("--seeds 6, and this call has 3"), std::string::npos) << seeds.err;
+  fs::create_directories(folder_.path() / "other");
+  fs::rename(folder_.path() / "photos", folder_.path() / "other" / "photos");
+  const Outcome other = run_bissl({"compare", (folder_.path() / "other" / "photos").string(),
+                                   "--out", out_.string(), "--threads", "1", "--dry-run"});
+  EXPECT_EQ(other.code, 2);
+  EXPECT_NE(other.err.find("other/photos. Give this comparison another --name"), std::string::npos)
+      << other.err;
+}
+
+TEST_F(Compare, FilesOfOthersStay) {
+  add_class("across", false, 8);
+  add_class("upright", true, 8);
+  const std::string own = "name = \"mine\"\n";
+  write_file(out_ / "compare-photos.toml", own);
+  const Outcome outcome = call({"--dry-run"});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_NE(outcome.err.find("that `bissl compare` did not write"), std::string::npos)
+      << outcome.err;
+  EXPECT_EQ(read_file(out_ / "compare-photos.toml"), own);
+  EXPECT_FALSE(fs::exists(out_ / "compare-photos-pipeline.toml"));
+}
+
 TEST_F(Compare, BadInputGetsAWordAtOnce) {
   const auto refusal = [&](const std::vector<std::string>& more = {}) {
     const Outcome run = call(more);

@@ -310,6 +310,10 @@ TEST_F(LimitsTest, DevicesThatAreNotThereAreNamedBeforeTheDataIsRead) {
   }
   expect_refusal("check", "vulkan");
   expect_refusal("sweep", "cuda:99");
+  const Outcome compare =
+      run_bissl({"compare", (folder_.path() / "nowhere").string(), "--device", "cuda:99"});
+  EXPECT_EQ(compare.code, 2) << compare.err;
+  EXPECT_NE(compare.err.find("--device cuda:99: "), std::string::npos) << compare.err;
 }
 
 TEST_F(LimitsTest, TheStageWhoseWeightsBrokeIsNamedAndNothingIsPublished) {
