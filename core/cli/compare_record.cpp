@@ -89,11 +89,13 @@ void refuse_other_comparison(const CompareFiles& files, const CompareSettings& s
   const ConfigNode pipeline = read_toml(files.pipeline);
   Differences differences(files.pipeline.parent_path());
   const std::optional<std::string> labelled = text_of(pipeline, "data.labelled.root");
-  std::optional<std::string> unlabeled = text_of(pipeline, "data.unlabeled.root");
-  unlabeled = unlabeled == labelled ? std::nullopt : unlabeled;  // those without their labels
+  const std::optional<std::string> unlabeled = text_of(pipeline, "data.unlabeled.root");
   if (labelled) {
     differences.compare("the images of", labelled, settings.labelled.train, "none");
-    differences.compare("--unlabeled", unlabeled, settings.unlabeled, "none");
+    if (settings.unlabeled || unlabeled != labelled) {
+      differences.compare("the pretext images of", unlabeled,
+                          settings.unlabeled.value_or(settings.labelled.train), "none");
+    }
     const std::optional<std::string> weights = text_of(pipeline, "stage.weights.file");
     differences.compare("--weights", weights, settings.weights, "none");
     if (weights && settings.weights) {

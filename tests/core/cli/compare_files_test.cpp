@@ -88,6 +88,9 @@ TEST_F(CompareRecord, TheSameCallContinues) {
   chosen.backbone = "resnet50";
   write(chosen);
   EXPECT_EQ(refusal(chosen), "");
+  chosen.unlabeled = chosen.labelled.train;
+  write(chosen);
+  EXPECT_EQ(refusal(chosen), "");
 }
 
 TEST_F(CompareRecord, AnotherCallIsRefusedWithBothValues) {
@@ -99,7 +102,8 @@ TEST_F(CompareRecord, AnotherCallIsRefusedWithBothValues) {
       << refusal(other);
   other = settings();
   other.unlabeled = "/more";
-  EXPECT_TRUE(has(refusal(other), "--unlabeled none, and this call has /more")) << refusal(other);
+  EXPECT_TRUE(has(refusal(other), "the pretext images of /photos/train, and this call has /more"))
+      << refusal(other);
   other = settings();
   other.weights = "/w.pth";
   EXPECT_TRUE(has(refusal(other), "--weights none, and this call has /w.pth")) << refusal(other);
