@@ -94,5 +94,31 @@ TEST_F(CostTest, ABatchBeyondMemoryIsRefusedBeforeItIsTried) {
   refused({"bissl.lower.hessian_batch"});
 }
 
+/// The vectors that a solve keeps are counted before the training; what keeps none may make as many
+/// products.
+TEST_F(CostTest, VectorsOfASolveBeyondMemoryAreRefusedBeforeItIsMade) {
+  if (sanitized) {
+    GTEST_SKIP() << "a sanitizer reserves terabytes of address space";
+  }
+  const auto check = [&](const std::string& hypergradient) {
+    return run_bissl_under("ulimit -v 3000000",
+                           call("check", {"--set", "model.backbone.width=8", "--set",
+                                          "stage.bissl.hypergradient={" + hypergradient + "}"}));
+  };
+  for (const auto& [use, keys] :
+       {std::pair<std::string, std::string>("nystrom", "rank = 5000"),
+        std::pair<std::string, std::string>("nystrom",
+                                            "rank = 5000, products = \"central-difference\""),
+        std::pair<std::string, std::string>("gmres", "iterations = 5000")}) {
+    const Outcome outcome = check("use = \"" + use + "\", " + keys);
+    EXPECT_EQ(outcome.code, 2) << use << keys << outcome.err;
+    EXPECT_NE(outcome.err.find("hypergradient.use = \"" + use + "\": what it keeps of up to "),
+              std::string::npos)
+        << use << keys << outcome.err;
+  }
+  const Outcome cg = check("use = \"cg\", iterations = 5000");
+  EXPECT_EQ(cg.code, 0) << cg.err;
+}
+
 }  // namespace
 }  // namespace bissl::host::test

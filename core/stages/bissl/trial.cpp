@@ -5,11 +5,14 @@
 #include "models/training_step.h"
 #include "stages/bissl/bissl.h"
 #include "stages/bissl/cost.h"
+#include "stages/bissl/kept_vectors.h"
 #include "stages/bissl/parts.h"
 #include "stages/bissl/trial_problem.h"
+#include "stages/memory.h"
 #include "stages/monitor.h"
 #include "stages/networks.h"
 #include "stages/step_memory.h"
+#include "telemetry/memory_limit.h"
 
 #include <algorithm>
 #include <cmath>
@@ -40,6 +43,7 @@ class BisslTrial : public StageTrial {
   /// How many passes an upper step takes: γ's term is a second one.
   int64_t upper_passes() const { return parts_->options.gamma == 0 ? 1 : 2; }
 
+  void refuse_kept_vectors() const;
   void try_lower();
   void try_upper();
   void try_products(PretextProblem& problem);
@@ -171,6 +175,38 @@ void BisslTrial::judge_memory() {
       return static_cast<double>(problem->graph_bytes() * lower.hessian_batches);
     });
   }
+  refuse_kept_vectors();
+}
+
+/// What an approximator keeps of each of its products: columns of the Hessian, a basis. Told by its
+/// first ones, where it could matter.
+void BisslTrial::refuse_kept_vectors() const {
+  if (!needs_.abilities.empty()) {
+    return;  // of a system that cannot be made up
+  }
+  const TensorList parameters = tensors_of(trainable_parameters(parts_->lower_backbone->module()));
+  const auto size = static_cast<double>(count(parameters));
+  const auto answers = [](int64_t of_a_solve, int64_t shared) {
+    return static_cast<double>(of_a_solve) + static_cast<double>(shared);
+  };
+  // More vectors than there are parameters are not independent; a difference takes up to two.
+  const double products =
+      std::min(answers(needs_.solve.products, needs_.shared.products), size) +
+      std::min(answers(needs_.solve.gradients, needs_.shared.gradients), 2 * size);
+  constexpr double most_of_each = 4 * sizeof(double);  // for each parameter
+  if (products * size * most_of_each <= memory_limit().bytes) {
+    return;
+  }
+  const ComponentChoice& choice = context().stage.table.component("hypergradient");
+  const auto approximator = make_hypergradient(choice, parts_->lower_options.steps);
+  host::refuse_beyond_memory(
+      fmt::format("hypergradient.use = \"{}\"", choice.component->info.text.name),
+      fmt::format("what it keeps of up to {:.0f} products or gradients, each of the size of the "
+                  "backbone's {:.0f} parameters,",
+                  products, size),
+      products * bytes_kept_of_each(*approximator, parameters),
+      "Let it make fewer of them, choose an approximator that keeps none, such as \"cg\", or a "
+      "smaller backbone");
 }
 
 void BisslTrial::step() {
