@@ -10,7 +10,10 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <cstdint>
 #include <ostream>
+#include <system_error>
+#include <vector>
 
 namespace bissl::host {
 namespace {
@@ -22,20 +25,30 @@ double days_since(const PixelCacheFile& file) {
   return std::chrono::duration<double, std::ratio<86400>>(age).count();
 }
 
-/// Those that are to be removed, and are by now unless it is a dry run.
-std::vector<PixelCacheFile> prune(const PixelsArguments& arguments, const fs::path& folder) {
+/// Files that are to be removed, and are by now unless it is a dry run.
+struct Pruned {
   std::vector<PixelCacheFile> removed;
+  int64_t being_made = 0;  ///< that stay for that reason
+};
+
+Pruned prune(const PixelsArguments& arguments, const fs::path& folder) {
+  Pruned pruned;
   for (const PixelCacheFile& file : list_pixel_caches(folder)) {
     if (days_since(file) < arguments.older_than) {
       continue;
     }
+    if (is_being_made(file.file)) {
+      ++pruned.being_made;
+      continue;
+    }
     std::error_code error;
-    if (!arguments.dry_run && !fs::remove(file.file, error) && error) {
+    if (arguments.dry_run || remove_pixel_cache(file.file, error)) {
+      pruned.removed.push_back(file);
+    } else if (error) {
       fail_run("cannot remove {}: {}", file.file.string(), error.message());
     }
-    removed.push_back(file);
   }
-  return removed;
+  return pruned;
 }
 
 nlohmann::json to_json(const std::vector<PixelCacheFile>& files) {
@@ -55,20 +68,23 @@ nlohmann::json to_json(const std::vector<PixelCacheFile>& files) {
 
 int run_store_pixels(const PixelsArguments& arguments, bool json, std::ostream& out) {
   const fs::path folder = pixel_cache_folder();
+  const Pruned pruned = arguments.prune ? prune(arguments, folder) : Pruned();
   const std::vector<PixelCacheFile> files =
-      arguments.prune ? prune(arguments, folder) : list_pixel_caches(folder);
+      arguments.prune ? pruned.removed : list_pixel_caches(folder);
   uint64_t bytes = 0;
   for (const PixelCacheFile& file : files) {
     bytes += file.bytes;
   }
   if (json) {
-    out << json_text({{"folder", folder.string()},
-                      {arguments.prune ? "removed" : "files", to_json(files)},
-                      {"bytes", bytes},
-                      {"limit", pixel_cache_limit()},
-                      {"dry_run", arguments.dry_run}},
-                     2)
-        << '\n';
+    nlohmann::json content = {{"folder", folder.string()},
+                              {arguments.prune ? "removed" : "files", to_json(files)},
+                              {"bytes", bytes},
+                              {"limit", pixel_cache_limit()},
+                              {"dry_run", arguments.dry_run}};
+    if (arguments.prune) {
+      content["being_made"] = pruned.being_made;
+    }
+    out << json_text(content, 2) << '\n';
     return exit_done;
   }
   TextTable table({{"file"},
@@ -86,6 +102,10 @@ int run_store_pixels(const PixelsArguments& arguments, bool json, std::ostream& 
   if (arguments.prune) {
     out << fmt::format("{} {} files, {}\n", arguments.dry_run ? "would remove" : "removed",
                        files.size(), bytes_text(double(bytes)));
+    if (pruned.being_made > 0) {
+      out << fmt::format("{} that a process is making {}\n", pruned.being_made,
+                         pruned.being_made == 1 ? "stays" : "stay");
+    }
   } else {
     out << fmt::format("{}: {} of at most {}\n", folder.string(), bytes_text(double(bytes)),
                        bytes_text(double(pixel_cache_limit())));

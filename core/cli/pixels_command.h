@@ -11,7 +11,8 @@ struct PixelsArguments {
 };
 
 /// `bissl store pixels`: the files of decoded images that sources with `cache_pixels` keep; with
-/// `prune` removes them. Processes that have one open keep it. Returns the exit code; throws Error.
+/// `prune` removes them, but not those that a process is making. Processes that have one open keep
+/// it. Returns the exit code; throws Error.
 int run_store_pixels(const PixelsArguments& arguments, bool json, std::ostream& out);
 
 }  // namespace bissl::host

@@ -113,16 +113,35 @@ std::vector<OwnedImage> decode(const Dataset& dataset, int64_t first, int64_t co
   return block;
 }
 
+FileDescriptor open_part(const fs::path& part, int flags) {
+  constexpr mode_t for_all = 0666;
+  return FileDescriptor(::open(part.c_str(), O_RDWR | O_CLOEXEC | flags, for_all));
+}
+
+/// Whether the open file is still the one that has this name.
+bool has_name(const FileDescriptor& open, const fs::path& file) {
+  struct stat own {};
+  struct stat named {};
+  return fstat(open.get(), &own) == 0 && ::stat(file.c_str(), &named) == 0 &&
+         own.st_dev == named.st_dev && own.st_ino == named.st_ino;
+}
+
 /// Holds the right to make a file until its end, as long as the process lives.
 class BuildLock {
  public:
   /// Waits until nobody else has it.
   explicit BuildLock(const fs::path& part) {
-    constexpr mode_t for_all = 0666;
-    open_ = FileDescriptor(::open(part.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, for_all));
-    if (!open_.valid()) {
-      fail_write(part, errno);
-    }
+    do {  // what was waited for may have got another name, or been removed
+      open_ = open_part(part, O_CREAT);
+      if (!open_.valid()) {
+        fail_write(part, errno);
+      }
+      wait();
+    } while (!has_name(open_, part));
+  }
+
+ private:
+  void wait() const {
     // A file system without locks has none of them refused; the last to finish then wins.
     while (flock(open_.get(), LOCK_EX | LOCK_NB) != 0 && (errno == EWOULDBLOCK || errno == EINTR)) {
       if (interrupted()) {
@@ -132,15 +151,34 @@ class BuildLock {
     }
   }
 
- private:
   FileDescriptor open_;
 };
+
+/// Whether the last write is younger than an hour: where there is no lock to take, the file may
+/// then be one that is being made.
+bool is_young(const fs::path& file) {
+  std::error_code gone;
+  const fs::file_time_type written = fs::last_write_time(file, gone);
+  return !gone && fs::file_time_type::clock::now() - written < std::chrono::hours(1);
+}
+
+/// Takes the lock of a file that is begun, held as long as `open` is; false where a process that
+/// makes the file has it.
+bool take_lock(const fs::path& part, FileDescriptor& open) {
+  open = open_part(part, 0);
+  int code = 0;
+  do {
+    code = flock(open.get(), LOCK_EX | LOCK_NB);
+  } while (code != 0 && errno == EINTR);
+  return code == 0 || (errno != EWOULDBLOCK && !is_young(part));
+}
 
 void touch(const fs::path& file) {
   utimensat(AT_FDCWD, file.c_str(), nullptr, 0);  // only the order of removal depends on it
 }
 
-/// Removes files that were opened longest ago until the rest keeps to the limit; not `newest`.
+/// Removes files that were opened longest ago until the rest keeps to the limit; neither `newest`
+/// nor what is being made.
 void make_room(const PixelCacheSettings& settings, const fs::path& newest) {
   const std::vector<PixelCacheFile> files = list_pixel_caches(settings.folder);
   uint64_t all = 0;
@@ -152,7 +190,7 @@ void make_room(const PixelCacheSettings& settings, const fs::path& newest) {
       return;
     }
     std::error_code ignored;
-    if (file.complete && file.file != newest && fs::remove(file.file, ignored)) {
+    if (file.file != newest && remove_pixel_cache(file.file, ignored)) {
       all -= file.bytes;
     }
   }
@@ -313,6 +351,20 @@ std::shared_ptr<const Dataset> with_cached_pixels(std::shared_ptr<const Dataset>
   }
   touch(file);
   return std::make_shared<const CachedPixels>(std::move(dataset), source, file);
+}
+
+bool is_being_made(const fs::path& file) {
+  FileDescriptor open;
+  return file.extension() == partial_suffix && !take_lock(file, open);
+}
+
+bool remove_pixel_cache(const fs::path& file, std::error_code& error) {
+  error.clear();
+  FileDescriptor open;  // until the file is gone, so that nobody begins to make it in between
+  if (file.extension() == partial_suffix && !take_lock(file, open)) {
+    return false;
+  }
+  return fs::remove(file, error);
 }
 
 std::vector<PixelCacheFile> list_pixel_caches(const fs::path& folder) {

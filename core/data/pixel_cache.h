@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <vector>
 
 namespace bissl::host {
@@ -36,7 +37,8 @@ struct PixelCacheSettings {
 /// read, and of `side`, so equal content has one file wherever it lies. It is made when it is not
 /// there, by several threads; another process that wants it meanwhile waits. An interrupted process
 /// leaves what it has decoded, and the next one continues there. When all files together exceed the
-/// limit, those that were opened longest ago are removed; processes that have them open keep them.
+/// limit, those that were opened longest ago are removed, abandoned ones included; processes that
+/// have them open keep them.
 ///
 /// Throws Error(input) where the data has masks as targets, where there is no folder, or where the
 /// images alone exceed the limit; Error of the dataset and of writing; Interrupted.
@@ -57,5 +59,13 @@ struct PixelCacheFile {
 /// What lies in the folder, the one that was opened longest ago first. A folder that is not there
 /// is empty.
 std::vector<PixelCacheFile> list_pixel_caches(const std::filesystem::path& folder);
+
+/// Whether a process is making this file at the moment. Where its lock cannot be tried (a file
+/// system without locks, a file of another user), one that was written in the last hour counts so.
+bool is_being_made(const std::filesystem::path& file);
+
+/// Removes a file of the list, unless it is being made. Returns whether it has removed it; where
+/// the system refuses, `error` says why.
+bool remove_pixel_cache(const std::filesystem::path& file, std::error_code& error);
 
 }  // namespace bissl::host

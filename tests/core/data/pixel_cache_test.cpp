@@ -1,17 +1,24 @@
 #include "data/pixel_cache.h"
 
+#include "base/posix_file.h"
 #include "bissl/crops.h"
 #include "data/pixel_file.h"
 #include "fake_data.h"
 #include "support/temporary_folder.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
 #include <cmath>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
+#include <system_error>
+#include <thread>
 
 namespace bissl::host::test {
 namespace {
@@ -225,6 +232,64 @@ TEST_F(PixelCacheTest, OldestFilesMakeRoom) {
   EXPECT_FALSE(fs::exists(oldest));
   EXPECT_EQ(files(".pixels").size(), 1U);
   EXPECT_EQ(kept->get(1).image.pixels[0], 31) << "who has it open keeps it";
+}
+
+/// The lock of a file, held as long as the descriptor is open.
+FileDescriptor locked(const fs::path& file) {
+  FileDescriptor open(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  EXPECT_EQ(flock(open.get(), LOCK_EX | LOCK_NB), 0);
+  return open;
+}
+
+TEST_F(PixelCacheTest, WhatWasBegunMakesRoomUnlessItIsBeingMade) {
+  const auto left = std::make_shared<WideImages>(300, 10, 10);
+  left->print = "left";
+  left->broken = 280;
+  EXPECT_THROW(open(left), Error);
+  const fs::path part = files(".part").at(0);
+  fs::last_write_time(part, fs::file_time_type::clock::now() - std::chrono::hours(5));
+  settings_.limit = 50'000;
+  const auto data = std::make_shared<WideImages>(100, 10, 10);
+  {
+    const FileDescriptor maker = locked(part);
+    data->print = "first";
+    open(data);
+    EXPECT_TRUE(is_being_made(part));
+    EXPECT_TRUE(fs::exists(part));
+    std::error_code error;
+    EXPECT_FALSE(remove_pixel_cache(part, error));
+    EXPECT_FALSE(error) << error.message();
+  }
+  EXPECT_FALSE(is_being_made(part));
+  data->print = "second";
+  open(data);
+  EXPECT_FALSE(fs::exists(part));
+  EXPECT_EQ(files(".pixels").size(), 1U);
+}
+
+/// The lock that was waited for may be that of a file which is gone meanwhile.
+TEST_F(PixelCacheTest, TheLockOfARemovedFileIsNoRightToMakeTheNextOne) {
+  const auto data = std::make_shared<WideImages>(300, 4, 5);
+  data->broken = 299;
+  EXPECT_THROW(open(data), Error);
+  data->broken = -1;
+  const fs::path part = files(".part").at(0);
+  FileDescriptor first = locked(part);
+  std::atomic<bool> made = false;
+  std::thread other([&] {
+    open(data);
+    made = true;
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));  // until it waits
+  fs::remove(part);
+  FileDescriptor second = locked(part);
+  first.close();
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  EXPECT_FALSE(made) << "another process makes the file";
+  second.close();
+  other.join();
+  EXPECT_EQ(files(".pixels").size(), 1U);
+  EXPECT_TRUE(files(".part").empty());
 }
 
 TEST_F(PixelCacheTest, DataLargerThanTheLimitIsRefusedAndLeavesNothing) {
