@@ -31,6 +31,8 @@ struct TarShardsOptions {
 };
 
 constexpr int64_t most_classes = 1'000'000;
+/// As of an image in a file of its own.
+constexpr uint64_t largest_image = uint64_t{1} << 30;
 
 /// bissl/shards in $XDG_CACHE_HOME, else in ~/.cache.
 std::filesystem::path cache_folder(const std::string& given) {
@@ -104,9 +106,14 @@ class TarShards : public Dataset, public DataFiles, public DataNotes, public Sam
   }
 
   Image read(int64_t index) const {
+    const ShardSample& sample = index_.samples[static_cast<size_t>(index)];
+    if (sample.size > largest_image) {
+      fail_input("{}: has {} bytes; at most {} are read", describe(index), sample.size,
+                 largest_image);
+    }
     std::string bytes;
     try {
-      bytes = read_sample(index_, index_.samples[static_cast<size_t>(index)]);
+      bytes = read_sample(index_, sample);
     } catch (const Error& error) {
       throw SourceError(error.kind(), error.what());
     }

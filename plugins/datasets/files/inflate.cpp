@@ -162,6 +162,29 @@ void unpack_member(PackedInput& input, z_stream& stream, std::vector<uint8_t>& b
   }
 }
 
+/// Whether nothing but zeros follows a member, with which some copies of a file are filled up.
+bool ends_here(PackedInput& input, z_stream& stream) {
+  bool zeros = false;
+  while (stream.avail_in > 0 || !input.exhausted()) {
+    if (stream.avail_in == 0) {
+      input.refill(stream);
+    }
+    if (*stream.next_in != 0 && zeros) {
+      fail_input(
+          "{}: something follows the zeros behind its gzip stream, before byte {}; expected "
+          "nothing but zeros there. Fetch the file again",
+          input.path().string(), input.position());
+    }
+    if (*stream.next_in != 0) {
+      return false;
+    }
+    zeros = true;
+    ++stream.next_in;
+    --stream.avail_in;
+  }
+  return true;
+}
+
 }  // namespace
 
 std::string inflate_zlib(std::span<const uint8_t> packed, uint64_t most_bytes,
@@ -203,7 +226,7 @@ void unpack_gzip(const fs::path& packed, const fs::path& unpacked) {
   do {
     unpack_member(input, stream, buffer, output);
     inflateReset(&stream);
-  } while (stream.avail_in > 0 || !input.exhausted());
+  } while (!ends_here(input, stream));
   output.keep();
 }
 

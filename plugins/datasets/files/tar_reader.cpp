@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -53,10 +54,31 @@ class TarScanner {
     archive_.read(next_, header_.data(), block);
     next_ += block;
     if (std::all_of(header_.begin(), header_.end(), [](char c) { return c == '\0'; })) {
+      require_zeros();
       return false;
     }
     check_sum();
     return true;
+  }
+
+  /// Behind the end there may be zeros, with which tar fills its last record.
+  void require_zeros() {
+    std::array<char, 16 * block> part{};
+    while (next_ < archive_.size()) {
+      const auto size =
+          static_cast<size_t>(std::min<uint64_t>(part.size(), archive_.size() - next_));
+      archive_.read(next_, part.data(), size);
+      const auto end = part.begin() + static_cast<std::ptrdiff_t>(size);
+      const auto found = std::find_if(part.begin(), end, [](char c) { return c != '\0'; });
+      if (found != end) {
+        header_at_ = next_ + static_cast<uint64_t>(found - part.begin());
+        fail(
+            "something follows the zero block at the end of the archive, as where `cat` has put "
+            "archives together; expected zeros alone. Name each archive as a shard of its own, or "
+            "put them together by `tar --concatenate`");
+      }
+      next_ += size;
+    }
   }
 
   /// The sum of all bytes with the field itself as spaces; some programs add signed bytes.

@@ -17,10 +17,12 @@ struct TarMember {
 
 /// Calls `visit` for each regular file of an uncompressed archive, in their order; folders are
 /// passed over. Formats: ustar, pax (path and size), GNU (long names, large sizes), and what came
-/// before them. Only headers are read. Throws Error(ErrorKind::input) for
+/// before them. Only headers and what
+/// follows the end are read. Throws Error(ErrorKind::input) for
 ///
 /// - a header whose checksum is wrong, so for what is no archive;
 /// - an archive that is cut short: within a member, or without the zero block at its end;
+/// - anything but zeros behind that block, such as a second archive;
 /// - a name that is absolute, has "..", NUL bytes or more than 4096 bytes;
 /// - links, devices, named pipes, sparse members and other types: nothing is made of an archive but
 ///   bytes of its own.

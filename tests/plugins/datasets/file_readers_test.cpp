@@ -162,7 +162,35 @@ TEST_F(TarReader, RefusesOtherFiles) {
   EXPECT_EQ(refusal([&] { members_of(folder_.path()); }), "DIR: is not a file");
 }
 
+/// GNU tar fills the last record of 10 KiB with zeros.
+TEST_F(TarReader, RefusesWhatFollowsTheEnd) {
+  const std::string one = tar_of({{"a.jpg", "abc"}});
+  for (const size_t zeros : {0, 1, 512, 10240, 100'000}) {
+    EXPECT_EQ(members_of(write("a.tar", one + std::string(zeros, '\0'))).size(), 1U) << zeros;
+  }
+  for (const size_t zeros : {0, 512, 9216, 99'840}) {
+    const fs::path two = write("a.tar", one + std::string(zeros, '\0') + one);
+    expect_part(refusal([&] { members_of(two); }),
+                "DIR/a.tar: at byte " + std::to_string(one.size() + zeros) +
+                    ": something follows the zero block at the end of the archive");
+  }
+}
+
 // Gzip
+
+TEST_F(FileReaders, ZerosMayFollowAGzipStream) {
+  const std::string whole = gzip_of("first, ") + gzip_of("second");
+  for (const size_t zeros : {1, 512, 3 << 20}) {
+    unpack_gzip(write("a.gz", whole + std::string(zeros, '\0')), folder_.path() / "a");
+    EXPECT_EQ(read_file(folder_.path() / "a"), "first, second") << zeros;
+  }
+  for (const std::string more : {std::string("x"), gzip_of("third")}) {
+    const fs::path packed = write("a.gz", whole + std::string(512, '\0') + more);
+    expect_part(refusal([&] { unpack_gzip(packed, folder_.path() / "b"); }),
+                "DIR/a.gz: something follows the zeros behind its gzip stream");
+  }
+  EXPECT_FALSE(fs::exists(folder_.path() / "b"));
+}
 
 TEST_F(FileReaders, UnpacksGzipWithSeveralMembers) {
   const fs::path packed = write("a.gz", gzip_of("first, ") + gzip_of(std::string(3 << 20, 'x')));

@@ -15,6 +15,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
 namespace bissl::host::test {
@@ -276,6 +277,24 @@ TEST_F(TarShards, SkipsADamagedImageAndNotAShard) {
   } catch (const Error& error) {
     expect_part(error.what(), "has changed since");
   }
+}
+
+/// The archive has a hole in the place of its first image.
+TEST_F(TarShards, AnImageLargerThanAFileMayBeIsNotRead) {
+  const uint64_t size = (uint64_t{1} << 30) + 1;
+  write("a.tar", tar_header("a.jpg", size));
+  fs::resize_file(path("a.tar"), 512 + (size + 511) / 512 * 512);
+  std::ofstream(path("a.tar"), std::ios::app) << tar_of({{"b.jpg", jpeg_of(6, 4, 70)}});
+  const auto dataset = open({"a.tar"});
+  try {
+    dataset->get(0);
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    expect_part(without_folder(error.what()),
+                "DIR/a.tar, member at byte 512: has 1073741825 bytes; at most 1073741824 are read");
+  }
+  const auto skipping = open({"a.tar"}, {{"broken", std::string("skip")}});
+  EXPECT_EQ(content(*skipping), (std::vector<std::pair<int, int64_t>>{{70, -1}, {70, -1}}));
 }
 
 TEST_F(TarShards, SaysWhereADamagedImageIs) {
