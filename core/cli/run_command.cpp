@@ -9,6 +9,7 @@
 #include "distributed/team.h"
 #include "pipeline/metric_name.h"
 #include "stages/chosen_values.h"
+#include "stages/data_findings.h"
 #include "stages/follow.h"
 #include "stages/runner.h"
 #include "telemetry/interrupt.h"
@@ -21,6 +22,7 @@
 #include <cmath>
 #include <exception>
 #include <ostream>
+#include <set>
 
 namespace bissl::host {
 namespace {
@@ -178,6 +180,20 @@ std::string solve_lines(const RunOutcome& outcome) {
   return text;
 }
 
+/// What datasets have to say that the check did not: it looks at a part of large data.
+void print_new_notes(const Pipeline& pipeline, DatasetCache& datasets,
+                     const std::vector<StagePlan>& plans, std::ostream& err) {
+  std::set<std::string> known;
+  for (const StagePlan& plan : plans) {
+    known.insert(plan.warnings.begin(), plan.warnings.end());
+  }
+  for (const std::string& note : data_notes(pipeline, datasets)) {
+    if (!known.contains(note)) {
+      err << "warning: " << note << '\n';
+    }
+  }
+}
+
 /// The pipeline's stages by all processes of a place; the errors are those that count.
 RunOutcome run_by_all(const Pipeline& pipeline, const RunOptions& options,
                       const ProcessPlace& place) {
@@ -271,6 +287,7 @@ int run_run(const PipelineArguments& given, bool profile, PluginSearch& plugins,
   install_interrupt_handlers();
   options.profile = profile;
   const RunOutcome outcome = run_tracked(*pipeline, options, place, arguments.tensorboard, err);
+  print_new_notes(*pipeline, *options.datasets, plans, err);
   if (profile && std::all_of(outcome.stages.begin(), outcome.stages.end(),
                              [](const StageOutcome& stage) { return stage.reused; })) {
     err << "warning: --profile: all stages are in the store, so none was computed and there is no "

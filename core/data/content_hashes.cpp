@@ -65,10 +65,15 @@ bool is_within(std::string_view path, std::string_view folder) {
 /// The deepest folder that all files are in.
 std::string common_folder(const FileSequence& files) {
   std::string common;
+  bool first = true;
   for (int64_t place = 0; place < files.file_count(); ++place) {
-    const std::string path = absolute(files.data_file(place).path);
+    const DataFile file = files.data_file(place);
+    if (file.path.empty()) {
+      continue;  // it cannot be read
+    }
+    const std::string path = absolute(file.path);
     const std::string_view folder = parent(path);
-    if (place == 0) {
+    if (std::exchange(first, false)) {
       common = folder;
     }
     while (!common.empty() && !is_within(folder, common)) {

@@ -1,6 +1,7 @@
 #include "stages/data_findings.h"
 
 #include "base/spelling.h"
+#include "data/guarded_dataset.h"
 #include "data/target_rules.h"
 #include "stages/identity.h"
 #include "stages/stage_kind.h"
@@ -153,6 +154,10 @@ void add_image_findings(const std::string& name, const DataContent& content,
   }
 }
 
+std::string note_text(const std::string& name, const std::string& note) {
+  return fmt::format("data.{}: {}", spelled_key(name), note);
+}
+
 void add_duplicates(const std::string& trained, const std::string& scored, DataCatalog& data,
                     std::vector<std::string>& found) {
   const auto train = data.content(trained);
@@ -169,6 +174,21 @@ void add_duplicates(const std::string& trained, const std::string& scored, DataC
 }
 
 }  // namespace
+
+std::vector<std::string> data_notes(const Pipeline& pipeline, DatasetCache& datasets) {
+  std::set<std::string> names;
+  for (const Stage& stage : pipeline.stages) {
+    const std::vector<std::string> used = data_names(stage.table);
+    names.insert(used.begin(), used.end());
+  }
+  std::vector<std::string> notes;
+  for (const std::string& name : names) {
+    for (const std::string& note : notes_of(*datasets.open(pipeline.data_source(name).dataset))) {
+      notes.push_back(note_text(name, note));
+    }
+  }
+  return notes;
+}
 
 bool is_about_data(const std::string& warning) { return warning.starts_with("data."); }
 
@@ -195,7 +215,7 @@ std::vector<std::string> data_findings(const Pipeline& pipeline, const Stage& st
   for (const std::string& name : std::set<std::string>(names.begin(), names.end())) {
     add_image_findings(name, *data.content(name), found);
     for (const std::string& note : data.notes(name)) {
-      found.push_back(fmt::format("data.{}: {}", spelled_key(name), note));
+      found.push_back(note_text(name, note));
     }
   }
   for (const std::string& scored : names_of(stage, &DataUse::scores)) {

@@ -16,6 +16,11 @@ namespace bissl::host {
 std::vector<std::string> data_findings(const Pipeline& pipeline, const Stage& stage,
                                        DataCatalog& data);
 
+/// What the datasets of all sources that stages name have to say of their data by now, as
+/// data_findings has it: "data.NAME: …". Samples that were read since may have added to it. Throws
+/// Error.
+std::vector<std::string> data_notes(const Pipeline& pipeline, DatasetCache& datasets);
+
 /// Whether a warning is one of these: it begins with the source, whatever the stage.
 bool is_about_data(const std::string& warning);
 

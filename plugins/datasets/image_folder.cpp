@@ -190,7 +190,11 @@ DataFile ImageFolder::data_file(int64_t place) const {
   }
   const bool behind = list_place_ >= 0 && place > list_place_;
   const int64_t index = file_order_[static_cast<size_t>(behind ? place - 1 : place)];
-  return {file_name(images_.path(index)), path(index)};
+  std::string image = path(index);
+  if (options_.broken == "skip" && !is_readable_file(image)) {
+    image.clear();  // another one takes its place
+  }
+  return {file_name(images_.path(index)), std::move(image)};
 }
 
 std::vector<DataFile> ImageFolder::data_files() const {

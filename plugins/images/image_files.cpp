@@ -326,6 +326,16 @@ std::string read_file_bytes(const std::string& path, int64_t most) {
   return bytes;
 }
 
+bool is_readable_file(const std::string& path) {
+  const FileHandle file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (file.get() < 0) {
+    // Where it is the process that lacks something, reading the file says so.
+    return errno == EMFILE || errno == ENFILE || errno == ENOMEM;
+  }
+  struct stat status {};
+  return ::fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode);
+}
+
 Image decode_image(std::string_view bytes, const std::string& name, const ImageOptions& options) {
   try {
     return image_of(bytes, options);

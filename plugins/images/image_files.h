@@ -66,4 +66,7 @@ bool is_image_name(std::string_view name);
 /// cannot be read, is no regular file, or has more than `most` bytes.
 std::string read_file_bytes(const std::string& path, int64_t most);
 
+/// Whether there is a regular file that this process may read, whatever is in it.
+bool is_readable_file(const std::string& path);
+
 }  // namespace bissl

@@ -6,6 +6,10 @@
 #include "bissl/error.h"
 #include "bissl/hash.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -19,6 +23,41 @@ namespace {
 
 [[noreturn]] void fail_to_read(const std::string& path) {
   fail_input("{}: cannot be read: {}", path, std::generic_category().message(errno));
+}
+
+/// In the place of a hash: as long as one, and none, as it has no digits.
+constexpr const char* no_content = "--------------------------------";
+
+using OpenFile = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
+
+/// What has no content to hash, in words.
+const char* special_kind(mode_t mode) {
+  return S_ISDIR(mode)    ? "a folder"
+         : S_ISFIFO(mode) ? "a pipe"
+         : S_ISSOCK(mode) ? "a socket"
+                          : "a device";
+}
+
+/// Opens a regular file. Without O_NONBLOCK, opening a pipe that nobody writes to would wait for
+/// ever; a device may have no end.
+OpenFile open_regular_file(const std::string& path) {
+  const int handle = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (handle < 0) {
+    fail_to_read(path);
+  }
+  OpenFile file(::fdopen(handle, "rb"), &std::fclose);
+  if (!file) {
+    ::close(handle);
+    fail_input("{}: cannot be read: there is not enough memory", path);
+  }
+  struct stat status {};
+  if (::fstat(handle, &status) != 0) {
+    fail_to_read(path);
+  }
+  if (!S_ISREG(status.st_mode)) {
+    fail_input("{}: cannot be read: it is {}; expected a file", path, special_kind(status.st_mode));
+  }
+  return file;
 }
 
 /// Files of a list, in order.
@@ -43,11 +82,7 @@ FileSequence::~FileSequence() = default;
 SampleNames::~SampleNames() = default;
 
 std::string hash_of_file(const std::string& path) {
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"),
-                                                             &std::fclose);
-  if (!file) {
-    fail_to_read(path);
-  }
+  const OpenFile file = open_regular_file(path);
   Hasher hasher;
   std::array<char, size_t{1} << 17> block;  // NOLINT: not filled, for most files are small
   while (const size_t size = std::fread(block.data(), 1, block.size(), file.get())) {
@@ -78,7 +113,9 @@ std::string fingerprint_of_sequence(const FileSequence& files,
                before.name);
     }
     // The length ends the name; hashes are of one length.
-    hasher.update(fmt::format("{} ", file.name.size())).update(file.name).update(hash(file));
+    hasher.update(fmt::format("{} ", file.name.size()))
+        .update(file.name)
+        .update(file.path.empty() ? no_content : hash(file));
     before = std::move(file);
   }
   return hasher.hex();

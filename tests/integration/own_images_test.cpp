@@ -4,9 +4,15 @@
 #include "program.h"
 #include "support/paths.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include <nlohmann/json.hpp>
+
+#include <chrono>
+#include <thread>
 
 namespace bissl::host::test {
 namespace {
@@ -75,6 +81,45 @@ TEST_F(OwnImages, ABrokenFileIsNamedAndCanBeSkipped) {
       << skipped.err;
 }
 
+TEST_F(OwnImages, AListedFileThatIsMissingCanBeSkipped) {
+  write_file(folder_.path() / "list.csv",
+             "across/1.ppm,a\nmissing.ppm,b\nupright/nested/1.ppm,b\nacross/2.ppm,a\n");
+  const std::vector<std::string> listed = {
+      "--set", "data.all.list=" + (folder_.path() / "list.csv").string()};
+  const Outcome refused = call("check", listed);
+  EXPECT_EQ(refused.code, 2) << refused.err;
+  EXPECT_NE(refused.err.find("missing.ppm"), std::string::npos) << refused.err;
+  std::vector<std::string> skip = listed;
+  skip.insert(skip.end(), {"--set", "data.all.broken=skip"});
+  const Outcome skipped = call("check", skip);
+  EXPECT_EQ(skipped.code, 0) << skipped.err;
+  EXPECT_NE(skipped.err.find("data.all: 1 image that could not be read so far"), std::string::npos)
+      << skipped.err;
+}
+
+/// What the check came upon is not all that the run does.
+TEST_F(OwnImages, ImagesThatARunSkipsAreToldAtItsEnd) {
+  std::vector<std::string> words = {"run", pipeline().string(), "--out",
+                                    (folder_.path() / "runs").string()};
+  for (const char* change :
+       {"model.backbone.width=2", "model.backbone.stem=small", "stage.pretrain.batch=12",
+        "stage.pretrain.steps=20", "stage.pretrain.augment.size=16", "stage.finetune.steps=3",
+        "stage.finetune.batch=8", "stage.finetune.augment.size=16",
+        "stage.finetune.evaluate.augment.size=16", "data.test.broken=skip"}) {
+    words.insert(words.end(), {"--set", change});
+  }
+  BackgroundCall run(words);
+  while (run.running() && !fs::is_symlink(folder_.path() / "runs/own-images/pretrain")) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  fs::resize_file(photos() / "test/across/3.ppm", 100);
+  const Outcome outcome = run.wait();
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("warning: data.test: 1 image that could not be read so far"),
+            std::string::npos)
+      << outcome.err;
+}
+
 /// Parameters that say how files are read are no part of a folder's fingerprint.
 TEST_F(OwnImages, DecodedImagesAreKeptForEachWayToReadThem) {
   const auto loss = [&](const char* channels, bool cached) {
@@ -94,6 +139,69 @@ TEST_F(OwnImages, DecodedImagesAreKeptForEachWayToReadThem) {
   const double gray = loss("gray", true);
   EXPECT_EQ(gray, loss("gray", false));
   EXPECT_NE(gray, coloured);
+}
+
+TEST_F(OwnImages, DecodedImagesAreListedAndRemoved) {
+  const std::map<std::string, std::string> cache = {
+      {"XDG_CACHE_HOME", (folder_.path() / "cache").string()}};
+  const fs::path folder = folder_.path() / "cache/bissl/pixels";
+  const auto pixels = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> words = {"store", "pixels"};
+    words.insert(words.end(), more.begin(), more.end());
+    const Outcome outcome = run_bissl(words, cache);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return outcome.out;
+  };
+  const auto pixels_json = [&](std::vector<std::string> more) {
+    more.emplace_back("--json");
+    return nlohmann::json::parse(pixels(more));
+  };
+  EXPECT_TRUE(pixels_json({})["files"].empty());
+  std::vector<std::string> cached;
+  for (const std::string data : {"data.all", "data.labelled", "data.test"}) {
+    cached.insert(cached.end(), {"--set", data + ".cache_pixels=64"});
+  }
+  const Outcome check = call("check", cached, cache);
+  ASSERT_EQ(check.code, 0) << check.err;
+
+  const nlohmann::json list = pixels_json({});
+  EXPECT_EQ(list["folder"], folder.string());
+  ASSERT_EQ(list["files"].size(), 3U) << list.dump(2);
+  uint64_t bytes = 0;
+  for (const auto& file : list["files"]) {
+    EXPECT_TRUE(file["complete"].get<bool>());
+    EXPECT_GE(file["samples"].get<int>(), 24);
+    EXPECT_EQ(fs::file_size(file["file"].get<std::string>()), file["bytes"].get<uint64_t>());
+    bytes += file["bytes"].get<uint64_t>();
+  }
+  EXPECT_EQ(list["bytes"].get<uint64_t>(), bytes);
+  const std::string table = pixels({});
+  EXPECT_NE(table.find("complete"), std::string::npos) << table;
+  EXPECT_NE(table.find(folder.string() + ": "), std::string::npos) << table;
+
+  EXPECT_TRUE(pixels_json({"--prune", "--older-than", "1"})["removed"].empty());
+  const fs::path oldest = list["files"][0]["file"].get<std::string>();
+  fs::last_write_time(oldest, fs::file_time_type::clock::now() - std::chrono::hours(49));
+  const nlohmann::json tried = pixels_json({"--prune", "--older-than", "2", "--dry-run"});
+  ASSERT_EQ(tried["removed"].size(), 1U) << tried.dump(2);
+  EXPECT_TRUE(tried["dry_run"].get<bool>());
+  EXPECT_TRUE(fs::exists(oldest));
+  pixels({"--prune", "--older-than", "2"});
+  EXPECT_FALSE(fs::exists(oldest));
+
+  // What another process is making stays.
+  const fs::path begun = folder / "0123.part";
+  write_file(begun, "begun");
+  const int maker = ::open(begun.c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_EQ(::flock(maker, LOCK_EX), 0);
+  EXPECT_EQ(pixels_json({"--prune", "--dry-run"})["being_made"], 1);
+  const std::string text = pixels({"--prune"});
+  EXPECT_NE(text.find("removed 2 files"), std::string::npos) << text;
+  EXPECT_NE(text.find("1 that a process is making stays"), std::string::npos) << text;
+  EXPECT_TRUE(fs::exists(begun));
+  ::close(maker);
+  pixels({"--prune"});
+  EXPECT_TRUE(fs::is_empty(folder));
 }
 
 /// Folders of test and training data that differ are found before anything is trained.

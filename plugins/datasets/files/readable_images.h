@@ -38,6 +38,8 @@ class ReadableImages {
   ReadableImages(ImageReader reader, const std::string& broken);
 
   Image get(int64_t index) const;
+  /// Whether another image takes the place of one that is broken.
+  bool skips() const { return broken_ != nullptr; }
   /// For DataNotes: how many images could not be read so far, and which.
   std::vector<std::string> notes() const;
 

@@ -78,7 +78,11 @@ std::vector<DataFile> ListedImages::data_files() const {
     files.push_back({name, base_ + "/" + name});
   }
   for (const ListedImage& image : set_.images) {
-    files.push_back({image.file, base_ + "/" + image.file});
+    std::string place = base_ + "/" + image.file;
+    if (readable_.skips() && !is_readable_file(place)) {
+      place.clear();  // another one takes its place
+    }
+    files.push_back({image.file, std::move(place)});
   }
   return files;
 }

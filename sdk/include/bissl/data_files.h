@@ -13,7 +13,9 @@ namespace bissl {
 struct DataFile {
   std::string
       name;  ///< relative to the dataset's folder; part of the fingerprint, with its content
-  std::string path;  ///< where the file is now; not part of it
+  /// Where the file is now; not part of it. Empty for a file that cannot be read, where the dataset
+  /// has samples all the same: the fingerprint then has that in the place of a content.
+  std::string path;
 };
 
 /// Ability of a dataset whose content is in files: it names them, and the host hashes them. The

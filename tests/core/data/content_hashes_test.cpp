@@ -4,10 +4,12 @@
 #include "support/temporary_folder.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <chrono>
 #include <fstream>
 #include <thread>
+#include <utility>
 
 namespace bissl::host {
 namespace {
@@ -109,12 +111,19 @@ TEST_F(ContentHashesTest, KeepsThoseOfManyFilesOfWhichSomeChange) {
 TEST_F(ContentHashesTest, NamesWithoutOrderAreTheDatasetsFault) {
   class Wrong : public FileSequence {
    public:
+    explicit Wrong(std::string file) : file_(std::move(file)) {}
     int64_t file_count() const override { return 2; }
-    DataFile data_file(int64_t place) const override {
-      return place == 0 ? DataFile{"b", "/dev/null"} : DataFile{"a", "/dev/null"};
-    }
+    DataFile data_file(int64_t place) const override { return {place == 0 ? "b" : "a", file_}; }
+
+   private:
+    std::string file_;
   };
-  EXPECT_THROW(ContentHashes(cache_).fingerprint(Wrong()), Error);
+  try {
+    ContentHashes(cache_).fingerprint(Wrong((data_ / "a.bin").string()));
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::run);
+  }
 }
 
 TEST_F(ContentHashesTest, SizeAndTimeTellAChange) {
@@ -206,6 +215,46 @@ TEST_F(ContentHashesTest, AMissingFileIsWrongInput) {
               std::string::npos)
         << error.what();
   }
+}
+
+/// A device may have no end, and opening a pipe that nobody writes to may wait for ever.
+TEST_F(ContentHashesTest, WhatIsNoFileIsWrongInputAndIsNotWaitedFor) {
+  const std::string pipe = (temporary_.path() / "pipe").string();
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  const std::vector<std::pair<std::string, std::string>> cases = {{"/dev/null", "a device"},
+                                                                  {"/dev/zero", "a device"},
+                                                                  {data_.string(), "a folder"},
+                                                                  {pipe, "a pipe"}};
+  for (const auto& [path, kind] : cases) {
+    try {
+      ContentHashes(cache_).fingerprint(std::vector<DataFile>{{"a.bin", path}});
+      FAIL() << path << " has no error";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::input);
+      EXPECT_EQ(std::string(error.what()),
+                path + ": cannot be read: it is " + kind + "; expected a file");
+    }
+  }
+}
+
+/// A dataset may have samples of files that cannot be read: in whose place others are taken.
+TEST_F(ContentHashesTest, AFileWithoutAPathIsKnownByItsName) {
+  const auto both = [&](const std::vector<DataFile>& list) {
+    const std::string fingerprint = ContentHashes(cache_).fingerprint(list);
+    EXPECT_EQ(fingerprint, fingerprint_of_files(list));
+    EXPECT_EQ(fingerprint, ContentHashes("").fingerprint(list));
+    return fingerprint;
+  };
+  std::vector<DataFile> list = files(data_);
+  const std::string whole = both(list);
+  list[0].path.clear();
+  const std::string without = both(list);
+  EXPECT_NE(without, whole);
+  list[0].name = "b.bin";
+  EXPECT_NE(both(list), without);
+  list.erase(list.begin());
+  EXPECT_NE(both(list), without);
+  both({{"a", ""}, {"b", ""}});
 }
 
 TEST_F(ContentHashesTest, TwoFilesOfOneNameAreTheDatasetsFault) {

@@ -450,6 +450,29 @@ TEST_F(ImageFolderTest, TheFingerprintIsOfNamesAndContents) {
   EXPECT_EQ(open({{"root", (folder_.path() / "moved").string()}})->fingerprint(), before);
 }
 
+TEST_F(ImageFolderTest, TheFingerprintOfAListTakesAFileThatIsSkipped) {
+  image("1.pgm", 1);
+  image("2.pgm", 2);
+  write("list.csv", "1.pgm,cat\n2.pgm,cat\nmissing.pgm,cat\npipe.pgm,cat\n");
+  ASSERT_EQ(::mkfifo((root() / "pipe.pgm").c_str(), 0600), 0);
+  const ParameterValues list{{"list", (root() / "list.csv").string()}};
+  ParameterValues skip = list;
+  skip["broken"] = std::string("skip");
+  EXPECT_THROW(open(list)->fingerprint(), Error);
+  const auto dataset = open(skip);
+  const std::string before = dataset->fingerprint();
+  EXPECT_EQ(before, fingerprint_of_files(capability<DataFiles>(*dataset)->data_files()));
+  EXPECT_EQ(values_of(*dataset), (std::vector<int>{1, 2, 1, 1}));
+  image("missing.pgm", 3);
+  EXPECT_NE(open(skip)->fingerprint(), before);
+  fs::remove(root() / "missing.pgm");
+  EXPECT_EQ(open(skip)->fingerprint(), before);
+  fs::remove(root() / "pipe.pgm");
+  image("missing.pgm", 3);
+  image("pipe.pgm", 4);
+  EXPECT_EQ(open(skip)->fingerprint(), open(list)->fingerprint());
+}
+
 TEST_F(ImageFolderTest, WrongOptionsAreErrors) {
   const auto findings = [](const ParameterValues& values) {
     return library().findings("image-folder", values);
