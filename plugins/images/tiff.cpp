@@ -416,10 +416,11 @@ Raster from_inks(const Raster& inks) {
   return result;
 }
 
-/// What the samples mean, as gray, colours or bands.
+/// What the samples mean, as gray, colours or bands. Alpha is dropped, with what follows it, unless
+/// bands are chosen: many programs mark whatever follows the colours as alpha.
 Raster interpreted(const File& file, const Layout& layout, const Raster& all,
                    const ImageOptions& options) {
-  const bool bands = options.channels == "as-file" || !options.bands.empty();
+  const bool chosen = !options.bands.empty();
   switch (layout.meaning) {
     case PHOTOMETRIC_PALETTE:
       return from_palette(file, first_samples(all, 1), layout.bits);
@@ -432,14 +433,15 @@ Raster interpreted(const File& file, const Layout& layout, const Raster& all,
       invert(all);
       [[fallthrough]];
     case PHOTOMETRIC_MINISBLACK:
-      return layout.alpha ? first_samples(all, 1) : all;
+      return layout.alpha && !chosen ? first_samples(all, 1) : all;
     case PHOTOMETRIC_RGB:
     case PHOTOMETRIC_YCBCR:  // the library has made colours of it
       if (layout.samples >= 3) {
         if (layout.multiplied && layout.samples >= 4) {
           divide_by_alpha(all, 3);
         }
-        return bands && !layout.alpha ? all : first_samples(all, 3);
+        return chosen || (options.channels == "as-file" && !layout.alpha) ? all
+                                                                          : first_samples(all, 3);
       }
       break;
     default:

@@ -313,6 +313,13 @@ def tiff():
     PIXELS["chosen-bands.tif"] = (bands[:, :, [3, 0, 6]] >> 8).astype(numpy.uint8)
     FILES["infrared.tif"] = tiff_file(numpy.dstack([RGB, GRAY]), 8, 2, extra=[0])
     PIXELS["infrared.tif"] = numpy.dstack([RGB, GRAY])
+    # GDAL marks the sample behind the colours as alpha, whatever it is.
+    FILES["infrared-alpha.tif"] = tiff_file(numpy.dstack([RGB, GRAY]), 8, 2, extra=[2])
+    OPTIONS["infrared-alpha.tif"] = {"bands": [4, 1, 2, 3]}
+    PIXELS["infrared-alpha.tif"] = numpy.dstack([GRAY, RGB])
+    FILES["chosen-bands-alpha.tif"] = tiff_file(bands, 16, 1, extra=[2] + [0] * 5)
+    OPTIONS["chosen-bands-alpha.tif"] = OPTIONS["chosen-bands.tif"]
+    PIXELS["chosen-bands-alpha.tif"] = PIXELS["chosen-bands.tif"]
     signed = (WIDE.astype(int) - 32768).astype(numpy.int16)
     FILES["signed-16.tif"] = tiff_file(signed[:, :, :1], 16, 1, sample_format=2)
     PIXELS["signed-16.tif"] = (WIDE[:, :, :1] >> 8).astype(numpy.uint8)
