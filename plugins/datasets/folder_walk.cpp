@@ -25,7 +25,7 @@ struct CloseFolder {
 };
 using Folder = std::unique_ptr<DIR, CloseFolder>;
 
-enum class EntryKind { file, folder, hidden, other_file, broken_link, special };
+enum class EntryKind { file, folder, hidden, other_file, broken_link, closed_link, special };
 
 EntryKind kind_of(DIR* folder, const dirent& entry) {
   if (entry.d_name[0] == '.') {
@@ -35,7 +35,8 @@ EntryKind kind_of(DIR* folder, const dirent& entry) {
   if (type == DT_LNK || type == DT_UNKNOWN) {
     struct stat status {};
     if (::fstatat(::dirfd(folder), entry.d_name, &status, 0) != 0) {
-      return EntryKind::broken_link;
+      const bool nowhere = errno == ENOENT || errno == ENOTDIR || errno == ELOOP;
+      return nowhere ? EntryKind::broken_link : EntryKind::closed_link;
     }
     type = S_ISREG(status.st_mode) ? DT_REG : (S_ISDIR(status.st_mode) ? DT_DIR : DT_FIFO);
   }
@@ -144,6 +145,9 @@ class Walk {
       case EntryKind::broken_link:
         ++left_out.broken_links;
         break;
+      case EntryKind::closed_link:
+        ++left_out.closed_links;
+        break;
       case EntryKind::special:
         ++left_out.special_files;
         break;
@@ -171,6 +175,8 @@ std::string LeftOut::text() const {
   add(other_files, "file that is not called like an image",
       "files that are not called like images");
   add(broken_links, "symbolic link that leads nowhere", "symbolic links that lead nowhere");
+  add(closed_links, "symbolic link that cannot be followed (no permission, or another error)",
+      "symbolic links that cannot be followed (no permission, or another error)");
   add(seen_folders, "folder that links lead to again", "folders that links lead to again");
   add(special_files, "pipe, socket or device", "pipes, sockets or devices");
   return text;

@@ -13,6 +13,7 @@ struct LeftOut {
   int64_t hidden = 0;         ///< files and folders whose name begins with a dot
   int64_t other_files = 0;    ///< that are not called like images
   int64_t broken_links = 0;   ///< symbolic links that lead nowhere
+  int64_t closed_links = 0;   ///< symbolic links to what cannot be looked at
   int64_t seen_folders = 0;   ///< folders that links lead to a second time within a class
   int64_t special_files = 0;  ///< pipes, sockets, devices
 

@@ -3,6 +3,8 @@
 
 #include "bissl/error.h"
 
+#include <cmath>
+
 namespace bissl {
 namespace {
 
@@ -50,9 +52,12 @@ ListedSet read_stanford_cars(const Layout& layout, const LayoutOptions& options)
       fail_input("{}: the \"fname\" of entry {} is no name of a file", file, i + 1);
     }
     const double category = label->number(0);
-    if (!(category >= 1 && category <= static_cast<double>(classes.size()))) {
-      fail_input("{}: the class of entry {} is {}; expected 1 to {}, the number of names in {}",
-                 file, i + 1, category, classes.size(), cars_meta);
+    if (!(category >= 1 && category <= static_cast<double>(classes.size())) ||
+        std::floor(category) != category) {
+      fail_input(
+          "{}: the class of entry {} is {}; expected a whole number from 1 to {}, the number of "
+          "names in {}",
+          file, i + 1, category, classes.size(), cars_meta);
     }
     set.images.push_back(
         {(train ? "cars_train/" : "cars_test/") + name->text, static_cast<int64_t>(category) - 1});

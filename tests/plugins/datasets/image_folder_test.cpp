@@ -257,6 +257,30 @@ TEST_F(ImageFolderTest, AFolderWithoutPermissionIsNamed) {
   fs::permissions(root() / "dog", fs::perms::all);
 }
 
+/// There may be images behind it; as above by a child process of another user.
+TEST_F(ImageFolderTest, ALinkIntoAFolderWithoutPermissionDoesNotLeadNowhere) {
+  image("cat/1.pgm", 1);
+  fs::create_directories(folder_.path() / "closed");
+  test::write_file(folder_.path() / "closed/2.pgm", gray_image(2));
+  fs::create_symlink(folder_.path() / "closed/2.pgm", root() / "cat/2.pgm");
+  fs::create_symlink("nowhere", root() / "cat/3.pgm");
+  fs::permissions(folder_.path(), fs::perms::all);
+  fs::permissions(folder_.path() / "closed", fs::perms::none);
+  const std::string expected =
+      "1 symbolic link that leads nowhere, 1 symbolic link that cannot be followed (no permission, "
+      "or another error)";
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const bool right = (::geteuid() != 0 || ::seteuid(65534) == 0) &&
+                       walk_folder(root().string()).left_out.text() == expected;
+    ::_exit(right ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  fs::permissions(folder_.path() / "closed", fs::perms::all);
+}
+
 /// It is listed, so a run may come upon it late; as above by a child process of another user.
 TEST_F(ImageFolderTest, AnImageWithoutPermissionIsNamedOrSkipped) {
   image("cat/1.pgm", 1);

@@ -145,8 +145,8 @@ TEST_F(Layouts, StanfordCars) {
             "DIR/stanford_cars/cars_test_annos_withlabels.mat: entry 1 has no fields \"fname\" and "
             "\"class\"; the file with the labels of the test set is needed");
   for (const auto& [name, label, part] : std::vector<std::tuple<std::string, char, std::string>>{
-           {"00001.jpg", '\x04', "the class of entry 1 is 4; expected 1 to 3"},
-           {"00001.jpg", '\0', "the class of entry 1 is 0; expected 1 to 3"},
+           {"00001.jpg", '\x04', "the class of entry 1 is 4; expected a whole number from 1 to 3"},
+           {"00001.jpg", '\0', "the class of entry 1 is 0; expected a whole number from 1 to 3"},
            {"../devkit/x.jpg", '\x01', "the \"fname\" of entry 1 is no name of a file"}}) {
     write("stanford_cars/devkit/cars_train_annos.mat",
           mat::file({mat::structure(
@@ -154,6 +154,11 @@ TEST_F(Layouts, StanfordCars) {
               {mat::bytes("", {1, 1}, std::string(1, label)), mat::text("", name)})}));
     expect_part(refusal("stanford-cars"), part);
   }
+  write("stanford_cars/devkit/cars_train_annos.mat",
+        mat::file({mat::structure("annotations", {1, 1}, {"class", "fname"},
+                                  {mat::doubles("", {1, 1}, {1.5}), mat::text("", "00001.jpg")})}));
+  expect_part(refusal("stanford-cars"),
+              "the class of entry 1 is 1.5; expected a whole number from 1 to 3");
 }
 
 TEST_F(Layouts, FgvcAircraftOnThreeLevels) {
