@@ -129,6 +129,7 @@ class Unpickler {
       fail_input("the pickle names a class of more than {} characters, before its byte {}",
                  longest_name, bytes_.position());
     }
+    objects_.count_name(module.size() + name.size());
     push({.kind = PickleKind::global, .text = std::string(module) + "." + std::string(name)});
   }
   void push_integer(int64_t value) { push({.kind = PickleKind::integer, .integer = value}); }

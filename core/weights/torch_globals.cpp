@@ -15,6 +15,8 @@ constexpr size_t most_tensors = 200'000;
 constexpr size_t longest_key = 1000;
 /// Items of lists that calls copy. One list may be the argument of many.
 constexpr size_t most_copied = 4'000'000;
+/// Of classes and of storages' keys.
+constexpr size_t most_name_bytes = largest_pickle;
 
 /// The element type of a class of storages; Undefined for those that are not known. An untyped
 /// storage counts bytes.
@@ -86,11 +88,24 @@ void TorchObjects::count_copied(size_t items) {
   }
 }
 
+void TorchObjects::count_name(size_t bytes) {
+  name_bytes_ += bytes;
+  if (name_bytes_ > most_name_bytes) {
+    fail_input("the pickle makes more than {} bytes of names out of fewer", most_name_bytes);
+  }
+}
+
+/// Of a tensor, or of an opaque value in the place of one.
+PickleValue TorchObjects::copy_of(const PickleValue& value) {
+  count_name(value.text.size());
+  return value;
+}
+
 /// (storage, offset, sizes, strides, …) of torch._utils._rebuild_tensor and its successors.
 PickleValue TorchObjects::tensor(const PickleValue& arguments, ScalarType type) {
   const PickleValue& storage = argument(arguments, 0);
   if (storage.kind == PickleKind::opaque) {
-    return storage;  // of a type that is not known
+    return copy_of(storage);  // of a type that is not known
   }
   const PickleValue& offset = argument(arguments, 1);
   if (storage.kind != PickleKind::storage || offset.kind != PickleKind::integer) {
@@ -133,6 +148,7 @@ PickleValue TorchObjects::make_opaque(PickleId callee) {
       function.kind == PickleKind::global || function.kind == PickleKind::opaque
           ? function.text
           : "something without a name";
+  count_name(name.size());
   tree_.opaque.insert(name);
   return {.kind = PickleKind::opaque, .text = name};
 }
@@ -157,7 +173,7 @@ PickleValue TorchObjects::make(PickleId callee, PickleId arguments) {
     if (data.kind != PickleKind::tensor && data.kind != PickleKind::opaque) {
       refuse("parameter");
     }
-    return data;
+    return copy_of(data);
   }
   if (name == "collections.OrderedDict") {
     return dictionary(given);
@@ -187,6 +203,7 @@ PickleValue TorchObjects::storage(PickleId identifier) {
       elements.integer < 0) {
     refuse("reference to a storage");
   }
+  count_name(key.text.size());
   PickleStorage storage{storage_type(type.text), key.text, elements.integer};
   if (storage.type == ScalarType::Undefined) {
     return make_opaque(parts.items[1]);

@@ -202,6 +202,34 @@ TEST(Pickle, AMemoBombStaysSmall) {
   EXPECT_LT(tree.values.size(), 200U);
 }
 
+/// One long text as the name of many values: each would copy it.
+TEST(Pickle, ANameOfManyValuesIsCounted) {
+  const auto put = [](uint8_t number) { return "q" + raw(number); };
+  const auto get = [](uint8_t number) { return "h" + raw(number); };
+  const std::string module(500, 'm');
+  const std::string name(400, 'n');
+  const std::string kept = "\x80\x04" + pickled_text(module) + put(0) + pickled_text(name) +
+                           put(1) + pickled_global(module, name) + put(2) + "(" +
+                           pickled_text("storage") + pickled_global("torch", "FloatStorage") +
+                           pickled_text(std::string(900, 'k')) + pickled_text("cpu") + "K\x01t" +
+                           put(3) + get(2) + ")R\x85" + put(4) +
+                           pickled_global("torch._utils", "_rebuild_parameter") + put(5);
+  const std::vector<std::string> bombs = {get(0) + get(1) + "\x93", get(2) + ")R", get(3) + "Q",
+                                          get(5) + get(4) + "R"};
+  for (const std::string& bomb : bombs) {
+    const auto repeated = [&](int times) {
+      std::string bytes = kept;
+      for (int i = 0; i < times; ++i) {
+        bytes += bomb;
+      }
+      return complaint(bytes + ".");
+    };
+    EXPECT_NE(repeated(100'000).find("bytes of names out of fewer"), std::string::npos)
+        << testing::PrintToString(bomb);
+    EXPECT_EQ(repeated(1000), "") << testing::PrintToString(bomb);
+  }
+}
+
 /// One list of pairs as the argument of many calls: each call would copy all of it.
 TEST(Pickle, CallsThatCopyAreCounted) {
   std::string bytes = "\x80\x02]q" + std::string("\x01(", 2);
