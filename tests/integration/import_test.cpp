@@ -248,6 +248,11 @@ TEST_F(ImportTest, AHeadMustFit) {
   const std::string fewer =
       refusal("file = \"w.pth\"\n" + with_head, "", {"--set", "data.labelled.classes=[0, 1]"});
   EXPECT_NE(fewer.find("head: \"fc.weight\" has shape ["), std::string::npos) << fewer;
+  // A classifier of another program is a head's last layer, whatever the shape of those before it.
+  const std::string hidden = refusal(
+      "file = \"w.pth\"\nhead = { data = \"labelled\", downstream = { use = \"classification\", "
+      "hidden = [10] } }");
+  EXPECT_NE(hidden.find("head: the file has no \"hidden0.weight\""), std::string::npos) << hidden;
   const std::string none = refusal("file = \"w.pth\"", scoring);
   EXPECT_NE(none.find("a head comes with its table `head"), std::string::npos) << none;
 }

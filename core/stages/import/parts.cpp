@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 namespace bissl::host {
 namespace {
@@ -59,13 +60,22 @@ void fill_in(torch::nn::Module& module, const NamedTensors& tensors, const std::
   }
 }
 
-/// The file's tensor for a name of the head: the same name, or the one that another program has for
-/// a classifier.
-const StoredTensor* head_tensor(const MappedWeights& mapped, const std::string& name) {
-  const std::string last = name.substr(name.rfind('.') == std::string::npos ? 0 : name.rfind('.'));
+/// The layer that a tensor is of, and the tensor's own name with the dot: "fc" and ".weight".
+std::pair<std::string, std::string> layer_and_part(const std::string& name) {
+  const size_t dot = name.rfind('.');
+  return dot == std::string::npos ? std::pair(std::string(), name)
+                                  : std::pair(name.substr(0, dot), name.substr(dot));
+}
+
+/// The file's tensor for a name of the head: the same name or, in the last layer, the one that
+/// another program has for a classifier, which is a layer by itself.
+const StoredTensor* head_tensor(const MappedWeights& mapped, const std::string& name,
+                                const std::string& last_layer) {
   std::vector<std::string> names = {name};
-  for (const char* classifier : {"fc", "head", "classifier", "heads.head", "linear"}) {
-    names.push_back(classifier + last);
+  if (const auto [layer, part] = layer_and_part(name); layer == last_layer) {
+    for (const char* classifier : {"fc", "head", "classifier", "heads.head", "linear"}) {
+      names.push_back(classifier + part);
+    }
   }
   for (const std::string& wanted : names) {
     for (const auto* list : {&mapped.tensors, &mapped.dropped, &mapped.outside}) {
@@ -90,9 +100,11 @@ void build_head(const StageContext& context, const std::string& data, const Weig
   parts.downstream = make_downstream(context, choice, *parts.backbone,
                                      {.name = data, .targets = view->targets(), .view = view_shape},
                                      context.seed_for("init/head"));
+  const NamedTensors trained = trainable_parameters(parts.downstream->module());
+  const std::string last_layer = trained.empty() ? "" : layer_and_part(trained.back().name).first;
   NamedTensors tensors;
   for (const auto& [name, tensor] : module_state(parts.downstream->module())) {
-    const StoredTensor* found = head_tensor(mapped, name);
+    const StoredTensor* found = head_tensor(mapped, name, last_layer);
     if (found == nullptr) {
       fail_input("head: the file has no \"{}\", which {} needs", name, choice.describe());
     }
