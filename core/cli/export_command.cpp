@@ -9,6 +9,7 @@
 #include "store/network_folder.h"
 #include "store/safetensors.h"
 #include "store/stage_record.h"
+#include "weights/naming.h"
 #include "weights/torch_writer.h"
 
 #include <fmt/ranges.h>
@@ -172,15 +173,35 @@ json known_input(const json& description, std::ostream& err) {
   }
 }
 
+/// Whose names the backbone's tensors, which are among these, have: a program's, or "own" where
+/// they are no program's. Throws Error(input) where those of another one are asked for.
+std::string names_of_backbone(const NamedTensors& tensors, const ExportArguments& options) {
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : tensors) {
+    names.push_back(name);
+  }
+  const std::vector<std::string> programs = programs_with_names(names);
+  if (options.names.empty()) {
+    return programs.empty() ? "own" : programs.front();
+  }
+  if (std::find(programs.begin(), programs.end(), options.names) == programs.end()) {
+    fail_input("--names {}: the backbone's tensors have {}, and are not renamed: {}", options.names,
+               programs.empty() ? "names of their own" : programs.front() + "'s names",
+               programs.empty() ? "leave --names away"
+                                : "leave --names away, or give --names " + programs.front());
+  }
+  return options.names;
+}
+
 json note(const StageRecord& record, const NamedTensors& tensors, const ExportArguments& options,
-          bool with_head, json classes, std::ostream& err) {
+          const std::string& names, bool with_head, json classes, std::ostream& err) {
   const json backbone = record.description.value("backbone", json::object());
   json shapes = json::object();
   for (const auto& [name, tensor] : tensors) {
     shapes[name] = tensor.sizes().vec();
   }
   return {{"format", options.to.extension() == ".safetensors" ? "safetensors" : "PyTorch"},
-          {"names", options.names},
+          {"names", names},
           {"backbone",
            {{"use", backbone.value("name", "a backbone")},
             {"values", backbone.value("values", json::object())}}},
@@ -224,9 +245,10 @@ int run_export(const PipelineArguments& arguments, const ExportArguments& option
   const fs::path network = chosen_network(stage, options.network);
   const bool with_head = !options.no_head && fs::exists(network / head_file);
   const NamedTensors tensors = tensors_to_write(network, with_head);
+  const std::string names = names_of_backbone(tensors, options);
   const json classes =
       with_head ? classes_of(arguments, options.stage, plugins, err) : json(nullptr);
-  const json about = note(record, tensors, options, with_head, classes, err);
+  const json about = note(record, tensors, options, names, with_head, classes, err);
   write_weights(options, tensors);
   write_file_atomically(note_file(options.to), json_text(about, 2) + "\n");
   if (arguments.json) {

@@ -140,9 +140,10 @@ void CommandLine::add_export() {
       ->add_option("--to", export_.to,
                    "FILE.safetensors, .pth or .pt; FILE.json beside it says how to use it")
       ->required();
-  command->add_option("--names", export_.names, "torchvision or timm: whose names the tensors get")
-      ->check(CLI::IsMember({"torchvision", "timm"}))
-      ->capture_default_str();
+  command
+      ->add_option("--names", export_.names,
+                   "torchvision or timm: whose names the tensors must have; others are refused")
+      ->check(CLI::IsMember({"torchvision", "timm"}));
   command->add_option("--network", export_.network,
                       "which of several networks that the stage has trained, from 0");
   command->add_flag("--no-head", export_.no_head, "leave the head out");

@@ -176,6 +176,18 @@ TEST_F(ImportTest, AVisionTransformerIsTakenAtAnotherImageSize) {
     const Outcome checked = call("check", imported_);
     EXPECT_NE((checked.out + checked.err).find(variant.remark), std::string::npos)
         << checked.out << checked.err;
+    // What is written of it has timm's names.
+    const std::vector<std::string> exporting = {"export", (out_ / "transformer/finetune").string(),
+                                                "--to", path("v.pth"), "--force"};
+    std::vector<std::string> renaming = exporting;
+    renaming.insert(renaming.end(), {"--names", "torchvision"});
+    const Outcome refused = run_bissl(renaming);
+    EXPECT_EQ(refused.code, 2);
+    EXPECT_NE(refused.err.find("--names torchvision: the backbone's tensors have timm's names"),
+              std::string::npos)
+        << refused.err;
+    ASSERT_EQ(run_bissl(exporting).code, 0);
+    EXPECT_EQ(nlohmann::json::parse(read_file(path("v.pth.json")))["names"], "timm");
   }
 }
 

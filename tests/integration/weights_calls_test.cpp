@@ -11,6 +11,7 @@ namespace {
 TEST_F(ImportTest, TheNoteSaysHowToUseTheWeights) {
   export_to("w.pth");
   const auto note = nlohmann::json::parse(read_file(path("w.pth.json")));
+  EXPECT_EQ(note["names"], "torchvision");
   EXPECT_EQ(note["backbone"]["use"], "resnet18");
   EXPECT_EQ(note["backbone"]["values"]["width"], 2);
   EXPECT_EQ(note["head"], true);
@@ -19,6 +20,12 @@ TEST_F(ImportTest, TheNoteSaysHowToUseTheWeights) {
   EXPECT_EQ(note["input"]["mean"], nlohmann::json({0.4}));
   EXPECT_EQ(note["input"]["std"], nlohmann::json({0.3}));
   EXPECT_EQ(note["tensors"]["fc.bias"], nlohmann::json({note["classes"].size()}));
+  // timm calls a ResNet's tensors as torchvision does.
+  ASSERT_EQ(run_bissl({"export", (out_ / "training/finetune").string(), "--to", path("t.pth"),
+                       "--names", "timm"})
+                .code,
+            0);
+  EXPECT_EQ(nlohmann::json::parse(read_file(path("t.pth.json")))["names"], "timm");
 }
 
 TEST_F(ImportTest, ExportOverwritesNothingAndNamesWhatThereIs) {

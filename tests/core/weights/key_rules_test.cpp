@@ -5,6 +5,7 @@
 #include "reference/golden.h"
 #include "weights/coverage.h"
 #include "weights/name_pattern.h"
+#include "weights/naming.h"
 #include "weights/position_grid.h"
 
 #include <gtest/gtest.h>
@@ -329,6 +330,18 @@ TEST_F(Detection, GapsAreAllowedByName) {
   EXPECT_TRUE(allowed.complete());
   EXPECT_NO_THROW(require_complete(allowed));
   EXPECT_THROW(cover(file, mapped, wanted_, {"b", "c", "x"}), Error);
+}
+
+TEST(ProgramsWithNames, AreThoseOfTheBackbonesThatShip) {
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(programs_with_names({"conv1.weight", "layer4.0.bn1.weight"}),
+            (Names{"torchvision", "timm"}));
+  EXPECT_EQ(programs_with_names({"patch_embed.proj.weight", "blocks.0.attn.qkv.weight"}),
+            Names{"timm"});
+  EXPECT_EQ(programs_with_names({"features.1.0.attn.relative_position_bias_table"}),
+            Names{"torchvision"});
+  EXPECT_EQ(programs_with_names({"prep.0.weight", "layer1.0.weight"}), Names{});
+  EXPECT_EQ(programs_with_names({}), Names{});
 }
 
 TEST(NamePattern, FitsNamesAndWhatIsBelowThem) {
