@@ -22,7 +22,6 @@
 #include <cmath>
 #include <exception>
 #include <ostream>
-#include <set>
 
 namespace bissl::host {
 namespace {
@@ -180,15 +179,11 @@ std::string solve_lines(const RunOutcome& outcome) {
   return text;
 }
 
-/// What datasets have to say that the check did not: it looks at a part of large data.
-void print_new_notes(const Pipeline& pipeline, DatasetCache& datasets,
-                     const std::vector<StagePlan>& plans, std::ostream& err) {
-  std::set<std::string> known;
-  for (const StagePlan& plan : plans) {
-    known.insert(plan.warnings.begin(), plan.warnings.end());
-  }
-  for (const std::string& note : data_notes(pipeline, datasets)) {
-    if (!known.contains(note)) {
+/// What datasets have to say since the run began: the check looks at a part of large data.
+void print_new_notes(const std::vector<std::string>& before, const std::vector<std::string>& now,
+                     std::ostream& err) {
+  for (const std::string& note : now) {
+    if (std::find(before.begin(), before.end(), note) == before.end()) {
       err << "warning: " << note << '\n';
     }
   }
@@ -286,8 +281,9 @@ int run_run(const PipelineArguments& given, bool profile, PluginSearch& plugins,
   };
   install_interrupt_handlers();
   options.profile = profile;
+  const std::vector<std::string> notes = data_notes(*pipeline, *options.datasets);
   const RunOutcome outcome = run_tracked(*pipeline, options, place, arguments.tensorboard, err);
-  print_new_notes(*pipeline, *options.datasets, plans, err);
+  print_new_notes(notes, data_notes(*pipeline, *options.datasets), err);
   if (profile && std::all_of(outcome.stages.begin(), outcome.stages.end(),
                              [](const StageOutcome& stage) { return stage.reused; })) {
     err << "warning: --profile: all stages are in the store, so none was computed and there is no "

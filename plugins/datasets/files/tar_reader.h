@@ -17,8 +17,8 @@ struct TarMember {
 
 /// Calls `visit` for each regular file of an uncompressed archive, in their order; folders are
 /// passed over. Formats: ustar, pax (path and size), GNU (long names, large sizes), and what came
-/// before them. Only headers and what
-/// follows the end are read. Throws Error(ErrorKind::input) for
+/// before them. Only headers, and what follows the end, are read. Throws Error(ErrorKind::input)
+/// for
 ///
 /// - a header whose checksum is wrong, so for what is no archive;
 /// - an archive that is cut short: within a member, or without the zero block at its end;
