@@ -184,7 +184,7 @@ TEST_F(FileReaders, ZerosMayFollowAGzipStream) {
     unpack_gzip(write("a.gz", whole + std::string(zeros, '\0')), folder_.path() / "a");
     EXPECT_EQ(read_file(folder_.path() / "a"), "first, second") << zeros;
   }
-  for (const std::string more : {std::string("x"), gzip_of("third")}) {
+  for (const std::string& more : {std::string("x"), gzip_of("third")}) {
     const fs::path packed = write("a.gz", whole + std::string(512, '\0') + more);
     expect_part(refusal([&] { unpack_gzip(packed, folder_.path() / "b"); }),
                 "DIR/a.gz: something follows the zeros behind its gzip stream");
