@@ -16,6 +16,7 @@
 #include <ATen/ops/rand.h>
 #include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
+#include <ATen/ops/where.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
@@ -132,35 +133,60 @@ class IJepa : public Pretext {
                           {tokens.size(2)});
   }
 
-  /// A block of this share and form of the grid, at a random place in each sample.
-  static at::Tensor block_of(int64_t samples, const PatchGrid& grid, double share, double form) {
+  struct BlockSize {
+    int64_t height = 1;
+    int64_t width = 1;
+  };
+
+  static BlockSize block_size(const PatchGrid& grid, double share, double form) {
     const double patches = share * double(grid.places());
     const auto fit = [](double length, int64_t most) {
       return std::clamp<int64_t>(std::llround(length), 1, most);
     };
-    const int64_t height = fit(std::sqrt(patches * form), grid.rows);
-    const int64_t width = fit(std::sqrt(patches / form), grid.columns);
+    return {.height = fit(std::sqrt(patches * form), grid.rows),
+            .width = fit(std::sqrt(patches / form), grid.columns)};
+  }
+
+  /// A block of this size at a random place in each sample, (N, P).
+  static at::Tensor block_of(int64_t samples, const PatchGrid& grid, const BlockSize& size) {
     const auto within = [&](int64_t length, int64_t all) {  // (N, all)
       const at::Tensor first = at::randint(0, all - length + 1, {samples, 1}, at::kLong);
       const at::Tensor places = at::arange(all, at::kLong).unsqueeze(0);
       return places.ge(first).logical_and(places.lt(first + length));
     };
-    const at::Tensor rows = within(height, grid.rows);  // drawn in this order
-    const at::Tensor columns = within(width, grid.columns);
+    const at::Tensor rows = within(size.height, grid.rows);  // drawn in this order
+    const at::Tensor columns = within(size.width, grid.columns);
     return rows.unsqueeze(2).logical_and(columns.unsqueeze(1)).flatten(1);
   }
 
-  /// One size for all blocks of a batch, as in the published code.
+  /// One size for all blocks of a batch, as in the published code. No block is the whole grid: a
+  /// row or a column is left out.
   std::vector<at::Tensor> draw_targets(int64_t samples, const PatchGrid& grid) const {
     constexpr double flattest = 0.75;
     constexpr double steepest = 1.5;
     const double share = between(options_.target_scale_min, options_.target_scale_max);
-    const double form = between(flattest, steepest);
+    BlockSize size = block_size(grid, share, between(flattest, steepest));
+    if (size.height == grid.rows && size.width == grid.columns) {
+      --(size.height > 1 ? size.height : size.width);
+    }
     std::vector<at::Tensor> blocks;
     for (int64_t i = 0; i < options_.targets; ++i) {
-      blocks.push_back(block_of(samples, grid, share, form));
+      blocks.push_back(block_of(samples, grid, size));
     }
+    leave_context(blocks);
     return blocks;
+  }
+
+  /// On small grids a sample's blocks can hide all patches between them. A block that would hide
+  /// the last ones is the sample's first block once more, so that each sample keeps a context and
+  /// as many tokens to predict.
+  static void leave_context(std::vector<at::Tensor>& blocks) {
+    at::Tensor hidden = blocks.front();
+    for (size_t i = 1; i < blocks.size(); ++i) {
+      const at::Tensor all = hidden.logical_or(blocks[i]).all(1, /*keepdim=*/true);
+      blocks[i] = at::where(all, blocks.front(), blocks[i]);
+      hidden = hidden.logical_or(blocks[i]);
+    }
   }
 
   /// The patches that the backbone sees, (N, K): K is the smallest count among the samples; others
@@ -168,7 +194,7 @@ class IJepa : public Pretext {
   at::Tensor draw_context(int64_t samples, const PatchGrid& grid,
                           const std::vector<at::Tensor>& targets) const {
     const double share = between(options_.context_scale_min, options_.context_scale_max);
-    const at::Tensor block = block_of(samples, grid, share, 1.0);
+    const at::Tensor block = block_of(samples, grid, block_size(grid, share, 1.0));
     at::Tensor hidden = targets.front();
     for (const at::Tensor& target : targets) {
       hidden = hidden.logical_or(target);
@@ -178,12 +204,6 @@ class IJepa : public Pretext {
     seen = seen.logical_or(
         hidden.logical_not().logical_and(seen.any(1, /*keepdim=*/true).logical_not()));
     const auto kept = seen.sum(1).min().item<int64_t>();
-    if (kept == 0) {
-      fail_input(
-          "i-jepa: {} targets of up to {} of the patches cover all {} of them, so that none is "
-          "seen. Take fewer or smaller targets, or smaller patches",
-          options_.targets, options_.target_scale_max, grid.places());
-    }
     const at::Tensor number = seen.to(at::kLong).cumsum(1);  // 1 for the first seen one
     return places_of(seen.logical_and(number.le(kept)));
   }

@@ -94,12 +94,13 @@ class LeJepa : public Pretext {
   torch::nn::Module& module() override { return *projector_; }
 
  private:
+  /// The directions are drawn in double precision, whatever the rows have: an audit, which computes
+  /// in double precision, then measures the Hessian of the loss that is trained.
   Test draw(const at::Tensor& rows) const {
-    const at::TensorOptions options = rows.options().requires_grad(false);
-    const at::Tensor drawn =
-        at::randn({options_.slices, rows.size(1)}, at::TensorOptions().dtype(rows.dtype()));
-    return {unit(drawn).t().to(rows.device()),
-            at::linspace(-options_.range, options_.range, options_.points, options)};
+    const at::Tensor drawn = at::randn({options_.slices, rows.size(1)}, at::kDouble);
+    return {unit(drawn).t().to(rows.device(), rows.scalar_type()),
+            at::linspace(-options_.range, options_.range, options_.points,
+                         rows.options().requires_grad(false))};
   }
 
   Options options_;

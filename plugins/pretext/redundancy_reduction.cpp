@@ -2,7 +2,7 @@
 
 #include "bissl/plugin.h"
 
-BISSL_PLUGIN("redundancy-reduction", "2.0.0", "MIT", registrar) {
+BISSL_PLUGIN("redundancy-reduction", "2.0.1", "MIT", registrar) {
   using namespace bissl;
   add_barlow_twins(registrar);
   add_lejepa(registrar);

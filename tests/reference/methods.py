@@ -987,7 +987,7 @@ class Mae(Method):
 
 class IJepa(Method):
     """arXiv 2301.08243, section 3, with the normalised targets and the trimmed contexts of the
-    published code."""
+    published code. A block that would leave a sample no patch to see is its first block again."""
 
     name, library, coupling, network = "i-jepa", "masked", "separable", "patches"
     parameters = {"targets": 2, "target_scale_min": 0.15, "target_scale_max": 0.3,
@@ -1004,9 +1004,11 @@ class IJepa(Method):
         self.teacher = [copy.deepcopy(self.backbone).requires_grad_(False)]
 
     @staticmethod
-    def block(share, form):
+    def block(share, form, largest=16):
         height = min(max(round(math.sqrt(share * 16 * form)), 1), 4)
         width = min(max(round(math.sqrt(share * 16 / form)), 1), 4)
+        if height * width > largest:
+            height -= 1
         tops = torch.randint(0, 4 - height + 1, (SAMPLES, 1))
         lefts = torch.randint(0, 4 - width + 1, (SAMPLES, 1))
         return [[4 * (int(y) + i) + int(x) + j for i in range(height) for j in range(width)]
@@ -1017,9 +1019,14 @@ class IJepa(Method):
             return least + (most - least) * float(torch.rand(1, dtype=torch.double))
 
         share, form = between(0.15, 0.3), between(0.75, 1.5)
-        blocks = [self.block(share, form) for _ in range(2)]
+        blocks = [self.block(share, form, 15) for _ in range(2)]
+        hidden = [set() for _ in range(SAMPLES)]
+        for block in blocks:
+            for n in range(SAMPLES):
+                if len(hidden[n].union(block[n])) == 16:
+                    block[n] = blocks[0][n]
+                hidden[n].update(block[n])
         context = self.block(between(0.85, 1.0), 1.0)
-        hidden = [set(sum((block[n] for block in blocks), [])) for n in range(SAMPLES)]
         kept = [[place for place in context[n] if place not in hidden[n]] for n in range(SAMPLES)]
         kept = [row or [place for place in range(16) if place not in hidden[n]]
                 for n, row in enumerate(kept)]

@@ -21,6 +21,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <map>
 #include <string>
@@ -484,6 +485,46 @@ TEST(MethodRefusals, ValuesThatCannotWork) {
       std::vector<std::string>{"permutations: = 25, but the 4 tiles of grid = 2 have 24 orders"});
   EXPECT_EQ(findings("distillation", "simsiam", {{"projector", std::vector<int64_t>{}}}),
             std::vector<std::string>{"projector: needs at least one layer"});
+}
+
+/// Blocks of patches that would hide all that a sample has leave it some.
+TEST(MethodDraws, TargetsLeaveEachSampleAContext) {
+  const auto expect_losses = [](const json& parameters, uint64_t draws) {
+    json golden = golden_of("i-jepa");
+    golden["parameters"].update(parameters);
+    Trial trial(golden);
+    const Batch batch = trial.batch(0);
+    for (uint64_t seed = 0; seed < draws; ++seed) {
+      seed_generator(seed);
+      const at::Tensor loss = trial.task->loss(*trial.backbone, batch);
+      EXPECT_TRUE(std::isfinite(loss.item<double>())) << parameters << ", seed " << seed;
+    }
+  };
+  // Of the 4 by 4 patches, four blocks of 2 by 2 can be all.
+  expect_losses({{"targets", 4}, {"target_scale_max", 0.2}}, 200);
+  expect_losses({{"targets", 30}}, 20);
+  expect_losses({{"target_scale_min", 1.0}, {"target_scale_max", 1.0}}, 5);
+}
+
+/// An audit computes in double precision what is trained in single precision.
+TEST(MethodDraws, AreTheSameInBothPrecisions) {
+  for (const char* name : {"i-jepa", "inpainting", "jigsaw", "lejepa", "mae", "msn",
+                           "relative-location", "simmim", "simmim-maps"}) {
+    const json golden = golden_of(name);
+    Trial trial(golden);
+    Batch batch = trial.batch(0);
+    const auto loss = [&] {
+      seed_generator(3);
+      return trial.task->loss(*trial.backbone, batch).item<double>();
+    };
+    const double expected = loss();
+    convert_precision(trial.backbone->module(), at::kFloat);
+    convert_precision(trial.task->module(), at::kFloat);
+    for (at::Tensor& view : batch.views) {
+      view = view.to(at::kFloat);
+    }
+    EXPECT_NEAR(loss(), expected, 1e-3 * (1 + std::abs(expected))) << name;
+  }
 }
 
 /// From what training saw; the labels of samples that it has not seen stay.
