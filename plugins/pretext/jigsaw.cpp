@@ -2,6 +2,7 @@
 #include "permutations.h"
 #include "projector.h"
 #include "tiles.h"
+#include "vectors.h"
 
 #include "bissl/error.h"
 #include "bissl/plugin.h"
@@ -82,6 +83,9 @@ class Jigsaw : public Pretext {
 
   at::Tensor loss(Backbone& backbone, const Batch& batch) override {
     const at::Tensor& view = batch.views[0];
+    if (!options_.hidden.empty()) {
+      require_two_samples(view, "jigsaw's hidden layers normalise over the samples of a batch");
+    }
     const int64_t samples = view.size(0);
     const at::Tensor chosen = at::randint(0, options_.permutations, {samples}, orders_.options());
     const at::Tensor order = orders_.index_select(0, chosen).cpu();

@@ -1,6 +1,7 @@
 #include "components.h"
 #include "projector.h"
 #include "tiles.h"
+#include "vectors.h"
 
 #include "bissl/error.h"
 #include "bissl/plugin.h"
@@ -73,6 +74,10 @@ class RelativeLocation : public Pretext {
 
   at::Tensor loss(Backbone& backbone, const Batch& batch) override {
     const at::Tensor& view = batch.views[0];
+    if (!options_.hidden.empty()) {
+      require_two_samples(
+          view, "relative-location's hidden layers normalise over the samples of a batch");
+    }
     const int64_t samples = view.size(0);
     const Geometry grid = geometry(view.size(2), view.size(3));
     const at::Tensor places = at::randint(0, neighbours, {samples}, at::kLong);

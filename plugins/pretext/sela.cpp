@@ -1,6 +1,7 @@
 #include "components.h"
 #include "projector.h"
 #include "sinkhorn.h"
+#include "vectors.h"
 
 #include "bissl/error.h"
 #include "bissl/modules.h"
@@ -92,6 +93,10 @@ class SeLa : public Pretext {
   }
 
   at::Tensor loss(Backbone& backbone, const Batch& batch) override {
+    if (!options_.hidden.empty()) {
+      require_two_samples(batch.views[0],
+                          "sela's hidden layers normalise over the samples of a batch");
+    }
     at::Tensor features = backbone.forward(batch.views[0]);
     if (!options_.hidden.empty()) {
       features = hidden_->forward(features);

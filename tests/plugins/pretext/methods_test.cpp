@@ -337,8 +337,9 @@ std::string refusal_of_batch(const std::string& name, int64_t samples) {
 }
 
 TEST(MethodRefusals, BatchesThatAreTooSmall) {
-  for (const char* name : {"barlow-twins", "dcl", "dclw", "lejepa", "moco-v3", "nnclr", "ressl",
-                           "simsiam", "tico", "vicreg", "msn", "vicregl"}) {
+  for (const char* name :
+       {"barlow-twins", "dcl", "dclw", "jigsaw", "lejepa", "moco-v3", "nnclr", "relative-location",
+        "ressl", "sela", "simsiam", "supcon", "tico", "vicreg", "msn", "vicregl"}) {
     const std::string text = refusal_of_batch(name, 1);
     EXPECT_NE(text.find("needs at least 2; found 1"), std::string::npos) << name << ": " << text;
     EXPECT_EQ(text.find(name), 0U) << text;
@@ -346,6 +347,17 @@ TEST(MethodRefusals, BatchesThatAreTooSmall) {
   EXPECT_NE(refusal_of_batch("w-mse", 6)
                 .find("whitens 4 samples at a time (part, for 2 dimensions), and the batch has 6"),
             std::string::npos);
+}
+
+/// Without hidden layers nothing is normalised over the samples.
+TEST(MethodRefusals, ASampleByItselfIsTakenWithoutHiddenLayers) {
+  for (const char* name : {"jigsaw", "relative-location", "sela"}) {
+    json golden = golden_of(name);
+    golden["parameters"]["hidden"] = json::array();
+    Trial trial(golden);
+    EXPECT_EQ(refusal([&] { trial.task->loss(*trial.backbone, trial.batch(0, 1)); }), "no error")
+        << name;
+  }
 }
 
 /// What the factory refuses with these entries of the golden table.
