@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace bissl::host::test {
@@ -59,6 +60,19 @@ constexpr Task i_jepa{"i_jepa",
                       one_size, /*patches=*/true};
 constexpr Task msn{"msn", R"({ use = "msn", projector = [8, 4], prototypes = 6, momentum = 0.8 })",
                    two_sizes, /*patches=*/true};
+/// Running statistics of correlations.
+constexpr Task barlow_twins{"barlow_twins", R"({ use = "barlow-twins", projector = [8, 6] })",
+                            one_size};
+constexpr Task moco_v3{
+    "moco_v3", R"({ use = "moco-v3", projector = [8, 4], predictor = [8], momentum = 0.8 })",
+    one_size};
+/// A queue without a teacher, and one with.
+constexpr Task nnclr{
+    "nnclr", R"({ use = "nnclr", projector = [8, 4], predictor = [8], queue = 40 })", one_size};
+constexpr Task ressl{
+    "ressl", R"({ use = "ressl", projector = [8, 4], queue = 40, momentum = 0.8 })", one_size};
+/// A teacher, and a covariance of earlier batches.
+constexpr Task tico{"tico", R"({ use = "tico", projector = [8, 4], momentum = 0.8 })", one_size};
 
 /// The first two stages of the small pipeline with another pretext task.
 std::string pipeline(const Task& task) {
@@ -89,6 +103,25 @@ class PretextTask : public ::testing::TestWithParam<Task> {
         "--out",         out.string(),      "--threads", "1"};
     words.insert(words.end(), more.begin(), more.end());
     return words;
+  }
+
+  /// Trains the same with audits and without, each in a folder of its own.
+  void expect_that_audits_leave_training_alone(
+      const std::vector<std::string>& settings = {}) const {
+    std::vector<std::string> more = settings;
+    const fs::path plain = folder_.path() / "plain";
+    const Outcome outcome = run_bissl(call(plain, more));
+    ASSERT_EQ(outcome.code, 0) << outcome.err;
+    more.insert(more.end(), {"--set", "stage.bissl.audit={ every = 2, iterations = 3 }"});
+    const fs::path audited = folder_.path() / "audited";
+    const Outcome with_audits = run_bissl(call(audited, more));
+    ASSERT_EQ(with_audits.code, 0) << with_audits.err;
+    EXPECT_EQ(with_audits.err.find("an audit cannot be made"), std::string::npos)
+        << with_audits.err;
+    for (const char* name : {"backbone.safetensors", "pretext.safetensors"}) {
+      const fs::path file = fs::path("small") / "bissl" / name;
+      EXPECT_TRUE(read_file(plain / file) == read_file(audited / file)) << name;
+    }
   }
 
   TemporaryFolder folder_;
@@ -123,14 +156,10 @@ TEST_P(PretextTask, ResumesToTheBit) {
 }
 
 TEST_P(PretextTask, IsALowerLevelForOtherApproximatorsAndAudits) {
-  const fs::path out = folder_.path() / "out";
-  const Outcome identity =
-      run_bissl(call(out, {"--set", "stage.bissl.hypergradient={ use = \"identity\" }"}));
+  const Outcome identity = run_bissl(
+      call(folder_.path() / "out", {"--set", "stage.bissl.hypergradient={ use = \"identity\" }"}));
   EXPECT_EQ(identity.code, 0) << identity.err;
-  const Outcome audited = run_bissl(
-      call(out, {"--set", "stage.bissl.audit={ every = 2, iterations = 3 }", "--set", "seed=4"}));
-  EXPECT_EQ(audited.code, 0) << audited.err;
-  EXPECT_EQ(audited.err.find("an audit cannot be made"), std::string::npos) << audited.err;
+  expect_that_audits_leave_training_alone({"--set", "seed=4"});
 }
 
 class LowerLevel : public PretextTask {};
@@ -143,10 +172,11 @@ TEST_P(LowerLevel, IsTrainedAndSolvedFor) {
   EXPECT_EQ(stages.at("bissl").at("solves").at("upper_steps"), 6);
 }
 
+TEST_P(LowerLevel, IsTrainedTheSameWithAudits) { expect_that_audits_leave_training_alone(); }
+
 INSTANTIATE_TEST_SUITE_P(
     Each, LowerLevel,
     ::testing::Values(
-        Task{"barlow_twins", R"({ use = "barlow-twins", projector = [8, 6] })", one_size},
         Task{"dcl", R"({ use = "dcl", projector = [8, 6] })", one_size},
         Task{"dclw", R"({ use = "dclw", projector = [8, 6] })", one_size},
         Task{"inpainting", R"({ use = "inpainting", width = 4 })", one_size},
@@ -154,18 +184,13 @@ INSTANTIATE_TEST_SUITE_P(
         Task{"mae", R"({ use = "mae", decoder_width = 8, decoder_depth = 1, decoder_heads = 2 })",
              one_size,
              /*patches=*/true},
-        Task{"moco_v3", R"({ use = "moco-v3", projector = [8, 4], predictor = [8] })", one_size},
-        Task{"nnclr", R"({ use = "nnclr", projector = [8, 4], predictor = [8], queue = 40 })",
-             one_size},
         Task{"relative_location", R"({ use = "relative-location", hidden = [8], gap = 0.0 })",
              one_size},
-        Task{"ressl", R"({ use = "ressl", projector = [8, 4], queue = 40 })", one_size},
         Task{"rotation", R"({ use = "rotation" })", one_size},
         Task{"simmim_maps", R"({ use = "simmim", mask_size = 2 })", one_size},
         Task{"simmim_tokens", R"({ use = "simmim", mask_size = 4 })", one_size, /*patches=*/true},
         Task{"simsiam", R"({ use = "simsiam", projector = [8, 4], predictor = [4] })", one_size},
         Task{"supcon", R"({ use = "supcon", projector = [8, 4] })", one_size},
-        Task{"tico", R"({ use = "tico", projector = [8, 4] })", one_size},
         Task{"vicreg", R"({ use = "vicreg", projector = [8, 4] })", one_size},
         Task{"vicregl",
              R"({ use = "vicregl", projector = [8, 4], local_projector = [8, 4], pairs = 3 })",
@@ -175,7 +200,8 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& info) { return info.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(Each, PretextTask,
-                         ::testing::Values(byol, swav, moco, dino, jigsaw, sela, i_jepa, msn),
+                         ::testing::Values(byol, swav, moco, dino, jigsaw, sela, i_jepa, msn,
+                                           barlow_twins, moco_v3, nnclr, ressl, tico),
                          [](const auto& info) { return info.param.name; });
 
 class PretextRun : public ::testing::Test {
@@ -269,6 +295,27 @@ TEST_F(PretextRun, ViewsInAnotherOrderAreRefusedBeforeTraining) {
   const Outcome outcome = run(text, "check");
   EXPECT_EQ(outcome.code, 2) << outcome.out;
   EXPECT_NE(outcome.err.find("Name the full-size views first"), std::string::npos) << outcome.err;
+}
+
+/// What a task refuses of data and batches is wrong input of the pipeline.
+TEST_F(PretextRun, DataAndBatchesThatDoNotServeAreRefused) {
+  fs::create_directories(plugins_);
+  const std::vector<std::pair<Task, const char*>> refused = {
+      {{"queue", R"({ use = "moco", projector = [8, 4], queue = 12 })", one_size},
+       "moco: queue = 12 does not hold a batch of 16 samples"},
+      {{"long_queue", R"({ use = "nnclr", projector = [8, 4], queue = 97 })", one_size},
+       "nnclr: queue = 97 is longer than the data, which has 96 samples"},
+      {{"part", R"({ use = "w-mse", projector = [8, 2], part = 10 })", one_size},
+       "w-mse whitens 10 samples at a time (part, for 2 dimensions), and the batch has 16"},
+      {{"prototypes", R"({ use = "dino", hidden = [8], bottleneck = 4, prototypes = 3 })",
+        two_sizes},
+       "dino: prototypes = 3 is fewer than the 4 classes of the data"},
+  };
+  for (const auto& [task, words] : refused) {
+    const Outcome outcome = run(pipeline(task), "check");
+    EXPECT_EQ(outcome.code, 2) << task.name << "\n" << outcome.out;
+    EXPECT_NE(outcome.err.find(words), std::string::npos) << task.name << "\n" << outcome.err;
+  }
 }
 
 TEST_F(PretextRun, DifferencesOfGradientsMoveFixedTargets) {
