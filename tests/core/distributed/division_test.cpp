@@ -85,8 +85,10 @@ void expect_refusal_of_other_normalisations() {
 TEST_P(DivisionTest, EndsWithTheWeightsOfOneProcess) {
   std::vector<std::string> trainings = {"byol", "bissl/minres"};
   if (GetParam() == 2) {
-    trainings.insert(trainings.end(), {"simclr", "swav", "vicreg", "barlow-twins", "finetune",
-                                       "bissl/cg", "bissl/identity"});
+    trainings.insert(trainings.end(),
+                     {"simclr", "swav", "vicreg", "barlow-twins", "finetune", "bissl/cg",
+                      "bissl/identity", "dcl", "dino", "lejepa", "moco", "moco-v3", "nnclr",
+                      "ressl", "rotation", "simsiam", "tico", "w-mse"});
   }
   const at::Tensor before = weights_before();
   std::vector<at::Tensor> alone;

@@ -16,11 +16,14 @@
 
 #include <torch/types.h>
 
+#include <map>
+
 namespace bissl::host::test {
 namespace {
 
 constexpr int64_t samples = 7;
 constexpr int64_t steps = 50;
+constexpr int64_t steps_of_most = 6;  ///< of the tasks that are tried for their losses alone
 constexpr double rate = 0.05;
 
 /// A convolution, a normalisation over the batch, a layer: 3 features. With `noise`, features are
@@ -74,24 +77,55 @@ std::shared_ptr<const RegisteredComponent> find(ComponentKind kind, const std::s
   return registry->find(kind, name);
 }
 
+/// A task's library and what its parameters are set to.
+struct TaskForm {
+  std::string library;
+  ParameterValues values;
+  int64_t steps = steps_of_most;
+};
+
+const TaskForm& form_of(const std::string& task) {
+  using Widths = std::vector<int64_t>;
+  const Widths two{4, 4};
+  const Widths one{4};
+  const int64_t queue = 14;
+  constexpr int64_t prototypes = 3;
+  static const std::map<std::string, TaskForm> forms = {
+      {"barlow-twins", {"redundancy-reduction", {{"projector", two}}, steps}},
+      {"byol", {"byol", {{"projector", two}, {"predictor", one}}, steps}},
+      {"dcl", {"contrastive", {{"projector", two}}}},
+      {"dino",
+       {"distillation", {{"hidden", one}, {"bottleneck", prototypes}, {"prototypes", prototypes}}}},
+      {"lejepa", {"redundancy-reduction", {{"projector", two}, {"slices", int64_t{8}}}}},
+      {"moco", {"contrastive", {{"projector", two}, {"queue", queue}}}},
+      {"moco-v3", {"contrastive", {{"projector", two}, {"predictor", one}}}},
+      {"nnclr", {"contrastive", {{"projector", two}, {"predictor", one}, {"queue", queue}}}},
+      {"ressl", {"contrastive", {{"projector", two}, {"queue", queue}}}},
+      {"rotation", {"surrogate-classes", {{"hidden", one}}}},
+      {"simclr", {"simclr", {{"projector", two}}, steps}},
+      {"simsiam", {"distillation", {{"projector", two}, {"predictor", one}}}},
+      {"swav", {"swav", {{"projector", two}, {"prototypes", prototypes}, {"queue", queue}}, steps}},
+      {"tico", {"redundancy-reduction", {{"projector", two}}}},
+      {"vicreg", {"redundancy-reduction", {{"projector", two}}, steps}},
+      {"w-mse",
+       {"redundancy-reduction",
+        {{"projector", Widths{4, 2}}, {"part", samples}, {"epsilon", 0.1}}}},
+  };
+  return forms.at(task);
+}
+
 std::shared_ptr<Pretext> make_pretext(const std::string& name, Backbone& backbone) {
-  const bool redundancy = name == "barlow-twins" || name == "vicreg";
-  const auto component =
-      find(ComponentKind::pretext, redundancy ? "redundancy-reduction" : name, name);
+  const TaskForm& form = form_of(name);
+  const auto component = find(ComponentKind::pretext, form.library, name);
   ComponentChoice choice{component, defaults(component->info.parameters), "test"};
-  choice.values["projector"] = std::vector<int64_t>{4, 4};
-  if (name == "byol") {
-    choice.values["predictor"] = std::vector<int64_t>{4};
-  }
-  if (name == "swav") {
-    choice.values["prototypes"] = int64_t{3};
-    choice.values["queue"] = int64_t{14};
+  for (const auto& [parameter, value] : form.values) {
+    choice.values[parameter] = value;
   }
   const SecondBackbones second(backbone, [] { return make_backbone(); });
   seed_generator(6);
   auto pretext = create_guarded(choice, PretextContext{.features = 3,
                                                        .views = {ImageShape{1, 8, 8}},
-                                                       .steps = steps,
+                                                       .steps = form.steps,
                                                        .samples = 100,
                                                        .batch = samples,
                                                        .hessian_batch = samples,
@@ -125,8 +159,9 @@ at::Tensor pretrained(const std::string& task) {
   const auto pretext = make_pretext(task, *backbone);
   PlainDescent descent(lower_parameters(*backbone, *pretext), rate);
   LowerLevel level(*backbone, *pretext, descent, 10);
-  for (int64_t step = 0; step < steps; ++step) {
-    level.step(views(step), 1.0, {step, steps}, {});
+  const int64_t all = form_of(task).steps;
+  for (int64_t step = 0; step < all; ++step) {
+    level.step(views(step), 1.0, {step, all}, {});
   }
   return state_of({&backbone->module(), &pretext->module()});
 }
