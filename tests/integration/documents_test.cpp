@@ -1,11 +1,13 @@
 // What documents quote is what is built.
 
+#include "program.h"
 #include "support/paths.h"
 #include "support/temporary_folder.h"
 
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <string>
 
 namespace bissl::host::test {
@@ -33,6 +35,30 @@ TEST(Documents, EveryPageIsReachedFromTheReadme) {
           << entry.path();
     }
   }
+}
+
+/// `./bootstrap quickstart` builds no other plugins.
+TEST(Documents, BootstrapNamesThePluginsOfTheQuickstart) {
+  const std::string script = source("bootstrap");
+  const std::string begin = "\nquickstart_targets=(";
+  const size_t first = script.find(begin);
+  ASSERT_NE(first, std::string::npos);
+  const size_t after = first + begin.size();
+  const std::string built = " " + script.substr(after, script.find(')', after) - after) + " ";
+  const std::string pipeline = source("pipelines/quickstart.toml");
+  const Outcome described = run_bissl({"--no-third-party", "describe", "--json"});
+  ASSERT_EQ(described.code, 0) << described.err;
+  size_t used = 0;
+  for (const auto& component : nlohmann::json::parse(described.out).at("components")) {
+    const auto name = component.at("name").get<std::string>();
+    const auto library = component.at("library").at("name").get<std::string>();
+    if (pipeline.find("\"" + name + "\"") != std::string::npos) {
+      ++used;
+      EXPECT_NE(built.find(" " + library + " "), std::string::npos)
+          << library << ", which has " << name;
+    }
+  }
+  EXPECT_GE(used, 9U);
 }
 
 }  // namespace
