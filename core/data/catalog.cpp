@@ -1,12 +1,18 @@
 #include "data/catalog.h"
 
+#include "base/posix_file.h"
 #include "base/spelling.h"
 #include "bissl/error.h"
 #include "data/guarded_dataset.h"
 
+#include <filesystem>
+#include <system_error>
+
 namespace bissl::host {
 
 namespace {
+
+namespace fs = std::filesystem;
 
 std::string text_of(const ParameterValues& values) {
   std::string text;
@@ -20,7 +26,32 @@ std::string identity_of(const ComponentChoice& choice) {
   return choice.component->qualified_name() + text_of(choice.values);
 }
 
+/// The files below a folder, named by their places in it; links are followed.
+std::vector<DataFile> files_below(const fs::path& folder) {
+  std::vector<DataFile> files;
+  std::error_code failed;
+  fs::recursive_directory_iterator item(folder, fs::directory_options::follow_directory_symlink,
+                                        failed);
+  for (const fs::recursive_directory_iterator end; !failed && item != end; item.increment(failed)) {
+    std::error_code dangling;
+    if (item->is_regular_file(dangling)) {
+      files.push_back({.name = item->path().lexically_relative(folder).generic_string(),
+                       .path = item->path().string()});
+    }
+  }
+  if (failed) {
+    fail_read(folder, failed.value());
+  }
+  return files;
+}
+
 }  // namespace
+
+std::string DatasetCache::content_hash(const std::string& path) {
+  std::error_code not_there;
+  return fs::is_directory(path, not_there) ? hashes_->fingerprint(files_below(path))
+                                           : file_hash(path);
+}
 
 std::shared_ptr<const Dataset> DatasetCache::open(const ComponentChoice& choice) {
   auto& opened = datasets_[identity_of(choice)];

@@ -28,6 +28,9 @@ class DatasetCache {
   std::string file_hash(const std::string& path) {
     return hashes_->fingerprint({{.name = "file", .path = path}});
   }
+  /// The same of a file or of a folder: of all files below it with their places in it, whatever the
+  /// folder's name. Throws Error(ErrorKind::input).
+  std::string content_hash(const std::string& path);
   /// What the samples that a source chooses look like; they are read once.
   std::shared_ptr<const DataContent> content(const DataSource& source, const DataView& view);
 
@@ -65,6 +68,8 @@ class DataCatalog {
   /// The hash of the content of a file that is no data, kept as those of data are. Throws
   /// Error(ErrorKind::input).
   std::string file_hash(const std::string& path) { return datasets_->file_hash(path); }
+  /// The same of a file or of a folder (DatasetCache::content_hash).
+  std::string content_hash(const std::string& path) { return datasets_->content_hash(path); }
 
  private:
   const Pipeline& pipeline_;

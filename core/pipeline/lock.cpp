@@ -15,6 +15,7 @@
 
 #include <torch/version.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -50,6 +51,45 @@ struct CanonicalValue {
     return list;
   }
 };
+
+/// What a path is replaced by, whose content is in a stage's key.
+constexpr const char* by_content = "by its content";
+
+/// A path, or a list of some: only whether each names anything.
+json canonical_path(const Value& value) {
+  json path = std::visit(CanonicalValue{}, value);
+  const auto replace = [](json& text) {
+    if (text.is_string() && !text.get<std::string>().empty()) {
+      text = by_content;
+    }
+  };
+  if (path.is_array()) {
+    std::for_each(path.begin(), path.end(), replace);
+  } else {
+    replace(path);
+  }
+  return path;
+}
+
+/// What represents the paths among a component's parameters.
+enum class Paths { as_given, by_content };
+
+json canonical_component(const ComponentChoice& choice, Paths paths) {
+  json values = json::object();
+  for (const ParameterSpec& spec : choice.component->info.parameters) {
+    if (!spec.execution_only()) {
+      const Value& value = choice.values.at(spec.name);
+      values[spec.name] = spec.is_path() && paths == Paths::by_content
+                              ? canonical_path(value)
+                              : std::visit(CanonicalValue{}, value);
+    }
+  }
+  return {{"kind", to_string(choice.component->info.kind)},
+          {"name", choice.component->info.text.name},
+          {"library", choice.component->library.name},
+          {"version", choice.component->library.version},
+          {"values", values}};
+}
 
 std::string sdk_version() {
   return fmt::format("{}.{}.{}", BISSL_SDK_VERSION_MAJOR, BISSL_SDK_VERSION_MINOR,
@@ -226,17 +266,7 @@ json canonical(const AugmentChoice& choice) {
 }
 
 json canonical(const ComponentChoice& choice) {
-  json values = json::object();
-  for (const ParameterSpec& spec : choice.component->info.parameters) {
-    if (!spec.execution_only()) {
-      values[spec.name] = std::visit(CanonicalValue{}, choice.values.at(spec.name));
-    }
-  }
-  return {{"kind", to_string(choice.component->info.kind)},
-          {"name", choice.component->info.text.name},
-          {"library", choice.component->library.name},
-          {"version", choice.component->library.version},
-          {"values", values}};
+  return canonical_component(choice, Paths::by_content);
 }
 
 json canonical(const Table& table) {
@@ -244,7 +274,9 @@ json canonical(const Table& table) {
 }
 
 json canonical(const DataSource& source) {
-  return {{"dataset", canonical(source.dataset)}, {"selection", canonical(source.selection)}};
+  // The fingerprint of the data does not say which of its files a path chose.
+  return {{"dataset", canonical_component(source.dataset, Paths::as_given)},
+          {"selection", canonical(source.selection)}};
 }
 
 json canonical(const Pipeline& pipeline) {

@@ -33,9 +33,11 @@ std::string identity_in_lock(const std::string& lock);
 nlohmann::json canonical(const Table& table);
 /// That of the augmentation, or an array with that of each transform.
 nlohmann::json canonical(const AugmentChoice& choice);
-/// Kind, name, library, the library's version, and all values.
+/// Kind, name, library, the library's version, and all values; of a path only whether there is one:
+/// what it leads to is in the stage's key by its content (StageIdentity).
 nlohmann::json canonical(const ComponentChoice& choice);
-/// Dataset and selection; the source's own name is not part of it.
+/// Dataset, with its paths as they are given, and selection; the source's own name is not part of
+/// it.
 nlohmann::json canonical(const DataSource& source);
 /// Names included, plugin folders and the file's place not.
 nlohmann::json canonical(const Pipeline& pipeline);

@@ -1,6 +1,7 @@
 #include "stages/identity.h"
 
 #include "base/json_text.h"
+#include "bissl/error.h"
 #include "bissl/hash.h"
 #include "pipeline/lock.h"
 #include "pipeline/matched_stage.h"
@@ -18,25 +19,98 @@
 namespace bissl::host {
 namespace {
 
-/// The files that a component's parameters name.
-std::vector<std::string> files_of(const ComponentChoice& choice) {
-  std::vector<std::string> files;
+/// A file or a folder that a parameter of a component names.
+struct ComponentFile {
+  std::string place;  ///< the keys that lead to it: "lower.optimizer.file"
+  std::string path;
+  const ComponentChoice* component;
+};
+using ComponentFiles = std::vector<ComponentFile>;
+
+void add_files(const ComponentChoice& choice, const std::string& place, ComponentFiles& files) {
+  const auto add = [&](const std::string& key, const std::string& path) {
+    if (!path.empty()) {
+      files.push_back({place + "." + key, path, &choice});
+    }
+  };
   for (const ParameterSpec& spec : choice.component->info.parameters) {
-    const auto* path = std::get_if<std::string>(&choice.values.at(spec.name));
-    if (spec.is_path() && path != nullptr && !path->empty()) {
-      files.push_back(*path);
+    if (!spec.is_path()) {
+      continue;
+    }
+    const Value& value = choice.values.at(spec.name);
+    if (const auto* path = std::get_if<std::string>(&value)) {
+      add(spec.name, *path);
+    } else if (const auto* paths = std::get_if<std::vector<std::string>>(&value)) {
+      for (size_t i = 0; i < paths->size(); ++i) {
+        add(fmt::format("{}.{}", spec.name, i), (*paths)[i]);
+      }
     }
   }
-  return files;
 }
 
-/// The files that are no data and whose content a stage's result depends on.
-std::vector<std::string> files_of(const Pipeline& pipeline, const Stage& stage) {
-  std::vector<std::string> files = stage_kind(stage.kind).files(stage);
-  for (std::string& file : files_of(pipeline.backbone)) {
-    files.push_back(std::move(file));
+void add_files(const AugmentChoice& choice, const std::string& place, ComponentFiles& files) {
+  for (size_t i = 0; i < choice.steps.size(); ++i) {
+    add_files(choice.steps[i], choice.is_chain ? fmt::format("{}.{}", place, i) : place, files);
   }
-  return files;
+}
+
+/// Those of all components of a table and of the tables in it, but for what changes no result.
+/// `prefix` ends in a dot, or is empty.
+void add_files(const Table& table, const std::string& prefix, ComponentFiles& files) {
+  if (table.views && table.views->declares_number) {
+    for (size_t i = 0; i < table.views->groups.size(); ++i) {
+      add_files(table.views->groups[i].augment, fmt::format("{}views.{}.augment", prefix, i),
+                files);
+    }
+  } else if (table.views) {
+    add_files(table.views->groups.front().augment, prefix + "augment", files);
+  }
+  for (const auto& [name, choice] : table.components) {
+    add_files(choice, prefix + name, files);
+  }
+  for (const auto& [name, subtable] : table.tables) {
+    if (table.execution_only.count(name) == 0) {
+      add_files(subtable, prefix + name + ".", files);
+    }
+  }
+  for (const auto& [name, items] : table.lists) {
+    for (size_t i = 0; i < items.size(); ++i) {
+      add_files(items[i], fmt::format("{}{}.{}.", prefix, name, i), files);
+    }
+  }
+}
+
+/// The hash of the content. Throws Error(input) that names the component.
+std::string hash_of(const ComponentFile& file, DataCatalog& data) {
+  try {
+    return data.content_hash(file.path);
+  } catch (const Error& error) {
+    throw error.at(file.component->describe());
+  }
+}
+
+/// Hashes of the files that are no data and whose content a stage's result depends on.
+struct FileHashes {
+  std::vector<std::string> files;                 ///< those of the kind, then the backbone's
+  std::map<std::string, std::string> components;  ///< those of the stage's components, by place
+};
+
+FileHashes hashes_of_files(const Pipeline& pipeline, const Stage& stage, DataCatalog& data) {
+  FileHashes hashes;
+  for (const std::string& file : stage_kind(stage.kind).files(stage)) {
+    hashes.files.push_back(data.file_hash(file));
+  }
+  ComponentFiles of_backbone;
+  add_files(pipeline.backbone, "backbone", of_backbone);
+  for (const ComponentFile& file : of_backbone) {
+    hashes.files.push_back(hash_of(file, data));
+  }
+  ComponentFiles of_components;
+  add_files(stage.table, "", of_components);
+  for (const ComponentFile& file : of_components) {
+    hashes.components[file.place] = hash_of(file, data);
+  }
+  return hashes;
 }
 
 }  // namespace
@@ -53,8 +127,13 @@ StageIdentity identify(const Pipeline& pipeline, const Stage& stage, DataCatalog
   };
   identity.description = stage_description(pipeline, stage, fingerprints, key_of(stage.from),
                                            key_of(matched_stage(stage)));
-  for (const std::string& file : files_of(pipeline, stage)) {
-    identity.description["files"].push_back(data.file_hash(file));
+  const FileHashes hashes = hashes_of_files(pipeline, stage, data);
+  // Neither is there without such a file, so that it changes the keys of no other stage.
+  for (const std::string& hash : hashes.files) {
+    identity.description["files"].push_back(hash);
+  }
+  for (const auto& [place, hash] : hashes.components) {
+    identity.description["component_files"][place] = hash;
   }
   for (const std::string& name : compared_stages(stage)) {
     identity.description["compared"][name] = keys.at(name);
@@ -116,8 +195,14 @@ std::vector<std::pair<std::string, std::string>> lock_notes(const Pipeline& pipe
       notes.emplace_back(fmt::format("scaled stage.{}.{}", stage.name, key),
                          fmt::format("{}", rate));
     }
-    for (const std::string& file : files_of(pipeline, stage)) {
-      notes.emplace_back("hash of a file of stage." + stage.name, data.file_hash(file));
+    const FileHashes hashes = hashes_of_files(pipeline, stage, data);
+    for (size_t i = 0; i < hashes.files.size(); ++i) {
+      // No two notes have one name: they are keys of a TOML table.
+      const std::string which = i == 0 ? "a file" : fmt::format("file {}", i + 1);
+      notes.emplace_back(fmt::format("hash of {} of stage.{}", which, stage.name), hashes.files[i]);
+    }
+    for (const auto& [place, hash] : hashes.components) {
+      notes.emplace_back(fmt::format("hash of stage.{}.{}", stage.name, place), hash);
     }
   }
   return notes;

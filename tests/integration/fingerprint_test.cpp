@@ -7,8 +7,11 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <string>
+#include <vector>
 
 namespace bissl::host::test {
 namespace {
@@ -55,6 +58,31 @@ class FingerprintTest : public testing::Test {
     return nlohmann::json::parse(outcome.out)["stages"][0]["key"];
   }
 
+  /// The keys of a pretraining with each of these ways to make views and to descend.
+  std::vector<std::string> keys_with(const std::vector<std::string>& tables) const {
+    std::string text = "name = \"p\"\n[data.images]\nuse = \"raw-images\"\nroot = \"" +
+                       data_.string() + "\"\n[model.backbone]\n" + backbone_;
+    for (size_t i = 0; i < tables.size(); ++i) {
+      text += "[stage.s" + std::to_string(i) + "]\nkind = \"pretrain\"\ndata = \"images\"\n" +
+              "steps = 1\npretext = { use = \"simclr\" }\n" + tables[i];
+    }
+    const fs::path file = folder_.path() / "several.toml";
+    write_file(file, text);
+    const Outcome outcome =
+        run_bissl({"store", "explain", file.string(), "--json", "--out",
+                   (folder_.path() / "runs").string(), "--plugin-path", plugins_.string()},
+                  {{"XDG_CACHE_HOME", (folder_.path() / "cache").string()}});
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    std::vector<std::string> keys;
+    if (outcome.code == 0) {
+      const nlohmann::json told = nlohmann::json::parse(outcome.out);
+      for (const nlohmann::json& stage : told["stages"]) {
+        keys.push_back(stage["key"]);
+      }
+    }
+    return keys;
+  }
+
   const TemporaryFolder folder_;
   const fs::path plugins_ = folder_.path() / "plugins";
   fs::path data_ = folder_.path() / "data";
@@ -83,6 +111,85 @@ TEST_F(FingerprintTest, AKeyIsOfTheContentOfABackbonesFile) {
   const std::string first = key_with("network.pt", "first.pt");
   EXPECT_EQ(key_with("network.pt", "second.pt"), first);
   EXPECT_NE(key_with("maps.pt", "third.pt"), first);
+}
+
+TEST_F(FingerprintTest, AKeyIsOfTheContentOfWhatAStagesComponentsName) {
+  fs::copy_file(std::string(fixture_plugin_folder) + "/reads_files.so",
+                plugins_ / "reads_files.so");
+  for (const char* place : {"moved", "folder", "same", "other"}) {
+    fs::create_directory(folder_.path() / place);
+  }
+  for (const char* file : {"one", "moved/one", "folder/x", "same/x", "other/y"}) {
+    write_file(folder_.path() / file, "1");
+  }
+  write_file(folder_.path() / "two", "2");
+  const auto component = [](const std::string& kind, const std::string& values) {
+    return "{ use = \"reading-" + kind + "\", " + values + " }";
+  };
+  const auto chain = [&](const std::string& values) {
+    return "[{ use = \"to-planes\" }, " + component("transform", values) + "]";
+  };
+  const std::string sgd = "optimizer = { use = \"sgd\", lr = 0.1 }\n";
+  const std::string simclr = "augment = { use = \"simclr\" }\n";
+  const auto in_augment = [&](const std::string& values) {
+    return sgd + "augment = " + chain(values) + "\n";
+  };
+  const auto in_views = [&](const std::string& values) {
+    return sgd + "views = [{ count = 2, augment = " + chain(values) + " }]\n";
+  };
+  const auto in_subtable = [&](const std::string& values) {
+    return sgd + simclr + "monitor = { data = \"images\", every = 1, augment = " + chain(values) +
+           " }\n";
+  };
+  const auto in_optimizer = [&](const std::string& values) {
+    return simclr + "optimizer = " + component("optimizer", values) + "\n";
+  };
+  std::vector<std::string> tables;
+  for (const std::function<std::string(const std::string&)>& in :
+       {std::function<std::string(const std::string&)>(in_augment),
+        std::function<std::string(const std::string&)>(in_views),
+        std::function<std::string(const std::string&)>(in_subtable),
+        std::function<std::string(const std::string&)>(in_optimizer)}) {
+    for (const char* file : {"one", "moved/one", "two"}) {
+      tables.push_back(in("first = \"" + std::string(file) + "\""));
+    }
+  }
+  for (const char* values : {"second = \"one\"", "first = \"\"", "several = [\"one\", \"two\"]",
+                             "several = [\"two\", \"one\"]", "several = [\"moved/one\", \"two\"]",
+                             "quiet = \"one\"", "quiet = \"moved/one\"", "quiet = \"two\"",
+                             "first = \"folder\"", "first = \"same\"", "first = \"other\""}) {
+    tables.push_back(in_augment(values));
+  }
+  const std::vector<std::string> keys = keys_with(tables);
+  ASSERT_EQ(keys.size(), tables.size());
+  std::set<std::string> different(keys.begin(), keys.end());
+  for (const size_t first : {0, 3, 6, 9}) {
+    EXPECT_EQ(keys[first], keys[first + 1]) << tables[first] << ": it lies elsewhere";
+    EXPECT_NE(keys[first], keys[first + 2]) << tables[first] << ": it has another content";
+  }
+  EXPECT_EQ(keys[14], keys[16]) << "an array of paths";
+  EXPECT_EQ(keys[17], keys[18]) << "a path that is declared to change no result";
+  EXPECT_EQ(keys[20], keys[21]) << "a folder";
+  EXPECT_EQ(different.size(), keys.size() - 7) << "all others are different stages";
+}
+
+TEST_F(FingerprintTest, AFileThatAComponentNamesMustBeThere) {
+  fs::copy_file(std::string(fixture_plugin_folder) + "/reads_files.so",
+                plugins_ / "reads_files.so");
+  const fs::path file = folder_.path() / "missing.toml";
+  write_file(file, "name = \"p\"\n[data.images]\nuse = \"raw-images\"\nroot = \"" + data_.string() +
+                       "\"\n[model.backbone]\n" + backbone_ +
+                       "[stage.pretrain]\nkind = \"pretrain\"\ndata = \"images\"\nsteps = 1\n"
+                       "augment = { use = \"simclr\" }\npretext = { use = \"simclr\" }\n"
+                       "optimizer = { use = \"reading-optimizer\", first = \"nowhere\" }\n");
+  const Outcome outcome =
+      run_bissl({"check", file.string(), "--out", (folder_.path() / "runs").string(),
+                 "--plugin-path", plugins_.string()});
+  EXPECT_EQ(outcome.code, 2) << outcome.err;
+  for (const char* said :
+       {"stage.pretrain (", "optimizer reading-optimizer (library ", "/nowhere"}) {
+    EXPECT_NE(outcome.err.find(said), std::string::npos) << said << "\n" << outcome.err;
+  }
 }
 
 TEST_F(FingerprintTest, FilesThatSeemUnchangedAreReadAgainOnlyIfAskedFor) {
