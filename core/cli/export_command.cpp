@@ -91,13 +91,8 @@ NamedTensors tensors_to_write(const fs::path& folder, bool with_head) {
   return tensors;
 }
 
-/// The steps that make views in a stage's description: those it is scored by, else those that it is
-/// trained by; null if it has none.
-json views_of(const json& table) {
-  const json& tables = table.at("tables");
-  if (tables.contains("evaluate")) {
-    return views_of(tables.at("evaluate"));
-  }
+/// The steps that make the views of a table in a stage's description; null if it has none.
+json view_steps(const json& table) {
   const json& components = table.at("components");
   if (components.contains("augment")) {
     return components.at("augment").is_array() ? components.at("augment")
@@ -107,9 +102,26 @@ json views_of(const json& table) {
     const json& first = components.at("views").at(0).at("augment");
     return first.is_array() ? first : json::array({first});
   }
-  for (const char* below : {"upper", "lower"}) {
-    if (tables.contains(below)) {
-      return views_of(tables.at(below));
+  return nullptr;
+}
+
+/// Those of the views that a stage's networks are scored by, else of those that they are trained
+/// by; null if there are none, and of kinds of stage that this program does not have.
+json views_of(const json& description) {
+  const std::string kind = description.at("kind").get<std::string>();
+  const std::vector<StageKindSpec>& kinds = stage_kinds();
+  if (std::none_of(kinds.begin(), kinds.end(),
+                   [&](const StageKindSpec& one) { return one.name == kind; })) {
+    return nullptr;
+  }
+  const json& table = description.at("table");
+  for (const std::string& name : stage_kind(kind).view_tables()) {
+    const json& tables = table.at("tables");
+    if (!name.empty() && !tables.contains(name)) {
+      continue;
+    }
+    if (json steps = view_steps(name.empty() ? table : tables.at(name)); !steps.is_null()) {
+      return steps;
     }
   }
   return nullptr;
@@ -118,7 +130,7 @@ json views_of(const json& table) {
 /// What the views' steps say of size and normalisation; each is null where none says it.
 json input_of(const json& description) {
   json input = {{"size", nullptr}, {"mean", nullptr}, {"std", nullptr}, {"steps", json::array()}};
-  const json views = views_of(description.at("table"));
+  const json views = views_of(description);
   for (const json& step : views.is_null() ? json::array() : views) {
     const json& values = step.at("values");
     input["steps"].push_back({{"use", step.at("name")}, {"values", values}});

@@ -80,7 +80,7 @@ Learnt gather_learnt(const ReportData& data) {
       continue;
     }
     for (const auto& [name, results] : run->stages) {
-      if (results.kind == "analyse") {
+      if (results.describes) {
         add_stage(observation, name, results, learnt);
       }
     }

@@ -98,7 +98,7 @@ class RunReader {
     std::vector<std::string> names;
     for (const RunResults& run : runs_) {
       for (const auto& [name, stage] : run.stages) {
-        if (!stage.metrics.empty() && (analyses || stage.kind != "analyse") &&
+        if (!stage.metrics.empty() && (analyses || !stage.describes) &&
             std::find(names.begin(), names.end(), name) == names.end()) {
           names.push_back(name);
         }

@@ -71,6 +71,10 @@ class StageKind {
     return spec().hands_on.empty() && stage.table.views ? &*stage.table.views : nullptr;
   }
 
+  /// The tables of a stage with the views by which its networks see images, those that they are
+  /// scored by before those that they are trained by: names of subtables, empty for its own table.
+  virtual std::vector<std::string> view_tables() const { return {""}; }
+
   /// Runs a stage to its end: writes weights and events to its folder and returns its results: the
   /// metrics with their directions, the event logs with the losses in them, figures of its own.
   /// Continues from the folder's checkpoint if there is one. Throws Interrupted after writing one

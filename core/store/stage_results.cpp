@@ -24,11 +24,25 @@ using nlohmann::json;
 /// 2: `runs` instead of `per_repeat`.
 constexpr int results_format = 3;
 
+/// The kind whose results describe. It did so before results said it themselves.
+constexpr const char* first_describing_kind = "analyse";
+
 /// Members that are not details of a kind.
 const std::set<std::string>& own_members() {
-  static const std::set<std::string> members = {
-      "format", "kind", "repeats", "metrics",      "per_repeat",       "runs", "logs", "losses",
-      "key",    "from", "seconds", "environments", "peak_memory_bytes"};
+  static const std::set<std::string> members = {"format",
+                                                "kind",
+                                                "repeats",
+                                                "metrics",
+                                                "per_repeat",
+                                                "runs",
+                                                "logs",
+                                                "losses",
+                                                "key",
+                                                "from",
+                                                "seconds",
+                                                "environments",
+                                                "peak_memory_bytes",
+                                                "describes"};
   return members;
 }
 
@@ -97,6 +111,7 @@ StageResults stage_results_from(const json& from) {
   }
   StageResults results;
   results.kind = from.value("kind", "");
+  results.describes = from.value("describes", results.kind == first_describing_kind);
   results.repeats = from.value("repeats", int64_t{0});
   const json by_data = object_at(from, "metrics");
   for (const auto& [data, ignored] : by_data.items()) {
@@ -173,6 +188,9 @@ json StageResults::to_json() const {
   json result = details;
   result["format"] = results_format;
   result["kind"] = kind;
+  if (describes) {
+    result["describes"] = true;
+  }
   if (repeats > 0) {
     result["repeats"] = repeats;
   }

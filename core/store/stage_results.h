@@ -37,6 +37,9 @@ struct StageResults {
   std::vector<std::string> losses;    ///< names of losses in their lines
   /// What only its kind has: "steps", "images", "solves". An object; no name is one of those above.
   nlohmann::json details = nlohmann::json::object();
+  /// Whether its metrics describe what a network has learnt, many figures that have a section of
+  /// their own in reports, and score no training.
+  bool describes = false;
 
   double seconds = 0;
   double peak_memory_bytes = 0;                           ///< 0 if it was not recorded

@@ -1,4 +1,4 @@
-// What documents quote is what is built.
+// What documents quote is what is built, and what the code keeps to.
 
 #include "program.h"
 #include "support/paths.h"
@@ -59,6 +59,26 @@ TEST(Documents, BootstrapNamesThePluginsOfTheQuickstart) {
     }
   }
   EXPECT_GE(used, 9U);
+}
+
+/// Nothing asks for a kind of stage by its name: what kinds differ in, their objects say
+/// (StageKind) and their results (StageResults).
+TEST(Documents, NoCodeOfTheHostComparesKindsOfStage) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(
+           std::filesystem::path(source_folder) / "core")) {
+    if (!entry.is_regular_file()) {
+      continue;
+    }
+    const std::string text = read_file(entry.path());
+    for (const char* comparison : {"kind == \"", "kind != \""}) {
+      EXPECT_EQ(text.find(comparison), std::string::npos) << entry.path() << ": " << comparison;
+    }
+  }
+  const std::string exported = source("core/cli/export_command.cpp");
+  for (const char* table : {"\"evaluate\"", "\"upper\"", "\"lower\""}) {
+    EXPECT_EQ(exported.find(table), std::string::npos)
+        << "ask StageKind::view_tables for " << table;
+  }
 }
 
 }  // namespace

@@ -242,6 +242,7 @@ StageResults AnalyseRun::run() {
   results.repeats = networks_;
   results.metrics = merged(of_networks);
   results.details = {{"pictures", pictures}, {"left_out", left_out_}};
+  results.describes = true;
   return results;
 }
 

@@ -75,6 +75,8 @@ class BisslKind : public StageKind {
     return HeadOrigin{&upper.component("downstream"), parse_upper(upper).data};
   }
 
+  std::vector<std::string> view_tables() const override { return {"upper", "lower"}; }
+
   StageResults run(const StageContext& context) const override { return run_bissl(context); }
 
   std::unique_ptr<StageTrial> trial(const StageContext& context, StagePlan& plan,

@@ -226,6 +226,8 @@ class FinetuneKind : public StageKind {
     return scored ? &scored->augment : nullptr;
   }
 
+  std::vector<std::string> view_tables() const override { return {"evaluate", ""}; }
+
   StageResults run(const StageContext& context) const override { return run_finetune(context); }
 
   std::unique_ptr<StageTrial> trial(const StageContext& context, StagePlan& plan,

@@ -71,6 +71,22 @@ TEST_F(LearntTest, StagesAreComparedByRepetition) {
   EXPECT_EQ(text(differences, 0, 5), "0.2500");  // two of eight sign patterns
 }
 
+/// Whatever its kind is called.
+TEST_F(LearntTest, StagesThatDescribeAreFoundByWhatTheirResultsSay) {
+  RunResults results{.pipeline = "p", .seed = 0};
+  StageResults figures = look(4, 0.5);
+  figures.kind = "another";
+  figures.describes = true;
+  results.stages["look-a"] = figures;
+  results.stages["tuned"].kind = "finetune";
+  results.stages["tuned"].metrics = {metric("top1", true, 0.75)};
+  std::filesystem::create_directories(folder_.path() / "run" / "look-a");
+  write_file(folder_.path() / "run" / "results.json", results.to_json().dump());
+  const ReportData data = gather({folder_.path() / "run"}, "");
+  EXPECT_EQ(data.metrics, std::vector<std::string>{"test.top1"});
+  ASSERT_EQ(learnt_section(data).tables.size(), 1U);
+}
+
 /// A report of one run has a row for each stage; the section has none of its own for that.
 TEST_F(LearntTest, ReportsOfRunsLeaveTheFiguresToTheSection) {
   add_run("run", 4, 3);

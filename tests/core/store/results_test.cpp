@@ -100,6 +100,18 @@ TEST(Results, OfEarlierVersionsAreReadAsTheyWereMeant) {
   EXPECT_EQ(results.stages.at("pre").details, json({{"steps", 3}}));
 }
 
+/// Results of a stage that analyses said by their kind alone that they describe.
+TEST(Results, SayWhetherTheyDescribe) {
+  StageResults figures = scored();
+  figures.kind = "another";
+  figures.describes = true;
+  const json written = figures.to_json();
+  EXPECT_TRUE(StageResults::from_json(written).describes);
+  EXPECT_EQ(StageResults::from_json(written).details, figures.details);
+  EXPECT_FALSE(StageResults::from_json(scored().to_json()).describes);
+  EXPECT_TRUE(StageResults::from_json({{"format", 3}, {"kind", "analyse"}}).describes);
+}
+
 TEST(Results, OfTheFormatBeforeHaveTheirRepeatsUnderAnotherName) {
   json before = scored().to_json();
   before["format"] = 2;
