@@ -171,7 +171,16 @@ class GuardedTokenHead final : public GuardedAbility<TokenHead> {
   }
 };
 
-class GuardedDownstream : public Guarded<Downstream, GuardedMapHead, GuardedTokenHead> {
+class GuardedLossCoupling final : public GuardedAbility<LossCoupling> {
+ public:
+  using GuardedAbility::GuardedAbility;
+  BatchCoupling coupling() const override {
+    return call("coupling", [](LossCoupling& inner) { return inner.coupling(); });
+  }
+};
+
+class GuardedDownstream
+    : public Guarded<Downstream, GuardedMapHead, GuardedTokenHead, GuardedLossCoupling> {
  public:
   using Guarded::Guarded;
   at::Tensor forward(const at::Tensor& features) override {

@@ -155,7 +155,8 @@ class RunReader {
     std::vector<std::string> names;
     try {
       const nlohmann::json lock = read_lock(folder);
-      for (const auto& [name, table] : lock.value("stage", nlohmann::json::object()).items()) {
+      const nlohmann::json stages = lock.value("stage", nlohmann::json::object());
+      for (const auto& [name, table] : stages.items()) {
         names.push_back(name);
       }
     } catch (const std::exception&) {

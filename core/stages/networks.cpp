@@ -1,6 +1,7 @@
 #include "stages/networks.h"
 
 #include "base/spelling.h"
+#include "bissl/downstream_abilities.h"
 #include "bissl/error.h"
 #include "data/target_rules.h"
 #include "data/view_maker.h"
@@ -192,13 +193,29 @@ void require_views(const ViewsChoice& declared, const ComponentChoice& choice,
   }
 }
 
-void require_separable(const char* key, int64_t accumulate, const Pretext& task) {
-  if (accumulate > 1 && task.coupling() != BatchCoupling::separable) {
+namespace {
+
+/// `task` in words, and how its loss couples samples.
+void refuse_coupled(const char* key, int64_t accumulate, const std::string& task,
+                    BatchCoupling coupling) {
+  if (accumulate > 1 && coupling != BatchCoupling::separable) {
     fail_input(
         "{} = {}, but the loss of {} couples the samples of a batch ({}), so that the mean over "
         "several batches is another loss. Leave {} at 1 and choose the batch by the memory",
-        key, accumulate, describe(task), to_string(task.coupling()), key);
+        key, accumulate, task, to_string(coupling), key);
   }
+}
+
+}  // namespace
+
+void require_separable(const char* key, int64_t accumulate, const Pretext& task) {
+  refuse_coupled(key, accumulate, describe(task), task.coupling());
+}
+
+void require_separable(const char* key, int64_t accumulate, Downstream& task) {
+  const auto* declared = capability<LossCoupling>(task);
+  refuse_coupled(key, accumulate, describe(task),
+                 declared == nullptr ? BatchCoupling::separable : declared->coupling());
 }
 
 std::shared_ptr<BatchSource> make_batches(const StageContext& context, const std::string& data,

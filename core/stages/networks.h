@@ -86,6 +86,9 @@ void require_views(const ViewsChoice& declared, const ComponentChoice& choice, c
 /// Throws Error(input) where gradients are accumulated over several batches, `key` of them, though
 /// the mean of the losses of several is another loss than that of all their samples.
 void require_separable(const char* key, int64_t accumulate, const Pretext& task);
+/// The same for a downstream task, whose loss is separable where it does not say otherwise by the
+/// ability LossCoupling.
+void require_separable(const char* key, int64_t accumulate, Downstream& task);
 
 /// A source of batches on the run's device for a table with `data`, `augment` and `batch`.
 std::shared_ptr<BatchSource> make_batches(const StageContext& context, const std::string& data,

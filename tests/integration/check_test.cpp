@@ -297,7 +297,9 @@ TEST(RefusalList, IsComplete) {
       {"the checkpoint holds a state", "a damaged checkpoint"},
       {"the checkpoint's average of the weights", "a damaged checkpoint"},
       {"there is no kind of stage", "a fault of the program: the reader has refused it"},
-      {"{} = {}, but the loss of {}", "AccumulationOfALossThatCouplesSamples"},
+      {"{} = {}, but the loss of {}",
+       "AccumulationOfALossThatCouplesSamples, FixtureCheck: "
+       "AccumulationOfATaskThatCouplesSamples"},
       {"make_backbone was called after", "a component at fault: conform"},
       {"the approximator asks for batch {}", "a component at fault: conform"},
       {"rates.groups ({}): match = ", "RatesOfNoParameter"},
@@ -583,6 +585,39 @@ optimizer = { use = "throwing-optimizer" }
     const Outcome outcome = with_fixture(name);
     EXPECT_EQ(outcome.code, 2) << outcome.err;
     EXPECT_NE(outcome.err.find("works layer by layer"), std::string::npos) << outcome.err;
+  }
+}
+
+TEST_F(FixtureCheck, AccumulationOfATaskThatCouplesSamples) {
+  const auto text = [](const std::string& method, const std::string& upper) {
+    const std::string augment = "augment = { use = \"throwing-augmentation\" }\n";
+    const std::string optimizer = "optimizer = { use = \"throwing-optimizer\" }\n";
+    const std::string downstream =
+        "downstream = { use = \"throwing-downstream\", method = \"" + method + "\" }\n";
+    const std::string labelled = "data = \"images\"\nsteps = 1\nbatch = 4\naccumulate = 2\n" +
+                                 augment + downstream + optimizer;
+    return pretraining_on("none") +
+           (upper.empty() ? "[stage.tuned]\nkind = \"finetune\"\nfrom = \"pretrain\"\n" + labelled
+                          : "[stage.both]\nkind = \"bissl\"\nfrom = \"pretrain\"\nrounds = 1\n"
+                            "hypergradient = { use = \"throwing-hypergradient\" }\n"
+                            "[stage.both.lower]\nsteps = 1\n[stage.both.upper]\n" +
+                                labelled);
+  };
+  for (const std::string key : {"accumulate", "upper.accumulate"}) {
+    const std::string upper = key == "accumulate" ? "" : "upper";
+    write_file(file_, text("none", upper));
+    const Outcome separable = with_fixture("check");
+    EXPECT_EQ(separable.code, 0) << separable.err;
+    write_file(file_, text("couples samples", upper));
+    for (const char* name : {"check", "run"}) {
+      const Outcome outcome = with_fixture(name);
+      EXPECT_EQ(outcome.code, 2) << outcome.err;
+      EXPECT_NE(outcome.err.find(key + " = 2, but the loss of downstream throwing-downstream"),
+                std::string::npos)
+          << outcome.err;
+      EXPECT_NE(outcome.err.find("couples the samples of a batch ("), std::string::npos)
+          << outcome.err;
+    }
   }
 }
 

@@ -126,6 +126,7 @@ void BisslParts::build_models(const StageContext& context, const PretextUse& use
                                 .targets = upper.source->data().targets(),
                                 .view = upper.source->view_shape()},
                                context.seed_for("init/head"));
+  require_separable("upper.accumulate", upper_options.accumulate, *downstream);
   choose_warmup(context.stage.table);
   upper_mix = make_mix(upper_table, context.seed_for("mix"), upper.source->data().targets());
 

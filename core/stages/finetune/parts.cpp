@@ -36,6 +36,7 @@ FinetuneParts build_finetune(const StageContext& context, int64_t repeat) {
                                       .targets = parts.source->data().targets(),
                                       .view = parts.source->view_shape()},
                                      seed("init/head"));
+  require_separable("accumulate", options.accumulate, *parts.downstream);
   for (const auto& [name, tensor] : trainable_parameters(parts.downstream->module())) {
     parts.parameters.emplace_back("head." + name, tensor);
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "bissl/batch_coupling.h"
 #include "bissl/image.h"
 #include "bissl/tensor_list.h"
 
@@ -10,10 +11,10 @@
 namespace bissl {
 
 // What a downstream task may read of the backbone instead of its features. A task has at most one
-// of these abilities (bissl/component.h); its factory calls DownstreamContext::require for the
-// ability of the backbone that it needs, so that other backbones are refused before training. The
-// host makes the one pass of the backbone, with gradients where it is trained; the rest is as in
-// Downstream::forward.
+// of the abilities MapHead and TokenHead (bissl/component.h); its factory calls
+// DownstreamContext::require for the ability of the backbone that it needs, so that other backbones
+// are refused before training. The host makes the one pass of the backbone, with gradients where it
+// is trained; the rest is as in Downstream::forward.
 
 /// Of a task whose head reads the backbone's feature maps: segmentation, detection.
 class MapHead {
@@ -40,6 +41,22 @@ class TokenHead {
 
  protected:
   ~TokenHead() = default;
+};
+
+/// Of a task whose loss couples the samples of a batch: the overlap of all its masks, a ranking, a
+/// comparison of each with each. Without it a loss is taken for a mean over the samples, or over
+/// what counts in them (TargetBatch::counted), which is separable as well.
+class LossCoupling {
+ public:
+  static constexpr std::string_view id =
+      "bissl.downstream.coupling/1";  ///< of this ability and revision
+
+  /// How Downstream::loss couples the samples of a batch; the same at each call. The host
+  /// accumulates gradients over several batches for a separable loss, and refuses to for others.
+  virtual BatchCoupling coupling() const = 0;
+
+ protected:
+  ~LossCoupling() = default;
 };
 
 }  // namespace bissl

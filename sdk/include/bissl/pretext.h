@@ -3,6 +3,7 @@
 #include "bissl/backbone.h"
 #include "bissl/backbone_abilities.h"
 #include "bissl/batch.h"
+#include "bissl/batch_coupling.h"
 #include "bissl/component.h"
 #include "bissl/export.h"
 #include "bissl/image.h"
@@ -24,16 +25,6 @@ struct TrainingProgress {
   int64_t step = 0;   ///< the step under way, or the one just done: 0 … steps − 1
   int64_t steps = 1;  ///< of the whole stage
 };
-
-/// How the samples of a batch are coupled in a loss. Layers that normalise over a batch in training
-/// mode do not count: what they do to a batch that is computed in parts is the host's concern, the
-/// same for all tasks.
-enum class BatchCoupling {
-  separable,         ///< not at all: the loss is the mean of the losses of its samples
-  batch_statistics,  ///< by means over the batch: a covariance, a centre, shares of a whole
-  gathered,          ///< by comparison: each sample counts with each other one, as negatives do
-};
-BISSL_API std::string to_string(BatchCoupling coupling);
 
 /// A self-supervised task: the loss L_P and the module holding its own weights φ_P.
 ///
