@@ -1,17 +1,20 @@
 // Prints what compiled plugins rest on in the sdk's headers: sizes, places of members, places and
 // signatures of virtual functions, enumerators, identifiers. Compiled once with the headers of 2.0
-// and once with today's; growth_test compares. A line is "kind<tab>name<tab>value".
+// and once with today's; growth_test compares. A line is "kind<tab>name<tab>value". Of
+// bissl/modules.h nothing is here: all of it is compiled into the plugins that include it.
 
 #include "bissl/abi.h"
 #include "bissl/augmentation.h"
 #include "bissl/backbone.h"
 #include "bissl/backbone_abilities.h"
 #include "bissl/batch.h"
+#include "bissl/batch_coupling.h"
 #include "bissl/component.h"
 #include "bissl/crops.h"
 #include "bissl/data_files.h"
 #include "bissl/data_notes.h"
 #include "bissl/dataset.h"
+#include "bissl/divided_batch.h"
 #include "bissl/downstream.h"
 #include "bissl/downstream_abilities.h"
 #include "bissl/error.h"
@@ -19,6 +22,7 @@
 #include "bissl/hash.h"
 #include "bissl/hypergradient.h"
 #include "bissl/image.h"
+#include "bissl/image_operations.h"
 #include "bissl/implicit_system.h"
 #include "bissl/layers.h"
 #include "bissl/linear_system.h"
@@ -30,15 +34,18 @@
 #include "bissl/plugin.h"
 #include "bissl/pretext.h"
 #include "bissl/random.h"
+#include "bissl/recomputed.h"
 #include "bissl/sample_names.h"
 #include "bissl/system_abilities.h"
 #include "bissl/target_batch.h"
 #include "bissl/targets.h"
+#include "bissl/teacher.h"
 #include "bissl/tensor_list.h"
 #include "bissl/transform.h"
 #include "bissl/transform_abilities.h"
 #include "bissl/value.h"
 #include "bissl/view_geometry.h"
+#include "bissl/views.h"
 
 #include <cstddef>
 #include <cstdio>
@@ -93,6 +100,8 @@ std::string text(size_t number) { return std::to_string(number); }
   line("virtual function", #T "::" #name, \
        text(slot_of(&T::name)) + ", " + type_name<decltype(&T::name)>())
 #define SLOTS(T) line("virtual functions of", #T, text(slots<T>()))
+/// A function outside of classes: its name in the library does not say what it returns.
+#define FUNCTION(name) line("function", #name, type_name<decltype(&name)>())
 #define ENUMERATOR(E, name) line("enumerator", #E "::" #name, text(size_t(E::name)))
 #define ABILITY(T)                               \
   line("identifier of", #T, std::string(T::id)); \
@@ -216,6 +225,9 @@ void list_abilities() {
   ABILITY(TokenHead);
   VIRTUAL(TokenHead, forward_tokens);
   SLOTS(TokenHead);
+  ABILITY(LossCoupling);
+  VIRTUAL(LossCoupling, coupling);
+  SLOTS(LossCoupling);
   ABILITY(DataFiles);
   VIRTUAL(DataFiles, data_files);
   SLOTS(DataFiles);
@@ -510,6 +522,31 @@ void list_declarations() {
   MEMBER(Metric, value);
 }
 
+void list_functions() {
+  SIZE(DividedBatch);
+  line("type", "DividedBatch::Sum", type_name<DividedBatch::Sum>());
+  FUNCTION(batch_is_divided);
+  FUNCTION(sum_over_parts);
+  FUNCTION(recomputed);
+  FUNCTION(register_backbone);
+  FUNCTION(move_average);
+  line("type", "Views", type_name<Views>());
+  FUNCTION(joined);
+  FUNCTION(joined_by_shape);
+  FUNCTION(converted);
+  FUNCTION(flip_horizontal);
+  FUNCTION(adjust_brightness);
+  FUNCTION(adjust_contrast);
+  FUNCTION(adjust_saturation);
+  FUNCTION(adjust_hue);
+  FUNCTION(convert_to_grayscale);
+  FUNCTION(gaussian_blur);
+  FUNCTION(solarize);
+  FUNCTION(shift);
+  FUNCTION(normalize);
+  FUNCTION(blur_kernel_size);
+}
+
 void list_enumerators() {
   ENUMERATOR(ComponentKind, dataset);
   ENUMERATOR(ComponentKind, augmentation);
@@ -568,6 +605,7 @@ int main() {
   bissl::list_models();
   bissl::list_systems();
   bissl::list_declarations();
+  bissl::list_functions();
   bissl::list_enumerators();
   return 0;
 }
