@@ -16,7 +16,7 @@ void add_recompute(Schema<Options>& schema, bool Options::*member) {
   schema.add(
       "recompute", member,
       "keep only what enters each block, and compute the rest again in backward passes: less "
-      "memory, more time, the same numbers");
+      "memory, more time, the same numbers but for rounding");
 }
 
 /// block->forward(x), with `recompute` under bissl::recomputed.
