@@ -1,7 +1,10 @@
 #include "report/curves.h"
 
+#include "bissl/error.h"
+#include "telemetry/event_reader.h"
+
 #include <algorithm>
-#include <fstream>
+#include <cmath>
 #include <functional>
 #include <map>
 #include <set>
@@ -14,28 +17,57 @@ namespace fs = std::filesystem;
 /// (step, value) of each kind of loss in one event log.
 using Losses = std::map<std::string, std::vector<std::pair<double, double>>>;
 
-void read_log(const fs::path& file, const std::vector<std::string>& names, Losses& losses) {
-  std::ifstream stream(file);
-  std::map<std::string, double> steps;
-  for (std::string line; std::getline(stream, line);) {
-    const nlohmann::json event = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (!event.is_object()) {
-      continue;  // cut off by a kill
+/// The number of a loss in an event; null if it has none. The loss of a phase has the phase's name,
+/// and "loss" is that of a training without phases.
+const double* find_loss(const EventNumbers& event, const std::string& loss) {
+  std::string tag = loss;
+  if (!event.phase.empty()) {
+    if (loss == "loss") {
+      return nullptr;
     }
-    const auto phase = event.find("phase");
-    // "warmup" is what earlier versions wrote.
-    const bool head_warmup =
-        phase != event.end() && (*phase == "head_warmup" || *phase == "warmup");
-    for (const std::string& loss : names) {
-      if (head_warmup || !event.contains(loss)) {
-        continue;
-      }
-      const double step = steps[loss]++;  // a loss that is not finite (null) leaves a gap
-      if (event[loss].is_number()) {
-        losses[loss].emplace_back(step, event[loss].get<double>());
+    tag = event.phase + (loss == event.phase ? "/loss" : "/" + loss);
+  }
+  const auto found = std::find_if(event.values.begin(), event.values.end(),
+                                  [&](const auto& value) { return value.first == tag; });
+  return found == event.values.end() ? nullptr : &found->second;
+}
+
+void add_losses(const EventNumbers& event, const std::vector<std::string>& names,
+                std::map<std::string, double>& steps, Losses& losses) {
+  // "warmup" is what earlier versions wrote.
+  if (event.phase == "head_warmup" || event.phase == "warmup") {
+    return;
+  }
+  for (const std::string& loss : names) {
+    if (const double* value = find_loss(event, loss)) {
+      const double step = steps[loss]++;  // a loss that is not finite leaves a gap
+      if (std::isfinite(*value)) {
+        losses[loss].emplace_back(step, *value);
       }
     }
   }
+}
+
+/// What can be read of a log: a report has the other curves without it.
+Losses read_log(const fs::path& file, const std::vector<std::string>& names) {
+  Losses losses;
+  std::map<std::string, double> steps;
+  try {
+    EventPart part{.events = {}, .more = true};
+    while (part.more) {
+      part = read_events(file, part.position);
+      if (part.restarted) {
+        losses.clear();
+        steps.clear();
+      }
+      for (const EventNumbers& event : part.events) {
+        add_losses(event, names, steps, losses);
+      }
+    }
+  } catch (const Error&) {
+    return losses;
+  }
+  return losses;
 }
 
 /// Those of the stage's logs that are there.
@@ -174,9 +206,7 @@ std::vector<CurveGroup> learning_curves(const ReportData& data, size_t most_curv
       std::map<std::string, std::vector<std::vector<std::pair<double, double>>>> logs;
       for (const StageTiming* stage : one.stages) {
         for (const fs::path& file : logs_of(*stage)) {
-          Losses losses;
-          read_log(file, stage->losses, losses);
-          for (auto& [loss, points] : losses) {
+          for (auto& [loss, points] : read_log(file, stage->losses)) {
             logs[loss].push_back(std::move(points));
           }
         }

@@ -54,6 +54,7 @@ json take_audit(StageResults& results) {
 
 void write_audit(const json& figures, const fs::path& stage, const fs::path& target) {
   AtomicFile lines(target / lines_file);
+  // Whole lines are kept, with the texts in them, of which read_events gives the numbers alone.
   std::ifstream events(stage / event_log_file);
   for (std::string line; std::getline(events, line);) {
     const json event = json::parse(line, nullptr, /*allow_exceptions=*/false);

@@ -27,9 +27,6 @@ class Hypergradient;
 
 namespace bissl::host {
 
-/// The log of a session's steps, in its folder.
-inline constexpr const char* event_log_file = "events.jsonl";
-
 /// The loop around the steps of a stage: resuming, events, progress, checkpoints, interruption.
 ///
 ///     Session session(context, folder, "pretrain", steps, images);

@@ -9,7 +9,10 @@
 
 namespace bissl::host {
 
-/// The measurements of a stage, one JSON object a line (`events.jsonl`). Lines go straight to the
+/// The log of a session's steps, in its folder. read_events() reads it.
+inline constexpr const char* event_log_file = "events.jsonl";
+
+/// The measurements of a stage, one JSON object a line. Lines go straight to the
 /// system, so another process can follow the file, and a killed one loses none.
 ///
 /// Numbers that are not finite, which JSON lacks, become null and are named in "not_finite"; bytes

@@ -7,7 +7,7 @@
 #include "bissl/error.h"
 #include "pipeline/run_names.h"
 #include "report/run_difference.h"
-#include "track/event_reader.h"
+#include "telemetry/event_reader.h"
 
 #include <algorithm>
 #include <chrono>

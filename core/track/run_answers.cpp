@@ -4,7 +4,7 @@
 #include "bissl/error.h"
 #include "report/gather.h"
 #include "report/report.h"
-#include "track/event_reader.h"
+#include "telemetry/event_reader.h"
 
 #include <algorithm>
 #include <cmath>

@@ -5,6 +5,7 @@
 #include "store/stage_store.h"
 #include "store/sweep_folder.h"
 #include "store/sweep_plan.h"
+#include "telemetry/events.h"
 
 #include <algorithm>
 #include <set>
@@ -13,8 +14,6 @@ namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr const char* log_name = "events.jsonl";
 
 std::vector<fs::path> sorted_items(const fs::path& folder) {
   std::vector<fs::path> items;
@@ -37,13 +36,13 @@ void add_logs(const std::string& stage, const std::string& key, const fs::path& 
   std::error_code ignored;
   const bool finished = fs::exists(folder / stage_results_file, ignored) &&
                         !folder.filename().string().ends_with(".partial");
-  if (fs::exists(folder / log_name, ignored)) {
-    logs.push_back({stage, "", key, finished, folder / log_name});
+  if (fs::exists(folder / event_log_file, ignored)) {
+    logs.push_back({stage, "", key, finished, folder / event_log_file});
   }
   std::vector<RunLog> parts;
   for (const fs::path& item : sorted_items(folder)) {
-    if (fs::is_directory(item, ignored) && fs::exists(item / log_name, ignored)) {
-      parts.push_back({stage, item.filename().string(), key, finished, item / log_name});
+    if (fs::is_directory(item, ignored) && fs::exists(item / event_log_file, ignored)) {
+      parts.push_back({stage, item.filename().string(), key, finished, item / event_log_file});
     }
   }
   std::sort(parts.begin(), parts.end(), [](const RunLog& one, const RunLog& other) {

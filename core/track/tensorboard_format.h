@@ -1,6 +1,6 @@
 #pragma once
 
-#include "track/event_reader.h"
+#include "telemetry/event_reader.h"
 
 #include <cstddef>
 #include <cstdint>

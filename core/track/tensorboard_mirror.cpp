@@ -2,7 +2,7 @@
 
 #include "base/atomic_file.h"
 #include "bissl/error.h"
-#include "track/event_reader.h"
+#include "telemetry/event_reader.h"
 #include "track/tensorboard_format.h"
 
 #include <fcntl.h>

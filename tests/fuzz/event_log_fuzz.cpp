@@ -15,7 +15,9 @@ void fuzz_event_log(std::string_view bytes) {
                          .stage = "pretrain",
                          .kind = "pretrain",
                          .key = "key",
-                         .folder = folder.path()});
+                         .folder = folder.path(),
+                         .logs = {"events.jsonl"},
+                         .losses = {"loss", "lower"}});
   refusing([&] {
     for (const CurveGroup& group : learning_curves(data)) {
       for (const Curve& curve : group.curves) {

@@ -81,5 +81,17 @@ TEST(Documents, NoCodeOfTheHostComparesKindsOfStage) {
   }
 }
 
+TEST(Documents, TheEventLogHasItsNameInOnePlace) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(
+           std::filesystem::path(source_folder) / "core")) {
+    // Results of earlier versions did not list their logs.
+    const std::string name = entry.path().filename().string();
+    if (entry.is_regular_file() && name != "events.h" && name != "stage_results.cpp") {
+      EXPECT_EQ(read_file(entry.path()).find("\"events.jsonl\""), std::string::npos)
+          << entry.path() << ": write event_log_file";
+    }
+  }
+}
+
 }  // namespace
 }  // namespace bissl::host::test

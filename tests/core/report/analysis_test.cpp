@@ -1,4 +1,5 @@
 #include "report/analysis.h"
+#include "report/curves.h"
 #include "report/gather.h"
 #include "report/report.h"
 #include "support/temporary_folder.h"
@@ -176,6 +177,35 @@ TEST(LeftOut, ALogWithoutFiniteLossesIsNoLogThatIsGone) {
   data.stages.back().folder = folder.path() / "gone";
   EXPECT_NE(notes_of(data, "Learning curves").find("there is no events.jsonl in"),
             std::string::npos);
+}
+
+TEST(Curves, HaveTheLossesOfTheCompleteLines) {
+  const TemporaryFolder folder;
+  write_file(folder.path() / "events.jsonl",
+             R"({"step":0,"phase":"head_warmup","loss":9}
+{"step":0,"phase":"lower","lower":1,"round":0}
+{"step":0,"phase":"upper","upper":4,"validation":{"lower":7}}
+no event
+{"step":1,"phase":"lower","lower":null,"not_finite":{"lower":"nan"}}
+{"step":2,"phase":"lower","lower":3}
+{"step":3,"phase":"lower","lower":5})");
+  ReportData data = example();
+  data.stages.push_back({.choices = {0, 0},
+                         .repetition = "seed 0",
+                         .stage = "both",
+                         .kind = "bissl",
+                         .key = "k",
+                         .folder = folder.path(),
+                         .logs = {"events.jsonl"},
+                         .losses = {"loss", "lower", "upper"}});
+  const std::vector<CurveGroup> groups = learning_curves(data);
+  ASSERT_EQ(groups.size(), 2U);
+  EXPECT_EQ(groups[0].loss, "lower");
+  ASSERT_EQ(groups[0].curves.size(), 1U);
+  EXPECT_EQ(groups[0].curves[0].steps, (std::vector<double>{0.5, 2.5}));
+  EXPECT_EQ(groups[0].curves[0].values, (std::vector<double>{1, 3}));
+  EXPECT_EQ(groups[1].loss, "upper");
+  EXPECT_EQ(groups[1].curves[0].values, std::vector<double>{4});
 }
 
 TEST(SeveralRuns, HaveEachOneLabelAndAreCountedOnce) {

@@ -1,4 +1,4 @@
-#include "track/event_reader.h"
+#include "telemetry/event_reader.h"
 
 #include "base/json_text.h"
 #include "base/posix_file.h"
@@ -85,8 +85,10 @@ std::optional<EventNumbers> event_of(std::string_view line) {
   }
   EventNumbers event{.step = step->get<int64_t>(), .values = {}};
   const auto phase = parsed.find("phase");
-  add_numbers(parsed, "",
-              phase != parsed.end() && phase->is_string() ? phase->get<std::string>() : "", event);
+  if (phase != parsed.end() && phase->is_string()) {
+    event.phase = phase->get<std::string>();
+  }
+  add_numbers(parsed, "", event.phase, event);
   std::sort(event.values.begin(), event.values.end(),
             [](const auto& one, const auto& other) { return one.first < other.first; });
   const auto histograms = parsed.find("histograms");

@@ -1,4 +1,4 @@
-#include "track/event_reader.h"
+#include "telemetry/event_reader.h"
 
 #include "bissl/error.h"
 #include "support/temporary_folder.h"
@@ -29,6 +29,8 @@ TEST_F(EventReader, TagsSayThePhase) {
   const EventPart part = read_events(file_);
   ASSERT_EQ(part.events.size(), 2U);
   EXPECT_EQ(part.events[0].step, 3);
+  EXPECT_EQ(part.events[0].phase, "upper");
+  EXPECT_EQ(part.events[1].phase, "");
   EXPECT_EQ(part.events[0].values, (Values{{"upper/loss", 1.5}, {"upper/v_norm", 2}}));
   EXPECT_EQ(part.events[1].values, (Values{{"loss", 1}, {"validation/top1", 0.5}}));
 }

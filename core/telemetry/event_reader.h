@@ -24,6 +24,7 @@ struct EventHistogram {
 /// The numbers of one line of an event log.
 struct EventNumbers {
   int64_t step = 0;
+  std::string phase = {};  ///< as the line names it; empty where it names none
   /// By tag, in the alphabet's order. A tag is the key of the number; "PHASE/KEY" in a line that
   /// names its phase, where the phase's own loss is "PHASE/loss"; "OBJECT/KEY" within an object
   /// ("validation/top1", "audit/cosine"). Numbers that are not finite are here as what they were.
