@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 
 namespace bissl::host::test {
@@ -89,6 +90,28 @@ TEST(Documents, TheEventLogHasItsNameInOnePlace) {
     if (entry.is_regular_file() && name != "events.h" && name != "stage_results.cpp") {
       EXPECT_EQ(read_file(entry.path()).find("\"events.jsonl\""), std::string::npos)
           << entry.path() << ": write event_log_file";
+    }
+  }
+}
+
+/// An empty line within a table ends it: the rows after it would be text.
+TEST(Documents, RowsOfTablesFollowTheirHead) {
+  for (const auto& entry :
+       std::filesystem::directory_iterator(std::filesystem::path(source_folder) / "docs")) {
+    if (entry.path().extension() != ".md") {
+      continue;
+    }
+    std::istringstream lines(read_file(entry.path()));
+    bool in_table = false;
+    bool in_code = false;
+    for (std::string line, next; std::getline(lines, line);) {
+      in_code = in_code != line.starts_with("```");
+      const bool is_row = !in_code && line.starts_with("|");
+      if (is_row && !in_table) {
+        std::getline(lines, next);
+        EXPECT_TRUE(next.starts_with("| -")) << entry.path() << ": " << line;
+      }
+      in_table = is_row;
     }
   }
 }
