@@ -23,12 +23,13 @@ struct Pairs {
   double sum = 0;
   double number = 0;
 
-  /// All pairs of these rows. Σ over i ≠ j of x_i·x_j is ‖Σ x‖² − Σ ‖x‖².
+  /// All pairs of these rows. Σ over i ≠ j of x_i·x_j is ‖Σ x‖² − Σ ‖x‖². Rounding makes the
+  /// difference of equal rows slightly negative.
   void add(const at::Tensor& rows) {
     const auto count = static_cast<double>(rows.size(0));
     const double squares = rows.pow(2).sum().item<double>();
     const double of_sum = rows.sum(at::IntArrayRef{0}).pow(2).sum().item<double>();
-    sum += count * squares - of_sum;
+    sum += std::max(0.0, count * squares - of_sum);
     number += count * (count - 1) / 2;
   }
 };

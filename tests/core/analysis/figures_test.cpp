@@ -150,6 +150,16 @@ TEST(Figures, SayWhyTheyHaveNoValue) {
   EXPECT_EQ(linear_cka(equal, pattern(1, {30, 2})).why_not, "all features of one side are equal");
 }
 
+/// A squared distance is not negative, whatever rounding makes of equal features.
+TEST(Figures, OfCollapsedFeaturesAreNoNegativeDistances) {
+  for (int64_t k = 0; k < 60; ++k) {
+    const at::Tensor equal = pattern(k, {1, 6}).expand({7, 6}).contiguous();
+    EXPECT_GE(*alignment(equal.unsqueeze(0)).value, 0) << k;
+    EXPECT_NEAR(*alignment(equal.unsqueeze(0)).value, 0, 1e-12) << k;
+    EXPECT_GE(*class_alignment(equal, at::zeros({7}, at::kLong)).value, 0) << k;
+  }
+}
+
 TEST(Figures, RefuseWhatAreNoFeatures) {
   at::Tensor features = pattern(1, {5, 3}).clone();
   EXPECT_THROW(rankme(features.select(0, 0)), Error);
