@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
 namespace bissl::host {
@@ -29,17 +30,21 @@ struct TsneOptions {
   int64_t iterations = 1000;
   double learning_rate = 0;  ///< 0: max(N/48, 50), as scikit-learn's "auto"
   /// Of Barnes–Hut: cells whose width is below θ times their distance act as one point. 0: none do,
-  /// the repulsion is exact.
-  double theta = 0.5;
+  /// the repulsion is exact. Unset: 0 for fewer than 5,000 samples, 0.5 for more.
+  std::optional<double> theta = {};
   /// Called after each iteration; may throw to stop. Unset: nothing is called.
   std::function<void()> after_iteration = {};
 };
 
+/// The fewest samples of which a plane is made by t-SNE and UMAP.
+inline constexpr int64_t least_placed = 4;
+
 /// t-SNE (van der Maaten and Hinton 2008; van der Maaten 2014 for trees and the neighbours beyond
-/// which similarities are 0): (N, 2), double. Starts from the first two principal components,
-/// scaled to a deviation of 1e-4, as Kobak and Berens 2019 advise, so it needs no random numbers:
-/// equal features give equal points. With another number of threads the distances may differ in
-/// their last digits. Throws Error(input) for fewer than 4 samples.
+/// which similarities are 0: about three times the perplexity, in both forms): (N, 2), double.
+/// Starts from the first two principal components, scaled to a deviation of 1e-4, as Kobak and
+/// Berens 2019 advise, so it needs no random numbers: equal features give equal points. No sum
+/// depends on the number of threads but those of LibTorch's matrix products, of which the distances
+/// and the start are made. Throws Error(input) for fewer than `least_placed` samples.
 at::Tensor tsne(const at::Tensor& features, const TsneOptions& options);
 
 /// 1/(1 + a·d^(2b)): how much points at a distance d belong together in a picture of UMAP.
@@ -76,7 +81,7 @@ struct UmapOptions {
 /// UMAP (McInnes, Healy and Melville 2018, arXiv 1802.03426): (N, 2), double. With exact neighbours
 /// by Euclidean distance, started from the first two principal components, on one thread: equal
 /// features and seeds give equal points. With another number of threads the distances may differ in
-/// their last digits. Throws Error(input) for fewer than 4 samples.
+/// their last digits. Throws Error(input) for fewer than `least_placed` samples.
 at::Tensor umap(const at::Tensor& features, const UmapOptions& options);
 
 /// How many of the k nearest neighbours in the plane are near in the features, too (Venna and Kaski

@@ -1,3 +1,4 @@
+#include "analysis/all_pairs.h"
 #include "analysis/embedding.h"
 #include "analysis/neighbours.h"
 #include "analysis/quadtree.h"
@@ -89,7 +90,8 @@ Similarities similarities(const at::Tensor& features, double perplexity) {
   return all;
 }
 
-/// Gradient descent with momentum and gains, as scikit-learn has it.
+/// Gradient descent with momentum and gains, as scikit-learn has it: it begins anew where the
+/// exaggeration ends.
 class Descent {
  public:
   Descent(const Similarities& similarities, std::vector<double> points, double theta, double rate)
@@ -100,6 +102,7 @@ class Descent {
         gradient_(points_.size()),
         update_(points_.size(), 0.0),
         gains_(points_.size(), 1.0),
+        repulsion_(points_.size()),
         normalisers_(points_.size() / 2) {}
 
   void step(double exaggeration, double momentum) {
@@ -112,22 +115,41 @@ class Descent {
     }
   }
 
+  /// Forgets velocities and gains.
+  void restart() {
+    std::fill(update_.begin(), update_.end(), 0.0);
+    std::fill(gains_.begin(), gains_.end(), 1.0);
+  }
+
   const std::vector<double>& points() const { return points_; }
 
  private:
+  /// On each point the forces of all others and the sums of their weights.
+  void compute_repulsion() {
+    const auto compute = [&](const auto& force_on) {
+      const auto samples = static_cast<int64_t>(points_.size() / 2);
+      at::parallel_for(0, samples, 16, [&](int64_t first, int64_t last) {
+        for (int64_t i = first; i < last; ++i) {
+          const auto at = static_cast<size_t>(i);
+          const QuadTree::Force force = force_on(at);
+          normalisers_[at] = force.sum;
+          repulsion_[2 * at] = force.x;
+          repulsion_[2 * at + 1] = force.y;
+        }
+      });
+    };
+    if (theta_ > 0) {
+      const QuadTree tree(points_);
+      compute([&](size_t point) { return tree.force_on(point, theta_); });
+    } else {
+      const AllPairs all(points_);
+      compute([&](size_t point) { return all.force_on(point); });
+    }
+  }
+
   void compute_gradient(double exaggeration) {
-    const QuadTree tree(points_);
+    compute_repulsion();
     const auto samples = static_cast<int64_t>(points_.size() / 2);
-    std::vector<double> repulsion(points_.size());
-    at::parallel_for(0, samples, 16, [&](int64_t first, int64_t last) {
-      for (int64_t i = first; i < last; ++i) {
-        const auto at = static_cast<size_t>(i);
-        const QuadTree::Force force = tree.force_on(at, theta_);
-        normalisers_[at] = force.sum;
-        repulsion[2 * at] = force.x;
-        repulsion[2 * at + 1] = force.y;
-      }
-    });
     double normaliser = 0;  // in one order, whatever the number of threads
     for (const double one : normalisers_) {
       normaliser += one;
@@ -145,8 +167,8 @@ class Descent {
           x += pull * dx;
           y += pull * dy;
         }
-        gradient_[2 * at] = 4 * (x - repulsion[2 * at] / normaliser);
-        gradient_[2 * at + 1] = 4 * (y - repulsion[2 * at + 1] / normaliser);
+        gradient_[2 * at] = 4 * (x - repulsion_[2 * at] / normaliser);
+        gradient_[2 * at + 1] = 4 * (y - repulsion_[2 * at + 1] / normaliser);
       }
     });
   }
@@ -158,6 +180,7 @@ class Descent {
   std::vector<double> gradient_;
   std::vector<double> update_;
   std::vector<double> gains_;
+  std::vector<double> repulsion_;
   std::vector<double> normalisers_;
 };
 
@@ -180,19 +203,25 @@ std::vector<double> start_of(const at::Tensor& features) {
 at::Tensor tsne(const at::Tensor& features, const TsneOptions& options) {
   constexpr double exaggeration = 12;
   constexpr int64_t exaggerated = 250;
+  constexpr int64_t least_for_trees = 5000;
   const at::Tensor numbers = checked_features(features);
   const int64_t samples = numbers.size(0);
-  if (samples < 4) {
-    fail_input("t-SNE places 4 samples at least, and there are {}", samples);
+  if (samples < least_placed) {
+    fail_input("t-SNE places {} samples at least, and there are {}", least_placed, samples);
   }
   const double perplexity = std::min(options.perplexity, static_cast<double>(samples - 1) / 3);
   const double rate = options.learning_rate > 0
                           ? options.learning_rate
                           : std::max(static_cast<double>(samples) / exaggeration / 4, 50.0);
   const Similarities similar = similarities(numbers, std::max(perplexity, 1.0));
-  Descent descent(similar, start_of(numbers), options.theta, rate);
+  const double theta = options.theta.value_or(samples < least_for_trees ? 0 : 0.5);
+  Descent descent(similar, start_of(numbers), theta, rate);
+  const int64_t turn = std::min(exaggerated, options.iterations / 2);
   for (int64_t i = 0; i < options.iterations; ++i) {
-    const bool early = i < std::min(exaggerated, options.iterations / 2);
+    if (i == turn) {
+      descent.restart();
+    }
+    const bool early = i < turn;
     descent.step(early ? exaggeration : 1.0, early ? 0.5 : 0.8);
     if (options.after_iteration) {
       options.after_iteration();

@@ -259,8 +259,8 @@ at::Tensor umap(const at::Tensor& features, const UmapOptions& options) {
   constexpr int64_t many_samples = 10000;
   const at::Tensor numbers = checked_features(features);
   const int64_t samples = numbers.size(0);
-  if (samples < 4) {
-    fail_input("UMAP places 4 samples at least, and there are {}", samples);
+  if (samples < least_placed) {
+    fail_input("UMAP places {} samples at least, and there are {}", least_placed, samples);
   }
   const int64_t epochs = options.epochs > 0 ? options.epochs : samples <= many_samples ? 500 : 200;
   Layout layout(umap_edges(numbers, options.neighbours), start_of(numbers, options.seed),

@@ -162,6 +162,14 @@ def umap_numbers(features):
     }
 
 
+def tsne_numbers():
+    """By scikit-learn, through all pairs: the trustworthiness of a picture of 240 samples."""
+    features = pattern(8, 240, 8) + 1.5 * pattern(9, 6, 8)[numpy.arange(240) * 7 % 31 % 6]
+    points = sklearn.manifold.TSNE(
+        method="exact", init="pca", learning_rate="auto", random_state=0).fit_transform(features)
+    return {"trustworthiness": sklearn.manifold.trustworthiness(features, points, n_neighbors=10)}
+
+
 def main():
     labels = numpy.arange(ROWS) * 7 % 31 % CLASSES
     features = pattern(1, ROWS, WIDTH) + 0.8 * pattern(2, CLASSES, WIDTH)[labels] + 0.3
@@ -200,6 +208,7 @@ def main():
                 "distances": scipy.spatial.distance.pdist(pca.transform(features)).tolist()[:200]},
         "trustworthiness": sklearn.manifold.trustworthiness(features, plane, n_neighbors=10),
         "umap": umap_numbers(features),
+        "tsne": tsne_numbers(),
     }, indent=1))
 
 

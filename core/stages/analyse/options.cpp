@@ -151,7 +151,7 @@ const Schema<AnalyseOptions>& analyse_schema() {
     s.add(
          "pictures", &AnalyseOptions::pictures,
          "pictures of the features in a plane, as SVG and CSV in the stage's folder: \"pca\", the "
-         "first two principal components; \"tsne\", t-SNE by Barnes and Hut's trees; \"umap\", "
+         "first two principal components; \"tsne\", t-SNE, exact below 5,000 samples; \"umap\", "
          "UMAP. With a bank: "
          "\"neighbours\", some images with their nearest of the bank, as PNG and CSV. With a bank "
          "or a head: \"confusion\", what the neighbours and each probe take each class for, and "

@@ -1,9 +1,12 @@
 #include "analysis/embedding.h"
 
+#include "analysis/all_pairs.h"
 #include "analysis/quadtree.h"
 #include "bissl/error.h"
 #include "reference/golden.h"
 
+#include <ATen/Parallel.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/pdist.h>
 #include <ATen/ops/tensor.h>
@@ -43,7 +46,8 @@ TEST(Trustworthiness, IsThatOfScikitLearn) {
   EXPECT_FALSE(trustworthiness(features, plane, 45).value);
 }
 
-/// θ = 0 goes through all points, equal ones included.
+/// θ = 0 goes through all points, equal ones included, as the direct sums do, of which 299 points
+/// leave one over.
 TEST(QuadTree, GivesTheSumsOverAllPoints) {
   std::vector<double> points;
   const at::Tensor numbers = pattern(3, {300, 2}).contiguous();
@@ -52,6 +56,7 @@ TEST(QuadTree, GivesTheSumsOverAllPoints) {
     points[i] = i % 2 == 0 ? 0.25 : -0.125;
   }
   const QuadTree tree(points);
+  const AllPairs pairs(points);
   for (const size_t i : {size_t{0}, size_t{13}, size_t{299}}) {
     QuadTree::Force expected;
     for (size_t j = 0; j < 300; ++j) {
@@ -66,8 +71,18 @@ TEST(QuadTree, GivesTheSumsOverAllPoints) {
     EXPECT_NEAR(exact.sum, expected.sum, 1e-9);
     EXPECT_NEAR(exact.x, expected.x, 1e-9);
     EXPECT_NEAR(exact.y, expected.y, 1e-9);
+    const QuadTree::Force direct = pairs.force_on(i);
+    EXPECT_NEAR(direct.sum, expected.sum, 1e-9);
+    EXPECT_NEAR(direct.x, expected.x, 1e-9);
+    EXPECT_NEAR(direct.y, expected.y, 1e-9);
     EXPECT_NEAR(tree.force_on(i, 0.5).sum, expected.sum, 0.02 * expected.sum);
   }
+  points.resize(598);
+  const QuadTree::Force odd = AllPairs(points).force_on(7);
+  const QuadTree::Force expected = QuadTree(points).force_on(7, 0);
+  EXPECT_NEAR(odd.sum, expected.sum, 1e-9);
+  EXPECT_NEAR(odd.x, expected.x, 1e-9);
+  EXPECT_NEAR(odd.y, expected.y, 1e-9);
 }
 
 /// Two heaps of 12 dimensions far apart lie apart in the plane, and neighbours stay neighbours. A
@@ -86,6 +101,37 @@ TEST(Tsne, KeepsNeighboursAndIsTheSameEachTime) {
     const at::Tensor other = heap(number).sub(centre(1 - number)).norm(2, {1});
     EXPECT_GE(own.lt(other).sum().item<int64_t>(), 59) << "of 60 points, in heap " << number;
   }
+}
+
+/// On the same 240 samples, through all pairs as well.
+TEST(Tsne, KeepsNeighboursAsScikitLearnDoes) {
+  const at::Tensor labels = at::arange(240, at::kLong).mul(7).remainder(31).remainder(6);
+  const at::Tensor features =
+      pattern(8, {240, 8}).add(pattern(9, {6, 8}).index_select(0, labels).mul(1.5));
+  EXPECT_NEAR(*trustworthiness(features, tsne(features, {}), 10).value,
+              golden("analysis.json").at("tsne").at("trustworthiness").get<double>(), 0.01);
+}
+
+TEST(Tsne, IsExactBelowFiveThousandSamples) {
+  const at::Tensor few = pattern(1, {90, 12});
+  const at::Tensor points = tsne(few, {.iterations = 60});
+  EXPECT_TRUE(points.equal(tsne(few, {.iterations = 60, .theta = 0})));
+  EXPECT_FALSE(points.equal(tsne(few, {.iterations = 60, .theta = 0.5})));
+  const at::Tensor many = pattern(2, {5000, 3});
+  const at::Tensor by_trees = tsne(many, {.perplexity = 5, .iterations = 4});
+  EXPECT_TRUE(by_trees.equal(tsne(many, {.perplexity = 5, .iterations = 4, .theta = 0.5})));
+}
+
+TEST(Tsne, IsTheSameWithAnyNumberOfThreads) {
+  const at::Tensor features = pattern(1, {90, 12});
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);
+  const at::Tensor one = tsne(features, {.iterations = 60});
+  const at::Tensor by_trees = tsne(features, {.iterations = 60, .theta = 0.5});
+  at::set_num_threads(3);
+  EXPECT_TRUE(one.equal(tsne(features, {.iterations = 60})));
+  EXPECT_TRUE(by_trees.equal(tsne(features, {.iterations = 60, .theta = 0.5})));
+  at::set_num_threads(threads);
 }
 
 TEST(Tsne, OfEqualOrFewFeaturesIsFiniteOrRefused) {
