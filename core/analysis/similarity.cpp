@@ -99,8 +99,7 @@ std::vector<double> principal_cosines(const at::Tensor& one, const at::Tensor& o
 }
 
 Measured subspace_overlap(const at::Tensor& one, const at::Tensor& other) {
-  constexpr int64_t directions = 10;
-  const std::vector<double> cosines = principal_cosines(one, other, directions);
+  const std::vector<double> cosines = principal_cosines(one, other, overlap_directions);
   if (cosines.empty()) {
     return Measured::none(equal_features);
   }

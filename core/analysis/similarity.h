@@ -2,6 +2,7 @@
 
 #include "analysis/measured.h"
 
+#include <cstdint>
 #include <vector>
 
 namespace bissl::host {
@@ -18,7 +19,8 @@ Measured debiased_cka(const at::Tensor& one, const at::Tensor& other);
 /// where either has fewer components; none where all features are equal.
 std::vector<double> principal_cosines(const at::Tensor& one, const at::Tensor& other,
                                       int64_t directions);
-/// The mean of their squares, for 10 directions.
+inline constexpr int64_t overlap_directions = 10;
+/// The mean of their squares, for as many directions.
 Measured subspace_overlap(const at::Tensor& one, const at::Tensor& other);
 
 }  // namespace bissl::host

@@ -2,6 +2,7 @@
 
 #include "bissl/random.h"
 #include "data/view_maker.h"
+#include "preview/marks.h"
 
 #include <algorithm>
 #include <cmath>
@@ -16,6 +17,7 @@ constexpr int64_t least_side = 96;     ///< smaller pictures are enlarged
 constexpr int64_t largest_side = 256;  ///< larger ones are reduced
 constexpr uint8_t background = 48;
 constexpr int64_t frame_width = 4;
+constexpr int64_t label_gap = 3;  ///< pixels between a frame and its label
 
 /// A picture of float values in planes.
 struct Picture {
@@ -115,8 +117,8 @@ struct Grid {
   std::vector<int64_t> tops;
   std::vector<int64_t> lefts;
 
-  /// `between`: pixels from one picture to the next.
-  Grid(const std::vector<std::vector<Picture>>& rows, int64_t between)
+  /// `between`: pixels from one picture to the next; `below`: more of them below each row.
+  Grid(const std::vector<std::vector<Picture>>& rows, int64_t between, int64_t below = 0)
       : tops({between}), lefts({between}) {
     std::vector<int64_t> widths;
     for (const auto& row : rows) {
@@ -127,7 +129,7 @@ struct Grid {
         height = std::max(height, size.height);
         widths[i] = std::max(widths[i], size.width);
       }
-      tops.push_back(tops.back() + height + between);
+      tops.push_back(tops.back() + height + below + between);
     }
     for (const int64_t width : widths) {
       lefts.push_back(lefts.back() + width + between);
@@ -148,6 +150,22 @@ void draw_frame(const std::array<uint8_t, 3>& colour, const Drawn& size, int64_t
   }
 }
 
+/// Below the frame of a place of this size.
+void draw_label(std::string text, const Drawn& size, int64_t top, int64_t left, Canvas& canvas) {
+  constexpr Colour colour = {230, 230, 230};
+  while (letters_in(text) * letter_step > size.width + 1) {  // the last needs no pixel beside it
+    text.pop_back();
+  }
+  draw_text(canvas, left, top + size.height + frame_width + label_gap, text, 1, colour);
+}
+
+bool has_labels(const std::vector<std::vector<FramedImage>>& rows) {
+  return std::any_of(rows.begin(), rows.end(), [](const std::vector<FramedImage>& row) {
+    return std::any_of(row.begin(), row.end(),
+                       [](const FramedImage& one) { return !one.label.empty(); });
+  });
+}
+
 }  // namespace
 
 Canvas image_sheet(const std::vector<std::vector<FramedImage>>& rows) {
@@ -158,7 +176,7 @@ Canvas image_sheet(const std::vector<std::vector<FramedImage>>& rows) {
       of_row.push_back(picture_of(one.image));
     }
   }
-  const Grid grid(pictures, 3 * frame_width);
+  const Grid grid(pictures, 3 * frame_width, has_labels(rows) ? letter_height + label_gap : 0);
   Canvas canvas(grid.tops.back(), grid.lefts.back(), background);
   for (size_t row = 0; row < rows.size(); ++row) {
     for (size_t column = 0; column < rows[row].size(); ++column) {
@@ -166,6 +184,7 @@ Canvas image_sheet(const std::vector<std::vector<FramedImage>>& rows) {
       const Drawn size = drawn_size(picture.shape);
       draw(picture, Range{0, 255}, size, grid.tops[row], grid.lefts[column], canvas);
       draw_frame(rows[row][column].frame, size, grid.tops[row], grid.lefts[column], canvas);
+      draw_label(rows[row][column].label, size, grid.tops[row], grid.lefts[column], canvas);
     }
   }
   return canvas;

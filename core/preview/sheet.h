@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace bissl::host {
@@ -36,10 +37,11 @@ std::optional<int64_t> thumbnail_side(int64_t images);
 struct FramedImage {
   Image image;
   std::array<uint8_t, 3> frame;
+  std::string label = {};  ///< below the frame, as much of it as the image is wide; may be empty
 };
 
 /// A sheet of rows of images, their pixels as they are, enlarged or reduced as those of
-/// preview_sheet.
+/// preview_sheet. Rows are farther apart where one of the images has a label.
 Canvas image_sheet(const std::vector<std::vector<FramedImage>>& rows);
 
 }  // namespace bissl::host

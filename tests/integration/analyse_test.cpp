@@ -166,6 +166,71 @@ TEST_F(RunTest, WhatALookGivesIsKnownBeforehand) {
   EXPECT_EQ(plan.code, 0) << plan.err;
 }
 
+/// What few samples do not allow is left out, with the reason, and ends no stage; and it is not
+/// promised.
+TEST_F(RunTest, WhatFewSamplesDoNotAllowIsLeftOut) {
+  write_file(file_, analysed());
+  const std::vector<std::string> few = {"--set", "data.test.limit=3",
+                                        "--set", "stage.look.samples=20",
+                                        "--set", "stage.look.compare=[\"scratch\"]",
+                                        "--set", "stage.look.pictures=[\"pca\",\"tsne\",\"umap\"]"};
+  const Outcome outcome = run_bissl(call("run", few));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const auto look = stages_in(out_ / "small").at("look");
+  const auto& left_out = look.at("left_out");
+  for (const auto& [name, part] :
+       {std::pair("test.tsne", "t-SNE places 4 samples at least, and there are 3"),
+        std::pair("test.tsne_trustworthiness", "t-SNE places 4 samples at least"),
+        std::pair("test.umap", "UMAP places 4 samples at least, and there are 3"),
+        std::pair("test.pca_trustworthiness", "too few samples"), std::pair("test.nc3", ""),
+        std::pair("images.pca_trustworthiness", "too few samples"),
+        std::pair("images.umap_trustworthiness", "too few samples")}) {
+    ASSERT_TRUE(left_out.contains(name)) << name << left_out.dump(1);
+    EXPECT_NE(left_out.at(name).get<std::string>().find(part), std::string::npos)
+        << name << left_out.dump(1);
+  }
+  const std::filesystem::path folder = out_ / "small" / "look";
+  EXPECT_FALSE(std::filesystem::exists(folder / "tsne-test.svg"));
+  EXPECT_TRUE(std::filesystem::exists(folder / "pca-test.svg"));
+  EXPECT_TRUE(std::filesystem::exists(folder / "tsne-images.svg"));
+
+  const std::filesystem::path ablation = file_.parent_path() / "few.toml";
+  write_file(ablation, fmt::format("pipeline = \"{}\"\nmetric = "
+                                   "[\"look.images.pca_trustworthiness\"]\n[set]\n"
+                                   "\"stage.look.samples\" = 20\n[axes]\nseed = [0]\n",
+                                   file_.string()));
+  EXPECT_EQ(
+      run_bissl({"sweep", ablation.string(), "--plan", "--out", out_.string(), "--threads", "1"})
+          .code,
+      2);
+}
+
+TEST_F(RunTest, QueriesAreThoseThatAreNamedAndAnglesAreInTheResults) {
+  write_file(file_, analysed());
+  const Outcome outcome = run_bissl(call(
+      "run", {"--set", "stage.look.queries=[7,2]", "--set", "stage.look.pictures=[\"neighbours\"]",
+              "--set", "stage.look.compare=[\"scratch\"]", "--set", "stage.look.data=[\"test\"]"}));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const std::string csv = read_file(out_ / "small" / "look" / "neighbours-test.csv");
+  EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 1 + 2 * 6);
+  EXPECT_EQ(csv.substr(0, csv.find('\n')),
+            "query,class,rank,neighbour,neighbour class,cosine,query number");
+  const size_t first = csv.find(",7\n");
+  EXPECT_NE(first, std::string::npos) << csv;
+  EXPECT_LT(first, csv.find(",2\n")) << csv;
+
+  const auto look = stages_in(out_ / "small").at("look");
+  const auto& cosines = look.at("principal_cosines").at("test").at("scratch");
+  EXPECT_FALSE(cosines.empty());
+  double squares = 0;
+  for (const auto& cosine : cosines) {
+    squares += cosine.get<double>() * cosine.get<double>();
+  }
+  EXPECT_NEAR(squares / static_cast<double>(cosines.size()),
+              look.at("metrics").at("test").at("subspace_overlap_scratch").at("mean").get<double>(),
+              1e-9);
+}
+
 /// The head of a stage gives the scores of that stage, and the pictures have its numbers.
 TEST_F(RunTest, AHeadIsAProbeOfItsOwnStage) {
   const std::string text = small_pipeline();
@@ -237,6 +302,9 @@ TEST_F(RunTest, WhatCannotBeAnalysedIsRefusedBeforeTraining) {
   expect("stage.random.probe_views={augment={use=\"simclr\",size=8}}",
          "probe_views: no probe is fitted to a bank; give one by bank = ");
   expect("data.test.classes=[\"0\",\"1\"]", "and the bank, data.labelled, ");
+  expect("stage.look.queries=[63,64]",
+         "queries: data.test has 64 images, counted from 0, so none has the number 64");
+  expect("stage.look.queries=[5,5]", "queries: a number is given twice");
 
   const Outcome unread = run_bissl(
       call("check", {"--set", "stage.random.probe=moco", "--set",

@@ -322,6 +322,7 @@ TEST(RefusalList, IsComplete) {
       {"the views of supervised.data", "SupervisedImagesInColour"},
       {"compare: stage.{} has trained", "RunTest: WhatCannotBeAnalysed"},
       {"data: data.{} has {}, and the bank", "RunTest: WhatCannotBeAnalysed"},
+      {"queries: data.{} has {} images", "RunTest: WhatCannotBeAnalysed"},
       {"pairs: its views of data.{}", "RunTest: WhatCannotBeAnalysed"},
       {"probe_views: no probe is fitted", "RunTest: WhatCannotBeAnalysed"},
       {"probe_views: its views of data.{}", "RunTest: WhatCannotBeAnalysed"},

@@ -39,10 +39,7 @@ class AnalyseRun {
       : context_(context),
         parts_(build_analyse(context)),
         networks_(parent_networks(context)),
-        progress_(
-            context,
-            (networks_ + static_cast<int64_t>(parts_.options.compare.size())) * parts_.batches(),
-            parts_.options.batch),
+        progress_(context, parts_.batches(networks_), parts_.options.batch),
         after_batch_([this] { progress_.done(); }) {
     for (const auto& source : parts_.sources) {
       rows_.push_back(spread_evenly(source->samples(), parts_.options.samples));
@@ -65,11 +62,11 @@ class AnalyseRun {
   /// else a compared one, which is scored by nothing.
   AnalysedNetwork look(const std::string& name, const Findings* findings);
   void score(size_t source, const at::Tensor& bank, const std::vector<Probe>& probes,
-             const at::Tensor& features, const Findings& findings) const;
+             const at::Tensor& features, const Findings& findings);
   Classified by_neighbours(size_t source, const at::Tensor& bank, int64_t k,
                            const at::Tensor& features, std::vector<MetricResult>& scores) const;
   Classified by_probe(size_t source, const Probe& probe, const at::Tensor& features,
-                      std::vector<MetricResult>& scores) const;
+                      std::vector<MetricResult>& scores);
   void explain(size_t source, const std::string& name, const std::vector<Probe>& probes);
   void add(size_t source, const std::string& metric, bool higher_is_better, double value,
            std::vector<MetricResult>& scores) const {
@@ -91,6 +88,7 @@ class AnalyseRun {
   std::map<std::string, AnalysedNetwork> compared_;
   std::map<size_t, SaliencySheet> saliency_;  ///< by source
   std::map<std::string, std::string> left_out_;
+  nlohmann::json angles_;  ///< of the first network
 };
 
 AnalysedNetwork AnalyseRun::look(const std::string& name, const Findings* findings) {
@@ -126,7 +124,7 @@ AnalysedNetwork AnalyseRun::look(const std::string& name, const Findings* findin
 }
 
 void AnalyseRun::score(size_t source, const at::Tensor& bank, const std::vector<Probe>& probes,
-                       const at::Tensor& features, const Findings& findings) const {
+                       const at::Tensor& features, const Findings& findings) {
   std::vector<Classified> found;
   for (const int64_t k : bank.defined() ? parts_.options.k : std::vector<int64_t>()) {
     Classified neighbours = by_neighbours(source, bank, k, features, findings.scores);
@@ -170,7 +168,7 @@ Classified AnalyseRun::by_neighbours(size_t source, const at::Tensor& bank, int6
 }
 
 Classified AnalyseRun::by_probe(size_t source, const Probe& probe, const at::Tensor& features,
-                                std::vector<MetricResult>& scores) const {
+                                std::vector<MetricResult>& scores) {
   const ProbeAnswers answers = ask(probe, features);
   const LogitScore found = score_logits(answers.logits, categories_[source]);
   add(source, probe.name + "_top1", true, found.accuracy, scores);
@@ -182,6 +180,8 @@ Classified AnalyseRun::by_probe(size_t source, const Probe& probe, const at::Ten
         nc3(features.index_select(0, rows_[source]), labels_[source], probe.weight);
     if (duality.value) {
       add(source, "nc3", false, *duality.value, scores);
+    } else {
+      left_out_[score_text(parts_.options.data[source], "nc3")] = duality.why_not;
     }
   }
   return {probe.name, answers.classes, categories_[source], answers.logits};
@@ -225,9 +225,10 @@ StageResults AnalyseRun::run() {
       metrics.push_back(std::move(figure));
     }
     if (number == 0) {
+      angles_ = compared_cosines(parts_, network, compared_);
       for (size_t source = 0; source < network.size(); ++source) {
         append(draw_planes(context_, parts_, {source, rows_[source], labels_[source]}, network,
-                           compared_, metrics),
+                           compared_, metrics, left_out_),
                pictures);
       }
       for (auto& [source, sheet] : saliency_) {
@@ -243,6 +244,9 @@ StageResults AnalyseRun::run() {
   results.metrics = merged(of_networks);
   results.details = {{"pictures", pictures}, {"left_out", left_out_}};
   results.describes = true;
+  if (!angles_.empty()) {
+    results.details["principal_cosines"] = angles_;
+  }
   return results;
 }
 
@@ -276,8 +280,12 @@ class AnalyseTrial : public StageTrial {
       for (const PlannedScore& score : planned_scores(parts_, source)) {
         promise(source, score.metric, score.higher_is_better);
       }
+      const bool enough = std::min(parts_.sources[source]->samples(), parts_.options.samples) >
+                          2 * trusted_neighbours;
       for (const std::string& plane : chosen_planes(parts_.options)) {
-        promise(source, plane + "_trustworthiness", true);
+        if (enough) {
+          promise(source, plane + "_trustworthiness", true);
+        }
       }
     }
     for (const PlannedFigure& figure : planned_figures(parts_)) {
@@ -294,9 +302,7 @@ class AnalyseTrial : public StageTrial {
   }
 
   void estimate() override {
-    const auto networks =
-        parent_networks(context()) + static_cast<int64_t>(parts_.options.compare.size());
-    plan().seconds = static_cast<double>(networks * parts_.batches()) * seconds_;
+    plan().seconds = static_cast<double>(parts_.batches(parent_networks(context()))) * seconds_;
   }
 
  private:

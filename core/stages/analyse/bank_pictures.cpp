@@ -6,6 +6,7 @@
 #include "preview/sheet.h"
 #include "stages/analyse/picture.h"
 
+#include <ATen/ops/tensor.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,6 +14,13 @@
 
 namespace bissl::host {
 namespace {
+
+/// The numbers of the samples whose neighbours are drawn.
+at::Tensor queries_of(const AnalyseOptions& options, int64_t samples) {
+  constexpr int64_t usual = 8;
+  return options.queries.empty() ? spread_evenly(samples, usual)
+                                 : at::tensor(options.queries, at::kLong);
+}
 
 /// The class of a sample in words; empty for none.
 std::string class_of(const DataView& data, int64_t sample) {
@@ -27,33 +35,34 @@ std::string class_of(const DataView& data, int64_t sample) {
 std::vector<std::string> draw_neighbours(const StageContext& context, const AnalyseParts& parts,
                                          size_t source, const at::Tensor& bank,
                                          const at::Tensor& features) {
-  constexpr int64_t queries = 8;
   constexpr int64_t neighbours = 6;
   const std::string& name = parts.options.data[source];
   const DataView& data = parts.sources[source]->data();
   const DataView& of_bank = parts.bank->data();
   const std::vector<std::string> names = context.data.sample_names(name);
   const std::vector<std::string> bank_names = context.data.sample_names(parts.options.bank);
-  const at::Tensor chosen = spread_evenly(data.size(), queries);
+  const at::Tensor chosen = queries_of(parts.options, data.size());
   const auto nearest =
       nearest_rows(bank, unit_rows(features.index_select(0, chosen)).to(bank.device()),
                    {neighbours, Nearness::product});
   std::vector<std::vector<FramedImage>> rows;
-  std::string csv = "query,class,rank,neighbour,neighbour class,cosine\n";
+  std::string csv = "query,class,rank,neighbour,neighbour class,cosine,query number\n";
   for (size_t i = 0; i < nearest.size(); ++i) {
     const int64_t query = chosen.data_ptr<int64_t>()[i];
     const std::string category = class_of(data, query);
-    rows.push_back({{data.get(query).image, unknown_frame}});
+    rows.push_back({{data.get(query).image, unknown_frame, fmt::format("{} {}", query, category)}});
     for (size_t rank = 0; rank < nearest[i].size(); ++rank) {
       const auto& [cosine, place] = nearest[i][rank];
       const std::string other = class_of(of_bank, place);
-      rows.back().push_back({of_bank.get(place).image, category.empty()    ? unknown_frame
-                                                       : category == other ? hit_frame
-                                                                           : miss_frame});
-      csv +=
-          fmt::format("{},{},{},{},{},{:.4f}\n", csv_cell(names.at(static_cast<size_t>(query))),
-                      csv_cell(category), rank + 1,
-                      csv_cell(bank_names.at(static_cast<size_t>(place))), csv_cell(other), cosine);
+      rows.back().push_back({of_bank.get(place).image,
+                             category.empty()    ? unknown_frame
+                             : category == other ? hit_frame
+                                                 : miss_frame,
+                             fmt::format("{:.2f} {}", cosine, other)});
+      csv += fmt::format("{},{},{},{},{},{:.4f},{}\n",
+                         csv_cell(names.at(static_cast<size_t>(query))), csv_cell(category),
+                         rank + 1, csv_cell(bank_names.at(static_cast<size_t>(place))),
+                         csv_cell(other), cosine, query);
     }
   }
   const std::string file = "neighbours-" + name;

@@ -17,9 +17,10 @@ inline constexpr std::array<uint8_t, 3> unknown_frame = {150, 150, 150};
 
 // Pictures of a source, written to the stage's folder. They return the files' names.
 
-/// neighbours-DATA.png: eight images of the source, spread evenly, each followed by its six nearest
-/// of the bank by the cosine; the frame says whether a neighbour has the query's class. The CSV of
-/// that name says the same in words. `bank` has rows of length 1.
+/// neighbours-DATA.png: the images `queries` of the source, or eight that are spread evenly, each
+/// with its number and class and followed by its six nearest of the bank with their cosines and
+/// classes; the frame says whether a neighbour has the query's class. The CSV of that name says the
+/// same in words. `bank` has rows of length 1.
 std::vector<std::string> draw_neighbours(const StageContext& context, const AnalyseParts& parts,
                                          size_t source, const at::Tensor& bank,
                                          const at::Tensor& features);

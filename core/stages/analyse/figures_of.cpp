@@ -1,5 +1,6 @@
 #include "stages/analyse/figures_of.h"
 
+#include "analysis/similarity.h"
 #include "pipeline/metric_name.h"
 
 #include <fmt/format.h>
@@ -137,6 +138,21 @@ std::vector<MetricResult> compute_figures(const AnalyseParts& parts, const Analy
     }
   }
   return results;
+}
+
+nlohmann::json compared_cosines(const AnalyseParts& parts, const AnalysedNetwork& network,
+                                const std::map<std::string, AnalysedNetwork>& compared) {
+  nlohmann::json cosines;
+  if (!is_among(parts.options.figures, "subspace_overlap")) {
+    return cosines;
+  }
+  for (size_t source = 0; source < network.size(); ++source) {
+    for (const std::string& other : parts.options.compare) {
+      cosines[parts.options.data[source]][other] = principal_cosines(
+          network[source].features, compared.at(other).at(source).features, overlap_directions);
+    }
+  }
+  return cosines;
 }
 
 }  // namespace bissl::host

@@ -4,6 +4,8 @@
 #include "stages/analyse/parts.h"
 #include "store/stage_results.h"
 
+#include <nlohmann/json.hpp>
+
 #include <map>
 #include <string>
 #include <vector>
@@ -45,5 +47,11 @@ std::vector<MetricResult> compute_figures(const AnalyseParts& parts, const Analy
                                           const std::map<std::string, AnalysedNetwork>& compared,
                                           const std::vector<at::Tensor>& labels,
                                           std::map<std::string, std::string>& left_out);
+
+/// Of each source the cosines of the principal angles between a network and each of those it is
+/// compared with, largest first, by data source and compared stage: what "subspace_overlap" is the
+/// mean square of. Null where that is not among the figures.
+nlohmann::json compared_cosines(const AnalyseParts& parts, const AnalysedNetwork& network,
+                                const std::map<std::string, AnalysedNetwork>& compared);
 
 }  // namespace bissl::host

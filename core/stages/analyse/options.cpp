@@ -24,6 +24,8 @@ std::vector<std::string> figure_names(bool per_layer) {
   return names;
 }
 
+constexpr size_t most_queries = 64;
+
 /// What classifies features by logits.
 std::vector<std::string> probe_names() {
   std::vector<std::string> names = {"logistic"};
@@ -62,6 +64,15 @@ void check_analyse(const AnalyseOptions& options, std::vector<Finding>& findings
   }
   refuse_doubles("probe", options.probe, findings);
   refuse_doubles("pictures", options.pictures, findings);
+  if (std::set<int64_t>(options.queries.begin(), options.queries.end()).size() !=
+      options.queries.size()) {
+    findings.push_back({Finding::Severity::error, "queries", "a number is given twice"});
+  }
+  if (options.queries.size() > most_queries) {
+    findings.push_back({Finding::Severity::error, "queries",
+                        fmt::format("there are {} numbers; a picture has at most {}",
+                                    options.queries.size(), most_queries)});
+  }
   const auto refuse = [&](const char* key, const std::string& text) {
     findings.push_back({Finding::Severity::error, key, text});
   };
@@ -159,6 +170,11 @@ const Schema<AnalyseOptions>& analyse_schema() {
          "of right answers; \"saliency\", where some images speak for their class (Grad-CAM), this "
          "network and those of `compare` side by side, as PNG and CSV")
         .choices({"pca", "tsne", "umap", "neighbours", "confusion", "reliability", "saliency"});
+    s.add("queries", &AnalyseOptions::queries,
+          "of \"neighbours\": the numbers of the images whose neighbours are drawn, from 0 in the "
+          "order of each source; none: eight, spread evenly")
+        .or_one()
+        .at_least(0);
     s.add("perplexity", &AnalyseOptions::perplexity,
           "of t-SNE: about how many neighbours count; at most a third of the samples")
         .at_least(1);

@@ -21,6 +21,7 @@ struct AnalyseOptions {
   int64_t samples = 5000;
   int64_t batch = 250;
   std::vector<std::string> pictures{"pca"};
+  std::vector<int64_t> queries;
   double perplexity = 30;
   int64_t umap_neighbours = 15;
   double umap_distance = 0.1;

@@ -54,6 +54,16 @@ void build_bank(const StageContext& context, const BatchOptions& batch, AnalyseP
   }
 }
 
+void require_queries(const AnalyseOptions& options, const BatchSource& source,
+                     const std::string& name) {
+  for (const int64_t query : options.queries) {
+    if (query >= source.samples()) {
+      fail_input("queries: data.{} has {} images, counted from 0, so none has the number {}",
+                 spelled_key(name), source.samples(), query);
+    }
+  }
+}
+
 void build_views(const StageContext& context, const std::string& name, AnalyseParts& parts) {
   const Table& table = context.stage.table.table("pairs");
   const int64_t count = parts.pairs->count;
@@ -229,15 +239,23 @@ std::vector<std::string> AnalyseParts::class_names(size_t source) const {
   return targets.kind == TargetKind::category ? targets.names : std::vector<std::string>();
 }
 
-int64_t AnalyseParts::batches() const {
-  int64_t all = bank ? bank->batches() : 0;
-  if (probe_source) {
-    all += probe_views->count *
-           ((std::min(bank->samples(), options.samples) + options.batch - 1) / options.batch);
-  }
+int64_t AnalyseParts::batches(int64_t networks) const {
+  const int64_t of_bank = bank ? bank->batches() : 0;
+  const int64_t of_probes =
+      probe_source
+          ? probe_views->count *
+                ((std::min(bank->samples(), options.samples) + options.batch - 1) / options.batch)
+          : 0;
+  int64_t of_sources = 0;
   for (size_t i = 0; i < sources.size(); ++i) {
-    all += sources[i]->batches();
-    all += views.empty() ? 0 : static_cast<int64_t>(chosen_views(i).size());
+    of_sources += sources[i]->batches();
+    of_sources += views.empty() ? 0 : static_cast<int64_t>(chosen_views(i).size());
+  }
+  int64_t all = networks * (of_bank + of_probes + of_sources);
+  for (const std::string& name : options.compare) {
+    const bool explains = draws("saliency");
+    const bool fits = explains && heads.count(name) == 0;
+    all += of_sources + (explains ? of_bank : 0) + (fits ? of_probes : 0);
   }
   return all;
 }
@@ -274,6 +292,7 @@ AnalyseParts build_analyse(const StageContext& context) {
     if (parts.bank) {
       require_categories(parts, *parts.sources.back(), name);
     }
+    require_queries(options, *parts.sources.back(), name);
     if (parts.pairs) {
       build_views(context, name, parts);
     }

@@ -38,8 +38,9 @@ struct AnalyseParts {
   /// The names of a source's classes; none where it has no categories.
   std::vector<std::string> class_names(size_t source) const;
 
-  /// Passes of batches for one network.
-  int64_t batches() const;
+  /// Passes of batches for `networks` networks of the stage's own and for all that they are
+  /// compared with, of which the bank is seen only where pictures of saliency ask them.
+  int64_t batches(int64_t networks) const;
   /// Of the batches of several views, the numbers of those that are looked at.
   std::vector<int64_t> chosen_views(size_t source) const;
 };

@@ -2,6 +2,7 @@
 
 #include "analysis/embedding.h"
 #include "base/atomic_file.h"
+#include "pipeline/metric_name.h"
 #include "stages/analyse/bank_pictures.h"
 #include "stages/analyse/picture.h"
 #include "telemetry/interrupt.h"
@@ -19,10 +20,12 @@ namespace {
 struct Plane {
   const char* name;
   const char* title;
+  int64_t least_samples;
 };
 
-constexpr std::array<Plane, 3> planes{
-    {{"pca", "Principal components"}, {"tsne", "t-SNE"}, {"umap", "UMAP"}}};
+constexpr std::array<Plane, 3> planes{{{"pca", "Principal components", 1},
+                                       {"tsne", "t-SNE", least_placed},
+                                       {"umap", "UMAP", least_placed}}};
 
 void stop_if_interrupted() {
   if (interrupted()) {
@@ -96,8 +99,8 @@ std::vector<std::string> chosen_planes(const AnalyseOptions& options) {
 std::vector<std::string> draw_planes(const StageContext& context, const AnalyseParts& parts,
                                      const DrawnSamples& samples, const AnalysedNetwork& network,
                                      const std::map<std::string, AnalysedNetwork>& compared,
-                                     std::vector<MetricResult>& metrics) {
-  constexpr int64_t neighbours = 10;
+                                     std::vector<MetricResult>& metrics,
+                                     std::map<std::string, std::string>& left_out) {
   const AnalyseOptions& options = parts.options;
   const std::string& data = options.data[samples.source];
   const std::string own = context.stage.from.empty() ? "scratch" : context.stage.from;
@@ -109,13 +112,20 @@ std::vector<std::string> draw_planes(const StageContext& context, const AnalyseP
       continue;
     }
     const at::Tensor& features = network[samples.source].features;
+    const std::string metric = name + "_trustworthiness";
+    if (features.size(0) < plane.least_samples) {
+      left_out[score_text(data, name)] = left_out[score_text(data, metric)] =
+          fmt::format("{} places {} samples at least, and there are {}", plane.title,
+                      plane.least_samples, features.size(0));
+      continue;
+    }
     const at::Tensor points = place(name, context, options, features);
-    const Measured kept = trustworthiness(features, points, neighbours);
+    const Measured kept = trustworthiness(features, points, trusted_neighbours);
     if (kept.value) {
-      metrics.push_back({.data = data,
-                         .metric = name + "_trustworthiness",
-                         .higher_is_better = true,
-                         .values = {*kept.value}});
+      metrics.push_back(
+          {.data = data, .metric = metric, .higher_is_better = true, .values = {*kept.value}});
+    } else {
+      left_out[score_text(data, metric)] = kept.why_not;
     }
     picture.title = fmt::format("{} of data.{}", plane.title, data);
     picture.panels = {{own, points}};

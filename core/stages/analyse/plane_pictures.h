@@ -10,8 +10,12 @@
 
 namespace bissl::host {
 
+/// How many neighbours the metrics NAME_trustworthiness are of.
+inline constexpr int64_t trusted_neighbours = 10;
+
 /// The pictures of the options that have a point for each sample: "pca", "tsne", "umap". Each has a
-/// metric NAME_trustworthiness, which higher is better of.
+/// metric NAME_trustworthiness, which higher is better of, where there are more than twice as many
+/// samples as `trusted_neighbours`.
 std::vector<std::string> chosen_planes(const AnalyseOptions& options);
 
 /// The samples of a source of which pictures are.
@@ -23,11 +27,13 @@ struct DrawnSamples {
 
 /// NAME-DATA.svg, .png and .csv for each of the planes, with the stage's network and those of
 /// `compare` side by side, and thumbnails-DATA.png. Written to the stage's folder; returns the
-/// files' names and adds the trustworthiness of the stage's network to `metrics`. Ends with
+/// files' names and adds the trustworthiness of the stage's network to `metrics`; what too few
+/// samples do not allow is in `left_out`, by "DATA.tsne" and "DATA.tsne_trustworthiness". Ends with
 /// Interrupted where the user asks for it.
 std::vector<std::string> draw_planes(const StageContext& context, const AnalyseParts& parts,
                                      const DrawnSamples& samples, const AnalysedNetwork& network,
                                      const std::map<std::string, AnalysedNetwork>& compared,
-                                     std::vector<MetricResult>& metrics);
+                                     std::vector<MetricResult>& metrics,
+                                     std::map<std::string, std::string>& left_out);
 
 }  // namespace bissl::host

@@ -1,8 +1,12 @@
 #include "preview/marks.h"
+#include "preview/sheet.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <memory>
+#include <string>
+#include <vector>
 
 namespace bissl::host::test {
 namespace {
@@ -35,6 +39,38 @@ TEST(Marks, DotsHaveTheAreaOfTheirCircleWhereverTheyLie) {
   draw_dot(edge, 0, 20, 6, black, 1);
   draw_dot(edge, 60, 60, 6, black, 1);
   EXPECT_NEAR(covered_area(edge), M_PI * 18, 1.5);
+}
+
+/// Below the image, and no wider than it.
+TEST(Marks, LabelsAreBelowTheirImages) {
+  const auto dark = std::make_shared<std::vector<uint8_t>>(size_t{3 * 12 * 12}, uint8_t{0});
+  const Image image{.shape = {3, 12, 12}, .pixels = dark->data(), .owner = dark};
+  const auto sheet = [&](const std::string& label) {
+    const std::vector<std::vector<FramedImage>> rows = {{FramedImage{image, {9, 9, 9}, label}}};
+    return image_sheet(rows);
+  };
+  const auto bright = [](const Canvas& canvas) {
+    std::vector<int64_t> columns;
+    for (int64_t row = 0; row < canvas.height(); ++row) {
+      for (int64_t column = 0; column < canvas.width(); ++column) {
+        if (canvas.pixel(row, column)[0] > 200) {
+          columns.push_back(column);
+        }
+      }
+    }
+    return columns;
+  };
+  const Canvas plain = sheet("");
+  const Canvas labelled = sheet("7 cat");
+  const Canvas cut = sheet(std::string(1000, 'M'));
+  EXPECT_TRUE(bright(plain).empty());
+  EXPECT_GT(labelled.height(), plain.height());
+  EXPECT_EQ(labelled.width(), plain.width());
+  EXPECT_FALSE(bright(labelled).empty());
+  EXPECT_EQ(cut.width(), plain.width());
+  for (const int64_t column : bright(cut)) {
+    EXPECT_LT(column, 12 + 96);  // the place at the left and the image, eight times as large
+  }
 }
 
 TEST(Marks, ColoursAreThoseOfCss) {
