@@ -2,100 +2,23 @@
 
 #include "base/posix_file.h"
 #include "report/escaping.h"
+#include "report/learnt_figures.h"
 #include "report/sections.h"
 #include "report/spots.h"
-#include "report/statistics.h"
-#include "store/run_results.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <exception>
-#include <map>
 #include <optional>
-#include <set>
 #include <utility>
 
 namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// Values of a figure by repetition.
-using ByRepetition = std::map<std::string, double>;
-
-/// A figure of a cell: "test.rankme".
-struct FigureOfCell {
-  std::map<std::string, ByRepetition> of_stages;
-  std::optional<bool> higher_is_better;
-};
-
-struct Learnt {
-  size_t axes = 0;                  ///< how many of the data's axes tell runs apart
-  std::vector<std::string> stages;  ///< of kind "analyse", in the order of their names
-  std::map<std::pair<std::vector<size_t>, std::string>, FigureOfCell> figures;
-  /// Folder and name of the first of each stage.
-  std::map<std::string, fs::path> folders;
-};
-
-/// Figures of single levels of maps are left to results.json: there are many of them.
-bool is_of_level(const std::string& metric) { return metric.find("_map") != std::string::npos; }
-
-void add_stage(const Observation& observation, const std::string& name, const StageResults& results,
-               Learnt& learnt) {
-  if (learnt.folders.emplace(name, observation.folder / name).second) {
-    learnt.stages.push_back(name);
-  }
-  for (const MetricResult& metric : results.metrics) {
-    if (is_of_level(metric.metric)) {
-      continue;
-    }
-    const std::vector<size_t> choices(
-        observation.choices.begin(),
-        observation.choices.begin() + static_cast<std::ptrdiff_t>(learnt.axes));
-    FigureOfCell& figure = learnt.figures[{choices, metric.name()}];
-    figure.higher_is_better = metric.higher_is_better;
-    for (size_t i = 0; i < metric.values.size(); ++i) {
-      if (std::isfinite(metric.values[i])) {
-        figure.of_stages[name][fmt::format("{}#{}", observation.folder.string(), i)] =
-            metric.values[i];
-      }
-    }
-  }
-}
-
-Learnt gather_learnt(const ReportData& data) {
-  Learnt learnt;
-  // The last axis of a report of runs is the stage that a row is of.
-  const bool of_runs = !data.axes.empty() && data.axes.back().name == "stage";
-  learnt.axes = data.axes.size() - (of_runs ? 1 : 0);
-  std::set<fs::path> seen;
-  for (const Observation& observation : data.observations) {
-    const std::optional<RunResults> run = seen.insert(observation.folder).second
-                                              ? run_results_if_there(observation.folder)
-                                              : std::nullopt;
-    if (!run) {
-      continue;
-    }
-    for (const auto& [name, results] : run->stages) {
-      if (results.describes) {
-        add_stage(observation, name, results, learnt);
-      }
-    }
-  }
-  std::sort(learnt.stages.begin(), learnt.stages.end());
-  return learnt;
-}
-
-std::vector<double> repetition_values(const ByRepetition& repetitions) {
-  std::vector<double> values;
-  for (const auto& [repetition, value] : repetitions) {
-    values.push_back(value);
-  }
-  return values;
-}
 
 const char* direction_text(const std::optional<bool>& higher_is_better) {
   return !higher_is_better ? "–" : *higher_is_better ? "more" : "less";
@@ -107,12 +30,17 @@ void add_run_columns(ReportTable& table, const ReportData& data, const Learnt& l
   }
 }
 
-std::vector<ReportCell> run_cells(const ReportData& data, const std::vector<size_t>& choices) {
-  std::vector<ReportCell> cells;
+std::vector<std::string> run_labels(const ReportData& data, const std::vector<size_t>& choices) {
+  std::vector<std::string> labels;
   for (size_t i = 0; i < choices.size(); ++i) {
-    cells.emplace_back(data.axes[i].labels.at(choices[i]));
+    labels.push_back(data.axes[i].labels.at(choices[i]));
   }
-  return cells;
+  return labels;
+}
+
+std::vector<ReportCell> run_cells(const ReportData& data, const std::vector<size_t>& choices) {
+  const std::vector<std::string> labels = run_labels(data, choices);
+  return {labels.begin(), labels.end()};
 }
 
 ReportTable figures_table(const ReportData& data, const Learnt& learnt) {
@@ -127,67 +55,106 @@ ReportTable figures_table(const ReportData& data, const Learnt& learnt) {
     row.emplace_back(place.second);
     row.emplace_back(direction_text(figure.higher_is_better));
     for (const std::string& stage : learnt.stages) {
-      const auto found = figure.of_stages.find(stage);
-      row.push_back(found == figure.of_stages.end() || found->second.empty()
-                        ? number_cell(std::nullopt)
-                        : number_cell(estimate(repetition_values(found->second)).mean));
+      const std::optional<Estimate> found = figure.of_stage(stage);
+      row.push_back(number_cell(found ? std::optional(found->mean) : std::nullopt));
     }
     table.rows.push_back(std::move(row));
   }
   return table;
 }
 
-/// One minus other, of the repetitions that both have.
-std::vector<double> differences_of(const FigureOfCell& figure, const std::string& one,
-                                   const std::string& other) {
-  std::vector<double> differences;
-  const auto left = figure.of_stages.find(one);
-  const auto right = figure.of_stages.find(other);
-  if (left != figure.of_stages.end() && right != figure.of_stages.end()) {
-    for (const auto& [repetition, value] : left->second) {
-      if (const auto same = right->second.find(repetition); same != right->second.end()) {
-        differences.push_back(value - same->second);
-      }
-    }
-  }
-  return differences;
-}
-
-/// The figures that have a direction, of two stages.
-ReportTable difference_table(const ReportData& data, const Learnt& learnt, const std::string& one,
-                             const std::string& other) {
+ReportTable difference_table(const ReportData& data, const Learnt& learnt,
+                             const LearntComparison& comparison) {
   ReportTable table;
-  table.name = file_name_part(fmt::format("learnt-{}-{}", one, other));
+  table.name = file_name_part(fmt::format("learnt-{}-{}", comparison.stage, learnt.reference));
   add_run_columns(table, data, learnt);
   table.columns.push_back({"figure"});
   table.columns.push_back({"better"});
-  add_columns(table, {"pairs", fmt::format("{} − {}", one, other)});
+  add_columns(table, {"pairs", fmt::format("{} − {}", learnt.arms.at(comparison.stage),
+                                           learnt.arms.at(learnt.reference))});
   table.columns.push_back({"95 % interval", ReportColumn::Kind::interval});
   add_columns(table, {"p", "adjusted"});
-  std::vector<double> p_values;
-  for (const auto& [place, figure] : learnt.figures) {
-    const std::vector<double> differences = differences_of(figure, one, other);
-    if (differences.empty() || !figure.higher_is_better) {
-      continue;
-    }
-    const Estimate mean = estimate(differences);
-    p_values.push_back(sign_flip_test(differences).p);
-    std::vector<ReportCell> row = run_cells(data, place.first);
-    row.emplace_back(place.second);
-    row.emplace_back(direction_text(figure.higher_is_better));
+  for (const LearntDifference& one : comparison.differences) {
+    const Estimate& mean = one.difference;
+    std::vector<ReportCell> row = run_cells(data, one.choices);
+    row.emplace_back(one.figure);
+    row.emplace_back(direction_text(one.higher_is_better));
     row.push_back(count_cell(mean.count));
     row.push_back(number_cell(mean.mean));
     row.emplace_back(
         mean.half ? fmt::format("{} … {}", number_text(mean.low()), number_text(mean.high())) : "–",
         std::vector<std::optional<double>>{mean.low(), mean.high()});
-    row.push_back(number_cell(p_values.back()));
+    row.push_back(number_cell(one.test.p));
+    row.push_back(number_cell(one.adjusted));
     table.rows.push_back(std::move(row));
   }
-  const std::vector<double> adjusted = holm(p_values);
-  for (size_t i = 0; i < table.rows.size(); ++i) {
-    table.rows[i].push_back(number_cell(adjusted[i]));
-  }
   return table;
+}
+
+constexpr double learnt_level = 0.05;
+
+/// "test.knn20_top1 (+0.0213)", with the labels of its cell where there are several.
+std::string figure_words(const ReportData& data, const LearntDifference& one) {
+  const std::vector<std::string> labels = run_labels(data, one.choices);
+  return fmt::format("{}{} ({}{})", one.figure,
+                     labels.empty() ? "" : fmt::format(" of {}", fmt::join(labels, ", ")),
+                     one.difference.mean >= 0 ? "+" : "", number_text(one.difference.mean));
+}
+
+std::string list_words(const std::vector<std::string>& names) {
+  return names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "));
+}
+
+/// The answer to the section's question, by the tested figures.
+std::string answer_words(const ReportData& data, const Learnt& learnt,
+                         const LearntComparison& comparison) {
+  const std::string& arm = learnt.arms.at(comparison.stage);
+  const std::string& other = learnt.arms.at(learnt.reference);
+  std::vector<std::string> ahead;
+  std::vector<std::string> behind;
+  std::vector<std::string> open;
+  double tested = 0;
+  double least = 1;
+  for (const LearntDifference& one : comparison.differences) {
+    if (!one.adjusted) {
+      continue;
+    }
+    tested += 1;
+    least = std::min(least, one.test.least);
+    auto& names = *one.adjusted >= learnt_level ? open : one.is_ahead() ? ahead : behind;
+    names.push_back(figure_words(data, one));
+  }
+  if (tested == 0) {
+    return fmt::format("{} and {} have none of the figures that are tested.", arm, other);
+  }
+  if (tested * least >= learnt_level) {
+    return fmt::format(
+        "These runs cannot show it: with as many pairs and figures as here no adjusted p can be "
+        "less than {}. {} minus {} was: {}.",
+        number_text(std::min(1.0, tested * least)), arm, other, list_words(open));
+  }
+  return fmt::format(
+      "{} is ahead of {} in {}; it is behind in {}; the runs do not tell the two apart in {}.", arm,
+      other, list_words(ahead), list_words(behind), list_words(open));
+}
+
+ReportSection learnt_comparison_section(const ReportData& data, const Learnt& learnt,
+                                        const LearntComparison& comparison) {
+  ReportSection section;
+  section.title = fmt::format("What did {} learn more than {}?", learnt.arms.at(comparison.stage),
+                              learnt.arms.at(learnt.reference));
+  section.paragraphs.push_back(answer_words(data, learnt, comparison));
+  section.paragraphs.push_back(fmt::format(
+      "By stage.{} and stage.{}, on the same data. Pairs are {}{}. The interval is Student's; p is "
+      "two-sided, from the signs of the differences (Fisher 1935). \"adjusted\" is Holm's, for the "
+      "figures that are tested: {}. The other figures are only described.",
+      comparison.stage, learnt.reference,
+      data.repetitions.empty() ? "repetitions" : data.repetitions,
+      learnt.by_run ? "; the networks of one run are averaged, as they are no pairs of their own"
+                    : "",
+      tested_words));
+  section.tables.push_back(difference_table(data, learnt, comparison));
+  return section;
 }
 
 /// The cells of a line of CSV. None spans lines.
@@ -353,34 +320,24 @@ std::vector<Plot> pictures_of(const Learnt& learnt) {
 
 }  // namespace
 
-ReportSection learnt_section(const ReportData& data) {
-  ReportSection section;
-  section.title = "What backbones have learnt";
+std::vector<ReportSection> learnt_sections(const ReportData& data) {
   const Learnt learnt = gather_learnt(data);
   if (learnt.stages.empty()) {
-    return section;
+    return {};
   }
+  ReportSection section;
+  section.title = "What backbones have learnt";
   section.paragraphs.emplace_back(
       "Means over the repetitions, by the stage of kind \"analyse\" that computed them. \"better\" "
       "says whether more or less of a figure is better; the documentation (analysis.md) has all "
       "formulas. Figures of single layers are in results.json.");
   section.tables.push_back(figures_table(data, learnt));
-  for (size_t i = 1; i < learnt.stages.size(); ++i) {
-    ReportTable table = difference_table(data, learnt, learnt.stages.front(), learnt.stages[i]);
-    if (!table.rows.empty()) {
-      section.tables.push_back(std::move(table));
-    }
-  }
-  if (section.tables.size() > 1) {
-    section.paragraphs.push_back(fmt::format(
-        "Differences are those of {} and another stage on the same data, paired by repetition, "
-        "with "
-        "Student's interval. p is two-sided, from the signs of the differences (Fisher 1935); "
-        "\"adjusted\" is Holm's, for all rows of a table.",
-        learnt.stages.front()));
-  }
   section.plots = pictures_of(learnt);
-  return section;
+  std::vector<ReportSection> sections = {std::move(section)};
+  for (const LearntComparison& comparison : compare_learnt(learnt)) {
+    sections.push_back(learnt_comparison_section(data, learnt, comparison));
+  }
+  return sections;
 }
 
 }  // namespace bissl::host

@@ -370,7 +370,9 @@ Report build_report(const ReportData& data) {
   if (!data.chosen.empty()) {
     add(chosen_section(data));
   }
-  add(learnt_section(data));
+  for (ReportSection& section : learnt_sections(data)) {
+    add(std::move(section));
+  }
   add(bilevel_section(data));
   add(curves_section(data));
   if (!data.stages.empty()) {

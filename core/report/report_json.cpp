@@ -1,4 +1,5 @@
 #include "report/analysis.h"
+#include "report/learnt_figures.h"
 #include "report/pooled.h"
 #include "report/report.h"
 #include "report/verdict.h"
@@ -65,6 +66,54 @@ nlohmann::json axes_json(const ReportData& data, const std::vector<size_t>& choi
   return axes;
 }
 
+nlohmann::json run_axes_json(const ReportData& data, const std::vector<size_t>& choices) {
+  nlohmann::json axes = nlohmann::json::object();
+  for (size_t i = 0; i < choices.size(); ++i) {
+    axes[data.axes[i].name] = data.axes[i].labels.at(choices[i]);
+  }
+  return axes;
+}
+
+/// What stages of kind "analyse" have found; null where there is none.
+nlohmann::json learnt_json(const ReportData& data) {
+  const Learnt learnt = gather_learnt(data);
+  if (learnt.stages.empty()) {
+    return nullptr;
+  }
+  nlohmann::json figures = nlohmann::json::array();
+  for (const auto& [place, figure] : learnt.figures) {
+    nlohmann::json stages = nlohmann::json::object();
+    for (const std::string& stage : learnt.stages) {
+      if (const std::optional<Estimate> found = figure.of_stage(stage)) {
+        stages[stage] = to_json(*found);
+      }
+    }
+    figures.push_back(
+        {{"axes", run_axes_json(data, place.first)},
+         {"figure", place.second},
+         {"higher_is_better", figure.higher_is_better ? nlohmann::json(*figure.higher_is_better)
+                                                      : nlohmann::json(nullptr)},
+         {"stages", stages}});
+  }
+  nlohmann::json differences = nlohmann::json::array();
+  for (const LearntComparison& comparison : compare_learnt(learnt)) {
+    for (const LearntDifference& one : comparison.differences) {
+      nlohmann::json& json = differences.emplace_back(to_json(one.difference));
+      json["stage"] = comparison.stage;
+      json["reference"] = learnt.reference;
+      json["axes"] = run_axes_json(data, one.choices);
+      json["figure"] = one.figure;
+      json["higher_is_better"] = one.higher_is_better;
+      json["p"] = one.test.p;
+      json["adjusted_p"] = one.adjusted ? nlohmann::json(*one.adjusted) : nlohmann::json(nullptr);
+    }
+  }
+  return {{"arms", learnt.arms},
+          {"reference", learnt.reference},
+          {"figures", figures},
+          {"differences", differences}};
+}
+
 }  // namespace
 
 nlohmann::json report_json(const ReportData& data, const Report& report) {
@@ -120,6 +169,7 @@ nlohmann::json report_json(const ReportData& data, const Report& report) {
           {"pooled", comparisons},
           {"cells", cells},
           {"effects", effects},
+          {"learnt", learnt_json(data)},
           {"missing", missing},
           {"failed_draws", failed_draws},
           {"left_out", left_out}};

@@ -8,16 +8,22 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 namespace bissl::host::test {
 namespace {
 
+/// One value for each network that a run has side by side.
+using Values = std::vector<double>;
+
+MetricResult metric(const std::string& name, std::optional<bool> higher, const Values& values) {
+  return summarised({.data = "test", .metric = name, .higher_is_better = higher, .values = values});
+}
 MetricResult metric(const std::string& name, std::optional<bool> higher, double value) {
-  return summarised(
-      {.data = "test", .metric = name, .higher_is_better = higher, .values = {value}});
+  return metric(name, higher, Values{value});
 }
 
-StageResults look(double rankme, double cka) {
+StageResults look(const Values& rankme, double cka) {
   StageResults results;
   results.kind = "analyse";
   results.metrics = {metric("rankme", true, rankme), metric("cka_scratch", std::nullopt, cka),
@@ -28,7 +34,7 @@ StageResults look(double rankme, double cka) {
 class LearntTest : public ::testing::Test {
  protected:
   /// A run of one seed in which two stages have looked.
-  void add_run(const std::string& seed, double one, double other) {
+  void add_run(const std::string& seed, const Values& one, const Values& other) {
     const std::filesystem::path run = folder_.path() / seed;
     std::filesystem::create_directories(run / "look-a");
     RunResults results{.pipeline = "p", .seed = 0};
@@ -50,25 +56,103 @@ class LearntTest : public ::testing::Test {
 };
 
 TEST_F(LearntTest, StagesAreComparedByRepetition) {
-  add_run("seed 0", 4, 3);
-  add_run("seed 1", 6, 4);
-  add_run("seed 2", 5, 2);
-  const ReportSection section = learnt_section(data_);
-  ASSERT_EQ(section.tables.size(), 2U);
-  const ReportTable& figures = section.tables[0];
+  add_run("seed 0", {4}, {3});
+  add_run("seed 1", {6}, {4});
+  add_run("seed 2", {5}, {2});
+  const std::vector<ReportSection> sections = learnt_sections(data_);
+  ASSERT_EQ(sections.size(), 2U);
+  const ReportTable& figures = sections[0].tables.at(0);
   ASSERT_EQ(figures.rows.size(), 2U);  // but for the figure of a level of maps
   EXPECT_EQ(text(figures, 0, 0), "test.cka_scratch");
   EXPECT_EQ(text(figures, 0, 1), "–");
   EXPECT_EQ(text(figures, 1, 1), "more");
   EXPECT_EQ(text(figures, 1, 2), "5.0000");
   EXPECT_EQ(text(figures, 1, 3), "3.0000");
-  const ReportTable& differences = section.tables[1];
+  EXPECT_EQ(sections[1].title, "What did look-b learn more than look-a?");
+  const ReportTable& differences = sections[1].tables.at(0);
   ASSERT_EQ(differences.rows.size(), 1U);  // a figure without a direction is not tested
   EXPECT_EQ(text(differences, 0, 2), "3");
-  EXPECT_EQ(text(differences, 0, 3), "2.0000");
+  EXPECT_EQ(text(differences, 0, 3), "-2.0000");
   // Student's t(0.975, 2) = 4.3027 times a deviation of 1 over √3.
-  EXPECT_NEAR(*differences.rows[0][4].numbers.at(0), 2 - 4.302653 / std::sqrt(3.0), 1e-5);
+  EXPECT_NEAR(*differences.rows[0][4].numbers.at(0), -2 - 4.302653 / std::sqrt(3.0), 1e-5);
   EXPECT_EQ(text(differences, 0, 5), "0.2500");  // two of eight sign patterns
+  EXPECT_EQ(text(differences, 0, 6), "0.2500");
+  EXPECT_NE(sections[1].paragraphs.at(0).find("no adjusted p can be less than 0.2500"),
+            std::string::npos)
+      << sections[1].paragraphs.at(0);
+}
+
+/// Networks that one run has side by side share what comes before them.
+TEST_F(LearntTest, NetworksOfARunAreNoPairsWhereThereAreSeveralRuns) {
+  add_run("seed 0", {4, 5, 6}, {1, 2, 3});
+  EXPECT_EQ(text(learnt_sections(data_).at(1).tables.at(0), 0, 2), "3");
+  add_run("seed 1", {7, 8, 9}, {2, 3, 4});
+  const ReportTable differences = learnt_sections(data_).at(1).tables.at(0);
+  EXPECT_EQ(text(differences, 0, 2), "2");
+  EXPECT_EQ(text(differences, 0, 3), "-4.0000");
+  EXPECT_EQ(text(differences, 0, 5), "0.5000");  // two of four sign patterns
+}
+
+/// The arm of the reference is what is subtracted, whatever the stages' names; a small family is
+/// tested.
+TEST_F(LearntTest, ArmsAreComparedWithTheReferenceByFewFigures) {
+  for (int seed = 0; seed < 8; ++seed) {
+    const std::filesystem::path run = folder_.path() / std::to_string(seed);
+    std::filesystem::create_directories(run);
+    RunResults results{.pipeline = "p", .seed = 0};
+    results.stages["longer"].kind = "pretrain";
+    results.stages["bissl"].kind = "bissl";
+    results.stages["bissl"].details["solves"] = nlohmann::json::object();
+    results.stages["tune"].kind = "finetune";
+    results.stages["tune"].from = "longer";
+    for (const auto& [stage, from, more] :
+         {std::tuple("look-a", "bissl", 0.125), std::tuple("look-b", "longer", 0.0)}) {
+      StageResults& look = results.stages[stage];
+      look.kind = "analyse";
+      look.from = from;
+      look.metrics = {metric("knn20_top1", true, 0.5 + more), metric("knn5_top1", true, 0.5 + more),
+                      metric("logistic_top1", true, 0.5 + more),
+                      metric("logistic_loss", false, 0.5 - more),
+                      metric("silhouette", true, seed % 2 == 0 ? more : -more)};
+    }
+    write_file(run / "results.json", results.to_json().dump());
+    data_.observations.push_back({.choices = {},
+                                  .repetition = std::to_string(seed),
+                                  .metrics = {{"tune.test.top1", 0.5}},
+                                  .folder = run});
+  }
+  data_.metrics = {"tune.test.top1"};
+  for (const char* reference : {"tune.test.top1", "look-b.test.knn20_top1", ""}) {
+    data_.reference = reference;
+    const std::vector<ReportSection> sections = learnt_sections(data_);
+    ASSERT_EQ(sections.size(), 2U);
+    EXPECT_EQ(sections[1].title, "What did bissl learn more than longer?") << reference;
+    EXPECT_EQ(sections[1].paragraphs.at(0),
+              "bissl is ahead of longer in test.knn20_top1 (+0.1250), test.logistic_top1 "
+              "(+0.1250); it is behind in none; the runs do not tell the two apart in "
+              "test.silhouette (+0.0000).");
+    const ReportTable& table = sections[1].tables.at(0);
+    ASSERT_EQ(table.rows.size(), 5U);
+    EXPECT_EQ(text(table, 2, 0), "test.silhouette");
+    EXPECT_EQ(text(table, 0, 6), "0.0234");  // three times 2/2⁸
+    EXPECT_EQ(text(table, 3, 0), "test.knn5_top1");
+    EXPECT_EQ(text(table, 3, 6), "–");
+    EXPECT_EQ(text(table, 4, 0), "test.logistic_loss");
+    EXPECT_EQ(text(table, 4, 6), "–");
+  }
+  data_.reference = "look-a.test.knn20_top1";
+  EXPECT_EQ(learnt_sections(data_).at(1).title, "What did longer learn more than bissl?");
+
+  const nlohmann::json json = report_json(data_, Report{}).at("learnt");
+  EXPECT_EQ(json.at("arms").at("look-b"), "longer");
+  EXPECT_EQ(json.at("reference"), "look-a");
+  EXPECT_EQ(json.at("figures").size(), 5U);
+  EXPECT_EQ(json.at("figures").at(0).at("stages").at("look-a").at("n"), 8);
+  const nlohmann::json& first = json.at("differences").at(0);
+  EXPECT_EQ(first.at("figure"), "test.knn20_top1");
+  EXPECT_EQ(first.at("mean"), -0.125);
+  EXPECT_NEAR(first.at("adjusted_p").get<double>(), 3 * 2 / 256.0, 1e-12);
+  EXPECT_TRUE(json.at("differences").at(4).at("adjusted_p").is_null());
 }
 
 /// Whatever its kind is called.
@@ -89,23 +173,24 @@ TEST_F(LearntTest, StagesThatDescribeAreFoundByWhatTheirResultsSay) {
 
 /// A report of one run has a row for each stage; the section has none of its own for that.
 TEST_F(LearntTest, ReportsOfRunsLeaveTheFiguresToTheSection) {
-  add_run("run", 4, 3);
+  add_run("run", {4}, {3});
   RunResults results{.pipeline = "p", .seed = 0};
-  results.stages["look-a"] = look(4, 0.5);
+  results.stages["look-a"] = look({4}, 0.5);
   results.stages["tuned"].kind = "finetune";
   results.stages["tuned"].metrics = {metric("top1", true, 0.75)};
   write_file(folder_.path() / "run" / "results.json", results.to_json().dump());
   const ReportData data = gather({folder_.path() / "run"}, "");
   EXPECT_EQ(data.metrics, std::vector<std::string>{"test.top1"});
-  const ReportSection section = learnt_section(data);
-  ASSERT_EQ(section.tables.size(), 1U);
+  const std::vector<ReportSection> sections = learnt_sections(data);
+  ASSERT_EQ(sections.size(), 1U);
+  const ReportSection& section = sections.front();
   EXPECT_EQ(text(section.tables[0], 1, 0), "test.rankme");
   EXPECT_EQ(gather({folder_.path() / "run"}, "test.rankme").metrics.front(), "test.rankme");
 }
 
 TEST_F(LearntTest, PicturesHaveTheNetworksSideBySide) {
-  add_run("seed 0", 4, 3);
-  const ReportSection section = learnt_section(data_);
+  add_run("seed 0", {4}, {3});
+  const ReportSection section = learnt_sections(data_).at(0);
   ASSERT_EQ(section.plots.size(), 1U);
   EXPECT_EQ(section.plots[0].title, "look-a: principal components of data.test");
   const std::string& svg = section.plots[0].svg;
@@ -119,12 +204,12 @@ TEST_F(LearntTest, PicturesHaveTheNetworksSideBySide) {
 
 /// The page draws the samples on a canvas, with the thumbnails that lie beside the picture.
 TEST_F(LearntTest, PagesHaveAllSamplesAndTheirThumbnails) {
-  add_run("seed 0", 4, 3);
+  add_run("seed 0", {4}, {3});
   const std::filesystem::path folder = folder_.path() / "seed 0" / "look-a";
   // A PNG as far as it is read: two samples, so two columns, of 10 pixels.
   std::string png("\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x14\0\0\0\x14", 24);
   write_file(folder / "thumbnails-test.png", png);
-  const Plot plot = learnt_section(data_).plots.at(0);
+  const Plot plot = learnt_sections(data_).at(0).plots.at(0);
   EXPECT_NE(plot.page.find(R"("names":["s \"1\"","s2"])"), std::string::npos) << plot.page;
   EXPECT_NE(plot.page.find(R"("columns":2)"), std::string::npos) << plot.page;
   EXPECT_NE(plot.page.find(R"("side":10)"), std::string::npos) << plot.page;
@@ -135,18 +220,18 @@ TEST_F(LearntTest, PagesHaveAllSamplesAndTheirThumbnails) {
   // What is no such sheet, or too much for a page, is left out.
   png[19] = 21;
   write_file(folder / "thumbnails-test.png", png);
-  EXPECT_TRUE(learnt_section(data_).plots.at(0).elements.empty());
+  EXPECT_TRUE(learnt_sections(data_).at(0).plots.at(0).elements.empty());
   png[19] = 20;
   write_file(folder / "thumbnails-test.png", png + std::string(1 << 20, 'x'));
-  EXPECT_TRUE(learnt_section(data_).plots.at(0).elements.empty());
+  EXPECT_TRUE(learnt_sections(data_).at(0).plots.at(0).elements.empty());
 }
 
 /// Names are data: none ends the element that it is in.
 TEST_F(LearntTest, NamesOfSamplesAreNoMarkup) {
-  add_run("seed 0", 4, 3);
+  add_run("seed 0", {4}, {3});
   write_file(folder_.path() / "seed 0" / "look-a" / "pca-test.csv",
              "network,sample,class,x,y\n\"a\",\"</script><b>\",\"<i>\",0,1\n");
-  const Plot plot = learnt_section(data_).plots.at(0);
+  const Plot plot = learnt_sections(data_).at(0).plots.at(0);
   EXPECT_NE(plot.page.find("\\u003c/script>\\u003cb>"), std::string::npos) << plot.page;
   EXPECT_EQ(plot.page.find("</script><b>"), std::string::npos);
   EXPECT_NE(plot.page.find("&lt;i&gt;"), std::string::npos);
@@ -155,8 +240,7 @@ TEST_F(LearntTest, NamesOfSamplesAreNoMarkup) {
 TEST_F(LearntTest, RunsWithoutSuchStagesHaveNoSection) {
   data_.observations.push_back(
       {.choices = {}, .repetition = "seed 0", .metrics = {}, .folder = folder_.path()});
-  const ReportSection section = learnt_section(data_);
-  EXPECT_TRUE(section.tables.empty() && section.plots.empty() && section.notes.empty());
+  EXPECT_TRUE(learnt_sections(data_).empty());
 }
 
 }  // namespace
