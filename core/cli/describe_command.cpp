@@ -1,6 +1,7 @@
 #include "cli/describe_command.h"
 
 #include "analysis/figures.h"
+#include "analysis/scores.h"
 #include "base/spelling.h"
 #include "cli/description.h"
 #include "cli/exit_codes.h"
@@ -18,17 +19,46 @@
 namespace bissl::host {
 namespace {
 
+/// What classifies features by logits.
+struct ProbeText {
+  std::string name;
+  std::string summary;
+  std::string settings;
+  std::string left_out;
+  std::string source;
+};
+
+std::vector<ProbeText> all_probes() {
+  const char* on_bank = "a linear classifier on the features of an analyse stage's bank";
+  std::vector<ProbeText> probes = {
+      {"logistic", on_bank,
+       "a multinomial logistic regression: L-BFGS, the ridge of 10, 1, …, 10⁻⁶ with the least "
+       "cross "
+       "entropy on a fifth of the bank that is held out",
+       "nothing: it is no imitation of a training",
+       "Kornblith, Shlens and Le 2019, arXiv "
+       "1805.08974, for the protocol"},
+      {"head", "the head that an analyse stage's own parent was trained with", "those of its stage",
+       "nothing", "–"}};
+  for (const ProbeProtocol& protocol : probe_protocols()) {
+    probes.push_back(
+        {protocol.name, on_bank, protocol.settings, protocol.differs, protocol.source});
+  }
+  return probes;
+}
+
 /// Everything of the name that was given; all where none was.
 struct Named {
   std::vector<std::shared_ptr<const RegisteredComponent>> components;
   std::vector<StageKindSpec> kinds;
   std::vector<DocumentSpec> documents;
   std::vector<FigureInfo> figures;
-  std::vector<ProbeProtocol> probes;
+  std::vector<ScoreInfo> scores;
+  std::vector<ProbeText> probes;
 
   bool empty() const {
     return components.empty() && kinds.empty() && documents.empty() && figures.empty() &&
-           probes.empty();
+           scores.empty() && probes.empty();
   }
 };
 
@@ -58,7 +88,12 @@ Named everything_called(const std::string& name, const Registry& registry,
       named.figures.push_back(figure);
     }
   }
-  for (const ProbeProtocol& probe : probe_protocols()) {
+  for (const ScoreInfo& score : scores()) {
+    if (all || score.is_called(name)) {
+      named.scores.push_back(score);
+    }
+  }
+  for (const ProbeText& probe : all_probes()) {
     if (all || probe.name == name) {
       named.probes.push_back(probe);
     }
@@ -84,8 +119,11 @@ std::string unknown_text(const std::string& name, const Registry& registry,
   for (const FigureInfo& figure : figures()) {
     candidates.emplace_back(figure.name);
   }
-  for (const ProbeProtocol& probe : probe_protocols()) {
-    candidates.emplace_back(probe.name);
+  for (const ScoreInfo& score : scores()) {
+    candidates.emplace_back(score.name);
+  }
+  for (const ProbeText& probe : all_probes()) {
+    candidates.push_back(probe.name);
   }
   std::string text = fmt::format(
       "there is no component, kind of stage, kind of file or figure called \"{}\"", name);
@@ -134,20 +172,57 @@ nlohmann::json figure_json(const FigureInfo& figure) {
   return json;
 }
 
-std::string describe_probe(const ProbeProtocol& probe) {
+std::string describe_score(const ScoreInfo& score) {
   return fmt::format(
-      "probe {}: a linear classifier on the features of an analyse stage's bank\n"
+      "figure {}: {}\n"
+      "  formula    {}\n"
+      "  range      {}\n"
+      "  direction  {}\n"
+      "  source     {}\n",
+      score.name, score.says, score.formula, score.range, score.direction(), score.source);
+}
+
+nlohmann::json score_json(const ScoreInfo& score) {
+  return {{"name", score.name},       {"says", score.says},
+          {"formula", score.formula}, {"range", score.range},
+          {"source", score.source},   {"higher_is_better", score.higher_is_better}};
+}
+
+/// "PROBE_top1" with the probe's name in its place.
+std::string score_of(const ProbeText& probe, const ScoreInfo& score) {
+  const std::string name = score.name;
+  return probe.name + name.substr(name.find('_'));
+}
+
+std::string describe_probe(const ProbeText& probe) {
+  std::string text = fmt::format(
+      "probe {}: {}\n"
       "  settings   {}\n"
       "  left out   {}\n"
       "  source     {}\n",
-      probe.name, probe.settings, probe.differs, probe.source);
+      probe.name, probe.summary, probe.settings, probe.left_out, probe.source);
+  for (const ScoreInfo& score : scores()) {
+    if (score.is_of_probes()) {
+      text += fmt::format("  gives      {}: {}; {}; {}\n", score_of(probe, score), score.formula,
+                          score.range, score.direction());
+    }
+  }
+  return text;
 }
 
-nlohmann::json probe_json(const ProbeProtocol& probe) {
+nlohmann::json probe_json(const ProbeText& probe) {
+  nlohmann::json gives = nlohmann::json::array();
+  for (const ScoreInfo& score : scores()) {
+    if (score.is_of_probes()) {
+      gives.push_back(score_json(score));
+      gives.back()["name"] = score_of(probe, score);
+    }
+  }
   return {{"name", probe.name},
           {"settings", probe.settings},
-          {"left_out", probe.differs},
-          {"source", probe.source}};
+          {"left_out", probe.left_out},
+          {"source", probe.source},
+          {"gives", std::move(gives)}};
 }
 
 nlohmann::json as_json(const Named& named, const std::string& name, const Registry& registry) {
@@ -169,8 +244,11 @@ nlohmann::json as_json(const Named& named, const std::string& name, const Regist
   for (const FigureInfo& figure : named.figures) {
     all_figures.push_back(figure_json(figure));
   }
+  for (const ScoreInfo& score : named.scores) {
+    all_figures.push_back(score_json(score));
+  }
   nlohmann::json probes = nlohmann::json::array();
-  for (const ProbeProtocol& probe : named.probes) {
+  for (const ProbeText& probe : named.probes) {
     probes.push_back(probe_json(probe));
   }
   return {{"components", std::move(components)},
@@ -225,7 +303,11 @@ int run_describe(const Registry& registry, const std::vector<StageKindSpec>& kin
     out << between << describe_figure(figure);
     between = "\n";
   }
-  for (const ProbeProtocol& probe : named.probes) {
+  for (const ScoreInfo& score : named.scores) {
+    out << between << describe_score(score);
+    between = "\n";
+  }
+  for (const ProbeText& probe : named.probes) {
     out << between << describe_probe(probe);
     between = "\n";
   }

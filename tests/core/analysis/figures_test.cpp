@@ -3,6 +3,7 @@
 #include "analysis/classes.h"
 #include "analysis/dimension.h"
 #include "analysis/neighbours.h"
+#include "analysis/scores.h"
 #include "analysis/similarity.h"
 #include "analysis/spectrum.h"
 #include "analysis/spread.h"
@@ -92,11 +93,38 @@ TEST(Figures, AreAllInTheDocumentation) {
     }
     return text;
   };
-  for (const FigureInfo& info : figures()) {
+  const auto expect_row = [&](const auto& info) {
     const std::string row = "| `" + std::string(info.name) + "` | " + cell(info.formula) + " | " +
                             info.source + " | " + info.range + " | " + info.direction() + " | " +
                             info.says + " |";
     EXPECT_NE(page.find(row), std::string::npos) << row;
+  };
+  for (const FigureInfo& info : figures()) {
+    expect_row(info);
+  }
+  for (const ScoreInfo& info : scores()) {
+    expect_row(info);
+  }
+}
+
+/// Of neighbours, of probes, of pictures: whatever their number or name is.
+TEST(Scores, AreFoundByTheNamesInResults) {
+  const auto found = [](const std::string& metric) {
+    std::string names;
+    for (const ScoreInfo& info : scores()) {
+      names += info.is_called(metric) ? info.name : "";
+    }
+    return names;
+  };
+  EXPECT_EQ(found("knn20_top1"), "knnK_top1");
+  EXPECT_EQ(found("knnK_top5"), "knnK_top5");
+  EXPECT_EQ(found("logistic_top1"), "PROBE_top1");
+  EXPECT_EQ(found("solo-learn_ece"), "PROBE_ece");
+  EXPECT_EQ(found("head_loss"), "PROBE_loss");
+  EXPECT_EQ(found("umap_trustworthiness"), "PLANE_trustworthiness");
+  EXPECT_EQ(found("nc3"), "nc3");
+  for (const char* unknown : {"knn_top1", "knnx_top1", "_top1", "other_top1", "nc4", "top1", ""}) {
+    EXPECT_EQ(found(unknown), "") << unknown;
   }
 }
 

@@ -302,6 +302,32 @@ TEST_F(Describe, AProbeHasItsSettingsAndWhatItLeavesOut) {
   EXPECT_EQ(json.at("name"), "solo-learn");
 }
 
+/// By the names that results have.
+TEST_F(Describe, ScoresOfNeighboursProbesAndPicturesAreKnown) {
+  for (const auto& [name, heading] :
+       {std::pair("knn20_top1", "figure knnK_top1: "),
+        std::pair("logistic_loss", "figure PROBE_loss: "),
+        std::pair("moco_ece", "figure PROBE_ece: "), std::pair("nc3", "figure nc3: "),
+        std::pair("tsne_trustworthiness", "figure PLANE_trustworthiness: ")}) {
+    const std::string text = describe(name);
+    EXPECT_EQ(text.rfind(heading, 0), 0U) << text;
+    for (const char* part :
+         {"\n  formula    ", "\n  range      0 ", "\n  direction  ", "\n  source     "}) {
+      EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
+    }
+    const auto json = nlohmann::json::parse(describe(name, true)).at("figures").at(0);
+    EXPECT_TRUE(json.at("higher_is_better").is_boolean());
+  }
+  for (const char* probe : {"logistic", "head", "moco"}) {
+    const std::string text = describe(probe);
+    EXPECT_NE(text.find(std::string("\n  gives      ") + probe + "_top1: "), std::string::npos)
+        << text;
+    EXPECT_NE(text.find("; 0 to 1; higher is better\n"), std::string::npos) << text;
+  }
+  EXPECT_EQ(nlohmann::json::parse(describe("dino", true)).at("probes").at(0).at("gives").size(),
+            3U);
+}
+
 TEST_F(Describe, JsonNamesTypesInTomlsWords) {
   struct Options {
     bool yes = false;
