@@ -88,8 +88,9 @@ const Schema<MonitorOptions>& monitor_schema() {
           "of \"knn\": a neighbour with the cosine s votes with the weight exp(s/τ)")
         .more_than(0);
     s.add("warn_below", &MonitorOptions::warn_below,
-          "warn, once, when \"feature_std\" is below this at two looks in a row: the features "
-          "collapse into one direction; 0: never")
+          "warn, once, when \"feature_std\" is below this at two looks in a row, whether or not it "
+          "is "
+          "among the figures: the features collapse into one direction; 0: never")
         .at_least(0)
         .at_most(1);
     s.add("keep_best", &MonitorOptions::keep_best,
@@ -285,8 +286,10 @@ void Monitor::look(int64_t done, Session::StepNews& news) {
     if (best_ && figure == options_.keep_best) {
       best_->offer(value.value_or(std::nan("")), done);
     }
-    if (figure == collapse_figure && value) {
-      judge_spread(*value, done);
+  }
+  if (finite && options_.warn_below > 0) {
+    if (const std::optional<double> spread = measure(collapse_figure, found, labels)) {
+      judge_spread(*spread, done);
     }
   }
   news.event["monitor"] = std::move(event);

@@ -116,6 +116,16 @@ warn_below = 1.0
   EXPECT_FALSE(weights() == with);
 }
 
+TEST_F(MonitorTest, ACollapseIsWarnedOfByWhateverFigures) {
+  write_pipeline("every = 1\nfigures = [\"rankme\"]\nwarn_below = 1.0\n");
+  const Outcome watched = run_bissl(call("run"));
+  ASSERT_EQ(watched.code, 0) << watched.err;
+  EXPECT_NE(watched.err.find("warning: stage.pretrain: the features collapse: after step 2 "),
+            std::string::npos)
+      << watched.err;
+  EXPECT_FALSE(looks("pretrain").back().second.contains("feature_std"));
+}
+
 TEST_F(MonitorTest, BisslStagesHaveOne) {
   write_file(file_, small_pipeline() + table("bissl") +
                         "every = 5\nkeep_best = \"knn\"\nfigures = [\"knn\", \"silhouette\"]\n");
