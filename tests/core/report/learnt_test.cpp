@@ -158,7 +158,7 @@ TEST_F(LearntTest, ArmsAreComparedWithTheReferenceByFewFigures) {
 /// Whatever its kind is called.
 TEST_F(LearntTest, StagesThatDescribeAreFoundByWhatTheirResultsSay) {
   RunResults results{.pipeline = "p", .seed = 0};
-  StageResults figures = look(4, 0.5);
+  StageResults figures = look({4}, 0.5);
   figures.kind = "another";
   figures.describes = true;
   results.stages["look-a"] = figures;
@@ -168,7 +168,7 @@ TEST_F(LearntTest, StagesThatDescribeAreFoundByWhatTheirResultsSay) {
   write_file(folder_.path() / "run" / "results.json", results.to_json().dump());
   const ReportData data = gather({folder_.path() / "run"}, "");
   EXPECT_EQ(data.metrics, std::vector<std::string>{"test.top1"});
-  ASSERT_EQ(learnt_section(data).tables.size(), 1U);
+  ASSERT_EQ(learnt_sections(data).at(0).tables.size(), 1U);
 }
 
 /// A report of one run has a row for each stage; the section has none of its own for that.
