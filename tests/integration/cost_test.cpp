@@ -76,13 +76,13 @@ TEST_F(CostTest, ABatchBeyondMemoryIsRefusedBeforeItIsTried) {
   const auto refused = [&](const std::vector<std::string>& keys) {
     std::vector<std::string> words = call("run");
     for (const std::string& key : keys) {
-      words.insert(words.end(), {"--set", "stage." + key + "=100000"});
+      words.insert(words.end(), {"--set", "stage." + key + "=400000"});
     }
     const Outcome outcome = run_bissl_under("ulimit -v 2000000", words);
     EXPECT_EQ(outcome.code, 2) << outcome.err;
     for (const std::string& key : keys) {
       const std::string in_stage = key.substr(key.find('.') + 1);
-      EXPECT_NE(outcome.err.find(in_stage + " = 100000: a step on such a batch takes about"),
+      EXPECT_NE(outcome.err.find(in_stage + " = 400000: a step on such a batch takes about"),
                 std::string::npos)
           << key << outcome.err;
     }

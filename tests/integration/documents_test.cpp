@@ -49,8 +49,9 @@ TEST(Documents, BootstrapNamesThePluginsOfTheQuickstart) {
   const std::string pipeline = source("pipelines/quickstart.toml");
   const Outcome described = run_bissl({"--no-third-party", "describe", "--json"});
   ASSERT_EQ(described.code, 0) << described.err;
+  const auto description = nlohmann::json::parse(described.out);
   size_t used = 0;
-  for (const auto& component : nlohmann::json::parse(described.out).at("components")) {
+  for (const auto& component : description.at("components")) {
     const auto name = component.at("name").get<std::string>();
     const auto library = component.at("library").at("name").get<std::string>();
     if (pipeline.find("\"" + name + "\"") != std::string::npos) {

@@ -122,18 +122,6 @@ TEST(Tsne, IsExactBelowFiveThousandSamples) {
   EXPECT_TRUE(by_trees.equal(tsne(many, {.perplexity = 5, .iterations = 4, .theta = 0.5})));
 }
 
-TEST(Tsne, IsTheSameWithAnyNumberOfThreads) {
-  const at::Tensor features = pattern(1, {90, 12});
-  const int threads = at::get_num_threads();
-  at::set_num_threads(1);
-  const at::Tensor one = tsne(features, {.iterations = 60});
-  const at::Tensor by_trees = tsne(features, {.iterations = 60, .theta = 0.5});
-  at::set_num_threads(3);
-  EXPECT_TRUE(one.equal(tsne(features, {.iterations = 60})));
-  EXPECT_TRUE(by_trees.equal(tsne(features, {.iterations = 60, .theta = 0.5})));
-  at::set_num_threads(threads);
-}
-
 TEST(Tsne, OfEqualOrFewFeaturesIsFiniteOrRefused) {
   const at::Tensor equal = at::zeros({8, 3}, at::kDouble);
   EXPECT_TRUE(tsne(equal, {.iterations = 20}).isfinite().all().item<bool>());

@@ -26,6 +26,7 @@ MetricResult metric(const std::string& name, std::optional<bool> higher, double 
 StageResults look(const Values& rankme, double cka) {
   StageResults results;
   results.kind = "analyse";
+  results.repeats = static_cast<int64_t>(rankme.size());
   results.metrics = {metric("rankme", true, rankme), metric("cka_scratch", std::nullopt, cka),
                      metric("rankme_map1", true, 1)};
   return results;
@@ -104,11 +105,13 @@ TEST_F(LearntTest, ArmsAreComparedWithTheReferenceByFewFigures) {
     results.stages["bissl"].kind = "bissl";
     results.stages["bissl"].details["solves"] = nlohmann::json::object();
     results.stages["tune"].kind = "finetune";
+    results.stages["tune"].key = "tune";
     results.stages["tune"].from = "longer";
     for (const auto& [stage, from, more] :
          {std::tuple("look-a", "bissl", 0.125), std::tuple("look-b", "longer", 0.0)}) {
       StageResults& look = results.stages[stage];
       look.kind = "analyse";
+      look.key = stage;
       look.from = from;
       look.metrics = {metric("knn20_top1", true, 0.5 + more), metric("knn5_top1", true, 0.5 + more),
                       metric("logistic_top1", true, 0.5 + more),
