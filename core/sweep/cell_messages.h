@@ -30,6 +30,29 @@ class CellTexts {
   std::map<std::string, size_t> seen_;  ///< places by text
 };
 
+/// The same where a text may be about some draws of a search alone.
+class DrawTexts {
+ public:
+  void add(const std::string& text, const std::set<std::string>& cells) { texts_.add(text, cells); }
+  /// `draws` says in words which ones, and is added to the text; empty for all of them. Of each
+  /// stage the first few such texts are kept, and the others counted.
+  void add_of_draws(const std::string& text, const std::string& draws, const std::string& stage,
+                    const std::set<std::string>& cells);
+
+  /// In the order of their first appearance, then a line for each stage of which some were left
+  /// out; `cells` is how many there are in all.
+  std::vector<std::string> all(size_t cells) const;
+
+ private:
+  struct OfStage {
+    std::set<std::string> kept;
+    std::set<std::string> left_out;
+    std::set<std::string> cells;  ///< of those left out
+  };
+  CellTexts texts_;
+  std::map<std::string, OfStage> of_stages_;  ///< by name
+};
+
 /// What is wrong or doubtful with cells: each message once, with the cells that it is about.
 class CellMessages {
  public:

@@ -22,10 +22,10 @@ struct SweepEstimate {
   std::vector<std::string> warnings;  ///< likewise
 };
 
-/// Goes through stage_checks() for one stage of each sort that is still to be computed: stages that
-/// differ only in their seed, or in numbers that cannot matter, are tried once. Then looks whether
-/// the stages give the metrics that the ablation names. With `measure`, times the steps as well,
-/// with the threads that are set.
+/// Goes through stage_checks() for the stages that may still have to be computed, those of all
+/// draws and their final runs among them, as StageTrials shares trials. Then looks whether the
+/// stages give the metrics that the ablation names. With `measure`, times the steps as well, with
+/// the threads that are set; times are those of the first draw.
 SweepEstimate try_sweep(SweepState& state, const PlanResult& planned, const RunSettings& settings,
                         std::shared_ptr<DatasetCache> datasets, bool measure, int jobs);
 

@@ -55,6 +55,22 @@ class ArmsTest : public SweepTest {
   }
 };
 
+TEST_F(ArmsTest, AStageThatIsAsLongAsAnotherIsEstimatedForEachLength) {
+  const Outcome outcome = sweep(ablation("stages = [\"finetune\", \"both\"]\n[axes]\n"
+                                         "\"stage.bissl.rounds\" = [3, 60]\n"),
+                                {"--plan", "--json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  std::vector<double> seconds;
+  const json plan = json::parse(outcome.out);
+  for (const json& stage : plan.at("stages")) {
+    if (stage.at("stage") == "both") {
+      seconds.push_back(stage.at("estimated_seconds"));
+    }
+  }
+  ASSERT_EQ(seconds.size(), 2U) << outcome.out;
+  EXPECT_GT(seconds[1], 3 * seconds[0]);  // 20 times as many steps, each timed for itself
+}
+
 TEST_F(ArmsTest, AStageIsAsLongAsAnother) {
   const std::string small = small_pipeline();
   write_pipeline(small.substr(0, small.find("[stage.finetune]")) +

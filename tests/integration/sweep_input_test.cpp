@@ -139,6 +139,49 @@ TEST_F(SweepTest, MetricsAreCheckedAgainstStagesThatAreFinished) {
       << outcome.err;
 }
 
+/// A draw is refused by a number that the first one may not have, or by its final run alone.
+TEST_F(SweepTest, ADrawThatIsRefusedIsFoundBeforeAnythingRuns) {
+  const fs::path file = folder_.path() / "grid.toml";
+  const std::string decay = "\"stage.baseline.rates.weight_decay\" = { end_factor = 5 }\n";
+  for (const std::string& choice : std::vector<std::string>{"[1e-4, 0.0]", "[0.0, 1e-4]"}) {
+    const std::string search =
+        "[search]\ndraws = 12\nselect = \"baseline.test.top1\"\n"
+        "\"stage.baseline.optimizer.weight_decay\" = { choice = " +
+        choice + " }\n";
+    for (const std::string& text :
+         {"[set]\n" + decay + search, search + "[search.final]\n" + decay}) {
+      write_file(file,
+                 "pipeline = \"small.toml\"\nmetric = \"baseline.test.top1\"\n"
+                 "stages = [\"baseline\"]\n" +
+                     text);
+      const Outcome outcome = sweep(file.string());
+      EXPECT_EQ(outcome.code, 2) << text;
+      const size_t said = outcome.err.find("is 0, and factors leave it there");
+      ASSERT_NE(said, std::string::npos) << text << outcome.err;
+      EXPECT_NE(outcome.err.find("stage.baseline.optimizer.weight_decay = 0", said),
+                std::string::npos)
+          << outcome.err;
+      EXPECT_FALSE(fs::exists(out_ / "grid")) << text;
+    }
+  }
+}
+
+TEST_F(SweepTest, AWarningNamesTheDrawsThatHaveIt) {
+  const Outcome outcome = sweep(ablation(R"(stages = ["finetune"]
+[search]
+draws = 12
+select = "finetune.test.top1"
+"stage.bissl.lambda" = { choice = [1e-6, 1.0] }
+)"),
+                                {"--check"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  const size_t said = outcome.err.find("is far below 1");
+  ASSERT_NE(said, std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find("(draw ", said), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find("stage.bissl.lambda = 1e-06", said), std::string::npos) << outcome.err;
+  EXPECT_EQ(outcome.err.find("is far below 1", said + 1), std::string::npos) << outcome.err;
+}
+
 /// Names with dots: every place where one is addressed.
 TEST_F(SweepTest, NamesWithDotsAreAddressedInQuotationMarks) {
   write_file(folder_.path() / "small.toml", R"(name = "small"
