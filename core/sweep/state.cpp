@@ -23,8 +23,11 @@ SweepState::SweepState(const SweepPlan& plan, StageStore& store, fs::path folder
       draws_(plan, store, files_, stages_) {}
 
 WorkState SweepState::cell(const PlanCell& cell) {
+  if (has_results(cell)) {
+    return WorkState::done;  // as for a report, whatever the store lacks
+  }
   std::set<WorkState> states;
-  const std::vector<size_t> needed = open_units(cell);
+  const std::vector<size_t> needed = units(cell);
   for (const size_t unit : needed) {
     const bool is_trial =
         std::find(cell.trials.begin(), cell.trials.end(), unit) != cell.trials.end();
@@ -38,15 +41,14 @@ WorkState SweepState::cell(const PlanCell& cell) {
     const auto settled = [&](size_t unit) { return draws_.is_settled(unit); };
     const bool chosen = selection(cell).has_value();
     const bool all = std::all_of(cell.trials.begin(), cell.trials.end(), settled);
-    states.insert(chosen ? WorkState::done : all ? WorkState::failed : WorkState::waiting);
+    states.insert(!chosen && all ? WorkState::failed : WorkState::waiting);
   }
   for (const WorkState state : {WorkState::failed, WorkState::running, WorkState::stale}) {
     if (states.count(state) != 0) {
       return state;
     }
   }
-  return states.count(WorkState::waiting) == 0 && has_results(cell) ? WorkState::done
-                                                                    : WorkState::waiting;
+  return WorkState::waiting;
 }
 
 bool SweepState::has_results(const PlanCell& cell) {

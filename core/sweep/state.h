@@ -35,11 +35,10 @@ class SweepState {
   const StageStates& stages() const { return stages_; }
   Attempts& attempts() { return attempts_; }
 
-  /// Done is a cell whose stages are finished and whose results, as the plan wants them, are in its
-  /// folder, where a report finds them.
+  /// Done is a cell whose results, as the plan wants them, are in its folder, where a report finds
+  /// them: also one of whose stages the store lacks some, which a run computes again.
   WorkState cell(const PlanCell& cell);
-  /// Whether all that the cell needs is done: as cell(), but without looking further than the first
-  /// thing that is not.
+  /// Whether the store has all stages of which the cell's results are made.
   bool is_done(const PlanCell& cell);
   /// The stages that are to be run as far as is known now: a search's final ones come in when its
   /// draw is chosen, and its trials are out when the cell has its results. In the plan's order.

@@ -280,6 +280,21 @@ TEST_F(SweepResultsTest, AnInterruptedSweepAndOneWithoutResultsAgree) {
   EXPECT_EQ(agreed(file).size(), 4U);
 }
 
+TEST_F(SweepResultsTest, AFolderWithoutItsStoreHasTheResultsThatItsReportShows) {
+  const std::string file = quick(two_by_two);
+  ASSERT_EQ(sweep(file).code, 0);
+  // As after a copy to another machine.
+  fs::remove_all(out_ / ".store");
+  fs::remove_all(out_ / "grid" / "cells" / "lr=0.02,seed=1");
+  EXPECT_EQ(agreed(file),
+            (std::set<std::string>{"lr=0.01,seed=0", "lr=0.01,seed=1", "lr=0.02,seed=0"}));
+  // A run computes the stages again that the store lacks.
+  const size_t begun = logged(": begins");
+  ASSERT_EQ(sweep(file).code, 0);
+  EXPECT_EQ(logged(": begins"), begun + 2 + 4);
+  EXPECT_EQ(agreed(file).size(), 4U);
+}
+
 TEST_F(SweepResultsTest, AWorkerOfAReplacedPlanStops) {
   const std::string file = quick(
       "[axes]\nseed = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]\n\"stage.quick.optimizer.lr\" = [0.01]\n");
