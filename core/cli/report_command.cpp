@@ -154,7 +154,7 @@ int run_report(const ReportArguments& arguments, std::ostream& out, std::ostream
   }
   const fs::path folder = folder_of(arguments);
   if (folder.empty()) {
-    err << "no files are written for several runs unless --to names a folder\n";
+    err << "no files are written for several folders unless --to names one\n";
     return code;
   }
   const auto written = write_report(report, data, folder);

@@ -11,7 +11,10 @@ void CommandLine::add_report() {
     report_.json = pipeline_.json;
     return run_report(report_, std::cout, std::cerr);
   });
-  report->add_option("folder", report_.folders, "a sweep's folder, or folders of runs")->required();
+  report
+      ->add_option("folder", report_.folders,
+                   "a sweep's folder, several of sweeps of one ablation, or folders of runs")
+      ->required();
   report->add_option("--metric", report_.metric,
                      "what to compare by: STAGE.DATA.METRIC of a sweep, DATA.METRIC of runs");
   report

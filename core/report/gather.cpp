@@ -6,17 +6,23 @@
 #include "report/sweep_results.h"
 #include "store/sweep_plan.h"
 
+#include <algorithm>
+
 namespace bissl::host {
 
 namespace fs = std::filesystem;
 
 ReportData gather(const std::vector<fs::path>& folders, const std::string& metric) {
-  if (folders.size() == 1 && fs::exists(folders.front() / plan_file)) {
-    return gather_sweep(folders.front(), metric);
+  const auto is_sweep = [](const fs::path& folder) { return fs::exists(folder / plan_file); };
+  if (!folders.empty() && std::all_of(folders.begin(), folders.end(), is_sweep)) {
+    return gather_sweeps(folders, metric);
   }
   for (const fs::path& folder : folders) {
-    if (fs::exists(folder / plan_file)) {
-      fail_input("{} is a sweep: a sweep is reported on its own", folder.string());
+    if (is_sweep(folder)) {
+      fail_input(
+          "{} is a sweep, and not all of the folders are: a sweep is reported by itself, or with "
+          "others of its ablation",
+          folder.string());
     }
     if (!fs::exists(folder / run_results_file)) {
       fail_input(

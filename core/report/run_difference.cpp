@@ -61,11 +61,14 @@ json read_lock(const fs::path& folder) {
         "its folder `cells`",
         folder.string());
   }
+  return parse_lock(read_whole(file, limit), file.string());
+}
+
+json parse_lock(const std::string& text, const std::string& name) {
   DiagnosticCollector diagnostics;
-  const std::optional<ConfigNode> root =
-      parse_toml(read_whole(file, limit), file.string(), diagnostics);
+  const std::optional<ConfigNode> root = parse_toml(text, name, diagnostics);
   if (!root) {
-    fail_input("{}", to_text(diagnostics.sorted(file.string())));
+    fail_input("{}", to_text(diagnostics.sorted(name)));
   }
   json lock = to_json(*root);
   if (lock.contains("lock") && lock["lock"].is_object()) {

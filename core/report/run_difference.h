@@ -34,6 +34,9 @@ bool results_differ(const RunDifference& difference);
 /// What pipeline.lock.toml of a run's folder holds. Throws Error(input) for a folder that has none.
 nlohmann::json read_lock(const std::filesystem::path& folder);
 
+/// The same of such a text; `name` is that of the file it is from. Throws Error(input).
+nlohmann::json parse_lock(const std::string& text, const std::string& name);
+
 /// Reads two run folders. Throws Error(input) for a folder that is none.
 RunDifference compare_runs(const std::filesystem::path& left, const std::filesystem::path& right);
 

@@ -4,6 +4,7 @@
 #include "bissl/error.h"
 #include "pipeline/diagnostics.h"
 #include "pipeline/metric_name.h"
+#include "report/joined_sweeps.h"
 #include "report/result_files.h"
 #include "store/stage_store.h"
 #include "store/sweep_folder.h"
@@ -12,7 +13,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
+#include <iterator>
+#include <map>
 #include <set>
+#include <utility>
 
 namespace bissl::host {
 namespace {
@@ -37,10 +42,32 @@ class SweepReader {
         plan_(load_plan(folder_)),
         files_(plan_, folder_),
         store_(store_folder(fs::absolute(folder_).lexically_normal() / "..")),
-        wanted_(metric) {}
+        wanted_(metric) {
+    read_axes();
+  }
+  SweepReader(const SweepReader&) = delete;
+  SweepReader& operator=(const SweepReader&) = delete;
+
+  const SweepPlan& plan() const { return plan_; }
+  std::optional<RunResults> results(const PlanCell& cell) const { return files_.results(cell); }
+  fs::path cell_folder(const PlanCell& cell) const { return files_.cell_folder(cell); }
+
+  /// What distinguishes a result from others: its choices and the repetition.
+  using Place = std::pair<std::vector<size_t>, std::string>;
+  Place place(const PlanCell& cell) const {
+    Place place{cell.choices, "run"};
+    if (seed_axis_) {
+      const SweepPlan::AxisText& axis = plan_.axes[*seed_axis_];
+      place.second = fmt::format("{} {}", axis.name, axis.labels.at(cell.choices.at(*seed_axis_)));
+      place.first.erase(place.first.begin() + static_cast<long>(*seed_axis_));
+    }
+    return place;
+  }
+
+  /// Makes read() say nothing of a cell, of which another sweep's folder says something.
+  void leave_out(const PlanCell& cell) { left_out_.insert(cell.id); }
 
   ReportData read() {
-    read_axes();
     read_metrics();
     for (const PlanUnit& unit : plan_.units) {
       for (const auto& [name, key] : unit.stages) {
@@ -50,7 +77,9 @@ class SweepReader {
       }
     }
     for (const PlanCell& cell : plan_.cells) {
-      read_cell(cell);
+      if (left_out_.count(cell.id) == 0) {
+        read_cell(cell);
+      }
     }
     require_wanted();
     data_.repetitions = repetitions();
@@ -130,13 +159,7 @@ class SweepReader {
   }
 
   void read_cell(const PlanCell& cell) {
-    std::vector<size_t> choices = cell.choices;
-    std::string repetition = "run";
-    if (seed_axis_) {
-      const SweepPlan::AxisText& axis = plan_.axes[*seed_axis_];
-      repetition = fmt::format("{} {}", axis.name, axis.labels.at(choices.at(*seed_axis_)));
-      choices.erase(choices.begin() + static_cast<long>(*seed_axis_));
-    }
+    const auto [choices, repetition] = place(cell);
     const std::vector<CellFailure> failures = files_.failures(
         cell, {.is_done = [this](const std::string& key) { return is_finished(key); },
                .has_score = [this](const PlanUnit& unit) { return has_score(unit); }});
@@ -290,12 +313,102 @@ class SweepReader {
   std::vector<std::string> stage_names_;  ///< parents first
   std::optional<size_t> seed_axis_;
   bool by_repeats_ = false;
+  std::set<std::string> left_out_;  ///< cells
 };
+
+/// A cell of one of several sweeps.
+struct CellOfSweep {
+  SweepReader* sweep;
+  const PlanCell* cell;
+
+  std::string folder() const { return sweep->cell_folder(*cell).string(); }
+  const std::string& lock() const {
+    return sweep->plan().units.at(cell->unit ? *cell->unit : cell->finals.front()).lock;
+  }
+};
+
+void require_no_difference(const std::optional<Difference>& difference, const std::string& first,
+                           const std::string& other) {
+  if (difference) {
+    fail_input(
+        "{} and {} are not of one ablation with other seeds: {} is {} in the one and {} in the "
+        "other. Report each sweep on its own",
+        first, other, difference->path, short_text(difference->left),
+        short_text(difference->right));
+  }
+}
+
+/// Leaves a cell that several sweeps have to one of them: to the first one with results.
+void divide_cells(std::deque<SweepReader>& sweeps) {
+  std::map<std::vector<size_t>, CellOfSweep> settings;
+  std::map<SweepReader::Place, CellOfSweep> holders;
+  for (SweepReader& sweep : sweeps) {
+    for (const PlanCell& cell : sweep.plan().cells) {
+      const CellOfSweep now{&sweep, &cell};
+      const SweepReader::Place place = sweep.place(cell);
+      const CellOfSweep& alike = settings.try_emplace(place.first, now).first->second;
+      if (alike.sweep != &sweep) {
+        require_no_difference(pipeline_difference(alike.lock(), now.lock()), alike.folder(),
+                              now.folder());
+      }
+      CellOfSweep& holder = holders.try_emplace(place, now).first->second;
+      if (holder.sweep == &sweep) {
+        continue;
+      }
+      const std::optional<RunResults> held = holder.sweep->results(*holder.cell);
+      const std::optional<RunResults> results = sweep.results(cell);
+      const auto metric = held && results ? metric_difference(*held, *results) : std::nullopt;
+      if (metric) {
+        fail_input(
+            "the cell {} has results in {} and in {} that differ, {} among them. Remove one of "
+            "them, or report each sweep on its own",
+            cell.id, holder.folder(), now.folder(), *metric);
+      }
+      const CellOfSweep& left_out = held || !results ? now : holder;
+      left_out.sweep->leave_out(*left_out.cell);
+      holder = held || !results ? holder : now;
+    }
+  }
+}
+
+template <class T>
+void append(std::vector<T>& all, std::vector<T>& more) {
+  all.insert(all.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+}
+
+/// Adds the results of another sweep of the ablation.
+void join(ReportData& data, ReportData more) {
+  if (data.observations.empty()) {
+    data.repetitions = more.repetitions;
+  }
+  if (!data.higher_is_better) {
+    data.higher_is_better = more.higher_is_better;
+  }
+  if (data.selected_by.empty()) {
+    data.selected_by = more.selected_by;
+  }
+  append(data.observations, more.observations);
+  append(data.stages, more.stages);
+  append(data.missing, more.missing);
+  append(data.failed_draws, more.failed_draws);
+  append(data.chosen, more.chosen);
+}
 
 }  // namespace
 
-ReportData gather_sweep(const fs::path& folder, const std::string& metric) {
-  return SweepReader(folder, metric).read();
+ReportData gather_sweeps(const std::vector<fs::path>& folders, const std::string& metric) {
+  std::deque<SweepReader> readers;
+  for (const fs::path& folder : folders) {
+    const SweepReader& reader = readers.emplace_back(folder, metric);
+    require_no_difference(plan_difference(readers.front().plan(), reader.plan()),
+                          folders.front().string(), folder.string());
+  }
+  divide_cells(readers);
+  ReportData data = readers.front().read();
+  for (auto reader = std::next(readers.begin()); reader != readers.end(); ++reader) {
+    join(data, reader->read());
+  }
+  return data;
 }
 
 }  // namespace bissl::host

@@ -374,6 +374,53 @@ seed = [0, 1, 2]
   EXPECT_EQ(agreed(file).size(), 6U);
 }
 
+TEST_F(SweepResultsTest, SweepsOfOneAblationAreReportedTogether) {
+  const std::string rates = "[axes]\n\"stage.quick.optimizer.lr\" = [0.01, 0.02]\nseed = ";
+  ASSERT_EQ(sweep(quick(rates + "[0, 1]\n", "a")).code, 0);
+  ASSERT_EQ(sweep(quick(rates + "[1, 2]\n", "b")).code, 0);
+  const auto together = [&](const fs::path& other) {
+    return run_bissl({"report", (out_ / "a").string(), other.string(), "--json"});
+  };
+  const auto results_in_each = [&] {
+    const json told = json::parse(together(out_ / "b").out);
+    std::vector<size_t> found;
+    for (const json& cell : told.at("cells")) {
+      found.push_back(cell.at("metrics").at("quick.test.top1").at("n"));
+    }
+    found.push_back(told.at("missing").size());
+    return found;
+  };
+  EXPECT_EQ(results_in_each(), (std::vector<size_t>{3, 3, 0}));
+  // What one of them lacks the other one has.
+  fs::remove_all(out_ / "a" / "cells" / "lr=0.02,seed=1");
+  EXPECT_EQ(results_in_each(), (std::vector<size_t>{3, 3, 0}));
+  const fs::path shared = out_ / "b" / "cells" / "lr=0.02,seed=1";
+  fs::rename(shared, out_ / "kept");
+  EXPECT_EQ(results_in_each(), (std::vector<size_t>{3, 2, 1}));
+  fs::rename(out_ / "kept", shared);
+
+  const fs::path file = out_ / "b" / "cells" / "lr=0.01,seed=1" / "results.json";
+  json results = json::parse(read_file(file));
+  results["stages"]["quick"]["metrics"]["test"].erase("top1");
+  write_file(file, results.dump());
+  const Outcome differing = together(out_ / "b");
+  EXPECT_EQ(differing.code, 2) << differing.out;
+  EXPECT_NE(differing.err.find("the cell lr=0.01,seed=1 has results in "), std::string::npos)
+      << differing.err;
+  EXPECT_NE(differing.err.find("quick.test.top1"), std::string::npos) << differing.err;
+
+  ASSERT_EQ(sweep(quick("[set]\n\"stage.quick.steps\" = 3\n" + rates + "[2]\n", "c")).code, 0);
+  const Outcome other = together(out_ / "c");
+  EXPECT_EQ(other.code, 2) << other.out;
+  EXPECT_NE(other.err.find("are not of one ablation with other seeds: stage.quick.steps is 2 in "
+                           "the one and 3 in the other"),
+            std::string::npos)
+      << other.err;
+  const Outcome run = together(out_ / "b" / "cells" / "lr=0.02,seed=1");
+  EXPECT_EQ(run.code, 2);
+  EXPECT_NE(run.err.find("not all of the folders are"), std::string::npos) << run.err;
+}
+
 TEST_F(SweepResultsTest, CloseValuesHaveCellsOfTheirOwn) {
   const std::string file = quick(
       "[axes]\n\"stage.quick.optimizer\" = [{ use = \"sgd\", lr = 0.01 }, { use = \"sgd\", lr = "
