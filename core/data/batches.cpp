@@ -4,9 +4,9 @@
 #include "data/target_batches.h"
 
 #include <ATen/ops/empty.h>
+#include <c10/core/GradMode.h>
 
 #include <algorithm>
-#include <iterator>
 
 namespace bissl::host {
 namespace {
@@ -14,12 +14,14 @@ namespace {
 /// How many epochs' orders are kept: enough for the loader's threads around an epoch's end.
 constexpr size_t kept_orders = 4;
 
-/// As Batch::geometry has it.
-void write_geometry(const ViewGeometry& from, const at::Tensor& geometry, int64_t place) {
-  float* const to = geometry.data_ptr<float>() + place * 6;
-  const double numbers[] = {from.xx, from.xy, from.x0, from.yx, from.yy, from.y0};
-  std::transform(std::begin(numbers), std::end(numbers), to,
-                 [](double number) { return static_cast<float>(number); });
+/// As Batch::geometry has it: of each row.
+void write_geometry(const std::vector<ViewGeometry>& rows, const at::Tensor& geometry) {
+  float* to = geometry.data_ptr<float>();
+  for (const ViewGeometry& from : rows) {
+    for (const double number : {from.xx, from.xy, from.x0, from.yx, from.yy, from.y0}) {
+      *to++ = static_cast<float>(number);
+    }
+  }
 }
 
 }  // namespace
@@ -47,6 +49,12 @@ BatchSource::BatchSource(std::shared_ptr<const DataView> data,
       view_purpose_(options_.purpose + "/views") {
   first_image_ = data_->get(0).image.shape;
   view_shapes_ = shapes_of(first_image_);
+  const auto* tails = dynamic_cast<const AugmentationWithTail*>(augmentation_.get());
+  for (int64_t view = 0; tails != nullptr && view < options_.views; ++view) {
+    tails_ = tails->has_tail(view) ? tails : tails_;
+  }
+  masks_wait_ = tails_ != nullptr && tails_->has_tail(0) && options_.targets &&
+                data_->targets().kind == TargetKind::mask;
 }
 
 int64_t BatchSource::batches() const {
@@ -101,34 +109,60 @@ Views BatchSource::make_room(int64_t samples) const {
 
 ViewGeometry BatchSource::make_view(const Image& image, int64_t view, RandomStream& stream,
                                     std::span<float> output) const {
+  const auto make = [&] {
+    return tails_ != nullptr ? tails_->apply_head(image, view, stream, output)
+                             : augmentation_->apply(image, view, stream, output);
+  };
   if (image.type == PixelType::uint8) {
-    return augmentation_->apply(image, view, stream, output);
+    return make();
   }
   try {
-    return augmentation_->apply(image, view, stream, output);
+    return make();
   } catch (const Error& error) {
     throw error.at(fmt::format("16-bit images of {}", data_->origin()));
   }
 }
 
-ViewGeometry BatchSource::write_views(const std::string& purpose, const Position& position,
-                                      const Sample& sample, int64_t place, Batch& batch) const {
-  ViewGeometry first;
+RandomStream BatchSource::stream_of(const Rows& rows, size_t row, int64_t view) const {
+  const Position& position = rows.positions[row];
+  return {options_.seed, rows.purpose, static_cast<uint64_t>(position.epoch),
+          static_cast<uint64_t>(position.sample), static_cast<uint64_t>(view)};
+}
+
+void BatchSource::write_row(const Sample& sample, size_t row, Rows& rows, Batch& batch) const {
+  const auto place = static_cast<int64_t>(row);
   for (int64_t view = 0; view < options_.views; ++view) {
-    RandomStream stream(options_.seed, purpose, static_cast<uint64_t>(position.epoch),
-                        static_cast<uint64_t>(position.sample), static_cast<uint64_t>(view));
+    RandomStream stream = stream_of(rows, row, view);
     const int64_t elements = view_shapes_[view].elements();
-    const ViewGeometry geometry = make_view(
+    rows.geometry[view][row] = make_view(
         sample.image, view, stream,
         {batch.views[view].data_ptr<float>() + place * elements, static_cast<size_t>(elements)});
-    if (view == 0) {
-      first = geometry;
-    }
-    if (options_.geometry) {
-      write_geometry(geometry, batch.geometry[view], place);
-    }
   }
-  return first;
+  if (masks_wait_) {
+    rows.masks.push_back(sample.target);
+  } else if (options_.targets) {
+    write_target(data_->targets(), sample.target, rows.geometry[0][row], place, batch.targets);
+  }
+}
+
+void BatchSource::apply_tails(Rows& rows, Batch& batch) const {
+  batch.views = converted(batch.views, options_.device);
+  const c10::NoGradGuard no_grad;
+  for (int64_t view = 0; view < options_.views; ++view) {
+    if (!tails_->has_tail(view)) {
+      continue;
+    }
+    std::vector<RandomStream> streams;
+    streams.reserve(rows.positions.size());
+    for (size_t row = 0; row < rows.positions.size(); ++row) {
+      streams.push_back(stream_of(rows, row, view));
+    }
+    tails_->apply_tail(batch.views[view], view, streams, rows.geometry[view]);
+  }
+  for (size_t row = 0; row < rows.masks.size(); ++row) {
+    write_target(data_->targets(), rows.masks[row], rows.geometry[0][row],
+                 static_cast<int64_t>(row), batch.targets);
+  }
 }
 
 void BatchSource::require_shape(const Sample& sample, int64_t number) const {
@@ -148,13 +182,7 @@ void BatchSource::require_one_shape(int64_t most) const {
   }
 }
 
-Batch BatchSource::make(int64_t number, int64_t other_views) const {
-  const std::string purpose =
-      other_views == 0 ? view_purpose_ : fmt::format("{}#{}", view_purpose_, other_views);
-  const int64_t first = number * options_.batch;
-  const int64_t count = options_.order == Order::sequential
-                            ? std::min(options_.batch, data_->size() - first)
-                            : options_.batch;
+Batch BatchSource::empty_batch(int64_t count) const {
   Batch batch;
   batch.views = make_room(count);
   batch.indices = at::empty({count}, at::kLong);
@@ -166,15 +194,32 @@ Batch BatchSource::make(int64_t number, int64_t other_views) const {
   if (options_.targets) {
     batch.targets = empty_targets(data_->targets(), count, view_shape());
   }
+  return batch;
+}
+
+Batch BatchSource::make(int64_t number, int64_t other_views) const {
+  const int64_t first = number * options_.batch;
+  const int64_t count = options_.order == Order::sequential
+                            ? std::min(options_.batch, data_->size() - first)
+                            : options_.batch;
+  Batch batch = empty_batch(count);
+  Rows rows;
+  rows.purpose =
+      other_views == 0 ? view_purpose_ : fmt::format("{}#{}", view_purpose_, other_views);
+  rows.geometry.assign(view_shapes_.size(), std::vector<ViewGeometry>(static_cast<size_t>(count)));
   for (int64_t i = 0; i < count; ++i) {
-    const Position place = position(first + i);
-    const Sample sample = data_->get(place.sample);
-    require_shape(sample, place.sample);
-    batch.indices.data_ptr<int64_t>()[i] = place.sample;
-    const ViewGeometry geometry = write_views(purpose, place, sample, i, batch);
-    if (options_.targets) {
-      write_target(data_->targets(), sample.target, geometry, i, batch.targets);
-    }
+    rows.positions.push_back(position(first + i));
+    const int64_t sample_number = rows.positions.back().sample;
+    const Sample sample = data_->get(sample_number);
+    require_shape(sample, sample_number);
+    batch.indices.data_ptr<int64_t>()[i] = sample_number;
+    write_row(sample, static_cast<size_t>(i), rows, batch);
+  }
+  if (tails_ != nullptr) {
+    apply_tails(rows, batch);
+  }
+  for (size_t view = 0; view < batch.geometry.size(); ++view) {
+    write_geometry(rows.geometry[view], batch.geometry[view]);
   }
   return converted_batch(batch, options_.device);
 }

@@ -2,6 +2,7 @@
 
 #include "bissl/augmentation.h"
 #include "bissl/batch.h"
+#include "data/augmentation_with_tail.h"
 #include "data/selection.h"
 
 #include <ATen/core/Tensor.h>
@@ -42,6 +43,9 @@ struct BatchOptions {
 /// endless sequence of shuffled epochs: every batch is full, each sample comes once an epoch, and
 /// where to continue after an interruption follows from the number alone. A batch's content is a
 /// function of the options and its number. Safe for use by several threads.
+///
+/// Views of an augmentation with a tail (AugmentationWithTail) get it on the device of the options,
+/// all rows at once, with the draws that each sample has by itself.
 class BatchSource {
  public:
   /// `augmentation` names itself in its errors; `origin` says where it is asked for. Throws
@@ -73,19 +77,32 @@ class BatchSource {
     int64_t epoch;
     int64_t sample;
   };
+  /// The rows of a batch while their views are made.
+  struct Rows {
+    std::string purpose;                              ///< of the views' random streams
+    std::vector<Position> positions;                  ///< of each row
+    std::vector<std::vector<ViewGeometry>> geometry;  ///< of each view: that of each row
+    std::vector<Target> masks;  ///< those that wait for a first view with a tail; or empty
+  };
   Position position(int64_t place) const;
   std::vector<ImageShape> shapes_of(const ImageShape& image) const;
   void require_shape(const Sample& sample, int64_t number) const;
   Views make_room(int64_t samples) const;
-  /// What an augmentation refuses of 16-bit images names their dataset.
+  /// One of `count` samples, in which nothing is written.
+  Batch empty_batch(int64_t count) const;
+  RandomStream stream_of(const Rows& rows, size_t row, int64_t view) const;
+  /// Without a tail. What an augmentation refuses of 16-bit images names their dataset.
   ViewGeometry make_view(const Image& image, int64_t view, RandomStream& stream,
                          std::span<float> output) const;
-  /// Returns the geometry of the first view.
-  ViewGeometry write_views(const std::string& purpose, const Position& position,
-                           const Sample& sample, int64_t place, Batch& batch) const;
+  /// The views, without their tails, and the target of a row, unless that waits for them.
+  void write_row(const Sample& sample, size_t row, Rows& rows, Batch& batch) const;
+  /// Takes the views to their device, applies their tails, and writes what waited for them.
+  void apply_tails(Rows& rows, Batch& batch) const;
 
   std::shared_ptr<const DataView> data_;
   std::shared_ptr<const Augmentation> augmentation_;
+  const AugmentationWithTail* tails_ = nullptr;  ///< the same where any of the views has a tail
+  bool masks_wait_ = false;                      ///< whether masks are written after the tails
   std::string origin_;
   BatchOptions options_;
   ImageShape first_image_;

@@ -1,10 +1,14 @@
 #include "data/chain.h"
 
+#include "bissl/batch_transform.h"
 #include "bissl/error.h"
 #include "bissl/transform.h"
 #include "bissl/transform_abilities.h"
 #include "plugins/guard.h"
 
+#include <fmt/ranges.h>
+
+#include <algorithm>
 #include <array>
 #include <map>
 #include <utility>
@@ -30,7 +34,28 @@ class GuardedPlaneValues final : public GuardedAbility<PlaneValues> {
   }
 };
 
-class GuardedTransform : public Guarded<Transform, GuardedPlaneValues> {
+class GuardedBatchViews final : public GuardedAbility<BatchViews> {
+ public:
+  using GuardedAbility::GuardedAbility;
+
+  void change(const at::Tensor& images, const BatchDraws& draws,
+              std::span<ViewGeometry> moved) const override {
+    call("change", [&](const auto& inner) {
+      // The same memory, but a shape of its own, which the component might change.
+      const at::Tensor given = images.detach();
+      inner.change(given, draws, moved);
+      if (given.data_ptr() != images.data_ptr() || given.sizes() != images.sizes() ||
+          given.strides() != images.strides() || given.scalar_type() != images.scalar_type()) {
+        fail_run(
+            "it gives the batch of [{}] another shape, type or memory, now [{}]: write into the "
+            "memory that is there, as copy_() does",
+            fmt::join(images.sizes(), ", "), fmt::join(given.sizes(), ", "));
+      }
+    });
+  }
+};
+
+class GuardedTransform : public Guarded<Transform, GuardedPlaneValues, GuardedBatchViews> {
  public:
   using Guarded::Guarded;
 
@@ -64,10 +89,32 @@ struct Step {
   ComponentChoice choice;
   std::shared_ptr<const GuardedTransform> transform;
   Form form = Form::pixels;
+  const BatchViews* batches = nullptr;  ///< of a step that works on whole batches; in `transform`
   bool takes_unit_values = false;
   bool leaves_unit_values = false;
   std::string stream;
 };
+
+/// `number`: how many steps of this name are before it.
+Step make_step(const ComponentChoice& choice, int number) {
+  Step step;
+  step.choice = choice;
+  const auto transform = make_guard<GuardedTransform, Transform>(choice, TransformContext{});
+  step.transform = transform;
+  step.form = transform->form();
+  step.batches = bissl::capability<BatchViews>(*transform);
+  if (step.batches != nullptr && step.form != Form::planes_in_place) {
+    fail_run("{} has the ability {}, but does not change float planes where they are",
+             choice.describe(), BatchViews::id);
+  }
+  if (const auto* values = bissl::capability<PlaneValues>(*transform)) {
+    step.takes_unit_values = values->takes_unit_values();
+    step.leaves_unit_values = values->leaves_unit_values();
+  }
+  const std::string& name = choice.component->info.text.name;
+  step.stream = number == 0 ? name : fmt::format("{}#{}", name, number);
+  return step;
+}
 
 bool gives_planes(Form form) { return form != Form::pixels; }
 bool takes_planes(Form form) { return form == Form::planes || form == Form::planes_in_place; }
@@ -78,31 +125,22 @@ struct Scratch {
   std::array<std::vector<float>, 2> planes;
 };
 
-class Chain : public Augmentation {
+class Chain : public AugmentationWithTail {
  public:
   Chain(const std::vector<ComponentChoice>& steps, std::function<void(size_t)> after_step)
       : after_step_(std::move(after_step)) {
     std::map<std::string, int> seen;
     for (const ComponentChoice& choice : steps) {
-      Step step;
-      step.choice = choice;
-      const auto transform = make_guard<GuardedTransform, Transform>(choice, TransformContext{});
-      step.transform = transform;
-      step.form = transform->form();
-      if (const auto* values = bissl::capability<PlaneValues>(*transform)) {
-        step.takes_unit_values = values->takes_unit_values();
-        step.leaves_unit_values = values->leaves_unit_values();
-      }
-      const std::string& name = choice.component->info.text.name;
-      const int before = seen[name]++;
-      step.stream = before == 0 ? name : fmt::format("{}#{}", name, before);
-      steps_.push_back(std::move(step));
+      steps_.push_back(make_step(choice, seen[choice.component->info.text.name]++));
       if (steps_.back().form != Form::planes_in_place) {
         last_write_ = steps_.size() - 1;
       }
     }
     require_fit();
     require_values();
+    const auto tail = std::find_if(steps_.begin(), steps_.end(),
+                                   [](const Step& step) { return step.batches != nullptr; });
+    tail_ = static_cast<size_t>(tail - steps_.begin());
   }
 
   ImageShape view_shape(const ImageShape& input, int64_t /*view*/) const override {
@@ -117,12 +155,42 @@ class Chain : public Augmentation {
 
   ViewGeometry apply(const Image& image, int64_t /*view*/, RandomStream& stream,
                      std::span<float> output) const override {
+    return apply_first(steps_.size(), image, stream, output);
+  }
+
+  bool has_tail(int64_t /*view*/) const override { return tail_ < steps_.size(); }
+
+  ViewGeometry apply_head(const Image& image, int64_t /*view*/, RandomStream& stream,
+                          std::span<float> output) const override {
+    return apply_first(tail_, image, stream, output);
+  }
+
+  void apply_tail(const at::Tensor& images, int64_t /*view*/, std::span<const RandomStream> streams,
+                  std::span<ViewGeometry> geometry) const override {
+    for (size_t i = tail_; i < steps_.size(); ++i) {
+      std::vector<RandomStream> own;
+      own.reserve(streams.size());
+      for (const RandomStream& stream : streams) {
+        own.push_back(stream.part(steps_[i].stream));
+      }
+      std::vector<ViewGeometry> moved(streams.size());
+      steps_[i].batches->change(images, {.samples = own}, moved);
+      std::transform(
+          geometry.begin(), geometry.end(), moved.begin(), geometry.begin(),
+          [](const ViewGeometry& outer, const ViewGeometry& inner) { return outer * inner; });
+    }
+  }
+
+ private:
+  /// Makes a view by the first `count` steps, at least all those that are not of the tail.
+  ViewGeometry apply_first(size_t count, const Image& image, RandomStream& stream,
+                           std::span<float> output) const {
     thread_local Scratch scratch;
     Transform::Input input{.pixels = image, .planes = {}};
     ImageShape shape = image.shape;
     ViewGeometry geometry;
     size_t free = 0;
-    for (size_t i = 0; i < steps_.size(); ++i) {
+    for (size_t i = 0; i < count; ++i) {
       const Step& step = steps_[i];
       if (i == 0 && image.type != PixelType::uint8) {
         require_takes(step, image.type);
@@ -151,7 +219,6 @@ class Chain : public Augmentation {
     return geometry;
   }
 
- private:
   void require_fit() const {
     const Step& first = steps_.front();
     if (takes_planes(first.form)) {
@@ -169,6 +236,12 @@ class Chain : public Augmentation {
                    takes_planes(step.form)
                        ? "put a transform between them that makes planes, such as to-planes"
                        : "put it before the transform that makes planes");
+      }
+      if (before.batches != nullptr && step.batches == nullptr) {
+        fail_input(
+            "{} changes whole batches of views, but {} behind it single ones: put those of whole "
+            "batches at the end of the chain",
+            before.choice.describe(), step.choice.describe());
       }
     }
     const Step& last = steps_.back();
@@ -230,12 +303,13 @@ class Chain : public Augmentation {
   std::function<void(size_t)> after_step_;
   std::vector<Step> steps_;
   size_t last_write_ = 0;  ///< the last step that writes into memory other than its input's
+  size_t tail_ = 0;        ///< the first step that works on whole batches; behind the last for none
 };
 
 }  // namespace
 
-std::shared_ptr<const Augmentation> make_chain(const std::vector<ComponentChoice>& steps,
-                                               std::function<void(size_t)> after_step) {
+std::shared_ptr<const AugmentationWithTail> make_chain(const std::vector<ComponentChoice>& steps,
+                                                       std::function<void(size_t)> after_step) {
   return std::make_shared<Chain>(steps, std::move(after_step));
 }
 

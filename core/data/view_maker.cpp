@@ -1,5 +1,6 @@
 #include "data/view_maker.h"
 
+#include "data/augmentation_with_tail.h"
 #include "data/chain.h"
 #include "data/guarded_augmentation.h"
 
@@ -10,13 +11,22 @@
 namespace bissl::host {
 namespace {
 
-std::shared_ptr<const Augmentation> make_augmentation(const AugmentChoice& choice) {
-  return choice.is_chain ? make_chain(choice.steps)
-                         : create_guarded_augmentation(choice.steps.front());
+/// What makes the views of a group, and the same as one that may have a tail; null for none.
+struct Maker {
+  std::shared_ptr<const Augmentation> augmentation;
+  std::shared_ptr<const AugmentationWithTail> chain;
+};
+
+Maker make_augmentation(const AugmentChoice& choice) {
+  if (!choice.is_chain) {
+    return {create_guarded_augmentation(choice.steps.front()), nullptr};
+  }
+  const auto chain = make_chain(choice.steps);
+  return {chain, chain};
 }
 
 /// Views of several groups.
-class GroupedViews : public Augmentation {
+class GroupedViews : public AugmentationWithTail {
  public:
   explicit GroupedViews(const ViewsChoice& choice) {
     for (const ViewGroup& group : choice.groups) {
@@ -26,24 +36,38 @@ class GroupedViews : public Augmentation {
   }
 
   ImageShape view_shape(const ImageShape& input, int64_t view) const override {
-    return maker(view).view_shape(input, view);
+    return maker(view).augmentation->view_shape(input, view);
   }
   bool takes(PixelType type) const override {
     return std::all_of(makers_.begin(), makers_.end(),
-                       [&](const auto& maker) { return maker->takes(type); });
+                       [&](const auto& maker) { return maker.augmentation->takes(type); });
   }
   ViewGeometry apply(const Image& image, int64_t view, RandomStream& stream,
                      std::span<float> output) const override {
-    return maker(view).apply(image, view, stream, output);
+    return maker(view).augmentation->apply(image, view, stream, output);
+  }
+  bool has_tail(int64_t view) const override {
+    return maker(view).chain != nullptr && maker(view).chain->has_tail(view);
+  }
+  ViewGeometry apply_head(const Image& image, int64_t view, RandomStream& stream,
+                          std::span<float> output) const override {
+    return has_tail(view) ? maker(view).chain->apply_head(image, view, stream, output)
+                          : apply(image, view, stream, output);
+  }
+  void apply_tail(const at::Tensor& images, int64_t view, std::span<const RandomStream> streams,
+                  std::span<ViewGeometry> geometry) const override {
+    if (has_tail(view)) {
+      maker(view).chain->apply_tail(images, view, streams, geometry);
+    }
   }
 
  private:
-  const Augmentation& maker(int64_t view) const {
+  const Maker& maker(int64_t view) const {
     const auto number = static_cast<size_t>(view);
-    return *makers_[number < group_of_.size() ? group_of_[number] : makers_.size() - 1];
+    return makers_[number < group_of_.size() ? group_of_[number] : makers_.size() - 1];
   }
 
-  std::vector<std::shared_ptr<const Augmentation>> makers_;
+  std::vector<Maker> makers_;
   std::vector<size_t> group_of_;  ///< by the view's number
 };
 
@@ -51,7 +75,7 @@ class GroupedViews : public Augmentation {
 
 std::shared_ptr<const Augmentation> make_augmentation(const ViewsChoice& choice) {
   if (choice.groups.size() == 1) {
-    return make_augmentation(choice.groups.front().augment);
+    return make_augmentation(choice.groups.front().augment).augmentation;
   }
   return std::make_shared<GroupedViews>(choice);
 }

@@ -9,6 +9,7 @@
 #include "bissl/backbone_abilities.h"
 #include "bissl/batch.h"
 #include "bissl/batch_coupling.h"
+#include "bissl/batch_transform.h"
 #include "bissl/component.h"
 #include "bissl/crops.h"
 #include "bissl/data_files.h"
@@ -147,6 +148,10 @@ void list_components() {
   VIRTUAL(Transform, takes);
   SLOTS(Transform);
   SIZE(Transform);
+  VIRTUAL(BatchTransform, form);
+  VIRTUAL(BatchTransform, apply);
+  SLOTS(BatchTransform);
+  SIZE(BatchTransform);
   list_step<PixelTransform>("PixelTransform");
   list_step<PlaneMaker>("PlaneMaker");
   list_step<PlaneTransform>("PlaneTransform");
@@ -245,6 +250,9 @@ void list_abilities() {
   VIRTUAL(PlaneValues, takes_unit_values);
   VIRTUAL(PlaneValues, leaves_unit_values);
   SLOTS(PlaneValues);
+  ABILITY(BatchViews);
+  VIRTUAL(BatchViews, change);
+  SLOTS(BatchViews);
   ABILITY(HypergradientState);
   VIRTUAL(HypergradientState, state);
   VIRTUAL(HypergradientState, load_state);
@@ -284,6 +292,8 @@ void list_what_grows() {
   MEMBER(Batch, targets);
   MEMBER(Batch, geometry);
   MEMBER(Batch, indices);
+  GROWS(BatchDraws);
+  MEMBER(BatchDraws, samples);
   GROWS(TrainingProgress);
   MEMBER(TrainingProgress, step);
   MEMBER(TrainingProgress, steps);
