@@ -63,6 +63,10 @@ void check_augmentation(Checker& checker) {
       }
     });
   });
+  if (checker.choice().component->info.kind == ComponentKind::transform) {
+    checker.check("whole batches give what single views give, where they are taken",
+                  [&] { check_whole_batches(checker, shapes); });
+  }
   checker.check("several threads work at once", [&] { check_threads(checker, shapes); });
   if (checker.failed()) {
     checker.skip("nothing depends on the time", "not tried, since other checks failed");

@@ -2,6 +2,8 @@
 
 #include "conformance/checker.h"
 
+#include <algorithm>
+
 namespace bissl::host {
 namespace {
 
@@ -24,8 +26,13 @@ Names of_kind(ComponentKind kind) {
               "draws from no generator of the process",
               "several threads read at once",
               "nothing depends on the time"};
+    case ComponentKind::transform: {
+      Names names = of_kind(ComponentKind::augmentation);
+      names.insert(std::find(names.begin(), names.end(), "several threads work at once"),
+                   "whole batches give what single views give, where they are taken");
+      return names;
+    }
     case ComponentKind::augmentation:
-    case ComponentKind::transform:
       return {"accepts images, and refuses others as wrong input",
               "views have the shape that is announced, all of it written and finite",
               "the image stays as it is",

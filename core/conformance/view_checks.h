@@ -59,6 +59,13 @@ void check_nothing_beside(const Augmentation& augmentation, const ImageShape& sh
 void check_rows_and_columns(const Augmentation& augmentation,
                             const std::vector<ImageShape>& accepted);
 
+// In view_batches.cpp.
+
+/// That a transform of whole batches makes of each row what it makes of that row by itself,
+/// whatever the other rows, in the memory that is there. Throws NotApplicable for one of single
+/// views.
+void check_whole_batches(const Checker& checker, const std::vector<ImageShape>& accepted);
+
 // In view_history.cpp: that nothing but image, view and stream decides about a view.
 
 void check_repeats(const Checker& checker, const Augmentation& augmentation,

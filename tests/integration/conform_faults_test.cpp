@@ -197,6 +197,19 @@ TEST(ConformFaults, OfTransforms) {
                  {"geometry-by-calls", places, "differs at a second call"}}});
 }
 
+TEST(ConformFaults, OfTransformsOfBatches) {
+  const std::string batches = "whole batches give what single views give, where they are taken";
+  expect_found({"batch_transforms",
+                {"shift-batch"},
+                {{"shares-a-stream", batches, "let each row depend on itself"},
+                 {"counts-rows", batches, "let each row depend on itself"},
+                 {"forgets-places", batches, "moved["},
+                 {"mixes-rows", batches, "let each row depend on itself"},
+                 {"turns-the-shape", batches, "write into the memory that is there"},
+                 {"draws-torch", batches, "LibTorch's generator"},
+                 {"differs-alone", batches, "what apply() makes of it"}}});
+}
+
 TEST(ConformFaults, OfDownstreamTasks) {
   const std::string made = "is made for features and targets, and gives outputs";
   const std::string classes = "any number of targets, with outputs for each";
