@@ -42,7 +42,7 @@ class GuardedBatchViews final : public GuardedAbility<BatchViews> {
               std::span<ViewGeometry> moved) const override {
     call("change", [&](const auto& inner) {
       // The same memory, but a shape of its own, which the component might change.
-      const at::Tensor given = images.detach();
+      const at::Tensor given = images.view(images.sizes());
       inner.change(given, draws, moved);
       if (given.data_ptr() != images.data_ptr() || given.sizes() != images.sizes() ||
           given.strides() != images.strides() || given.scalar_type() != images.scalar_type()) {
