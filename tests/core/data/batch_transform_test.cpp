@@ -2,7 +2,6 @@
 
 #include "bissl/error.h"
 #include "bissl/transform.h"
-#include "bissl/transform_abilities.h"
 #include "data/chain.h"
 #include "data/prefetcher.h"
 #include "data/view_maker.h"
