@@ -27,8 +27,9 @@ StageResults look(const Values& rankme, double cka) {
   StageResults results;
   results.kind = "analyse";
   results.repeats = static_cast<int64_t>(rankme.size());
-  results.metrics = {metric("rankme", true, rankme), metric("cka_scratch", std::nullopt, cka),
-                     metric("rankme_map1", true, 1)};
+  const auto each = [&](double value) { return Values(rankme.size(), value); };
+  results.metrics = {metric("rankme", true, rankme), metric("cka_scratch", std::nullopt, each(cka)),
+                     metric("rankme_map1", true, each(1))};
   return results;
 }
 
