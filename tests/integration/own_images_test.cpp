@@ -97,7 +97,7 @@ TEST_F(OwnImages, AListedFileThatIsMissingCanBeSkipped) {
       << skipped.err;
 }
 
-/// What the check came upon is not all that the run does.
+/// The run reads images that the check did not look at.
 TEST_F(OwnImages, ImagesThatARunSkipsAreToldAtItsEnd) {
   std::vector<std::string> words = {"run", pipeline().string(), "--out",
                                     (folder_.path() / "runs").string()};

@@ -119,7 +119,7 @@ class PlanesOfBatches : public ToUnitPlanes, public BatchViews {
               std::span<ViewGeometry> /*moved*/) const override {}
 };
 
-/// A component that makes such transforms; it stands in line `line`.
+/// A component that makes such transforms; named in line `line`.
 template <class Made, class... Arguments>
 ComponentChoice component_of(const std::string& name, int line, Arguments... arguments) {
   auto component = std::make_shared<RegisteredComponent>();
