@@ -42,9 +42,9 @@ inline constexpr int64_t least_placed = 4;
 /// t-SNE (van der Maaten and Hinton 2008; van der Maaten 2014 for trees and the neighbours beyond
 /// which similarities are 0: about three times the perplexity, in both forms): (N, 2), double.
 /// Starts from the first two principal components, scaled to a deviation of 1e-4, as Kobak and
-/// Berens 2019 advise, so it needs no random numbers: equal features give equal points. No sum
-/// depends on the number of threads but those of LibTorch's matrix products, of which the distances
-/// and the start are made. Throws Error(input) for fewer than `least_placed` samples.
+/// Berens 2019 advise, so it needs no random numbers: equal features give equal points
+/// with the same number of threads; with another number they differ. Throws Error(input) for fewer
+/// than `least_placed` samples.
 at::Tensor tsne(const at::Tensor& features, const TsneOptions& options);
 
 /// 1/(1 + a·d^(2b)): how much points at a distance d belong together in a picture of UMAP.

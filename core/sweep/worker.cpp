@@ -131,10 +131,11 @@ std::unique_ptr<PlannedStage> Worker::read(const PlanNode& node) {
     if (planned->identity.key == node.key) {
       return planned;
     }
-    fail(node,
-         "it is no longer what was planned: its data, a plugin or the program changed since. Start "
-         "the sweep again",
-         true);
+    fail(
+        node,
+        "its key differs from the plan's: the data, a plugin or the program has changed. Start the "
+        "sweep again",
+        true);
   } catch (...) {
     fail_by_exception(node);
   }
