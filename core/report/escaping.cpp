@@ -2,8 +2,10 @@
 
 #include "bissl/hash.h"
 
+#include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
@@ -137,6 +139,24 @@ std::string file_name_part(const std::string& text) {
     return name;
   }
   return name.substr(0, longest) + "-" + hash_hex(text).substr(0, 8);
+}
+
+std::string base64_text(const std::string& bytes) {
+  constexpr const char* letters =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  text.reserve((bytes.size() + 2) / 3 * 4);
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    const size_t count = std::min<size_t>(3, bytes.size() - i);
+    uint32_t group = 0;
+    for (size_t k = 0; k < 3; ++k) {
+      group = group << 8U | (k < count ? static_cast<uint8_t>(bytes[i + k]) : 0U);
+    }
+    for (size_t k = 0; k < 4; ++k) {
+      text += k <= count ? letters[group >> (18U - 6U * k) & 63U] : '=';
+    }
+  }
+  return text;
 }
 
 }  // namespace bissl::host

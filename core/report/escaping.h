@@ -26,4 +26,7 @@ std::string terminal_text(const std::string& text);
 /// and "-" stay. Different texts have different names.
 std::string file_name_part(const std::string& text);
 
+/// Bytes in the letters of Base64 (RFC 4648) with padding, for data within a page.
+std::string base64_text(const std::string& bytes);
+
 }  // namespace bissl::host

@@ -3,6 +3,7 @@
 #include "base/posix_file.h"
 #include "report/escaping.h"
 #include "report/learnt_figures.h"
+#include "report/picture_sheets.h"
 #include "report/sections.h"
 #include "report/spots.h"
 
@@ -157,26 +158,6 @@ ReportSection learnt_comparison_section(const ReportData& data, const Learnt& le
   return section;
 }
 
-/// The cells of a line of CSV. None spans lines.
-std::vector<std::string> cells_of_line(const std::string& line) {
-  std::vector<std::string> cells = {""};
-  bool quoted = false;
-  for (size_t i = 0; i < line.size(); ++i) {
-    if (line[i] == '"') {
-      if (quoted && i + 1 < line.size() && line[i + 1] == '"') {
-        cells.back() += line[++i];
-      } else {
-        quoted = !quoted;
-      }
-    } else if (line[i] == ',' && !quoted) {
-      cells.emplace_back();
-    } else {
-      cells.back() += line[i];
-    }
-  }
-  return cells;
-}
-
 /// The points of a picture's CSV (network,sample,class,x,y).
 std::vector<SpotPanel> read_spots(const fs::path& file) {
   constexpr uint64_t limit = uint64_t{1} << 28;
@@ -226,28 +207,22 @@ std::vector<SpotPanel> thinned(const std::vector<SpotPanel>& panels, size_t step
 std::optional<ThumbnailSheet> read_sheet(const fs::path& file, const std::string& id,
                                          size_t samples) {
   constexpr uint64_t most_bytes = uint64_t{1} << 20;
-  constexpr size_t header = 24;  // of a PNG, up to the end of its height
   std::error_code missing;
   const uintmax_t bytes = fs::file_size(file, missing);
-  if (missing || bytes < header || bytes > most_bytes || samples == 0) {
+  if (missing || bytes > most_bytes || samples == 0) {
     return std::nullopt;
   }
   ThumbnailSheet sheet{.id = id, .png = read_whole(file, most_bytes)};
-  if (sheet.png.size() < header || sheet.png.compare(1, 3, "PNG") != 0) {
+  const auto size = png_size(sheet.png);
+  if (!size) {
     return std::nullopt;
   }
-  const auto number = [&](size_t at) {
-    int64_t value = 0;
-    for (size_t i = 0; i < 4; ++i) {
-      value = value << 8 | static_cast<uint8_t>(sheet.png[at + i]);
-    }
-    return value;
-  };
+  const int64_t width = size->first;
   while (sheet.columns * sheet.columns < static_cast<int64_t>(samples)) {
     ++sheet.columns;
   }
-  sheet.side = number(16) / sheet.columns;
-  const bool fits = sheet.side > 0 && sheet.side * sheet.columns == number(16);
+  sheet.side = width / sheet.columns;
+  const bool fits = sheet.side > 0 && sheet.side * sheet.columns == width;
   return fits ? std::optional(std::move(sheet)) : std::nullopt;
 }
 
@@ -333,6 +308,9 @@ std::vector<ReportSection> learnt_sections(const ReportData& data) {
       "formulas. Figures of single layers are in results.json.");
   section.tables.push_back(figures_table(data, learnt));
   section.plots = pictures_of(learnt);
+  PictureSheets sheets = picture_sheets(learnt.folders);
+  section.images = std::move(sheets.images);
+  section.notes = std::move(sheets.notes);
   std::vector<ReportSection> sections = {std::move(section)};
   for (const LearntComparison& comparison : compare_learnt(learnt)) {
     sections.push_back(learnt_comparison_section(data, learnt, comparison));

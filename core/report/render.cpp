@@ -100,6 +100,14 @@ std::vector<std::string> words_of(const ReportSection& section) {
   return words;
 }
 
+std::string html_image(const ReportImage& image) {
+  return fmt::format(
+      "<figure><figcaption>{}</figcaption>\n<p>{}</p>\n<img src=\"data:image/png;base64,{}\" "
+      "width=\"{}\" height=\"{}\" alt=\"{}\"></figure>\n",
+      xml_text(image.title), xml_text(image.words), base64_text(image.png), image.width,
+      image.height, xml_text(image.alt));
+}
+
 constexpr const char* page_style = R"(
 :root{color-scheme:light dark;--paper:#fff;--ink:#1f2328;--soft:#59636e;--line:#d1d9e0;--stripe:#f6f8fa}
 @media (prefers-color-scheme:dark){:root{--paper:#0d1117;--ink:#e6edf3;--soft:#9da7b1;--line:#30363d;--stripe:#151b23}}
@@ -112,6 +120,7 @@ table{border-collapse:collapse;font-size:.88rem;font-variant-numeric:tabular-num
 th,td{padding:.25rem .7rem;text-align:left;border-bottom:1px solid var(--line);white-space:nowrap}
 tbody tr:nth-child(even){background:var(--stripe)}.number{text-align:right}
 figure{margin:1rem 0}figcaption{font-weight:600;font-size:.92rem;margin-bottom:.2rem}
+figcaption+p{font-size:.88rem;margin:.2rem 0}img{display:block;max-width:100%;height:auto}
 #tip{position:fixed;pointer-events:none;background:var(--ink);color:var(--paper);padding:.3rem .5rem;border-radius:.25rem;
 font-size:.8rem;line-height:1.35;white-space:pre;opacity:0;z-index:1}
 @media print{:root{color-scheme:light;--paper:#fff;--ink:#000;--soft:#444;--line:#bbb;--stripe:#fff}
@@ -168,6 +177,10 @@ std::string to_markdown(const Report& report) {
     for (const Plot& plot : section.plots) {
       text += fmt::format("\n![{}](report.{}.svg)\n", markdown_text(plot.title), plot.name);
     }
+    for (const ReportImage& image : section.images) {
+      text += fmt::format("\n**{}**\n\n{}\n\n![{}](report.{}.png)\n", markdown_text(image.title),
+                          markdown_text(image.words), markdown_text(image.alt), image.name);
+    }
   }
   return text;
 }
@@ -189,6 +202,9 @@ std::string to_html(const Report& report) {
                           xml_text(plot.title), plot.page.empty() ? plot.svg : plot.page);
       has_spots = has_spots || !plot.page.empty();
       elements.insert(plot.elements.begin(), plot.elements.end());
+    }
+    for (const ReportImage& image : section.images) {
+      body += html_image(image);
     }
     for (const ReportTable& table : section.tables) {
       body += html_table(table);
@@ -244,6 +260,9 @@ std::vector<fs::path> write_report(const Report& report, const ReportData& data,
     }
     for (const Plot& plot : section.plots) {
       write(plot.name + ".svg", standalone(plot));
+    }
+    for (const ReportImage& image : section.images) {
+      write(image.name + ".png", image.png);
     }
   }
   return written;

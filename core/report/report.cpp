@@ -337,7 +337,8 @@ Report build_report(const ReportData& data) {
   report.title = data.title;
   const std::vector<CellSummary> cells = summarise(data);
   const auto add = [&](ReportSection section) {
-    if (!section.tables.empty() || !section.plots.empty() || !section.notes.empty()) {
+    if (!section.tables.empty() || !section.plots.empty() || !section.images.empty() ||
+        !section.notes.empty()) {
       report.sections.push_back(std::move(section));
     }
   };

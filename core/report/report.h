@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -39,7 +40,18 @@ struct ReportTable {
   std::vector<std::vector<ReportCell>> rows;
 };
 
-/// A part of a report: words, tables, plots.
+/// A picture of pixels, as a PNG.
+struct ReportImage {
+  std::string name;   ///< for file names
+  std::string title;  ///< its caption
+  std::string words;  ///< how to read it
+  std::string alt;    ///< what it shows, for those who do not see it
+  std::string png;
+  int64_t width = 0;  ///< in pixels
+  int64_t height = 0;
+};
+
+/// A part of a report: words, tables, plots, images.
 struct ReportSection {
   std::string title;
   std::vector<std::string> paragraphs;
@@ -47,6 +59,7 @@ struct ReportSection {
   std::vector<Plot> plots;
   /// What is left out here, and why.
   std::vector<std::string> notes = {};
+  std::vector<ReportImage> images = {};
 };
 
 /// A report before it is given a form.
@@ -70,8 +83,8 @@ std::string to_csv(const ReportTable& table);
 /// One row for each observation: axes, repetition, metrics, folder.
 ReportTable observations_table(const ReportData& data);
 
-/// Writes report.html, report.md, report.cells.csv (and the other tables), report.runs.csv and
-/// report.PLOT.svg into the folder; returns their names.
+/// Writes report.html, report.md, report.cells.csv (and the other tables), report.runs.csv,
+/// report.PLOT.svg and report.IMAGE.png into the folder; returns their names.
 std::vector<std::filesystem::path> write_report(const Report& report, const ReportData& data,
                                                 const std::filesystem::path& folder);
 

@@ -31,23 +31,6 @@ std::string in_script(const json& value) {
   return text;
 }
 
-std::string base64(const std::string& bytes) {
-  constexpr const char* letters =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    const size_t count = std::min<size_t>(3, bytes.size() - i);
-    uint32_t group = 0;
-    for (size_t k = 0; k < 3; ++k) {
-      group = group << 8U | (k < count ? static_cast<uint8_t>(bytes[i + k]) : 0U);
-    }
-    for (size_t k = 0; k < 4; ++k) {
-      text += k <= count ? letters[group >> (18U - 6U * k) & 63U] : '=';
-    }
-  }
-  return text;
-}
-
 /// Places of a panel's samples in whole units from its top left; one scale for both axes.
 std::pair<json, json> places_in(const SpotPanel& panel) {
   double low[2] = {0, 0};
@@ -155,7 +138,7 @@ std::string spot_canvas(const std::string& title, const std::vector<SpotPanel>& 
 
 std::string sheet_element(const ThumbnailSheet& sheet) {
   return fmt::format("<script type=\"text/plain\" id=\"{}\">{}</script>\n", xml_text(sheet.id),
-                     base64(sheet.png));
+                     base64_text(sheet.png));
 }
 
 std::string spot_style() {

@@ -219,6 +219,7 @@ TEST_F(ReportPage, SamplesAnswerToPointerAndKeys) {
              "\"one\",\"c\",\"cat\",4,-3\n\"two\",\"a\",\"cat\",0,0\n\"two\",\"b\",\"dog\",-4,1\n"
              "\"two\",\"c\",\"cat\",4,-3\n");
   write_file(run / "look" / "thumbnails-test.png", Canvas(20, 20, 200).png());
+  write_file(run / "look" / "neighbours-test.png", Canvas(30, 40, 200).png());
   const Outcome outcome = run_bissl({"report", run.string()});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   const std::string script = R"({
@@ -235,6 +236,8 @@ canvas.dispatchEvent(new PointerEvent('pointermove',{bubbles:true,
   clientX:place.x+scale*360*0.97,clientY:place.y+scale*(20+360*(0.5-0.94*0.5))}));
 document.body.dataset.answer=JSON.stringify({faults,heard,shown,thumbnails,hidden,
   pointed:tip.textContent,seen:getComputedStyle(tip).opacity,
+  images:[...document.querySelectorAll('figure img')].map(
+    one=>[one.src.slice(0,22),one.alt,one.getBoundingClientRect().width]),
   legend:[...box.querySelectorAll('.legend li')].map(one=>one.textContent)});
 })";
   const json seen = answer_of(in_browser(run / "report.html", script, folder.path()));
@@ -249,6 +252,9 @@ document.body.dataset.answer=JSON.stringify({faults,heard,shown,thumbnails,hidde
   EXPECT_EQ(seen.at("pointed"), "b\ndog");
   EXPECT_EQ(seen.at("seen"), "1");
   EXPECT_EQ(seen.at("legend"), (json{"cat", "dog"}));
+  const json image = {"data:image/png;base64,", "look: nearest neighbours of images of data.test",
+                      40};
+  EXPECT_EQ(seen.at("images"), json::array({image}));
 }
 
 TEST_F(ReportPage, ShowsValuesOnHoverInABrowser) {

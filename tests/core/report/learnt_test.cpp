@@ -33,6 +33,11 @@ StageResults look(const Values& rankme, double cka) {
   return results;
 }
 
+/// A PNG as far as it is read, of 20 × 20 pixels.
+std::string beginning_of_png() {
+  return std::string("\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x14\0\0\0\x14", 24);
+}
+
 class LearntTest : public ::testing::Test {
  protected:
   /// A run of one seed in which two stages have looked.
@@ -210,8 +215,7 @@ TEST_F(LearntTest, PicturesHaveTheNetworksSideBySide) {
 TEST_F(LearntTest, PagesHaveAllSamplesAndTheirThumbnails) {
   add_run("seed 0", {4}, {3});
   const std::filesystem::path folder = folder_.path() / "seed 0" / "look-a";
-  // A PNG as far as it is read: two samples, so two columns, of 10 pixels.
-  std::string png("\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x14\0\0\0\x14", 24);
+  std::string png = beginning_of_png();  // two samples, so two columns, of 10 pixels
   write_file(folder / "thumbnails-test.png", png);
   const Plot plot = learnt_sections(data_).at(0).plots.at(0);
   EXPECT_NE(plot.page.find(R"("names":["s \"1\"","s2"])"), std::string::npos) << plot.page;
@@ -228,6 +232,75 @@ TEST_F(LearntTest, PagesHaveAllSamplesAndTheirThumbnails) {
   png[19] = 20;
   write_file(folder / "thumbnails-test.png", png + std::string(1 << 20, 'x'));
   EXPECT_TRUE(learnt_sections(data_).at(0).plots.at(0).elements.empty());
+}
+
+/// Neighbours and saliency are sheets of images; what they show is said in words, too.
+TEST_F(LearntTest, SheetsOfImagesAreShownWithWords) {
+  add_run("seed 0", {4}, {3});
+  const std::filesystem::path folder = folder_.path() / "seed 0" / "look-a";
+  write_file(folder / "neighbours-test.png", beginning_of_png());
+  write_file(
+      folder / "neighbours-test.csv",
+      "query,class,rank,neighbour,neighbour class,cosine,query number\n"
+      "\"a, b\",\"cat\",1,\"x\",\"cat\",0.9000,0\n\"a, b\",\"cat\",2,\"y\",\"dog\",0.8000,0\n"
+      "\"a, b\",\"dog\",1,\"x\",\"cat\",0.9000,5\n\"a, b\",\"dog\",2,\"y\",\"dog\",0.8000,5\n"
+      "edited\n");
+  write_file(folder / "saliency-test.png", beginning_of_png());
+  write_file(folder / "saliency-test.csv",
+             "sample,explained class,network,probe,taken for,probability,hottest row,hottest "
+             "column\n\"a\",\"cat\",\"tuned\",\"head\",\"cat\",0.9000,0,0\n"
+             "\"a\",\"cat\",\"before\",\"moco\",\"dog\",0.2000,1,1\n"
+             "\"b\",\"dog\",\"tuned\",\"head\",\"dog\",0.8000,0,0\n"
+             "\"b\",\"dog\",\"before\",\"moco\",\"dog\",0.6000,1,1\n");
+  const ReportSection section = learnt_sections(data_).at(0);
+  EXPECT_TRUE(section.notes.empty()) << section.notes.front();
+  ASSERT_EQ(section.images.size(), 2U);
+  const ReportImage& neighbours = section.images[0];
+  EXPECT_EQ(neighbours.name, "learnt-look-a-neighbours-test");
+  EXPECT_EQ(neighbours.title, "look-a: nearest neighbours of images of data.test");
+  EXPECT_EQ(neighbours.alt,
+            "A row for each of 2 images, with 4 neighbours in all; 2 of 4 have the image's class.");
+  EXPECT_EQ(neighbours.png, beginning_of_png());
+  EXPECT_EQ(neighbours.width, 20);
+  EXPECT_EQ(neighbours.height, 20);
+  const ReportImage& saliency = section.images[1];
+  EXPECT_EQ(saliency.title, "look-a: what speaks for the classes of images of data.test");
+  EXPECT_NE(saliency.words.find("of tuned (by its head), before (by its moco)"), std::string::npos)
+      << saliency.words;
+  EXPECT_EQ(saliency.alt,
+            "A row for each image, alone and under heat; tuned takes 2 of 2 for the class that is "
+            "explained; before takes 1 of 2 for the class that is explained.");
+
+  // Without its table a sheet is shown under its title; one without classes says so.
+  std::filesystem::remove(folder / "saliency-test.csv");
+  write_file(folder / "neighbours-test.csv",
+             "query,class,rank,neighbour,neighbour class,cosine,query number\n"
+             "\"a\",\"\",1,\"x\",\"\",0.9000,0\n");
+  const std::vector<ReportImage> images = learnt_sections(data_).at(0).images;
+  ASSERT_EQ(images.size(), 2U);
+  EXPECT_EQ(images[0].alt,
+            "A row for each of 1 images, with 1 neighbours in all; their classes are not known.");
+  EXPECT_EQ(images[1].alt, images[1].title);
+}
+
+TEST_F(LearntTest, SheetsThatAPageCannotCarryAreNamed) {
+  add_run("seed 0", {4}, {3});
+  const std::filesystem::path folder = folder_.path() / "seed 0" / "look-a";
+  write_file(folder / "neighbours-broken.png", "no picture");
+  write_file(folder / "neighbours-large.png", beginning_of_png() + std::string(9 << 20, 'x'));
+  for (const char* name : {"saliency-a.png", "saliency-b.png", "saliency-c.png"}) {
+    write_file(folder / name, beginning_of_png() + std::string(7 << 20, 'x'));
+  }
+  const ReportSection section = learnt_sections(data_).at(0);
+  ASSERT_EQ(section.images.size(), 2U);
+  EXPECT_EQ(section.images[1].title, "look-a: what speaks for the classes of images of data.b");
+  const std::vector<std::string> notes = {
+      "Left out: the picture neighbours-broken.png of look-a: it is no PNG.",
+      "Left out: the picture neighbours-large.png of look-a: it has 9.0 MiB, and a page shows "
+      "pictures of at most 8.0 MiB.",
+      "Left out: the picture saliency-c.png of look-a: all pictures of a page have at most 16.0 "
+      "MiB."};
+  EXPECT_EQ(section.notes, notes);
 }
 
 /// Names are data: none ends the element that it is in.

@@ -103,6 +103,44 @@ TEST(Render, NotesAreInEveryForm) {
   EXPECT_NE(to_html(report).find("<p>Left out &lt;b&gt;.</p>"), std::string::npos);
 }
 
+/// In the page itself, so that it stays one file; beside it for Markdown.
+TEST(Render, ImagesAreInThePage) {
+  const ReportImage image{.name = "sheet",
+                          .title = "A <b>",
+                          .words = "Rows & columns.",
+                          .alt = "Two \"cats\"><script>",
+                          .png = std::string("\x89PNG\0", 5),
+                          .width = 30,
+                          .height = 20};
+  ReportSection section;
+  section.title = "S";
+  section.images.push_back(image);
+  Report report;
+  report.title = "r";
+  report.sections.push_back(section);
+  EXPECT_NE(to_html(report).find(
+                "<figure><figcaption>A &lt;b&gt;</figcaption>\n<p>Rows &amp; columns.</p>\n"
+                "<img src=\"data:image/png;base64,iVBORwA=\" width=\"30\" height=\"20\" "
+                "alt=\"Two &quot;cats&quot;&gt;&lt;script&gt;\"></figure>"),
+            std::string::npos)
+      << to_html(report);
+  EXPECT_NE(to_markdown(report).find("**A \\<b\\>**\n\nRows \\& columns.\n\n"
+                                     "![Two \"cats\"\\>\\<script\\>](report.sheet.png)\n"),
+            std::string::npos)
+      << to_markdown(report);
+  const TemporaryFolder folder;
+  write_report(report, ReportData{}, folder.path());
+  EXPECT_EQ(read_file(folder.path() / "report.sheet.png"), image.png);
+}
+
+TEST(Render, Base64HasPadding) {
+  EXPECT_EQ(base64_text(""), "");
+  EXPECT_EQ(base64_text("f"), "Zg==");
+  EXPECT_EQ(base64_text("fo"), "Zm8=");
+  EXPECT_EQ(base64_text("foo"), "Zm9v");
+  EXPECT_EQ(base64_text("\xff\xfe"), "//4=");
+}
+
 TEST(Render, LongLabelsThatDifferAreToldApartInPlots) {
   const std::string same(60, 'x');
   const Plot plot =
