@@ -66,8 +66,10 @@ std::string joined(const std::string& path, const std::string& name) {
 
 /// "a table; required": what a subtable is.
 std::string table_facts(const SubtableSpec& spec) {
-  std::string facts = fmt::format("{}; {}", spec.list ? "an array of tables" : "a table",
-                                  spec.required ? "required" : "may be left out");
+  const char* const form = spec.list      ? "an array of tables"
+                           : spec.or_list ? "a table, or an array of such tables"
+                                          : "a table";
+  std::string facts = fmt::format("{}; {}", form, spec.required ? "required" : "may be left out");
   if (spec.execution_only) {
     facts += "; changes no result";
   }
@@ -210,6 +212,7 @@ nlohmann::json table_json(const TableSpec& table) {
     json["required"] = subtable.required;
     json["doc"] = subtable.doc;
     json["list"] = subtable.list;
+    json["or_list"] = subtable.or_list;
     json["execution_only"] = subtable.execution_only;
     json["inherits_from"] = subtable.inherits_from;
     tables.push_back(std::move(json));

@@ -174,6 +174,9 @@ void SchemaWriter::add_properties(const TableSpec& spec, json& properties) {
     json schema = table(subtable.table);
     if (subtable.list) {
       schema = {{"type", "array"}, {"items", std::move(schema)}};
+    } else if (subtable.or_list) {
+      const json several = {{"type", "array"}, {"items", schema}, {"minItems", 1}};
+      schema = json{{"anyOf", {schema, several}}};
     }
     schema["description"] = subtable.doc;
     properties[subtable.name] = std::move(schema);

@@ -94,6 +94,12 @@ std::vector<std::string> data_names(const Table& table) {
     const std::vector<std::string> found = data_names(below);
     names.insert(names.end(), found.begin(), found.end());
   }
+  for (const auto& [key, items] : table.lists) {
+    for (const Table& item : items) {
+      const std::vector<std::string> found = data_names(item);
+      names.insert(names.end(), found.begin(), found.end());
+    }
+  }
   return names;
 }
 

@@ -58,6 +58,7 @@ struct SubtableSpec {
   std::string doc = {};
   /// [[name]]: an array of such tables. Where they have free_keys, their form alone is checked.
   bool list = false;
+  bool or_list = false;         ///< `name` may be a table or an array of such tables
   bool execution_only = false;  ///< nothing in it changes the results of the table around it
   /// A kind of stage: what is missing in the subtable is taken from the table of the nearest
   /// ancestor of that kind, but for parameters that are marked `own_meaning`. Empty for none.
@@ -97,9 +98,11 @@ struct Table {
   ParameterValues values;
   std::map<std::string, ComponentChoice> components;
   std::map<std::string, Table> tables;
-  std::map<std::string, std::vector<Table>> lists;  ///< arrays of tables, in the order of the file
-  std::optional<ViewsChoice> views;                 ///< where the specification has an AugmentSlot
-  std::string origin;                               ///< "file.toml:12:1"
+  /// Arrays of tables, in the order of the file. A name of SubtableSpec::or_list is here or in
+  /// `tables`.
+  std::map<std::string, std::vector<Table>> lists;
+  std::optional<ViewsChoice> views;  ///< where the specification has an AugmentSlot
+  std::string origin;                ///< "file.toml:12:1"
   /// Which of the values name data sources, and which of the values and tables change no result.
   std::set<std::string> data_keys;
   std::set<std::string> execution_only;

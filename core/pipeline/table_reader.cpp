@@ -137,15 +137,17 @@ void TableReader::read_subtable(const ConfigNode& node, const SubtableSpec& spec
   if (spec.execution_only) {
     table.execution_only.insert(spec.name);
   }
-  if (spec.list) {
+  const bool is_array = entry != nullptr && entry->value.type == ConfigNode::Type::array;
+  if (spec.list || (spec.or_list && is_array)) {
     if (entry != nullptr) {
       table.lists[spec.name] = read_list(entry->value, spec, own_path);
     }
     return;
   }
   const std::vector<std::string> keys = keys_of(spec.table);
-  const std::string accepted =
-      "a table with " + (keys.empty() ? spec.table.free_keys : quoted_list(keys));
+  const std::string accepted = "a table with " +
+                               (keys.empty() ? spec.table.free_keys : quoted_list(keys)) +
+                               (spec.or_list ? ", or an array of such tables" : "");
   if (entry == nullptr) {
     if (spec.required) {
       missing(node, path, spec.name, accepted);
@@ -165,6 +167,9 @@ std::vector<Table> TableReader::read_list(const ConfigNode& node, const Subtable
   if (node.type != ConfigNode::Type::array) {
     diagnostics_.error(node.at, path, describe_given(node), accepted);
     return tables;
+  }
+  if (spec.or_list && node.items.empty()) {
+    diagnostics_.error(node.at, path, "the array is empty", accepted);
   }
   for (size_t i = 0; i < node.items.size(); ++i) {
     const ConfigNode& item = node.items[i];

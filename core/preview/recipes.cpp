@@ -42,6 +42,11 @@ void gather(const Table& table, const std::string& stage, const std::string& pla
   for (const auto& [name, inner] : table.tables) {
     gather(inner, stage, place + "." + name, data, recipes);
   }
+  for (const auto& [name, items] : table.lists) {
+    for (size_t i = 0; i < items.size(); ++i) {
+      gather(items[i], stage, place + "." + name + "." + std::to_string(i), data, recipes);
+    }
+  }
 }
 
 }  // namespace

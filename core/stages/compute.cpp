@@ -40,6 +40,11 @@ void add_sizes(const Table& table, const std::string& path, std::vector<std::str
   for (const auto& [name, inner] : table.tables) {
     add_sizes(inner, path + name + ".", sizes);
   }
+  for (const auto& [name, items] : table.lists) {
+    for (size_t i = 0; i < items.size(); ++i) {
+      add_sizes(items[i], fmt::format("{}{}.{}.", path, name, i), sizes);
+    }
+  }
 }
 
 /// What to lower where memory was not enough; empty for other errors.

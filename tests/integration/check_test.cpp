@@ -210,6 +210,16 @@ INSTANTIATE_TEST_SUITE_P(
             {"data.test.limit=3",
              "stage.pretrain.monitor={data=\"test\",every=1,augment={use=\"evaluation\",size=8}}"},
             "monitor.data: data.test has 3 images; a monitor needs 4 at least"},
+        Fault{
+            "MonitorsOfOneSource",
+            {"stage.pretrain.monitor=[{data=\"test\",every=1,augment={use=\"evaluation\",size=8}},"
+             "{data=\"test\",every=2,augment={use=\"evaluation\",size=8}}]"},
+            "monitor: data.test is in two of its tables"},
+        Fault{"MonitorsThatBothKeepTheBest",
+              {"stage.pretrain.monitor=[{data=\"images\",every=1,keep_best=\"rankme\","
+               "augment={use=\"evaluation\",size=8}},{data=\"labelled\",every=1,"
+               "keep_best=\"rankme\",augment={use=\"evaluation\",size=8}}]"},
+              "monitor: two of its tables, those of data.images and data.labelled, have keep_best"},
         Fault{"SupervisedImagesInColour",
               {"data.labelled.channels=3",
                "stage.pretrain.supervised={data=\"labelled\",batch=8,augment={use=\"supervised\","
@@ -321,6 +331,8 @@ TEST(RefusalList, IsComplete) {
       {"upper.lr_factor = \\\"auto\\\": a lower step moves", only_later},
       {"monitor.data: data.{} has images of {} channels", "MonitorOfImagesInColour"},
       {"monitor.data: data.{} has {} images", "MonitorOfTooFewImages"},
+      {"monitor: data.{} is in two of its tables", "MonitorsOfOneSource"},
+      {"monitor: two of its tables", "MonitorsThatBothKeepTheBest"},
       {"monitor.figures: data.{} has", "made with the stage, as the two before"},
       {"the views of supervised.data", "SupervisedImagesInColour"},
       {"compare: stage.{} has trained", "RunTest: WhatCannotBeAnalysed"},

@@ -137,12 +137,58 @@ TEST_F(MonitorTest, BisslStagesHaveOne) {
   EXPECT_TRUE(results("bissl").at("best").contains("step"));
 }
 
+/// Each source has a table, its figures carry its name, and they are those of a table alone.
+TEST_F(MonitorTest, SeveralSourcesAreLookedAt) {
+  write_pipeline("every = 2\nfigures = [\"knn\"]\nk = 5\n");
+  const Outcome alone = run_bissl(call("run"));
+  ASSERT_EQ(alone.code, 0) << alone.err;
+  const auto of_one = looks("pretrain");
+  ASSERT_EQ(of_one.size(), 3U);
+  const std::string weights_alone = weights();
+
+  const std::string two =
+      "[[stage.pretrain.monitor]]\ndata = \"labelled\"\nsamples = 48\nevery = 2\n"
+      "augment = { use = \"evaluation\", size = 8 }\nfigures = [\"knn\"]\nk = 5\n"
+      "warn_below = 1.0\n"
+      "[[stage.pretrain.monitor]]\ndata = \"images\"\nsamples = 32\nevery = 3\n"
+      "augment = { use = \"evaluation\", size = 8 }\nfigures = [\"rankme\"]\n";
+  write_pipeline("");
+  const std::string without = read_file(file_);
+  write_file(file_, without + two);
+  const Outcome watched = run_bissl(call("run"));
+  ASSERT_EQ(watched.code, 0) << watched.err;
+  EXPECT_TRUE(weights() == weights_alone);
+  EXPECT_NE(watched.err.find("the features of data.labelled collapse: after step 4 "),
+            std::string::npos)
+      << watched.err;
+  const auto found = looks("pretrain");
+  ASSERT_EQ(found.size(), 4U);  // after steps 2, 3, 4 and 6
+  EXPECT_EQ(found[0].second, (json{{"labelled.knn", of_one[0].second.at("knn")}}));
+  EXPECT_EQ(found[1].first, 3U);
+  EXPECT_TRUE(found[1].second.contains("images.rankme")) << found[1].second;
+  EXPECT_EQ(found[1].second.size(), 1U);
+  EXPECT_EQ(found[3].second.size(), 2U);
+  EXPECT_EQ(found[3].second.at("labelled.knn"), of_one[2].second.at("knn"));
+  const json sources = results("pretrain").at("sources");
+  EXPECT_EQ(sources.at("labelled").at("last"), of_one[2].second);
+  EXPECT_EQ(sources.at("images").at("last_step"), 6);
+
+  write_file(file_, without + two + "keep_best = \"rankme\"\n");
+  const Outcome kept = run_bissl(call("run"));
+  ASSERT_EQ(kept.code, 0) << kept.err;
+  EXPECT_EQ(results("pretrain").at("best").at("figure"), "images.rankme");
+}
+
 TEST_F(MonitorTest, WhatCannotBeIsRefusedBeforeTraining) {
   write_pipeline("every = 2\nfigures = [\"rankme\", \"rankme\"]\nkeep_best = \"knn\"\n");
   const Outcome outcome = run_bissl(call("check"));
   EXPECT_EQ(outcome.code, 2);
   EXPECT_NE(outcome.err.find("one of `figures` only"), std::string::npos) << outcome.err;
   EXPECT_NE(outcome.err.find("a figure is given twice"), std::string::npos) << outcome.err;
+  const Outcome described = run_bissl({"describe", "pretrain"});
+  EXPECT_NE(described.out.find("a table, or an array of such tables; may be left out"),
+            std::string::npos)
+      << described.out;
 }
 
 }  // namespace

@@ -158,6 +158,13 @@ TEST_F(Schema, RefusesWrongPipelines) {
   EXPECT_EQ(with(stage + "augment = [ { use = \"flip\" }, { use = \"normalize\" } ]\n"), "ok");
   EXPECT_NE(with(stage + "augment = [ { use = \"simclr\" } ]\n"), "ok") << "which is no transform";
   EXPECT_NE(with(stage + "augment = { use = \"flip\" }\n"), "ok") << "which is no augmentation";
+  const std::string monitor = "data = \"x\"\nevery = 5\naugment = { use = \"evaluation\" }\n";
+  const std::string pretraining = "[stage.x]\nkind = \"pretrain\"\n";
+  EXPECT_EQ(with(pretraining + "[stage.x.monitor]\n" + monitor), "ok");
+  EXPECT_EQ(
+      with(pretraining + "[[stage.x.monitor]]\n" + monitor + "[[stage.x.monitor]]\n" + monitor),
+      "ok");
+  EXPECT_NE(with(pretraining + "monitor = 3\n"), "ok");
   EXPECT_NE(with("[modle]\n").find("'modle' was unexpected"), std::string::npos);
   EXPECT_NE(fault("pipeline", "seed = 1\n").find("is a required property"), std::string::npos);
   EXPECT_EQ(fault("pipeline", "include = [\"common.toml\"]\nseed = 1\n"), "ok");

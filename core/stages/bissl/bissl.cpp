@@ -2,7 +2,7 @@
 
 #include "stages/bissl/options.h"
 #include "stages/bissl/run.h"
-#include "stages/monitor.h"
+#include "stages/monitor_options.h"
 #include "stages/networks.h"
 
 #include <algorithm>
@@ -51,9 +51,8 @@ class BisslKind : public StageKind {
          .trains = true,
          .labels = takes_targets(lower.component("pretext"))},
         {.name = parse_upper(table.table("upper")).data, .trains = true, .labels = true}};
-    if (const std::optional<DataUse> monitored = monitored_data(stage)) {
-      uses.push_back(*monitored);
-    }
+    const std::vector<DataUse> monitored = monitored_data(stage);
+    uses.insert(uses.end(), monitored.begin(), monitored.end());
     return uses;
   }
 

@@ -2,7 +2,7 @@
 
 #include "pipeline/table_reader.h"
 #include "stages/mix.h"
-#include "stages/monitor.h"
+#include "stages/monitor_options.h"
 #include "stages/option_schemas.h"
 #include "stages/rates_options.h"
 

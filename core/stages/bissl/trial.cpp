@@ -84,7 +84,9 @@ void BisslTrial::judge_images() {
   look_at_images("lower.data", *parts_->lower.source);
   look_at_images("upper.data", *parts_->upper.source);
   if (monitor_) {
-    look_at_images("monitor.data", monitor_->source());
+    for (const auto& source : monitor_->sources()) {
+      look_at_images("monitor.data", source->batches());
+    }
   }
 }
 

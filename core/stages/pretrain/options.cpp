@@ -2,7 +2,7 @@
 
 #include "pipeline/matched_stage.h"
 #include "stages/match.h"
-#include "stages/monitor.h"
+#include "stages/monitor_options.h"
 #include "stages/option_schemas.h"
 #include "stages/rates_options.h"
 

@@ -185,9 +185,8 @@ class PretrainKind : public StageKind {
       const SupervisedOptions options = parse_supervised(stage.table.table("supervised"));
       uses.push_back({.name = options.data, .trains = true, .labels = true});
     }
-    if (const std::optional<DataUse> monitored = monitored_data(stage)) {
-      uses.push_back(*monitored);
-    }
+    const std::vector<DataUse> monitored = monitored_data(stage);
+    uses.insert(uses.end(), monitored.begin(), monitored.end());
     return uses;
   }
 

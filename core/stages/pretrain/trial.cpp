@@ -32,7 +32,9 @@ class PretrainTrial : public StageTrial {
       look_at_images("supervised.data", *parts_.supervised->source);
     }
     if (monitor_) {
-      look_at_images("monitor.data", monitor_->source());
+      for (const auto& source : monitor_->sources()) {
+        look_at_images("monitor.data", source->batches());
+      }
     }
   }
 
