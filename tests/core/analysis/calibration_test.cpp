@@ -53,6 +53,21 @@ TEST(Calibration, OfEqualLogitsIsThatOfTheFirstClass) {
   EXPECT_NEAR(found.ece, 0, 1e-12);
 }
 
+/// The data of tests/reference/explanations.py.
+TEST(Calibration, IsThatOfAnIndependentComputation) {
+  const nlohmann::json expected = golden("explanations.json").at("calibration");
+  const at::Tensor labels = whole(expected.at("labels").get<std::vector<int64_t>>());
+  const Reliability found = reliability(pattern(21, {300, 4}).mul(9), labels, 15);
+  EXPECT_NEAR(found.ece, expected.at("ece").get<double>(), 1e-12);
+  ASSERT_EQ(found.bins.size(), expected.at("bins").size());
+  for (size_t i = 0; i < found.bins.size(); ++i) {
+    const nlohmann::json& bin = expected.at("bins").at(i);
+    EXPECT_EQ(found.bins[i].samples, bin.at(0).get<int64_t>()) << i;
+    EXPECT_NEAR(found.bins[i].confidence, bin.at(1).get<double>(), 1e-12) << i;
+    EXPECT_NEAR(found.bins[i].accuracy, bin.at(2).get<double>(), 1e-12) << i;
+  }
+}
+
 TEST(Calibration, CountsByClass) {
   const auto found = accuracy_by_class(whole({0, 1, 1, 0}), whole({0, 1, 0, 0}), 3);
   ASSERT_EQ(found.size(), 3);
