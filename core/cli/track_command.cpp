@@ -120,6 +120,9 @@ int run_serve(const ServeArguments& arguments, bool json, std::ostream& out) {
   } else {
     out << fmt::format("{}  (this machine only; Ctrl-C ends it)", server.address()) << std::endl;
   }
+  if (!out) {
+    return exit_run_failed;  // nobody has got the address; main() says why
+  }
   server.serve([] { return interrupted(); });
   return exit_done;
 }

@@ -24,7 +24,8 @@ struct ServeArguments {
   int port = 7373;
 };
 
-/// `bissl serve FOLDER…`: shows runs in a browser until interrupted. Exit code.
+/// `bissl serve FOLDER…`: shows runs in a browser until interrupted, unless its address cannot be
+/// written. Exit code.
 int run_serve(const ServeArguments& arguments, bool json, std::ostream& out);
 
 }  // namespace bissl::host

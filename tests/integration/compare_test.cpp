@@ -22,14 +22,17 @@ class Compare : public testing::Test {
       add(name + "/" + std::to_string(i), upright, i);
     }
   }
-  Outcome call(const std::vector<std::string>& more = {}) const {
+  std::vector<std::string> words_of(const std::vector<std::string>& more) const {
     std::vector<std::string> words = {"compare",   (folder_.path() / "photos").string(),
                                       "--out",     out_.string(),
                                       "--threads", "1",
                                       "--size",    "8",
                                       "--set",     "model.backbone.width=2"};
     words.insert(words.end(), more.begin(), more.end());
-    return run_bissl(words);
+    return words;
+  }
+  Outcome call(const std::vector<std::string>& more = {}) const {
+    return run_bissl(words_of(more));
   }
 
   TemporaryFolder folder_;
@@ -67,6 +70,18 @@ TEST_F(Compare, GoesFromAFolderToAVerdict) {
       << again.err;
   EXPECT_EQ(again.err.find("pretrain of seed=0: done"), std::string::npos) << again.err;
   EXPECT_NE(again.out.find("These runs do not tell the two apart"), std::string::npos);
+
+  // A verdict that nobody can read is a failure, in words and as data.
+  for (const std::string form : {"", "--json"}) {
+    std::vector<std::string> lost = shrunken;
+    if (!form.empty()) {
+      lost.push_back(form);
+    }
+    const Outcome outcome =
+        run_bissl_under(form.empty() ? "exec >/dev/full" : "exec >&-", words_of(lost));
+    EXPECT_EQ(outcome.code, 1) << outcome.err;
+    EXPECT_NE(outcome.err.find("cannot write standard output: "), std::string::npos) << outcome.err;
+  }
 }
 
 TEST_F(Compare, UnlabelledImagesAndFoldersOfTheirOwnAreUsed) {

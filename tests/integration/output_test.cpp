@@ -71,6 +71,59 @@ TEST_F(OutputTest, LosingItIsAFailureOfEveryCall) {
   }
 }
 
+/// Calls that write files for others, or look at a pipeline's data. The files are there all the
+/// same.
+TEST_F(OutputTest, LosingItIsAFailureOfCallsThatHandOn) {
+  std::string text = small_pipeline();
+  const size_t bissl = text.find("[stage.bissl]");
+  text.erase(bissl, text.find("[stage.finetune]") - bissl);
+  text.erase(text.find("[stage.baseline]"));
+  replace_first(text, "\"bissl\"", "\"pretrain\"");
+  write_file(file_, text);
+  ASSERT_EQ(shell("run small.toml --threads 1", ">/dev/null").code, 0);
+  ASSERT_EQ(shell("export runs/small/pretrain --to w.safetensors", ">/dev/null").code, 0);
+  const std::vector<std::string> calls = {
+      "import w.safetensors --into small.toml --stage start --dry-run",
+      "export runs/small/pretrain --to w.pth --force",
+      "features small.toml --stage finetune --data test --to f.npy --force --threads 1",
+      "preview small.toml --stage pretrain --samples 2 --to sheets",
+      "bench data small.toml --stage pretrain --seconds 0.01 --threads 1",
+      "track runs/small --tensorboard --to board",
+      "store pixels",
+      "store pixels --prune --dry-run"};
+  for (const std::string& call : calls) {
+    for (const auto& [form, redirection] : {std::pair{"", ">/dev/full"}, {" --json", ">&-"}}) {
+      const Outcome outcome = shell(call + form, redirection);
+      EXPECT_EQ(outcome.code, 1) << call << form << "\n" << outcome.err;
+      EXPECT_NE(outcome.err.find("cannot write standard output: "), std::string::npos)
+          << call << form << "\n"
+          << outcome.err;
+    }
+  }
+  for (const char* file :
+       {"w.pth", "w.pth.json", "f.npy", "f.targets.npy", "sheets/pretrain.png", "board"}) {
+    EXPECT_TRUE(fs::exists(folder_.path() / file)) << file;
+  }
+}
+
+/// It would serve until it is interrupted, at an address that nobody knows.
+TEST_F(OutputTest, AServerWhoseAddressIsLostEnds) {
+  fs::create_directories(folder_.path() / "runs" / "small");
+  write_file(folder_.path() / "runs" / "small" / "pipeline.lock.toml", "");
+  const std::string runs = (folder_.path() / "runs").string();
+  for (const char* redirection : {"exec >/dev/full", "exec >&-"}) {
+    for (const std::vector<std::string>& form :
+         {std::vector<std::string>{}, std::vector<std::string>{"--json"}}) {
+      std::vector<std::string> words = {"serve", runs, "--port", "0"};
+      words.insert(words.end(), form.begin(), form.end());
+      const Outcome outcome = run_bissl_under(redirection, words);
+      EXPECT_EQ(outcome.code, 1) << redirection << "\n" << outcome.err;
+      EXPECT_NE(outcome.err.find("cannot write standard output: "), std::string::npos)
+          << outcome.err;
+    }
+  }
+}
+
 TEST_F(OutputTest, LosingItIsAFailureOfANewProjectThatIsThereAllTheSame) {
   for (const auto& [name, redirection] :
        {std::pair{"full-disk", ">/dev/full"}, {"nobody-reads", ">&-"}}) {
