@@ -44,6 +44,12 @@ void fuzz_stage_record(std::string_view bytes);
 void fuzz_event_log(std::string_view bytes);
 /// Shards of tar files.
 void fuzz_tar(std::string_view bytes);
+/// The samples of a shard of tar files, compressed or not: keys, images, labels.
+void fuzz_shards(std::string_view bytes);
+/// Lists of images with classes, labels or masks, as the datasets of image-layouts have them.
+void fuzz_layout_lists(std::string_view bytes);
+/// A mask beside its image.
+void fuzz_mask(std::string_view bytes);
 /// CIFAR's Python batches.
 void fuzz_cifar_pickle(std::string_view bytes);
 /// CIFAR's binary batches and the names of their classes.

@@ -168,9 +168,10 @@ evaluate   = { data = "test", augment = { use = "evaluation", size = 48 } }
 /// Set BISSL_TEST_DATA to a folder of photos: with train/CLASS/… and test/CLASS/…, or any other.
 TEST(LargeData, ABackboneLearnsFromRealImages) {
   const char* given = std::getenv("BISSL_TEST_DATA");
-  if (given == nullptr || !fs::is_directory(given)) {
+  if (given == nullptr || *given == '\0') {
     GTEST_SKIP() << "BISSL_TEST_DATA names no folder of images";
   }
+  ASSERT_TRUE(fs::is_directory(given)) << "BISSL_TEST_DATA = " << given << " is no folder";
   const fs::path photos = fs::absolute(given);
   const bool labelled = fs::exists(photos / "train") && fs::exists(photos / "test");
   const TemporaryFolder folder;
