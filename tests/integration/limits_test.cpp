@@ -158,22 +158,22 @@ TEST_F(ProcessLimitsTest, ProcessesAndThreads) {
                          limit + "exec \"$@\"' sh \"$@\""
                    : limit + "true";
   };
-  const std::map<std::string, std::string> cache = {
-      {"XDG_CACHE_HOME", (folder_.path() / "cache").string()}};
+  const std::map<std::string, std::string> home = {
+      {"HOME", folder_.path().string()}, {"XDG_CACHE_HOME", (folder_.path() / "cache").string()}};
   fs::permissions(folder_.path(), fs::perms::all);
   fs::permissions(file_, fs::perms::all);
-  if (run_bissl_under(as_user(""), {"--version"}, cache).code != 0) {
+  if (run_bissl_under(as_user(""), {"--version"}, home).code != 0) {
     GTEST_SKIP() << "the limit does not bind root, and nobody else can call the program";
   }
   // The option has another letter in dash.
   const std::string limited = as_user("{ ulimit -u 1 || ulimit -p 1; } 2>/dev/null; ");
-  const Outcome outcome = run_bissl_under(limited, run_call(), cache);
+  const Outcome outcome = run_bissl_under(limited, run_call(), home);
   EXPECT_EQ(outcome.code, 1) << outcome.err;
   EXPECT_NE(outcome.err.find("processes and threads (ulimit -u) is 1 "), std::string::npos)
       << outcome.err;
   EXPECT_FALSE(fs::exists(out_ / "small" / "pretrain"));
   const std::string library = (fs::path(plugin_folder) / "identity.so").string();
-  const Outcome check = run_bissl_under(limited, {"plugins", "--check", library}, cache);
+  const Outcome check = run_bissl_under(limited, {"plugins", "--check", library}, home);
   expect_orderly(check, "ulimit -u 1");
   EXPECT_NE((check.out + check.err).find("ulimit -u is the limit on processes and threads"),
             std::string::npos)
