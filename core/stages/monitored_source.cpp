@@ -4,7 +4,6 @@
 #include "bissl/error.h"
 #include "data/target_rules.h"
 #include "models/evaluation_guard.h"
-#include "stages/best_weights.h"
 #include "stages/knn/classifier.h"
 #include "stages/networks.h"
 #include "stages/scoring.h"
