@@ -177,6 +177,10 @@ TEST_F(MonitorTest, SeveralSourcesAreLookedAt) {
   const Outcome kept = run_bissl(call("run"));
   ASSERT_EQ(kept.code, 0) << kept.err;
   EXPECT_EQ(results("pretrain").at("best").at("figure"), "images.rankme");
+  const Outcome preview =
+      run_bissl({"preview", file_.string(), "--samples", "1", "--to", (out_ / "sheets").string()});
+  EXPECT_EQ(preview.code, 0) << preview.err;
+  EXPECT_TRUE(fs::exists(out_ / "sheets" / "pretrain.monitor.1.png")) << preview.out;
 }
 
 TEST_F(MonitorTest, WhatCannotBeIsRefusedBeforeTraining) {

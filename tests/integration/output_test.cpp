@@ -100,6 +100,18 @@ TEST_F(OutputTest, LosingItIsAFailureOfCallsThatHandOn) {
           << outcome.err;
     }
   }
+  // A reader that leaves before anything is printed.
+  for (const std::string call : {"export runs/small/pretrain --to w.pth --force",
+                                 "track runs/small --tensorboard --to board --json"}) {
+    const std::string command = "cd '" + folder_.path().string() + "' && { '" + program + "' " +
+                                call + " 2>err; echo $? >code; } | true";
+    ASSERT_EQ(std::system(command.c_str()), 0);
+    EXPECT_EQ(read_file(folder_.path() / "code"), "1\n") << call;
+    EXPECT_NE(read_file(folder_.path() / "err").find("cannot write standard output: Broken pipe"),
+              std::string::npos)
+        << call << "\n"
+        << read_file(folder_.path() / "err");
+  }
   for (const char* file :
        {"w.pth", "w.pth.json", "f.npy", "f.targets.npy", "sheets/pretrain.png", "board"}) {
     EXPECT_TRUE(fs::exists(folder_.path() / file)) << file;
