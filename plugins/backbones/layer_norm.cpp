@@ -205,7 +205,10 @@ at::Tensor fast_layer_norm(const at::Tensor& input, const at::Tensor& weight,
                            const at::Tensor& bias, double epsilon) {
   TORCH_CHECK(input.dim() >= 1 && input.size(-1) > 0,
               "layer normalisation wants (…, C) with at least one channel, found ", input.sizes());
-  return RowNorm::apply(input, maybe_tensor(weight), maybe_tensor(bias), epsilon);
+  // As LibTorch's own autocast has it on a GPU: the rows and the result are in single precision.
+  const bool reduced = input.scalar_type() == at::kBFloat16 || input.scalar_type() == at::kHalf;
+  return RowNorm::apply(reduced ? input.to(at::kFloat) : input, maybe_tensor(weight),
+                        maybe_tensor(bias), epsilon);
 }
 
 }  // namespace bissl

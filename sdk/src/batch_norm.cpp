@@ -2,6 +2,7 @@
 #include "bissl/divided_batch.h"
 #include "bissl/layers.h"
 #include "divided_batch_norm.h"
+#include "reduced_types.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
@@ -190,6 +191,11 @@ struct BatchNormGradient : public Function<BatchNormGradient> {
     const bool training = context->saved_data["training"].toBool();
     SecondOrderInputs in{saved[0], saved[1],      saved[2],      saved[3],
                          saved[4], cotangents[0], cotangents[1], cotangents[2]};
+    if (is_reduced(in.input)) {  // its sums would keep no digits; autograd puts the results back
+      in.input = in.input.to(at::kFloat);
+      in.grad_output = in.grad_output.to(at::kFloat);
+      in.for_input = in.for_input.defined() ? in.for_input.to(at::kFloat) : in.for_input;
+    }
     SecondOrder result;
     if (!at::GradMode::is_enabled() && can_fuse(in.input)) {
       result = in.input.scalar_type() == at::kFloat ? fused_second_order<float>(in, training)
@@ -269,6 +275,9 @@ std::vector<double> per_channel(const at::Tensor& tensor, int64_t channels, doub
 at::Tensor batch_norm(const at::Tensor& input, const at::Tensor& weight, const at::Tensor& bias,
                       const BatchNormState& state) {
   TORCH_CHECK(input.dim() >= 2, "batch_norm wants (N, C, …), found ", input.sizes());
+  if (is_reduced(input) && (input.device().is_cpu() || batch_is_divided())) {
+    return batch_norm(input.to(at::kFloat), weight, bias, state);
+  }
   if (state.training && batch_is_divided()) {
     return divided_batch_norm(input, weight, bias, state);
   }

@@ -2,6 +2,7 @@
 #include "bissl/divided_batch.h"
 #include "bissl/layers.h"
 #include "bissl/tensor_list.h"
+#include "reduced_types.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
@@ -341,6 +342,13 @@ bool fits(const at::Tensor& input, const at::Tensor& weight, const at::Tensor& b
 at::Tensor batch_norm_relu(const at::Tensor& input, const at::Tensor& weight,
                            const at::Tensor& bias, const BatchNormState& state,
                            const at::Tensor& residual) {
+  const auto is_slow = [](const at::Tensor& tensor) {
+    return tensor.defined() && tensor.device().is_cpu() && is_reduced(tensor);
+  };
+  if (is_slow(input) || is_slow(residual)) {
+    return batch_norm_relu(input.to(at::kFloat), weight, bias, state,
+                           residual.defined() ? residual.to(at::kFloat) : residual);
+  }
   if (!fits(input, weight, bias, state, residual)) {
     const at::Tensor normalised = batch_norm(input, weight, bias, state);
     return at::relu(residual.defined() ? normalised + residual : normalised);

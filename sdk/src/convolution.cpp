@@ -1,3 +1,4 @@
+#include "autocast.h"
 #include "bissl/layers.h"
 #include "small_convolution.h"
 
@@ -197,6 +198,16 @@ struct Convolution : public Function<Convolution> {
   }
 };
 
+/// The tensor in the type that LibTorch's autocast, where it is on, computes a convolution in. Its
+/// kernels for autocast do not see what the functions above call.
+at::Tensor as_autocast(const at::Tensor& tensor) {
+  if (!tensor.defined() || !tensor.is_floating_point() || tensor.scalar_type() == at::kDouble) {
+    return tensor;
+  }
+  const AutocastState state = autocast_state(tensor.device().type());
+  return state.enabled ? tensor.to(state.type) : tensor;
+}
+
 }  // namespace
 
 at::Tensor conv2d(const at::Tensor& input, const at::Tensor& weight, const at::Tensor& bias,
@@ -204,7 +215,8 @@ at::Tensor conv2d(const at::Tensor& input, const at::Tensor& weight, const at::T
   TORCH_CHECK(input.dim() == 4 && weight.dim() == 4,
               "conv2d wants images (N, I, H, W) and a weight (O, I, kh, kw), found ", input.sizes(),
               " and ", weight.sizes());
-  const at::Tensor output = Convolution::apply(input, weight, maybe(bias), pack(geometry));
+  const at::Tensor output = Convolution::apply(as_autocast(input), as_autocast(weight),
+                                               maybe(as_autocast(bias)), pack(geometry));
   LayerRecorder::note({.input = input,
                        .weight = weight,
                        .bias = bias,

@@ -1,5 +1,6 @@
 #include "bissl/recomputed.h"
 
+#include "autocast.h"
 #include "bissl/layers.h"
 #include "bissl/tensor_list.h"
 #include "divided_sum.h"
@@ -52,7 +53,10 @@ std::vector<at::Generator> generators_of(const at::Device& device) {
 class Circumstances {
  public:
   Circumstances(std::shared_ptr<torch::nn::Module> layer, at::Device device)
-      : layer_(std::move(layer)), device_(device), sum_(sum_of_scope()) {
+      : layer_(std::move(layer)),
+        device_(device),
+        autocast_(autocast_state(device.type())),
+        sum_(sum_of_scope()) {
     for (const auto& module : layer_->modules()) {
       modes_.emplace_back(module, module->is_training());
     }
@@ -74,7 +78,8 @@ class Circumstances {
   /// As it was at the first call, while it lives.
   class Again {
    public:
-    explicit Again(const Circumstances& then) : then_(then), divided_(then.sum_) {
+    explicit Again(const Circumstances& then)
+        : then_(then), autocast_(then.device_.type(), then.autocast_), divided_(then.sum_) {
       const c10::NoGradGuard no_grad;
       for (const at::Tensor& buffer : then_.layer_->buffers()) {
         buffers_.push_back(buffer);
@@ -126,6 +131,7 @@ class Circumstances {
     }
 
     const Circumstances& then_;
+    const AutocastScope autocast_;
     const DividedBatch divided_;
     const LayerRecorder unnoted_;
     TensorList buffers_;
@@ -137,6 +143,7 @@ class Circumstances {
  private:
   std::shared_ptr<torch::nn::Module> layer_;
   at::Device device_;
+  AutocastState autocast_;  ///< of the thread that made the first call
   SharedSum sum_;
   std::vector<std::pair<std::shared_ptr<torch::nn::Module>, bool>> modes_;
   TensorList drawn_from_;  ///< undefined where nothing was drawn

@@ -138,5 +138,20 @@ TEST(BatchNorm, NeedsMoreThanOneValueInTraining) {
   EXPECT_THROW(layers::batch_norm(at::ones({2, 3}), {}, {}, evaluated), c10::Error);
 }
 
+/// Sums of numbers of 16 bits would keep no digits, and LibTorch lacks operations on them.
+TEST(BatchNorm, TakesBfloat16ToSinglePrecisionOnTheCpu) {
+  torch::manual_seed(6);
+  const at::Tensor x = (at::randn({4, 3, 5, 6}) * 2 + 1).to(at::kBFloat16).requires_grad_();
+  const at::Tensor weight = at::randn({3});
+  const at::Tensor bias = at::randn({3});
+  const at::Tensor found = layers::batch_norm(x, weight, bias, {});
+  EXPECT_EQ(found.scalar_type(), at::kFloat);
+  EXPECT_TRUE(found.equal(layers::batch_norm(x.to(at::kFloat), weight, bias, {})));
+  EXPECT_EQ(gradients(found.square().sum(), {x}, false)[0].scalar_type(), at::kBFloat16);
+  const at::Tensor rectified = layers::batch_norm_relu(x, weight, bias, {}, x);
+  EXPECT_EQ(rectified.scalar_type(), at::kFloat);
+  EXPECT_TRUE(rectified.allclose((found + x).relu(), 1e-4, 1e-4));
+}
+
 }  // namespace
 }  // namespace bissl::host

@@ -1,5 +1,6 @@
 #include "layer_derivatives.h"
 
+#include "../../sdk/src/autocast.h"
 #include "bissl/layers.h"
 
 #include <gtest/gtest.h>
@@ -186,6 +187,31 @@ TEST(Convolution, DifferentiatesInEachInputAlone) {
 TEST(Convolution, RefusesShapesThatDoNotFit) {
   EXPECT_THROW(layers::conv2d(at::ones({3, 6, 6}), at::ones({4, 3, 3, 3})), c10::Error);
   EXPECT_THROW(layers::conv2d(at::ones({1, 2, 6, 6}), at::ones({4, 3, 3, 3})), c10::Error);
+}
+
+/// LibTorch's autocast has no kernel for what the layer calls.
+TEST(Convolution, FollowsLibTorchsAutocast) {
+  torch::manual_seed(5);
+  const at::Tensor images = at::randn({2, 3, 6, 5});
+  const at::Tensor weight = at::randn({4, 3, 3, 3}).requires_grad_();
+  const at::Tensor bias = at::randn({4}).requires_grad_();
+  const at::Tensor single = layers::conv2d(images, weight, bias);
+  at::Tensor output;
+  {
+    const AutocastScope scope(c10::DeviceType::CPU,
+                              {.enabled = true, .type = at::kBFloat16, .cached = false});
+    output = layers::conv2d(images, weight, bias);
+    EXPECT_EQ(layers::conv2d(images.to(at::kDouble), weight.to(at::kDouble)).scalar_type(),
+              at::kDouble);
+  }
+  EXPECT_EQ(single.scalar_type(), at::kFloat);
+  EXPECT_EQ(output.scalar_type(), at::kBFloat16);
+  EXPECT_EQ(layers::conv2d(images, weight, bias).scalar_type(), at::kFloat);
+  const TensorList in = {weight, bias};
+  EXPECT_LE(relative_difference({output.to(at::kFloat)}, {single}), 0.02);
+  const TensorList gradient = gradients(output.to(at::kFloat).square().sum(), in, false);
+  EXPECT_EQ(gradient[0].scalar_type(), at::kFloat);
+  EXPECT_LE(relative_difference(gradient, gradients(single.square().sum(), in, false)), 0.05);
 }
 
 }  // namespace

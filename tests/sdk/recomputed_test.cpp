@@ -2,6 +2,7 @@
 
 #include "bissl/recomputed.h"
 
+#include "../../sdk/src/autocast.h"
 #include "bissl/divided_batch.h"
 #include "bissl/modules.h"
 #include "bissl/tensor_list.h"
@@ -263,6 +264,34 @@ TEST(Recomputed, RefusesParametersThatHaveChanged) {
     network.parameters()[0].mul_(2);
   }
   EXPECT_THROW(gradients(loss, network.parameters(), false), c10::Error);
+}
+
+/// A backward pass comes after the scope in which the layer was called.
+TEST(Recomputed, ComputesAgainInThePrecisionOfTheFirstCall) {
+  torch::manual_seed(6);
+  Linear layer(3, 3);
+  std::vector<at::ScalarType> types;
+  const auto forward = [&](const at::Tensor& in) {
+    const at::Tensor out = layer(in);
+    types.push_back(out.scalar_type());
+    return out;
+  };
+  const at::Tensor x = at::randn({4, 3});
+  at::Tensor result;
+  {
+    const AutocastScope scope(c10::DeviceType::CPU,
+                              {.enabled = true, .type = at::kBFloat16, .cached = false});
+    result = recomputed(layer.ptr(), x, forward);
+  }
+  const TensorList weights = {layer->weight, layer->bias};
+  const TensorList first = gradients(result.to(at::kFloat).square().sum(), weights, true);
+  const TensorList second = gradients(first[0].square().sum(), weights, false);
+  EXPECT_EQ(second[0].scalar_type(), at::kFloat);
+  EXPECT_GE(types.size(), 3U) << "once, and again for each derivative";
+  for (const at::ScalarType type : types) {
+    EXPECT_EQ(type, at::kBFloat16);
+  }
+  EXPECT_FALSE(autocast_state(c10::DeviceType::CPU).enabled);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "../../../sdk/src/autocast.h"
 #include "bissl/backbone.h"
 #include "reference/golden.h"
 
@@ -49,6 +50,44 @@ inline int64_t count_parameters(torch::nn::Module& module) {
     count += parameter.numel();
   }
   return count;
+}
+
+/// The features of a network in single precision are near those under LibTorch's autocast in
+/// bfloat16, and the latter's derivatives, the second ones included, are finite.
+inline void expect_near_in_bf16(Backbone& backbone, const at::Tensor& images) {
+  const auto features = [&](bool cast) {
+    const AutocastScope scope(c10::DeviceType::CPU,
+                              {.enabled = cast, .type = at::kBFloat16, .cached = false});
+    return backbone.forward(images).to(at::kFloat);
+  };
+  torch::nn::Module& module = backbone.module();
+  module.eval();
+  const at::Tensor single = features(false);
+  const double difference =
+      (features(true) - single).norm().item<double>() / single.norm().item<double>();
+  EXPECT_GT(difference, 0) << "nothing was computed in bfloat16";
+  EXPECT_LT(difference, 0.3);
+  module.train();
+  const std::vector<at::Tensor> parameters = module.parameters();
+  const auto sum_of_squares = [](const std::vector<at::Tensor>& gradients) {
+    at::Tensor sum = at::zeros({});
+    for (const at::Tensor& gradient : gradients) {
+      if (gradient.defined()) {
+        EXPECT_EQ(gradient.scalar_type(), at::kFloat);
+        sum = sum + gradient.square().sum();
+      }
+    }
+    return sum;
+  };
+  const at::Tensor first = sum_of_squares(
+      torch::autograd::grad({features(true).square().mean()}, parameters, {}, /*retain_graph=*/true,
+                            /*create_graph=*/true, /*allow_unused=*/true));
+  const at::Tensor second = sum_of_squares(
+      torch::autograd::grad({first}, parameters, {}, /*retain_graph=*/false, /*create_graph=*/false,
+                            /*allow_unused=*/true));
+  EXPECT_GT(first.item<double>(), 0);
+  EXPECT_TRUE(std::isfinite(first.item<double>()));
+  EXPECT_TRUE(std::isfinite(second.item<double>()));
 }
 
 /// As set_weights in tests/reference/backbones.py. Buffers called `kept` are left as they are.

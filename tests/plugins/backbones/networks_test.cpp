@@ -150,6 +150,33 @@ TEST(Networks, ComputeBlocksAgain) {
   }
 }
 
+TEST(Networks, ComputeInBfloat16) {
+  struct Case {
+    std::string name;
+    ParameterValues options;
+    int64_t size;
+  };
+  const std::vector<int64_t> ones{1, 1, 1, 1};
+  const std::vector<Case> cases = {
+      {"convnext-atto", {{"width", int64_t{8}}, {"depths", ones}, {"layer_scale", 0.5}}, 32},
+      {"swin-tiny", small_swin(), 11},
+      {"mlp", {{"widths", std::vector<int64_t>{8, 8}}}, 6},
+      {"resnet9", {{"width", int64_t{2}}}, 16},
+      {"wide-resnet", {{"depth", int64_t{10}}, {"factor", int64_t{1}}, {"width", int64_t{3}}}, 8},
+      {"conv-mixer", {{"width", int64_t{4}}, {"depth", int64_t{2}}, {"kernel", int64_t{3}}}, 8},
+      {"mobilenet-v2", {{"width", 0.1}, {"stem", std::string("small")}}, 16},
+      {"efficientnet-b0", {{"width", 0.1}, {"stem", std::string("small")}}, 16},
+      {"vgg16", {{"width", int64_t{2}}, {"depths", std::vector<int64_t>{1, 2, 1, 1, 1}}}, 64},
+  };
+  for (const Case& network : cases) {
+    SCOPED_TRACE(network.name);
+    torch::manual_seed(2);
+    const auto backbone = make(network.name, network.options, {1, network.size, network.size});
+    test::expect_near_in_bf16(*backbone,
+                              (pattern(1, {4, 1, network.size, network.size}) * 2).to(at::kFloat));
+  }
+}
+
 TEST(Networks, GiveTheMapsThatTheyAnnounce) {
   const c10::NoGradGuard no_grad;
   for (const std::string& name : library().names()) {

@@ -257,5 +257,16 @@ TEST(ResNet, RefusesValuesOutOfBounds) {
   EXPECT_THROW(library().values("resnet18", {{"stem", "tiny"}}), std::invalid_argument);
 }
 
+TEST(ResNet, ComputesInBfloat16) {
+  for (const bool recompute : {false, true}) {
+    torch::manual_seed(2);
+    const auto backbone = library().make<Backbone>(
+        "resnet18",
+        {{"width", int64_t{2}}, {"stem", std::string("imagenet")}, {"recompute", recompute}},
+        {.input = {3, 16, 16}});
+    test::expect_near_in_bf16(*backbone, (pattern(1, {4, 3, 16, 16}) * 2).to(at::kFloat));
+  }
+}
+
 }  // namespace
 }  // namespace bissl::host

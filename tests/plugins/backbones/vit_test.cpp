@@ -163,5 +163,11 @@ TEST(Vit, RefusesWhatPatchesDoNotCut) {
   EXPECT_EQ(library().findings("vit-tiny", {{"class_token", false}}).size(), 1);
 }
 
+TEST(Vit, ComputesInBfloat16) {
+  torch::manual_seed(2);
+  const auto backbone = make_small({}, {3, 8, 8});
+  test::expect_near_in_bf16(*backbone, (pattern(1, {4, 3, 8, 8}) * 2).to(at::kFloat));
+}
+
 }  // namespace
 }  // namespace bissl::host
