@@ -219,7 +219,9 @@ json named_data(const Value& value, const StandIn& stand_in) {
 json canonical_table(const Table& table, const StandIn& stand_in) {
   json values = json::object();
   for (const auto& [name, value] : table.values) {
-    if (table.execution_only.count(name) == 0) {
+    const auto absence = table.absences.find(name);
+    const bool absent = absence != table.absences.end() && absence->second == value;
+    if (table.execution_only.count(name) == 0 && !absent) {
       values[name] = table.data_keys.count(name) == 0 ? std::visit(CanonicalValue{}, value)
                                                       : named_data(value, stand_in);
     }

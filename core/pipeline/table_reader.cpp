@@ -120,6 +120,9 @@ Table TableReader::read_entries(const ConfigNode& node, const TableSpec& spec,
     if (parameter.execution_only()) {
       table.execution_only.insert(parameter.name);
     }
+    if (parameter.traits.count(default_is_absence) != 0) {
+      table.absences[parameter.name] = parameter.default_value;
+    }
   }
   for (const SubtableSpec& subtable : spec.tables) {
     read_subtable(node, subtable, path, table);

@@ -325,5 +325,31 @@ TEST_F(LockTest, CanonicalComponents) {
             R"("lr":1.0,"momentum":0.8,"nesterov":false},"version":"1.2.3"})");
 }
 
+/// A parameter that came later than stages without it.
+class AbsenceTest : public LockTest {
+ protected:
+  AbsenceTest() {
+    without_ = key(sound(text("")), "pretrain");
+    ParameterSpec precision = parameter("precision", std::string("fp32"));
+    precision.traits[default_is_absence] = true;
+    kinds_[0].table.parameters.push_back(precision);
+  }
+
+  static std::string text(const std::string& more) { return std::string(head) + pretrain + more; }
+
+  std::string without_;  ///< the key before there was such a parameter
+};
+
+TEST_F(AbsenceTest, IsInKeysOnlyWhereItIsNotTheDefault) {
+  EXPECT_EQ(key(sound(text("")), "pretrain"), without_);
+  EXPECT_EQ(key(sound(text("precision = \"fp32\"\n")), "pretrain"), without_);
+  const Pipeline other = sound(text("precision = \"bf16\"\n"));
+  EXPECT_NE(key(other, "pretrain"), without_);
+  EXPECT_NE(canonical(other), canonical(sound(text(""))));
+  EXPECT_EQ(canonical(sound(to_lock_toml(other))), canonical(other));
+  EXPECT_EQ(identity_in_lock(to_lock_toml(sound(text("precision = \"fp32\"\n")))),
+            identity_of(sound(text("")), {}));
+}
+
 }  // namespace
 }  // namespace bissl::host::test
