@@ -2,6 +2,7 @@
 
 #include "models/evaluation_guard.h"
 #include "models/module_state.h"
+#include "models/precision.h"
 #include "models/training_step.h"
 
 #include <c10/core/GradMode.h>
@@ -41,6 +42,7 @@ OuterGradient BisslCoupling::direct(const OuterBatch& batch, uint64_t noise_seed
   {
     const EvaluationGuard guard({&models_.lower.module(), &models_.downstream.module()},
                                 noise_seed);
+    const HypergradientPrecision precision;
     through_lower = downstream_gradient(models_.lower, models_.downstream, through, batch);
   }
   result.loss = through_lower.loss;

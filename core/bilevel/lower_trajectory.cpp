@@ -8,6 +8,7 @@
 #include "models/evaluation_guard.h"
 #include "models/gradients.h"
 #include "models/module_state.h"
+#include "models/precision.h"
 
 #include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/tensor.h>
@@ -144,6 +145,7 @@ class RecordedStep : public ImplicitSystem {
   TensorList trained() const { return tensors_of(trainable_parameters(backbone_.module())); }
 
   at::Tensor loss() {
+    const HypergradientPrecision precision;
     const EvaluationGuard guard({&backbone_.module(), &pretext_.module()}, 0);
     set_generator_state(inputs_.generator);
     const c10::AutoGradMode grad(true);

@@ -10,6 +10,7 @@
 #include "models/gradients.h"
 #include "models/memory_meter.h"
 #include "models/module_state.h"
+#include "models/precision.h"
 
 #include <ATen/ops/ones_like.h>
 #include <c10/core/GradMode.h>
@@ -71,6 +72,7 @@ PretextProblem::PretextProblem(Backbone& backbone, Pretext& pretext, std::vector
 }
 
 at::Tensor PretextProblem::loss() {
+  const HypergradientPrecision precision;
   const EvaluationGuard guard({&backbone_.module(), &pretext_.module()}, setting_.noise_seed);
   const c10::AutoGradMode grad(true);
   return mean_loss(pretext_, backbone_, batches_);
@@ -180,7 +182,7 @@ std::vector<LayerGradient> PretextProblem::layer_gradients() {
     if (weight && call.output.requires_grad()) {
       layers.push_back({.weight = *weight,
                         .bias = place_in(parameters_, call.bias),
-                        .input = call.input.detach(),
+                        .input = call.input.detach().to(call.weight.scalar_type()),
                         .output_gradient = {},
                         .convolution = call.convolution,
                         .geometry = call.geometry});
@@ -191,7 +193,7 @@ std::vector<LayerGradient> PretextProblem::layer_gradients() {
     const TensorList gradients =
         in_gradient(pretext_, backbone_, [&] { return gradients_of(loss, outputs); });
     for (size_t i = 0; i < layers.size(); ++i) {
-      layers[i].output_gradient = gradients[i];
+      layers[i].output_gradient = gradients[i].to(layers[i].input.scalar_type());
     }
   }
   return layers;

@@ -6,6 +6,7 @@
 #include "bissl/optimizer_abilities.h"
 #include "models/attribution.h"
 #include "models/divided.h"
+#include "models/precision.h"
 #include "plugins/guard.h"
 
 #include <c10/core/GradMode.h>
@@ -24,7 +25,9 @@ class GuardedFeatureMaps final : public GuardedAbility<FeatureMaps> {
   }
   TensorList maps(const at::Tensor& images) override {
     return in_parts(images.size(0), [&](const BatchPart& part) {
-      return call("maps", [&](FeatureMaps& inner) { return inner.maps(part.of(images)); });
+      return in_precision(images, [&] {
+        return call("maps", [&](FeatureMaps& inner) { return inner.maps(part.of(images)); });
+      });
     });
   }
 };
@@ -46,8 +49,10 @@ class GuardedTokens final : public GuardedAbility<Tokens> {
       const PatchSelection selected{.kept = part.of(selection.kept),
                                     .masked = part.of(selection.masked),
                                     .mask_token = selection.mask_token};
-      return {
-          call("tokens", [&](Tokens& inner) { return inner.tokens(part.of(images), selected); })};
+      return in_precision(images, [&]() -> TensorList {
+        return {
+            call("tokens", [&](Tokens& inner) { return inner.tokens(part.of(images), selected); })};
+      });
     })[0];
   }
 };
@@ -69,7 +74,9 @@ class GuardedBackbone
   using Guarded::Guarded;
   at::Tensor forward(const at::Tensor& images) override {
     return in_parts(images.size(0), [&](const BatchPart& part) -> TensorList {
-      return {call("forward", [&](Backbone& inner) { return inner.forward(part.of(images)); })};
+      return in_precision(images, [&]() -> TensorList {
+        return {call("forward", [&](Backbone& inner) { return inner.forward(part.of(images)); })};
+      });
     })[0];
   }
   int64_t features() const override {

@@ -2,6 +2,7 @@
 
 #include "models/diverged.h"
 #include "models/module_state.h"
+#include "models/precision.h"
 
 #include <cmath>
 
@@ -47,9 +48,14 @@ double TrainingStep::take(LossGradient gradient, double lr_scale, const Observer
   const c10::NoGradGuard no_grad;
   const double norm =
       clip_norm(gradient.gradients, setting_.max_grad_norm, setting_.grad_norm_guard);
-  if (!std::isfinite(gradient.loss) || !std::isfinite(norm)) {
+  LossScale* const of_losses = loss_scale();
+  const bool may_skip = of_losses != nullptr && of_losses->value() > LossScale::least;
+  if (!std::isfinite(gradient.loss) || (!std::isfinite(norm) && !may_skip)) {
     throw Diverged(fmt::format("{} diverged: loss {}, gradient norm {}{}. {}", setting_.name,
                                gradient.loss, norm, note, setting_.advice));
+  }
+  if (of_losses != nullptr && !of_losses->accept(std::isfinite(norm))) {
+    return norm;
   }
   if (observe) {
     observe(gradient.gradients,

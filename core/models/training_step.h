@@ -6,6 +6,7 @@
 #include "models/attribution.h"
 #include "models/gradients.h"
 #include "models/head_outputs.h"
+#include "models/loss_scale.h"
 #include "models/task_batch.h"
 
 #include <c10/core/GradMode.h>
@@ -41,7 +42,7 @@ LossGradient loss_gradient(const Task& task, const Backbone& backbone, const Ten
     result.loss = value.item<double>();
     forward.end();
     const Phase backward(backward_phase);
-    result.gradients = gradients_of(value, parameters);
+    result.gradients = training_gradients_of(value, parameters);
     return result;
   });
 }
@@ -79,7 +80,9 @@ class TrainingStep {
 
   /// Moves the weights at `lr_scale` times the base learning rate; returns the norm of the
   /// gradients before clipping. Throws Diverged, with `note` after the numbers, when loss or norm
-  /// is not finite; the weights are then those before the step.
+  /// is not finite; the weights are then those before the step. Where losses are scaled, a norm
+  /// that is not finite leaves the step out, without a call of `observe`, and throws only at the
+  /// least scale.
   double take(LossGradient gradient, double lr_scale, const Observer& observe = {},
               const std::string& note = "");
 

@@ -354,6 +354,7 @@ TEST(RefusalList, IsComplete) {
       {"cannot make a folder {}", "a full disk; of processes beside the first one"},
       {"{} = {}: a step on such a batch takes about", "CostTest: ABatchBeyondMemory"},
       {"{}: its module {} is a {}, whose statistics", "several processes: as the stage is built"},
+      {"there is no precision", "a fault of the program: the reader has refused it"},
       {"{} needs the ability", "the approximator's abilities are asked for as the stage is built"},
   };
   std::set<std::string> met;
