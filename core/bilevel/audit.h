@@ -32,6 +32,9 @@ struct AuditReport {
   AuditScore identity;
   /// For each group of parameters: a top-level module or a block of one ("conv1", "layer1.0").
   std::vector<std::pair<std::string, AuditScore>> groups;
+  /// What the passes computed in that the approximation was made of: "fp32", "bf16", or empty where
+  /// nobody has said it.
+  std::string precision;
   std::string reference;  ///< "dense" or "minres"
   int64_t reference_iterations = 0;
   double reference_residual = 0;  ///< the true one of v*: how far to trust the rest

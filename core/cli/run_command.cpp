@@ -89,13 +89,15 @@ std::string audit_line(const std::string& stage, const nlohmann::json& audit) {
     const nlohmann::json& value = audit.at(std::string("mean_") + name);
     return value.is_number() ? value.get<double>() : std::nan("");
   };
+  const std::string precision = audit.value("precision", "");  // older audits do not say it
   return text + fmt::format(
                     "{}: {} audits; cosine(v, v*) {:.4f}, norm ratio {:.3g}, residual {:.3g}; of v "
                     "= u: cosine "
-                    "{:.4f}, residual {:.3g}; residual of the reference v* {:.1g}\n",
+                    "{:.4f}, residual {:.3g}; residual of the reference v* {:.1g}{}\n",
                     stage, audit.at("audits").get<int64_t>(), mean("cosine"), mean("norm_ratio"),
                     mean("residual"), mean("identity_cosine"), mean("identity_residual"),
-                    mean("reference_residual"));
+                    mean("reference_residual"),
+                    precision.empty() ? "" : fmt::format("; v is of passes in {}", precision));
 }
 
 /// How many products the upper steps took each, where the numbers differ; results of older runs do

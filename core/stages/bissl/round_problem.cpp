@@ -1,5 +1,7 @@
 #include "stages/bissl/round_problem.h"
 
+#include "models/precision.h"
+
 #include <fmt/format.h>
 
 namespace bissl::host {
@@ -32,9 +34,10 @@ void RoundProblem::clear() { problem_.reset(); }
 
 nlohmann::json RoundProblem::audit(int64_t round, const TensorList& u,
                                    const HypergradientSolution& solution) {
-  const AuditOutcome outcome = parts_.auditor->audit(*parts_.lower_backbone, *parts_.pretext,
-                                                     batches_, setting(round), u, solution);
+  AuditOutcome outcome = parts_.auditor->audit(*parts_.lower_backbone, *parts_.pretext, batches_,
+                                               setting(round), u, solution);
   if (outcome.report) {
+    outcome.report->precision = to_string(precision_of_hypergradients());
     solves_.add(*outcome.report);
     return to_json(*outcome.report);
   }

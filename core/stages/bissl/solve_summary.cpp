@@ -17,6 +17,7 @@ nlohmann::json to_json(const AuditReport& report) {
   return {{"approximation", to_json(report.approximation)},
           {"identity", to_json(report.identity)},
           {"groups", groups},
+          {"precision", report.precision},
           {"reference", report.reference},
           {"reference_iterations", report.reference_iterations},
           {"reference_residual", report.reference_residual}};
@@ -40,6 +41,7 @@ void SolveSummary::add(const UpperStep& step) {
 
 void SolveSummary::add(const AuditReport& report) {
   ++audits_;
+  audited_precision_ = report.precision;
   audited_["cosine"] += report.approximation.cosine;
   audited_["norm_ratio"] += report.approximation.norm_ratio;
   audited_["residual"] += report.approximation.residual;
@@ -67,6 +69,7 @@ nlohmann::json SolveSummary::save() const {
           {"ended", ended_},
           {"audits", audits_},
           {"audited", audited_},
+          {"audited_precision", audited_precision_},
           {"graph_bytes", graph_bytes_},
           {"failed_audits", failed_audits_},
           {"failed_audit", failed_audit_},
@@ -87,6 +90,7 @@ void SolveSummary::load(const nlohmann::json& saved) {
   graph_bytes_ = saved.at("graph_bytes");
   audits_ = saved.at("audits");
   audited_ = saved.at("audited").get<std::map<std::string, double>>();
+  audited_precision_ = saved.value("audited_precision", "");
   failed_audits_ = saved.value("failed_audits", int64_t{0});
   failed_audit_ = saved.value("failed_audit", "");
   solve_seconds_ = saved.value("solve_seconds", 0.0);
@@ -121,6 +125,9 @@ nlohmann::json SolveSummary::report() const {
 
 nlohmann::json SolveSummary::audit_report() const {
   nlohmann::json means = {{"audits", audits_}};
+  if (!audited_precision_.empty()) {
+    means["precision"] = audited_precision_;
+  }
   for (const auto& [name, sum] : audited_) {
     means["mean_" + name] = sum / static_cast<double>(audits_);
   }

@@ -51,6 +51,7 @@ class SolveSummary {
   int64_t failed_audits_ = 0;
   std::string failed_audit_;               ///< why the first one could not be made
   std::map<std::string, double> audited_;  ///< sums
+  std::string audited_precision_;          ///< of what was audited
 };
 
 /// An audit for the event log.
