@@ -7,6 +7,7 @@
 #include "stages/compute.h"
 #include "stages/data_findings.h"
 #include "stages/identity.h"
+#include "stages/precision.h"
 #include "stages/stage_kind.h"
 #include "stages/step_memory.h"
 #include "stages/trial.h"
@@ -65,6 +66,7 @@ StagePlan check_stage(const Pipeline& pipeline, const Stage& stage, const Handed
   malloc_trim(0);  // what trials before this one have freed is no need of this one
   reset_peak_memory();
   try {
+    const StagePrecision precision(context);
     const auto trial = stage_kind(stage.kind).trial(context, plan, depth == TrialDepth::measured);
     for (const StageCheck& check : stage_checks()) {
       if (depth >= check.from) {

@@ -11,6 +11,7 @@
 #include "stages/follow.h"
 #include "stages/identity.h"
 #include "stages/match.h"
+#include "stages/precision.h"
 #include "stages/stage_kind.h"
 #include "stages/thread_choice.h"
 #include "stages/work_record.h"
@@ -72,6 +73,7 @@ StageContext new_context(const Pipeline& pipeline, const Stage& stage, DataCatal
 
 StageResults run_stage(const StageContext& context) {
   try {
+    const StagePrecision precision(context);
     return stage_kind(context.stage.kind).run(context);
   } catch (const Interrupted&) {
     throw;

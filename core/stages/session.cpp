@@ -8,6 +8,7 @@
 #include "distributed/process_group.h"
 #include "models/evaluation_guard.h"
 #include "models/module_state.h"
+#include "models/precision.h"
 #include "pipeline/diagnostics.h"
 #include "store/checkpoint.h"
 #include "telemetry/interrupt.h"
@@ -60,7 +61,21 @@ Session::Session(const StageContext& context, std::filesystem::path folder, std:
       from_(context.stage.from),
       label_(std::move(label)),
       settings_(context.settings),
-      images_per_step_(images_per_step) {}
+      images_per_step_(images_per_step) {
+  if (LossScale* const of_losses = loss_scale()) {
+    of_losses->begin();
+    keep(
+        "loss_scale",
+        [of_losses] {
+          const LossScale::State& state = of_losses->state();
+          return nlohmann::json{{"value", state.value}, {"good_steps", state.good_steps}};
+        },
+        [of_losses](const nlohmann::json& saved) {
+          of_losses->restore({.value = saved.at("value").get<double>(),
+                              .good_steps = saved.at("good_steps").get<int64_t>()});
+        });
+  }
+}
 
 Session::~Session() = default;
 
@@ -209,6 +224,12 @@ void Session::done(int64_t step, const StepNews& news) {
   }
   if (news.event.is_object()) {
     line.update(news.event);
+  }
+  if (const LossScale* const of_losses = loss_scale()) {
+    line["loss_scale"] = of_losses->value();
+    if (of_losses->skipped()) {
+      line["skipped"] = true;
+    }
   }
   events_->write(line);
   if (progress_) {

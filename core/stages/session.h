@@ -36,7 +36,9 @@ namespace bissl::host {
 ///     session.finish();
 ///
 /// A checkpoint holds everything that was named with keep(), LibTorch's random generator and the
-/// number of the next step, so that a stage that continues from it ends with the same bits.
+/// number of the next step, so that a stage that continues from it ends with the same bits. Where
+/// losses are scaled (models/loss_scale.h), the scale begins with the session and is kept as well;
+/// each event has what it is after the step, and whether that was left out.
 class Session {
  public:
   /// Values of a step under their names.

@@ -3,6 +3,7 @@
 #include "base/phase.h"
 #include "bissl/error.h"
 #include "stages/check.h"
+#include "stages/precision.h"
 #include "stages/stage_kind.h"
 #include "stages/trial.h"
 #include "telemetry/interrupt.h"
@@ -63,6 +64,7 @@ class Unobserved {
 ThreadChoice choose_by_trial(const StageContext& context) {
   const Phase phase(trial_phase);
   const Unobserved unobserved;
+  const StagePrecision precision(context);
   StagePlan plan;
   const auto trial = stage_kind(context.stage.kind).trial(context, plan, /*measure=*/false);
   trial->build();

@@ -226,6 +226,9 @@ INSTANTIATE_TEST_SUITE_P(
                "size=8},downstream={use=\"classification\"}}"},
               "the views of supervised.data (data.labelled) have 3 channels, those of data.images "
               "have 1"},
+        Fault{"HalfPrecisionOnTheCpu",
+              {"stage.baseline.precision=fp16"},
+              "precision = \"fp16\": this run computes on the CPU"},
         Fault{"BatchBeyondAllMemory", {"stage.pretrain.batch=4000000000000"}, "and there are "}),
     [](const auto& info) { return info.param.name; });
 
@@ -354,6 +357,7 @@ TEST(RefusalList, IsComplete) {
       {"cannot make a folder {}", "a full disk; of processes beside the first one"},
       {"{} = {}: a step on such a batch takes about", "CostTest: ABatchBeyondMemory"},
       {"{}: its module {} is a {}, whose statistics", "several processes: as the stage is built"},
+      {"precision = \\\"fp16\\\": this run computes", "HalfPrecisionOnTheCpu"},
       {"there is no precision", "a fault of the program: the reader has refused it"},
       {"{} needs the ability", "the approximator's abilities are asked for as the stage is built"},
   };

@@ -4,6 +4,7 @@
 #include "stages/mix.h"
 #include "stages/monitor_options.h"
 #include "stages/option_schemas.h"
+#include "stages/precision.h"
 #include "stages/rates_options.h"
 
 #include <algorithm>
@@ -43,6 +44,11 @@ const Schema<BisslOptions>& bissl_schema() {
         .more_than(0)
         .at_most(1)
         .only_above("adaptation_every", 0);
+    add_precision(s, &BisslOptions::precision);
+    s.add(hypergradient_precision_key, &BisslOptions::hypergradient_precision,
+          "what the backbone's passes compute in that the hypergradient is made of: u, Hessian "
+          "products and gradients at shifted points, whatever `precision` is")
+        .choices({"fp32", "bf16"});
     return s;
   }();
   return schema;
@@ -257,6 +263,7 @@ StageKindSpec bissl_spec() {
   kind.summary = "bilevel training between pretraining and fine-tuning (arXiv 2410.02387)";
   kind.table = table_of(bissl_schema());
   take_auto(kind.table, bissl_schema());
+  mark_precision(kind.table);
   kind.table.renamed = {{"warmup", "head_warmup"}};
   kind.table.components = {
       {"hypergradient", ComponentKind::hypergradient, true, "approximates (I + H/(λ + δ))⁻¹·u"}};

@@ -18,6 +18,8 @@ struct BisslOptions {
   double guard = 10;
   int64_t adaptation_every = 0;
   double adaptation_strength = 0.1;
+  std::string precision = "fp32";
+  std::string hypergradient_precision = "fp32";
 };
 
 /// `audit = { … }`

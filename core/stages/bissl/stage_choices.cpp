@@ -1,5 +1,6 @@
 #include "stages/bissl/stage_choices.h"
 
+#include "models/precision.h"
 #include "stages/bissl/parts.h"
 #include "stages/session.h"
 
@@ -7,6 +8,7 @@ namespace bissl::host {
 
 void StageChoices::before_training() {
   if (parts_.options.chooses_lambda) {
+    const PrecisionScope exact(Precision::fp32);
     const LambdaChoice choice = choose_lambda(parts_);
     chosen_["lambda"] = {{"chosen", choice.lambda},
                          {"rate", choice.rate},
@@ -19,6 +21,7 @@ void StageChoices::before_training() {
 
 void StageChoices::before_rounds() {
   if (parts_.upper_options.chooses_rate) {
+    const PrecisionScope exact(Precision::fp32);
     const RateChoice choice = choose_upper_rate(context_, parts_);
     chosen_["upper_rate"] = {{"factor", choice.factor},
                              {"rate", choice.rate},

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace bissl::host {
 namespace {
@@ -73,7 +74,9 @@ void StageWatch::lower_step(bool first_of_round, double pretext_norm) {
   if (first_of_round) {
     pretext_ = {};
   }
-  pretext_.add(pretext_norm);
+  if (std::isfinite(pretext_norm)) {  // not where a scaled loss made the step impossible
+    pretext_.add(pretext_norm);
+  }
 }
 
 void StageWatch::upper_step(int64_t round, const UpperStep& step) {

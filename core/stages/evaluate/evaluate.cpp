@@ -5,6 +5,7 @@
 #include "pipeline/diagnostics.h"
 #include "stages/networks.h"
 #include "stages/option_schemas.h"
+#include "stages/precision.h"
 #include "stages/scoring.h"
 #include "stages/trial.h"
 
@@ -17,6 +18,7 @@ namespace {
 struct Options {
   std::vector<std::string> data;
   int64_t batch = 250;
+  std::string precision = "fp32";
 };
 
 const Schema<Options>& schema() {
@@ -30,6 +32,7 @@ const Schema<Options>& schema() {
     s.add("batch", &Options::batch, "most samples that are scored at once")
         .at_least(1)
         .unit("samples");
+    add_precision(s, &Options::precision);
     s.rule([](const Options& options, std::vector<Finding>& findings) {
       const std::set<std::string> distinct(options.data.begin(), options.data.end());
       if (options.data.empty() || distinct.size() != options.data.size()) {
@@ -48,6 +51,7 @@ StageKindSpec evaluate_spec() {
   kind.name = "evaluate";
   kind.summary = "scores a network that another stage has trained, without training it";
   kind.table = table_of(schema());
+  mark_precision(kind.table);
   kind.table.augment = one_view();
   kind.needs_parent = true;
   kind.from_scratch = false;

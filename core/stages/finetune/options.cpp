@@ -3,6 +3,7 @@
 #include "stages/finetune/validation.h"
 #include "stages/mix.h"
 #include "stages/option_schemas.h"
+#include "stages/precision.h"
 #include "stages/rates_options.h"
 #include "stages/scoring.h"
 
@@ -17,6 +18,7 @@ const Schema<FinetuneOptions>& finetune_schema() {
     add_accumulation(s, &FinetuneOptions::accumulate);
     s.embed(&FinetuneOptions::length, length_schema());
     add_clipping(s, &FinetuneOptions::max_grad_norm, &FinetuneOptions::grad_norm_guard);
+    add_precision(s, &FinetuneOptions::precision);
     s.add("ema_decay", &FinetuneOptions::ema_decay,
           "decay of a moving average of the weights along the training, which is scored and kept "
           "instead of the last weights; 0: the last weights")
@@ -50,6 +52,7 @@ StageKindSpec finetune_spec() {
   kind.name = "finetune";
   kind.summary = "trains backbone and a new head on labelled images, and scores them";
   kind.table = table_of(finetune_schema(), {length_keys});
+  mark_precision(kind.table);
   kind.table.augment = one_view();
   kind.table.components = {downstream_slot(), optimizer_slot()};
   kind.table.tables = {schedule_table(),

@@ -16,6 +16,7 @@ struct FinetuneOptions {
   LengthOptions length;
   double max_grad_norm = 0;
   double grad_norm_guard = 0;
+  std::string precision = "fp32";
   double ema_decay = 0;
   bool freeze_backbone = false;
   double proximity = 0;

@@ -10,6 +10,7 @@
 #include "stages/memory.h"
 #include "stages/networks.h"
 #include "stages/option_schemas.h"
+#include "stages/precision.h"
 #include "stages/scoring.h"
 #include "stages/trial.h"
 
@@ -30,6 +31,7 @@ struct Options {
   int64_t k = 20;
   double temperature = 0.07;
   int64_t batch = 250;
+  std::string precision = "fp32";
 };
 
 const Schema<Options>& schema() {
@@ -52,6 +54,7 @@ const Schema<Options>& schema() {
     s.add("batch", &Options::batch, "most images that go through the backbone at once")
         .at_least(1)
         .unit("samples");
+    add_precision(s, &Options::precision);
     s.rule([](const Options& options, std::vector<Finding>& findings) {
       const std::set<std::string> distinct(options.data.begin(), options.data.end());
       if (options.data.empty() || distinct.size() != options.data.size()) {
@@ -74,6 +77,7 @@ StageKindSpec knn_spec() {
   kind.name = "knn";
   kind.summary = "scores the backbone of another stage by its nearest neighbours, without training";
   kind.table = table_of(schema());
+  mark_precision(kind.table);
   kind.table.augment = one_view();
   kind.needs_parent = true;
   kind.takes = {"backbone"};

@@ -4,6 +4,7 @@
 #include "stages/match.h"
 #include "stages/monitor_options.h"
 #include "stages/option_schemas.h"
+#include "stages/precision.h"
 #include "stages/rates_options.h"
 
 namespace bissl::host {
@@ -17,6 +18,7 @@ const Schema<PretrainOptions>& pretrain_schema() {
     add_accumulation(s, &PretrainOptions::accumulate);
     s.embed(&PretrainOptions::length, length_schema());
     add_clipping(s, &PretrainOptions::max_grad_norm, &PretrainOptions::grad_norm_guard);
+    add_precision(s, &PretrainOptions::precision);
     return s;
   }();
   return schema;
@@ -55,6 +57,7 @@ StageKindSpec pretrain_spec() {
   kind.name = "pretrain";
   kind.summary = "trains backbone and pretext head on the pretext loss";
   kind.table = table_of(pretrain_schema(), {{"epochs", "steps", match_key}, views_keys});
+  mark_precision(kind.table);
   kind.table.augment = several_views();
   kind.table.components = {pretext_slot(), optimizer_slot()};
   kind.table.tables = {

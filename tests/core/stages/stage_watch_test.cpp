@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,7 @@ TEST(StageWatch, IsSilentWhereNothingIsWrong) {
   }
   watch.lower_step(true, 1.0);
   watch.lower_step(false, 3.0);
+  watch.lower_step(false, std::numeric_limits<double>::infinity());  // a step that was left out
   EXPECT_EQ(watch.pretext_norm(), 2.0);
   EXPECT_EQ(watch.limit(), 20.0);
   watch.upper_step(0, upper(0.8, 4.0));
