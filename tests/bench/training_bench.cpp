@@ -1,13 +1,14 @@
 // Times training steps of a ResNet-18, and its evaluation, as the stages make them, on batches of
 // noise. training_step.py runs it in turns with PyTorch.
 //
-//     training_bench pretrain|finetune|evaluate imagenet|small SIZE BATCH THREADS STEPS
+//     training_bench pretrain|finetune|evaluate imagenet|small SIZE BATCH THREADS STEPS [fp32|bf16]
 //
 // prints for each step but the first the seconds of the processor (user and system, all threads)
 // and those of the clock.
 
 #include "models/evaluation_guard.h"
 #include "models/module_state.h"
+#include "models/precision.h"
 #include "models/training_step.h"
 #include "sdk/plugin_library.h"
 
@@ -23,6 +24,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace bissl::host {
@@ -50,13 +52,28 @@ NamedTensors joined(NamedTensors first, const NamedTensors& second) {
   return first;
 }
 
+/// A backbone whose passes are in the precision of now, as those of a stage are.
+class PreciseBackbone final : public Backbone {
+ public:
+  explicit PreciseBackbone(std::shared_ptr<Backbone> inner) : inner_(std::move(inner)) {}
+  at::Tensor forward(const at::Tensor& images) override {
+    return in_precision(images, [&]() -> TensorList { return {inner_->forward(images)}; })[0];
+  }
+  int64_t features() const override { return inner_->features(); }
+  torch::nn::Module& module() override { return inner_->module(); }
+
+ private:
+  std::shared_ptr<Backbone> inner_;
+};
+
 /// The networks of a stage, with what a step of it does.
 class Trained {
  public:
   explicit Trained(const Work& work) : work_(work) {
     const ImageShape image{3, work.size, work.size};
     seed_generator(0);
-    backbone_ = libraries_[0].make<Backbone>("resnet18", {{"stem", work.stem}}, {image});
+    backbone_ = std::make_shared<PreciseBackbone>(
+        libraries_[0].make<Backbone>("resnet18", {{"stem", work.stem}}, {image}));
     pretext_ = libraries_[1].make<Pretext>("simclr", {}, {backbone_->features()});
     downstream_ = libraries_[2].make<Downstream>(
         "classification", {}, {backbone_->features(), {TargetKind::category, 10, {}}});
@@ -111,10 +128,13 @@ class Trained {
 int main(int argc, char** argv) {
   using namespace bissl::host;
   const std::vector<std::string> arguments(argv + 1, argv + argc);
-  if (arguments.size() != 6) {
-    fmt::print(stderr, "kind, stem, size, batch, threads and steps are wanted\n");
+  if (arguments.size() != 6 && arguments.size() != 7) {
+    fmt::print(stderr,
+               "kind, stem, size, batch, threads, steps and maybe a precision are wanted\n");
     return 2;
   }
+  const PrecisionScope precision(arguments.size() == 7 ? precision_named(arguments[6])
+                                                       : Precision::fp32);
   at::set_num_threads(std::stoi(arguments[4]));
   Trained trained({arguments[0], arguments[1], std::stoll(arguments[2]), std::stoll(arguments[3])});
   trained.step();

@@ -3,11 +3,12 @@
 
     /usr/bin/python3 tests/bench/training_step.py [--program build/release/bin/training_bench]
         [--kinds pretrain,finetune,evaluate] [--shapes imagenet:64,imagenet:96,small:32] [--batch 128]
-        [--threads 1] [--steps 3] [--turns 3] [--torch-kernels]
+        [--threads 1] [--steps 3] [--turns 3] [--precisions fp32,bf16] [--torch-kernels]
 
 wants Debian's python3-torch and python3-torchvision, and training_bench (-DBISSL_BUILD_BENCHMARKS=ON). Prints the
 medians over all steps of the processor's seconds (user and system, all threads) and of the clock's, and PyTorch's over
-bissl's. A step of pretraining is SimCLR's on two views of each image, with SGD. --torch-kernels gives PyTorch's OpenBLAS
+bissl's. A step of pretraining is SimCLR's on two views of each image, with SGD. --precisions makes a row for each: the
+network of both in it, by autocast, heads and losses in single precision. --torch-kernels gives PyTorch's OpenBLAS
 the kernels that bissl names for itself (docs/dependencies.md).
 """
 
@@ -19,7 +20,7 @@ import sys
 import time
 
 
-def torch_steps(kind, stem, size, batch, threads, steps):
+def torch_steps(kind, stem, precision, size, batch, threads, steps):
     import torch
     import torchvision
     from torch.nn import functional
@@ -44,10 +45,14 @@ def torch_steps(kind, stem, size, batch, threads, steps):
     targets = torch.randint(0, 10, (batch,))
     partners = torch.cat([torch.arange(batch, 2 * batch), torch.arange(batch)])
 
+    def features(images):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16", cache_enabled=False):
+            return network(images).float()
+
     def loss():
         if kind == "finetune":
-            return functional.cross_entropy(head(network(views[0])), targets)
-        z = functional.normalize(head(network(torch.cat([views[0], views[1]]))), dim=1)
+            return functional.cross_entropy(head(features(views[0])), targets)
+        z = functional.normalize(head(features(torch.cat([views[0], views[1]]))), dim=1)
         similarity = z @ z.T / 0.5
         similarity.fill_diagonal_(float("-inf"))
         return functional.cross_entropy(similarity, partners)
@@ -55,7 +60,7 @@ def torch_steps(kind, stem, size, batch, threads, steps):
     def step():
         if kind == "evaluate":
             with torch.no_grad():
-                head(network(views[0]))
+                head(features(views[0]))
             return
         optimizer.zero_grad()
         loss().backward()
@@ -76,22 +81,22 @@ def measured(command, environment):
     return [tuple(float(number) for number in line.split()) for line in output.splitlines()]
 
 
-def compare(arguments, kind, stem, size):
+def compare(arguments, kind, precision, stem, size):
     work = [kind, stem, size, str(arguments.batch), str(arguments.threads), str(arguments.steps)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS_")}
     kernels = {"OPENBLAS_CORETYPE": "SkylakeX"} if arguments.torch_kernels else {}
     ours, theirs = [], []
     for _ in range(arguments.turns):
-        ours += measured([arguments.program, *work], environment)
-        theirs += measured([sys.executable, __file__, "--torch", *work], {**environment, **kernels})
+        ours += measured([arguments.program, *work, precision], environment)
+        theirs += measured([sys.executable, __file__, "--torch", kind, stem, precision, *work[2:]], {**environment, **kernels})
     medians = [statistics.median(step[i] for step in steps) for i in (0, 1) for steps in (ours, theirs)]
-    print(f"{kind:<9} {stem:<9} {size:>3} px  processor {medians[0]:8.3f} {medians[1]:8.3f} s  {medians[1] / medians[0]:5.2f} x"
+    print(f"{kind:<9} {stem:<9} {size:>3} px  {precision}  processor {medians[0]:8.3f} {medians[1]:8.3f} s  {medians[1] / medians[0]:5.2f} x"
           f"   clock {medians[2]:8.3f} {medians[3]:8.3f} s  {medians[3] / medians[2]:5.2f} x", flush=True)
 
 
 def main():
     if sys.argv[1:2] == ["--torch"]:
-        torch_steps(*sys.argv[2:4], *(int(number) for number in sys.argv[4:]))
+        torch_steps(*sys.argv[2:5], *(int(number) for number in sys.argv[5:]))
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", default="build/release/bin/training_bench")
@@ -101,12 +106,14 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--precisions", default="fp32")
     parser.add_argument("--torch-kernels", action="store_true")
     arguments = parser.parse_args()
     print(f"batch {arguments.batch}, {arguments.threads} threads; bissl, PyTorch, PyTorch over bissl")
     for kind in arguments.kinds.split(","):
         for shape in arguments.shapes.split(","):
-            compare(arguments, kind, *shape.split(":"))
+            for precision in arguments.precisions.split(","):
+                compare(arguments, kind, precision, *shape.split(":"))
 
 
 main()
