@@ -1,6 +1,6 @@
 #include "models/precision.h"
 
-#include "autocast.h"
+#include "bissl/autocast.h"
 #include "bissl/error.h"
 
 #include <array>

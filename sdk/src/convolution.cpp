@@ -1,4 +1,4 @@
-#include "autocast.h"
+#include "bissl/autocast.h"
 #include "bissl/layers.h"
 #include "small_convolution.h"
 

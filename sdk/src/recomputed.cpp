@@ -1,6 +1,6 @@
 #include "bissl/recomputed.h"
 
-#include "autocast.h"
+#include "bissl/autocast.h"
 #include "bissl/layers.h"
 #include "bissl/tensor_list.h"
 #include "divided_sum.h"

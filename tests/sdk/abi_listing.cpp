@@ -5,6 +5,7 @@
 
 #include "bissl/abi.h"
 #include "bissl/augmentation.h"
+#include "bissl/autocast.h"
 #include "bissl/backbone.h"
 #include "bissl/backbone_abilities.h"
 #include "bissl/batch.h"
@@ -538,6 +539,12 @@ void list_functions() {
   FUNCTION(batch_is_divided);
   FUNCTION(sum_over_parts);
   FUNCTION(recomputed);
+  SIZE(AutocastState);
+  MEMBER(AutocastState, enabled);
+  MEMBER(AutocastState, type);
+  MEMBER(AutocastState, cached);
+  SIZE(AutocastScope);
+  FUNCTION(autocast_state);
   FUNCTION(register_backbone);
   FUNCTION(move_average);
   line("type", "Views", type_name<Views>());

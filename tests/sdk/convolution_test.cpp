@@ -1,6 +1,6 @@
 #include "layer_derivatives.h"
 
-#include "../../sdk/src/autocast.h"
+#include "bissl/autocast.h"
 #include "bissl/layers.h"
 
 #include <gtest/gtest.h>

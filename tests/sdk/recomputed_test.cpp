@@ -2,7 +2,7 @@
 
 #include "bissl/recomputed.h"
 
-#include "../../sdk/src/autocast.h"
+#include "bissl/autocast.h"
 #include "bissl/divided_batch.h"
 #include "bissl/modules.h"
 #include "bissl/tensor_list.h"

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "../../../sdk/src/autocast.h"
+#include "bissl/autocast.h"
 #include "bissl/backbone.h"
 #include "reference/golden.h"
 
