@@ -19,7 +19,10 @@ using Total = decltype(total_of(&c10::MemoryReportingInfoBase::reportMemoryUsage
 class MemoryMeter::Reporter : public c10::MemoryReportingInfoBase {
  public:
   void reportMemoryUsage(void* /*pointer*/, int64_t size, Total /*allocated*/, Total /*reserved*/,
-                         c10::Device /*device*/) override {
+                         c10::Device device) override {
+    if (!device.is_cpu()) {
+      return;
+    }
     const int64_t now = bytes_ += size;
     int64_t peak = peak_;
     while (now > peak && !peak_.compare_exchange_weak(peak, now)) {

@@ -5,9 +5,10 @@
 
 namespace bissl::host {
 
-/// Counts the memory of tensors that this thread makes while the meter lives: bytes allocated
-/// since, less those of them that were freed. Exact, unlike the size of the process, which also
-/// moves with what the allocator keeps. Meters do not nest.
+/// Counts the memory of tensors on the CPU that this thread makes while the meter lives: bytes
+/// allocated since, less those of them that were freed. Memory of other devices is not counted, as
+/// it is none of the limits' that the sums are compared with. Exact, unlike the size of the
+/// process, which also moves with what the allocator keeps. Meters do not nest.
 class MemoryMeter {
  public:
   MemoryMeter();

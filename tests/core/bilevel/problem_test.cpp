@@ -6,6 +6,7 @@
 #include "models/module_state.h"
 #include "small_models.h"
 
+#include <c10/core/Allocator.h>
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
@@ -90,6 +91,17 @@ TEST(MemoryMeter, CountsWhatLives) {
   EXPECT_EQ(meter.bytes(), 0);
   const at::Tensor kept = before * 2;
   EXPECT_EQ(meter.bytes(), 8000);
+}
+
+/// What other devices have is no part of the machine's memory, which the sums are compared with.
+TEST(MemoryMeter, CountsNoOtherDevices) {
+  const MemoryMeter meter;
+  c10::reportMemoryUsageToProfiler(nullptr, 5000, 0, 0, c10::Device(c10::kCUDA, 0));
+  EXPECT_EQ(meter.bytes(), 0);
+  EXPECT_EQ(meter.peak(), 0);
+  c10::reportMemoryUsageToProfiler(nullptr, 3000, 0, 0, c10::Device(c10::kCPU));
+  EXPECT_EQ(meter.bytes(), 3000);
+  EXPECT_EQ(meter.peak(), 3000);
 }
 
 TEST(PretextProblem, TellsTheMemoryOfTheGraphThatItKeeps) {
