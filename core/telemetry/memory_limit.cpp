@@ -4,12 +4,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <fstream>
 #include <limits>
 
 namespace bissl::host {
 namespace {
+
+namespace fs = std::filesystem;
 
 constexpr double unknown = std::numeric_limits<double>::infinity();
 
@@ -48,31 +49,50 @@ double address_space_left() {
   return static_cast<double>(limit.rlim_cur) - process_size().all;
 }
 
-/// The least limit of the control group that the process is in and of those around it.
-double control_group() {
+/// The least number in the files `name` of a group and of those around it, up to `root`. In a
+/// container the group's path may be that of the host, of which only `root` is there.
+double least_limit(const fs::path& root, const fs::path& group, const char* name) {
+  constexpr double none = 1e18;  // version 1 has a number of about 2^63 where there is no limit
   double least = unknown;
-  const std::filesystem::path root = "/sys/fs/cgroup";
-  std::filesystem::path group = root;
-  std::ifstream groups("/proc/self/cgroup");
-  for (std::string line; std::getline(groups, line);) {
-    if (line.starts_with("0::/")) {  // of version 2, which has one hierarchy
-      group /= line.substr(4);
-    }
-  }
-  while (true) {
+  for (fs::path folder = root / group;; folder = folder.parent_path()) {
     double bytes = 0;
-    std::ifstream file(group / "memory.max");  // "max" where there is none: no number
-    if (file >> bytes && bytes > 0) {
+    std::ifstream file(folder / name);  // "max" where there is none in version 2: no number
+    if (file >> bytes && bytes > 0 && bytes < none) {
       least = std::min(least, bytes);
     }
-    if (group == root || group == group.parent_path()) {
+    if (folder == root || folder == folder.parent_path()) {
       return least;
     }
-    group = group.parent_path();
   }
 }
 
+/// Whether a list such as "cpu,memory" has the word.
+bool has_word(const std::string& list, const std::string& word) {
+  return ("," + list + ",").find("," + word + ",") != std::string::npos;
+}
+
 }  // namespace
+
+double control_group_limit(const fs::path& root) {
+  const fs::path groups = root / "sys/fs/cgroup";
+  double least = unknown;
+  std::ifstream file(root / "proc/self/cgroup");
+  for (std::string line; std::getline(file, line);) {  // NUMBER:CONTROLLERS:/GROUP
+    const size_t controllers = line.find(':') + 1;
+    const size_t end = line.find(":/", controllers);
+    if (controllers == 0 || end == std::string::npos) {
+      continue;
+    }
+    const std::string names = line.substr(controllers, end - controllers);
+    const fs::path group = line.substr(end + 2);
+    if (names.empty()) {  // version 2 has one hierarchy
+      least = std::min(least, least_limit(groups, group, "memory.max"));
+    } else if (has_word(names, "memory")) {
+      least = std::min(least, least_limit(groups / "memory", group, "memory.limit_in_bytes"));
+    }
+  }
+  return least;
+}
 
 MemoryLimit memory_limit() {
   MemoryLimit least{unknown, "memory"};
@@ -83,7 +103,7 @@ MemoryLimit memory_limit() {
   };
   consider(memory_and_swap("MemTotal:", "SwapTotal:"), "physical memory and swap space");
   consider(address_space_left(), "address space, which `ulimit -v` limits");
-  consider(control_group(), "memory that the control group allows");
+  consider(control_group_limit(), "memory that the control group allows");
   return least;
 }
 

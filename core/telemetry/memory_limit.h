@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <string>
 
 namespace bissl::host {
@@ -13,6 +14,11 @@ struct MemoryLimit {
 /// The least of physical memory with swap space, what is left of the address space (ulimit -v) and
 /// the limit of the control group.
 MemoryLimit memory_limit();
+
+/// The least limit, in bytes, of the control groups that the process is in and of those around
+/// them, of version 2 (memory.max) and of version 1 (memory.limit_in_bytes); infinite if there is
+/// none. proc/self/cgroup and sys/fs/cgroup are read below `root`.
+double control_group_limit(const std::filesystem::path& root = "/");
 
 /// The bytes that the system could give to programs now, swap space included, with what this
 /// process has already; infinite if nothing is known.
