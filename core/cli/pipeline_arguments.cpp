@@ -9,37 +9,16 @@
 
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <charconv>
 #include <chrono>
-#include <cstdlib>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
 namespace bissl::host {
 namespace {
-
-/// The processors that the process may run on.
-int available_processors() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  return sched_getaffinity(0, sizeof(set), &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
-}
-
-/// As many threads as the process may use: one for each of its processors, or fewer if
-/// OMP_NUM_THREADS asks for that. Of "4,2" the first counts, that of parallel regions which lie in
-/// no other.
-int usual_threads() {
-  const char* const text = std::getenv("OMP_NUM_THREADS");
-  const std::string_view wanted = text != nullptr ? text : "";
-  int threads = 0;
-  std::from_chars(wanted.data(), wanted.data() + wanted.size(), threads);
-  const int processors = available_processors();
-  return threads > 0 ? std::min(threads, processors) : processors;
-}
 
 /// Tells how far decoding is, every few seconds and at its end.
 class DecodingProgress {

@@ -9,6 +9,7 @@
 #include "data/pixel_file.h"
 #include "plugins/guard.h"
 #include "telemetry/interrupt.h"
+#include "telemetry/limits.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -198,9 +199,7 @@ void make_room(const PixelCacheSettings& settings, const fs::path& newest) {
 
 void decode_all(const Dataset& dataset, int64_t side, const PixelCacheSettings& settings,
                 PixelFileWriter& writer) {
-  const int threads = settings.threads > 0
-                          ? settings.threads
-                          : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  const int threads = settings.threads > 0 ? settings.threads : usual_threads();
   const int64_t all = dataset.size();
   while (writer.samples() < all) {
     if (settings.progress) {

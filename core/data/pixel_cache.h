@@ -24,7 +24,7 @@ uint64_t pixel_cache_limit();
 struct PixelCacheSettings {
   std::filesystem::path folder = pixel_cache_folder();
   uint64_t limit = pixel_cache_limit();  ///< bytes of all files in it together
-  int threads = 0;                       ///< that decode; 0: as many as there are processors
+  int threads = 0;                       ///< that decode; 0: as many as usual_threads()
   /// Called from time to time with the number of images that are decoded.
   std::function<void(int64_t done, int64_t all)> progress{};
 };

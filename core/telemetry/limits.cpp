@@ -4,12 +4,16 @@
 #include "bissl/error.h"
 
 #include <fmt/format.h>
+#include <sched.h>
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
+#include <cstdlib>
 #include <latch>
 #include <new>
+#include <string_view>
 #include <system_error>
 #include <thread>
 #include <tuple>
@@ -116,6 +120,21 @@ void require_threads(int count) {
   if (!refused.empty()) {
     fail_run("{} of {} threads could be started: {}", threads.size(), count, refused);
   }
+}
+
+int available_processors() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  return sched_getaffinity(0, sizeof(set), &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
+}
+
+int usual_threads() {
+  const char* const text = std::getenv("OMP_NUM_THREADS");
+  const std::string_view wanted = text != nullptr ? text : "";
+  int threads = 0;
+  std::from_chars(wanted.data(), wanted.data() + wanted.size(), threads);
+  const int processors = available_processors();
+  return threads > 0 ? std::min(threads, processors) : processors;
 }
 
 }  // namespace bissl::host

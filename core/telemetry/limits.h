@@ -17,4 +17,12 @@ std::string limit_advice(int error);
 /// ever for threads that the system refused, so this has to be asked before they start any.
 void require_threads(int count);
 
+/// The processors that the process may run on.
+int available_processors();
+
+/// As many threads as the process may use: one for each of its processors, or fewer if
+/// OMP_NUM_THREADS asks for that. Of "4,2" the first counts, that of parallel regions which lie in
+/// no other.
+int usual_threads();
+
 }  // namespace bissl::host
