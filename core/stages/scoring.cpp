@@ -8,10 +8,10 @@
 #include "models/head_outputs.h"
 #include "models/module_state.h"
 #include "pipeline/diagnostics.h"
+#include "stages/agreement.h"
 #include "stages/memory.h"
 #include "stages/networks.h"
 #include "stages/option_schemas.h"
-#include "telemetry/interrupt.h"
 
 #include <c10/core/GradMode.h>
 
@@ -162,9 +162,7 @@ void ScoringProgress::done() {
   if (progress_) {
     progress_->update(done_, {});
   }
-  if (interrupted()) {
-    throw Interrupted();
-  }
+  stop_if_any_interrupted();
 }
 
 }  // namespace bissl::host

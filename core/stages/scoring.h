@@ -68,6 +68,7 @@ class EvaluationMode {
 };
 
 /// The display of a stage that scores and does not train, and the end of it when the user asks.
+/// In a group of processes all make the same calls of done().
 class ScoringProgress {
  public:
   /// `batches` of at most `batch` samples each.

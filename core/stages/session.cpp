@@ -10,6 +10,7 @@
 #include "models/module_state.h"
 #include "models/precision.h"
 #include "pipeline/diagnostics.h"
+#include "stages/agreement.h"
 #include "store/checkpoint.h"
 #include "telemetry/interrupt.h"
 
@@ -138,6 +139,7 @@ int64_t Session::start() {
     }
     set_generator_state(with_prefix(checkpoint->tensors, generator_name).at(0).tensor);
   }
+  require_same_step(first);
   events_ = std::make_unique<EventLog>(folder_ / event_log_file, event_position);
   if (settings_.progress) {
     progress_ = settings_.progress({.stage = label_,

@@ -59,7 +59,8 @@ class Session {
   void keep(const std::string& name, std::function<nlohmann::json()> save,
             std::function<void(const nlohmann::json&)> load);
 
-  /// The step to begin with: 0, or where a checkpoint left off.
+  /// The step to begin with: 0, or where a checkpoint left off. Throws Error(run) where the
+  /// processes of a group would begin with different ones.
   int64_t start();
 
   /// What a step reports: `values` are shown and logged, `event` is logged beside them, `shown` are

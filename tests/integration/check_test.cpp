@@ -355,6 +355,7 @@ TEST(RefusalList, IsComplete) {
       {"stage \\\"{}\\\" was begun before the stage", "a fault of the program"},
       {"stage.{} ({}): stage.{}, with which it compares", "a store that is pruned meanwhile"},
       {"cannot make a folder {}", "a full disk; of processes beside the first one"},
+      {"the processes do not begin with the same step", "DivisionTest; as a training begins"},
       {"{} = {}: a step on such a batch takes about", "CostTest: ABatchBeyondMemory"},
       {"{}: its module {} is a {}, whose statistics", "several processes: as the stage is built"},
       {"precision = \\\"fp16\\\": this run computes", "HalfPrecisionOnTheCpu"},

@@ -3,9 +3,9 @@
 #include "analysis/embedding.h"
 #include "base/atomic_file.h"
 #include "pipeline/metric_name.h"
+#include "stages/agreement.h"
 #include "stages/analyse/bank_pictures.h"
 #include "stages/analyse/picture.h"
-#include "telemetry/interrupt.h"
 
 #include <ATen/ops/zeros.h>
 #include <fmt/format.h>
@@ -27,24 +27,18 @@ constexpr std::array<Plane, 3> planes{{{"pca", "Principal components", 1},
                                        {"tsne", "t-SNE", least_placed},
                                        {"umap", "UMAP", least_placed}}};
 
-void stop_if_interrupted() {
-  if (interrupted()) {
-    throw Interrupted();
-  }
-}
-
 /// (n, 2), double: where the plane has the features (n, D).
 at::Tensor place(const std::string& plane, const StageContext& context,
                  const AnalyseOptions& options, const at::Tensor& features) {
   if (plane == "tsne") {
     return tsne(features,
-                {.perplexity = options.perplexity, .after_iteration = stop_if_interrupted});
+                {.perplexity = options.perplexity, .after_iteration = stop_if_any_interrupted});
   }
   if (plane == "umap") {
     return umap(features, {.neighbours = options.umap_neighbours,
                            .least_distance = options.umap_distance,
                            .seed = context.seed_for("umap"),
-                           .after_epoch = stop_if_interrupted});
+                           .after_epoch = stop_if_any_interrupted});
   }
   at::Tensor points = at::zeros({features.size(0), 2}, at::kDouble);
   const Components found = principal_components(features, 2);

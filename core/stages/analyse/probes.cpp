@@ -2,7 +2,7 @@
 
 #include "numerics/linear_probe.h"
 #include "numerics/logistic_regression.h"
-#include "telemetry/interrupt.h"
+#include "stages/agreement.h"
 
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/cat.h>
@@ -48,9 +48,7 @@ std::vector<Probe> probes_called(const StageContext& context, const AnalyseParts
                                  const std::vector<std::string>& names) {
   std::vector<Probe> probes;
   for (const std::string& name : names) {
-    if (interrupted()) {
-      throw Interrupted();
-    }
+    stop_if_any_interrupted();
     if (name == "head") {
       if (const auto head = parts.heads.find(stage); head != parts.heads.end()) {
         probes.push_back(probe_of_head(head->second, context.settings.device));
@@ -68,9 +66,7 @@ at::Tensor features_of_views(const AnalyseParts& parts, const at::Tensor& rows,
   const int64_t count = parts.probe_views->count;
   std::vector<std::vector<at::Tensor>> features(static_cast<size_t>(count));
   for (int64_t begin = 0; begin < rows.size(0); begin += parts.options.batch) {
-    if (interrupted()) {
-      throw Interrupted();
-    }
+    stop_if_any_interrupted();
     const int64_t end = std::min(rows.size(0), begin + parts.options.batch);
     std::vector<std::vector<at::Tensor>> images(features.size());
     for (int64_t i = begin; i < end; ++i) {

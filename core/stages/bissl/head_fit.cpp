@@ -5,9 +5,9 @@
 #include "models/evaluation_guard.h"
 #include "models/module_state.h"
 #include "numerics/logistic_regression.h"
+#include "stages/agreement.h"
 #include "stages/memory.h"
 #include "stages/networks.h"
-#include "telemetry/interrupt.h"
 
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/arange.h>
@@ -72,9 +72,7 @@ CachedFeatures cache_features(const StageContext& context, Backbone& backbone,
   const int64_t count = (rows + data.batch - 1) / data.batch;
   Prefetcher batches(source, 0, count, context.settings.loader_threads);
   for (int64_t i = 0; i < count; ++i) {
-    if (interrupted()) {
-      throw Interrupted();
-    }
+    stop_if_any_interrupted();
     if (context.settings.confirm) {
       context.settings.confirm();
     }

@@ -6,9 +6,9 @@
 #include "models/kept_state.h"
 #include "models/module_state.h"
 #include "models/training_step.h"
+#include "stages/agreement.h"
 #include "stages/bissl/parts.h"
 #include "stages/rates.h"
-#include "telemetry/interrupt.h"
 
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
@@ -25,9 +25,7 @@ constexpr int64_t upper_trials = 8;
 /// How far `step` moves a backbone's weights. All in both modules is as before afterwards.
 template <class Step>
 double length_of(const torch::nn::Module& backbone, const torch::nn::Module& head, Step&& step) {
-  if (interrupted()) {
-    throw Interrupted();
-  }
+  stop_if_any_interrupted();
   const KeptState kept_backbone(backbone);
   const KeptState kept_head(head);
   const TensorList weights = tensors_of(trainable_parameters(backbone));

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <cstdint>
+
+namespace bissl::host {
+
+// What the processes of a group agree on while they compute a stage. In a group each of these calls
+// is a sum over the processes: all of them must make it, at the same place of their work, never in
+// a loop whose length a clock or the process decides. A process that works alone, or apart from the
+// others, asks interrupted() instead.
+
+/// Whether the run should end: whether any of the processes is interrupted().
+bool interrupted_by_any();
+
+/// Throws Interrupted, in all processes alike, where any of them is interrupted().
+void stop_if_any_interrupted();
+
+/// Throws Error(run), in all processes alike, unless all of them begin a training with the same
+/// step: what they add up would be of different steps.
+void require_same_step(int64_t first);
+
+}  // namespace bissl::host
