@@ -4,35 +4,77 @@
 #include "distributed/process_group.h"
 #include "stages/follow.h"
 #include "telemetry/interrupt.h"
+#include "telemetry/limits.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <optional>
 #include <sstream>
-#include <thread>
 
 namespace bissl::host {
 namespace {
 
 /// Leaves the reason for process 0. Where that is gone, whoever started this process sees it.
-int end_with(ProcessGroup& group, const ProcessPlace& place, const std::string& reason,
-             std::ostream& err) {
-  const bool was_lost = group.is_lost();
-  if (!was_lost && group.leave_reason(reason)) {
-    return exit_run_failed;
+/// `group` is null where it was not made. Returns the exit code.
+int end_with(const std::string& reason, Meeting& meeting, ProcessGroup* group,
+             const ProcessPlace& place, std::ostream& err) {
+  const bool was_lost = group == nullptr || group->is_lost();
+  if (was_lost && meeting.has_interrupted()) {  // process 0 says so
+    meeting.leave(/*interrupted=*/true);
+    return exit_interrupted;
   }
-  if (!place.is_started) {
+  const bool is_left = !was_lost && group->leave_reason(reason);
+  meeting.leave(/*interrupted=*/false);
+  if (!is_left && !place.is_started) {
     err << fmt::format("error: process {} of {}: {}\n", place.meeting.rank, place.meeting.size,
                        reason);
   }
   return exit_run_failed;
 }
 
+/// What process 0 decides and announces, to its end. Returns the exit code.
+int follow_to_the_end(const Pipeline& pipeline, const PipelineArguments& arguments,
+                      const RunSettings& settings, const ProcessPlace& place, Meeting& meeting,
+                      std::ostream& err) {
+  std::unique_ptr<ProcessGroup> group;
+  try {
+    const std::optional<int> code = meeting.decided();
+    if (!code) {
+      group = meeting.form();
+      const GroupInUse in_use(*group);
+      follow(pipeline, settings, arguments.make_datasets(),
+             place.scratch.empty() ? std::filesystem::temp_directory_path() : place.scratch);
+    }
+    meeting.leave(/*interrupted=*/false);
+    return code.value_or(exit_done);
+  } catch (const Interrupted&) {
+    meeting.leave(/*interrupted=*/true);
+    return exit_interrupted;
+  } catch (const std::exception& exception) {
+    return end_with(exception.what(), meeting, group.get(), place, err);
+  }
+}
+
 }  // namespace
+
+int threads_of_process(const ProcessPlace& place, int wanted, int usual, int available) {
+  const int sharers = place.on_this_machine;
+  if (wanted > 0) {
+    return std::max(1, wanted / sharers);
+  }
+  if (place.starts_others || place.is_started) {
+    return std::max(1, usual / sharers);
+  }
+  // Whoever starts each by itself sets OMP_NUM_THREADS for each, as torchrun does, and may have
+  // bound it to processors of its own, as srun does: then all have more than this one.
+  const int all = place.processors > 0 ? place.processors : available;
+  return std::clamp(all / sharers, 1, usual);
+}
 
 PipelineArguments arguments_of_process(PipelineArguments arguments, const ProcessPlace& place) {
   if (place.on_this_machine > 1) {
-    const int all = arguments.threads > 0 ? arguments.threads
-                                          : static_cast<int>(std::thread::hardware_concurrency());
-    arguments.threads = std::max(1, all / place.on_this_machine);
+    arguments.threads =
+        threads_of_process(place, arguments.threads, usual_threads(), available_processors());
   }
   if (place.meeting.size > 1) {
     arguments.choose_threads = false;  // each would choose by itself
@@ -50,18 +92,10 @@ int run_beside(const PipelineArguments& given, const ProcessPlace& place, Plugin
     return exit_wrong_input;
   }
   const RunSettings settings = make_settings(arguments, nullptr);
-  install_interrupt_handlers();
+  // Before they have met a signal ends this process as any other: nothing would be lost.
   const std::unique_ptr<Meeting> meeting = meet(place.meeting);
-  const std::unique_ptr<ProcessGroup> group = meeting->form();
-  const GroupInUse in_use(*group);
-  try {
-    follow(*pipeline, settings, arguments.make_datasets());
-    return exit_done;
-  } catch (const Interrupted&) {
-    return exit_interrupted;
-  } catch (const std::exception& exception) {
-    return end_with(*group, place, exception.what(), err);
-  }
+  install_interrupt_handlers();
+  return follow_to_the_end(*pipeline, arguments, settings, place, *meeting, err);
 }
 
 }  // namespace bissl::host

@@ -6,6 +6,7 @@
 #include "cli/findings.h"
 #include "cli/run_settings.h"
 #include "cli/solve_advice.h"
+#include "distributed/process_group.h"
 #include "distributed/team.h"
 #include "pipeline/metric_name.h"
 #include "stages/chosen_values.h"
@@ -21,6 +22,8 @@
 #include <algorithm>
 #include <cmath>
 #include <exception>
+#include <memory>
+#include <optional>
 #include <ostream>
 
 namespace bissl::host {
@@ -191,33 +194,47 @@ void print_new_notes(const std::vector<std::string>& before, const std::vector<s
   }
 }
 
-/// The pipeline's stages by all processes of a place; the errors are those that count.
-RunOutcome run_by_all(const Pipeline& pipeline, const RunOptions& options,
-                      const ProcessPlace& place) {
-  if (place.meeting.size == 1) {
+/// Ends the others after an interruption, wherever they are.
+void end_interrupted(Team& team) {
+  if (current_group() == nullptr) {
+    team.dismiss(exit_interrupted);
+    return;
+  }
+  announce_end();  // for those that are between stages
+  team.wait();
+}
+
+/// The pipeline's stages, by all processes of the team; by this one where there is none.
+RunOutcome run_by_all(const Pipeline& pipeline, const RunOptions& options, Team* team) {
+  if (team == nullptr) {
     return run_pipeline(pipeline, options);
   }
-  Team team(place);
   try {
+    team->gather();
     RunOutcome outcome = run_pipeline(pipeline, options);
     announce_end();
-    team.wait();
+    team->wait();
     return outcome;
   } catch (const Interrupted&) {
-    announce_end();  // for those that are between stages
-    team.wait();
+    end_interrupted(*team);
     throw;
   } catch (...) {
-    std::rethrow_exception(team.explained(std::current_exception()));
+    const std::exception_ptr error =
+        team->was_interrupted() ? nullptr : team->explained(std::current_exception());
+    team->part();
+    if (error) {
+      std::rethrow_exception(error);
+    }
+    throw Interrupted();
   }
 }
 
 /// Runs the pipeline, with TensorBoard's files if they are asked for; what an interrupted or failed
 /// run has done by then is in them.
-RunOutcome run_tracked(const Pipeline& pipeline, const RunOptions& options,
-                       const ProcessPlace& place, bool tensorboard, std::ostream& err) {
+RunOutcome run_tracked(const Pipeline& pipeline, const RunOptions& options, Team* team,
+                       bool tensorboard, std::ostream& err) {
   if (!tensorboard) {
-    return run_by_all(pipeline, options, place);
+    return run_by_all(pipeline, options, team);
   }
   const std::filesystem::path folder = options.out / pipeline.name;
   LiveTensorboard live(folder);
@@ -228,7 +245,7 @@ RunOutcome run_tracked(const Pipeline& pipeline, const RunOptions& options,
     }
   };
   try {
-    RunOutcome outcome = run_by_all(pipeline, options, place);
+    RunOutcome outcome = run_by_all(pipeline, options, team);
     finish();
     err << "TensorBoard's files: " << (folder / tensorboard_folder).string() << '\n';
     return outcome;
@@ -238,12 +255,52 @@ RunOutcome run_tracked(const Pipeline& pipeline, const RunOptions& options,
   }
 }
 
+void print_outcome(const RunOutcome& outcome, bool json, std::ostream& out) {
+  if (!json) {
+    out << '\n'
+        << results_table(outcome) << '\n'
+        << solve_lines(outcome) << "run folder: " << outcome.folder.string() << '\n';
+    return;
+  }
+  nlohmann::json stages = nlohmann::json::object();
+  for (const StageOutcome& stage : outcome.stages) {
+    stages[stage.name] = stage.results.to_json();
+    stages[stage.name]["reused"] = stage.reused;
+  }
+  out << json_text({{"folder", outcome.folder.string()}, {"stages", stages}}, 2) << '\n';
+}
+
+/// Checks the pipeline and prints what is found. The exit code where the run cannot begin.
+std::optional<int> check_before_run(const Pipeline& pipeline, const RunOptions& options,
+                                    const Registry& registry, bool json, std::ostream& out,
+                                    std::ostream& err) {
+  std::vector<StagePlan> plans = check_pipeline({.pipeline = pipeline,
+                                                 .settings = options.settings,
+                                                 .out = options.out,
+                                                 .datasets = options.datasets});
+  add_advice(plans, registry);
+  print_findings(plans, err);
+  if (!has_errors(plans)) {
+    return std::nullopt;
+  }
+  if (json) {
+    out << json_text(findings_json(plans), 2) << '\n';
+  }
+  return is_wrong_input(plans) ? exit_wrong_input : exit_run_failed;
+}
+
 }  // namespace
 
 int run_run(const PipelineArguments& given, bool profile, PluginSearch& plugins, std::ostream& out,
             std::ostream& err) {
   checked_device(given.device);  // before anything is read
-  const ProcessPlace place = process_place(given.ranks);
+  const auto stop_if_asked = [] {
+    if (interrupted()) {
+      throw Interrupted();
+    }
+  };
+  ProcessPlace place = process_place(given.ranks);
+  place.meeting.while_waiting = stop_if_asked;
   if (place.meeting.size > 1 && !has_process_groups()) {
     meet(place.meeting);
   }
@@ -260,49 +317,37 @@ int run_run(const PipelineArguments& given, bool profile, PluginSearch& plugins,
   options.out = arguments.out;
   options.datasets = arguments.make_datasets();
   options.settings = make_settings(arguments, &err);
-  std::vector<StagePlan> plans = check_pipeline({.pipeline = *pipeline,
-                                                 .settings = options.settings,
-                                                 .out = options.out,
-                                                 .datasets = options.datasets});
-  add_advice(plans, plugins.registry());
-  print_findings(plans, err);
-  if (has_errors(plans)) {
-    if (arguments.json) {
-      out << json_text(findings_json(plans), 2) << '\n';
+  // Before the check, which takes its time: others may be there already.
+  const auto team = place.meeting.size > 1 ? std::make_unique<Team>(place) : nullptr;
+  if (const std::optional<int> code =
+          check_before_run(*pipeline, options, plugins.registry(), arguments.json, out, err)) {
+    if (team) {
+      team->dismiss(*code);
     }
-    return is_wrong_input(plans) ? exit_wrong_input : exit_run_failed;
+    return *code;
   }
   const auto say = [&err](const std::string& text) { err << text << std::endl; };
   options.say = say;
   options.listener.warn = say;
   options.listener.waiting = say;
-  options.listener.while_waiting = [] {
-    if (interrupted()) {
+  options.listener.while_waiting = [&] {
+    stop_if_asked();
+    if (team && team->was_interrupted()) {
       throw Interrupted();
     }
   };
   install_interrupt_handlers();
   options.profile = profile;
   const std::vector<std::string> notes = data_notes(*pipeline, *options.datasets);
-  const RunOutcome outcome = run_tracked(*pipeline, options, place, arguments.tensorboard, err);
+  const RunOutcome outcome =
+      run_tracked(*pipeline, options, team.get(), arguments.tensorboard, err);
   print_new_notes(notes, data_notes(*pipeline, *options.datasets), err);
   if (profile && std::all_of(outcome.stages.begin(), outcome.stages.end(),
                              [](const StageOutcome& stage) { return stage.reused; })) {
     err << "warning: --profile: all stages are in the store, so none was computed and there is no "
            "profile; another --out or seed computes them anew\n";
   }
-  if (arguments.json) {
-    nlohmann::json stages = nlohmann::json::object();
-    for (const StageOutcome& stage : outcome.stages) {
-      stages[stage.name] = stage.results.to_json();
-      stages[stage.name]["reused"] = stage.reused;
-    }
-    out << json_text({{"folder", outcome.folder.string()}, {"stages", stages}}, 2) << '\n';
-  } else {
-    out << '\n'
-        << results_table(outcome) << '\n'
-        << solve_lines(outcome) << "run folder: " << outcome.folder.string() << '\n';
-  }
+  print_outcome(outcome, arguments.json, out);
   return exit_done;
 }
 

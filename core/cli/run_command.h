@@ -15,6 +15,11 @@ int run_run(const PipelineArguments& arguments, bool profile, PluginSearch& plug
 int run_beside(const PipelineArguments& arguments, const ProcessPlace& place, PluginSearch& plugins,
                std::ostream& err);
 
+/// How many threads one of several processes gets: its share of `wanted`, those that the call asks
+/// for, or, where that is 0, of what this machine has for all of them. `usual` and `available` are
+/// usual_threads() and available_processors() of this process.
+int threads_of_process(const ProcessPlace& place, int wanted, int usual, int available);
+
 /// The arguments with the threads that one of several processes gets of them.
 PipelineArguments arguments_of_process(PipelineArguments arguments, const ProcessPlace& place);
 

@@ -93,7 +93,8 @@ pid_t start_process(const TextList& arguments, const TextList& environment, int 
 
 }  // namespace
 
-ChildProcesses::ChildProcesses(int size, int port) {
+ChildProcesses::ChildProcesses(int size, int port)
+    : scratch_(std::filesystem::temp_directory_path(), "bissl-processes") {
   const TextList arguments(own_arguments());
   const int output = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
   for (int rank = 1; rank < size; ++rank) {
@@ -101,7 +102,8 @@ ChildProcesses::ChildProcesses(int size, int port) {
         {fmt::format("RANK={}", rank), fmt::format("LOCAL_RANK={}", rank),
          fmt::format("WORLD_SIZE={}", size), fmt::format("LOCAL_WORLD_SIZE={}", size),
          "MASTER_ADDR=127.0.0.1", fmt::format("MASTER_PORT={}", port),
-         fmt::format("{}={}", started_variable, getpid())}));
+         fmt::format("{}={}", started_variable, getpid()),
+         fmt::format("{}={}", scratch_variable, scratch_.path().string())}));
     children_.push_back({.rank = rank, .pid = start_process(arguments, environment, output)});
   }
   ::close(output);

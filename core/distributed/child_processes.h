@@ -1,5 +1,7 @@
 #pragma once
 
+#include "base/scratch_folder.h"
+
 #include <sys/types.h>
 
 #include <chrono>
@@ -11,7 +13,8 @@ namespace bissl::host {
 
 /// Processes 1 … size − 1 of a group on this machine, started by process 0: this program with the
 /// arguments that it was called with, and the variables of process_place.h. They end when this
-/// process ends, however it ends, and write nothing to standard output.
+/// process ends, however it ends, and write nothing to standard output. The folder for their files
+/// goes with this object, so what a killed one has left goes too.
 class ChildProcesses {
  public:
   ChildProcesses(int size, int port);
@@ -39,6 +42,7 @@ class ChildProcesses {
   };
   bool any_runs();
 
+  ScratchFolder scratch_;
   std::vector<Child> children_;
 };
 

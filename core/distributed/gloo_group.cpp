@@ -8,6 +8,8 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <functional>
+#include <optional>
 #include <thread>
 #include <type_traits>
 #include <utility>
@@ -19,10 +21,8 @@ using namespace std::chrono_literals;
 
 /// A process that is alive but silent for so long counts as lost. Preparing data may take minutes.
 constexpr std::chrono::milliseconds process_answer_limit = 30min;
-/// How often an announcement is looked for.
-constexpr std::chrono::milliseconds announcement_pause = 10ms;
-
-std::vector<uint8_t> text_bytes(const std::string& text) { return {text.begin(), text.end()}; }
+/// How often what another process writes is looked for.
+constexpr std::chrono::milliseconds look_pause = 10ms;
 
 /// The first line, without what c10 adds about its own source.
 std::string text_of(const std::exception& exception) {
@@ -30,16 +30,93 @@ std::string text_of(const std::exception& exception) {
   return text.substr(0, text.find('\n'));
 }
 
+/// Makes a call that another process takes part in; throws ProcessLost where that throws.
+template <class Call>
+void with_others(const char* what, Call&& call) {
+  try {
+    std::forward<Call>(call)();
+  } catch (const std::exception& exception) {
+    throw ProcessLost(
+        fmt::format("another process was lost while {}: {}", what, text_of(exception)));
+  }
+}
+
+/// What the texts at the meeting point are about. Those that say no more than that are "yes".
+struct Note {
+  static constexpr const char* arrival = "here";
+  static constexpr const char* decision = "decision";
+  static constexpr const char* readiness = "ready";
+  static constexpr const char* announcement = "text";
+  static constexpr const char* reason = "reason";
+  static constexpr const char* interruption = "interrupted";
+  static constexpr const char* departure = "left";
+  static constexpr const char* yes = "yes";
+};
+
+/// The texts that processes leave for each other at the meeting point, those of one attempt.
+class Board {
+ public:
+  Board(const MeetingPlace& place, c10::intrusive_ptr<c10d::TCPStore> store)
+      : prefix_(fmt::format("bissl/{}/", place.attempt)),
+        while_waiting_(place.while_waiting),
+        store_(std::move(store)) {}
+
+  void write(const std::string& key, const std::string& text) const {
+    store_->set(prefix_ + key, {text.begin(), text.end()});
+  }
+  bool has(const std::string& key) const { return store_->check({prefix_ + key}); }
+  std::string read(const std::string& key) const {
+    const std::vector<uint8_t> bytes = store_->get(prefix_ + key);
+    return {bytes.begin(), bytes.end()};
+  }
+  /// Waits without a limit. Throws ProcessLost, and what while_waiting throws.
+  std::string wait_for(const std::string& key) const {
+    constexpr const char* what = "waiting for process 0";
+    bool found = false;
+    while (true) {
+      with_others(what, [&] { found = has(key); });
+      if (found) {
+        break;
+      }
+      if (while_waiting_) {
+        while_waiting_();
+      }
+      std::this_thread::sleep_for(look_pause);
+    }
+    std::string text;
+    with_others(what, [&] { text = read(key); });
+    return text;
+  }
+  /// How many of the processes `first` … `size` − 1 have left a text of this kind.
+  int count(const char* kind, int first, int size) const {
+    int found = 0;
+    for (int rank = first; rank < size; ++rank) {
+      found += has(key_of(kind, rank)) ? 1 : 0;
+    }
+    return found;
+  }
+  c10::intrusive_ptr<c10d::Store> for_gloo() const {
+    return c10::make_intrusive<c10d::PrefixStore>(prefix_ + "gloo", store_);
+  }
+
+  static std::string key_of(const char* kind, int64_t number) {
+    return fmt::format("{}/{}", kind, number);
+  }
+
+ private:
+  std::string prefix_;
+  std::function<void()> while_waiting_;
+  c10::intrusive_ptr<c10d::TCPStore> store_;
+};
+
 class GlooGroup final : public ProcessGroup {
  public:
-  GlooGroup(MeetingPlace place, c10::intrusive_ptr<c10d::TCPStore> store)
-      : place_(std::move(place)), store_(std::move(store)) {
+  GlooGroup(MeetingPlace place, Board board) : place_(std::move(place)), board_(std::move(board)) {
     checked("meeting the other processes", [&] {
       auto options = c10d::ProcessGroupGloo::Options::create(process_answer_limit);
       options->devices = {device()};
-      gloo_ = c10::make_intrusive<c10d::ProcessGroupGloo>(
-          c10::make_intrusive<c10d::PrefixStore>("bissl/gloo", store_), place_.rank, place_.size,
-          options);
+      gloo_ = c10::make_intrusive<c10d::ProcessGroupGloo>(board_.for_gloo(), place_.rank,
+                                                          place_.size, options);
     });
   }
 
@@ -72,19 +149,22 @@ class GlooGroup final : public ProcessGroup {
   }
 
   void announce(const std::string& text) override {
-    checked("announcing a stage", [&] { store_->set(text_key(texts_++), text_bytes(text)); });
+    checked("announcing a stage",
+            [&] { board_.write(Board::key_of(Note::announcement, texts_++), text); });
   }
 
   std::string announced() override {
-    const std::string key = text_key(texts_++);
-    std::string text;
-    checked("waiting for process 0", [&] { text = wait_for(key); });
-    return text;
+    try {
+      return board_.wait_for(Board::key_of(Note::announcement, texts_++));
+    } catch (const ProcessLost&) {
+      lost_ = true;
+      throw;
+    }
   }
 
   bool leave_reason(const std::string& text) noexcept override {
     try {
-      store_->set(reason_key(rank()), text_bytes(text));
+      board_.write(Board::key_of(Note::reason, rank()), text);
       return true;
     } catch (...) {
       return false;
@@ -93,8 +173,8 @@ class GlooGroup final : public ProcessGroup {
 
   std::string reason_of(int rank) noexcept override {
     try {
-      const std::string key = reason_key(rank);
-      return store_->check({key}) ? wait_for(key) : "";
+      const std::string key = Board::key_of(Note::reason, rank);
+      return board_.has(key) ? board_.read(key) : "";
     } catch (...) {
       return "";
     }
@@ -103,17 +183,6 @@ class GlooGroup final : public ProcessGroup {
   bool is_lost() const override { return lost_; }
 
  private:
-  static std::string text_key(int64_t number) { return fmt::format("bissl/text/{}", number); }
-  static std::string reason_key(int rank) { return fmt::format("bissl/reason/{}", rank); }
-
-  std::string wait_for(const std::string& key) {
-    while (!store_->check({key})) {
-      std::this_thread::sleep_for(announcement_pause);
-    }
-    const std::vector<uint8_t> bytes = store_->get(key);
-    return {bytes.begin(), bytes.end()};
-  }
-
   /// The network interface of the environment, as PyTorch reads it; the loopback where all
   /// processes are on one machine.
   std::shared_ptr<gloo::transport::Device> device() const {
@@ -127,16 +196,15 @@ class GlooGroup final : public ProcessGroup {
   template <class Call>
   void checked(const char* what, Call&& call) {
     try {
-      std::forward<Call>(call)();
-    } catch (const std::exception& exception) {
+      with_others(what, std::forward<Call>(call));
+    } catch (const ProcessLost&) {
       lost_ = true;
-      throw ProcessLost(fmt::format("process {} of {} has lost another one while {}: {}",
-                                    place_.rank, place_.size, what, text_of(exception)));
+      throw;
     }
   }
 
   MeetingPlace place_;
-  c10::intrusive_ptr<c10d::TCPStore> store_;
+  Board board_;
   c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo_;
   int64_t texts_ = 0;
   bool lost_ = false;
@@ -150,18 +218,23 @@ void without_libuv(Options& options) {
   }
 }
 
+c10::intrusive_ptr<c10d::TCPStore> store_at(const MeetingPlace& place) {
+  c10d::TCPStoreOptions options;
+  options.port = static_cast<std::uint16_t>(place.port);
+  options.isServer = place.rank == 0 && !place.hosted;
+  options.waitWorkers = false;
+  options.timeout = process_answer_limit;
+  without_libuv(options);
+  return c10::make_intrusive<c10d::TCPStore>(place.host, options);
+}
+
 class GlooMeeting final : public Meeting {
  public:
   explicit GlooMeeting(MeetingPlace place) : place_(std::move(place)) {
-    c10d::TCPStoreOptions options;
-    options.port = static_cast<std::uint16_t>(place_.port);
-    options.isServer = place_.rank == 0 && !place_.hosted;
-    options.waitWorkers = false;
-    options.timeout = process_answer_limit;
-    without_libuv(options);
     try {
-      store_ = c10::make_intrusive<c10d::TCPStore>(place_.host, options);
-      store_->set(here_key(place_.rank), {1});
+      store_ = store_at(place_);
+      board_.emplace(place_, store_);
+      board_->write(Board::key_of(Note::arrival, place_.rank), Note::yes);
     } catch (const std::exception& exception) {
       fail_input(
           "the processes cannot meet at {}:{}: {}. Choose another MASTER_PORT, or wait for "
@@ -172,23 +245,67 @@ class GlooMeeting final : public Meeting {
 
   int port() const override { return store_->getPort(); }
 
-  int arrived() const override {
-    int count = 0;
-    for (int rank = 0; rank < place_.size; ++rank) {
-      count += store_->check({here_key(rank)}) ? 1 : 0;
-    }
-    return count;
+  int arrived() const override { return count(Note::arrival, 0); }
+
+  void decide(std::optional<int> exit_code) override {
+    with_others("telling it what to do", [&] {
+      board_->write(Note::decision, exit_code ? fmt::format("{}", *exit_code) : Note::yes);
+    });
   }
 
+  std::optional<int> decided() override {
+    const std::string text = board_->wait_for(Note::decision);
+    if (text != Note::yes) {
+      return std::stoi(text);
+    }
+    with_others("answering process 0",
+                [&] { board_->write(Board::key_of(Note::readiness, place_.rank), Note::yes); });
+    return std::nullopt;
+  }
+
+  int ready() const override { return 1 + count(Note::readiness, 1); }
+
   std::unique_ptr<ProcessGroup> form() override {
-    return std::make_unique<GlooGroup>(place_, store_);
+    return std::make_unique<GlooGroup>(place_, *board_);
+  }
+
+  void leave(bool interrupted) noexcept override {
+    try {
+      if (interrupted) {
+        board_->write(Note::interruption, Note::yes);
+      }
+      board_->write(Board::key_of(Note::departure, place_.rank), Note::yes);
+    } catch (...) {
+      // Process 0 is gone, and waits for nobody.
+    }
+  }
+
+  int left() const noexcept override {
+    try {
+      return board_->count(Note::departure, 1, place_.size);
+    } catch (...) {
+      return place_.size - 1;
+    }
+  }
+
+  bool has_interrupted() const noexcept override {
+    try {
+      return board_->has(Note::interruption);
+    } catch (...) {
+      return false;
+    }
   }
 
  private:
-  static std::string here_key(int rank) { return fmt::format("bissl/here/{}", rank); }
+  int count(const char* kind, int first) const {
+    int found = 0;
+    with_others("waiting for it", [&] { found = board_->count(kind, first, place_.size); });
+    return found;
+  }
 
   MeetingPlace place_;
   c10::intrusive_ptr<c10d::TCPStore> store_;
+  std::optional<Board> board_;
 };
 
 }  // namespace

@@ -5,7 +5,9 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,7 +43,8 @@ class ProcessGroup {
 
   /// Leaves a text for all others; for process 0.
   virtual void announce(const std::string& text) = 0;
-  /// The next text that process 0 has announced, waited for without a limit; for all others.
+  /// The next text that process 0 has announced, waited for without a limit, with the place's
+  /// while_waiting; for all others.
   virtual std::string announced() = 0;
 
   /// Leaves the reason why this process ends, for process 0 to print. False if that is gone.
@@ -61,9 +64,17 @@ struct MeetingPlace {
   int port = 0;                    ///< of process 0; 0, on process 0 alone: any that is free
   bool one_machine = true;         ///< whether all processes are on this machine
   bool hosted = false;             ///< whether somebody else (torchrun) keeps the meeting point
+  /// How often the processes have been started before. A meeting point that outlives them still has
+  /// what the earlier ones left, which is not of these.
+  int attempt = 0;
+  /// Called every few milliseconds by what waits without a limit; may throw to end that.
+  std::function<void()> while_waiting{};
 };
 
-/// The meeting point as one process sees it: process 0 opens it, the others connect.
+/// The meeting point as one process sees it: process 0 opens it, the others connect. Process 0
+/// decides when all have arrived, or before where there is nothing to do; then all that are to
+/// form the group do so. The others leave at their end, and process 0 keeps the meeting point open
+/// for that long.
 class Meeting {
  public:
   Meeting() = default;
@@ -75,8 +86,25 @@ class Meeting {
   virtual int port() const = 0;
   /// How many processes have connected, this one included.
   virtual int arrived() const = 0;
-  /// Makes the group when all have come; throws ProcessLost where they do not.
+
+  /// Tells all others, once, that the group is to be formed, or, with an exit code, that the run
+  /// ends before it began; for process 0.
+  virtual void decide(std::optional<int> exit_code) = 0;
+  /// What process 0 has decided, waited for without a limit; for all others. Throws ProcessLost,
+  /// and what while_waiting throws.
+  virtual std::optional<int> decided() = 0;
+  /// How many processes know that the group is to be formed, this one included; for process 0.
+  virtual int ready() const = 0;
+  /// Makes the group; throws ProcessLost where a process does not come. For all.
   virtual std::unique_ptr<ProcessGroup> form() = 0;
+
+  /// Says that this process needs the meeting point no longer, and whether it ends because it was
+  /// asked to stop; for all but process 0.
+  virtual void leave(bool interrupted) noexcept = 0;
+  /// How many processes have left; all others where the meeting point is gone.
+  virtual int left() const noexcept = 0;
+  /// Whether one has left because it was asked to stop; false where the meeting point is gone.
+  virtual bool has_interrupted() const noexcept = 0;
 };
 
 /// Whether the program was built with what several processes need.

@@ -2,8 +2,11 @@
 
 #include "bissl/error.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <string_view>
+#include <system_error>
 
 namespace bissl::host {
 namespace {
@@ -11,6 +14,7 @@ namespace {
 using Variable = std::function<std::optional<std::string>(const char*)>;
 
 constexpr int last_port = 65535;
+constexpr int most_processes = 1 << 20;
 
 /// A variable that holds a number of at least `least` and at most `most`; `otherwise` if unset.
 int number_in(const Variable& variable, const char* name, int least, int most,
@@ -40,9 +44,39 @@ void require_same(const char* name, int found, int asked) {
   }
 }
 
+/// How many tasks node `node` has in a list of Slurm's, such as "2(x3),1": two on each of the first
+/// three nodes, one on the fourth. None where the list does not say it.
+std::optional<int> tasks_of_node(std::string_view list, int node) {
+  const auto take_number = [&](int& number) {
+    const auto [end, error] = std::from_chars(list.data(), list.data() + list.size(), number);
+    list.remove_prefix(static_cast<size_t>(end - list.data()));
+    return error == std::errc() && number > 0;
+  };
+  const auto take = [&](std::string_view text) {
+    const bool begins = list.starts_with(text);
+    list.remove_prefix(begins ? text.size() : 0);
+    return begins;
+  };
+  for (int first = 0; first <= node;) {
+    int tasks = 0;
+    int nodes = 1;
+    if (!take_number(tasks) || (take("(x") && (!take_number(nodes) || !take(")")))) {
+      return std::nullopt;
+    }
+    if (node - first < nodes) {
+      return tasks;
+    }
+    first += nodes;
+    if (!take(",")) {
+      return std::nullopt;
+    }
+  }
+  return std::nullopt;
+}
+
 ProcessPlace of_torchrun(int ranks, const Variable& variable) {
   ProcessPlace place;
-  place.meeting.size = number_in(variable, "WORLD_SIZE", 1, 1 << 20);
+  place.meeting.size = number_in(variable, "WORLD_SIZE", 1, most_processes);
   require_same("WORLD_SIZE", place.meeting.size, ranks);
   place.meeting.rank = number_in(variable, "RANK", 0, place.meeting.size - 1);
   place.meeting.host = variable("MASTER_ADDR").value_or("");
@@ -54,7 +88,10 @@ ProcessPlace of_torchrun(int ranks, const Variable& variable) {
       number_in(variable, "LOCAL_WORLD_SIZE", 1, place.meeting.size, place.meeting.size);
   place.meeting.one_machine = place.on_this_machine == place.meeting.size;
   place.meeting.hosted = variable("TORCHELASTIC_USE_AGENT_STORE") == "True";
+  constexpr int most_attempts = 0x7fffffff;
+  place.meeting.attempt = number_in(variable, "TORCHELASTIC_RESTART_COUNT", 0, most_attempts, 0);
   place.is_started = variable(started_variable).has_value();
+  place.scratch = variable(scratch_variable).value_or("");
   return place;
 }
 
@@ -65,7 +102,8 @@ ProcessPlace of_slurm(int ranks, const Variable& variable) {
   ProcessPlace place;
   place.meeting.size = ranks;
   place.meeting.rank = number_in(variable, "SLURM_PROCID", 0, ranks - 1);
-  place.meeting.one_machine = number_in(variable, "SLURM_STEP_NUM_NODES", 1, 1 << 20, 1) == 1;
+  place.meeting.one_machine =
+      number_in(variable, "SLURM_STEP_NUM_NODES", 1, most_processes, 1) == 1;
   const std::optional<std::string> host = variable("MASTER_ADDR");
   if (!host && !place.meeting.one_machine) {
     fail_input(
@@ -75,24 +113,36 @@ ProcessPlace of_slurm(int ranks, const Variable& variable) {
   place.meeting.host = host.value_or("127.0.0.1");
   const int job = number_in(variable, "SLURM_JOB_ID", 0, 0x7fffffff, 0);
   place.meeting.port = number_in(variable, "MASTER_PORT", 1, last_port, first_port + job % ports);
-  place.on_this_machine = place.meeting.one_machine ? ranks : 1;
+  const std::optional<std::string> step = variable("SLURM_STEP_TASKS_PER_NODE");
+  const std::string tasks = step ? *step : variable("SLURM_TASKS_PER_NODE").value_or("");
+  const int node = number_in(variable, "SLURM_NODEID", 0, most_processes, 0);
+  place.on_this_machine =
+      place.meeting.one_machine ? ranks : std::min(tasks_of_node(tasks, node).value_or(1), ranks);
   return place;
 }
 
-}  // namespace
-
-ProcessPlace process_place(int ranks, const Variable& variable) {
+ProcessPlace any_place(int ranks, const Variable& variable) {
   if (variable("RANK") && variable("WORLD_SIZE")) {
     return of_torchrun(ranks, variable);
   }
   if (ranks > 1 && variable("SLURM_STEP_NUM_TASKS") &&
-      number_in(variable, "SLURM_STEP_NUM_TASKS", 1, 1 << 20) == ranks) {
+      number_in(variable, "SLURM_STEP_NUM_TASKS", 1, most_processes) == ranks) {
     return of_slurm(ranks, variable);
   }
   ProcessPlace place;
   place.meeting.size = ranks > 1 ? ranks : 1;
   place.on_this_machine = place.meeting.size;
   place.starts_others = place.meeting.size > 1;
+  return place;
+}
+
+}  // namespace
+
+ProcessPlace process_place(int ranks, const Variable& variable) {
+  ProcessPlace place = any_place(ranks, variable);
+  if (place.meeting.size > 1) {
+    place.processors = number_in(variable, "SLURM_CPUS_ON_NODE", 1, most_processes, 0);
+  }
   return place;
 }
 

@@ -8,6 +8,8 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
+/// How often it is looked whether others have come or gone.
+constexpr auto look_again = 10ms;
 /// Until all processes have started and read the pipeline.
 constexpr auto arrival_limit = 30min;
 /// Until processes that have nothing left to do have ended.
@@ -20,33 +22,76 @@ constexpr const char* advice_when_lost =
 
 }  // namespace
 
-Team::Team(const ProcessPlace& place) : size_(place.meeting.size), meeting_(meet(place.meeting)) {
-  if (place.starts_others) {
+Team::Team(const ProcessPlace& place)
+    : place_(place), size_(place.meeting.size), meeting_(meet(place.meeting)) {}
+
+Team::~Team() {
+  constexpr int failed = 1;  // what the program ends with after an error
+  dismiss(failed);
+}
+
+void Team::gather() {
+  if (place_.starts_others) {
     children_.emplace(size_, meeting_->port());
   }
-  wait_for_arrival();
+  wait_for_all([this] { return meeting_->arrived(); });
+  decided_ = true;
+  meeting_->decide(std::nullopt);
+  // One that has ended since it arrived would be waited for in vain while the group is made.
+  wait_for_all([this] { return meeting_->ready(); });
   group_ = meeting_->form();
   in_use_.emplace(*group_);
 }
 
-void Team::wait_for_arrival() {
+void Team::wait_for_all(const std::function<int()>& number) {
   const auto end = Clock::now() + arrival_limit;
-  while (meeting_->arrived() < size_) {
-    if (children_ && children_->any_ended()) {
-      throw ProcessLost(fmt::format("{} before training began",
-                                    children_->killed(0ms).value_or("another process has ended")));
+  while (number() < size_) {
+    if (place_.meeting.while_waiting) {
+      place_.meeting.while_waiting();
+    }
+    if ((children_ && children_->any_ended()) || meeting_->left() > 0) {
+      const auto killed = children_ ? children_->killed(0ms) : std::nullopt;
+      throw ProcessLost(
+          fmt::format("{} before training began", killed.value_or("another process has ended")));
     }
     if (Clock::now() > end) {
-      throw ProcessLost(fmt::format("{} of {} processes have come within {} minutes",
-                                    meeting_->arrived(), size_, arrival_limit / 1min));
+      throw ProcessLost(fmt::format("{} of {} processes have come within {} minutes", number(),
+                                    size_, arrival_limit / 1min));
     }
-    std::this_thread::sleep_for(10ms);
+    std::this_thread::sleep_for(look_again);
   }
 }
 
-void Team::wait() {
+void Team::dismiss(int exit_code) noexcept {
+  const bool somebody_waits = children_ || !place_.starts_others;
+  if (decided_ || !somebody_waits) {
+    return;
+  }
+  decided_ = true;
+  try {
+    meeting_->decide(exit_code);
+  } catch (const ProcessLost&) {
+    return;
+  }
+  wait_for_ends(end_limit);
+}
+
+void Team::wait() { wait_for_ends(end_limit); }
+
+void Team::part() {
+  in_use_.reset();
+  group_.reset();
+  wait_for_ends(cause_limit);
+}
+
+void Team::wait_for_ends(std::chrono::milliseconds limit) {
   if (children_) {
-    children_->wait(end_limit);
+    children_->wait(limit);
+    return;
+  }
+  const auto end = Clock::now() + limit;
+  while (meeting_->left() < size_ - 1 && Clock::now() < end) {
+    std::this_thread::sleep_for(look_again);
   }
 }
 
@@ -65,7 +110,7 @@ std::string Team::cause() {
 }
 
 std::exception_ptr Team::explained(std::exception_ptr error) {
-  if (!group_->is_lost()) {
+  if (!group_ || !group_->is_lost()) {
     return error;
   }
   if (children_) {

@@ -1,12 +1,13 @@
 #include "stages/follow.h"
 
+#include "base/scratch_folder.h"
 #include "bissl/error.h"
 #include "distributed/process_group.h"
 #include "stages/compute.h"
-#include "stages/session.h"
+#include "store/checkpoint.h"
+#include "store/stage_results.h"
+#include "telemetry/events.h"
 
-#include <cerrno>
-#include <cstdlib>
 #include <system_error>
 
 namespace bissl::host {
@@ -24,28 +25,10 @@ std::string to_bytes(const json& message) {
   return bytes;
 }
 
-/// A folder that goes when this goes.
-class ScratchFolder {
- public:
-  ScratchFolder() {
-    std::string name = (fs::temp_directory_path() / "bissl-process-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) {
-      fail_run("cannot make a folder {}: {}", name, std::generic_category().message(errno));
-    }
-    path_ = name;
-  }
-  ~ScratchFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
+/// Whether a stage continues from files of this name.
+bool is_progress(const fs::path& file) {
+  return file.filename() == checkpoint_file || file.filename() == stage_results_file;
+}
 
 /// Copies what process 0 continues from: checkpoints and finished repeats.
 void copy_progress(const fs::path& from, const fs::path& to) {
@@ -54,9 +37,12 @@ void copy_progress(const fs::path& from, const fs::path& to) {
     if (entry.is_directory()) {
       fs::create_directories(place);
     } else if (entry.is_regular_file() && entry.path().filename() != event_log_file) {
-      // The renewal of a claim may replace files meanwhile, which are of no use here.
-      std::error_code ignored;
-      fs::copy_file(entry.path(), place, ignored);
+      // The renewal of a claim may replace other files meanwhile, which are of no use here.
+      std::error_code error;
+      if (!fs::copy_file(entry.path(), place, error) && is_progress(entry.path())) {
+        fail_run("cannot copy {} to {}, which this process continues from: {}",
+                 entry.path().string(), place.string(), error.message());
+      }
     }
   }
 }
@@ -85,7 +71,7 @@ void announce_stage(const StageContext& context) {
 void announce_end() { current_group()->announce(to_bytes(end_of_run)); }
 
 void follow(const Pipeline& pipeline, const RunSettings& settings,
-            const std::shared_ptr<DatasetCache>& datasets) {
+            const std::shared_ptr<DatasetCache>& datasets, const fs::path& scratch) {
   ProcessGroup& group = *current_group();
   DataCatalog data(pipeline, datasets);
   while (true) {
@@ -94,7 +80,7 @@ void follow(const Pipeline& pipeline, const RunSettings& settings,
       return;
     }
     const Stage& stage = pipeline.stage(told.at("stage").get<std::string>());
-    const ScratchFolder folder;
+    const ScratchFolder folder(scratch, "bissl-process");
     copy_progress(told.at("folder").get<std::string>(), folder.path());
     group.wait_for_all();
     StageContext context = new_context(pipeline, stage, data, folder.path(), settings);

@@ -4,6 +4,7 @@
 #include "pipeline/pipeline.h"
 #include "stages/context.h"
 
+#include <filesystem>
 #include <memory>
 
 namespace bissl::host {
@@ -20,8 +21,9 @@ void announce_stage(const StageContext& context);
 void announce_end();
 
 /// Computes what process 0 announces, to the end of its run. For all other processes of the current
-/// group. Throws what a stage throws, and ProcessLost.
+/// group. What a stage writes goes into a folder in `scratch`, and then away. Throws what a stage
+/// throws, ProcessLost, and Error(run) where what process 0 continues from cannot be copied.
 void follow(const Pipeline& pipeline, const RunSettings& settings,
-            const std::shared_ptr<DatasetCache>& datasets);
+            const std::shared_ptr<DatasetCache>& datasets, const std::filesystem::path& scratch);
 
 }  // namespace bissl::host

@@ -108,8 +108,9 @@ Outcome run_bissl_until(const std::vector<std::string>& arguments,
   return outcome_of(status, folder.path());
 }
 
-BackgroundCall::BackgroundCall(const std::vector<std::string>& arguments)
-    : process_(start(arguments, {}, folder_.path())) {}
+BackgroundCall::BackgroundCall(const std::vector<std::string>& arguments,
+                               const std::map<std::string, std::string>& environment)
+    : process_(start(arguments, environment, folder_.path())) {}
 
 BackgroundCall::~BackgroundCall() {
   if (running()) {

@@ -36,7 +36,8 @@ Outcome run_bissl_until(const std::vector<std::string>& arguments,
 /// A call that runs while the test does something else. Killed at the end if it still runs.
 class BackgroundCall {
  public:
-  explicit BackgroundCall(const std::vector<std::string>& arguments);
+  explicit BackgroundCall(const std::vector<std::string>& arguments,
+                          const std::map<std::string, std::string>& environment = {});
   ~BackgroundCall();
   BackgroundCall(const BackgroundCall&) = delete;
   BackgroundCall& operator=(const BackgroundCall&) = delete;

@@ -3,9 +3,14 @@
 #include "program.h"
 #include "support/temporary_folder.h"
 
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <csignal>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <thread>
@@ -113,7 +118,10 @@ TEST_F(RanksTest, StoppedAndContinuedWithAnotherNumberTheyDoWhatOneDoes) {
 }
 
 TEST_F(RanksTest, AProcessThatIsKilledEndsAllWithOneError) {
-  BackgroundCall run(call("killed", 3, {"--set", "stage.pretrain.steps=100000"}));
+  const std::filesystem::path temporary = folder_.path() / "temporary";
+  std::filesystem::create_directory(temporary);
+  BackgroundCall run(call("killed", 3, {"--set", "stage.pretrain.steps=100000"}),
+                     {{"TMPDIR", temporary.string()}});
   ASSERT_TRUE(wait_for_steps("killed"));
   const std::vector<pid_t> children = run.children();
   ASSERT_EQ(children.size(), 2);
@@ -128,6 +136,122 @@ TEST_F(RanksTest, AProcessThatIsKilledEndsAllWithOneError) {
   for (const pid_t child : children) {
     EXPECT_NE(::kill(child, 0), 0) << "process " << child << " is left";
   }
+  EXPECT_TRUE(std::filesystem::is_empty(temporary)) << "the killed process has left its files";
+}
+
+/// Calls as srun or torchrun make them: each process learns from variables which one it is.
+class LaunchedRanksTest : public RanksTest {
+ protected:
+  LaunchedRanksTest() {
+    std::string text = read_file(file_);
+    text.erase(text.find("[stage.bissl]"));
+    write_file(file_, text);
+  }
+
+  /// Of process `rank` of two.
+  std::map<std::string, std::string> variables(int rank) const {
+    return {{"RANK", std::to_string(rank)},
+            {"WORLD_SIZE", "2"},
+            {"MASTER_ADDR", "127.0.0.1"},
+            {"MASTER_PORT", std::to_string(port_)}};
+  }
+
+  static bool ends_soon(BackgroundCall& call) {
+    const auto end = Clock::now() + 20s;
+    while (call.running() && Clock::now() < end) {
+      std::this_thread::sleep_for(10ms);
+    }
+    return !call.running();
+  }
+
+ private:
+  static int free_port() {
+    const int open = ::socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof(address);
+    const bool found = ::bind(open, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
+                       ::getsockname(open, reinterpret_cast<sockaddr*>(&address), &size) == 0;
+    ::close(open);
+    EXPECT_TRUE(found);
+    return ntohs(address.sin_port);
+  }
+
+  int port_ = free_port();
+};
+
+TEST_F(LaunchedRanksTest, TheyEndWithoutErrors) {
+  BackgroundCall second(call("launched", 2), variables(1));
+  const Outcome first = run_bissl(call("launched", 2), variables(0));
+  EXPECT_EQ(first.code, 0) << first.err;
+  ASSERT_TRUE(ends_soon(second));
+  const Outcome other = second.wait();
+  EXPECT_EQ(other.code, 0);
+  EXPECT_EQ(other.err.find("error"), std::string::npos) << other.err;
+  EXPECT_EQ(other.out, "");
+}
+
+TEST_F(LaunchedRanksTest, WhatTheCheckOfTheFirstFindsEndsTheOthers) {
+  const std::vector<std::string> arguments =
+      call("checked", 2, {"--set", "stage.pretrain.batch=1"});
+  BackgroundCall second(arguments, variables(1));
+  const Outcome first = run_bissl(arguments, variables(0));
+  EXPECT_EQ(first.code, 2);
+  EXPECT_NE(first.err.find("a step with batch = 1"), std::string::npos) << first.err;
+  ASSERT_TRUE(ends_soon(second)) << "it waits for the first one";
+  const Outcome other = second.wait();
+  EXPECT_EQ(other.code, 2);
+  EXPECT_EQ(other.err.find("error"), std::string::npos) << "the first one says it: " << other.err;
+}
+
+/// One that began from the start would add up gradients of its first step and of the others' later
+/// ones.
+TEST_F(LaunchedRanksTest, OneThatCannotCopyTheCheckpointEndsAll) {
+  const std::vector<std::string> longer = {"--set", "stage.pretrain.steps=100000"};
+  const Outcome begun = run_bissl_until(call("copied", 1, longer),
+                                        stage_file("copied", "pretrain/events.jsonl"), 200);
+  ASSERT_EQ(begun.code, 130) << begun.err;
+  const std::vector<std::string> arguments = call("copied", 2, longer);
+  BackgroundCall first(arguments, variables(0));
+  const Outcome second = run_bissl_under("ulimit -f 8", arguments, variables(1));
+  EXPECT_EQ(second.code, 1) << second.err;
+  ASSERT_TRUE(ends_soon(first));
+  const Outcome outcome = first.wait();
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_NE(outcome.err.find("process 1 of 2: cannot copy "), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find("checkpoint.safetensors"), std::string::npos) << outcome.err;
+}
+
+/// A stage that scores has no steps after which processes agree on more than that.
+TEST_F(RanksTest, ASignalToOneEndsAllWhileTheyScore) {
+  std::string text = read_file(file_);
+  text.erase(text.find("[stage.bissl]"));
+  replace_first(text, "samples = 64", "samples = 8000");
+  write_file(file_, text + R"(
+[stage.near]
+kind    = "knn"
+from    = "pretrain"
+bank    = "labelled"
+data    = "test"
+augment = { use = "evaluation", size = 8 }
+k       = 3
+batch   = 4
+)");
+  BackgroundCall run(call("scored", 2));
+  const auto end = Clock::now() + 60s;
+  while (!std::filesystem::exists(stage_file("scored", "near"))) {
+    ASSERT_LT(Clock::now(), end);
+    ASSERT_TRUE(run.running()) << run.wait().err;
+    std::this_thread::sleep_for(10ms);
+  }
+  std::this_thread::sleep_for(300ms);
+  const std::vector<pid_t> children = run.children();
+  ASSERT_EQ(children.size(), 1);
+  ::kill(children[0], SIGTERM);
+  const Outcome outcome = run.wait();
+  EXPECT_EQ(outcome.code, 130) << outcome.err;
+  EXPECT_EQ(outcome.err.find("error: "), std::string::npos) << outcome.err;
 }
 
 /// Monitors, budgets and analyses are computed as in one process: by the first one, of what all of

@@ -1,4 +1,5 @@
 #include "cli/pipeline_arguments.h"
+#include "cli/run_command.h"
 
 #include <gtest/gtest.h>
 
@@ -51,6 +52,31 @@ TEST(Threads, AreNoMoreThanTheEnvironmentAsksFor) {
     const VariableSet variable("OMP_NUM_THREADS", nothing);
     EXPECT_EQ(set_threads(0), all) << nothing;
   }
+}
+
+TEST(Threads, OfTheCallAreSharedByTheProcessesThatItStarts) {
+  ProcessPlace place;
+  place.on_this_machine = 4;
+  for (const bool leads : {true, false}) {
+    place.starts_others = leads;
+    place.is_started = !leads;
+    EXPECT_EQ(threads_of_process(place, 0, 8, 16), 2) << "OMP_NUM_THREADS is the call's";
+    EXPECT_EQ(threads_of_process(place, 12, 8, 16), 3);
+    EXPECT_EQ(threads_of_process(place, 2, 8, 16), 1);
+    EXPECT_EQ(threads_of_process(place, 0, 1, 16), 1);
+  }
+}
+
+TEST(Threads, OfProcessesThatALauncherStartsAreTheirOwn) {
+  ProcessPlace place;
+  place.on_this_machine = 4;
+  EXPECT_EQ(threads_of_process(place, 0, 16, 16), 4) << "all may use all processors";
+  EXPECT_EQ(threads_of_process(place, 0, 2, 16), 2) << "OMP_NUM_THREADS is each one's";
+  EXPECT_EQ(threads_of_process(place, 12, 2, 16), 3);
+  place.processors = 16;
+  EXPECT_EQ(threads_of_process(place, 0, 4, 4), 4) << "each bound to a quarter of Slurm's";
+  EXPECT_EQ(threads_of_process(place, 0, 16, 16), 4) << "none bound";
+  EXPECT_EQ(threads_of_process(place, 0, 64, 64), 4) << "bound to no part of the machine";
 }
 
 }  // namespace

@@ -4,7 +4,9 @@
 
 #include "distributed/team.h"
 #include "models/divided.h"
+#include "stages/agreement.h"
 #include "support/paths.h"
+#include "telemetry/interrupt.h"
 #include "trainings.h"
 
 #include <ATen/Parallel.h>
@@ -15,21 +17,57 @@
 #include <torch/types.h>
 
 #include <cstdlib>
+#include <optional>
 
 namespace bissl::host::test {
 namespace {
 
 constexpr const char* noise = "noise";
+constexpr const char* one_stops = "one stops";
+constexpr const char* other_step = "another step";
 constexpr const char* end = "end";
 
+/// Whether all processes stop, where the last one alone is asked to.
+at::Tensor stopped_by_one() {
+  const ProcessGroup& group = *current_group();
+  const bool before = interrupted_by_any();
+  if (group.rank() == group.size() - 1) {
+    request_interrupt();
+  }
+  const bool after = interrupted_by_any();
+  reset_interrupt();
+  return torch::tensor({before ? 1.0 : 0.0, after ? 1.0 : 0.0}, torch::kDouble);
+}
+
+/// 1 where it is refused that the last process begins with another step; else 0.
+at::Tensor refused_steps() {
+  const ProcessGroup& group = *current_group();
+  require_same_step(7);
+  try {
+    require_same_step(group.rank() == group.size() - 1 ? 3 : 7);
+  } catch (const Error& error) {
+    const std::string said =
+        fmt::format("process 0 with step 7, process {} with step 3", group.size() - 1);
+    const bool is_said = std::string(error.what()).find(said) != std::string::npos;
+    return torch::tensor({is_said ? 1.0 : 0.0}, torch::kDouble);
+  }
+  return torch::zeros({1}, torch::kDouble);
+}
+
 at::Tensor result_of(const std::string& work) {
-  return work == noise ? noisy_features() : weights_after(work);
+  return work == noise        ? noisy_features()
+         : work == one_stops  ? stopped_by_one()
+         : work == other_step ? refused_steps()
+                              : weights_after(work);
 }
 
 /// The part of the processes that the test has started.
 int work_beside() {
   const ProcessPlace place = process_place(0);
   const auto meeting = meet(place.meeting);
+  if (const std::optional<int> code = meeting->decided()) {
+    return *code;
+  }
   const auto group = meeting->form();
   const GroupInUse in_use(*group);
   for (std::string work = group->announced(); work != end; work = group->announced()) {
@@ -102,6 +140,7 @@ TEST_P(DivisionTest, EndsWithTheWeightsOfOneProcess) {
              .starts_others = true,
              .is_started = false,
              .on_this_machine = place.size});
+  team.gather();
   for (size_t i = 0; i < trainings.size(); ++i) {
     const at::Tensor difference = by_all(trainings[i]) - alone[i];
     EXPECT_LT(difference.abs().max().item<double>(), 1e-6) << trainings[i];
@@ -114,6 +153,9 @@ TEST_P(DivisionTest, EndsWithTheWeightsOfOneProcess) {
     }
   }
   expect_refusal_of_other_normalisations();
+  EXPECT_TRUE(by_all(one_stops).equal(torch::tensor({0.0, 1.0}, torch::kDouble)))
+      << "a signal to one process stops all, at the same place";
+  EXPECT_EQ(by_all(other_step).item<double>(), 1) << "one continues from another step";
   current_group()->announce(end);
   team.wait();
 }

@@ -91,6 +91,40 @@ TEST(ProcessPlaceTest, ReadsAStepOfSlurm) {
             "node-1");
 }
 
+TEST(ProcessPlaceTest, CountsTheTasksOfItsNodeUnderSlurm) {
+  const Environment step = {{"SLURM_STEP_NUM_TASKS", "8"}, {"SLURM_PROCID", "2"},
+                            {"SLURM_STEP_NUM_NODES", "4"}, {"SLURM_STEP_TASKS_PER_NODE", "2(x3),1"},
+                            {"SLURM_TASKS_PER_NODE", "4"}, {"MASTER_ADDR", "node-1"}};
+  const auto tasks_on = [&](const std::string& node, const std::string& list) {
+    return place_in(8, with(with(step, "SLURM_NODEID", node), "SLURM_STEP_TASKS_PER_NODE", list))
+        .on_this_machine;
+  };
+  EXPECT_EQ(place_in(8, step).on_this_machine, 2);
+  EXPECT_EQ(tasks_on("2", "2(x3),1"), 2);
+  EXPECT_EQ(tasks_on("3", "2(x3),1"), 1);
+  EXPECT_EQ(tasks_on("1", "1,5,2"), 5);
+  EXPECT_EQ(tasks_on("0", "4"), 4);
+  EXPECT_EQ(tasks_on("0", "4000"), 8) << "no more than there are";
+  for (const char* text : {"", "many", "2(x", "2(x3", "-1", "2(x0)"}) {
+    EXPECT_EQ(tasks_on("0", text), 1) << text;
+  }
+  EXPECT_EQ(tasks_on("7", "2(x3),1"), 1) << "a node that the list does not have";
+  Environment older = step;
+  older.erase("SLURM_STEP_TASKS_PER_NODE");
+  EXPECT_EQ(place_in(8, older).on_this_machine, 4);
+}
+
+TEST(ProcessPlaceTest, ReadsTheProcessorsThatSlurmHasGiven) {
+  EXPECT_EQ(place_in(0, torchrun).processors, 0);
+  EXPECT_EQ(place_in(0, with(torchrun, "SLURM_CPUS_ON_NODE", "16")).processors, 16);
+}
+
+/// torchrun's agent keeps what processes left that it has started before.
+TEST(ProcessPlaceTest, KnowsHowOftenItHasBeenStarted) {
+  EXPECT_EQ(place_in(0, torchrun).meeting.attempt, 0);
+  EXPECT_EQ(place_in(0, with(torchrun, "TORCHELASTIC_RESTART_COUNT", "2")).meeting.attempt, 2);
+}
+
 TEST(ProcessPlaceTest, RefusesWhatContradictsItself) {
   EXPECT_NE(refusal(2, torchrun).find("--ranks 2, but the environment variable WORLD_SIZE is 8"),
             std::string::npos);
