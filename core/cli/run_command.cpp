@@ -200,8 +200,12 @@ void end_interrupted(Team& team) {
     team.dismiss(exit_interrupted);
     return;
   }
-  announce_end();  // for those that are between stages
-  team.wait();
+  try {
+    announce_end(/*interrupted=*/true);  // for those that are between stages
+  } catch (const ProcessLost&) {
+    // The meeting point is gone, and with it whoever would read this.
+  }
+  team.part(/*interrupted=*/true);
 }
 
 /// The pipeline's stages, by all processes of the team; by this one where there is none.
@@ -212,20 +216,20 @@ RunOutcome run_by_all(const Pipeline& pipeline, const RunOptions& options, Team*
   try {
     team->gather();
     RunOutcome outcome = run_pipeline(pipeline, options);
-    announce_end();
+    announce_end(/*interrupted=*/false);
     team->wait();
     return outcome;
   } catch (const Interrupted&) {
     end_interrupted(*team);
     throw;
   } catch (...) {
-    const std::exception_ptr error =
-        team->was_interrupted() ? nullptr : team->explained(std::current_exception());
-    team->part();
-    if (error) {
-      std::rethrow_exception(error);
+    if (team->was_interrupted()) {
+      end_interrupted(*team);
+      throw Interrupted();
     }
-    throw Interrupted();
+    const std::exception_ptr error = team->explained(std::current_exception());
+    team->part(/*interrupted=*/false);
+    std::rethrow_exception(error);
   }
 }
 

@@ -102,7 +102,7 @@ ChildProcesses::ChildProcesses(int size, int port)
         {fmt::format("RANK={}", rank), fmt::format("LOCAL_RANK={}", rank),
          fmt::format("WORLD_SIZE={}", size), fmt::format("LOCAL_WORLD_SIZE={}", size),
          "MASTER_ADDR=127.0.0.1", fmt::format("MASTER_PORT={}", port),
-         fmt::format("{}={}", started_variable, getpid()),
+         "TORCHELASTIC_RESTART_COUNT=0", fmt::format("{}={}", started_variable, getpid()),
          fmt::format("{}={}", scratch_variable, scratch_.path().string())}));
     children_.push_back({.rank = rank, .pid = start_process(arguments, environment, output)});
   }

@@ -62,7 +62,7 @@ class Board {
         store_(std::move(store)) {}
 
   void write(const std::string& key, const std::string& text) const {
-    store_->set(prefix_ + key, {text.begin(), text.end()});
+    store_->set(prefix_ + key, std::vector<uint8_t>(text.begin(), text.end()));
   }
   bool has(const std::string& key) const { return store_->check({prefix_ + key}); }
   std::string read(const std::string& key) const {
@@ -276,7 +276,7 @@ class GlooMeeting final : public Meeting {
       }
       board_->write(Board::key_of(Note::departure, place_.rank), Note::yes);
     } catch (...) {
-      // Process 0 is gone, and waits for nobody.
+      // The meeting point is gone, and nobody waits there.
     }
   }
 

@@ -99,9 +99,9 @@ class Meeting {
   virtual std::unique_ptr<ProcessGroup> form() = 0;
 
   /// Says that this process needs the meeting point no longer, and whether it ends because it was
-  /// asked to stop; for all but process 0.
+  /// asked to stop. Process 0 has to say so only in the latter case.
   virtual void leave(bool interrupted) noexcept = 0;
-  /// How many processes have left; all others where the meeting point is gone.
+  /// How many of the processes beside process 0 have left; all where the meeting point is gone.
   virtual int left() const noexcept = 0;
   /// Whether one has left because it was asked to stop; false where the meeting point is gone.
   virtual bool has_interrupted() const noexcept = 0;

@@ -17,6 +17,9 @@ constexpr auto end_limit = 10s;
 /// Until it shows which process was the first to go.
 constexpr auto cause_limit = 3s;
 
+/// What the program ends with after an error.
+constexpr int failed = 1;
+
 constexpr const char* advice_when_lost =
     "Checkpoints stay: the same call continues, with another number of processes as well";
 
@@ -25,10 +28,7 @@ constexpr const char* advice_when_lost =
 Team::Team(const ProcessPlace& place)
     : place_(place), size_(place.meeting.size), meeting_(meet(place.meeting)) {}
 
-Team::~Team() {
-  constexpr int failed = 1;  // what the program ends with after an error
-  dismiss(failed);
-}
+Team::~Team() { dismiss(failed); }
 
 void Team::gather() {
   if (place_.starts_others) {
@@ -45,7 +45,8 @@ void Team::gather() {
 
 void Team::wait_for_all(const std::function<int()>& number) {
   const auto end = Clock::now() + arrival_limit;
-  while (number() < size_) {
+  while (true) {
+    // Before the number is asked for: one that has come may have ended meanwhile.
     if (place_.meeting.while_waiting) {
       place_.meeting.while_waiting();
     }
@@ -54,9 +55,13 @@ void Team::wait_for_all(const std::function<int()>& number) {
       throw ProcessLost(
           fmt::format("{} before training began", killed.value_or("another process has ended")));
     }
+    const int found = number();
+    if (found >= size_) {
+      return;
+    }
     if (Clock::now() > end) {
-      throw ProcessLost(fmt::format("{} of {} processes have come within {} minutes", number(),
-                                    size_, arrival_limit / 1min));
+      throw ProcessLost(fmt::format("{} of {} processes have come within {} minutes", found, size_,
+                                    arrival_limit / 1min));
     }
     std::this_thread::sleep_for(look_again);
   }
@@ -78,10 +83,20 @@ void Team::dismiss(int exit_code) noexcept {
 
 void Team::wait() { wait_for_ends(end_limit); }
 
-void Team::part() {
+void Team::part(bool interrupted) {
+  if (!group_) {
+    dismiss(failed);
+    return;
+  }
+  if (interrupted) {
+    meeting_->leave(/*interrupted=*/true);
+    if (!group_->is_lost()) {
+      wait_for_ends(cause_limit);
+    }
+  }
   in_use_.reset();
   group_.reset();
-  wait_for_ends(cause_limit);
+  wait_for_ends(interrupted ? end_limit : cause_limit);
 }
 
 void Team::wait_for_ends(std::chrono::milliseconds limit) {

@@ -38,11 +38,13 @@ class Team {
   /// those that this process has started, is ended by the destructor.
   void wait();
 
-  /// Ends the group where the others may wait for this process: they then find it lost. Waits for
-  /// them for a moment.
-  void part();
+  /// Ends the group where the others may wait for this process: they then find it lost, and, where
+  /// `interrupted`, that it was asked to stop. Those that stop at the same place by themselves get
+  /// a moment for that before. Waits for them for some seconds. Without a group: as dismiss() after
+  /// a failure.
+  void part(bool interrupted);
 
-  /// Whether one of the others has ended because it was asked to stop.
+  /// Whether one of the processes has ended because it was asked to stop.
   bool was_interrupted() const { return meeting_->has_interrupted(); }
 
   /// The error to show in the place of `error`, which a run has ended with: where another process

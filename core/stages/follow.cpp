@@ -7,6 +7,7 @@
 #include "store/checkpoint.h"
 #include "store/stage_results.h"
 #include "telemetry/events.h"
+#include "telemetry/interrupt.h"
 
 #include <system_error>
 
@@ -17,6 +18,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr const char* end_of_run = "end";
+constexpr const char* interruption = "interruption";
 
 /// For announcements, which hold paths: unlike JSON's text, CBOR keeps bytes that are not UTF-8.
 std::string to_bytes(const json& message) {
@@ -68,7 +70,9 @@ void announce_stage(const StageContext& context) {
   group->wait_for_all();
 }
 
-void announce_end() { current_group()->announce(to_bytes(end_of_run)); }
+void announce_end(bool interrupted) {
+  current_group()->announce(to_bytes(interrupted ? interruption : end_of_run));
+}
 
 void follow(const Pipeline& pipeline, const RunSettings& settings,
             const std::shared_ptr<DatasetCache>& datasets, const fs::path& scratch) {
@@ -78,6 +82,9 @@ void follow(const Pipeline& pipeline, const RunSettings& settings,
     const json told = json::from_cbor(group.announced());
     if (told == end_of_run) {
       return;
+    }
+    if (told == interruption) {
+      throw Interrupted();
     }
     const Stage& stage = pipeline.stage(told.at("stage").get<std::string>());
     const ScratchFolder folder(scratch, "bissl-process");

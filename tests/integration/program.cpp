@@ -136,6 +136,11 @@ Outcome BackgroundCall::wait() {
   return outcome_of(status_, folder_.path());
 }
 
+std::string BackgroundCall::said() const {
+  const std::filesystem::path file = folder_.path() / "err";
+  return std::filesystem::exists(file) ? read_file(file) : "";
+}
+
 std::vector<pid_t> BackgroundCall::children() const {
   const std::string number = std::to_string(process_);
   std::ifstream stream("/proc/" + number + "/task/" + number + "/children");

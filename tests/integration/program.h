@@ -46,6 +46,8 @@ class BackgroundCall {
   bool running();
   void signal(int number) const;
   Outcome wait();
+  /// What it has written to standard error so far.
+  std::string said() const;
   /// The processes that it has started and that still run.
   std::vector<pid_t> children() const;
 

@@ -223,6 +223,30 @@ TEST_F(LaunchedRanksTest, OneThatCannotCopyTheCheckpointEndsAll) {
   EXPECT_NE(outcome.err.find("checkpoint.safetensors"), std::string::npos) << outcome.err;
 }
 
+/// The first one waits for a stage that another call computes, the second one for what the first
+/// one announces.
+TEST_F(LaunchedRanksTest, ASignalToTheFirstEndsTheOthersBetweenStages) {
+  const std::vector<std::string> longer = {"--set", "stage.pretrain.steps=100000"};
+  BackgroundCall owner(call("waited", 1, longer));
+  ASSERT_TRUE(wait_for_steps("waited"));
+  const std::vector<std::string> arguments = call("waited", 2, longer);
+  BackgroundCall first(arguments, variables(0));
+  BackgroundCall second(arguments, variables(1));
+  const auto end = Clock::now() + 60s;
+  while (first.said().find("waiting for the stage") == std::string::npos) {
+    ASSERT_LT(Clock::now(), end);
+    ASSERT_TRUE(first.running()) << first.wait().err;
+    std::this_thread::sleep_for(10ms);
+  }
+  first.signal(SIGTERM);
+  const Outcome outcome = first.wait();
+  EXPECT_EQ(outcome.code, 130) << outcome.err;
+  ASSERT_TRUE(ends_soon(second));
+  const Outcome other = second.wait();
+  EXPECT_EQ(other.code, 130);
+  EXPECT_EQ(other.err.find("error"), std::string::npos) << other.err;
+}
+
 /// A stage that scores has no steps after which processes agree on more than that.
 TEST_F(RanksTest, ASignalToOneEndsAllWhileTheyScore) {
   std::string text = read_file(file_);

@@ -140,6 +140,36 @@ TEST_F(MeetingTest, ATeamWaitsForThoseThatSomebodyElseHasStarted) {
   process.join();
 }
 
+TEST_F(MeetingTest, OneThatWaitsForProcess0InVainLearnsThatItWasInterrupted) {
+  const int port = free_port();
+  Team team(first_of_two(port));
+  std::thread process([&] {
+    const auto meeting = meet(without_end(second(port)));
+    EXPECT_EQ(meeting->decided(), std::nullopt);
+    const auto group = meeting->form();
+    EXPECT_THROW(group->wait_for_all(), ProcessLost);
+    EXPECT_TRUE(group->is_lost());
+    EXPECT_TRUE(meeting->has_interrupted());
+    meeting->leave(/*interrupted=*/true);
+  });
+  team.gather();
+  team.part(/*interrupted=*/true);
+  EXPECT_EQ(current_group(), nullptr);
+  process.join();
+}
+
+TEST_F(MeetingTest, ATeamIsNotMadeOfThoseThatHaveLeft) {
+  const int port = free_port();
+  Team team(first_of_two(port));
+  const auto other = meet(second(port));
+  other->leave(/*interrupted=*/true);
+  EXPECT_EQ(other->left(), 1);
+  EXPECT_THROW(team.gather(), ProcessLost);
+  EXPECT_TRUE(team.was_interrupted());
+  team.dismiss(130);
+  EXPECT_EQ(other->decided(), std::optional(130)) << "others would wait for it to form a group";
+}
+
 TEST_F(MeetingTest, ATeamThatIsNotGatheredDismissesThoseThatHaveCome) {
   const int port = free_port();
   auto team = std::make_unique<Team>(first_of_two(port));
