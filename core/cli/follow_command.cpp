@@ -32,30 +32,31 @@ int end_with(const std::string& reason, Meeting& meeting, ProcessGroup* group,
   return exit_run_failed;
 }
 
-/// What process 0 decides and announces, to its end. Returns the exit code.
-int follow_to_the_end(const Pipeline& pipeline, const PipelineArguments& arguments,
-                      const RunSettings& settings, const ProcessPlace& place, Meeting& meeting,
-                      std::ostream& err) {
+}  // namespace
+
+int work_in_group(const ProcessPlace& place,
+                  const std::function<void(const std::filesystem::path& scratch)>& work,
+                  std::ostream& err) {
+  // Before they have met a signal ends this process as any other: nothing would be lost.
+  const std::unique_ptr<Meeting> meeting = meet(place.meeting);
+  install_interrupt_handlers();
   std::unique_ptr<ProcessGroup> group;
   try {
-    const std::optional<int> code = meeting.decided();
+    const std::optional<int> code = meeting->decided();
     if (!code) {
-      group = meeting.form();
+      group = meeting->form();
       const GroupInUse in_use(*group);
-      follow(pipeline, settings, arguments.make_datasets(),
-             place.scratch.empty() ? std::filesystem::temp_directory_path() : place.scratch);
+      work(place.scratch.empty() ? std::filesystem::temp_directory_path() : place.scratch);
     }
-    meeting.leave(/*interrupted=*/false);
+    meeting->leave(/*interrupted=*/false);
     return code.value_or(exit_done);
   } catch (const Interrupted&) {
-    meeting.leave(/*interrupted=*/true);
+    meeting->leave(/*interrupted=*/true);
     return exit_interrupted;
   } catch (const std::exception& exception) {
-    return end_with(exception.what(), meeting, group.get(), place, err);
+    return end_with(exception.what(), *meeting, group.get(), place, err);
   }
 }
-
-}  // namespace
 
 int threads_of_process(const ProcessPlace& place, int wanted, int usual, int available) {
   const int sharers = place.on_this_machine;
@@ -92,10 +93,14 @@ int run_beside(const PipelineArguments& given, const ProcessPlace& place, Plugin
     return exit_wrong_input;
   }
   const RunSettings settings = make_settings(arguments, nullptr);
-  // Before they have met a signal ends this process as any other: nothing would be lost.
-  const std::unique_ptr<Meeting> meeting = meet(place.meeting);
-  install_interrupt_handlers();
-  return follow_to_the_end(*pipeline, arguments, settings, place, *meeting, err);
+  const auto work = [&](const std::filesystem::path& scratch) {
+    DataCatalog data(*pipeline, arguments.make_datasets());
+    const auto find = [&](const std::string& name, const std::string& /*key*/) {
+      return FollowedStage{*pipeline, pipeline->stage(name), data};
+    };
+    follow(find, settings, scratch);
+  };
+  return work_in_group(place, work, err);
 }
 
 }  // namespace bissl::host

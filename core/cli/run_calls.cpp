@@ -97,6 +97,11 @@ void CommandLine::add_sweep() {
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
   command
+      .add_option("--ranks", pipeline_.ranks,
+                  "processes of each worker that train together, each with a part of every batch; "
+                  "they share the worker's threads")
+      ->check(CLI::Range(1, 1024));
+  command
       .add_option("--attempts", sweep_.attempts,
                   "a stage whose process vanished so often without getting further has failed")
       ->check(CLI::Range(1, 1000000))

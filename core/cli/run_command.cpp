@@ -6,7 +6,6 @@
 #include "cli/findings.h"
 #include "cli/run_settings.h"
 #include "cli/solve_advice.h"
-#include "distributed/process_group.h"
 #include "distributed/team.h"
 #include "pipeline/metric_name.h"
 #include "stages/chosen_values.h"
@@ -194,20 +193,6 @@ void print_new_notes(const std::vector<std::string>& before, const std::vector<s
   }
 }
 
-/// Ends the others after an interruption, wherever they are.
-void end_interrupted(Team& team) {
-  if (current_group() == nullptr) {
-    team.dismiss(exit_interrupted);
-    return;
-  }
-  try {
-    announce_end(/*interrupted=*/true);  // for those that are between stages
-  } catch (const ProcessLost&) {
-    // The meeting point is gone, and with it whoever would read this.
-  }
-  team.part(/*interrupted=*/true);
-}
-
 /// The pipeline's stages, by all processes of the team; by this one where there is none.
 RunOutcome run_by_all(const Pipeline& pipeline, const RunOptions& options, Team* team) {
   if (team == nullptr) {
@@ -216,7 +201,7 @@ RunOutcome run_by_all(const Pipeline& pipeline, const RunOptions& options, Team*
   try {
     team->gather();
     RunOutcome outcome = run_pipeline(pipeline, options);
-    announce_end(/*interrupted=*/false);
+    announce_end();
     team->wait();
     return outcome;
   } catch (const Interrupted&) {

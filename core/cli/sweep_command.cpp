@@ -5,6 +5,7 @@
 #include "base/posix_file.h"
 #include "bissl/error.h"
 #include "cli/exit_codes.h"
+#include "cli/run_command.h"
 #include "cli/run_settings.h"
 #include "cli/sweep_text.h"
 #include "data/selection.h"
@@ -29,6 +30,31 @@ namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// Which process this is of a worker's group, in calls with --ranks; one that computes alone in
+/// others, whatever the environment says.
+ProcessPlace place_in_group(int ranks) {
+  if (ranks <= 1) {
+    return {};
+  }
+  ProcessPlace place = process_place(ranks);
+  if (!place.starts_others && !place.is_started) {
+    fail_input(
+        "--ranks {}: each worker of a sweep starts its processes itself, and the environment has "
+        "variables of torchrun (RANK, WORLD_SIZE) or of a step of srun. Call `bissl sweep` once, "
+        "without them",
+        ranks);
+  }
+  if (!has_process_groups()) {
+    meet(place.meeting);  // says why not
+  }
+  place.meeting.while_waiting = [] {
+    if (interrupted()) {
+      throw Interrupted();
+    }
+  };
+  return place;
+}
 
 /// One call of `bissl sweep`.
 class SweepCommand {
@@ -82,16 +108,25 @@ class SweepCommand {
 
 /// A worker process: everything it has to know is in the sweep's folder.
 int SweepCommand::work() {
+  const ProcessPlace place = place_in_group(arguments_.ranks);
+  const RunSettings settings = make_settings(arguments_of_process(arguments_, place), nullptr);
   const SweepPlan plan = load_plan(sweep_.worker);
+  if (place.meeting.rank > 0) {
+    const auto work = [&](const fs::path& scratch) {
+      work_beside(plan, sources_, settings, scratch);
+    };
+    return work_in_group(place, work, err_);
+  }
   install_interrupt_handlers();
   StageStore store(store_folder(arguments_.out), listener());
   SweepState state(plan, store, sweep_.worker);
   const auto say = [this](const std::string& text) { err_ << text << std::endl; };
-  const WorkerOptions options{.settings = make_settings(arguments_, nullptr),
+  const WorkerOptions options{.settings = settings,
                               .attempts = sweep_.attempts,
                               .stop_on_failure = sweep_.stop_on_failure,
                               .say = say,
-                              .while_waiting = {}};
+                              .while_waiting = {},
+                              .place = place};
   work_on(state, store, sources_, options);
   return exit_done;
 }
@@ -243,6 +278,10 @@ std::vector<std::string> SweepCommand::worker_command(int threads) const {
                                         "--attempts",
                                         fmt::format("{}", sweep_.attempts)};
   command.insert(command.end(), own.begin(), own.end());
+  if (arguments_.ranks > 1) {
+    command.emplace_back("--ranks");
+    command.push_back(fmt::format("{}", arguments_.ranks));
+  }
   if (sweep_.stop_on_failure) {
     command.emplace_back("--stop-on-failure");
   }
@@ -257,7 +296,8 @@ void SweepCommand::compute(SweepState& state) {
 }
 
 SlurmJob SweepCommand::slurm_job() const {
-  const int threads = std::max(1, arguments_.threads);  // of each: tasks are on nodes of their own
+  // Of each: tasks are on nodes of their own.
+  const int threads = std::max({1, arguments_.ranks, arguments_.threads});
   return {.name = planned_.plan->name,
           .tasks = sweep_.jobs,
           .threads = threads,
@@ -268,7 +308,8 @@ SlurmJob SweepCommand::slurm_job() const {
 int SweepCommand::submit(SweepState& state) {
   { const std::optional<Claim> claim = begin(state); }
   if (arguments_.threads == 0) {
-    err_ << "warning: each worker gets one thread; --threads N gives more\n";
+    err_ << fmt::format("warning: each {} gets one thread; --threads N gives more\n",
+                        arguments_.ranks > 1 ? "process of a worker" : "worker");
   }
   const std::string job = submit_slurm(slurm_job(), fs::absolute(folder_));
   if (arguments_.json) {
@@ -323,6 +364,7 @@ int SweepCommand::run() {
   if (!sweep_.worker.empty()) {
     return work();
   }
+  place_in_group(arguments_.ranks);  // refuses what workers cannot be called with
   if (!make()) {
     return exit_wrong_input;
   }

@@ -44,6 +44,9 @@ class Team {
   /// a failure.
   void part(bool interrupted);
 
+  /// Whether there is no group, or one that has lost a process.
+  bool is_lost() const { return !group_ || group_->is_lost(); }
+
   /// Whether one of the processes has ended because it was asked to stop.
   bool was_interrupted() const { return meeting_->has_interrupted(); }
 

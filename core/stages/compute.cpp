@@ -151,7 +151,7 @@ StageResults run_in(const StageTask& task, const StageWork& work, const WorkReco
   settings.confirm = [&work] { work.confirm(); };
   settings.checkpointed = [&record] { record.save(); };
   const StageContext context = context_of(task, work, settings);
-  announce_stage(context);
+  announce_stage(context, task.key);
   StageResults results = run_stage(context);
   if (const MatchedLength length = matched_length(task); length.budget) {
     results.details["match"] = length.record;

@@ -2,7 +2,7 @@
 
 #include "base/scratch_folder.h"
 #include "bissl/error.h"
-#include "distributed/process_group.h"
+#include "distributed/team.h"
 #include "stages/compute.h"
 #include "store/checkpoint.h"
 #include "store/stage_results.h"
@@ -17,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr const char* end_of_run = "end";
+constexpr const char* end_of_work = "end";
 constexpr const char* interruption = "interruption";
 
 /// For announcements, which hold paths: unlike JSON's text, CBOR keeps bytes that are not UTF-8.
@@ -51,12 +51,14 @@ void copy_progress(const fs::path& from, const fs::path& to) {
 
 }  // namespace
 
-void announce_stage(const StageContext& context) {
+void announce_stage(const StageContext& context, const std::string& key) {
   ProcessGroup* const group = current_group();
   if (group == nullptr) {
     return;
   }
-  json told = {{"stage", context.stage.name}, {"folder", fs::absolute(context.folder).string()}};
+  json told = {{"stage", context.stage.name},
+               {"key", key},
+               {"folder", fs::absolute(context.folder).string()}};
   if (context.parent) {
     told["parent"] = fs::absolute(*context.parent).string();
   }
@@ -70,27 +72,38 @@ void announce_stage(const StageContext& context) {
   group->wait_for_all();
 }
 
-void announce_end(bool interrupted) {
-  current_group()->announce(to_bytes(interrupted ? interruption : end_of_run));
+void announce_end() { current_group()->announce(to_bytes(end_of_work)); }
+
+void end_interrupted(Team& team) {
+  if (current_group() == nullptr) {
+    team.dismiss(interrupted_exit_code);
+    return;
+  }
+  try {
+    current_group()->announce(to_bytes(interruption));  // for those that are between stages
+  } catch (const ProcessLost&) {
+    // The meeting point is gone, and with it whoever would read this.
+  }
+  team.part(/*interrupted=*/true);
 }
 
-void follow(const Pipeline& pipeline, const RunSettings& settings,
-            const std::shared_ptr<DatasetCache>& datasets, const fs::path& scratch) {
+void follow(const StageFinder& find, const RunSettings& settings, const fs::path& scratch) {
   ProcessGroup& group = *current_group();
-  DataCatalog data(pipeline, datasets);
   while (true) {
     const json told = json::from_cbor(group.announced());
-    if (told == end_of_run) {
+    if (told == end_of_work) {
       return;
     }
     if (told == interruption) {
       throw Interrupted();
     }
-    const Stage& stage = pipeline.stage(told.at("stage").get<std::string>());
+    const FollowedStage found =
+        find(told.at("stage").get<std::string>(), told.at("key").get<std::string>());
     const ScratchFolder folder(scratch, "bissl-process");
     copy_progress(told.at("folder").get<std::string>(), folder.path());
     group.wait_for_all();
-    StageContext context = new_context(pipeline, stage, data, folder.path(), settings);
+    StageContext context =
+        new_context(found.pipeline, found.stage, found.data, folder.path(), settings);
     if (told.contains("parent")) {
       context.parent = told.at("parent").get<std::string>();
     }

@@ -3,12 +3,15 @@
 #include "base/exception_text.h"
 #include "bissl/error.h"
 #include "stages/compute.h"
+#include "stages/follow.h"
 #include "stages/identity.h"
 #include "store/stage_results.h"
+#include "sweep/worker_group.h"
 #include "telemetry/interrupt.h"
 #include "telemetry/limits.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -44,9 +47,12 @@ class Worker {
         store_(store),
         sources_(sources),
         options_(options),
+        group_(options.place),
         datasets_(std::make_shared<DatasetCache>()) {}
 
   void run();
+  /// Ends the other processes of the worker's group.
+  void end(bool interrupted) { group_.end(interrupted); }
 
  private:
   enum class Step { nothing_left, waiting, worked };
@@ -59,6 +65,7 @@ class Worker {
   void compute(const PlanNode& node, const StageTask& task, StageWork& work);
   void fail(const PlanNode& node, const std::string& cause, bool input);
   void fail_by_exception(const PlanNode& node);
+  void fail_in_group(const PlanNode& node);
   void write_finished_cells();
   std::string user_of(const PlanNode& node) const { return plan_.user_of(node.key); }
   bool plan_was_replaced();
@@ -73,6 +80,7 @@ class Worker {
   StageStore& store_;
   const PipelineSources& sources_;
   const WorkerOptions& options_;
+  WorkerGroup group_;
   std::shared_ptr<DatasetCache> datasets_;
   std::optional<std::filesystem::file_time_type> plan_time_;  ///< of the plan last compared
   bool replaced_ = false;
@@ -121,6 +129,23 @@ void Worker::fail_by_exception(const PlanNode& node) {
   } catch (...) {
     fail(node, current_exception_text(), false);
   }
+}
+
+/// The same where the processes of a group have computed the stage. One that was lost is no failure
+/// of the stage, whose next attempt continues from the last checkpoint.
+void Worker::fail_in_group(const PlanNode& node) {
+  const WorkerGroup::Failure failure = group_.ended_by(std::current_exception());
+  if (failure.interrupted) {
+    state_.attempts().end(node.key);
+    throw Interrupted();
+  }
+  if (failure.loss.empty()) {
+    fail_by_exception(node);
+    return;
+  }
+  say(fmt::format("{} of {}: {}", node.stage, user_of(node), failure.loss));
+  state_.attempts().note_end(getpid(),
+                             "lost one of the processes that it had started: " + failure.loss);
 }
 
 /// The stage, if it is still the one of the plan; else null, and it has failed.
@@ -191,6 +216,7 @@ bool Worker::try_node(const PlanNode& node) {
 void Worker::compute(const PlanNode& node, const StageTask& task, StageWork& work) {
   say(fmt::format("{} of {}: begins", node.stage, user_of(node)));
   try {
+    group_.gather();
     compute_stage(task, work);
     say(fmt::format("{} of {}: done", node.stage, user_of(node)));
     for (const std::string& text : metrics_not_finite(read_stage_results(work.folder()))) {
@@ -201,7 +227,7 @@ void Worker::compute(const PlanNode& node, const StageTask& task, StageWork& wor
     state_.attempts().end(node.key);
     throw;
   } catch (...) {
-    fail_by_exception(node);
+    fail_in_group(node);
   }
 }
 
@@ -287,7 +313,26 @@ void Worker::run() {
 
 void work_on(SweepState& state, StageStore& store, const PipelineSources& sources,
              const WorkerOptions& options) {
-  Worker(state, store, sources, options).run();
+  Worker worker(state, store, sources, options);
+  try {
+    worker.run();
+  } catch (const Interrupted&) {
+    worker.end(/*interrupted=*/true);
+    throw;
+  }
+  worker.end(/*interrupted=*/false);
+}
+
+void work_beside(const SweepPlan& plan, const PipelineSources& sources, const RunSettings& settings,
+                 const std::filesystem::path& scratch) {
+  const auto datasets = std::make_shared<DatasetCache>();
+  std::unique_ptr<PlannedStage> planned;
+  const auto find = [&](const std::string& /*name*/, const std::string& key) {
+    const PlanNode& node = plan.node(key);
+    planned = std::make_unique<PlannedStage>(plan.units[node.unit], node.stage, sources, datasets);
+    return FollowedStage{planned->pipeline, planned->stage, planned->data};
+  };
+  follow(find, settings, scratch);
 }
 
 }  // namespace bissl::host

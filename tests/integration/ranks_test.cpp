@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -326,6 +328,84 @@ figures  = ["rankme", "cka"]
     EXPECT_NE(read_file(stage_file("both", log)).find("\"monitor\""), std::string::npos) << log;
   }
   EXPECT_TRUE(std::filesystem::exists(stage_file("both", "look/saliency-test.png")));
+}
+
+/// Sweeps whose worker is a group of two processes.
+class SweepOfRanksTest : public RanksTest {
+ protected:
+  std::vector<std::string> sweep(const std::string& ablation) const {
+    const std::filesystem::path file = folder_.path() / "grid.toml";
+    write_file(file,
+               "pipeline = \"small.toml\"\nmetric = \"finetune.test.top1\"\n"
+               "stages = [\"finetune\"]\n" +
+                   ablation);
+    return {"sweep", file.string(), "--out", path("swept"), "--threads", "1", "--ranks", "2"};
+  }
+  /// Stages of the cells' results that two processes have computed.
+  int stages_of_two() const {
+    int found = 0;
+    for (const auto& cell :
+         std::filesystem::directory_iterator(folder_.path() / "swept" / "grid" / "cells")) {
+      const auto results = nlohmann::json::parse(read_file(cell.path() / "results.json"));
+      for (const auto& [name, stage] : results.at("stages").items()) {
+        const auto& threads = stage.at("environments").back().at("threads");
+        found += threads.value("processes", 1) == 2 ? 1 : 0;
+      }
+    }
+    return found;
+  }
+  /// A process that a worker of the call has started for its group; 0 while there is none.
+  static pid_t process_of_group(const BackgroundCall& call) {
+    for (const pid_t worker : call.children()) {
+      const std::string number = std::to_string(worker);
+      std::ifstream children("/proc/" + number + "/task/" + number + "/children");
+      for (pid_t child = 0; children >> child;) {
+        std::ifstream file("/proc/" + std::to_string(child) + "/environ", std::ios::binary);
+        const std::string environment{std::istreambuf_iterator<char>(file), {}};
+        if (environment.find("BISSL_STARTED_BY=") != std::string::npos) {
+          return child;
+        }
+      }
+    }
+    return 0;
+  }
+};
+
+TEST_F(SweepOfRanksTest, EachStageIsComputedByAllProcessesOfTheWorker) {
+  const Outcome outcome = run_bissl(sweep("[axes]\nseed = [0, 1]\n"));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(stages_of_two(), 6)
+      << "a pretraining, a bissl stage, a fine-tuning of each of two seeds";
+}
+
+TEST_F(SweepOfRanksTest, AProcessThatIsKilledIsReplaced) {
+  BackgroundCall run(sweep("[set]\n\"stage.pretrain.steps\" = 400\n[axes]\nseed = [0]\n"));
+  pid_t killed = 0;
+  const auto end = Clock::now() + 60s;
+  while (killed == 0) {
+    ASSERT_LT(Clock::now(), end);
+    ASSERT_TRUE(run.running()) << run.wait().err;
+    killed = process_of_group(run);
+    std::this_thread::sleep_for(10ms);
+  }
+  std::this_thread::sleep_for(500ms);
+  ::kill(killed, SIGKILL);
+  const Outcome outcome = run.wait();
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(read_file(folder_.path() / "swept" / "grid" / "logs" / "worker-0.log")
+                .find("was ended by the signal 9"),
+            std::string::npos);
+  EXPECT_EQ(stages_of_two(), 3);
+}
+
+TEST_F(SweepOfRanksTest, AWorkerStartsItsProcessesItself) {
+  const Outcome outcome = run_bissl(
+      sweep("[axes]\nseed = [0]\n"),
+      {{"RANK", "0"}, {"WORLD_SIZE", "2"}, {"MASTER_ADDR", "localhost"}, {"MASTER_PORT", "1"}});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_NE(outcome.err.find("each worker of a sweep starts its processes itself"),
+            std::string::npos)
+      << outcome.err;
 }
 
 TEST_F(RanksTest, AFolderWhoseNameIsNotUtf8HoldsTheirRun) {
