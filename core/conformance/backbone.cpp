@@ -238,6 +238,7 @@ void require_parameters_move(const at::Tensor& loss, const TensorList& parameter
 
 void check_derivatives(Checker& checker, const FittedBackbone& fitted) {
   constexpr const char* second_name = "the second derivative is that of the gradient";
+  constexpr const char* several_name = "processes that share a batch compute what one computes";
   const auto precise = make_seeded(checker, fitted.input);
   convert_to_double(precise->module());
   set_training(precise->module(), true);
@@ -260,8 +261,10 @@ void check_derivatives(Checker& checker, const FittedBackbone& fitted) {
       });
   if (differentiable) {
     checker.check(second_name, [&] { require_second_derivative(loss, parameters); });
+    checker.check(several_name, [&] { require_same_by_several(checker, fitted); });
   } else {
     checker.skip(second_name, "the first one is not right");
+    checker.skip(several_name, "the gradient is not right");
   }
 }
 

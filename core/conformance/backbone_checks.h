@@ -10,6 +10,10 @@ namespace bissl::host {
 /// has its own features, whatever was computed before.
 void check_evaluation(Checker& checker, const FittedBackbone& fitted);
 
+/// Throws a Violation unless 2 and 3 processes that share a batch have the features, the gradient
+/// and the buffers of one, in training mode and double precision.
+void require_same_by_several(const Checker& checker, const FittedBackbone& fitted);
+
 /// Images that look random, the same in every run.
 at::Tensor sample_images(int64_t samples, const ImageShape& shape, uint64_t seed = 21);
 

@@ -58,6 +58,7 @@ Names of_kind(ComponentKind kind) {
               "takes images that are not square, or refuses them as wrong input",
               "the gradient is that of the features (training mode, double precision)",
               "the second derivative is that of the gradient",
+              "processes that share a batch compute what one computes",
               "the depths of its layers lie within their number"};
     case ComponentKind::pretext:
       return {"is made for a width of features, with at least one view",

@@ -34,17 +34,6 @@ const std::shared_ptr<const DividedBatch::Sum>& shared_sum() {
   return sum;
 }
 
-/// The rows of all parts, with their derivatives: each process adds zeros for those of the others.
-at::Tensor put_together(const at::Tensor& rows, const BatchPart& part, int64_t samples) {
-  std::vector<int64_t> shape = rows.sizes().vec();
-  const auto zeros = [&](int64_t count) {
-    shape[0] = count;
-    return at::zeros(shape, rows.options());
-  };
-  return sum_over_parts(
-      at::cat({zeros(part.first), rows, zeros(samples - part.first - part.count)}));
-}
-
 /// Gives processes other than 0 random streams of their own.
 class OwnStream {
  public:
@@ -121,6 +110,17 @@ BatchPart part_of(int64_t samples, int rank, int size) {
   return {.first = first, .count = samples * (rank + 1) / size - first};
 }
 
+/// Each process adds zeros for the rows of the others.
+at::Tensor rows_of_all(const at::Tensor& rows, const BatchPart& part, int64_t samples) {
+  std::vector<int64_t> shape = rows.sizes().vec();
+  const auto zeros = [&](int64_t count) {
+    shape[0] = count;
+    return at::zeros(shape, rows.options());
+  };
+  return sum_over_parts(
+      at::cat({zeros(part.first), rows, zeros(samples - part.first - part.count)}));
+}
+
 TensorList in_parts(int64_t samples, const std::function<TensorList(const BatchPart&)>& forward) {
   if (!batches_are_divided() || samples < current_group()->size()) {
     return forward({.first = 0, .count = samples});
@@ -132,7 +132,7 @@ TensorList in_parts(int64_t samples, const std::function<TensorList(const BatchP
   TensorList outputs = forward(part);
   stream.join();
   for (at::Tensor& output : outputs) {
-    output = put_together(output, part, samples);
+    output = rows_of_all(output, part, samples);
   }
   return outputs;
 }

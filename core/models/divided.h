@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 namespace torch::nn {
@@ -37,6 +38,15 @@ class Undivided {
 /// made of divided batches.
 void average_over_processes(TensorList& gradients);
 
+/// A module of a backbone that normalises each part of a divided batch by itself.
+struct OtherNormalisation {
+  std::string module;  ///< its name in the backbone
+  std::string type;    ///< "torch::nn::BatchNorm2dImpl"
+};
+
+/// The first one of LibTorch's own modules that normalise over batches; none if there is none.
+std::optional<OtherNormalisation> other_normalisation(const torch::nn::Module& backbone);
+
 /// Throws Error(input) where batches are divided and a backbone normalises by LibTorch's own
 /// modules for batches, which know no other parts. `name` is the backbone's in the error.
 void require_divisible(torch::nn::Module& backbone, const std::string& name);
@@ -52,6 +62,10 @@ struct BatchPart {
 
 /// Part `rank` of `size` parts of a batch of `samples`, as even as can be.
 BatchPart part_of(int64_t samples, int rank, int size);
+
+/// The rows of all parts of a batch of `samples`, in whose DividedBatch this is called, from those
+/// of this process's part, with their derivatives.
+at::Tensor rows_of_all(const at::Tensor& rows, const BatchPart& part, int64_t samples);
 
 /// What `forward` makes of a batch of `samples`, from this process's part and those of the others:
 /// tensors with a row for each sample. Where batches are not divided, and for a batch that has

@@ -124,6 +124,7 @@ constexpr const char* alone =
 constexpr const char* alike =
     "instances are alike but independent, and one generator gives the same weights";
 constexpr const char* leaves_alone = "forward leaves images, weights, names and modes alone";
+constexpr const char* shared = "processes that share a batch compute what one computes";
 constexpr const char* differences =
     "the gradient is that of the features (training mode, double precision)";
 
@@ -158,6 +159,8 @@ const std::vector<Fault>& backbone_faults() {
       {"loose-layer", differences, "is not in module()"},
       {"detached", differences, "do not depend on the parameters"},
       {"half-detached", differences, "a difference of losses"},
+      {"batch-mean-in-training", shared, "2 processes that share a batch have other features"},
+      {"sums-of-a-part", shared, "add up tensors of several shapes"},
   };
   return faults;
 }
