@@ -1,5 +1,7 @@
 #include "analysis/embedding.h"
 
+#include "numerics/one_thread.h"
+
 #include <ATen/ops/linalg_eigh.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/zeros.h>
@@ -24,7 +26,14 @@ at::Tensor squared_distances(const at::Tensor& all, int64_t begin, int64_t rows)
 
 }  // namespace
 
+std::vector<std::vector<Neighbour>> nearest_samples(const at::Tensor& features, int64_t count) {
+  const OneThread one;
+  const at::Tensor single = centred(features).to(at::kFloat);
+  return nearest_rows(single, single, {count, Nearness::euclidean, true});
+}
+
 Components principal_components(const at::Tensor& features, int64_t count) {
+  const OneThread one;
   const at::Tensor numbers = checked_features(features);
   const at::Tensor centre = centred(numbers);
   count = std::min({count, centre.size(0), centre.size(1)});
@@ -67,6 +76,7 @@ std::vector<double> principal_plane(const at::Tensor& features) {
 
 Measured trustworthiness(const at::Tensor& features, const at::Tensor& points, int64_t k) {
   constexpr int64_t rows = 256;
+  const OneThread one_thread;
   const at::Tensor high = centred(checked_features(features));
   const at::Tensor low = checked_features(points);
   const int64_t samples = high.size(0);

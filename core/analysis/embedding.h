@@ -1,6 +1,7 @@
 #pragma once
 
 #include "analysis/measured.h"
+#include "analysis/neighbours.h"
 
 #include <cstdint>
 #include <functional>
@@ -9,7 +10,8 @@
 
 namespace bissl::host {
 
-// Features (N, D) as points of a plane, or of few dimensions.
+// Features (N, D) as points of a plane, or of few dimensions. Nothing here depends on the number of
+// threads: sums whose order does are computed by one (OneThread).
 
 /// Principal components: the directions of largest variance.
 struct Components {
@@ -21,6 +23,11 @@ struct Components {
 /// its direction with the largest magnitude is positive. Where all features are equal, points are 0
 /// and so are the shares.
 Components principal_components(const at::Tensor& features, int64_t count);
+
+/// The `count` nearest others of each sample by Euclidean distance, as nearest_rows has them.
+/// `features` are double; distances are computed in single precision, from the mean. `count` is
+/// less than N.
+std::vector<std::vector<Neighbour>> nearest_samples(const at::Tensor& features, int64_t count);
 
 /// Positions along the first two principal components, x and y in turn: 2·N numbers.
 std::vector<double> principal_plane(const at::Tensor& features);
@@ -42,9 +49,8 @@ inline constexpr int64_t least_placed = 4;
 /// t-SNE (van der Maaten and Hinton 2008; van der Maaten 2014 for trees and the neighbours beyond
 /// which similarities are 0: about three times the perplexity, in both forms): (N, 2), double.
 /// Starts from the first two principal components, scaled to a deviation of 1e-4, as Kobak and
-/// Berens 2019 advise, so it needs no random numbers: equal features give equal points
-/// with the same number of threads; with another number they differ. Throws Error(input) for fewer
-/// than `least_placed` samples.
+/// Berens 2019 advise, so it needs no random numbers: equal features give equal points, with any
+/// number of threads. Throws Error(input) for fewer than `least_placed` samples.
 at::Tensor tsne(const at::Tensor& features, const TsneOptions& options);
 
 /// 1/(1 + a·d^(2b)): how much points at a distance d belong together in a picture of UMAP.
@@ -80,8 +86,7 @@ struct UmapOptions {
 
 /// UMAP (McInnes, Healy and Melville 2018, arXiv 1802.03426): (N, 2), double. With exact neighbours
 /// by Euclidean distance, started from the first two principal components, on one thread: equal
-/// features and seeds give equal points. With another number of threads the distances may differ in
-/// their last digits. Throws Error(input) for fewer than `least_placed` samples.
+/// features and seeds give equal points. Throws Error(input) for fewer than `least_placed` samples.
 at::Tensor umap(const at::Tensor& features, const UmapOptions& options);
 
 /// How many of the k nearest neighbours in the plane are near in the features, too (Venna and Kaski

@@ -1,6 +1,5 @@
 #include "analysis/all_pairs.h"
 #include "analysis/embedding.h"
-#include "analysis/neighbours.h"
 #include "analysis/quadtree.h"
 #include "bissl/error.h"
 
@@ -57,8 +56,7 @@ std::vector<double> weights_of(const std::vector<double>& squares, double perple
 Similarities similarities(const at::Tensor& features, double perplexity) {
   const int64_t samples = features.size(0);
   const int64_t k = std::min<int64_t>(samples - 1, static_cast<int64_t>(3 * perplexity) + 1);
-  const at::Tensor single = centred(features).to(at::kFloat);
-  const auto nearest = nearest_rows(single, single, {k, Nearness::euclidean, true});
+  const auto nearest = nearest_samples(features, k);
   std::vector<std::vector<std::pair<int64_t, double>>> rows(static_cast<size_t>(samples));
   const double half = 0.5 / static_cast<double>(samples);
   for (size_t i = 0; i < rows.size(); ++i) {
@@ -91,7 +89,8 @@ Similarities similarities(const at::Tensor& features, double perplexity) {
 }
 
 /// Gradient descent with momentum and gains, as scikit-learn has it: it begins anew where the
-/// exaggeration ends.
+/// exaggeration ends. Threads share out the points; the sums of each point are in one order,
+/// whatever the number of threads, since rounding grows over the iterations.
 class Descent {
  public:
   Descent(const Similarities& similarities, std::vector<double> points, double theta, double rate)

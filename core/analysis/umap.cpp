@@ -1,5 +1,4 @@
 #include "analysis/embedding.h"
-#include "analysis/neighbours.h"
 #include "bissl/error.h"
 #include "bissl/random.h"
 
@@ -52,9 +51,8 @@ struct Surroundings {
 };
 
 Surroundings surroundings_of(const at::Tensor& features, int64_t others) {
-  const at::Tensor single = centred(features).to(at::kFloat);
   Surroundings found;
-  found.neighbours = nearest_rows(single, single, {others, Nearness::euclidean, true});
+  found.neighbours = nearest_samples(features, others);
   for (const auto& row : found.neighbours) {
     std::vector<double>& own = found.distances.emplace_back();
     for (const auto& [nearness, place] : row) {

@@ -7,9 +7,9 @@
 #include "models/evaluation_guard.h"
 #include "models/gradients.h"
 #include "models/module_state.h"
+#include "numerics/one_thread.h"
 #include "plugins/child_process.h"
 
-#include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -34,18 +34,6 @@ constexpr std::chrono::seconds time_before{3};
 constexpr std::chrono::seconds time_after{1};
 constexpr std::chrono::seconds time_of_child{30};
 constexpr uint64_t noise_seed = 77;
-
-/// One thread for LibTorch as long as it lives: a forked process must not use its parent's.
-class OneThread {
- public:
-  OneThread() : before_(at::get_num_threads()) { at::set_num_threads(1); }
-  ~OneThread() { at::set_num_threads(before_); }
-  OneThread(const OneThread&) = delete;
-  OneThread& operator=(const OneThread&) = delete;
-
- private:
-  int before_;
-};
 
 /// Bytes for another process: a file without a name, which both have open.
 class SharedFile {
@@ -319,7 +307,7 @@ void let_a_second_pass() {
 }
 
 void require_resumable(const LearnerFactory& make) {
-  const OneThread one;
+  const OneThread one;  // a forked process must not use its parent's threads
   SharedFile file;
   const auto in_child = [&](const SendLine& send) {
     try {

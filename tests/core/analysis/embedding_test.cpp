@@ -122,6 +122,28 @@ TEST(Tsne, IsExactBelowFiveThousandSamples) {
   EXPECT_TRUE(by_trees.equal(tsne(many, {.perplexity = 5, .iterations = 4, .theta = 0.5})));
 }
 
+/// As many samples as divide matrix products among threads, and as few as do not.
+TEST(Embedding, IsTheSameWithAnyNumberOfThreads) {
+  const int before = at::get_num_threads();
+  for (const at::Tensor& features : {pattern(1, {90, 12}), pattern(4, {300, 64})}) {
+    const auto placed = [&](int threads) {
+      at::set_num_threads(threads);
+      const at::Tensor points = at::cat(
+          {tsne(features, {.iterations = 60}), tsne(features, {.iterations = 60, .theta = 0.5}),
+           umap(features, {.epochs = 40, .seed = 3}), principal_components(features, 2).points},
+          0);
+      EXPECT_EQ(at::get_num_threads(), threads);
+      at::set_num_threads(before);
+      return points;
+    };
+    const at::Tensor of_one = placed(1);
+    for (const int threads : {2, 3}) {
+      EXPECT_TRUE(of_one.equal(placed(threads)))
+          << threads << " threads, " << features.size(0) << " samples";
+    }
+  }
+}
+
 TEST(Tsne, OfEqualOrFewFeaturesIsFiniteOrRefused) {
   const at::Tensor equal = at::zeros({8, 3}, at::kDouble);
   EXPECT_TRUE(tsne(equal, {.iterations = 20}).isfinite().all().item<bool>());
