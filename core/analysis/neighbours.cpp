@@ -52,6 +52,11 @@ at::Tensor nearness_of(const at::Tensor& queries, const at::Tensor& bank, Nearne
 
 }  // namespace
 
+double nearness_bytes(int64_t bank, int64_t queries) {
+  return static_cast<double>(std::min(bank, bank_rows)) *
+         static_cast<double>(std::min(queries, query_rows)) * sizeof(float);
+}
+
 std::vector<std::vector<Neighbour>> nearest_rows(const at::Tensor& bank, const at::Tensor& queries,
                                                  const NeighbourSearch& search) {
   const int64_t rows = queries.size(0);

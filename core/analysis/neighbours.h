@@ -30,6 +30,10 @@ struct NeighbourSearch {
 std::vector<std::vector<Neighbour>> nearest_rows(const at::Tensor& bank, const at::Tensor& queries,
                                                  const NeighbourSearch& search);
 
+/// The bytes of the largest matrix that a search for this many queries in a bank of `bank` rows
+/// holds.
+double nearness_bytes(int64_t bank, int64_t queries);
+
 inline constexpr int64_t bank_rows = 8192;
 inline constexpr int64_t query_rows = 1024;
 

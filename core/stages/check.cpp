@@ -74,7 +74,8 @@ StagePlan check_stage(const Pipeline& pipeline, const Stage& stage, const Handed
       }
     }
     if (depth >= TrialDepth::tried) {
-      plan.peak_memory = static_cast<double>(peak_memory()) + plan.held_bytes;
+      plan.peak_memory =
+          std::max(plan.peak_before, static_cast<double>(peak_memory())) + plan.held_bytes;
       if (std::string doubt = memory_doubt(plan.peak_memory); !doubt.empty()) {
         plan.warnings.push_back(std::move(doubt));
       }

@@ -33,6 +33,8 @@ struct StagePlan {
   int64_t graph_bytes = 0;  ///< of the graph that is kept for Hessian products
   TrainingCost cost;        ///< of the pretext task, but for its seconds
   double held_bytes = 0;    ///< of batches that a run holds beyond the one that is tried
+  /// The highest resident memory of the trial before a part of it that measures memory forgot it.
+  double peak_before = 0;
   double peak_memory = 0;  ///< of a process that computes the stage, estimated, bytes; 0: not known
   double seconds = 0;  ///< estimated from one gradient and one product on a full batch, each timed
   std::string networks;               ///< shapes, in words

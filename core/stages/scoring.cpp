@@ -110,6 +110,23 @@ std::vector<MetricResult> try_score(const StageContext& context, const ScoredSou
   }
 }
 
+StepOnBatch scoring_pass(const StageContext& context, const ScoredSource& source,
+                         const BatchSource& batches, Backbone& backbone, Downstream& downstream) {
+  return {.key = source.path + "batch",
+          .batch = std::min(source.batch, batches.samples()),
+          .make =
+              [&context, &source, &batches](int64_t samples) {
+                return scored_batches(context, source, batches.data().targets(), samples)->make(0);
+              },
+          .work =
+              [&backbone, &downstream](const Batch& batch) {
+                const c10::NoGradGuard no_grad;
+                const EvaluationMode of_backbone(backbone.module());
+                const EvaluationMode of_head(downstream.module());
+                head_outputs(backbone, downstream, batch.views[0]);
+              }};
+}
+
 std::vector<MetricResult> merged(const std::vector<std::vector<MetricResult>>& networks) {
   std::vector<MetricResult> all;
   for (size_t i = 0; i < networks.size(); ++i) {

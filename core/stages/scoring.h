@@ -3,6 +3,7 @@
 #include "bissl/downstream.h"
 #include "data/batches.h"
 #include "stages/context.h"
+#include "stages/step_memory.h"
 #include "store/stage_results.h"
 
 #include <cstdint>
@@ -50,6 +51,11 @@ std::vector<MetricResult> score(const StageContext& context, const std::string& 
 std::vector<MetricResult> try_score(const StageContext& context, const ScoredSource& source,
                                     const TargetSpec& targets, Backbone& backbone,
                                     Downstream& downstream);
+
+/// What score() does with a batch of a source, for the memory that it takes; `batches` are the
+/// source's. All must outlive it.
+StepOnBatch scoring_pass(const StageContext& context, const ScoredSource& source,
+                         const BatchSource& batches, Backbone& backbone, Downstream& downstream);
 
 /// The metrics of several networks, each with its mean; one that a network lacks is NaN there.
 std::vector<MetricResult> merged(const std::vector<std::vector<MetricResult>>& networks);

@@ -4,6 +4,7 @@
 #include "bissl/error.h"
 #include "models/memory_meter.h"
 #include "telemetry/memory_limit.h"
+#include "telemetry/peak_memory.h"
 
 #include <algorithm>
 #include <cmath>
@@ -11,25 +12,47 @@
 namespace bissl::host {
 namespace {
 
-at::Tensor first(const at::Tensor& all, int64_t samples) {
-  return all.defined() ? all.narrow(0, 0, samples) : all;
+double tensor_bytes(const at::Tensor& tensor) {
+  return tensor.defined() ? double(tensor.numel()) * double(tensor.element_size()) : 0;
+}
+
+double batch_bytes(const Batch& batch) {
+  double bytes = tensor_bytes(batch.targets.dense) + tensor_bytes(batch.indices);
+  for (const at::Tensor& view : batch.views) {
+    bytes += tensor_bytes(view);
+  }
+  for (const at::Tensor& geometry : batch.geometry) {
+    bytes += tensor_bytes(geometry);
+  }
+  return bytes;
+}
+
+/// What the process takes beside tensors for a step on a batch of `samples`.
+double bytes_beside_tensors(const StepOnBatch& step, int64_t samples) {
+  double tensors = 0;
+  {
+    // Makes what is made once as well, such as code for these sizes.
+    const Batch batch = step.make(samples);
+    tensors = batch_bytes(batch) + peak_bytes([&] { step.work(batch); });
+  }
+  const double all = process_growth([&] { step.work(step.make(samples)); });
+  return std::max(0.0, all - tensors);
+}
+
+void refuse_beyond_limit(const std::string& key, int64_t batch, double needed,
+                         const MemoryLimit& limit, double beside) {
+  if (needed == 0 || needed + beside <= limit.bytes) {
+    return;
+  }
+  const double share = std::max(0.0, limit.bytes - beside) / needed;
+  fail_input(
+      "{} = {}: a step on such a batch takes about {}, and there are {} of {}. Choose a smaller "
+      "{} (about {:.0f} would fit), smaller views or a smaller network",
+      key, batch, bytes_text(needed + beside), bytes_text(std::max(0.0, limit.bytes)), limit.cause,
+      key, std::max(1.0, std::floor(share * double(batch))));
 }
 
 }  // namespace
-
-Batch first_samples(const Batch& batch, int64_t samples) {
-  Batch part;
-  for (const at::Tensor& view : batch.views) {
-    part.views.push_back(first(view, samples));
-  }
-  part.targets = batch.targets;
-  part.targets.dense = first(batch.targets.dense, samples);
-  for (const at::Tensor& geometry : batch.geometry) {
-    part.geometry.push_back(first(geometry, samples));
-  }
-  part.indices = first(batch.indices, samples);
-  return part;
-}
 
 double extrapolated_bytes(int64_t batch, double enough,
                           const std::function<double(int64_t samples)>& bytes_of) {
@@ -70,19 +93,51 @@ double peak_bytes(const std::function<void()>& work) {
   return double(meter.peak());
 }
 
-void refuse_step_beyond_memory(const char* key, int64_t batch,
+double process_growth(const std::function<void()>& work) {
+  constexpr int64_t noise = int64_t{16} << 20;
+  reset_peak_memory();
+  const int64_t before = resident_memory();
+  if (before == 0 || peak_memory() > before + noise) {
+    return 0;  // the system does not forget the highest so far
+  }
+  work();
+  return std::max(0.0, double(peak_memory() - before));
+}
+
+double step_bytes(const StepOnBatch& step, double enough) {
+  constexpr double far_below = 0.25;
+  constexpr int64_t parts = 16;
+  const auto tensors = [&](int64_t samples) {
+    const Batch batch = step.make(samples);
+    return double(step.held) * batch_bytes(batch) + peak_bytes([&] { step.work(batch); });
+  };
+  const auto is_near = [&](double bytes) { return bytes <= enough && bytes > far_below * enough; };
+  double needed = extrapolated_bytes(step.batch, enough, tensors);
+  if (is_near(needed)) {
+    // It may have been the most that is possible; what else is needed is added to the estimate.
+    needed = std::min(needed, extrapolated_bytes(step.batch, 0, tensors));
+  }
+  if (!is_near(needed)) {
+    return needed;
+  }
+  try {
+    const int64_t part = std::max(most_few_samples, step.batch / parts);
+    return needed + bytes_beside_tensors(step, part) * double(step.batch) / double(part);
+  } catch (const Error&) {
+    return needed;  // what is wrong with the whole batch, too, shows when that is tried
+  }
+}
+
+void refuse_step_beyond_memory(const std::string& key, int64_t batch,
                                const std::function<double(int64_t samples)>& bytes_of) {
   const MemoryLimit limit = memory_limit();
-  const double needed = extrapolated_bytes(batch, limit.bytes, bytes_of);
-  if (needed <= limit.bytes) {
-    return;
-  }
-  const double share = std::max(0.0, limit.bytes) / needed;
-  fail_input(
-      "{} = {}: a step on such a batch takes about {}, and there are {} of {}. Choose a smaller "
-      "{} (about {:.0f} would fit), smaller views or a smaller network",
-      key, batch, bytes_text(needed), bytes_text(std::max(0.0, limit.bytes)), limit.cause, key,
-      std::max(1.0, std::floor(share * double(batch))));
+  refuse_beyond_limit(key, batch, extrapolated_bytes(batch, limit.bytes, bytes_of), limit, 0);
+}
+
+void refuse_step_beyond_memory(const StepOnBatch& step) {
+  const MemoryLimit limit = memory_limit(step.threads);
+  refuse_beyond_limit(step.key, step.batch, step_bytes(step, limit.bytes - step.beside), limit,
+                      step.beside);
 }
 
 std::string memory_doubt(double bytes) {

@@ -8,11 +8,10 @@
 #include "stages/memory.h"
 #include "stages/rates.h"
 #include "stages/schedule.h"
-#include "stages/step_memory.h"
+#include "telemetry/peak_memory.h"
 
 #include <algorithm>
 #include <chrono>
-#include <optional>
 
 namespace bissl::host {
 
@@ -57,22 +56,24 @@ double StageTrial::pass(const char* key, int64_t batch, const ViewsChoice& decla
   });
 }
 
-void StageTrial::require_memory(const char* key, int64_t batch, const std::function<Batch()>& small,
-                                const std::function<void(const Batch&)>& work) {
-  std::optional<Batch> all;
-  refuse_step_beyond_memory(key, batch, [&](int64_t samples) {
-    if (!all) {
-      all = small();
-    }
-    const Batch part = first_samples(*all, samples);
-    return peak_bytes([&] { work(part); });
-  });
+void StageTrial::require_memory(StepOnBatch step, int64_t batches) {
+  const int threads = context_.settings.loader_threads;
+  step.held = batches_held(threads, batches);
+  step.threads += threads;
+  plan_.peak_before = std::max(plan_.peak_before, static_cast<double>(peak_memory()));
+  refuse_step_beyond_memory(step);
+}
+
+double StageTrial::bytes_held(const BatchSource& source, int64_t batch, int64_t batches) const {
+  return bytes_of({.key = "",
+                   .batch = batch,
+                   .views = source.view_shapes(),
+                   .held = batches_held(context_.settings.loader_threads, batches)});
 }
 
 void StageTrial::hold_batches(const BatchSource& source, int64_t batch, int64_t batches) {
-  const int64_t held = batches_held(context_.settings.loader_threads, batches) - 1;
-  plan_.held_bytes +=
-      bytes_of({.key = "", .batch = batch, .views = source.view_shapes(), .held = held});
+  plan_.held_bytes += bytes_held(source, batch, batches) -
+                      bytes_of({.key = "", .batch = batch, .views = source.view_shapes()});
 }
 
 void StageTrial::warn_about_single(const char* key, int64_t batch, torch::nn::Module& module) {

@@ -6,6 +6,7 @@
 #include "stages/check.h"
 #include "stages/context.h"
 #include "stages/options.h"
+#include "stages/step_memory.h"
 
 #include <functional>
 #include <memory>
@@ -58,11 +59,11 @@ class StageTrial {
   /// not fit.
   double pass(const char* key, int64_t batch, const ViewsChoice& declared,
               const BatchSource& source, const std::function<void()>& work) const;
-  /// Throws Error(input) where a step on a batch of the number at this key would not fit into
-  /// memory, as told by small batches of the same kind: `small` makes one of most_few_samples;
-  /// `work` is the step, on any batch.
-  static void require_memory(const char* key, int64_t batch, const std::function<Batch()>& small,
-                             const std::function<void(const Batch& batch)>& work);
+  /// Throws Error(input) where a step would not fit into memory, with the batches that the loader
+  /// holds when it makes `batches` of them in all: sets `held`, and adds its threads to `threads`.
+  void require_memory(StepOnBatch step, int64_t batches);
+  /// The bytes of all batches of a source that a run holds.
+  double bytes_held(const BatchSource& source, int64_t batch, int64_t batches) const;
   /// Notes what a run holds of batches beyond the one that a step is tried on.
   void hold_batches(const BatchSource& source, int64_t batch, int64_t batches);
   /// Warns where batch normalisation would take its statistics from one image.

@@ -41,12 +41,23 @@ ProcessSize process_size() {
   return {pages.all * page, pages.resident * page};
 }
 
-double address_space_left() {
+/// What a thread maps: its stack, and its heap (HEAP_MAX_SIZE of glibc's malloc/arena.c).
+double address_space_of_thread() {
+  constexpr double mebibyte = 1024.0 * 1024.0;
+  constexpr double heap = 64 * mebibyte;
+  constexpr double usual_stack = 8 * mebibyte;
+  rlimit stack{};
+  const bool limited = getrlimit(RLIMIT_STACK, &stack) == 0 && stack.rlim_cur != RLIM_INFINITY;
+  return heap + (limited ? static_cast<double>(stack.rlim_cur) : usual_stack);
+}
+
+double address_space_left(int threads) {
   rlimit limit{};
   if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
     return unknown;
   }
-  return static_cast<double>(limit.rlim_cur) - process_size().all;
+  return static_cast<double>(limit.rlim_cur) - process_size().all -
+         static_cast<double>(threads) * address_space_of_thread();
 }
 
 /// The least number in the files `name` of a group and of those around it, up to `root`. In a
@@ -94,16 +105,17 @@ double control_group_limit(const fs::path& root) {
   return least;
 }
 
-MemoryLimit memory_limit() {
+MemoryLimit memory_limit(int threads) {
   MemoryLimit least{unknown, "memory"};
+  const double resident = process_size().resident;
   const auto consider = [&](double bytes, const char* cause) {
     if (bytes < least.bytes) {
       least = {bytes, cause};
     }
   };
-  consider(memory_and_swap("MemTotal:", "SwapTotal:"), "physical memory and swap space");
-  consider(address_space_left(), "address space, which `ulimit -v` limits");
-  consider(control_group_limit(), "memory that the control group allows");
+  consider(memory_and_swap("MemTotal:", "SwapTotal:") - resident, "physical memory and swap space");
+  consider(address_space_left(threads), "address space, which `ulimit -v` limits");
+  consider(control_group_limit() - resident, "memory that the control group allows");
   return least;
 }
 

@@ -5,15 +5,17 @@
 
 namespace bissl::host {
 
-/// How much memory this process can have at most, whatever else runs.
+/// How much memory this process can still get at most, beside what it has, whatever else runs.
 struct MemoryLimit {
   double bytes = 0;   ///< infinite if nothing is known
   std::string cause;  ///< "physical memory and swap space", …
 };
 
-/// The least of physical memory with swap space, what is left of the address space (ulimit -v) and
-/// the limit of the control group.
-MemoryLimit memory_limit();
+/// The least of what is left of physical memory with swap space, of the control group's limit and
+/// of the address space (ulimit -v): less what this process has in memory, or of the address space
+/// what it has mapped, libraries and stacks of threads included. `threads` are still to be started:
+/// each maps its stack, and a heap of its own once it allocates something.
+MemoryLimit memory_limit(int threads = 0);
 
 /// The least limit, in bytes, of the control groups that the process is in and of those around
 /// them, of version 2 (memory.max) and of version 1 (memory.limit_in_bytes); infinite if there is

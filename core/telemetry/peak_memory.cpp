@@ -7,18 +7,13 @@
 #include <string>
 
 namespace bissl::host {
+namespace {
 
-void reset_peak_memory() {
-#if defined(__GLIBC__)
-  malloc_trim(0);  // the program keeps what it has freed, for the next step (core/cli/start.cpp)
-#endif
-  std::ofstream("/proc/self/clear_refs") << "5";  // proc(5): resets VmHWM
-}
-
-int64_t peak_memory() {
+/// A line of /proc/self/status that has a size, in bytes; 0 where there is none.
+int64_t status_bytes(const char* line) {
   std::ifstream status("/proc/self/status");
   for (std::string word; status >> word;) {
-    if (word == "VmHWM:") {
+    if (word == line) {
       int64_t kilobytes = 0;
       status >> kilobytes;
       return kilobytes * 1024;
@@ -27,5 +22,18 @@ int64_t peak_memory() {
   }
   return 0;
 }
+
+}  // namespace
+
+void reset_peak_memory() {
+#if defined(__GLIBC__)
+  malloc_trim(0);  // the program keeps what it has freed, for the next step (core/cli/start.cpp)
+#endif
+  std::ofstream("/proc/self/clear_refs") << "5";  // proc(5): resets VmHWM
+}
+
+int64_t peak_memory() { return status_bytes("VmHWM:"); }
+
+int64_t resident_memory() { return status_bytes("VmRSS:"); }
 
 }  // namespace bissl::host

@@ -12,4 +12,7 @@ void reset_peak_memory();
 /// 0 if the system does not say.
 int64_t peak_memory();
 
+/// The resident memory of this process now, in bytes; 0 if the system does not say.
+int64_t resident_memory();
+
 }  // namespace bissl::host

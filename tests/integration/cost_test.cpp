@@ -69,29 +69,33 @@ TEST_F(CostTest, WrongNumbersOfThreadsAreRefused) {
   }
 }
 
+/// Far beyond it, and so near that what is mapped already, the loader's batches and what the
+/// process takes beside tensors decide.
 TEST_F(CostTest, ABatchBeyondMemoryIsRefusedBeforeItIsTried) {
   if (sanitized) {
     GTEST_SKIP() << "a sanitizer reserves terabytes of address space";
   }
-  const auto refused = [&](const std::vector<std::string>& keys) {
+  const auto refused = [&](const std::vector<std::string>& keys, const std::string& batch) {
     std::vector<std::string> words = call("run");
     for (const std::string& key : keys) {
-      words.insert(words.end(), {"--set", "stage." + key + "=400000"});
+      words.insert(words.end(), {"--set", "stage." + key + "=" + batch});
     }
     const Outcome outcome = run_bissl_under("ulimit -v 2000000", words);
     EXPECT_EQ(outcome.code, 2) << outcome.err;
     for (const std::string& key : keys) {
       const std::string in_stage = key.substr(key.find('.') + 1);
-      EXPECT_NE(outcome.err.find(in_stage + " = 400000: a step on such a batch takes about"),
+      EXPECT_NE(outcome.err.find(in_stage + " = " + batch + ": a step on such a batch takes about"),
                 std::string::npos)
           << key << outcome.err;
     }
     EXPECT_NE(outcome.err.find("address space, which `ulimit -v` limits"), std::string::npos)
         << outcome.err;
   };
-  refused({"pretrain.batch", "finetune.batch"});
-  refused({"bissl.upper.batch"});
-  refused({"bissl.lower.hessian_batch"});
+  for (const char* batch : {"100000", "400000"}) {
+    refused({"pretrain.batch", "finetune.batch"}, batch);
+    refused({"bissl.upper.batch"}, batch);
+    refused({"bissl.lower.hessian_batch"}, batch);
+  }
 }
 
 /// The vectors that a solve keeps are counted before the training; what keeps none may make as many

@@ -145,34 +145,49 @@ void BisslTrial::judge_length() {
 void BisslTrial::judge_memory() {
   const LowerOptions& lower = parts_->lower_options;
   const UpperOptions& upper = parts_->upper_options;
-  const auto views = [&] {
+  const auto views = [&](int64_t samples) {
     return make_pretext_batches(context(), lower.data, parts_->lower_table, *parts_->pretext,
-                                {.batch = most_few_samples, .purpose = "bissl/lower"})
+                                {.batch = samples, .purpose = "bissl/lower"})
         ->make(0);
   };
-  const auto labelled = [&] {
+  const auto labelled = [&](int64_t samples) {
     return make_labelled_batches(context(), "upper.data", upper.data, parts_->upper_table.augment(),
-                                 {.batch = most_few_samples, .purpose = "bissl/upper"})
+                                 {.batch = samples, .purpose = "bissl/upper"})
         ->make(0);
   };
-  require_memory("lower.batch", lower.batch, views, [this](const Batch& batch) {
+  const auto lower_step = [this](const Batch& batch) {
     const TensorList parameters =
         tensors_of(lower_parameters(*parts_->lower_backbone, *parts_->pretext));
     parts_->pretext->before_step({0, parts_->lower.steps});
     loss_gradient(*parts_->pretext, *parts_->lower_backbone, parameters,
                   [&] { return parts_->pretext->loss(*parts_->lower_backbone, batch); });
-  });
-  require_memory("upper.batch", upper.batch, labelled, [this](const Batch& batch) {
+  };
+  const auto upper_step = [this](const Batch& batch) {
     const TensorList parameters =
         tensors_of(upper_parameters(*parts_->upper_backbone, *parts_->downstream));
     downstream_gradient(*parts_->upper_backbone, *parts_->downstream, parameters,
                         task_batch(batch, parts_->upper_mix, 0));
-  });
+  };
+  // Both levels' loaders work all the time.
+  const int threads = context().settings.loader_threads;
+  require_memory({.key = "lower.batch",
+                  .batch = lower.batch,
+                  .beside = bytes_held(*parts_->upper.source, upper.batch, parts_->upper.steps),
+                  .threads = threads,
+                  .make = views,
+                  .work = lower_step},
+                 parts_->lower.steps);
+  require_memory({.key = "upper.batch",
+                  .batch = upper.batch,
+                  .beside = bytes_held(*parts_->lower.source, lower.batch, parts_->lower.steps),
+                  .threads = threads,
+                  .make = labelled,
+                  .work = upper_step},
+                 parts_->upper.steps);
   if (needs_.second_derivatives() && lower.hessian_graph != "recomputed") {
     refuse_step_beyond_memory("lower.hessian_batch", parts_->hessian_batch(), [&](int64_t samples) {
-      const auto problem =
-          parts_->make_problem({first_samples(views(), samples)},
-                               {.lambda = parts_->options.lambda}, [] { return int64_t{0}; });
+      const auto problem = parts_->make_problem(
+          {views(samples)}, {.lambda = parts_->options.lambda}, [] { return int64_t{0}; });
       problem->hessian_product(copy(problem->parameters()));
       return static_cast<double>(problem->graph_bytes() * lower.hessian_batches);
     });

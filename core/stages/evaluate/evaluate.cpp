@@ -155,6 +155,15 @@ class EvaluateTrial : public StageTrial {
   void judge_batches() override {}
   void judge_length() override {}
 
+  void judge_memory() override {
+    for (size_t i = 0; i < parts_.scored.size(); ++i) {
+      const BatchSource& batches = *parts_.batches[i];
+      require_memory(
+          scoring_pass(context(), parts_.scored[i], batches, *parts_.backbone, *parts_.downstream),
+          batches.batches());
+    }
+  }
+
   void score() override {
     for (const ScoredSource& scored : parts_.scored) {
       const std::vector<MetricResult> found = try_score(
@@ -176,6 +185,11 @@ class EvaluateTrial : public StageTrial {
       batches += source->batches();
     }
     plan().seconds = static_cast<double>(parent_networks(context()) * batches) * seconds_;
+    const auto& largest =
+        *std::max_element(parts_.batches.begin(), parts_.batches.end(),
+                          [](const auto& a, const auto& b) { return a->samples() < b->samples(); });
+    hold_batches(*largest, std::min(parts_.scored.front().batch, largest->samples()),
+                 largest->batches());
   }
 
  private:

@@ -47,13 +47,33 @@ class FinetuneTrial : public StageTrial {
 
   void judge_memory() override {
     const FinetuneOptions& options = parts_.options;
-    const auto small = [&] {
-      return make_labelled_batches(context(), "data", options.data, context().stage.table.augment(),
-                                   {.batch = most_few_samples, .purpose = "finetune"})
-          ->make(0);
-    };
-    require_memory("batch", options.batch, small,
-                   [this](const Batch& batch) { finetune_gradient(parts_, batch, 0); });
+    require_memory({.key = "batch",
+                    .batch = options.batch,
+                    .make =
+                        [&](int64_t samples) {
+                          return make_labelled_batches(context(), "data", options.data,
+                                                       context().stage.table.augment(),
+                                                       {.batch = samples, .purpose = "finetune"})
+                              ->make(0);
+                        },
+                    .work = [this](const Batch& batch) { finetune_gradient(parts_, batch, 0); }},
+                   parts_.steps * options.accumulate);
+    for (const auto& scored : {validated_source(context().stage), scored_source(context().stage)}) {
+      if (scored) {
+        require_scoring_memory(*scored);
+      }
+    }
+  }
+
+  /// While the training's batches are held, which validations interrupt.
+  void require_scoring_memory(const ScoredSource& scored) {
+    const auto source = scored_batches(context(), scored, parts_.source->data().targets());
+    StepOnBatch step =
+        scoring_pass(context(), scored, *source, *parts_.backbone, *parts_.downstream);
+    step.beside =
+        bytes_held(*parts_.source, parts_.options.batch, parts_.steps * parts_.options.accumulate);
+    step.threads = context().settings.loader_threads;
+    require_memory(std::move(step), source->batches());
   }
 
   void step() override {

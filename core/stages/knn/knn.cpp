@@ -1,5 +1,6 @@
 #include "stages/knn/knn.h"
 
+#include "analysis/neighbours.h"
 #include "base/spelling.h"
 #include "bissl/error.h"
 #include "data/prefetcher.h"
@@ -233,6 +234,28 @@ class KnnTrial : public StageTrial {
   void judge_batches() override {}
   void judge_length() override {}
 
+  /// Beside the bank's features and, where a batch asks for its neighbours, their nearness.
+  void judge_memory() override {
+    require_memory({.key = "batch",
+                    .batch = std::min(parts_.options.batch, parts_.bank->samples()),
+                    .beside = bank_bytes(),
+                    .make =
+                        [this](int64_t samples) {
+                          return make_labelled_batches(
+                                     context(), "bank", parts_.options.bank,
+                                     context().stage.table.augment(),
+                                     {.batch = samples, .order = Order::sequential})
+                              ->make(0);
+                        },
+                    .work =
+                        [this](const Batch& batch) {
+                          const c10::NoGradGuard no_grad;
+                          const EvaluationMode mode(parts_.backbone->module());
+                          parts_.backbone->forward(batch.views[0]);
+                        }},
+                   parts_.bank->batches());
+  }
+
   void score() override {
     for (const std::string& data : parts_.options.data) {
       plan().metrics.push_back({.data = data, .metric = "top1", .higher_is_better = true});
@@ -255,9 +278,20 @@ class KnnTrial : public StageTrial {
       batches += source->batches();
     }
     plan().seconds = static_cast<double>(parent_networks(context()) * batches) * seconds_;
+    hold_batches(*parts_.bank, std::min(parts_.options.batch, parts_.bank->samples()),
+                 parts_.bank->batches());
+    plan().held_bytes += bank_bytes();
   }
 
  private:
+  /// Features and labels of the bank, and the nearness of a batch to a block of it.
+  double bank_bytes() const {
+    const auto images = static_cast<double>(parts_.bank->samples());
+    const auto width = static_cast<double>(parts_.backbone->features());
+    return images * (width * sizeof(float) + sizeof(int64_t)) +
+           nearness_bytes(parts_.bank->samples(), parts_.options.batch);
+  }
+
   Parts parts_;
   double seconds_ = 0;
 };

@@ -61,15 +61,22 @@ class PretrainTrial : public StageTrial {
   void judge_memory() override {
     const PretrainOptions& options = parts_.options;
     const Table& table = context().stage.table;
-    const auto small = [&] {
-      return make_pretext_batches(context(), options.data, table, *parts_.pretext,
-                                  {.batch = most_few_samples, .purpose = "pretrain"})
-          ->make(0);
-    };
-    require_memory("batch", options.batch, small, [this](const Batch& batch) {
+    StepOnBatch step{.key = "batch", .batch = options.batch, .make = [&](int64_t samples) {
+                       return make_pretext_batches(context(), options.data, table, *parts_.pretext,
+                                                   {.batch = samples, .purpose = "pretrain"})
+                           ->make(0);
+                     }};
+    step.work = [this](const Batch& batch) {
       parts_.pretext->before_step({0, parts_.steps});
       gradient_of(batch);
-    });
+    };
+    if (parts_.supervised) {
+      const SupervisedOptions& other = parts_.supervised->options;
+      step.beside = bytes_held(*parts_.supervised->source, other.batch, parts_.steps);
+      step.threads = context().settings.loader_threads;
+    }
+    require_memory(std::move(step), parts_.steps * options.accumulate);
+    require_supervised_memory();
   }
 
   void step() override {
@@ -111,6 +118,30 @@ class PretrainTrial : public StageTrial {
   }
 
  private:
+  void require_supervised_memory() {
+    if (!parts_.supervised) {
+      return;
+    }
+    const SupervisedOptions& options = parts_.supervised->options;
+    require_memory({.key = "supervised.batch",
+                    .batch = options.batch,
+                    .beside = bytes_held(*parts_.source, parts_.options.batch, parts_.steps),
+                    .threads = context().settings.loader_threads,
+                    .make =
+                        [&](int64_t samples) {
+                          return make_labelled_batches(
+                                     context(), "supervised.data", options.data,
+                                     context().stage.table.table("supervised").augment(),
+                                     {.batch = samples, .purpose = "pretrain/supervised"})
+                              ->make(0);
+                        },
+                    .work =
+                        [this](const Batch& batch) {
+                          supervised_gradient(parts_, tensors_of(parts_.parameters()), batch);
+                        }},
+                   parts_.steps);
+  }
+
   TensorList gradient_of(const Batch& batch) {
     const TensorList parameters = tensors_of(parts_.parameters());
     return loss_gradient(*parts_.pretext, *parts_.backbone, parameters,

@@ -3,12 +3,14 @@
 #include "bissl/error.h"
 
 #include "core/store/failing_disk.h"
+#include "telemetry/memory_limit.h"
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <fstream>
 #include <new>
 #include <stdexcept>
 #include <system_error>
@@ -51,6 +53,28 @@ TEST(Limits, TheLimitBehindAFailureIsNamedWithItsValue) {
         _exit(has(text, "no memory left") && has(text, "(ulimit -v) is 1073741824 KiB") ? 0 : 1);
       }),
       0);
+}
+
+/// Against the limit stand what the process has mapped already, and what threads will.
+TEST(Limits, OfAddressSpaceThereIsLeftWhatNothingHasMapped) {
+  EXPECT_EQ(exit_code_of([] {
+              constexpr double mebibyte = 1024.0 * 1024.0;
+              constexpr double room = 512 * mebibyte;
+              double pages = 0;
+              std::ifstream("/proc/self/statm") >> pages;
+              const double mapped = pages * static_cast<double>(sysconf(_SC_PAGESIZE));
+              const auto bytes = static_cast<rlim_t>(mapped + room);
+              const rlimit limit{bytes, bytes};
+              setrlimit(RLIMIT_AS, &limit);
+              const MemoryLimit alone = memory_limit();
+              const MemoryLimit with_threads = memory_limit(2);
+              _exit(has(alone.cause, "address space") && alone.bytes <= room &&
+                            alone.bytes > room / 2 &&
+                            alone.bytes - with_threads.bytes > 2 * 64 * mebibyte
+                        ? 0
+                        : 1);
+            }),
+            0);
 }
 
 TEST(Limits, ThreadsThatCannotRunAreRefusedBeforeALibraryWaitsForThem) {
