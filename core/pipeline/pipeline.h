@@ -22,6 +22,9 @@ struct Stage {
   std::string kind;  ///< a name among stage_kinds()
   std::string from;  ///< the parent stage's name; empty when the stage starts from random weights
   Table table;       ///< without kind, from and like
+  /// Warnings about values of the table that were settled by other stages (settle_lengths), for a
+  /// check. Not part of what the stage is.
+  std::vector<std::string> doubts{};
 };
 
 /// A pipeline that was read and checked; nothing of its data has been opened.

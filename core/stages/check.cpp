@@ -32,6 +32,12 @@ void look_at_data(StageTrial& trial) {
   }
 }
 
+void look_at_lengths(StageTrial& trial) {
+  const std::vector<std::string>& doubts = trial.context().stage.doubts;
+  trial.plan().warnings.insert(trial.plan().warnings.end(), doubts.begin(), doubts.end());
+  trial.judge_length();
+}
+
 }  // namespace
 
 const std::vector<StageCheck>& stage_checks() {
@@ -43,8 +49,7 @@ const std::vector<StageCheck>& stage_checks() {
       {"what the data looks like", TrialDepth::tried, look_at_data},
       {"the sizes of images", TrialDepth::tried, [](StageTrial& trial) { trial.judge_images(); }},
       {"the sizes of batches", TrialDepth::tried, [](StageTrial& trial) { trial.judge_batches(); }},
-      {"numbers of steps and schedules", TrialDepth::tried,
-       [](StageTrial& trial) { trial.judge_length(); }},
+      {"numbers of steps and schedules", TrialDepth::tried, look_at_lengths},
       {"the memory that a step takes", TrialDepth::tried,
        [](StageTrial& trial) { trial.judge_memory(); }},
       {"a step of each kind", TrialDepth::tried, [](StageTrial& trial) { trial.step(); }},

@@ -32,12 +32,20 @@ const Schema<MatchOptions>& match_schema() {
   return schema;
 }
 
+}  // namespace
+
 bool trains_pretext(const std::string& kind) {
   const std::vector<std::string>& roles = stage_kind(kind).spec().hands_on;
   return std::find(roles.begin(), roles.end(), "pretext") != roles.end();
 }
 
-}  // namespace
+std::string match_doubt(const std::string& stage, double asked, int64_t taken) {
+  constexpr double far = 0.1;
+  return std::abs(static_cast<double>(taken) - asked) <= far * asked
+             ? ""
+             : fmt::format("match: {:.2g} steps make this stage as long as stage.{}; {} {} taken",
+                           asked, spelled_key(stage), taken, taken == 1 ? "is" : "are");
+}
 
 SubtableSpec match_table() {
   return {match_key, table_of(match_schema()), false,
@@ -65,7 +73,13 @@ void settle_lengths(Pipeline& pipeline) {
     }
     stage.table.tables.erase(match_key);
     stage.table.values["steps"] = int64_t{1};
-    stage.table.values["steps"] = steps_for(*images, *stage_kind(stage.kind).pretext_images(stage));
+    const double images_of_step = *stage_kind(stage.kind).pretext_images(stage);
+    const int64_t steps = steps_for(*images, images_of_step);
+    stage.table.values["steps"] = steps;
+    if (std::string doubt = match_doubt(match->stage, *images / images_of_step, steps);
+        !doubt.empty()) {
+      stage.doubts.push_back(std::move(doubt));
+    }
   }
 }
 

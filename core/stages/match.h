@@ -53,6 +53,13 @@ double matched_budget(const MatchOptions& options, const TrainingCost& matched,
 /// at least one.
 int64_t steps_for(double budget, double cost_of_step);
 
+/// A warning where the steps that a stage takes are far from those that make it as long as
+/// `stage`, since it takes whole ones, and one at least; empty otherwise.
+std::string match_doubt(const std::string& stage, double asked, int64_t taken);
+
+/// Whether stages of a kind train a pretext task.
+bool trains_pretext(const std::string& kind);
+
 /// Throws Error(input) where the stage cannot be as long as that one: it trains no pretext task, or
 /// nothing tells the speed by which seconds become steps.
 void check_match(const Pipeline& pipeline, const Stage& stage);

@@ -6,7 +6,9 @@
 #include "pipeline/metric_name.h"
 #include "stages/histograms.h"
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <utility>
 
 namespace bissl::host {
@@ -59,6 +61,15 @@ void Monitor::keep(Session& session) {
           sources_[i]->load(named_ ? saved.at(i) : saved);
         }
       });
+}
+
+std::vector<std::string> Monitor::doubts() const {
+  std::vector<std::string> found;
+  for (const auto& source : sources_) {
+    std::vector<std::string> of_source = source->doubts();
+    std::move(of_source.begin(), of_source.end(), std::back_inserter(found));
+  }
+  return found;
 }
 
 int64_t Monitor::images(int64_t steps) const {

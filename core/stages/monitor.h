@@ -42,6 +42,9 @@ class Monitor {
   /// of the step, as "monitor"; adds the last ones to what the step shows.
   void after_step(int64_t done, int64_t steps, Session::StepNews& news);
 
+  /// Warnings about numbers of images that a data source does not have.
+  std::vector<std::string> doubts() const;
+
   /// Sends some images of each source through the backbone, as a look does.
   void try_images() const;
 

@@ -8,8 +8,6 @@
 namespace bissl::host {
 namespace {
 
-constexpr const char* knn_figure = "knn";
-
 std::vector<std::string> monitor_figure_names() {
   std::vector<std::string> names = {knn_figure};
   for (const FigureInfo& figure : figures()) {

@@ -31,6 +31,8 @@ struct MonitorOptions {
 };
 
 inline constexpr const char* monitor_key = "monitor";
+/// The figure of a monitor that core/analysis does not have.
+inline constexpr const char* knn_figure = "knn";
 
 MonitorOptions parse_monitor(const Table& table);
 SubtableSpec monitor_table();

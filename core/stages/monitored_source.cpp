@@ -51,6 +51,22 @@ MonitoredSource::MonitoredSource(const StageContext& context, const Table& table
   }
 }
 
+std::vector<std::string> MonitoredSource::doubts() const {
+  std::vector<std::string> found;
+  if (options_.samples > samples_ && options_.samples != MonitorOptions{}.samples) {
+    found.push_back(fmt::format(
+        "monitor.samples = {} is more than the {} images of data.{}: the figures are of these",
+        options_.samples, samples_, spelled_key(options_.data)));
+  }
+  if (const int64_t half = samples_ / 2; options_.has(knn_figure) && options_.k > half) {
+    found.push_back(fmt::format(
+        "monitor.k = {} is more than half of the {} images of data.{}, which are the neighbours of "
+        "the other half: {} vote",
+        options_.k, samples_, spelled_key(options_.data), half));
+  }
+  return found;
+}
+
 int64_t MonitoredSource::images(int64_t steps) const {
   return (steps / options_.every + (steps % options_.every == 0 ? 0 : 1)) * samples_;
 }

@@ -43,6 +43,9 @@ class MonitoredSource {
   /// The figures after `done` steps, in the order of the table; none for one without a value.
   std::vector<std::pair<std::string, std::optional<double>>> look(int64_t done);
 
+  /// Warnings about numbers of images that the data source does not have.
+  std::vector<std::string> doubts() const;
+
   /// Sends some images through the backbone, as a look does.
   void try_images() const;
 

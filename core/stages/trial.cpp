@@ -5,6 +5,7 @@
 #include "bissl/error.h"
 #include "models/module_state.h"
 #include "pipeline/diagnostics.h"
+#include "stages/match.h"
 #include "stages/memory.h"
 #include "stages/rates.h"
 #include "stages/schedule.h"
@@ -12,6 +13,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
+#include <variant>
 
 namespace bissl::host {
 
@@ -123,6 +126,35 @@ void StageTrial::warn_about_schedule(const std::string& path, const Table& table
   const double epoch = static_cast<double>(source.samples()) / static_cast<double>(batch);
   for (const std::string& doubt : doubts(parse_schedule(table), steps, epoch)) {
     plan_.warnings.push_back(fmt::format("{}schedule.{}", path, doubt));
+  }
+}
+
+void StageTrial::warn_about_task(const std::string& key, const ComponentChoice& task,
+                                 int64_t steps) {
+  const Stage& stage = context_.stage;
+  if (!stage.from.empty() && trains_pretext(context_.pipeline.stage(stage.from).kind)) {
+    return;
+  }
+  for (const ParameterSpec& parameter : task.component->info.parameters) {
+    const auto found = task.values.find(parameter.name);
+    const auto* value = found == task.values.end() ? nullptr : std::get_if<int64_t>(&found->second);
+    if (parameter.unit == "steps" && value != nullptr && *value > 0 && *value >= steps) {
+      warn(fmt::format("{}.{} = {} ({}): the task has {} {} in this stage, which ends before that",
+                       key, parameter.name, *value, parameter.doc, steps,
+                       steps == 1 ? "step" : "steps"));
+    }
+  }
+}
+
+void StageTrial::warn(std::string text) {
+  if (!text.empty()) {
+    plan_.warnings.push_back(std::move(text));
+  }
+}
+
+void StageTrial::warn_all(const std::vector<std::string>& texts) {
+  for (const std::string& text : texts) {
+    warn(text);
   }
 }
 

@@ -76,6 +76,13 @@ class StageTrial {
                          const BatchSource& source, int64_t batch);
   void warn_about_schedule(const std::string& path, const Table& table, int64_t steps,
                            const BatchSource& source, int64_t batch);
+  /// Warns of what the options of a pretext task put off until after the stage: steps of the task
+  /// (parameters in "steps") that are as many as the stage has or more. Nothing for a stage that
+  /// continues the task of another, whose steps count as well.
+  void warn_about_task(const std::string& key, const ComponentChoice& task, int64_t steps);
+  /// Adds a warning; an empty text is none.
+  void warn(std::string text);
+  void warn_all(const std::vector<std::string>& texts);
   /// Notes what a child of the stage will load.
   void hand_on(const char* file, const torch::nn::Module& module);
   /// Looks at images of a source, which `key` names.

@@ -521,6 +521,55 @@ TEST_F(CheckTest, EachKindOfDoubtIsSpokenByTheRun) {
   }
 }
 
+/// Numbers that a short stage, its rounding or too little data take the effect from.
+TEST_F(CheckTest, WhatAStageIsTooShortOrTooSmallForIsSpoken) {
+  write_file(file_, small_pipeline() + R"(
+[stage.as-long]
+like  = "pretrain"
+batch = 320
+match = { stage = "bissl", by = "steps" }
+
+[stage.look]
+kind       = "analyse"
+from       = "pretrain"
+data       = "test"
+augment    = { use = "evaluation", size = 8 }
+pictures   = ["tsne", "umap"]
+perplexity = 50
+umap_neighbours = 70
+)");
+  const Outcome outcome =
+      call("check", sets({"stage.pretrain.monitor={data=\"test\",every=1,figures=[\"knn\"],"
+                          "samples=500,k=40,augment={use=\"evaluation\",size=8}}"}));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  for (const char* said :
+       {"warning: stage.as-long: match: 0.45 steps make this stage as long as stage.bissl; 1 is "
+        "taken",
+        "warning: stage.pretrain: monitor.samples = 500 is more than the 64 images of data.test",
+        "warning: stage.pretrain: monitor.k = 40 is more than half of the 64 images",
+        "warning: stage.look: perplexity = 50 is more than a third of the other 63 samples of "
+        "data.test: t-SNE takes 21",
+        "warning: stage.look: umap_neighbours = 70 is more than the 64 samples of data.test"}) {
+    EXPECT_EQ(count_of(outcome.err, said), 1U) << said << "\n" << outcome.err;
+  }
+}
+
+/// The pretraining has 8 steps. What continues its task is older than its own steps.
+TEST_F(CheckTest, StepsThatATaskPutsOffBeyondTheStageAreSpoken) {
+  const auto warnings = [&](const std::string& frozen) {
+    const Outcome outcome =
+        call("check", sets({"stage.pretrain.pretext={use=\"dino\",hidden=[8],bottleneck=4,"
+                            "prototypes=6,teacher_temperature_start=0.02,"
+                            "teacher_temperature_warmup=7,freeze_prototypes=" +
+                            frozen + "}"}));
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return count_of(outcome.err, "pretext.freeze_prototypes = " + frozen + " (training steps") +
+           count_of(outcome.err, "teacher_temperature_warmup = 7 (");
+  };
+  EXPECT_EQ(warnings("7"), 0U);
+  EXPECT_EQ(warnings("8"), 1U);
+}
+
 /// Pipelines of the fixture's components, which have parameters that make them fail.
 class FixtureCheck : public CheckTest {
  protected:

@@ -272,7 +272,12 @@ class AnalyseTrial : public StageTrial {
     }
   }
 
-  void judge_batches() override {}
+  void judge_batches() override {
+    for (size_t source = 0; source < parts_.sources.size(); ++source) {
+      warn_all(plane_doubts(parts_.options, parts_.options.data[source],
+                            std::min(parts_.sources[source]->samples(), parts_.options.samples)));
+    }
+  }
   void judge_length() override {}
 
   void score() override {

@@ -2,6 +2,7 @@
 
 #include "analysis/embedding.h"
 #include "base/atomic_file.h"
+#include "base/spelling.h"
 #include "pipeline/metric_name.h"
 #include "stages/agreement.h"
 #include "stages/analyse/bank_pictures.h"
@@ -88,6 +89,30 @@ std::vector<std::string> chosen_planes(const AnalyseOptions& options) {
     }
   }
   return chosen;
+}
+
+std::vector<std::string> plane_doubts(const AnalyseOptions& options, const std::string& data,
+                                      int64_t samples) {
+  std::vector<std::string> found;
+  const std::vector<std::string> chosen = chosen_planes(options);
+  const auto is_drawn = [&](const char* plane) {
+    return samples >= least_placed &&
+           std::find(chosen.begin(), chosen.end(), plane) != chosen.end();
+  };
+  const double most = static_cast<double>(samples - 1) / 3;
+  if (is_drawn("tsne") && options.perplexity > most) {
+    found.push_back(fmt::format(
+        "perplexity = {:.6g} is more than a third of the other {} samples of data.{}: t-SNE takes "
+        "{:.3g}",
+        options.perplexity, samples - 1, spelled_key(data), most));
+  }
+  if (is_drawn("umap") && options.umap_neighbours > samples) {
+    found.push_back(
+        fmt::format("umap_neighbours = {} is more than the {} samples of data.{}: "
+                    "UMAP takes all of them",
+                    options.umap_neighbours, samples, spelled_key(data)));
+  }
+  return found;
 }
 
 std::vector<std::string> draw_planes(const StageContext& context, const AnalyseParts& parts,

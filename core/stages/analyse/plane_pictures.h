@@ -18,6 +18,10 @@ inline constexpr int64_t trusted_neighbours = 10;
 /// samples as `trusted_neighbours`.
 std::vector<std::string> chosen_planes(const AnalyseOptions& options);
 
+/// Warnings about numbers of neighbours that `samples` samples of the source do not have.
+std::vector<std::string> plane_doubts(const AnalyseOptions& options, const std::string& data,
+                                      int64_t samples);
+
 /// The samples of a source of which pictures are.
 struct DrawnSamples {
   size_t source = 0;  ///< in options.data

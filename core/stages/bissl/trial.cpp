@@ -102,6 +102,9 @@ void BisslTrial::judge_batches() {
     warn_about_repeats("lower.hessian_batch", lower.hessian_batch, lower.data, images);
     warn_about_single("lower.hessian_batch", lower.hessian_batch, parts_->lower_backbone->module());
   }
+  if (monitor_) {
+    warn_all(monitor_->doubts());
+  }
 }
 
 void BisslTrial::judge_length() {
@@ -124,6 +127,7 @@ void BisslTrial::judge_length() {
   }
   warn_about_schedule("lower.", parts_->lower_table, options.rounds * lower.steps,
                       *parts_->lower.source, lower.step_samples());
+  warn_about_task("lower.pretext", parts_->lower_table.component("pretext"), parts_->lower.steps);
   warn_about_schedule("upper.", parts_->upper_table, options.rounds * upper.steps,
                       *parts_->upper.source, upper.step_samples());
   if (options.adaptation_every > options.rounds) {

@@ -107,10 +107,14 @@ PretrainParts build_pretrain(const StageContext& context) {
   parts.backbone = make_backbone(context, first->view_shape(), context.seed_for("init/backbone"));
   take_over(context, backbone_file, parts.backbone->module());
   check_match(context.pipeline, context.stage);
-  const auto views = static_cast<double>(augment.count().value_or(default_views));
-  parts.steps = context.budget
-                    ? steps_for(*context.budget, cost_of_step(context.stage, options, views))
-                    : steps_of(options.length, first->samples(), options.step_samples());
+  if (context.budget) {
+    const auto views = static_cast<double>(augment.count().value_or(default_views));
+    const double each = cost_of_step(context.stage, options, views);
+    parts.matched_steps = *context.budget / each;
+    parts.steps = steps_for(*context.budget, each);
+  } else {
+    parts.steps = steps_of(options.length, first->samples(), options.step_samples());
+  }
   parts.pretext = make_pretext(context, table.component("pretext"), *parts.backbone,
                                {.views = first->view_shapes(),
                                 .steps = parts.steps,

@@ -32,6 +32,8 @@ struct PretrainParts {
   std::shared_ptr<Pretext> pretext;
   std::shared_ptr<Optimizer> optimizer;
   int64_t steps = 0;
+  /// How many steps make the stage as long as that of its `match`, before they are rounded.
+  std::optional<double> matched_steps;
   std::optional<Pace> pace;
   std::optional<SupervisedParts> supervised;
 

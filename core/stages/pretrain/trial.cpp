@@ -1,6 +1,7 @@
 #include "bilevel/lower_level.h"
 #include "models/module_state.h"
 #include "models/training_step.h"
+#include "stages/match.h"
 #include "stages/monitor.h"
 #include "stages/networks.h"
 #include "stages/pretrain/parts.h"
@@ -48,14 +49,21 @@ class PretrainTrial : public StageTrial {
                          parts_.supervised->source->samples());
       warn_about_single("supervised.batch", other.batch, parts_.backbone->module());
     }
+    if (monitor_) {
+      warn_all(monitor_->doubts());
+    }
   }
 
   void judge_length() override {
+    const Table& table = context().stage.table;
     const int64_t samples = parts_.options.step_samples();
-    if (!context().budget) {
+    if (parts_.matched_steps) {
+      warn(match_doubt(parse_match(table)->stage, *parts_.matched_steps, parts_.steps));
+    } else {
       warn_about_length("", parts_.options.length, *parts_.source, samples);
     }
-    warn_about_schedule("", context().stage.table, parts_.steps, *parts_.source, samples);
+    warn_about_schedule("", table, parts_.steps, *parts_.source, samples);
+    warn_about_task("pretext", table.component("pretext"), parts_.steps);
   }
 
   void judge_memory() override {

@@ -4,6 +4,7 @@
 #include "pipeline/table_reader.h"
 #include "stages/bissl/options.h"
 #include "stages/finetune/options.h"
+#include "stages/match.h"
 #include "stages/pretrain/options.h"
 #include "stages/scoring.h"
 #include "stages/stage_kind.h"
@@ -381,6 +382,17 @@ TEST(StageKinds, KnowTheirParentsAndData) {
   for (const ParameterSpec& parameter : subtable(kind("bissl").table, "lower").parameters) {
     EXPECT_EQ(parameter.traits.count(own_meaning), parameter.name == "steps" ? 1U : 0U);
   }
+}
+
+TEST(MatchDoubt, IsOfStepsFarFromThoseOfTheOtherStage) {
+  EXPECT_EQ(match_doubt("long", 9.0, 9), "");
+  EXPECT_EQ(match_doubt("long", 100.4, 100), "");
+  EXPECT_EQ(match_doubt("long", 0.2, 1),
+            "match: 0.2 steps make this stage as long as stage.long; 1 is taken");
+  EXPECT_EQ(match_doubt("long", 1.6, 2),
+            "match: 1.6 steps make this stage as long as stage.long; 2 are taken");
+  EXPECT_EQ(match_doubt("long", 0, 1),
+            "match: 0 steps make this stage as long as stage.long; 1 is taken");
 }
 
 }  // namespace
