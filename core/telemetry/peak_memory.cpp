@@ -2,6 +2,7 @@
 
 #include <malloc.h>
 
+#include <algorithm>
 #include <fstream>
 #include <limits>
 #include <string>
@@ -23,16 +24,26 @@ int64_t status_bytes(const char* line) {
   return 0;
 }
 
+/// The program keeps it for the next step (core/cli/start.cpp).
+void give_back_freed_memory() {
+#if defined(__GLIBC__)
+  malloc_trim(0);
+#endif
+}
+
 }  // namespace
 
 void reset_peak_memory() {
-#if defined(__GLIBC__)
-  malloc_trim(0);  // the program keeps what it has freed, for the next step (core/cli/start.cpp)
-#endif
+  give_back_freed_memory();
   std::ofstream("/proc/self/clear_refs") << "5";  // proc(5): resets VmHWM
 }
 
 int64_t peak_memory() { return status_bytes("VmHWM:"); }
+
+int64_t memory_above_now() {
+  give_back_freed_memory();
+  return std::max<int64_t>(0, peak_memory() - resident_memory());
+}
 
 int64_t resident_memory() { return status_bytes("VmRSS:"); }
 

@@ -12,6 +12,10 @@ void reset_peak_memory();
 /// 0 if the system does not say.
 int64_t peak_memory();
 
+/// How much more that is than the resident memory now, once the program gives back what it has
+/// freed.
+int64_t memory_above_now();
+
 /// The resident memory of this process now, in bytes; 0 if the system does not say.
 int64_t resident_memory();
 

@@ -98,6 +98,39 @@ TEST_F(CostTest, ABatchBeyondMemoryIsRefusedBeforeItIsTried) {
   }
 }
 
+/// Features, and distances between them, grow with the samples.
+TEST_F(CostTest, FiguresBeyondMemoryAreRefusedBeforeTheyAreComputed) {
+  if (sanitized) {
+    GTEST_SKIP() << "a sanitizer reserves terabytes of address space";
+  }
+  write_file(file_, small_pipeline() + R"(
+[data.many]
+use     = "synthetic"
+samples = 60000
+size    = 8
+
+[stage.look]
+kind    = "analyse"
+from    = "pretrain"
+data    = "many"
+augment = { use = "evaluation", size = 8 }
+figures = ["rankme", "uniformity"]
+)");
+  const auto check = [&](const std::string& samples) {
+    return run_bissl_under(
+        "ulimit -v 2000000",
+        call("check", {"--set", "stage.look.samples=" + samples, "--unset", "stage.bissl",
+                       "--unset", "stage.finetune", "--unset", "stage.baseline"}));
+  };
+  const Outcome all = check("60000");
+  EXPECT_EQ(all.code, 2) << all.err;
+  EXPECT_NE(all.err.find("samples = 60000: what is kept and computed of 16 features of each takes"),
+            std::string::npos)
+      << all.err;
+  const Outcome some = check("2000");
+  EXPECT_EQ(some.code, 0) << some.err;
+}
+
 /// The vectors that a solve keeps are counted before the training; what keeps none may make as many
 /// products.
 TEST_F(CostTest, VectorsOfASolveBeyondMemoryAreRefusedBeforeItIsMade) {

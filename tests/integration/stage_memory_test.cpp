@@ -27,10 +27,41 @@ const std::vector<std::string> larger = {"--set", "model.backbone.width=16",
                                          "--set", "stage.finetune.batch=96",
                                          "--set", "stage.finetune.steps=2"};
 
+/// What scores and looks at the networks; the figures' blocks of distances are as large as what the
+/// passes of images take.
+const std::string scoring = R"(
+[data.many]
+use     = "synthetic"
+samples = 3000
+size    = 8
+split   = "test"
+
+[stage.scores]
+kind    = "evaluate"
+from    = "finetune"
+data    = "test"
+augment = { use = "evaluation", size = 32 }
+
+[stage.neighbours]
+kind    = "knn"
+from    = "bissl"
+bank    = "many"
+data    = "test"
+augment = { use = "evaluation", size = 8 }
+
+[stage.look]
+kind    = "analyse"
+from    = "bissl"
+data    = "many"
+compare = "pretrain"
+augment = { use = "evaluation", size = 8 }
+)";
+
 TEST_F(StageMemoryTest, TheMemoryOfAStageIsKnownBeforeItIsTrained) {
   if (sanitized) {
     GTEST_SKIP() << "a sanitizer keeps what is freed";
   }
+  write_file(file_, small_pipeline() + scoring);
   std::vector<std::string> words = call("check", larger);
   words.emplace_back("--json");
   const Outcome checked = run_bissl(words);

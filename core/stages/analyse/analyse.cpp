@@ -8,6 +8,7 @@
 #include "stages/analyse/bank_pictures.h"
 #include "stages/analyse/class_pictures.h"
 #include "stages/analyse/figures_of.h"
+#include "stages/analyse/memory.h"
 #include "stages/analyse/parts.h"
 #include "stages/analyse/plane_pictures.h"
 #include "stages/analyse/probes.h"
@@ -16,6 +17,7 @@
 #include "stages/networks.h"
 #include "stages/scoring.h"
 #include "stages/trial.h"
+#include "telemetry/peak_memory.h"
 
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
@@ -280,6 +282,29 @@ class AnalyseTrial : public StageTrial {
   }
   void judge_length() override {}
 
+  void judge_memory() override {
+    refuse_beyond_memory(parts_);
+    const AnalyseMemory memory = analyse_memory(parts_);
+    const BatchSource& source = *parts_.sources.front();
+    require_memory({.key = "batch",
+                    .batch = std::min(parts_.options.batch, source.samples()),
+                    .beside = memory.kept,
+                    .make =
+                        [this](int64_t samples) {
+                          return make_batches(context(), parts_.options.data.front(),
+                                              context().stage.table.augment(),
+                                              {.batch = samples, .order = Order::sequential})
+                              ->make(0);
+                        },
+                    .work =
+                        [this](const Batch& batch) {
+                          const c10::NoGradGuard no_grad;
+                          const EvaluationMode mode(parts_.backbone->module());
+                          parts_.backbone->forward(batch.views[0]);
+                        }},
+                   source.batches());
+  }
+
   void score() override {
     for (size_t source = 0; source < parts_.sources.size(); ++source) {
       for (const PlannedScore& score : planned_scores(parts_, source)) {
@@ -308,6 +333,12 @@ class AnalyseTrial : public StageTrial {
 
   void estimate() override {
     plan().seconds = static_cast<double>(parts_.batches(parent_networks(context()))) * seconds_;
+    const BatchSource& source = *parts_.sources.front();
+    hold_batches(source, std::min(parts_.options.batch, source.samples()), source.batches());
+    // Figures are computed after the passes of batches, whose memory is free by then.
+    const AnalyseMemory memory = analyse_memory(parts_);
+    const auto freed = static_cast<double>(memory_above_now());
+    plan().held_bytes += memory.kept + std::max(0.0, memory.working - freed);
   }
 
  private:

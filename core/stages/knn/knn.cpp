@@ -14,6 +14,7 @@
 #include "stages/precision.h"
 #include "stages/scoring.h"
 #include "stages/trial.h"
+#include "telemetry/peak_memory.h"
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/isfinite.h>
@@ -234,7 +235,7 @@ class KnnTrial : public StageTrial {
   void judge_batches() override {}
   void judge_length() override {}
 
-  /// Beside the bank's features and, where a batch asks for its neighbours, their nearness.
+  /// Beside the bank.
   void judge_memory() override {
     require_memory({.key = "batch",
                     .batch = std::min(parts_.options.batch, parts_.bank->samples()),
@@ -280,16 +281,18 @@ class KnnTrial : public StageTrial {
     plan().seconds = static_cast<double>(parent_networks(context()) * batches) * seconds_;
     hold_batches(*parts_.bank, std::min(parts_.options.batch, parts_.bank->samples()),
                  parts_.bank->batches());
-    plan().held_bytes += bank_bytes();
+    // Neighbours are looked for after the pass of a batch, whose memory is free by then.
+    const double nearness = nearness_bytes(parts_.bank->samples(), parts_.options.batch);
+    const auto freed = static_cast<double>(memory_above_now());
+    plan().held_bytes += bank_bytes() + std::max(0.0, nearness - freed);
   }
 
  private:
-  /// Features and labels of the bank, and the nearness of a batch to a block of it.
+  /// Features and labels of the bank.
   double bank_bytes() const {
     const auto images = static_cast<double>(parts_.bank->samples());
     const auto width = static_cast<double>(parts_.backbone->features());
-    return images * (width * sizeof(float) + sizeof(int64_t)) +
-           nearness_bytes(parts_.bank->samples(), parts_.options.batch);
+    return images * (width * sizeof(float) + sizeof(int64_t));
   }
 
   Parts parts_;
