@@ -53,7 +53,11 @@ const std::vector<StageCheck>& stage_checks() {
       {"the memory that a step takes", TrialDepth::tried,
        [](StageTrial& trial) { trial.judge_memory(); }},
       {"a step of each kind", TrialDepth::tried, [](StageTrial& trial) { trial.step(); }},
-      {"what it will cost", TrialDepth::tried, [](StageTrial& trial) { trial.estimate(); }},
+      {"what it will cost", TrialDepth::tried,
+       [](StageTrial& trial) {
+         trial.estimate();
+         trial.estimate_memory();
+       }},
   };
   return checks;
 }

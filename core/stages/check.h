@@ -32,7 +32,7 @@ struct StagePlan {
   int64_t hessian_products = 0;
   int64_t graph_bytes = 0;  ///< of the graph that is kept for Hessian products
   TrainingCost cost;        ///< of the pretext task, but for its seconds
-  double held_bytes = 0;    ///< of batches that a run holds beyond the one that is tried
+  double held_bytes = 0;    ///< of batches, features, … that a run holds beyond what is tried
   /// The highest resident memory of the trial before a part of it that measures memory forgot it.
   double peak_before = 0;
   double peak_memory = 0;  ///< of a process that computes the stage, estimated, bytes; 0: not known

@@ -48,6 +48,10 @@ class StageTrial {
   virtual void score() {}
   /// Steps, products and seconds. After step().
   virtual void estimate() = 0;
+  /// What a run holds at most beyond what the trial took so far, as far as estimate() has not noted
+  /// it: of what follows the passes of batches and is not tried. After step(), in a check alone: it
+  /// gives freed memory back. Nothing for stages without any.
+  virtual void estimate_memory() {}
 
  protected:
   bool measure() const { return measure_; }

@@ -335,7 +335,10 @@ class AnalyseTrial : public StageTrial {
     plan().seconds = static_cast<double>(parts_.batches(parent_networks(context()))) * seconds_;
     const BatchSource& source = *parts_.sources.front();
     hold_batches(source, std::min(parts_.options.batch, source.samples()), source.batches());
-    // Figures are computed after the passes of batches, whose memory is free by then.
+  }
+
+  /// Figures are computed after the passes of batches, whose memory is free by then.
+  void estimate_memory() override {
     const AnalyseMemory memory = analyse_memory(parts_);
     const auto freed = static_cast<double>(memory_above_now());
     plan().held_bytes += memory.kept + std::max(0.0, memory.working - freed);

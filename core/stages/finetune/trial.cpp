@@ -5,6 +5,11 @@
 #include "stages/finetune/validation.h"
 #include "stages/networks.h"
 #include "stages/step_memory.h"
+#include "telemetry/peak_memory.h"
+
+#include <algorithm>
+#include <functional>
+#include <utility>
 
 namespace bissl::host {
 namespace {
@@ -58,22 +63,14 @@ class FinetuneTrial : public StageTrial {
                         },
                     .work = [this](const Batch& batch) { finetune_gradient(parts_, batch, 0); }},
                    parts_.steps * options.accumulate);
-    for (const auto& scored : {validated_source(context().stage), scored_source(context().stage)}) {
-      if (scored) {
-        require_scoring_memory(*scored);
-      }
-    }
-  }
-
-  /// While the training's batches are held, which validations interrupt.
-  void require_scoring_memory(const ScoredSource& scored) {
-    const auto source = scored_batches(context(), scored, parts_.source->data().targets());
-    StepOnBatch step =
-        scoring_pass(context(), scored, *source, *parts_.backbone, *parts_.downstream);
-    step.beside =
-        bytes_held(*parts_.source, parts_.options.batch, parts_.steps * parts_.options.accumulate);
-    step.threads = context().settings.loader_threads;
-    require_memory(std::move(step), source->batches());
+    // While the training's batches are held, which validations interrupt.
+    const double held =
+        bytes_held(*parts_.source, options.batch, parts_.steps * options.accumulate);
+    each_scoring([&](StepOnBatch pass, int64_t batches) {
+      pass.beside = held;
+      pass.threads = context().settings.loader_threads;
+      require_memory(std::move(pass), batches);
+    });
   }
 
   void step() override {
@@ -111,7 +108,27 @@ class FinetuneTrial : public StageTrial {
     hold_batches(*parts_.source, parts_.options.batch, parts_.steps * parts_.options.accumulate);
   }
 
+  /// The memory of a step is free when networks are scored, which may take more.
+  void estimate_memory() override {
+    double scoring = 0;
+    each_scoring([&](const StepOnBatch& pass, int64_t) {
+      scoring = std::max(scoring, step_bytes(pass, 0));
+    });
+    plan().held_bytes += std::max(0.0, scoring - static_cast<double>(memory_above_now()));
+  }
+
  private:
+  /// Calls it for each source that the stage scores on, with the number of its batches.
+  void each_scoring(const std::function<void(StepOnBatch pass, int64_t batches)>& function) {
+    for (const auto& scored : {validated_source(context().stage), scored_source(context().stage)}) {
+      if (scored) {
+        const auto source = scored_batches(context(), *scored, parts_.source->data().targets());
+        function(scoring_pass(context(), *scored, *source, *parts_.backbone, *parts_.downstream),
+                 source->batches());
+      }
+    }
+  }
+
   FinetuneParts parts_;
   double seconds_ = 0;
   std::shared_ptr<BatchSource> test_;

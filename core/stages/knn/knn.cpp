@@ -281,7 +281,10 @@ class KnnTrial : public StageTrial {
     plan().seconds = static_cast<double>(parent_networks(context()) * batches) * seconds_;
     hold_batches(*parts_.bank, std::min(parts_.options.batch, parts_.bank->samples()),
                  parts_.bank->batches());
-    // Neighbours are looked for after the pass of a batch, whose memory is free by then.
+  }
+
+  /// Neighbours are looked for after the pass of a batch, whose memory is free by then.
+  void estimate_memory() override {
     const double nearness = nearness_bytes(parts_.bank->samples(), parts_.options.batch);
     const auto freed = static_cast<double>(memory_above_now());
     plan().held_bytes += bank_bytes() + std::max(0.0, nearness - freed);
