@@ -1,8 +1,7 @@
 #include "bilevel/lower_level.h"
 
+#include "models/gradients.h"
 #include "models/module_state.h"
-
-#include <c10/core/GradMode.h>
 
 namespace bissl::host {
 
@@ -33,21 +32,6 @@ void LowerLevel::tie_to(Backbone& anchor, double lambda) {
   lambda_ = lambda;
 }
 
-/// (λ/2)·‖θ − anchor‖², whose gradient is added in the backbone's parameters.
-double LowerLevel::add_proximity(TensorList& gradients) const {
-  if (anchor_.empty()) {
-    return 0;
-  }
-  const c10::NoGradGuard no_grad;
-  double squared = 0;
-  for (size_t i = 0; i < backbone_parameters_; ++i) {
-    const at::Tensor difference = step_.parameters()[i].sub(anchor_[i]);
-    squared += dot({difference}, {difference});
-    gradients[i] = gradients[i].add(difference, lambda_);
-  }
-  return 0.5 * lambda_ * squared;
-}
-
 PretextStep LowerLevel::step(const Batch& batch, double lr_scale, const TrainingProgress& progress,
                              const Observer& observer) {
   return step(
@@ -70,7 +54,7 @@ PretextStep LowerLevel::step(int64_t parts, const std::function<Batch()>& next, 
   const auto backbone_end =
       gradient.gradients.begin() + static_cast<std::ptrdiff_t>(backbone_parameters_);
   result.pretext_norm = norm(TensorList(gradient.gradients.begin(), backbone_end));
-  result.proximity = add_proximity(gradient.gradients);
+  result.proximity = add_pull(gradient.gradients, step_.parameters(), anchor_, lambda_);
   result.gradient_norm = step_.take(std::move(gradient), lr_scale, observer.before_update);
   pretext_.after_step(backbone_, progress);
   return result;

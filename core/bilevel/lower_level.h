@@ -53,8 +53,6 @@ class LowerLevel {
                    const TrainingProgress& progress, const Observer& observer);
 
  private:
-  double add_proximity(TensorList& gradients) const;
-
   Backbone& backbone_;
   Pretext& pretext_;
   TrainingStep step_;  ///< the backbone's parameters first

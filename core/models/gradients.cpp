@@ -2,9 +2,11 @@
 
 #include "models/divided.h"
 
+#include <ATen/ops/stack.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/autograd.h>
 
+#include <numeric>
 #include <set>
 
 namespace bissl::host {
@@ -35,6 +37,28 @@ TensorList gradients_of(const at::Tensor& loss, const TensorList& parameters) {
     average_over_processes(gradients);
   }
   return gradients;
+}
+
+double add_pull(TensorList& gradients, const TensorList& weights, const TensorList& anchor,
+                double lambda) {
+  const at::NoGradGuard no_grad;
+  TensorList squares;
+  for (size_t i = 0; i < anchor.size(); ++i) {
+    if (!anchor[i].defined()) {
+      continue;
+    }
+    const at::Tensor difference = weights[i].sub(anchor[i]);
+    const at::Tensor row = difference.reshape(-1);
+    squares.push_back(row.dot(row));
+    gradients[i] = gradients[i].add(difference, lambda);
+  }
+  if (squares.empty()) {
+    return 0;
+  }
+  // All at once: a GPU is waited for once.
+  const at::Tensor doubles = at::stack(squares).to(at::kCPU).to(at::kDouble);
+  const double* const values = doubles.data_ptr<double>();
+  return 0.5 * lambda * std::accumulate(values, values + squares.size(), 0.0);
 }
 
 void assign_gradients(const NamedTensors& parameters, const TensorList& gradients) {

@@ -12,6 +12,12 @@ void own_memory(TensorList& tensors, const TensorList& others = {});
 /// Gradients of a scalar, each in memory of its own, zero where it does not depend on a parameter.
 TensorList gradients_of(const at::Tensor& loss, const TensorList& parameters);
 
+/// Adds lambda·(weights − anchor), the gradient of (λ/2)·‖weights − anchor‖², to `gradients`;
+/// returns that term's value. What has no anchor, undefined or beyond the list's end, is left as it
+/// is.
+double add_pull(TensorList& gradients, const TensorList& weights, const TensorList& anchor,
+                double lambda);
+
 /// Makes `gradients` the parameters' grad().
 void assign_gradients(const NamedTensors& parameters, const TensorList& gradients);
 

@@ -38,11 +38,12 @@ LossGradient loss_gradient(const Task& task, const Backbone& backbone, const Ten
     const c10::AutoGradMode grad(true);
     Phase forward(forward_phase);
     const at::Tensor value = std::forward<Loss>(loss)();
-    LossGradient result;
-    result.loss = value.item<double>();
     forward.end();
     const Phase backward(backward_phase);
+    LossGradient result;
     result.gradients = training_gradients_of(value, parameters);
+    // Behind the backward pass, which a GPU would otherwise wait for between the two.
+    result.loss = value.item<double>();
     return result;
   });
 }

@@ -1,4 +1,5 @@
 #include "components.h"
+#include "norm_ratio.h"
 #include "options.h"
 
 #include "bissl/optimizer.h"
@@ -59,7 +60,11 @@ class Lamb : public Optimizer,
       mean_square_[i].mul_(beta2).addcmul_(gradient, gradient, 1.0 - beta2);
       const at::Tensor update = direction(parameter, corrected(mean_[i], beta1, steps_),
                                           corrected(mean_square_[i], beta2, steps_).sqrt_());
-      parameter.add_(update, -lr * scaling(parameter, update));
+      if (!parameter.is_cpu() && applies_to(parameter, options_.scale_1d)) {
+        parameter.addcmul_(update, norm_ratio(parameter, update, 1.0), -lr);
+      } else {
+        parameter.add_(update, -lr * scaling(parameter, update));
+      }
     }
   }
 

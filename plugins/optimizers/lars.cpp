@@ -1,4 +1,5 @@
 #include "components.h"
+#include "norm_ratio.h"
 #include "options.h"
 
 #include "bissl/optimizer.h"
@@ -52,7 +53,12 @@ class Lars : public Optimizer,
       }
       const at::Tensor gradient = decayed(parameter, parameter.grad());
       at::Tensor& momentum = momentum_[i];
-      momentum.mul_(options_.step.momentum).add_(gradient, scaling(parameter, gradient));
+      momentum.mul_(options_.step.momentum);
+      if (!parameter.is_cpu() && applies_to(parameter, options_.scale_1d)) {
+        momentum.addcmul_(gradient, norm_ratio(parameter, gradient, options_.trust));
+      } else {
+        momentum.add_(gradient, scaling(parameter, gradient));
+      }
       parameter.add_(momentum, -lr);
     }
   }

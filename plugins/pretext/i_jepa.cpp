@@ -1,5 +1,6 @@
 #include "components.h"
 #include "momentum.h"
+#include "on_device.h"
 #include "patches.h"
 #include "transformer.h"
 
@@ -99,7 +100,7 @@ class IJepa : public Pretext {
     const at::Tensor& view = batch.views[0];
     const PatchGrid grid = form_.grid(view);
     const std::vector<at::Tensor> blocks = draw_targets(view.size(0), grid);
-    const at::Tensor kept = draw_context(view.size(0), grid, blocks).to(view.device());
+    const at::Tensor kept = on_device_of(view, draw_context(view.size(0), grid, blocks));
     const at::Tensor wanted = targets(view);
     const at::Tensor seen = bissl::capability<Tokens>(backbone)
                                 ->tokens(view, {.kept = kept, .masked = {}, .mask_token = {}})
@@ -108,7 +109,7 @@ class IJepa : public Pretext {
     const at::Tensor context = embedding_(seen) + positions.index({kept});
     TensorList distances;
     for (const at::Tensor& block : blocks) {
-      const at::Tensor places = places_of(block).to(view.device());
+      const at::Tensor places = on_device_of(view, places_of(block));
       const at::Tensor asked = mask_token_ + positions.index({places});
       const at::Tensor told = predictor_->forward(at::cat({context, asked}, 1));
       const at::Tensor predicted = output_(told.narrow(1, kept.size(1), places.size(1)));

@@ -1,4 +1,5 @@
 #include "components.h"
+#include "on_device.h"
 #include "patches.h"
 
 #include "bissl/error.h"
@@ -112,7 +113,7 @@ class Inpainting : public Pretext {
     };
     const at::Tensor rows = within(view.size(2));  // drawn in this order
     const at::Tensor columns = within(view.size(3));
-    return rows.unsqueeze(2).logical_and(columns.unsqueeze(1)).unsqueeze(1).to(view.device());
+    return on_device_of(view, rows.unsqueeze(2).logical_and(columns.unsqueeze(1)).unsqueeze(1));
   }
 
   at::Tensor decoded(Backbone& backbone, const at::Tensor& seen) {

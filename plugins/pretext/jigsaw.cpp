@@ -1,4 +1,5 @@
 #include "components.h"
+#include "on_device.h"
 #include "permutations.h"
 #include "projector.h"
 #include "tiles.h"
@@ -87,15 +88,16 @@ class Jigsaw : public Pretext {
       require_two_samples(view, "jigsaw's hidden layers normalise over the samples of a batch");
     }
     const int64_t samples = view.size(0);
-    const at::Tensor chosen = at::randint(0, options_.permutations, {samples}, orders_.options());
-    const at::Tensor order = orders_.index_select(0, chosen).cpu();
+    const at::Tensor chosen =
+        on_device_of(view, at::randint(0, options_.permutations, {samples}, at::kLong));
+    const at::Tensor order = orders_.index_select(0, chosen);
     TensorList cut;
     for (int64_t place = 0; place < tiles_; ++place) {
       cut.push_back(normalised(this->cut(view, order.select(1, place))));
     }
     const at::Tensor features = backbone.forward(at::cat(cut));
     const at::Tensor logits = head_->forward(at::cat(features.chunk(tiles_), 1));
-    return at::cross_entropy_loss(logits, chosen.to(logits.device()));
+    return at::cross_entropy_loss(logits, chosen);
   }
 
   torch::nn::Module& module() override { return *module_; }
@@ -116,7 +118,8 @@ class Jigsaw : public Pretext {
     const int64_t side = tile_side(images.size(2), images.size(3));
     const auto corner = [&](const at::Tensor& steps, int64_t size) {
       const int64_t cell = size / options_.grid;
-      return steps * cell + at::randint(0, cell - side + 1, {cells.size(0)}, at::kLong);
+      const at::Tensor moved = at::randint(0, cell - side + 1, {cells.size(0)}, at::kLong);
+      return steps * cell + on_device_of(steps, moved);
     };
     const at::Tensor column = cells.remainder(options_.grid);
     const at::Tensor row = (cells - column).floor_divide(options_.grid);

@@ -98,7 +98,7 @@ class LeJepa : public Pretext {
   /// in double precision, then measures the Hessian of the loss that is trained.
   Test draw(const at::Tensor& rows) const {
     const at::Tensor drawn = at::randn({options_.slices, rows.size(1)}, at::kDouble);
-    return {unit(drawn).t().to(rows.device(), rows.scalar_type()),
+    return {unit(drawn).t().to(rows.device(), rows.scalar_type(), /*non_blocking=*/true),
             at::linspace(-options_.range, options_.range, options_.points,
                          rows.options().requires_grad(false))};
   }

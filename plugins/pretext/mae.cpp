@@ -1,4 +1,5 @@
 #include "components.h"
+#include "on_device.h"
 #include "patches.h"
 #include "transformer.h"
 
@@ -60,11 +61,11 @@ class Mae : public Pretext {
     const PatchGrid grid = form_.grid(view);
     const int64_t hidden = share_of("mask_ratio", options_.mask_ratio, grid.places());
     const at::Tensor mask = random_places(view.size(0), grid.places(), hidden);
-    const at::Tensor kept = places_of(mask.logical_not()).to(view.device());
+    const at::Tensor kept = on_device_of(view, places_of(mask.logical_not()));
     const at::Tensor seen = bissl::capability<Tokens>(backbone)->tokens(
         view, {.kept = kept, .masked = {}, .mask_token = {}});
     const at::Tensor told = decoded(embedding_(seen), kept, grid);
-    const at::Tensor places = places_of(mask).to(view.device());
+    const at::Tensor places = on_device_of(view, places_of(mask));
     return (rows_at(told, places) - rows_at(target(view), places)).square().mean();
   }
 

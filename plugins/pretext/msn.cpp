@@ -1,6 +1,7 @@
 #include "components.h"
 #include "momentum.h"
 #include "multi_crop.h"
+#include "on_device.h"
 #include "patches.h"
 #include "projector.h"
 #include "prototypes.h"
@@ -132,7 +133,7 @@ class Msn : public Pretext {
     const PatchGrid grid = form_.grid(view);
     if (masked && hidden_of(grid) > 0) {
       const at::Tensor mask = random_places(view.size(0), grid.places(), hidden_of(grid));
-      selection.kept = places_of(mask.logical_not()).to(view.device());
+      selection.kept = on_device_of(view, places_of(mask.logical_not()));
     }
     const at::Tensor tokens = bissl::capability<Tokens>(backbone)->tokens(view, selection);
     return form_.extra > 0 ? tokens.select(1, 0) : tokens.mean(1);

@@ -1,4 +1,5 @@
 #include "components.h"
+#include "on_device.h"
 #include "projector.h"
 #include "tiles.h"
 #include "vectors.h"
@@ -86,7 +87,7 @@ class RelativeLocation : public Pretext {
     const at::Tensor second = cut(view, grid, around);
     const auto features = backbone.forward(at::cat({first, second})).chunk(2);
     const at::Tensor logits = head_->forward(at::cat({features[0], features[1]}, 1));
-    return at::cross_entropy_loss(logits, places.to(logits.device()));
+    return at::cross_entropy_loss(logits, on_device_of(logits, places));
   }
 
   torch::nn::Module& module() override { return *head_; }

@@ -48,7 +48,8 @@ class Rotation : public Pretext {
     }
     const at::Tensor logits = head_->forward(backbone.forward(at::cat(turned)));
     const at::Tensor turns = at::arange(quarter_turns, logits.options().dtype(at::kLong));
-    return at::cross_entropy_loss(logits, turns.repeat_interleave(view.size(0)));
+    return at::cross_entropy_loss(
+        logits, turns.unsqueeze(1).expand({quarter_turns, view.size(0)}).reshape(-1));
   }
 
   torch::nn::Module& module() override { return *head_; }

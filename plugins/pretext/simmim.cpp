@@ -1,4 +1,5 @@
 #include "components.h"
+#include "on_device.h"
 #include "patches.h"
 
 #include "bissl/error.h"
@@ -95,10 +96,9 @@ class SimMim : public Pretext {
     const PatchGrid grid = squares(view.size(2), view.size(3));
     const int64_t hidden = share_of("mask_ratio", options_.mask_ratio, grid.places());
     const at::Tensor chosen = random_places(view.size(0), grid.places(), hidden);
-    return chosen.view({-1, 1, grid.rows, 1, grid.columns, 1})
-        .expand({-1, 1, grid.rows, side_, grid.columns, side_})
-        .reshape({view.size(0), 1, view.size(2), view.size(3)})
-        .to(view.device());
+    return on_device_of(view, chosen.view({-1, 1, grid.rows, 1, grid.columns, 1})
+                                  .expand({-1, 1, grid.rows, side_, grid.columns, side_})
+                                  .reshape({view.size(0), 1, view.size(2), view.size(3)}));
   }
 
   at::Tensor from_tokens(Backbone& backbone, const at::Tensor& view, const at::Tensor& mask) {

@@ -1,4 +1,5 @@
 #include "components.h"
+#include "on_device.h"
 #include "projector.h"
 #include "vectors.h"
 
@@ -75,7 +76,7 @@ class WMse : public Pretext {
     TensorList distances;
     for (int64_t i = 0; i < options_.iterations; ++i) {
       const at::Tensor order =
-          at::randperm(samples, at::TensorOptions().dtype(at::kLong)).to(first.device());
+          on_device_of(first, at::randperm(samples, at::TensorOptions().dtype(at::kLong)));
       for (const at::Tensor& part : order.split(options_.part)) {
         const at::Tensor whitened = whiten(first.index_select(0, part));
         const at::Tensor other = whiten(second.index_select(0, part));

@@ -4,20 +4,34 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/dot.h>
 #include <ATen/ops/isfinite.h>
+#include <ATen/ops/stack.h>
 #include <c10/core/GradMode.h>
 
-#include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace bissl {
+namespace {
+
+/// Tensors of one number each as one on the CPU: a GPU, which works behind the program, is waited
+/// for once.
+at::Tensor on_cpu(const TensorList& numbers) { return at::stack(numbers).to(at::kCPU); }
+
+}  // namespace
 
 double dot(const TensorList& x, const TensorList& y) {
   const c10::NoGradGuard no_grad;
-  double sum = 0.0;
-  for (size_t i = 0; i < x.size(); ++i) {
-    sum += x[i].reshape(-1).dot(y[i].reshape(-1)).item<double>();
+  if (x.empty()) {
+    return 0.0;
   }
-  return sum;
+  TensorList products;
+  products.reserve(x.size());
+  for (size_t i = 0; i < x.size(); ++i) {
+    products.push_back(x[i].reshape(-1).dot(y[i].reshape(-1)));
+  }
+  const at::Tensor doubles = on_cpu(products).to(at::kDouble);
+  const double* const values = doubles.data_ptr<double>();
+  return std::accumulate(values, values + products.size(), 0.0);
 }
 
 double norm(const TensorList& x) { return std::sqrt(dot(x, x)); }
@@ -56,8 +70,15 @@ TensorList zeros_like(const TensorList& x) {
 
 bool all_finite(const TensorList& x) {
   const c10::NoGradGuard no_grad;
-  return std::all_of(x.begin(), x.end(),
-                     [](const at::Tensor& t) { return at::isfinite(t).all().item<bool>(); });
+  if (x.empty()) {
+    return true;
+  }
+  TensorList finite;
+  finite.reserve(x.size());
+  for (const at::Tensor& tensor : x) {
+    finite.push_back(at::isfinite(tensor).all());
+  }
+  return on_cpu(finite).all().item<bool>();
 }
 
 int64_t count(const TensorList& x) {

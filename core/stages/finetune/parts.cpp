@@ -1,6 +1,7 @@
 #include "stages/finetune/parts.h"
 
 #include "bissl/error.h"
+#include "models/gradients.h"
 #include "models/module_state.h"
 #include "stages/memory.h"
 #include "stages/networks.h"
@@ -89,17 +90,7 @@ std::shared_ptr<BatchSource> test_batches(const StageContext& context, const Sco
 }
 
 double add_proximity(const FinetuneParts& parts, TensorList& gradients) {
-  const c10::NoGradGuard no_grad;
-  const double lambda = parts.options.proximity;
-  double squared = 0;
-  for (size_t i = 0; i < parts.anchor.size(); ++i) {
-    if (parts.anchor[i].defined()) {
-      const at::Tensor difference = parts.parameters[i].tensor.sub(parts.anchor[i]);
-      squared += dot({difference}, {difference});
-      gradients[i] = gradients[i].add(difference, lambda);
-    }
-  }
-  return 0.5 * lambda * squared;
+  return add_pull(gradients, tensors_of(parts.parameters), parts.anchor, parts.options.proximity);
 }
 
 LossGradient finetune_gradient(const FinetuneParts& parts, const Batch& batch, int64_t number) {
