@@ -90,10 +90,11 @@ MixedBatch BatchMix::mix(const at::Tensor& images, const TargetBatch& targets,
   }
   const bool cuts = options_.cutmix > 0 && (options_.mixup == 0 || picks_cutmix);
   const double lambda = symmetric_beta(stream, cuts ? options_.cutmix : options_.mixup);
-  const at::Tensor places = at::tensor(order, images.options().dtype(at::kLong));
+  const at::Tensor places =
+      at::tensor(order, at::kLong).to(at::TensorOptions(images.device()), /*non_blocking=*/true);
   const at::Tensor others = images.index_select(0, places);
   MixedBatch mixed;
-  mixed.partners.dense = targets.dense.index_select(0, places.to(targets.dense.device()));
+  mixed.partners.dense = targets.dense.index_select(0, places);
   if (!cuts) {
     mixed.images = images.mul(lambda).add_(others, 1.0 - lambda);
     mixed.share = lambda;

@@ -28,12 +28,13 @@ void write_geometry(const std::vector<ViewGeometry>& rows, const at::Tensor& geo
 
 Batch converted_batch(const Batch& batch, const at::TensorOptions& options) {
   Batch result(converted(batch.views, options));
+  const bool later = options.has_device() && !options.device().is_cpu();  // as in converted()
   result.targets = options.has_device() ? batch.targets.to(options.device()) : batch.targets;
   for (const at::Tensor& geometry : batch.geometry) {
-    result.geometry.push_back(geometry.to(options));
+    result.geometry.push_back(geometry.to(options, /*non_blocking=*/later));
   }
   result.indices = options.has_device() && batch.indices.defined()
-                       ? batch.indices.to(options.device())
+                       ? batch.indices.to(at::TensorOptions(options.device()), later)
                        : batch.indices;
   return result;
 }
@@ -90,6 +91,10 @@ std::vector<ImageShape> BatchSource::shapes_of(const ImageShape& image) const {
   return shapes;
 }
 
+at::TensorOptions BatchSource::memory_of(at::ScalarType type) const {
+  return at::TensorOptions(type).pinned_memory(options_.device.is_cuda());
+}
+
 Views BatchSource::make_room(int64_t samples) const {
   Views views;
   for (size_t first = 0, end = 0; first < view_shapes_.size(); first = end) {
@@ -98,8 +103,8 @@ Views BatchSource::make_room(int64_t samples) const {
       ++end;
     }
     const auto count = static_cast<int64_t>(end - first);
-    const at::Tensor room =
-        at::empty({count, samples, shape.channels, shape.height, shape.width}, at::kFloat);
+    const at::Tensor room = at::empty({count, samples, shape.channels, shape.height, shape.width},
+                                      memory_of(at::kFloat));
     for (int64_t view = 0; view < count; ++view) {
       views.push_back(room[view]);
     }
@@ -185,14 +190,14 @@ void BatchSource::require_one_shape(int64_t most) const {
 Batch BatchSource::empty_batch(int64_t count) const {
   Batch batch;
   batch.views = make_room(count);
-  batch.indices = at::empty({count}, at::kLong);
+  batch.indices = at::empty({count}, memory_of(at::kLong));
   if (options_.geometry) {
     for (size_t view = 0; view < view_shapes_.size(); ++view) {
-      batch.geometry.push_back(at::empty({count, 2, 3}, at::kFloat));
+      batch.geometry.push_back(at::empty({count, 2, 3}, memory_of(at::kFloat)));
     }
   }
   if (options_.targets) {
-    batch.targets = empty_targets(data_->targets(), count, view_shape());
+    batch.targets = empty_targets(data_->targets(), count, view_shape(), options_.device.is_cuda());
   }
   return batch;
 }

@@ -46,6 +46,9 @@ struct BatchOptions {
 ///
 /// Views of an augmentation with a tail (AugmentationWithTail) get it on the device of the options,
 /// all rows at once, with the draws that each sample has by itself.
+///
+/// A GPU's batches are made in pinned memory, which it fetches them from by itself: make() queues
+/// that on the calling thread's stream, and what the same stream does next finds them there.
 class BatchSource {
  public:
   /// `augmentation` names itself in its errors; `origin` says where it is asked for. Throws
@@ -71,6 +74,8 @@ class BatchSource {
   const ImageShape& view_shape() const { return view_shapes_.front(); }
   const std::vector<ImageShape>& view_shapes() const { return view_shapes_; }
   const DataView& data() const { return *data_; }
+  /// Where batches are handed out.
+  const c10::Device& device() const { return options_.device; }
 
  private:
   struct Position {
@@ -88,6 +93,8 @@ class BatchSource {
   std::vector<ImageShape> shapes_of(const ImageShape& image) const;
   void require_shape(const Sample& sample, int64_t number) const;
   Views make_room(int64_t samples) const;
+  /// Where a batch is written before it is taken to its device.
+  at::TensorOptions memory_of(at::ScalarType type) const;
   /// One of `count` samples, in which nothing is written.
   Batch empty_batch(int64_t count) const;
   RandomStream stream_of(const Rows& rows, size_t row, int64_t view) const;

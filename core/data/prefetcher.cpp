@@ -2,6 +2,7 @@
 
 #include "base/phase.h"
 #include "bissl/error.h"
+#include "data/device_queue.h"
 
 namespace bissl::host {
 
@@ -29,6 +30,7 @@ Prefetcher::~Prefetcher() {
 }
 
 void Prefetcher::work() {
+  std::optional<DeviceQueue> queue;
   std::unique_lock lock(mutex_);
   while (true) {
     changed_.wait(lock, [this] {
@@ -41,7 +43,11 @@ void Prefetcher::work() {
     lock.unlock();
     Made made;
     try {
+      if (!queue) {
+        queue.emplace(source_->device());
+      }
       made.batch = source_->make(number);
+      made.ready = queue->mark();
     } catch (...) {
       made.error = std::current_exception();
     }
@@ -68,6 +74,7 @@ Batch Prefetcher::next() {
   if (made.error) {
     std::rethrow_exception(made.error);
   }
+  take_over(made.batch, made.ready);
   return made.batch;
 }
 

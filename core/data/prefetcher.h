@@ -2,10 +2,13 @@
 
 #include "data/batches.h"
 
+#include <c10/core/Event.h>
+
 #include <condition_variable>
 #include <exception>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -13,6 +16,9 @@ namespace bissl::host {
 
 /// Makes the batches of a source ahead of their use, in threads of its own. The order and content
 /// of what next() returns do not depend on the number of threads. next() is for one thread.
+///
+/// A GPU's batches are also sent there ahead of their use, beside its computations: next() does not
+/// wait for the transfer, and what its caller asks of the GPU afterwards does.
 class Prefetcher {
  public:
   /// Starts with batch number `first`; stops before `end` (negative: never). `threads` of 0 makes
@@ -28,6 +34,7 @@ class Prefetcher {
  private:
   struct Made {
     Batch batch;
+    std::optional<c10::Event> ready;  ///< of a GPU's: behind what the batch is made by there
     std::exception_ptr error;
   };
   void work();

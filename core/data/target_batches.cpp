@@ -32,17 +32,21 @@ void write_mask(const Image& mask, const ViewGeometry& geometry, at::Tensor outp
 
 }  // namespace
 
-TargetBatch empty_targets(const TargetSpec& spec, int64_t count, const ImageShape& view) {
+TargetBatch empty_targets(const TargetSpec& spec, int64_t count, const ImageShape& view,
+                          bool pinned) {
+  const auto numbers = [pinned](at::ScalarType type) {
+    return at::TensorOptions(type).pinned_memory(pinned);
+  };
   switch (spec.kind) {
     case TargetKind::none:
       break;
     case TargetKind::category:
-      return {at::empty({count}, at::kLong)};
+      return {at::empty({count}, numbers(at::kLong))};
     case TargetKind::multi_label:
     case TargetKind::values:
-      return {at::empty({count, spec.width}, at::kFloat)};
+      return {at::empty({count, spec.width}, numbers(at::kFloat))};
     case TargetKind::mask:
-      return {at::empty({count, view.height, view.width}, at::kLong)};
+      return {at::empty({count, view.height, view.width}, numbers(at::kLong))};
   }
   return {};
 }

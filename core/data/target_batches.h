@@ -8,8 +8,10 @@
 
 namespace bissl::host {
 
-/// Room for the targets of `count` samples whose first views have the shape `view`.
-TargetBatch empty_targets(const TargetSpec& spec, int64_t count, const ImageShape& view);
+/// Room for the targets of `count` samples whose first views have the shape `view`; with `pinned`
+/// in memory that a GPU reads by itself.
+TargetBatch empty_targets(const TargetSpec& spec, int64_t count, const ImageShape& view,
+                          bool pinned = false);
 
 /// Writes the target of sample `place` of the batch. A mask is taken to the pixels of the first
 /// view, of which `geometry` tells where it lies: the nearest pixel of the mask for each, and

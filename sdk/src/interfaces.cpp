@@ -45,7 +45,9 @@ at::Tensor TargetBatch::counted() const { return dense.isnan().logical_not(); }
 at::Tensor TargetBatch::known() const { return dense.nan_to_num(0.0); }
 
 TargetBatch TargetBatch::to(c10::Device device) const {
-  return {dense.defined() ? dense.to(device) : dense};
+  // A GPU fetches them in its own time; what the CPU is to read has to be there.
+  return {dense.defined() ? dense.to(at::TensorOptions(device), /*non_blocking=*/!device.is_cpu())
+                          : dense};
 }
 
 bool Pretext::reads_geometry() const { return false; }

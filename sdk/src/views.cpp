@@ -70,9 +70,11 @@ TensorList joined_by_shape(const Views& views) {
 }
 
 Views converted(const Views& views, const at::TensorOptions& options) {
+  // A GPU fetches them in its own time; what the CPU is to read has to be there.
+  const bool later = options.has_device() && !options.device().is_cpu();
   Views result;
   for_each_run(views, [&](size_t first, size_t end) {
-    const at::Tensor run = joined(views, first, end).to(options);
+    const at::Tensor run = joined(views, first, end).to(options, /*non_blocking=*/later);
     const int64_t samples = views[first].size(0);
     for (size_t v = first; v < end; ++v) {
       result.push_back(run.narrow(0, static_cast<int64_t>(v - first) * samples, samples));
