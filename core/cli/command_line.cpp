@@ -83,6 +83,11 @@ void CommandLine::add_run_options(CLI::App& command) {
           ""))
       ->default_str("auto");
   command.add_option("--device", pipeline_.device, "cpu, cuda or cuda:N")->capture_default_str();
+  command.add_flag(
+      "--deterministic", pipeline_.deterministic,
+      "of --device cuda: the same bits in every run, where each operation can; slower");
+  command.add_flag("--tf32", pipeline_.tf32,
+                   "of --device cuda: faster products of matrices, of numbers rounded to 10 bits");
   add_rehash(command);
 }
 

@@ -24,6 +24,8 @@ struct PipelineArguments {
   /// Each stage's number of threads is chosen by trial steps.
   bool choose_threads = true;
   std::string device = "cpu";
+  bool deterministic = false;  ///< a GPU adds up in one order in all runs, or the run ends
+  bool tf32 = false;           ///< a GPU may round what it multiplies to 10 bits
   bool json = false;
   int ranks = 0;             ///< processes that train together; 0: as the environment says, or one
   bool tensorboard = false;  ///< of `run`: TensorBoard's files are written along with it

@@ -1,13 +1,16 @@
 #include "cli/run_settings.h"
 
 #include "bissl/error.h"
+#include "models/evaluation_guard.h"
 
+#include <ATen/Context.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <optional>
 #include <string>
 
@@ -31,6 +34,27 @@ std::string available_devices() {
 
 [[noreturn]] void refuse_device(const std::string& text, const std::string& why) {
   fail_input("--device {}: {}; available here: {}", text, why, available_devices());
+}
+
+/// Lets LibTorch compute on a GPU as the arguments say.
+void choose_arithmetic(const c10::Device& device, const PipelineArguments& arguments) {
+  if (!device.is_cuda()) {
+    if (arguments.deterministic || arguments.tf32) {
+      fail_input(
+          "{} goes with --device cuda, and this run computes on {}. Leave it out, or choose a GPU",
+          arguments.tf32 ? "--tf32" : "--deterministic", device.str());
+    }
+    return;
+  }
+  at::Context& context = at::globalContext();
+  context.setAllowTF32CuBLAS(arguments.tf32);
+  context.setAllowTF32CuDNN(arguments.tf32);
+  if (arguments.deterministic) {
+    // cuBLAS reads it when it starts, and LibTorch refuses its products without it.
+    setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*replace=*/0);
+    context.setDeterministicCuDNN(true);
+    context.setDeterministicAlgorithms(true, /*warn_only=*/false);
+  }
 }
 
 }  // namespace
@@ -57,12 +81,14 @@ c10::Device checked_device(const std::string& text) {
   if (device->is_cuda() && device->index() >= found) {
     refuse_device(text, fmt::format("there are {} CUDA devices, numbered from 0", found));
   }
-  return *device;
+  return device->is_cuda() && !device->has_index() ? c10::Device(c10::kCUDA, 0) : *device;
 }
 
 RunSettings make_settings(const PipelineArguments& arguments, std::ostream* progress) {
   RunSettings settings;
   settings.device = checked_device(arguments.device);
+  choose_arithmetic(settings.device, arguments);
+  set_generator_device(settings.device);
   const int threads = set_threads(arguments.threads);
   settings.loader_threads = std::max(1, threads / 4);
   settings.most_threads = arguments.choose_threads ? threads : 0;

@@ -282,6 +282,12 @@ std::vector<std::string> SweepCommand::worker_command(int threads) const {
     command.emplace_back("--ranks");
     command.push_back(fmt::format("{}", arguments_.ranks));
   }
+  if (arguments_.deterministic) {
+    command.emplace_back("--deterministic");
+  }
+  if (arguments_.tf32) {
+    command.emplace_back("--tf32");
+  }
   if (sweep_.stop_on_failure) {
     command.emplace_back("--stop-on-failure");
   }

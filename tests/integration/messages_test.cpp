@@ -316,6 +316,18 @@ TEST_F(LimitsTest, DevicesThatAreNotThereAreNamedBeforeTheDataIsRead) {
   EXPECT_NE(compare.err.find("--device cuda:99: "), std::string::npos) << compare.err;
 }
 
+TEST_F(LimitsTest, TheArithmeticOfAGpuIsRefusedForTheProcessor) {
+  for (const char* choice : {"--deterministic", "--tf32"}) {
+    const Outcome outcome = call("check", {choice});
+    EXPECT_EQ(outcome.code, 2) << outcome.err;
+    EXPECT_NE(outcome.err.find(std::string(choice) +
+                               " goes with --device cuda, and this run computes on cpu. Leave it "
+                               "out, or choose a GPU"),
+              std::string::npos)
+        << outcome.err;
+  }
+}
+
 TEST_F(LimitsTest, TheStageWhoseWeightsBrokeIsNamedAndNothingIsPublished) {
   std::string text = small_pipeline();
   const std::string lars = R"(use = "lars", lr = 0.5)";
