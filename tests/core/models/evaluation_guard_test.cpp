@@ -54,13 +54,12 @@ TEST(EvaluationGuard, SameSeedSameNoise) {
 }
 
 /// A checkpoint of a run on a GPU holds the state of the GPU's generator behind the CPU's.
-TEST(GeneratorState, OfAGpuToIsTakenOnTheCpu) {
+TEST(GeneratorState, IsTakenOnTheCpuWithoutWhatAGpuHasAdded) {
   torch::manual_seed(7);
   const at::Tensor state = generator_state();
   const at::Tensor expected = torch::rand({3});
   set_generator_state(torch::cat({state, torch::zeros({16}, torch::kByte)}));
   EXPECT_TRUE(torch::equal(expected, torch::rand({3})));
-  EXPECT_TRUE(torch::equal(generator_state().narrow(0, 0, 8), state.narrow(0, 0, 8)));
 }
 
 TEST(EvaluationGuard, GraphsBuiltUnderItStayUsable) {
