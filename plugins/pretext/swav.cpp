@@ -104,8 +104,11 @@ class SwAv : public Pretext {
     if (queue_.defined()) {
       require_queue_holds("swav", options_.queue, views[0].size(0));
     }
+    // Before the networks: what a GPU has queued by now is short, and these wait for it.
+    const int64_t age = age_.item<int64_t>();
+    const bool full = queue_.defined() && queued_.item<int64_t>() >= options_.queue;
     const at::Tensor embeddings = unit(projector_->forward(features_of_all(backbone, views)));
-    const bool frozen = age_.item<int64_t>() < options_.freeze_prototypes;
+    const bool frozen = age < options_.freeze_prototypes;
     const at::Tensor& weight = prototypes_->weight;
     const auto similarities =
         at::linear(embeddings, frozen ? weight.detach() : weight).chunk(views_);
@@ -116,14 +119,16 @@ class SwAv : public Pretext {
     at::Tensor sum = at::zeros({}, embeddings.options());
     const auto vectors = embeddings.detach().chunk(views_);
     for (int64_t view = 0; view < full_size_views; ++view) {
-      const at::Tensor assignment = assign(view, similarities[view].detach());
+      const at::Tensor assignment = assign(view, similarities[view].detach(), full);
       for (int64_t other = 0; other < views_; ++other) {
         if (other != view) {
           sum = sum - (assignment * predictions[other]).sum(1).mean();
         }
       }
     }
-    enqueue(vectors);
+    if (queue_.defined() && age >= options_.queue_after) {
+      enqueue(vectors);
+    }
     return sum / double(full_size_views * (views_ - 1));
   }
 
@@ -141,11 +146,11 @@ class SwAv : public Pretext {
     prototypes_->weight.copy_(unit(prototypes_->weight));
   }
 
-  /// Of a view's samples, with those of the queue to make it even.
-  at::Tensor assign(int64_t view, const at::Tensor& similarities) const {
+  /// Of a view's samples, with those of the queue, once that is full, to make it even.
+  at::Tensor assign(int64_t view, const at::Tensor& similarities, bool full) const {
     const c10::NoGradGuard no_grad;
     at::Tensor all = similarities;
-    if (queue_.defined() && queued_.item<int64_t>() >= options_.queue) {
+    if (full) {
       all = at::cat({similarities, at::linear(queue_[view], prototypes_->weight)});
     }
     return sinkhorn(all, options_.epsilon, options_.sinkhorn_iterations)
@@ -154,9 +159,6 @@ class SwAv : public Pretext {
 
   /// Puts the batch before what is in the queue, whose end drops out.
   void enqueue(const std::vector<at::Tensor>& vectors) {
-    if (!queue_.defined() || age_.item<int64_t>() < options_.queue_after) {
-      return;
-    }
     const c10::NoGradGuard no_grad;
     for (int64_t view = 0; view < full_size_views; ++view) {
       const at::Tensor longer = at::cat({vectors[view], queue_[view]});

@@ -13,6 +13,7 @@
 #include <ATen/ops/linalg_cholesky_ex.h>
 #include <ATen/ops/linalg_solve_triangular.h>
 #include <ATen/ops/randperm.h>
+#include <ATen/ops/stack.h>
 
 namespace bissl {
 namespace {
@@ -74,15 +75,17 @@ class WMse : public Pretext {
     const at::Tensor first = projector_->forward(backbone.forward(batch.views[0]));
     const at::Tensor second = projector_->forward(backbone.forward(batch.views[1]));
     TensorList distances;
+    TensorList failures;
     for (int64_t i = 0; i < options_.iterations; ++i) {
       const at::Tensor order =
           on_device_of(first, at::randperm(samples, at::TensorOptions().dtype(at::kLong)));
       for (const at::Tensor& part : order.split(options_.part)) {
-        const at::Tensor whitened = whiten(first.index_select(0, part));
-        const at::Tensor other = whiten(second.index_select(0, part));
+        const at::Tensor whitened = whiten(first.index_select(0, part), failures);
+        const at::Tensor other = whiten(second.index_select(0, part), failures);
         distances.push_back(2.0 - 2.0 * cosines(whitened, other));
       }
     }
+    require_full_rank(failures);
     return at::cat(distances).mean();
   }
 
@@ -98,22 +101,28 @@ class WMse : public Pretext {
     }
   }
 
+  /// All parts at once: a GPU is waited for once.
+  void require_full_rank(const TensorList& failures) const {
+    if (at::stack(failures).ne(0).any().item<bool>()) {
+      fail_run(
+          "w-mse cannot whiten {} samples: their covariance in {} dimensions does not have full "
+          "rank. Dimensions have collapsed, or are constant over the batch: give epsilon, a wider "
+          "hidden layer or a narrower last one",
+          options_.part, options_.projector.back());
+    }
+  }
+
   /// W·(v − μ) with WᵀW the inverse covariance: section 3, with W = L⁻¹ from the Cholesky
-  /// decomposition L·Lᵀ of the covariance.
-  at::Tensor whiten(const at::Tensor& rows) const {
+  /// decomposition L·Lᵀ of the covariance. Where there is none, `failures` gets a number that is
+  /// not 0, and the result is of no use.
+  at::Tensor whiten(const at::Tensor& rows, TensorList& failures) const {
     const at::Tensor centred = rows - rows.mean(0);
     const at::Tensor identity = at::eye(rows.size(1), rows.options().requires_grad(false));
     const at::Tensor covariance =
         (1.0 - options_.epsilon) * products(centred.t(), centred.t()) / double(rows.size(0) - 1) +
         options_.epsilon * identity;
     const auto [lower, info] = at::linalg_cholesky_ex(covariance);
-    if (info.item<int64_t>() != 0) {
-      fail_run(
-          "w-mse cannot whiten {} samples: their covariance in {} dimensions does not have full "
-          "rank. Dimensions have collapsed, or are constant over the batch: give epsilon, a wider "
-          "hidden layer or a narrower last one",
-          rows.size(0), rows.size(1));
-    }
+    failures.push_back(info);
     return at::linalg_solve_triangular(lower, centred.t(), /*upper=*/false).t();
   }
 

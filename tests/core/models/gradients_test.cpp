@@ -46,5 +46,17 @@ TEST(Gradients, ProductsAreApartFromEachOtherAndFromTheirVector) {
   EXPECT_TRUE(torch::equal(x[1], kept[1]));
 }
 
+TEST(Gradients, ArePulledTowardsAnAnchorWhereThereIsOne) {
+  const at::Tensor a = parameter();
+  TensorList gradients{torch::ones({3}, torch::kDouble), torch::ones({3}, torch::kDouble),
+                       torch::ones({3}, torch::kDouble)};
+  const TensorList anchor{torch::tensor({0.0, 3.0, 1.0}, torch::kDouble), at::Tensor()};
+  EXPECT_DOUBLE_EQ(add_pull(gradients, {a, a, a}, anchor, 0.5), 0.5 * 0.5 * (1 + 4));
+  EXPECT_TRUE(gradients[0].equal(torch::tensor({1.5, 0.0, 1.0}, torch::kDouble)));
+  EXPECT_TRUE(gradients[1].equal(torch::ones({3}, torch::kDouble)));
+  EXPECT_TRUE(gradients[2].equal(torch::ones({3}, torch::kDouble)));
+  EXPECT_EQ(add_pull(gradients, {a, a, a}, {}, 0.5), 0);
+}
+
 }  // namespace
 }  // namespace bissl::host
