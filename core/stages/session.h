@@ -35,7 +35,7 @@ namespace bissl::host {
 ///     session.run(step, steps, [&](int64_t number) -> Session::StepNews { … });
 ///     session.finish();
 ///
-/// A checkpoint holds everything that was named with keep(), LibTorch's random generator and the
+/// A checkpoint holds everything that was named with keep(), LibTorch's random generators and the
 /// number of the next step, so that a stage that continues from it ends with the same bits. Where
 /// losses are scaled (models/loss_scale.h), the scale begins with the session and is kept as well;
 /// each event has what it is after the step, and whether that was left out.
