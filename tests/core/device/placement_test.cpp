@@ -159,7 +159,7 @@ int64_t waits_of_a_step(const Training& training) {
 }
 
 /// The loss and two norms of gradients, however many tensors there are: what is logged, and what
-/// clipping and the end of a diverged training hang on.
+/// clipping and the end of a diverged training depend on.
 TEST(Waits, OfAStepDoNotDependOnTheNumberOfTensors) {
   for (const char* optimizer : {"sgd", "lars", "lamb"}) {
     EXPECT_LE(waits_of_a_step(
