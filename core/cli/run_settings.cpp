@@ -41,7 +41,7 @@ void choose_arithmetic(const c10::Device& device, const PipelineArguments& argum
   if (!device.is_cuda()) {
     if (arguments.deterministic || arguments.tf32) {
       fail_input(
-          "{} goes with --device cuda, and this run computes on {}. Leave it out, or choose a GPU",
+          "{} is for --device cuda, and this run computes on {}. Leave it out, or choose a GPU",
           arguments.tf32 ? "--tf32" : "--deterministic", device.str());
     }
     return;

@@ -321,7 +321,7 @@ TEST_F(LimitsTest, TheArithmeticOfAGpuIsRefusedForTheProcessor) {
     const Outcome outcome = call("check", {choice});
     EXPECT_EQ(outcome.code, 2) << outcome.err;
     EXPECT_NE(outcome.err.find(std::string(choice) +
-                               " goes with --device cuda, and this run computes on cpu. Leave it "
+                               " is for --device cuda, and this run computes on cpu. Leave it "
                                "out, or choose a GPU"),
               std::string::npos)
         << outcome.err;
