@@ -38,6 +38,12 @@ void look_at_lengths(StageTrial& trial) {
   trial.judge_length();
 }
 
+void look_at_precision(StageTrial& trial) {
+  for (std::string& text : precision_doubts(trial.context())) {
+    trial.plan().warnings.push_back(std::move(text));
+  }
+}
+
 }  // namespace
 
 const std::vector<StageCheck>& stage_checks() {
@@ -50,6 +56,7 @@ const std::vector<StageCheck>& stage_checks() {
       {"the sizes of images", TrialDepth::tried, [](StageTrial& trial) { trial.judge_images(); }},
       {"the sizes of batches", TrialDepth::tried, [](StageTrial& trial) { trial.judge_batches(); }},
       {"numbers of steps and schedules", TrialDepth::tried, look_at_lengths},
+      {"what it computes in", TrialDepth::tried, look_at_precision},
       {"the memory that a step takes", TrialDepth::tried,
        [](StageTrial& trial) { trial.judge_memory(); }},
       {"a step of each kind", TrialDepth::tried, [](StageTrial& trial) { trial.step(); }},

@@ -6,6 +6,7 @@
 #include "stages/context.h"
 
 #include <string>
+#include <vector>
 
 namespace bissl::host {
 
@@ -27,6 +28,9 @@ void add_precision(Schema<Options>& schema, std::string Options::*member) {
 /// What the tables of kinds that declare them say of both keys: at their defaults the stage's key
 /// in the store is the one without them.
 void mark_precision(TableSpec& spec);
+
+/// Warnings about a precision that the run's device computes in slowly.
+std::vector<std::string> precision_doubts(const StageContext& context);
 
 /// Has the precisions of a stage's table in force while it lives; around all that its run or its
 /// trial does. Throws Error(input) for one that the run's device does not compute in.

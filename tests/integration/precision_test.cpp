@@ -63,6 +63,13 @@ TEST_F(PrecisionTest, ARunInBfloat16EndsWithFiniteLossesNearThoseOfSinglePrecisi
       << "bfloat16 needs none";
   EXPECT_TRUE(stages()["finetune"]["metrics"]["test"]["top1"]["mean"].is_number())
       << stages()["finetune"].dump();
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  const bool is_slow = !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vl") ||
+                       !__builtin_cpu_supports("avx512dq");
+  EXPECT_EQ(outcome.err.find("this processor has no AVX-512") != std::string::npos, is_slow)
+      << outcome.err;
+#endif
 }
 
 TEST_F(PrecisionTest, KeysAreThoseWithoutItInSinglePrecisionOnly) {
