@@ -72,8 +72,12 @@ double bytes_of_classes(std::string_view name, const AnalysedSize& size) {
 double bytes_of_views(std::string_view name, AnalysedSize size) {
   size.samples *= size.views;
   const Matrices m(size);
-  constexpr double of_width = 8;  // covariances, their root, and what joins them
-  return name == "lidar" ? std::max(m.checked(), 2 * m.features + of_width * m.width) : m.checked();
+  if (name != "lidar") {
+    return m.checked();
+  }
+  // The views, their deviations from their means and the deviations' other layout beside the first
+  // products; then covariances, their root, and what joins them.
+  return std::max(3 * m.features + 3 * m.width, 2 * m.features + 8 * m.width);
 }
 
 double bytes_of_networks(std::string_view name, const AnalysedSize& size) {

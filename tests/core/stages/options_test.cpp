@@ -323,8 +323,10 @@ TEST(StageKinds, AreDeclaredSoundly) {
     EXPECT_FALSE(spec.summary.empty());
     expect_sound(spec.table, spec.name);
   }
-  EXPECT_EQ(names,
-            (Texts{"pretrain", "bissl", "finetune", "evaluate", "knn", "analyse", "import"}));
+  const Texts own = {"pretrain", "bissl", "finetune", "evaluate", "knn", "analyse", "import"};
+  ASSERT_GE(names.size(), own.size());
+  names.resize(own.size());  // kinds that other tests have registered come behind them
+  EXPECT_EQ(names, own);
 }
 
 TEST(StageOptions, ScoredSourcesAreGivenAndDistinct) {
