@@ -32,7 +32,7 @@ std::vector<fs::path> files_below(const std::vector<const char*>& folders, bool 
 }  // namespace
 
 std::vector<fs::path> shipped_pipelines() {
-  return files_below({"pipelines", "tests/bench", "tests/integration"}, false);
+  return files_below({"pipelines", "tests/bench", "tests/gpu", "tests/integration"}, false);
 }
 
 std::vector<fs::path> shipped_ablations() {
