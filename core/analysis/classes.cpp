@@ -107,11 +107,11 @@ Measured silhouette(const at::Tensor& features, const at::Tensor& labels) {
   for (int64_t begin = 0; begin < samples; begin += rows) {
     const int64_t here = std::min(rows, samples - begin);
     at::Tensor distances = at::matmul(numbers.narrow(0, begin, here), numbers.t())
-                               .mul(-2)
-                               .add(squares.unsqueeze(0))
-                               .add(squares.narrow(0, begin, here).unsqueeze(1))
-                               .clamp_min(0)
-                               .sqrt();
+                               .mul_(-2)
+                               .add_(squares.unsqueeze(0))
+                               .add_(squares.narrow(0, begin, here).unsqueeze(1))
+                               .clamp_min_(0)
+                               .sqrt_();
     for (int64_t row = 0; row < here; ++row) {
       distances.data_ptr<double>()[row * samples + begin + row] = 0;  // to itself, exactly
     }

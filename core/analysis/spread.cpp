@@ -67,12 +67,12 @@ Measured uniformity(const at::Tensor& features) {
     const at::Tensor block = unit.narrow(0, begin, here);
     const auto of = [&](int64_t from, int64_t number) {
       return at::matmul(block, unit.narrow(0, from, number).t())
-          .mul(-2)
-          .add(squares.narrow(0, from, number).unsqueeze(0))
-          .add(squares.narrow(0, begin, here).unsqueeze(1))
-          .clamp_min(0)
-          .mul(-2)
-          .exp()
+          .mul_(-2)
+          .add_(squares.narrow(0, from, number).unsqueeze(0))
+          .add_(squares.narrow(0, begin, here).unsqueeze(1))
+          .clamp_min_(0)
+          .mul_(-2)
+          .exp_()
           .sum()
           .item<double>();
     };

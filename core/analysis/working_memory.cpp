@@ -41,11 +41,9 @@ double bytes_of_features(std::string_view name, const AnalysedSize& size) {
   }
   if (name == "uniformity") {
     constexpr int64_t block = 512;
-    constexpr double matrices = 7;  // of one chain of operations
     const int64_t rows = std::min(size.samples, block);
-    return std::max(
-        m.checked(),
-        m.features + matrices * block_bytes(rows, std::max(size.samples - block, rows)));
+    return std::max(m.checked(),
+                    m.features + block_bytes(rows, std::max(size.samples - block, rows)));
   }
   if (name == "two_nn" || name == "intrinsic_dimension") {
     return std::max(3 * m.features, 2 * m.features + m.nearness);
@@ -60,11 +58,9 @@ double bytes_of_classes(std::string_view name, const AnalysedSize& size) {
   const Matrices m(size);
   if (name == "silhouette") {
     constexpr int64_t block = 512;
-    constexpr double matrices = 6;
     const double one_hot = block_bytes(size.samples, size.classes);
-    return std::max(
-        m.checked(),
-        m.features + one_hot + matrices * block_bytes(std::min(size.samples, block), size.samples));
+    return std::max(m.checked(), m.features + one_hot +
+                                     block_bytes(std::min(size.samples, block), size.samples));
   }
   return 3 * m.features;
 }
