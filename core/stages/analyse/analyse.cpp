@@ -339,9 +339,11 @@ class AnalyseTrial : public StageTrial {
 
   /// Figures are computed after the passes of batches, whose memory is free by then.
   void estimate_memory() override {
+    // OpenBLAS's, which products of matrices in double precision fill and passes of images do not.
+    constexpr double buffer = 32 << 20;
     const AnalyseMemory memory = analyse_memory(parts_);
     const auto freed = static_cast<double>(memory_above_now());
-    plan().held_bytes += memory.kept + std::max(0.0, memory.working - freed);
+    plan().held_bytes += buffer + memory.kept + std::max(0.0, memory.working - freed);
   }
 
  private:
