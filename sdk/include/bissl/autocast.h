@@ -19,7 +19,7 @@ namespace bissl {
 
 /// Whether and how operations on a type of device are autocast.
 struct AutocastState {
-  bool enabled = false;
+  bool enabled = false;                 ///< operations that autocast knows compute in `type`
   at::ScalarType type = at::kBFloat16;  ///< what convolutions and matrix products compute in
   bool cached = true;  ///< casts of weights are kept until the outermost scope of LibTorch's ends
 };
@@ -31,6 +31,8 @@ BISSL_API AutocastState autocast_state(c10::DeviceType device);
 /// Whether casts are kept is one setting for all devices.
 class BISSL_API AutocastScope {
  public:
+  /// Sets the state of the calling thread for operations on `device`; of a device without autocast
+  /// nothing is set.
   AutocastScope(c10::DeviceType device, const AutocastState& state);
   ~AutocastScope();
   AutocastScope(const AutocastScope&) = delete;
