@@ -24,12 +24,20 @@ const Schema<MatchOptions>& match_schema() {
          "by", &MatchOptions::by,
          "what the two are to have in common: \"steps\" on the pretext loss, counted in images; "
          "\"gradients\", all passes of both levels, a Hessian product counted as two; \"seconds\", "
-         "as that stage's run took, at the speed that the stage which this one continues had")
+         "as that stage's run took, at the speed of its own steps on the pretext loss")
         .required()
         .choices({by_steps, by_gradients, by_seconds});
     return s;
   }();
   return schema;
+}
+
+/// Gradients of pretext images a second; 0 where nothing tells it.
+double pretext_speed(const TrainingCost& matched, const TrainingCost& parent) {
+  if (matched.pretext_seconds > 0) {
+    return matched.images / matched.pretext_seconds;
+  }
+  return parent.seconds > 0 ? parent.gradient_images / parent.seconds : 0;
 }
 
 }  // namespace
@@ -86,12 +94,16 @@ void settle_lengths(Pipeline& pipeline) {
 TrainingCost cost_of(const StageResults& results) {
   return {.images = results.details.value("images", 0.0),
           .gradient_images = results.details.value("gradient_images", 0.0),
-          .seconds = results.seconds};
+          .seconds = results.seconds,
+          .pretext_seconds = results.details.value("pretext_seconds", 0.0)};
 }
 
 void note_cost(nlohmann::json& details, const TrainingCost& cost) {
   details["images"] = std::llround(cost.images);
   details["gradient_images"] = std::llround(cost.gradient_images);
+  if (cost.pretext_seconds > 0) {
+    details["pretext_seconds"] = cost.pretext_seconds;
+  }
 }
 
 double matched_budget(const MatchOptions& options, const TrainingCost& matched,
@@ -99,11 +111,8 @@ double matched_budget(const MatchOptions& options, const TrainingCost& matched,
   if (options.by == by_steps) {
     return matched.images;
   }
-  const bool speed_is_known =
-      matched.seconds > 0 && parent.seconds > 0 && parent.gradient_images > 0;
-  return options.by == by_seconds && speed_is_known
-             ? matched.seconds * parent.gradient_images / parent.seconds
-             : matched.gradient_images;
+  const double by_time = matched.seconds * pretext_speed(matched, parent);
+  return options.by == by_seconds && by_time > 0 ? by_time : matched.gradient_images;
 }
 
 int64_t steps_for(double budget, double cost_of_step) {
@@ -138,8 +147,7 @@ nlohmann::json match_record(const MatchOptions& options, const TrainingCost& mat
   nlohmann::json record = {{"stage", options.stage}, {"by", options.by}, {"budget", budget}};
   if (options.by == by_seconds) {
     record["seconds"] = matched.seconds;
-    record["gradient_images_per_second"] =
-        parent.seconds > 0 ? parent.gradient_images / parent.seconds : 0.0;
+    record["gradient_images_per_second"] = pretext_speed(matched, parent);
   }
   return record;
 }

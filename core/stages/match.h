@@ -35,6 +35,7 @@ struct TrainingCost {
   /// two of that, and what has one view as its share of an image.
   double gradient_images = 0;
   double seconds = 0;
+  double pretext_seconds = 0;  ///< of them, those of its steps on the pretext loss; 0: not known
 };
 
 /// Of a finished stage; zeros for one that trains no pretext task.
@@ -45,7 +46,9 @@ void note_cost(nlohmann::json& details, const TrainingCost& cost);
 
 /// How much a stage with `match` is to train, in its own gradient_images: as many as take the
 /// images, the gradients or the seconds of `matched`. Seconds are turned into gradients by the
-/// speed of `parent`. Where a number is not known, as in a check, the gradients are taken.
+/// speed of its own steps on the pretext loss, made under the same load of the machine; where that
+/// is not known, by the speed of `parent`. Where neither is, as in a check, the gradients are
+/// taken.
 double matched_budget(const MatchOptions& options, const TrainingCost& matched,
                       const TrainingCost& parent);
 

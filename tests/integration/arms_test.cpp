@@ -96,6 +96,8 @@ TEST_F(ArmsTest, AStageIsAsLongAsAnother) {
   EXPECT_NEAR(time["budget"].get<double>(),
               time["seconds"].get<double>() * time["gradient_images_per_second"].get<double>(),
               1e-6);
+  EXPECT_NEAR(time["gradient_images_per_second"].get<double>(),
+              144 / stages["bissl"]["pretext_seconds"].get<double>(), 1e-6);
 
   // A stage of as many steps is the same whatever else the other stage is.
   const Outcome other = call(

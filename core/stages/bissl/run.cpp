@@ -257,7 +257,9 @@ TrainingCost BisslRun::cost() const {
   const double graphs =
       recomputed ? products : std::min(products, static_cast<double>(parts_.options.rounds));
   const double gradients = graphs + solves.at("shifted_gradients").get<double>();
-  return bissl_cost(parts_, products * batches, gradients * batches);
+  TrainingCost cost = bissl_cost(parts_, products * batches, gradients * batches);
+  cost.pretext_seconds = solves_.lower_seconds();
+  return cost;
 }
 
 StageResults BisslRun::run() {
@@ -288,7 +290,7 @@ StageResults BisslRun::run() {
     Session::StepNews news =
         place.phase == StepPlan::Phase::lower ? lower_step(place) : upper_step(place);
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
-    solves_.note_step(taken.count());
+    solves_.note_step(taken.count(), place.phase == StepPlan::Phase::lower);
     if (monitor_) {
       monitor_->after_step(number + 1, plan_.total(), news);
     }

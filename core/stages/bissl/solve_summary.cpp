@@ -74,7 +74,8 @@ nlohmann::json SolveSummary::save() const {
           {"failed_audits", failed_audits_},
           {"failed_audit", failed_audit_},
           {"solve_seconds", solve_seconds_},
-          {"step_seconds", step_seconds_}};
+          {"step_seconds", step_seconds_},
+          {"lower_seconds", lower_seconds_}};
 }
 
 void SolveSummary::load(const nlohmann::json& saved) {
@@ -95,6 +96,7 @@ void SolveSummary::load(const nlohmann::json& saved) {
   failed_audit_ = saved.value("failed_audit", "");
   solve_seconds_ = saved.value("solve_seconds", 0.0);
   step_seconds_ = saved.value("step_seconds", 0.0);
+  lower_seconds_ = saved.value("lower_seconds", 0.0);
 }
 
 nlohmann::json SolveSummary::report() const {

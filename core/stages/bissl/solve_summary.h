@@ -22,8 +22,12 @@ class SolveSummary {
   /// The memory of a round's kept graph, in bytes; the largest one is reported.
   void note_graph(int64_t bytes) { graph_bytes_ = std::max(graph_bytes_, bytes); }
 
-  /// How long a step of either level took, solve included.
-  void note_step(double seconds) { step_seconds_ += seconds; }
+  /// How long a step of the lower or the upper level took, solve included.
+  void note_step(double seconds, bool lower) {
+    step_seconds_ += seconds;
+    lower_seconds_ += lower ? seconds : 0;
+  }
+  double lower_seconds() const { return lower_seconds_; }
 
   /// Everything, for a checkpoint, and back.
   nlohmann::json save() const;
@@ -46,6 +50,7 @@ class SolveSummary {
   std::map<std::string, int64_t> ended_;
   double solve_seconds_ = 0;
   double step_seconds_ = 0;
+  double lower_seconds_ = 0;
   int64_t graph_bytes_ = 0;
   int64_t audits_ = 0;
   int64_t failed_audits_ = 0;

@@ -397,5 +397,16 @@ TEST(MatchDoubt, IsOfStepsFarFromThoseOfTheOtherStage) {
             "match: 0 steps make this stage as long as stage.long; 1 is taken");
 }
 
+TEST(MatchedBudget, BySecondsIsAtTheSpeedOfTheOtherStagesOwnSteps) {
+  const MatchOptions by_seconds{.stage = "long", .by = "seconds"};
+  TrainingCost matched{.images = 40, .gradient_images = 90, .seconds = 20, .pretext_seconds = 8};
+  const TrainingCost parent{.images = 100, .gradient_images = 100, .seconds = 50};
+  EXPECT_EQ(matched_budget(by_seconds, matched, parent), 100) << "5 images a second";
+  EXPECT_EQ(match_record(by_seconds, matched, parent, 100).at("gradient_images_per_second"), 5);
+  matched.pretext_seconds = 0;  // as in results from before it was measured
+  EXPECT_EQ(matched_budget(by_seconds, matched, parent), 40) << "2 images a second";
+  EXPECT_EQ(matched_budget(by_seconds, matched, {}), 90);
+}
+
 }  // namespace
 }  // namespace bissl::host
