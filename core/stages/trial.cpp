@@ -11,6 +11,8 @@
 #include "stages/schedule.h"
 #include "telemetry/peak_memory.h"
 
+#include <c10/core/GradMode.h>
+
 #include <algorithm>
 #include <chrono>
 #include <utility>
@@ -57,6 +59,14 @@ double StageTrial::pass(const char* key, int64_t batch, const ViewsChoice& decla
           .at(fmt::format("{} gives {}", declared.describe(), views_text(shapes)));
     }
   });
+}
+
+std::function<void(const Batch& batch)> StageTrial::evaluation_pass(Backbone& backbone) {
+  return [&backbone](const Batch& batch) {
+    const c10::NoGradGuard no_grad;
+    const EvaluationMode mode(backbone.module());
+    backbone.forward(batch.views[0]);
+  };
 }
 
 void StageTrial::require_memory(StepOnBatch step, int64_t batches) {

@@ -63,6 +63,8 @@ class StageTrial {
   /// not fit.
   double pass(const char* key, int64_t batch, const ViewsChoice& declared,
               const BatchSource& source, const std::function<void()>& work) const;
+  /// A pass of a batch's first view without gradients, in evaluation mode, for StepOnBatch.
+  static std::function<void(const Batch& batch)> evaluation_pass(Backbone& backbone);
   /// Throws Error(input) where a step would not fit into memory, with the batches that the loader
   /// holds when it makes `batches` of them in all: sets `held`, and adds its threads to `threads`.
   void require_memory(StepOnBatch step, int64_t batches);

@@ -1,12 +1,10 @@
 // Runs by several processes of one machine: what they compute, and what happens when one is lost.
 
 #include "program.h"
+#include "support/free_port.h"
 #include "support/temporary_folder.h"
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -167,19 +165,6 @@ class LaunchedRanksTest : public RanksTest {
   }
 
  private:
-  static int free_port() {
-    const int open = ::socket(AF_INET, SOCK_STREAM, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof(address);
-    const bool found = ::bind(open, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
-                       ::getsockname(open, reinterpret_cast<sockaddr*>(&address), &size) == 0;
-    ::close(open);
-    EXPECT_TRUE(found);
-    return ntohs(address.sin_port);
-  }
-
   int port_ = free_port();
 };
 

@@ -296,12 +296,7 @@ class AnalyseTrial : public StageTrial {
                                               {.batch = samples, .order = Order::sequential})
                               ->make(0);
                         },
-                    .work =
-                        [this](const Batch& batch) {
-                          const c10::NoGradGuard no_grad;
-                          const EvaluationMode mode(parts_.backbone->module());
-                          parts_.backbone->forward(batch.views[0]);
-                        }},
+                    .work = evaluation_pass(*parts_.backbone)},
                    source.batches());
   }
 

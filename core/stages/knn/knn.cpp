@@ -248,12 +248,7 @@ class KnnTrial : public StageTrial {
                                      {.batch = samples, .order = Order::sequential})
                               ->make(0);
                         },
-                    .work =
-                        [this](const Batch& batch) {
-                          const c10::NoGradGuard no_grad;
-                          const EvaluationMode mode(parts_.backbone->module());
-                          parts_.backbone->forward(batch.views[0]);
-                        }},
+                    .work = evaluation_pass(*parts_.backbone)},
                    parts_.bank->batches());
   }
 

@@ -1,12 +1,9 @@
 // How processes meet, and part: several of them are threads of this program here.
 
 #include "distributed/team.h"
+#include "support/free_port.h"
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -43,19 +40,6 @@ class MeetingTest : public ::testing::Test {
   static MeetingPlace without_end(MeetingPlace place) {
     place.while_waiting = {};
     return place;
-  }
-
-  static int free_port() {
-    const int open = ::socket(AF_INET, SOCK_STREAM, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof(address);
-    const bool found = ::bind(open, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
-                       ::getsockname(open, reinterpret_cast<sockaddr*>(&address), &size) == 0;
-    ::close(open);
-    EXPECT_TRUE(found);
-    return ntohs(address.sin_port);
   }
 
   /// Process 0 of two, the other of which somebody else starts.
