@@ -14,6 +14,8 @@
 namespace bissl::host {
 namespace {
 
+using test::free_port;
+
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
