@@ -69,7 +69,7 @@ struct SubtableSpec {
 /// its own table inherits from, but not its meaning.
 inline constexpr const char* own_meaning = "own_meaning";
 
-/// The mark (ParameterSpec::traits) of a parameter whose default stands for its absence: at that
+/// The mark (ParameterSpec::traits) of a parameter whose default is as good as its absence: at that
 /// value it is no part of a key, so that tables from before there was such a parameter keep theirs.
 inline constexpr const char* default_is_absence = "default_is_absence";
 
@@ -110,7 +110,7 @@ struct Table {
   /// Which of the values name data sources, and which of the values and tables change no result.
   std::set<std::string> data_keys;
   std::set<std::string> execution_only;
-  /// The values that stand for absence (default_is_absence), by their parameters.
+  /// The values that are as good as absence (default_is_absence), by their parameters.
   ParameterValues absences;
 
   bool has_table(const std::string& name) const { return tables.count(name) != 0; }
