@@ -106,7 +106,7 @@ TEST_F(CostTest, FiguresBeyondMemoryAreRefusedBeforeTheyAreComputed) {
   write_file(file_, small_pipeline() + R"(
 [data.many]
 use     = "synthetic"
-samples = 60000
+samples = 400000
 size    = 8
 
 [stage.look]
@@ -122,10 +122,11 @@ figures = ["rankme", "uniformity"]
         call("check", {"--set", "stage.look.samples=" + samples, "--unset", "stage.bissl",
                        "--unset", "stage.finetune", "--unset", "stage.baseline"}));
   };
-  const Outcome all = check("60000");
+  const Outcome all = check("400000");
   EXPECT_EQ(all.code, 2) << all.err;
-  EXPECT_NE(all.err.find("samples = 60000: what is kept and computed of 16 features of each takes"),
-            std::string::npos)
+  EXPECT_NE(
+      all.err.find("samples = 400000: what is kept and computed of 16 features of each takes"),
+      std::string::npos)
       << all.err;
   const Outcome some = check("2000");
   EXPECT_EQ(some.code, 0) << some.err;
