@@ -3,6 +3,7 @@
 #include "bissl/divided_batch.h"
 #include "bissl/hash.h"
 #include "distributed/process_group.h"
+#include "models/batch_statistics.h"
 #include "models/evaluation_guard.h"
 
 #include <ATen/ops/cat.h>
@@ -121,16 +122,36 @@ at::Tensor rows_of_all(const at::Tensor& rows, const BatchPart& part, int64_t sa
       at::cat({zeros(part.first), rows, zeros(samples - part.first - part.count)}));
 }
 
-TensorList in_parts(int64_t samples, const std::function<TensorList(const BatchPart&)>& forward) {
+namespace {
+
+/// A pass of this process's part, with the statistics that are chosen.
+TensorList pass_of_part(const BatchPart& part, int64_t samples,
+                        const std::function<torch::nn::Module&()>& backbone,
+                        const std::function<TensorList(const BatchPart&)>& forward) {
+  if (batch_statistics() == BatchStatistics::synchronised) {
+    const DividedBatch scope(shared_sum());
+    return forward(part);
+  }
+  PartBuffers buffers(backbone());
+  const DividedBatch scope(nullptr);
+  TensorList outputs = forward(part);
+  buffers.join(static_cast<double>(part.count) / static_cast<double>(samples), *shared_sum());
+  return outputs;
+}
+
+}  // namespace
+
+TensorList in_parts(int64_t samples, const std::function<torch::nn::Module&()>& backbone,
+                    const std::function<TensorList(const BatchPart&)>& forward) {
   if (!batches_are_divided() || samples < current_group()->size()) {
     return forward({.first = 0, .count = samples});
   }
   ProcessGroup& group = *current_group();
   const BatchPart part = part_of(samples, group.rank(), group.size());
-  const DividedBatch scope(shared_sum());
   OwnStream stream(group);
-  TensorList outputs = forward(part);
+  TensorList outputs = pass_of_part(part, samples, backbone, forward);
   stream.join();
+  const DividedBatch scope(shared_sum());
   for (at::Tensor& output : outputs) {
     output = rows_of_all(output, part, samples);
   }

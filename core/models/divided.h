@@ -47,8 +47,9 @@ struct OtherNormalisation {
 /// The first one of LibTorch's own modules that normalise over batches; none if there is none.
 std::optional<OtherNormalisation> other_normalisation(const torch::nn::Module& backbone);
 
-/// Throws Error(input) where batches are divided and a backbone normalises by LibTorch's own
-/// modules for batches, which know no other parts. `name` is the backbone's in the error.
+/// Throws Error(input) where batches are divided, statistics are synchronised and a backbone
+/// normalises by LibTorch's own modules for batches, which know no other parts. `name` is the
+/// backbone's in the error.
 void require_divisible(torch::nn::Module& backbone, const std::string& name);
 
 /// Samples `first` … `first + count − 1` of a batch.
@@ -67,12 +68,15 @@ BatchPart part_of(int64_t samples, int rank, int size);
 /// of this process's part, with their derivatives.
 at::Tensor rows_of_all(const at::Tensor& rows, const BatchPart& part, int64_t samples);
 
-/// What `forward` makes of a batch of `samples`, from this process's part and those of the others:
-/// tensors with a row for each sample. Where batches are not divided, and for a batch that has
-/// fewer samples than there are processes, `forward` is called once with the whole batch.
+/// What `forward`, a pass of the module that `backbone` gives, makes of a batch of `samples`, from
+/// this process's part and those of the others: tensors with a row for each sample. Where batches
+/// are not divided, and for a batch that has fewer samples than there are processes, `forward` is
+/// called once with the whole batch. Normalisations take their statistics as batch_statistics()
+/// says; the backbone's buffers are the same on all processes either way.
 ///
 /// What a forward pass draws from LibTorch's generator is drawn on each process from a stream of
 /// its own; afterwards all generators are in process 0's state.
-TensorList in_parts(int64_t samples, const std::function<TensorList(const BatchPart&)>& forward);
+TensorList in_parts(int64_t samples, const std::function<torch::nn::Module&()>& backbone,
+                    const std::function<TensorList(const BatchPart&)>& forward);
 
 }  // namespace bissl::host

@@ -1,4 +1,5 @@
 #include "bissl/error.h"
+#include "models/batch_statistics.h"
 #include "models/divided.h"
 
 #include <torch/nn/modules/batchnorm.h>
@@ -18,13 +19,14 @@ std::optional<OtherNormalisation> other_normalisation(const torch::nn::Module& b
 }
 
 void require_divisible(torch::nn::Module& backbone, const std::string& name) {
-  if (!batches_are_divided()) {
+  if (!batches_are_divided() || batch_statistics() == BatchStatistics::local) {
     return;
   }
   if (const auto other = other_normalisation(backbone)) {
     fail_input(
         "{}: its module {} is a {}, whose statistics would be those of each process's part of a "
-        "batch. Build it with bissl::BatchNorm (bissl/modules.h), or run on one process",
+        "batch. Build it with bissl::BatchNorm (bissl/modules.h), run on one process, or set "
+        "batch_norm = \"local\" in the stage",
         name, other->module, other->type);
   }
 }

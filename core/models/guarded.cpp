@@ -17,14 +17,31 @@
 namespace bissl::host {
 namespace {
 
-class GuardedFeatureMaps final : public GuardedAbility<FeatureMaps> {
+/// The guard of an ability whose passes are a backbone's.
+template <class AbilityOf>
+class GuardedPasses : public GuardedAbility<AbilityOf> {
  public:
-  using GuardedAbility::GuardedAbility;
+  using GuardedAbility<AbilityOf>::GuardedAbility;
+
+ protected:
+  /// As in_parts() wants it.
+  auto backbone() const {
+    return [this]() -> torch::nn::Module& {
+      return this->call("module", [this](AbilityOf&) -> torch::nn::Module& {
+        return static_cast<Backbone&>(this->component()).module();
+      });
+    };
+  }
+};
+
+class GuardedFeatureMaps final : public GuardedPasses<FeatureMaps> {
+ public:
+  using GuardedPasses::GuardedPasses;
   std::vector<Level> map_levels() const override {
     return call("map_levels", [](FeatureMaps& inner) { return inner.map_levels(); });
   }
   TensorList maps(const at::Tensor& images) override {
-    return in_parts(images.size(0), [&](const BatchPart& part) {
+    return in_parts(images.size(0), backbone(), [&](const BatchPart& part) {
       return in_precision(images, [&] {
         return call("maps", [&](FeatureMaps& inner) { return inner.maps(part.of(images)); });
       });
@@ -32,9 +49,9 @@ class GuardedFeatureMaps final : public GuardedAbility<FeatureMaps> {
   }
 };
 
-class GuardedTokens final : public GuardedAbility<Tokens> {
+class GuardedTokens final : public GuardedPasses<Tokens> {
  public:
-  using GuardedAbility::GuardedAbility;
+  using GuardedPasses::GuardedPasses;
   Patch patch() const override {
     return call("patch", [](Tokens& inner) { return inner.patch(); });
   }
@@ -45,7 +62,7 @@ class GuardedTokens final : public GuardedAbility<Tokens> {
     return call("extra_tokens", [](Tokens& inner) { return inner.extra_tokens(); });
   }
   at::Tensor tokens(const at::Tensor& images, const PatchSelection& selection) override {
-    return in_parts(images.size(0), [&](const BatchPart& part) -> TensorList {
+    return in_parts(images.size(0), backbone(), [&](const BatchPart& part) -> TensorList {
       const PatchSelection selected{.kept = part.of(selection.kept),
                                     .masked = part.of(selection.masked),
                                     .mask_token = selection.mask_token};
@@ -73,7 +90,8 @@ class GuardedBackbone
  public:
   using Guarded::Guarded;
   at::Tensor forward(const at::Tensor& images) override {
-    return in_parts(images.size(0), [&](const BatchPart& part) -> TensorList {
+    const auto own = [this]() -> torch::nn::Module& { return module(); };
+    return in_parts(images.size(0), own, [&](const BatchPart& part) -> TensorList {
       return in_precision(images, [&]() -> TensorList {
         return {call("forward", [&](Backbone& inner) { return inner.forward(part.of(images)); })};
       });

@@ -23,18 +23,22 @@ class GuardedAbility : public AbilityOf {
  public:
   using Ability = AbilityOf;
 
-  /// Both must outlive it.
-  GuardedAbility(const ComponentChoice& choice, Ability& inner) : choice_(choice), inner_(inner) {}
+  /// All must outlive it. `inner` is an ability of `component`.
+  GuardedAbility(const ComponentChoice& choice, Ability& inner, Component& component)
+      : choice_(choice), inner_(inner), component_(component) {}
 
  protected:
   template <class Function>
   decltype(auto) call(const char* method, Function&& function) const {
     return call_component(choice_, method, [&]() -> decltype(auto) { return function(inner_); });
   }
+  /// That has the ability, without its guard.
+  Component& component() const { return component_; }
 
  private:
   const ComponentChoice& choice_;
   Ability& inner_;
+  Component& component_;
 };
 
 /// The abilities of a component: those that have a guard among `Guards` by that guard, all others,
@@ -63,7 +67,7 @@ class GuardedAbilities {
   void make() {
     using Ability = typename One::Ability;
     if (auto* ability = static_cast<Ability*>(ask(Ability::id))) {
-      std::get<std::optional<One>>(guards_).emplace(choice_, *ability);
+      std::get<std::optional<One>>(guards_).emplace(choice_, *ability, inner_);
     }
   }
   template <class One>

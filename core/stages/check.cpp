@@ -4,6 +4,7 @@
 #include "bissl/error.h"
 #include "pipeline/diagnostics.h"
 #include "stages/audit_artefact.h"
+#include "stages/batch_statistics.h"
 #include "stages/compute.h"
 #include "stages/data_findings.h"
 #include "stages/identity.h"
@@ -83,6 +84,7 @@ StagePlan check_stage(const Pipeline& pipeline, const Stage& stage, const Handed
   reset_peak_memory();
   try {
     const StagePrecision precision(context);
+    const StageBatchStatistics statistics(context);
     const auto trial = stage_kind(stage.kind).trial(context, plan, depth == TrialDepth::measured);
     for (const StageCheck& check : stage_checks()) {
       if (depth >= check.from) {

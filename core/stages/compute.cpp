@@ -8,6 +8,7 @@
 #include "distributed/process_group.h"
 #include "pipeline/diagnostics.h"
 #include "stages/audit_artefact.h"
+#include "stages/batch_statistics.h"
 #include "stages/follow.h"
 #include "stages/identity.h"
 #include "stages/match.h"
@@ -74,6 +75,7 @@ StageContext new_context(const Pipeline& pipeline, const Stage& stage, DataCatal
 StageResults run_stage(const StageContext& context) {
   try {
     const StagePrecision precision(context);
+    const StageBatchStatistics statistics(context);
     return stage_kind(context.stage.kind).run(context);
   } catch (const Interrupted&) {
     throw;

@@ -2,6 +2,7 @@
 
 #include "base/phase.h"
 #include "bissl/error.h"
+#include "stages/batch_statistics.h"
 #include "stages/check.h"
 #include "stages/precision.h"
 #include "stages/stage_kind.h"
@@ -65,6 +66,7 @@ ThreadChoice choose_by_trial(const StageContext& context) {
   const Phase phase(trial_phase);
   const Unobserved unobserved;
   const StagePrecision precision(context);
+  const StageBatchStatistics statistics(context);
   StagePlan plan;
   const auto trial = stage_kind(context.stage.kind).trial(context, plan, /*measure=*/false);
   trial->build();

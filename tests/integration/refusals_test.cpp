@@ -186,6 +186,9 @@ INSTANTIATE_TEST_SUITE_P(
         Fault{"HalfPrecisionOnTheCpu",
               {"stage.baseline.precision=fp16"},
               "precision = \"fp16\": this run computes on the CPU"},
+        Fault{"LocalStatisticsAudited",
+              {"stage.bissl.batch_norm=local", "stage.bissl.audit.every=1"},
+              "batch_norm = \"local\": an audit computes whole batches"},
         Fault{"BatchBeyondAllMemory", {"stage.pretrain.batch=4000000000000"}, "and there are "}),
     [](const auto& info) { return info.param.name; });
 
@@ -318,6 +321,8 @@ TEST(RefusalList, IsComplete) {
       {"{}: its module {} is a {}, whose statistics", "several processes: as the stage is built"},
       {"precision = \\\"fp16\\\": this run computes", "HalfPrecisionOnTheCpu"},
       {"there is no precision", "a fault of the program: the reader has refused it"},
+      {"batch_norm = \\\"local\\\": an audit", "LocalStatisticsAudited"},
+      {"there are no batch statistics", "a fault of the program: the reader has refused it"},
       {"{} needs the ability", "the approximator's abilities are asked for as the stage is built"},
   };
   std::set<std::string> met;

@@ -1,6 +1,7 @@
 #include "stages/bissl/options.h"
 
 #include "pipeline/table_reader.h"
+#include "stages/batch_statistics.h"
 #include "stages/mix.h"
 #include "stages/monitor_options.h"
 #include "stages/option_schemas.h"
@@ -45,6 +46,7 @@ const Schema<BisslOptions>& bissl_schema() {
         .at_most(1)
         .only_above("adaptation_every", 0);
     add_precision(s, &BisslOptions::precision);
+    add_batch_norm(s, &BisslOptions::batch_norm);
     s.add(hypergradient_precision_key, &BisslOptions::hypergradient_precision,
           "what the backbone's passes compute in that the hypergradient is made of: u, Hessian "
           "products and gradients at shifted points, whatever `precision` is")
@@ -264,6 +266,7 @@ StageKindSpec bissl_spec() {
   kind.table = table_of(bissl_schema());
   take_auto(kind.table, bissl_schema());
   mark_precision(kind.table);
+  mark_batch_norm(kind.table);
   kind.table.renamed = {{"warmup", "head_warmup"}};
   kind.table.components = {
       {"hypergradient", ComponentKind::hypergradient, true, "approximates (I + H/(λ + δ))⁻¹·u"}};

@@ -19,6 +19,7 @@ struct BisslOptions {
   int64_t adaptation_every = 0;
   double adaptation_strength = 0.1;
   std::string precision = "fp32";
+  std::string batch_norm = "synchronised";
   std::string hypergradient_precision = "fp32";
 };
 

@@ -1,5 +1,6 @@
 #include "stages/finetune/options.h"
 
+#include "stages/batch_statistics.h"
 #include "stages/finetune/validation.h"
 #include "stages/mix.h"
 #include "stages/option_schemas.h"
@@ -19,6 +20,7 @@ const Schema<FinetuneOptions>& finetune_schema() {
     s.embed(&FinetuneOptions::length, length_schema());
     add_clipping(s, &FinetuneOptions::max_grad_norm, &FinetuneOptions::grad_norm_guard);
     add_precision(s, &FinetuneOptions::precision);
+    add_batch_norm(s, &FinetuneOptions::batch_norm);
     s.add("ema_decay", &FinetuneOptions::ema_decay,
           "decay of a moving average of the weights along the training, which is scored and kept "
           "instead of the last weights; 0: the last weights")
@@ -53,6 +55,7 @@ StageKindSpec finetune_spec() {
   kind.summary = "trains backbone and a new head on labelled images, and scores them";
   kind.table = table_of(finetune_schema(), {length_keys});
   mark_precision(kind.table);
+  mark_batch_norm(kind.table);
   kind.table.augment = one_view();
   kind.table.components = {downstream_slot(), optimizer_slot()};
   kind.table.tables = {schedule_table(),

@@ -17,6 +17,7 @@ struct FinetuneOptions {
   double max_grad_norm = 0;
   double grad_norm_guard = 0;
   std::string precision = "fp32";
+  std::string batch_norm = "synchronised";
   double ema_decay = 0;
   bool freeze_backbone = false;
   double proximity = 0;

@@ -1,6 +1,7 @@
 #include "stages/pretrain/options.h"
 
 #include "pipeline/matched_stage.h"
+#include "stages/batch_statistics.h"
 #include "stages/match.h"
 #include "stages/monitor_options.h"
 #include "stages/option_schemas.h"
@@ -19,6 +20,7 @@ const Schema<PretrainOptions>& pretrain_schema() {
     s.embed(&PretrainOptions::length, length_schema());
     add_clipping(s, &PretrainOptions::max_grad_norm, &PretrainOptions::grad_norm_guard);
     add_precision(s, &PretrainOptions::precision);
+    add_batch_norm(s, &PretrainOptions::batch_norm);
     return s;
   }();
   return schema;
@@ -58,6 +60,7 @@ StageKindSpec pretrain_spec() {
   kind.summary = "trains backbone and pretext head on the pretext loss";
   kind.table = table_of(pretrain_schema(), {{"epochs", "steps", match_key}, views_keys});
   mark_precision(kind.table);
+  mark_batch_norm(kind.table);
   kind.table.augment = several_views();
   kind.table.components = {pretext_slot(), optimizer_slot()};
   kind.table.tables = {

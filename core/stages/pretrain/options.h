@@ -17,6 +17,7 @@ struct PretrainOptions {
   double max_grad_norm = 0;
   double grad_norm_guard = 0;
   std::string precision = "fp32";
+  std::string batch_norm = "synchronised";
 
   /// Samples that a step sees.
   int64_t step_samples() const { return samples_of(batch, accumulate); }

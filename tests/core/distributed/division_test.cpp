@@ -17,6 +17,7 @@
 #include <torch/types.h>
 
 #include <cstdlib>
+#include <functional>
 #include <optional>
 
 namespace bissl::host::test {
@@ -120,6 +121,20 @@ void expect_refusal_of_other_normalisations() {
   require_divisible(*network, "backbone plain");
 }
 
+/// With statistics of each process's part the training is another one: that of one process which
+/// normalises the parts by themselves.
+void expect_trainings_of_parts(int processes,
+                               const std::function<at::Tensor(const std::string&)>& by_all) {
+  for (const char* training : {"simclr", "finetune", "bissl/cg", "bissl/identity"}) {
+    const at::Tensor found = by_all(fmt::format("local/{}", training));
+    const Undivided alone;
+    const at::Tensor from_whole = found - weights_after(training);
+    EXPECT_GT(from_whole.abs().max().item<double>(), 1e-3) << training;
+    const at::Tensor from_parts = found - weights_after_parts(training, processes);
+    EXPECT_LT(from_parts.abs().max().item<double>(), 1e-6) << training;
+  }
+}
+
 TEST_P(DivisionTest, EndsWithTheWeightsOfOneProcess) {
   std::vector<std::string> trainings = {"byol", "bissl/minres"};
   if (GetParam() == 2) {
@@ -145,6 +160,7 @@ TEST_P(DivisionTest, EndsWithTheWeightsOfOneProcess) {
     const at::Tensor difference = by_all(trainings[i]) - alone[i];
     EXPECT_LT(difference.abs().max().item<double>(), 1e-6) << trainings[i];
   }
+  expect_trainings_of_parts(GetParam(), by_all);
   // That all draw the same number after the noise is part of what by_all compares.
   const at::Tensor rows = by_all(noise).narrow(0, 0, 7 * 3).view({7, 3});
   for (int64_t i = 0; i < 7; ++i) {

@@ -6,6 +6,8 @@
 #include "bilevel/pretext_problem.h"
 #include "bilevel/upper_level.h"
 #include "bissl/modules.h"
+#include "models/batch_statistics.h"
+#include "models/divided.h"
 #include "models/evaluation_guard.h"
 #include "models/guarded.h"
 #include "models/module_state.h"
@@ -14,9 +16,11 @@
 #include "plugins/registry.h"
 #include "support/paths.h"
 
+#include <c10/core/GradMode.h>
 #include <torch/types.h>
 
 #include <map>
+#include <optional>
 
 namespace bissl::host::test {
 namespace {
@@ -26,12 +30,17 @@ constexpr int64_t steps = 50;
 constexpr int64_t steps_of_most = 6;  ///< of the tasks that are tried for their losses alone
 constexpr double rate = 0.05;
 
-/// A convolution, a normalisation over the batch, a layer: 3 features. With `noise`, features are
-/// scaled by random numbers.
+/// What the backbones of a training are made as.
+struct BackboneForm {
+  double noise = 0;  ///< features are scaled by random numbers of this size
+  int parts = 1;     ///< as so many processes with statistics of their parts, on one process
+};
+
+/// A convolution, a normalisation over the batch, a layer: 3 features.
 class TinyBackbone : public Backbone {
  public:
-  explicit TinyBackbone(double noise = 0)
-      : noise_(noise), module_(std::make_shared<torch::nn::Module>()) {
+  explicit TinyBackbone(const BackboneForm& form)
+      : form_(form), module_(std::make_shared<torch::nn::Module>()) {
     convolution_ = module_->register_module("convolution",
                                             Conv2d(torch::nn::Conv2dOptions(1, 4, 3).stride(2)));
     normalisation_ =
@@ -40,29 +49,68 @@ class TinyBackbone : public Backbone {
     module_->to(torch::kDouble);
   }
   at::Tensor forward(const at::Tensor& images) override {
-    const at::Tensor maps = torch::tanh(normalisation_(convolution_(images)));
+    const at::Tensor maps = torch::tanh(normalised(convolution_(images)));
     const at::Tensor features = layer_(maps.mean({2, 3}));
-    return noise_ == 0 ? features : features * (1 + noise_ * torch::rand_like(features));
+    return form_.noise == 0 ? features : features * (1 + form_.noise * torch::rand_like(features));
   }
   int64_t features() const override { return 3; }
   torch::nn::Module& module() override { return *module_; }
 
  private:
-  double noise_;
+  at::Tensor normalised(const at::Tensor& maps) {
+    if (form_.parts == 1 || !module_->is_training()) {
+      return normalisation_(maps);
+    }
+    const TensorList buffers = normalisation_->buffers();
+    TensorList before;
+    TensorList mean;
+    for (const at::Tensor& buffer : buffers) {
+      before.push_back(buffer.clone());
+      mean.push_back(torch::zeros_like(buffer));
+    }
+    TensorList outputs;
+    for (int rank = 0; rank < form_.parts; ++rank) {
+      const BatchPart part = part_of(maps.size(0), rank, form_.parts);
+      set_buffers(buffers, before);
+      outputs.push_back(normalisation_(part.of(maps)));
+      const c10::NoGradGuard no_grad;
+      for (size_t i = 0; i < buffers.size(); ++i) {
+        if (buffers[i].is_floating_point()) {
+          mean[i] +=
+              buffers[i] * (static_cast<double>(part.count) / static_cast<double>(maps.size(0)));
+        } else {
+          mean[i] = buffers[i].clone();  // a counter
+        }
+      }
+    }
+    set_buffers(buffers, mean);
+    return torch::cat(outputs);
+  }
+
+  static void set_buffers(const TensorList& buffers, const TensorList& values) {
+    for (size_t i = 0; i < buffers.size(); ++i) {
+      buffers[i].variable_data().copy_(values[i]);
+    }
+  }
+
+  BackboneForm form_;
   std::shared_ptr<torch::nn::Module> module_;
   Conv2d convolution_{nullptr};
   BatchNorm normalisation_{nullptr};
   Linear layer_{nullptr};
 };
 
+/// That of the training under way.
+BackboneForm form_of_backbones;
+
 /// As the host holds it: behind a guard, which divides batches.
-std::shared_ptr<Backbone> make_backbone(double noise = 0) {
+std::shared_ptr<Backbone> make_backbone() {
   auto component = std::make_shared<RegisteredComponent>();
   component->info.kind = ComponentKind::backbone;
   component->info.text.name = "tiny";
-  component->info.create = [noise](const ParameterValues&, const void*) {
+  component->info.create = [](const ParameterValues&, const void*) {
     return std::static_pointer_cast<void>(
-        std::static_pointer_cast<Backbone>(std::make_shared<TinyBackbone>(noise)));
+        std::static_pointer_cast<Backbone>(std::make_shared<TinyBackbone>(form_of_backbones)));
   };
   seed_generator(5);
   return create_guarded({component, {}, "test"}, BackboneContext{ImageShape{1, 8, 8}});
@@ -212,21 +260,44 @@ at::Tensor finetuned() {
   return state_of({&backbone->module(), &downstream.module()});
 }
 
+/// While it lives, backbones are made in a form.
+class FormInUse {
+ public:
+  explicit FormInUse(const BackboneForm& form) { form_of_backbones = form; }
+  ~FormInUse() { form_of_backbones = {}; }
+  FormInUse(const FormInUse&) = delete;
+  FormInUse& operator=(const FormInUse&) = delete;
+};
+
+/// What follows `prefix` in `text`; nothing where it does not begin so.
+std::optional<std::string> rest_after(const std::string& prefix, const std::string& text) {
+  return text.starts_with(prefix) ? std::optional(text.substr(prefix.size())) : std::nullopt;
+}
+
 }  // namespace
 
 at::Tensor weights_after(const std::string& training) {
+  if (const auto of_parts = rest_after("local/", training)) {
+    const BatchStatisticsScope local(BatchStatistics::local);
+    return weights_after(*of_parts);
+  }
   if (training == "finetune") {
     return finetuned();
   }
-  const std::string prefix = "bissl/";
-  return training.starts_with(prefix) ? after_rounds(training.substr(prefix.size()))
-                                      : pretrained(training);
+  const auto approximator = rest_after("bissl/", training);
+  return approximator ? after_rounds(*approximator) : pretrained(training);
+}
+
+at::Tensor weights_after_parts(const std::string& training, int parts) {
+  const FormInUse form(BackboneForm{.noise = 0, .parts = parts});
+  return weights_after(training);
 }
 
 at::Tensor weights_before() { return state_of({&make_backbone()->module()}); }
 
 at::Tensor noisy_features() {
-  const auto backbone = make_backbone(0.5);
+  const FormInUse form(BackboneForm{.noise = 0.5, .parts = 1});
+  const auto backbone = make_backbone();
   seed_generator(8);
   // All samples are the same, so that equal features are those with equal random numbers.
   const at::Tensor images = views(0)[0].narrow(0, 0, 1).expand({samples, 1, 8, 8});

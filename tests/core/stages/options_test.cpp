@@ -2,6 +2,7 @@
 
 #include "bissl/error.h"
 #include "pipeline/table_reader.h"
+#include "stages/batch_statistics.h"
 #include "stages/bissl/options.h"
 #include "stages/finetune/options.h"
 #include "stages/match.h"
@@ -20,6 +21,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <variant>
 
 namespace bissl::host {
 namespace {
@@ -134,6 +136,19 @@ TEST(StageOptions, DeclareWhichKeysExcludeEachOther) {
   EXPECT_EQ(subtable(bissl, "lower").exclusive, std::vector<Texts>{views});
   EXPECT_EQ(subtable(subtable(bissl, "lower"), "schedule").exclusive, warmup);
   EXPECT_EQ(subtable(subtable(bissl, "upper"), "schedule").exclusive, warmup);
+}
+
+/// So that stages from before there was the key are found.
+TEST(StageOptions, SynchronisedStatisticsAreNoPartOfAKey) {
+  for (const char* name : {"pretrain", "bissl", "finetune"}) {
+    const std::vector<ParameterSpec>& parameters = kind(name).table.parameters;
+    const auto found =
+        std::find_if(parameters.begin(), parameters.end(),
+                     [](const ParameterSpec& one) { return one.name == batch_norm_key; });
+    ASSERT_NE(found, parameters.end()) << name;
+    EXPECT_EQ(std::get<std::string>(found->default_value), "synchronised") << name;
+    EXPECT_EQ(found->traits.count(default_is_absence), 1U) << name;
+  }
 }
 
 /// All keys of a table and those in it that have been renamed, with their new names.
