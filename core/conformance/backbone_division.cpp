@@ -12,8 +12,6 @@
 #include <c10/core/GradMode.h>
 #include <torch/nn/module.h>
 
-#include <optional>
-
 namespace bissl::host {
 namespace {
 
@@ -89,7 +87,8 @@ bool is_near(const TensorList& found, const TensorList& expected) {
 void require_same_as_alone(const TrainingPass& alone, const std::vector<TrainingPass>& passes) {
   constexpr const char* advice =
       "what mixes the samples of a batch has to add up over the parts of all processes. Normalise "
-      "with bissl::BatchNorm (bissl/modules.h), or use sum_over_parts (bissl/divided_batch.h)";
+      "with bissl::BatchNorm (bissl/modules.h) or LibTorch's modules, or use sum_over_parts "
+      "(bissl/divided_batch.h)";
   const size_t processes = passes.size();
   TensorList mean = zeros_like(alone.gradients);
   for (const TrainingPass& pass : passes) {
@@ -109,11 +108,6 @@ void require_same_as_alone(const TrainingPass& alone, const std::vector<Training
 }  // namespace
 
 void require_same_by_several(const Checker& checker, const FittedBackbone& fitted) {
-  if (const auto other = other_normalisation(fitted.backbone->module())) {
-    throw NotApplicable(
-        fmt::format("its module {} is a {}, with which it is refused on several processes",
-                    other->module, other->type));
-  }
   const at::Tensor images = sample_images(shared_samples, fitted.input).to(at::kDouble);
   const TrainingPass alone = pass_alone(checker, fitted.input, images);
   for (const int processes : {2, 3}) {

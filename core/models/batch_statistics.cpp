@@ -41,7 +41,7 @@ PartBuffers::PartBuffers(const torch::nn::Module& module) {
     return;
   }
   for (const at::Tensor& buffer : module.buffers()) {
-    if (buffer.is_floating_point() && buffer.numel() > 0) {
+    if (buffer.defined() && buffer.is_floating_point() && buffer.numel() > 0) {
       buffers_.push_back(buffer);
       before_.push_back(buffer.detach().to(at::kDouble, /*non_blocking=*/false, /*copy=*/true));
     }

@@ -6,8 +6,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <optional>
-#include <string>
 
 namespace torch::nn {
 class Module;
@@ -37,20 +35,6 @@ class Undivided {
 /// Replaces what autograd has found on each process by the mean over them. Only where the graph was
 /// made of divided batches.
 void average_over_processes(TensorList& gradients);
-
-/// A module of a backbone that normalises each part of a divided batch by itself.
-struct OtherNormalisation {
-  std::string module;  ///< its name in the backbone
-  std::string type;    ///< "torch::nn::BatchNorm2dImpl"
-};
-
-/// The first one of LibTorch's own modules that normalise over batches; none if there is none.
-std::optional<OtherNormalisation> other_normalisation(const torch::nn::Module& backbone);
-
-/// Throws Error(input) where batches are divided, statistics are synchronised and a backbone
-/// normalises by LibTorch's own modules for batches, which know no other parts. `name` is the
-/// backbone's in the error.
-void require_divisible(torch::nn::Module& backbone, const std::string& name);
 
 /// Samples `first` … `first + count − 1` of a batch.
 struct BatchPart {

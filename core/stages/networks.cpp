@@ -6,7 +6,6 @@
 #include "data/target_rules.h"
 #include "data/view_maker.h"
 #include "models/attribution.h"
-#include "models/divided.h"
 #include "models/evaluation_guard.h"
 #include "models/guarded.h"
 #include "models/head_outputs.h"
@@ -48,7 +47,6 @@ std::shared_ptr<Backbone> make_backbone(const StageContext& context, const Image
                                         uint64_t seed) {
   seed_generator(seed);
   auto backbone = create_guarded(context.pipeline.backbone, BackboneContext{input});
-  require_divisible(backbone->module(), context.pipeline.backbone.describe());
   move_to(backbone->module(), context.settings.device);
   set_training(backbone->module(), true);
   return backbone;

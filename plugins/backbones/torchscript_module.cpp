@@ -181,8 +181,7 @@ at::Tensor TorchScriptModule::forward(const at::Tensor& images) {
   if (has_running_statistics_ && is_training() && batch_is_divided()) {
     fail_input(
         "the module in {} normalises over batches, and TorchScript would do so over each process's "
-        "part "
-        "of one: run it on one process",
+        "part of one: run it on one process, or set batch_norm = \"local\" in the stage",
         file_);
   }
   at::Tensor features;

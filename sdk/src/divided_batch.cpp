@@ -1,6 +1,7 @@
 #include "bissl/divided_batch.h"
 
 #include "divided_sum.h"
+#include "library_batch_norm.h"
 
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -31,6 +32,14 @@ struct SumOverParts : public Function<SumOverParts> {
   }
 };
 
+/// `sum`, after what a batch that is divided needs.
+SharedSum prepared(SharedSum sum) {
+  if (sum != nullptr) {
+    divide_library_batch_norm();
+  }
+  return sum;
+}
+
 }  // namespace
 
 const SharedSum& sum_of_scope() { return sum_of_now; }
@@ -42,7 +51,7 @@ at::Tensor sum_over_parts(const at::Tensor& values) {
 }
 
 DividedBatch::DividedBatch(std::shared_ptr<const Sum> sum)
-    : outer_(std::exchange(sum_of_now, std::move(sum))) {}
+    : outer_(std::exchange(sum_of_now, prepared(std::move(sum)))) {}
 
 DividedBatch::~DividedBatch() { sum_of_now = std::move(outer_); }
 

@@ -73,7 +73,7 @@ std::vector<int64_t> wide_shape(const at::Tensor& input) {
 
 void move_running(const at::Tensor& running, const at::Tensor& batch, double momentum) {
   if (running.defined()) {
-    at::Tensor kept = running.detach();
+    at::Tensor kept = running.variable_data();  // graphs check the version counters
     kept.mul_(1 - momentum).add_(batch.detach().to(running.scalar_type()), momentum);
   }
 }

@@ -318,7 +318,6 @@ TEST(RefusalList, IsComplete) {
        "a full disk; of processes beside the first one"},
       {"the processes do not begin with the same step", "DivisionTest; as a training begins"},
       {"{} = {}: a step on such a batch takes about", "CostTest: ABatchBeyondMemory"},
-      {"{}: its module {} is a {}, whose statistics", "several processes: as the stage is built"},
       {"precision = \\\"fp16\\\": this run computes", "HalfPrecisionOnTheCpu"},
       {"there is no precision", "a fault of the program: the reader has refused it"},
       {"batch_norm = \\\"local\\\": an audit", "LocalStatisticsAudited"},

@@ -138,6 +138,38 @@ TEST(BatchNorm, NeedsMoreThanOneValueInTraining) {
   EXPECT_THROW(layers::batch_norm(at::ones({2, 3}), {}, {}, evaluated), c10::Error);
 }
 
+/// LibTorch's own function, which its modules call.
+TEST(BatchNorm, LibTorchsIsOverAllPartsAsWell) {
+  torch::manual_seed(7);
+  const at::Tensor x = at::randn({4, 3, 5}, at::kDouble);
+  int sums = 0;
+  const DividedBatch scope(std::make_shared<const DividedBatch::Sum>([&sums](at::Tensor& values) {
+    values.mul_(2);  // another part has the same values
+    ++sums;
+  }));
+  TensorList found;
+  TensorList expected;
+  for (TensorList* const running : {&found, &expected}) {
+    *running = {at::zeros({3}, at::kDouble), at::ones({3}, at::kDouble)};
+  }
+  found.push_back(at::batch_norm(x, {}, {}, found[0], found[1], true, 0.3, 1e-3, false));
+  EXPECT_EQ(sums, 1);
+  expected.push_back(layers::batch_norm(x, {}, {},
+                                        {.running_mean = expected[0],
+                                         .running_var = expected[1],
+                                         .training = true,
+                                         .momentum = 0.3,
+                                         .epsilon = 1e-3}));
+  for (size_t i = 0; i < found.size(); ++i) {
+    EXPECT_TRUE(found[i].equal(expected[i])) << i;
+  }
+  sums = 0;
+  at::batch_norm(x, {}, {}, found[0], found[1], /*training=*/false, 0.3, 1e-3, false);
+  const at::Tensor samples = at::instance_norm(x, {}, {}, {}, {}, true, 0.3, 1e-3, false);
+  EXPECT_EQ(sums, 0) << "neither is over the batch";
+  EXPECT_LE(samples.mean({2}).abs().max().item<double>(), 1e-12);
+}
+
 /// Sums of numbers of 16 bits would keep no digits, and LibTorch lacks operations on them.
 TEST(BatchNorm, TakesBfloat16ToSinglePrecisionOnTheCpu) {
   torch::manual_seed(6);

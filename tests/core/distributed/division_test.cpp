@@ -11,9 +11,6 @@
 
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
-#include <torch/nn/modules/batchnorm.h>
-#include <torch/nn/modules/container/sequential.h>
-#include <torch/nn/modules/linear.h>
 #include <torch/types.h>
 
 #include <cstdlib>
@@ -106,26 +103,12 @@ class DivisionTest : public ::testing::TestWithParam<int> {
   }
 };
 
-/// Of a backbone that would normalise each part by itself.
-void expect_refusal_of_other_normalisations() {
-  torch::nn::Sequential network(torch::nn::Linear(2, 2), torch::nn::BatchNorm1d(2));
-  try {
-    require_divisible(*network, "backbone plain");
-    ADD_FAILURE() << "must throw";
-  } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find("its module 1 is a torch::nn::BatchNorm1dImpl"),
-              std::string::npos)
-        << error.what();
-  }
-  const Undivided whole;
-  require_divisible(*network, "backbone plain");
-}
-
 /// With statistics of each process's part the training is another one: that of one process which
 /// normalises the parts by themselves.
 void expect_trainings_of_parts(int processes,
                                const std::function<at::Tensor(const std::string&)>& by_all) {
-  for (const char* training : {"simclr", "finetune", "bissl/cg", "bissl/identity"}) {
+  for (const char* training :
+       {"simclr", "finetune", "bissl/cg", "bissl/identity", "library/bissl/cg"}) {
     const at::Tensor found = by_all(fmt::format("local/{}", training));
     const Undivided alone;
     const at::Tensor from_whole = found - weights_after(training);
@@ -136,12 +119,13 @@ void expect_trainings_of_parts(int processes,
 }
 
 TEST_P(DivisionTest, EndsWithTheWeightsOfOneProcess) {
-  std::vector<std::string> trainings = {"byol", "bissl/minres"};
+  std::vector<std::string> trainings = {"byol", "bissl/minres", "library/bissl/cg"};
   if (GetParam() == 2) {
     trainings.insert(trainings.end(),
                      {"simclr", "swav", "vicreg", "barlow-twins", "finetune", "bissl/cg",
                       "bissl/identity", "dcl", "dino", "lejepa", "moco", "moco-v3", "nnclr",
                       "ressl", "rotation", "simsiam", "tico", "w-mse"});
+    trainings.insert(trainings.end(), {"library/simclr", "library/finetune"});
   }
   const at::Tensor before = weights_before();
   std::vector<at::Tensor> alone;
@@ -168,7 +152,6 @@ TEST_P(DivisionTest, EndsWithTheWeightsOfOneProcess) {
       EXPECT_FALSE(rows[i].equal(rows[k])) << "noise of samples " << i << " and " << k;
     }
   }
-  expect_refusal_of_other_normalisations();
   EXPECT_TRUE(by_all(one_stops).equal(torch::tensor({0.0, 1.0}, torch::kDouble)))
       << "a signal to one process stops all, at the same place";
   EXPECT_EQ(by_all(other_step).item<double>(), 1) << "one continues from another step";

@@ -17,10 +17,12 @@
 #include "support/paths.h"
 
 #include <c10/core/GradMode.h>
+#include <torch/nn/modules/batchnorm.h>
 #include <torch/types.h>
 
 #include <map>
 #include <optional>
+#include <utility>
 
 namespace bissl::host::test {
 namespace {
@@ -32,8 +34,9 @@ constexpr double rate = 0.05;
 
 /// What the backbones of a training are made as.
 struct BackboneForm {
-  double noise = 0;  ///< features are scaled by random numbers of this size
-  int parts = 1;     ///< as so many processes with statistics of their parts, on one process
+  double noise = 0;      ///< features are scaled by random numbers of this size
+  int parts = 1;         ///< as so many processes with statistics of their parts, on one process
+  bool library = false;  ///< with LibTorch's own module for the normalisation
 };
 
 /// A convolution, a normalisation over the batch, a layer: 3 features.
@@ -43,8 +46,12 @@ class TinyBackbone : public Backbone {
       : form_(form), module_(std::make_shared<torch::nn::Module>()) {
     convolution_ = module_->register_module("convolution",
                                             Conv2d(torch::nn::Conv2dOptions(1, 4, 3).stride(2)));
-    normalisation_ =
-        module_->register_module("normalisation", BatchNorm(torch::nn::BatchNormOptions(4)));
+    if (form_.library) {
+      libtorchs_ = module_->register_module("normalisation", torch::nn::BatchNorm2d(4));
+    } else {
+      normalisation_ =
+          module_->register_module("normalisation", BatchNorm(torch::nn::BatchNormOptions(4)));
+    }
     layer_ = module_->register_module("layer", Linear(4, 3));
     module_->to(torch::kDouble);
   }
@@ -59,9 +66,9 @@ class TinyBackbone : public Backbone {
  private:
   at::Tensor normalised(const at::Tensor& maps) {
     if (form_.parts == 1 || !module_->is_training()) {
-      return normalisation_(maps);
+      return normalised_as_one(maps);
     }
-    const TensorList buffers = normalisation_->buffers();
+    const TensorList buffers = form_.library ? libtorchs_->buffers() : normalisation_->buffers();
     TensorList before;
     TensorList mean;
     for (const at::Tensor& buffer : buffers) {
@@ -72,7 +79,7 @@ class TinyBackbone : public Backbone {
     for (int rank = 0; rank < form_.parts; ++rank) {
       const BatchPart part = part_of(maps.size(0), rank, form_.parts);
       set_buffers(buffers, before);
-      outputs.push_back(normalisation_(part.of(maps)));
+      outputs.push_back(normalised_as_one(part.of(maps)));
       const c10::NoGradGuard no_grad;
       for (size_t i = 0; i < buffers.size(); ++i) {
         if (buffers[i].is_floating_point()) {
@@ -87,6 +94,10 @@ class TinyBackbone : public Backbone {
     return torch::cat(outputs);
   }
 
+  at::Tensor normalised_as_one(const at::Tensor& maps) {
+    return form_.library ? libtorchs_(maps) : normalisation_(maps);
+  }
+
   static void set_buffers(const TensorList& buffers, const TensorList& values) {
     for (size_t i = 0; i < buffers.size(); ++i) {
       buffers[i].variable_data().copy_(values[i]);
@@ -97,6 +108,7 @@ class TinyBackbone : public Backbone {
   std::shared_ptr<torch::nn::Module> module_;
   Conv2d convolution_{nullptr};
   BatchNorm normalisation_{nullptr};
+  torch::nn::BatchNorm2d libtorchs_{nullptr};
   Linear layer_{nullptr};
 };
 
@@ -263,10 +275,13 @@ at::Tensor finetuned() {
 /// While it lives, backbones are made in a form.
 class FormInUse {
  public:
-  explicit FormInUse(const BackboneForm& form) { form_of_backbones = form; }
-  ~FormInUse() { form_of_backbones = {}; }
+  explicit FormInUse(const BackboneForm& form) : outer_(std::exchange(form_of_backbones, form)) {}
+  ~FormInUse() { form_of_backbones = outer_; }
   FormInUse(const FormInUse&) = delete;
   FormInUse& operator=(const FormInUse&) = delete;
+
+ private:
+  BackboneForm outer_;
 };
 
 /// What follows `prefix` in `text`; nothing where it does not begin so.
@@ -281,6 +296,12 @@ at::Tensor weights_after(const std::string& training) {
     const BatchStatisticsScope local(BatchStatistics::local);
     return weights_after(*of_parts);
   }
+  if (const auto of_library = rest_after("library/", training)) {
+    BackboneForm form = form_of_backbones;
+    form.library = true;
+    const FormInUse in_use(form);
+    return weights_after(*of_library);
+  }
   if (training == "finetune") {
     return finetuned();
   }
@@ -289,14 +310,18 @@ at::Tensor weights_after(const std::string& training) {
 }
 
 at::Tensor weights_after_parts(const std::string& training, int parts) {
-  const FormInUse form(BackboneForm{.noise = 0, .parts = parts});
+  BackboneForm form;
+  form.parts = parts;
+  const FormInUse in_use(form);
   return weights_after(training);
 }
 
 at::Tensor weights_before() { return state_of({&make_backbone()->module()}); }
 
 at::Tensor noisy_features() {
-  const FormInUse form(BackboneForm{.noise = 0.5, .parts = 1});
+  BackboneForm form;
+  form.noise = 0.5;
+  const FormInUse in_use(form);
   const auto backbone = make_backbone();
   seed_generator(8);
   // All samples are the same, so that equal features are those with equal random numbers.

@@ -9,8 +9,9 @@ namespace bissl::host::test {
 /// 50 steps of a training in double precision, by this process or by all of the current group:
 /// "TASK" is a pretraining on that pretext task, of 6 steps for most; "bissl/APPROXIMATOR" 25 lower
 /// and 25 upper steps, "finetune" a training with labels. With "local/" in front, processes take
-/// statistics of their parts. Batches have 7 samples, so parts have several sizes. The weights and
-/// buffers that it ends with, in a row.
+/// statistics of their parts; with "library/", backbones normalise by LibTorch's own module.
+/// Batches have 7 samples, so parts have several sizes. The weights and buffers that it ends with,
+/// in a row.
 at::Tensor weights_after(const std::string& training);
 
 /// The same by this process alone, with statistics of as many parts as `parts` processes have.
