@@ -1,0 +1,177 @@
+// The page of `bissl serve` in a browser, by the pointer and the keys.
+
+#include "browser.h"
+#include "support/temporary_folder.h"
+#include "track/run_server.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace bissl::host::test {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+/// Two runs that are computed, with three and four steps so far. With BISSL_TEST_SCREENSHOTS=FOLDER
+/// in the environment, pictures of the page are left there.
+class LivePage : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    if (Browser::is_installed()) {
+      profile_ = new TemporaryFolder;
+      browser_ = new Browser(profile_->path());
+    }
+  }
+  static void TearDownTestSuite() {
+    delete browser_;
+    browser_ = nullptr;
+    delete profile_;
+    profile_ = nullptr;
+  }
+
+  void SetUp() override {
+    if (browser_ == nullptr) {
+      GTEST_SKIP() << "Debian's package chromium is not installed";
+    }
+    make_run(first_, 'a');
+    append(first_, 3);
+    make_run(second_, 'b');
+    append(second_, 4);
+    server_.emplace(std::vector<fs::path>{folder_.path()}, 0);
+    thread_ = std::thread([this] { server_->serve([this] { return over_.load(); }); });
+  }
+  void TearDown() override {
+    over_ = true;
+    if (thread_.joinable()) {
+      thread_.join();
+    }
+  }
+
+  void make_run(const std::string& name, char key) {
+    const fs::path stage = folder_.path() / ".store" / (std::string(32, key) + ".partial");
+    fs::create_directories(stage);
+    fs::create_directories(folder_.path() / name);
+    write_file(folder_.path() / name / "pipeline.lock.toml", "");
+    fs::create_directory_symlink(stage, folder_.path() / name / "pretrain");
+  }
+  /// As many further steps of a run.
+  void append(const std::string& name, int steps) {
+    std::ofstream log(folder_.path() / name / "pretrain" / "events.jsonl", std::ios::app);
+    for (int i = 0; i < steps; ++i) {
+      const int step = steps_[name]++;
+      log << "{\"step\":" << step << ",\"loss\":" << 9 - step % 5 << "}\n";
+    }
+  }
+  static void look(Tab& tab, const std::string& name) {
+    if (const char* folder = std::getenv("BISSL_TEST_SCREENSHOTS")) {
+      tab.write_screenshot(fs::path(folder) / (name + ".png"));
+    }
+  }
+
+  const std::string first_ = "a<b> & c";
+  const std::string second_ = "two";
+  TemporaryFolder folder_;
+  std::map<std::string, int> steps_;
+  std::optional<RunServer> server_;
+  std::atomic<bool> over_ = false;
+  std::thread thread_;
+  static TemporaryFolder* profile_;
+  static Browser* browser_;
+};
+
+TemporaryFolder* LivePage::profile_ = nullptr;
+Browser* LivePage::browser_ = nullptr;
+
+/// The box to tick of a run.
+std::string box_of(const std::string& run) {
+  return "[...document.querySelectorAll('#runs li')].find(one=>"
+         "one.querySelector('label').textContent===" +
+         json(run).dump() + ").querySelector('input')";
+}
+
+/// The runs in the chart of the loss, each with the number of its points.
+constexpr const char* curves =
+    "[...document.querySelectorAll('[data-chart=\"pretrain/loss\"] path.curve')]"
+    ".map(one=>[one.dataset.run,one.getAttribute('d').match(/[ML]/g).length])";
+
+json curves_of(const std::vector<std::pair<std::string, int>>& runs) {
+  json list = json::array();
+  for (const auto& [run, points] : runs) {
+    list.push_back(json::array({run, points}));
+  }
+  return list;
+}
+
+TEST_F(LivePage, TicksChooseWhoseCurvesAreShown) {
+  Tab tab(*browser_, server_->address());
+  const json both = curves_of({{first_, 3}, {second_, 4}});
+  EXPECT_EQ(tab.settled(curves, both), both);
+  look(tab, "serve-two-runs");
+
+  tab.click(box_of(first_));
+  const json second = curves_of({{second_, 4}});
+  EXPECT_EQ(tab.settled(curves, second), second);
+  EXPECT_EQ(tab.evaluate(box_of(first_) + ".checked"), false);
+  EXPECT_EQ(tab.evaluate("location.hash"), "#run=two");
+  EXPECT_EQ(tab.evaluate("document.querySelector('#main svg').getAttribute('aria-label')"),
+            "loss of pretrain by step; last values: two: 6");
+  look(tab, "serve-one-run");
+
+  // By the keyboard: the second one goes, too.
+  tab.evaluate(box_of(second_) + ".focus()");
+  tab.press_space();
+  const json nothing = json::array();
+  EXPECT_EQ(tab.settled(curves, nothing), nothing);
+  EXPECT_EQ(tab.evaluate("document.getElementById('main').textContent"),
+            "Tick a run that has begun.");
+  EXPECT_EQ(tab.evaluate("location.hash"), "#run=");
+
+  tab.click("document.getElementById('all')");
+  EXPECT_EQ(tab.settled(curves, both), both);
+  tab.click("document.getElementById('none')");
+  EXPECT_EQ(tab.settled(curves, nothing), nothing);
+  EXPECT_EQ(tab.faults(), std::vector<std::string>{});
+}
+
+/// A run that is not shown goes on, and has all its points when it is ticked again.
+TEST_F(LivePage, CurvesFollowTheRunsThatAreTicked) {
+  Tab tab(*browser_, server_->address());
+  const json both = curves_of({{first_, 3}, {second_, 4}});
+  EXPECT_EQ(tab.settled(curves, both), both);
+  tab.click(box_of(first_));
+  append(first_, 5);
+  append(second_, 2);
+  const json second = curves_of({{second_, 6}});
+  EXPECT_EQ(tab.settled(curves, second), second);
+  tab.click(box_of(first_));
+  const json longer = curves_of({{first_, 8}, {second_, 6}});
+  EXPECT_EQ(tab.settled(curves, longer), longer);
+  look(tab, "serve-followed");
+  EXPECT_EQ(tab.faults(), std::vector<std::string>{});
+}
+
+TEST_F(LivePage, ALinkTicksTheRunsThatItNames) {
+  Tab tab(*browser_, server_->address() + "#run=two");
+  const json second = curves_of({{second_, 4}});
+  EXPECT_EQ(tab.settled(curves, second), second);
+  EXPECT_EQ(tab.evaluate(box_of(first_) + ".checked"), false);
+  tab.evaluate("location.hash='#run='+encodeURIComponent(" + json(first_).dump() + ")");
+  const json first = curves_of({{first_, 3}});
+  EXPECT_EQ(tab.settled(curves, first), first);
+  EXPECT_EQ(tab.evaluate(box_of(second_) + ".checked"), false);
+  EXPECT_EQ(tab.faults(), std::vector<std::string>{});
+}
+
+}  // namespace
+}  // namespace bissl::host::test
