@@ -181,7 +181,7 @@ std::string quoted_text(const std::string& text) {
     if (c == '"' || c == '\\') {
       out += '\\';
     }
-    out += c;
+    out += c == '\n' ? "\\n" : std::string(1, c);
   }
   return out + '"';
 }

@@ -45,11 +45,37 @@ class Receivers {
       written_ = tensorboard_->update(runs);
     }
     if (mlflow_) {
-      const MlflowExporter::Sent sent = mlflow_->update(runs);
-      sent_.runs = sent.runs;
-      sent_.metrics += sent.metrics;
+      send(runs);
     }
   }
+
+  /// The same while runs are followed: MLflow may fail for a time. Says so once.
+  void follow(const std::vector<TrackedRun>& runs, std::ostream& err) {
+    if (tensorboard_) {
+      written_ = tensorboard_->update(runs);
+    }
+    if (!mlflow_) {
+      return;
+    }
+    try {
+      send(runs);
+      if (!trouble_.empty()) {
+        err << "MLflow answers again" << std::endl;
+      }
+      trouble_.clear();
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::run) {
+        throw;
+      }
+      if (trouble_.empty()) {
+        err << "warning: " << error.what() << "; trying again" << std::endl;
+      }
+      trouble_ = error.what();
+    }
+  }
+
+  /// Why MLflow lacks something at the end; empty if it lacks nothing.
+  const std::string& trouble() const { return trouble_; }
 
   nlohmann::json to_json() const {
     nlohmann::json all = nlohmann::json::object();
@@ -82,10 +108,17 @@ class Receivers {
   }
 
  private:
+  void send(const std::vector<TrackedRun>& runs) {
+    const MlflowExporter::Sent sent = mlflow_->update(runs);
+    sent_.runs = sent.runs;
+    sent_.metrics += sent.metrics;
+  }
+
   std::optional<TensorboardFiles> tensorboard_;
   std::optional<MlflowExporter> mlflow_;
   TensorboardFiles::Written written_;
   MlflowExporter::Sent sent_;
+  std::string trouble_;
 };
 
 }  // namespace
@@ -101,7 +134,10 @@ int run_track(const TrackArguments& arguments, bool json, std::ostream& out, std
     err << "following; Ctrl-C ends it" << std::endl;
     while (!interrupted()) {
       wait_for_more();
-      receivers.update(find_runs(arguments.folders));
+      receivers.follow(find_runs(arguments.folders), err);
+    }
+    if (!receivers.trouble().empty()) {
+      fail_run("{}; what is missing is sent by the next call", receivers.trouble());
     }
   }
   if (json) {

@@ -12,7 +12,6 @@ namespace bissl::host {
 namespace {
 
 constexpr int connect_seconds = 10;
-constexpr int answer_seconds = 60;
 
 std::string variable(const char* name) {
   const char* value = std::getenv(name);
@@ -27,7 +26,7 @@ class HttpClient::Impl {
   httplib::Client client;
 };
 
-HttpClient::HttpClient(const std::string& url) : url_(url) {
+HttpClient::HttpClient(const std::string& url, int patience) : url_(url) {
   static const std::regex form(
       R"((https?://(?:\[[0-9a-fA-F:]+\]|[^/?#@\[\]:\s]+)(?::\d{1,5})?)(/[^?#\s]*)?)");
   std::smatch parts;
@@ -44,8 +43,8 @@ HttpClient::HttpClient(const std::string& url) : url_(url) {
     fail_input("{}: this server cannot be asked", url);
   }
   client.set_connection_timeout(connect_seconds);
-  client.set_read_timeout(answer_seconds);
-  client.set_write_timeout(answer_seconds);
+  client.set_read_timeout(patience);
+  client.set_write_timeout(patience);
   client.set_keep_alive(true);
   // The variables of MLflow's own clients.
   if (const std::string token = variable("MLFLOW_TRACKING_TOKEN"); !token.empty()) {
@@ -65,7 +64,8 @@ HttpClient::Answer answer_of(const httplib::Result& result, const std::string& u
              httplib::to_string(result.error()));
   }
   HttpClient::Answer answer{result->status, nlohmann::json::parse(result->body, nullptr, false)};
-  if (!answer.body.is_object()) {
+  answer.is_json = answer.body.is_object();
+  if (!answer.is_json) {
     answer.body = {{"message", result->body.substr(0, 500)}};
   }
   return answer;

@@ -10,16 +10,18 @@ namespace bissl::host {
 /// JSON over HTTP, to one server.
 class HttpClient {
  public:
-  /// `url`: http://HOST[:PORT][/PATH] or https://…; what is asked for is below PATH. Throws
-  /// Error(input) for anything else.
-  explicit HttpClient(const std::string& url);
+  /// `url`: http://HOST[:PORT][/PATH] or https://…; what is asked for is below PATH. A server that
+  /// says nothing for `patience` seconds (1 or more) does not answer. Throws Error(input) for
+  /// anything else than such a URL.
+  explicit HttpClient(const std::string& url, int patience = 60);
   ~HttpClient();
   HttpClient(const HttpClient&) = delete;
   HttpClient& operator=(const HttpClient&) = delete;
 
   struct Answer {
     int status = 0;
-    nlohmann::json body;  ///< an object; another value is its "message"
+    nlohmann::json body;   ///< an object; another value, or a text, is its "message"
+    bool is_json = false;  ///< whether an object came
   };
   /// Throw Error(run) where there is no answer, which names the server.
   Answer get(const std::string& path, const std::string& query);

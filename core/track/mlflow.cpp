@@ -76,6 +76,12 @@ void add_keys(const json& table, const std::string& prefix, json& params) {
   }
 }
 
+/// The object at a key; an empty one where there is none.
+json object_at(const json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_object() ? *found : json::object();
+}
+
 fs::path state_file(const TrackedRun& run) {
   return run.sweep.empty() ? run.folder / ".mlflow.json"
                            : run.sweep / ".mlflow" / (run.folder.filename().string() + ".json");
@@ -104,13 +110,18 @@ bool is_over(const TrackedRun& run) {
 
 }  // namespace
 
-MlflowExporter::MlflowExporter(const std::string& url, std::string experiment)
-    : client_(url), experiment_(std::move(experiment)) {}
+MlflowExporter::MlflowExporter(const std::string& url, std::string experiment, int patience)
+    : client_(url, patience), experiment_(std::move(experiment)) {}
 
 json MlflowExporter::call(const std::string& path, const json& body) {
   const HttpClient::Answer answer = client_.post("/api/2.0/mlflow/" + path, body);
   if (answer.status != 200) {
     fail_run("MLflow at {} refuses {} (status {}): {}", client_.url(), path, answer.status,
+             text_at(answer.body, "message"));
+  }
+  // A page to log in, of a server in between, has this status, too.
+  if (!answer.is_json) {
+    fail_run("{} answers {} with what is no answer of MLflow's: {}", client_.url(), path,
              text_at(answer.body, "message"));
   }
   return answer.body;
@@ -120,7 +131,11 @@ const std::string& MlflowExporter::experiment_id() {
   if (experiment_id_.empty()) {
     const HttpClient::Answer found = client_.get("/api/2.0/mlflow/experiments/get-by-name",
                                                  "experiment_name=" + url_encoded(experiment_));
-    const json body = found.status == 200 ? found.body.value("experiment", json::object())
+    if (found.status >= 500) {
+      fail_run("MLflow at {} fails (status {}): {}", client_.url(), found.status,
+               text_at(found.body, "message"));
+    }
+    const json body = found.status == 200 ? object_at(found.body, "experiment")
                                           : call("experiments/create", {{"name", experiment_}});
     experiment_id_ = text_at(body, "experiment_id");
     if (experiment_id_.empty()) {
@@ -149,7 +164,7 @@ void MlflowExporter::begin_run(const TrackedRun& run, json& state) {
                                          {"run_name", run.name},
                                          {"start_time", start},
                                          {"tags", std::move(tags)}});
-  const json info = made.value("run", json::object()).value("info", json::object());
+  const json info = object_at(object_at(made, "run"), "info");
   if (text_at(info, "run_id").empty()) {
     fail_run("{} names no run in its answer: is it an MLflow server?", client_.url());
   }
@@ -189,9 +204,13 @@ void MlflowExporter::send_log(const RunLog& log, const fs::path& file, json& all
     int64_t last = of_log.at("step").get<int64_t>();
     const auto send = [&] {
       if (!metrics.empty()) {
-        sent.metrics += static_cast<int64_t>(metrics.size());
+        const auto count = static_cast<int64_t>(metrics.size());
         log_batch(state, "metrics", std::move(metrics));
         metrics = json::array();
+        sent.metrics += count;
+        // The part is read again after an interruption, and its first steps are left out.
+        of_log["step"] = last;
+        write_file_atomically(file, json_text(all, 2));
       }
     };
     for (const EventNumbers& event : part.events) {
@@ -218,7 +237,8 @@ void MlflowExporter::send_log(const RunLog& log, const fs::path& file, json& all
   }
 }
 
-void MlflowExporter::send_results(const TrackedRun& run, json& state, Sent& sent) {
+void MlflowExporter::send_results(const TrackedRun& run, const fs::path& file, json& all,
+                                  json& state, Sent& sent) {
   json metrics = json::array();
   for (const auto& [stage, results] : run.results->stages) {
     for (const MetricResult& metric : results.metrics) {
@@ -228,7 +248,6 @@ void MlflowExporter::send_results(const TrackedRun& run, json& state, Sent& sent
                            {"value", number(*metric.mean)},
                            {"timestamp", changed_at(run.folder / run_results_file)},
                            {"step", 0}});
-        state["scores"][name] = *metric.mean;
       }
     }
   }
@@ -237,8 +256,13 @@ void MlflowExporter::send_results(const TrackedRun& run, json& state, Sent& sent
     for (size_t i = begin; i < std::min(metrics.size(), begin + most_metrics); ++i) {
       some.push_back(metrics[i]);
     }
-    sent.metrics += static_cast<int64_t>(some.size());
+    const json taken = some;
     log_batch(state, "metrics", std::move(some));
+    for (const json& metric : taken) {
+      state["scores"][metric.at("key").get<std::string>()] = metric.at("value");
+    }
+    sent.metrics += static_cast<int64_t>(taken.size());
+    write_file_atomically(file, json_text(all, 2));
   }
 }
 
@@ -272,7 +296,7 @@ void MlflowExporter::send_run(const TrackedRun& run, Sent& sent) {
     state["stages"] = stages;
   }
   if (run.results) {
-    send_results(run, state, sent);
+    send_results(run, file, all, state, sent);
   }
   const char* status = is_over(run) ? "FINISHED" : "RUNNING";
   if (text_at(state, "status") != status) {

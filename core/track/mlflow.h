@@ -26,14 +26,16 @@ namespace bissl::host {
 /// again.
 class MlflowExporter {
  public:
-  /// Throws Error(input) for what is no URL.
-  MlflowExporter(const std::string& url, std::string experiment);
+  /// A server that says nothing for `patience` seconds (1 or more) does not answer. Throws
+  /// Error(input) for what is no URL.
+  MlflowExporter(const std::string& url, std::string experiment, int patience = 60);
 
   struct Sent {
     int64_t runs = 0;     ///< that have anything there
     int64_t metrics = 0;  ///< sent by this call
   };
-  /// Throws Error(run), with the server's words, where it does not answer or refuses.
+  /// Throws Error(run), with the server's words, where it does not answer, refuses, or answers as
+  /// no MLflow server does; what it had taken before is noted.
   Sent update(const std::vector<TrackedRun>& runs);
 
  private:
@@ -44,7 +46,8 @@ class MlflowExporter {
   void send_params(const TrackedRun& run, nlohmann::json& state);
   void send_log(const RunLog& log, const std::filesystem::path& file, nlohmann::json& all,
                 nlohmann::json& state, Sent& sent);
-  void send_results(const TrackedRun& run, nlohmann::json& state, Sent& sent);
+  void send_results(const TrackedRun& run, const std::filesystem::path& file, nlohmann::json& all,
+                    nlohmann::json& state, Sent& sent);
   void log_batch(const nlohmann::json& state, const char* what, nlohmann::json entries);
 
   HttpClient client_;

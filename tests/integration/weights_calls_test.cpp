@@ -2,7 +2,10 @@
 
 #include "import_fixture.h"
 
+#include "support/paths.h"
+
 #include <algorithm>
+#include <cstdlib>
 #include <sstream>
 
 namespace bissl::host::test {
@@ -130,6 +133,17 @@ TEST_F(ImportTest, FeaturesAreWrittenForTensorboardsProjector) {
             "embeddings {\n  tensor_name: \"f\"\n  tensor_path: \"f.tsv\"\n  metadata_path: "
             "\"f.metadata.tsv\"\n  sprite {\n    image_path: \"f.sprite.png\"\n    "
             "single_image_dim: 64\n    single_image_dim: 64\n  }\n}\n");
+  if (std::system("command -v protoc >/dev/null") == 0) {
+    const std::string protoc =
+        "protoc -I'" + std::string(source_folder) + "/tests/reference' tensorboard.proto --";
+    const std::string command = protoc + "encode=ProjectorConfig <'" +
+                                path("projector_config.pbtxt") + "' | " + protoc +
+                                "decode=ProjectorConfig >'" + path("decoded.txt") + "'";
+    EXPECT_EQ(std::system(command.c_str()), 0);
+    const std::string decoded = read_file(path("decoded.txt"));
+    EXPECT_NE(decoded.find("tensor_path: \"f.tsv\""), std::string::npos) << decoded;
+    EXPECT_NE(decoded.find("image_path: \"f.sprite.png\""), std::string::npos) << decoded;
+  }
   // 6 × 6 thumbnails: the width is in bytes 16 to 19 of a PNG file.
   EXPECT_EQ(read_file(path("f.sprite.png")).substr(16, 4), std::string("\0\0\x01\x80", 4));
 }

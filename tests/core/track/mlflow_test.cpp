@@ -1,115 +1,18 @@
 #include "track/mlflow.h"
 
 #include "bissl/error.h"
+#include "core/track/fake_mlflow.h"
 #include "support/temporary_folder.h"
 
 #include <gtest/gtest.h>
-#include <httplib.h>
 
-#include <chrono>
 #include <fstream>
-#include <map>
-#include <thread>
 
 namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-/// What an MLflow server keeps, and its rules as far as they matter here.
-class FakeMlflow {
- public:
-  FakeMlflow() {
-    server_.Get("/base/api/2.0/mlflow/experiments/get-by-name",
-                [this](const httplib::Request& request, httplib::Response& response) {
-                  const auto found = experiments.find(request.get_param_value("experiment_name"));
-                  response.status = found == experiments.end() ? 404 : 200;
-                  response.set_content(
-                      found == experiments.end()
-                          ? json{{"error_code", "RESOURCE_DOES_NOT_EXIST"}}.dump()
-                          : json{{"experiment", {{"experiment_id", found->second}}}}.dump(),
-                      "application/json");
-                });
-    for (const char* call :
-         {"experiments/create", "runs/create", "runs/log-batch", "runs/update"}) {
-      server_.Post(std::string("/base/api/2.0/mlflow/") + call,
-                   [this, call](const httplib::Request& request, httplib::Response& response) {
-                     answer(call, json::parse(request.body), response);
-                   });
-    }
-    port_ = server_.bind_to_any_port("127.0.0.1");
-    thread_ = std::thread([this] { server_.listen_after_bind(); });
-    while (!server_.is_running()) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-  }
-  ~FakeMlflow() {
-    server_.stop();
-    thread_.join();
-  }
-
-  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_) + "/base/"; }
-
-  struct Run {
-    json created;
-    std::map<std::string, std::string> params;
-    std::map<std::string, std::string> tags;
-    std::map<std::string, std::map<int64_t, json>> metrics;  ///< by key and step
-    std::string status;
-  };
-  std::map<std::string, std::string> experiments;
-  std::vector<Run> runs;
-  size_t largest_batch = 0;
-  size_t repeated = 0;  ///< metrics that came for a step that had one
-  int refuse = 0;       ///< the next batches of metrics
-
- private:
-  void answer(const std::string& call, const json& body, httplib::Response& response) {
-    json out = json::object();
-    if (call == "experiments/create") {
-      out["experiment_id"] = experiments[body.at("name")] = "7";
-    } else if (call == "runs/create") {
-      runs.emplace_back();
-      runs.back().created = body;
-      out["run"]["info"]["run_id"] = std::to_string(runs.size() - 1);
-    } else {
-      Run& run = runs.at(std::stoul(body.at("run_id").get<std::string>()));
-      if (call == "runs/update") {
-        run.status = body.at("status");
-      } else if (body.contains("metrics") && refuse > 0) {
-        --refuse;
-        response.status = 400;
-        out = {{"error_code", "INVALID_PARAMETER_VALUE"}, {"message", "no room"}};
-      } else {
-        log(run, body);
-      }
-    }
-    response.set_content(out.dump(), "application/json");
-  }
-
-  void log(Run& run, const json& body) {
-    for (const json& metric : body.value("metrics", json::array())) {
-      const auto [place, is_new] =
-          run.metrics[metric.at("key")].emplace(metric.at("step"), metric.at("value"));
-      repeated += is_new ? 0 : 1;
-      EXPECT_GT(metric.at("timestamp").get<int64_t>(), 1600000000000) << metric;
-    }
-    largest_batch = std::max(largest_batch, body.value("metrics", json::array()).size());
-    for (const json& param : body.value("params", json::array())) {
-      EXPECT_TRUE(run.params.emplace(param.at("key"), param.at("value")).second);
-      EXPECT_LE(param.at("value").get<std::string>().size(), 500U);
-    }
-    EXPECT_LE(body.value("params", json::array()).size(), 100U);
-    for (const json& tag : body.value("tags", json::array())) {
-      run.tags[tag.at("key")] = tag.at("value");
-    }
-  }
-
-  httplib::Server server_;
-  int port_ = 0;
-  std::thread thread_;
-};
 
 class Mlflow : public testing::Test {
  protected:
@@ -127,8 +30,27 @@ class Mlflow : public testing::Test {
     run.logs = {{"pretrain", "", key_, finished, log_}};
     return run;
   }
-  MlflowExporter::Sent send(const TrackedRun& run) {
-    return MlflowExporter(server_.url(), "photos & more").update({run});
+  MlflowExporter::Sent send(const TrackedRun& run, int patience = 60) {
+    return MlflowExporter(server_.url(), "photos & more", patience).update({run});
+  }
+  /// Why nothing more could be sent.
+  std::string refusal(const TrackedRun& run, int patience = 60) {
+    try {
+      send(run, patience);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::run);
+      return error.what();
+    }
+    ADD_FAILURE() << "nothing went wrong";
+    return "";
+  }
+  /// As many further steps, with two values each.
+  void append_steps(int from, int until) const {
+    std::string lines;
+    for (int step = from; step < until; ++step) {
+      lines += "{\"step\":" + std::to_string(step) + ",\"loss\":1,\"lr_scale\":1}\n";
+    }
+    append(lines);
   }
   void append(const std::string& text) const { std::ofstream(log_, std::ios::app) << text; }
 
@@ -193,6 +115,57 @@ TEST_F(Mlflow, ARefusalIsReportedAndWhatItConcernedIsSentAgain) {
   EXPECT_EQ(server_.repeated, 0U);
 }
 
+/// Whatever comes instead of an answer to the second batch: the first one is not sent again.
+TEST_F(Mlflow, WhatWasTakenBeforeAFaultIsNotSentAgain) {
+  append_steps(2, 1500);
+  struct Case {
+    FakeMlflow::Manner manner;
+    const char* words;
+  };
+  int64_t sent = 0;
+  for (const Case& one : {Case{FakeMlflow::Manner::by_error, "status 500"},
+                          Case{FakeMlflow::Manner::by_page, "what is no answer of MLflow's"}}) {
+    server_.manner = one.manner;
+    server_.good_batches = 1;
+    const std::string words = refusal(run());
+    EXPECT_NE(words.find(one.words), std::string::npos) << words;
+    EXPECT_NE(words.find("log in"), std::string::npos) << words;
+    EXPECT_GT(server_.taken.load(), sent);
+    sent = server_.taken.load();
+  }
+  server_.manner = FakeMlflow::Manner::well;
+  EXPECT_EQ(send(run()).metrics, 2 + 2 * 1498 - sent);
+  EXPECT_EQ(server_.taken.load(), 2 + 2 * 1498);
+  EXPECT_EQ(server_.repeated, 0U);
+  EXPECT_EQ(server_.runs.size(), 1U);
+}
+
+TEST_F(Mlflow, AServerThatSaysNothingIsGivenUp) {
+  server_.manner = FakeMlflow::Manner::never;
+  const std::string words = refusal(run(), 1);
+  EXPECT_NE(words.find("does not answer"), std::string::npos) << words;
+  server_.manner = FakeMlflow::Manner::well;
+  EXPECT_EQ(send(run()).metrics, 2);
+  EXPECT_EQ(server_.runs.size(), 1U);
+}
+
+/// Scores were sent, and the word that the run is over was not heard.
+TEST_F(Mlflow, ScoresAreSentOnce) {
+  TrackedRun finished = run(true);
+  StageResults stage;
+  stage.metrics.push_back(
+      summarised({.data = "test", .metric = "top1", .higher_is_better = true, .values = {0.75}}));
+  finished.results.emplace();
+  finished.results->stages["pretrain"] = stage;
+  write_file(folder_.path() / "results.json", "{}");
+  server_.refused_updates = 1;
+  EXPECT_NE(refusal(finished).find("no status"), std::string::npos);
+  EXPECT_EQ(server_.taken.load(), 3);
+  EXPECT_EQ(send(finished).metrics, 0);
+  EXPECT_EQ(server_.repeated, 0U);
+  EXPECT_EQ(server_.runs.at(0).status, "FINISHED");
+}
+
 TEST_F(Mlflow, AnEditedPipelineIsAnotherRun) {
   send(run());
   key_ = std::string(32, 'b');
@@ -201,11 +174,7 @@ TEST_F(Mlflow, AnEditedPipelineIsAnotherRun) {
 }
 
 TEST_F(Mlflow, BatchesAreAsLargeAsTheServerTakes) {
-  std::string lines;
-  for (int step = 2; step < 1500; ++step) {
-    lines += "{\"step\":" + std::to_string(step) + ",\"loss\":1,\"lr_scale\":1}\n";
-  }
-  append(lines);
+  append_steps(2, 1500);
   EXPECT_EQ(send(run()).metrics, 2 + 2 * 1498);
   EXPECT_LE(server_.largest_batch, 1000U);
   EXPECT_GE(server_.largest_batch, 990U);
@@ -218,6 +187,14 @@ TEST_F(Mlflow, WhatIsNoServerIsNamed) {
   }
   EXPECT_THROW(MlflowExporter("http://127.0.0.1:1", "a").update({run()}), Error);
   EXPECT_FALSE(fs::exists(folder_.path() / ".mlflow.json"));
+  // It listens there, and knows no such calls.
+  const std::string other = server_.url().substr(0, server_.url().size() - 5) + "elsewhere";
+  try {
+    MlflowExporter(other, "a").update({run()});
+    FAIL() << "a page that is not there was taken for an answer";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("status 404"), std::string::npos) << error.what();
+  }
 }
 
 TEST(UrlEncoded, LeavesOnlyPlainCharacters) {

@@ -10,9 +10,11 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <fstream>
+#include <regex>
 
 namespace bissl::host::test {
 namespace {
@@ -211,9 +213,13 @@ std::string decoded(const std::string& record, const fs::path& folder) {
   return read_file(folder / "text");
 }
 
+constexpr const char* without_protoc = "Debian's package protobuf-compiler is not installed";
+
+bool has_protoc() { return std::system("command -v protoc >/dev/null") == 0; }
+
 TEST_F(Tensorboard, ProtocReadsTheMessages) {
-  if (std::system("command -v protoc >/dev/null") != 0) {
-    GTEST_SKIP() << "Debian's package protobuf-compiler is not installed";
+  if (!has_protoc()) {
+    GTEST_SKIP() << without_protoc;
   }
   const fs::path folder = folder_.path();
   EXPECT_EQ(decoded(tf_record(version_event(1.5)), folder),
@@ -228,10 +234,68 @@ TEST_F(Tensorboard, ProtocReadsTheMessages) {
       "wall_time: 2\nsummary {\n  value {\n    tag: \"views/a\"\n    image {\n      height: 3\n   "
       "   width: 200\n      colorspace: 3\n      encoded_image_string: \"png\"\n    }\n  "
       "}\n}\n");
-  const std::string start = decoded(
-      tf_record(session_start_event(0, {{"lr", 0.5}, {"on", true}, {"name", "sgd"}}, "g")), folder);
-  EXPECT_NE(start.find("tag: \"_hparams_/session_start_info\""), std::string::npos) << start;
-  EXPECT_NE(start.find("plugin_name: \"hparams\""), std::string::npos) << start;
+}
+
+/// Without spaces and line ends, of which protoc makes many.
+std::string dense(std::string text) {
+  text.erase(std::remove_if(text.begin(), text.end(), [](char c) { return c == ' ' || c == '\n'; }),
+             text.end());
+  return text;
+}
+
+TEST_F(Tensorboard, ProtocReadsHistograms) {
+  if (!has_protoc()) {
+    GTEST_SKIP() << without_protoc;
+  }
+  const EventHistogram histogram{.tag = "conv.weight",
+                                 .min = -1,
+                                 .max = 3,
+                                 .num = 5,
+                                 .sum = 0,
+                                 .squares = 12.5,
+                                 .limits = {0.5, 1, 3},
+                                 .counts = {4, 0, 1}};
+  EXPECT_EQ(dense(decoded(tf_record(scalars_event(2, 7, {}, {histogram})), folder_.path())),
+            "wall_time:2step:7summary{value{tag:\"conv.weight\"histo{min:-1max:3num:5"
+            "sum_squares:12.5bucket_limit:0.5bucket_limit:1bucket_limit:3bucket:4bucket:0"
+            "bucket:1}}}");
+}
+
+TEST_F(Tensorboard, ProtocReadsHyperparameters) {
+  if (!has_protoc()) {
+    GTEST_SKIP() << without_protoc;
+  }
+  const std::string start =
+      session_start_event(3, {{"lr", 0.5}, {"on", false}, {"name", "sgd"}}, "g");
+  EXPECT_EQ(dense(decoded(tf_record(start), folder_.path())),
+            "wall_time:3summary{value{tag:\"_hparams_/session_start_info\"metadata{plugin_data{"
+            "plugin_name:\"hparams\"content{session_start_info{"
+            "hparams{key:\"lr\"value{number_value:0.5}}hparams{key:\"name\"value{"
+            "string_value:\"sgd\"}}hparams{key:\"on\"value{bool_value:false}}"
+            "group_name:\"g\"start_time_secs:3}}}}}}");
+  EXPECT_EQ(dense(decoded(tf_record(session_end_event(4)), folder_.path())),
+            "wall_time:4summary{value{tag:\"_hparams_/session_end_info\"metadata{plugin_data{"
+            "plugin_name:\"hparams\"content{session_end_info{status:STATUS_SUCCESS"
+            "end_time_secs:4}}}}}}");
+}
+
+/// Every record of a log and of a cell, so that none has a field that readers do not know.
+TEST_F(Tensorboard, ProtocReadsWholeFiles) {
+  if (!has_protoc()) {
+    GTEST_SKIP() << without_protoc;
+  }
+  for (const std::string& file : {records_, read_file(golden / "tensorboard.cell")}) {
+    const RecordScan scan = scan_records(file);
+    EXPECT_EQ(scan.end, file.size());
+    for (size_t i = 0; i < scan.records.size(); ++i) {
+      const uint64_t begin = scan.records[i].begin;
+      const uint64_t end = i + 1 < scan.records.size() ? scan.records[i + 1].begin : scan.end;
+      const std::string text = decoded(file.substr(begin, end - begin), folder_.path());
+      // What has no name in the definition is shown by its number.
+      EXPECT_EQ(std::regex_search(text, std::regex(R"((^|\n)\s*\d+[:{ ])")), false) << text;
+      EXPECT_EQ(text.find("summary {") != std::string::npos, scan.records[i].has_summary) << text;
+    }
+  }
 }
 
 }  // namespace
