@@ -1,5 +1,8 @@
 #include "analysis/calibration.h"
 
+#include "bissl/error.h"
+
+#include <ATen/ops/isfinite.h>
 #include <ATen/ops/softmax.h>
 
 #include <algorithm>
@@ -8,6 +11,11 @@
 namespace bissl::host {
 
 Reliability reliability(const at::Tensor& logits, const at::Tensor& labels, int64_t bins) {
+  if (!at::isfinite(logits).all().item<bool>()) {
+    fail_run(
+        "the logits of a classifier are not finite: its weights are not, so its training "
+        "diverged");
+  }
   const at::Tensor probabilities = at::softmax(logits.detach().to(at::kCPU, at::kDouble), 1);
   const at::Tensor classes = probabilities.argmax(1);
   const at::Tensor confidences =

@@ -24,6 +24,7 @@ struct Reliability {
 };
 
 /// Of logits (N, K), N ≥ 1, and labels (N), int64. Among equal logits the smallest class is taken.
+/// Throws Error(run) for logits that are not finite.
 Reliability reliability(const at::Tensor& logits, const at::Tensor& labels, int64_t bins = 15);
 
 /// By class, how many samples there are and how many of them are right. `found` and `labels` (N),

@@ -101,6 +101,10 @@ Measured silhouette(const at::Tensor& features, const at::Tensor& labels) {
   if (classes < 2 || classes == samples) {
     return Measured::none(classes < 2 ? one_class : "each sample has a class of its own");
   }
+  // Among equal features all distances are 0, and so is each sample's value.
+  if (numbers.abs().max().item<double>() <= 1e-12 * features.abs().max().item<double>()) {
+    return 0.0;
+  }
   const at::Tensor of_class = at::eye(classes, at::kDouble).index_select(0, groups.of_samples());
   const at::Tensor squares = numbers.pow(2).sum(at::IntArrayRef{1});
   double total = 0;

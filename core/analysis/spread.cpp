@@ -17,6 +17,7 @@ namespace {
 
 constexpr const char* one_sample = "there is one sample";
 constexpr const char* one_view_each = "there is one view of each image";
+constexpr const char* same_features = "all images have the same features";
 
 /// The mean of |x − y|² over all pairs of unit rows, as often as there are pairs, and their number.
 struct Pairs {
@@ -114,6 +115,10 @@ Measured lidar(const at::Tensor& views) {
   }
   const at::Tensor means = all.mean(at::IntArrayRef{1});
   const at::Tensor around = centred(means);
+  // What is left of equal means is the rounding of theirs.
+  if (around.abs().max().item<double>() <= 1e-12 * all.abs().max().item<double>()) {
+    return Measured::none(same_features);
+  }
   const at::Tensor between = at::matmul(around.t(), around).div(static_cast<double>(images - 1));
   const at::Tensor off = all.sub(means.unsqueeze(1)).flatten(0, 1);
   const at::Tensor within = at::matmul(off.t(), off)
@@ -127,7 +132,7 @@ Measured lidar(const at::Tensor& views) {
       at::linalg_eigvalsh(discriminant.add(discriminant.t()).mul(0.5)).clamp_min(0);
   const double sum = eigenvalues.sum().item<double>();
   if (sum <= 0) {
-    return Measured::none("all images have the same features");
+    return Measured::none(same_features);
   }
   const at::Tensor shares = eigenvalues.div(sum).add(epsilon);
   return std::exp(-shares.mul(shares.log()).sum().item<double>());

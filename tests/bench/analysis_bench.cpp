@@ -2,9 +2,10 @@
 //
 //     analysis_bench FOLDER [ROWS WIDTH [PICTURE_ROWS]]
 //
-// FOLDER gets features.f32 (ROWS × WIDTH, row by row) and tsne.f64 and umap.f64 (PICTURE_ROWS × 2).
-// Prints a JSON object of pairs: seconds of wall time and of processor time of all threads.
-// tests/bench/analysis.py calls it.
+// FOLDER gets features.f32 (ROWS × WIDTH, row by row), knn.i64 (ROWS × 20, the neighbours of each
+// row) and tsne.f64 and umap.f64 (PICTURE_ROWS × 2). Prints a JSON object of pairs: seconds of wall
+// time and of processor time of all threads; knn_bytes is what the search's peak adds to the memory
+// of the process. tests/bench/analysis.py calls it.
 
 #include "analysis/embedding.h"
 #include "analysis/neighbours.h"
@@ -14,6 +15,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/matmul.h>
+#include <sys/resource.h>
 
 #include <chrono>
 #include <cstdio>
@@ -24,6 +26,7 @@
 #include <functional>
 #include <iostream>
 #include <string>
+#include <vector>
 
 namespace bissl::host {
 namespace {
@@ -57,6 +60,24 @@ void write_raw(const std::filesystem::path& file, const void* data, size_t bytes
   out.write(static_cast<const char*>(data), static_cast<std::streamsize>(bytes));
 }
 
+/// The largest memory of the process so far, in bytes.
+int64_t peak_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return int64_t{usage.ru_maxrss} * 1024;
+}
+
+void write_places(const std::filesystem::path& file,
+                  const std::vector<std::vector<Neighbour>>& nearest) {
+  std::vector<int64_t> places;
+  for (const std::vector<Neighbour>& of_row : nearest) {
+    for (const auto& [nearness, place] : of_row) {
+      places.push_back(place);
+    }
+  }
+  write_raw(file, places.data(), places.size() * sizeof(int64_t));
+}
+
 int run(int count, char** arguments) {
   if (count < 2) {
     std::cerr << "analysis_bench FOLDER [ROWS WIDTH [PICTURE_ROWS]]\n";
@@ -77,7 +98,11 @@ int run(int count, char** arguments) {
     std::printf(", \"%s\": [%.3f, %.3f]", name, seconds.wall, seconds.processor);
     std::fflush(stdout);
   };
-  time("knn", [&] { nearest_rows(unit, unit, {20, Nearness::product, true}); });
+  std::vector<std::vector<Neighbour>> nearest;
+  const int64_t before = peak_bytes();
+  time("knn", [&] { nearest = nearest_rows(unit, unit, {20, Nearness::product, true}); });
+  std::printf(", \"knn_bytes\": %lld", static_cast<long long>(peak_bytes() - before));
+  write_places(folder / "knn.i64", nearest);
   time("rankme", [&] { rankme(features); });
   time("cka", [&] { linear_cka(features, other); });
   time("pca", [&] { principal_components(features, 2); });

@@ -1,9 +1,13 @@
 #include "analysis/calibration.h"
 
+#include "bissl/error.h"
 #include "reference/golden.h"
 
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
+
+#include <cmath>
+#include <limits>
 
 namespace bissl::host::test {
 namespace {
@@ -51,6 +55,20 @@ TEST(Calibration, OfSureAnswersIsTheShareOfWrongOnes) {
 TEST(Calibration, OfEqualLogitsIsThatOfTheFirstClass) {
   const Reliability found = reliability(at::zeros({4, 4}), whole({0, 1, 2, 3}));
   EXPECT_NEAR(found.ece, 0, 1e-12);
+}
+
+TEST(Calibration, OfOneSampleIsItsOwnError) {
+  const Reliability found = reliability(logits_of({0.7}), whole({0}));
+  EXPECT_NEAR(found.ece, 0.3, 1e-12);
+  EXPECT_NEAR(reliability(logits_of({0.7}), whole({1})).ece, 0.7, 1e-12);
+}
+
+TEST(Calibration, RefusesLogitsThatAreNotFinite) {
+  at::Tensor logits = at::zeros({2, 3}, at::kDouble);
+  for (const double bad : {std::nan(""), std::numeric_limits<double>::infinity()}) {
+    logits[1][2] = bad;
+    EXPECT_THROW(reliability(logits, whole({0, 1})), Error) << bad;
+  }
 }
 
 /// The data of tests/reference/explanations.py.

@@ -12,6 +12,9 @@
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
+#include <limits>
+#include <vector>
+
 namespace bissl::host::test {
 namespace {
 
@@ -34,6 +37,28 @@ TEST(Components, OfEqualFeaturesAreZero) {
   const Components found = principal_components(at::zeros({5, 3}, at::kDouble).add(0.1), 2);
   EXPECT_EQ(found.points.abs().max().item<double>(), 0);
   EXPECT_EQ(found.shares, (std::vector<double>{0, 0}));
+}
+
+/// One sample, and more directions than there are.
+TEST(Components, OfFewSamplesAreThoseThatThereAre) {
+  const Components one = principal_components(pattern(1, {1, 4}), 2);
+  EXPECT_EQ(one.points.sizes(), (std::vector<int64_t>{1, 1}));
+  EXPECT_EQ(one.points.item<double>(), 0);
+  EXPECT_EQ(one.shares, std::vector<double>{0});
+  const Components two = principal_components(pattern(1, {2, 4}), 2);
+  EXPECT_NEAR(two.shares[0], 1, 1e-12);
+  EXPECT_NEAR(two.shares[1], 0, 1e-12);
+}
+
+TEST(Embedding, RefusesFeaturesThatAreNotFinite) {
+  at::Tensor features = pattern(1, {30, 3}).clone();
+  features.data_ptr<double>()[7] = std::numeric_limits<double>::quiet_NaN();
+  const at::Tensor plane = pattern(2, {30, 2});
+  EXPECT_THROW(principal_components(features, 2), Error);
+  EXPECT_THROW(tsne(features, {.iterations = 2}), Error);
+  EXPECT_THROW(umap(features, {.epochs = 2}), Error);
+  EXPECT_THROW(trustworthiness(features, plane, 5), Error);
+  EXPECT_THROW(trustworthiness(plane, features.narrow(1, 0, 2), 5), Error);
 }
 
 TEST(Trustworthiness, IsThatOfScikitLearn) {

@@ -17,8 +17,12 @@
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
+#include <array>
+#include <cmath>
 #include <limits>
+#include <map>
 #include <set>
+#include <string>
 
 namespace bissl::host::test {
 namespace {
@@ -107,6 +111,23 @@ TEST(Figures, AreAllInTheDocumentation) {
   }
 }
 
+/// What a figure says, and what not, is said for people, too.
+TEST(Figures, AreAllInThePageOnReadingRuns) {
+  const std::string page = read_file(std::string(source_folder) + "/docs/reading-a-run.md");
+  const size_t begin = page.find("| figure | says | does not say |");
+  ASSERT_NE(begin, std::string::npos);
+  const std::string table = page.substr(begin, page.find("\n\n", begin) - begin);
+  const auto expect_name = [&](const std::string& name) {
+    EXPECT_NE(table.find("`" + name + "`"), std::string::npos) << name;
+  };
+  for (const FigureInfo& info : figures()) {
+    expect_name(info.name);
+  }
+  for (const ScoreInfo& info : scores()) {
+    expect_name(info.name);
+  }
+}
+
 /// Of neighbours, of probes, of pictures: whatever their number or name is.
 TEST(Scores, AreFoundByTheNamesInResults) {
   const auto found = [](const std::string& metric) {
@@ -165,6 +186,107 @@ TEST(Figures, OfDegenerateFeaturesAreFiniteOrRefused) {
   }
 }
 
+/// The whole number that a figure is, or the reason why it is none.
+std::string answer_of(const Measured& found) {
+  if (!found.value) {
+    return found.why_not;
+  }
+  const auto whole = std::lround(*found.value);
+  return std::abs(*found.value - static_cast<double>(whole)) < 1e-4 ? std::to_string(whole)
+                                                                    : std::to_string(*found.value);
+}
+
+/// What each figure says of a single sample, of equal features, and of features that are 0.
+TEST(Figures, HaveADefinedAnswerToDegenerateFeatures) {
+  const std::string equal = "all features are equal";
+  const std::string one_class = "there is one class";
+  const std::string one_sample = "there is one sample";
+  const std::string few_eigenvalues = "fewer than 3 eigenvalues of the covariance are not 0";
+  const std::string one_side = "all features of one side are equal";
+  const std::string same_mean = "all classes have the same mean";
+  const std::string few_differ = "fewer than 3 samples differ";
+  const std::string few_for_20 = "20 neighbours are looked at, and no more than 20 samples differ";
+  const std::string one_view = "there is one view of each image";
+  const std::string same_images = "all images have the same features";
+  const std::string few_or_equal = "the samples are too few, or their features equal";
+  const std::map<std::string, std::array<std::string, 3>> expected = {
+      {"rankme", {"1", "1", "all features are 0"}},
+      {"effective_rank", {equal, equal, equal}},
+      {"participation_ratio", {equal, equal, equal}},
+      {"alpha_req", {few_eigenvalues, few_eigenvalues, few_eigenvalues}},
+      {"two_nn", {few_differ, few_differ, few_differ}},
+      {"intrinsic_dimension", {few_for_20, few_for_20, few_for_20}},
+      {"feature_std", {one_sample, "0", "0"}},
+      {"uniformity", {one_sample, "0", "0"}},
+      {"alignment", {one_view, "0", "0"}},
+      {"lidar", {one_view, same_images, same_images}},
+      {"silhouette", {one_class, "0", "0"}},
+      {"davies_bouldin",
+       {one_class, "two classes have the same mean", "two classes have the same mean"}},
+      {"class_alignment", {"no class has two samples", "0", "0"}},
+      {"scatter_ratio", {one_class, same_mean, same_mean}},
+      {"nc1", {one_class, same_mean, same_mean}},
+      {"nc2_norms", {one_class, same_mean, same_mean}},
+      {"nc2_angles", {one_class, same_mean, same_mean}},
+      {"cka", {one_side, one_side, one_side}},
+      {"debiased_cka", {"there are fewer than 4 samples", few_or_equal, few_or_equal}},
+      {"subspace_overlap", {one_side, one_side, one_side}},
+  };
+  const at::Tensor ordinary = pattern(1, {40, 4});
+  const std::array<at::Tensor, 3> inputs = {pattern(1, {1, 4}), at::full({40, 4}, 0.1, at::kDouble),
+                                            at::zeros({40, 4}, at::kDouble)};
+  for (const FigureInfo& info : figures()) {
+    ASSERT_EQ(expected.count(info.name), 1U) << info.name;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      const at::Tensor& features = inputs[i];
+      const int64_t samples = features.size(0);
+      Measured found = Measured::none("an input that the test does not know");
+      switch (info.input) {
+        case FigureInput::features:
+          found = info.of_one(features);
+          break;
+        case FigureInput::views:
+          found = info.of_one(samples == 1 ? features.unsqueeze(1) : features.view({8, 5, 4}));
+          break;
+        case FigureInput::classes:
+          found = info.of_two(features, at::arange(samples, at::kLong).remainder(2));
+          break;
+        case FigureInput::networks:
+          found = info.of_two(features, ordinary.narrow(0, 0, samples));
+          break;
+      }
+      EXPECT_EQ(answer_of(found), expected.at(info.name)[i]) << info.name << ", input " << i;
+    }
+  }
+}
+
+/// The same of what has no entry of its own among the figures.
+TEST(Figures, OfClassifiersAndAnglesHaveADefinedAnswer) {
+  const at::Tensor features = pattern(1, {8, 4});
+  const at::Tensor labels = at::arange(8, at::kLong).remainder(2);
+  const at::Tensor weights = pattern(2, {2, 4});
+  EXPECT_EQ(nc3(features, at::zeros({8}, at::kLong), weights).why_not, "there is one class");
+  EXPECT_EQ(nc3(features.mul(0), labels, weights).why_not, "all classes have the same mean");
+  EXPECT_EQ(nc3(features, labels, weights.mul(0)).why_not, "the classifier's weights are 0");
+  EXPECT_EQ(nc3(features, labels, pattern(2, {3, 4})).why_not,
+            "the classifier has other classes than the samples");
+  EXPECT_TRUE(principal_cosines(features.mul(0).add(0.1), features, 3).empty());
+  EXPECT_TRUE(principal_cosines(features.narrow(0, 0, 1), features.narrow(0, 0, 1), 3).empty());
+}
+
+/// All samples of one class: nothing of how classes lie, but how far its samples are apart.
+TEST(Figures, OfOneClassSayThatThereIsOne) {
+  const at::Tensor features = pattern(1, {40, 4});
+  for (const FigureInfo& info : figures()) {
+    if (info.input == FigureInput::classes) {
+      const Measured found = info.of_two(features, at::zeros({40}, at::kLong));
+      const bool looks_within = std::string(info.name) == "class_alignment";
+      EXPECT_EQ(found.value.has_value(), looks_within) << info.name;
+      EXPECT_EQ(found.why_not, looks_within ? "" : "there is one class") << info.name;
+    }
+  }
+}
+
 TEST(Figures, SayWhyTheyHaveNoValue) {
   const at::Tensor equal = at::full({30, 4}, 0.1, at::kDouble);
   EXPECT_EQ(effective_rank(equal).why_not, "all features are equal");
@@ -195,11 +317,31 @@ TEST(Figures, RefuseWhatAreNoFeatures) {
   EXPECT_THROW(lidar(features), Error);
   EXPECT_THROW(silhouette(features, at::zeros({4}, at::kLong)), Error);
   EXPECT_THROW(linear_cka(features, features.narrow(0, 0, 4)), Error);
-  features.data_ptr<double>()[4] = std::numeric_limits<double>::quiet_NaN();
-  for (const FigureInfo& info : figures()) {
-    if (info.input == FigureInput::features) {
-      EXPECT_THROW(info.of_one(features), Error) << info.name;
+  const at::Tensor whole = pattern(1, {5, 3});
+  const at::Tensor labels = at::arange(5, at::kLong).remainder(2);
+  for (const double bad :
+       {std::numeric_limits<double>::quiet_NaN(), -std::numeric_limits<double>::infinity()}) {
+    features.data_ptr<double>()[4] = bad;
+    for (const FigureInfo& info : figures()) {
+      switch (info.input) {
+        case FigureInput::features:
+          EXPECT_THROW(info.of_one(features), Error) << info.name;
+          break;
+        case FigureInput::views:
+          EXPECT_THROW(info.of_one(features.unsqueeze(0)), Error) << info.name;
+          break;
+        case FigureInput::classes:
+          EXPECT_THROW(info.of_two(features, labels), Error) << info.name;
+          break;
+        case FigureInput::networks:
+          EXPECT_THROW(info.of_two(features, whole), Error) << info.name;
+          EXPECT_THROW(info.of_two(whole, features), Error) << info.name;
+          break;
+      }
     }
+    EXPECT_THROW(nc3(features, labels, pattern(2, {2, 3})), Error);
+    EXPECT_THROW(nc3(whole, labels, features.narrow(0, 0, 2)), Error);
+    EXPECT_THROW(principal_cosines(whole, features, 2), Error);
   }
 }
 
