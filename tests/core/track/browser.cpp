@@ -227,6 +227,12 @@ void Tab::press_space() {
   browser_.call("Input.dispatchKeyEvent", event, session_);
 }
 
+void Tab::show_as(const std::string& medium, const std::string& scheme) {
+  const nlohmann::json wish = {{"name", "prefers-color-scheme"}, {"value", scheme}};
+  browser_.call("Emulation.setEmulatedMedia",
+                {{"media", medium}, {"features", nlohmann::json::array({wish})}}, session_);
+}
+
 void Tab::write_screenshot(const std::filesystem::path& file) {
   const nlohmann::json answer =
       browser_.call("Page.captureScreenshot", {{"format", "png"}}, session_);

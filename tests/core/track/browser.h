@@ -55,6 +55,8 @@ class Tab {
   void click(const std::string& element);
   /// Presses the space bar.
   void press_space();
+  /// Shows the page as on a medium ("screen", "print") to a person who wants it "light" or "dark".
+  void show_as(const std::string& medium, const std::string& scheme);
   void write_screenshot(const std::filesystem::path& file);
   /// Errors of scripts that nothing in the page has caught.
   std::vector<std::string> faults();

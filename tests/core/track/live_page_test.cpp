@@ -1,12 +1,15 @@
 // The page of `bissl serve` in a browser, by the pointer and the keys.
 
 #include "browser.h"
+#include "store/run_folder.h"
+#include "store/run_results.h"
 #include "support/temporary_folder.h"
 #include "track/run_server.h"
 
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -171,6 +174,48 @@ TEST_F(LivePage, ALinkTicksTheRunsThatItNames) {
   EXPECT_EQ(tab.settled(curves, first), first);
   EXPECT_EQ(tab.evaluate(box_of(second_) + ".checked"), false);
   EXPECT_EQ(tab.faults(), std::vector<std::string>{});
+}
+
+/// Whether text differs enough from the paper (7 : 1, WCAG's highest level), and the paper is
+/// light.
+constexpr const char* readable = R"((()=>{
+const light=colour=>{const [r,g,b]=colour.match(/[\d.]+/g).slice(0,3)
+  .map(v=>v/255).map(v=>v<=.03928?v/12.92:((v+.055)/1.055)**2.4);return .2126*r+.7152*g+.0722*b};
+const style=getComputedStyle(document.body);
+const text=light(style.color),paper=light(style.backgroundColor);
+return [(Math.max(text,paper)+.05)/(Math.min(text,paper)+.05)>=7,paper>.5];
+})())";
+
+TEST_F(LivePage, PagesAreReadableInTheDarkAndOnPaper) {
+  StageResults stage;
+  stage.kind = "finetune";
+  stage.repeats = 2;
+  stage.key = std::string(32, 'c');
+  stage.metrics.push_back(summarised(
+      {.data = "test", .metric = "top1", .higher_is_better = true, .values = {0.25, 0.75}}));
+  RunResults results{.pipeline = "scored"};
+  results.stages["finetune"] = stage;
+  const RunFolder folder(folder_.path(), "scored");
+  folder.write_lock("");
+  folder.write_results(results);
+  std::this_thread::sleep_for(std::chrono::milliseconds(600));  // as long as a look serves
+  const json on_light = {true, true};
+  const json on_dark = {true, false};
+  for (const std::string page : {"", "report?run=scored"}) {
+    Tab tab(*browser_, server_->address() + page);
+    const json loaded = "complete";
+    EXPECT_EQ(tab.settled("document.readyState", loaded), loaded) << page;
+    const std::string name = page.empty() ? "serve" : "report";
+    tab.show_as("screen", "light");
+    EXPECT_EQ(tab.settled(readable, on_light), on_light) << page;
+    look(tab, name + "-light");
+    tab.show_as("screen", "dark");
+    EXPECT_EQ(tab.settled(readable, on_dark), on_dark) << page;
+    look(tab, name + "-dark");
+    tab.show_as("print", "dark");
+    EXPECT_EQ(tab.settled(readable, on_light), on_light) << page;
+    EXPECT_EQ(tab.faults(), std::vector<std::string>{}) << page;
+  }
 }
 
 }  // namespace
