@@ -181,7 +181,7 @@ std::string quoted_text(const std::string& text) {
     if (c == '"' || c == '\\') {
       out += '\\';
     }
-    out += c == '\n' ? "\\n" : std::string(1, c);
+    out += c;
   }
   return out + '"';
 }

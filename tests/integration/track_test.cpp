@@ -106,7 +106,7 @@ std::map<std::string, std::map<int64_t, double>> values_in(const fs::path& log,
   return values;
 }
 
-/// A run that is computed and has been for a while, without one that computes it.
+/// A run with a log of 1,500 steps, which nothing computes at present.
 class MlflowCallTest : public ::testing::Test {
  protected:
   MlflowCallTest() {

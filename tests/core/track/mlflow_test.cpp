@@ -12,7 +12,6 @@ namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 class Mlflow : public testing::Test {
  protected:
