@@ -171,6 +171,9 @@ Tab::Tab(Browser& browser, const std::string& address) : browser_(browser) {
                  .at("sessionId")
                  .get<std::string>();
   browser_.call("Runtime.enable", nlohmann::json::object(), session_);
+  // Keys go to the page that has the focus.
+  browser_.call("Page.bringToFront", nlohmann::json::object(), session_);
+  browser_.call("Emulation.setFocusEmulationEnabled", {{"enabled", true}}, session_);
   browser_.call("Page.navigate", {{"url", address}}, session_);
 }
 
