@@ -2,16 +2,24 @@
 
 #include "program.h"
 #include "support/paths.h"
+#include "support/ready_program.h"
 
 #include <gtest/gtest.h>
 
 #include <sys/wait.h>
 #include <cstdlib>
+#include <iterator>
+#include <sstream>
 
 namespace bissl::host::test {
 namespace {
 
 namespace fs = std::filesystem;
+
+// Where standard output goes.
+constexpr const char* discarded = "/dev/null";
+constexpr const char* full_disk = "/dev/full";
+constexpr const char* closed_stream = "";
 
 class OutputTest : public ::testing::Test {
  protected:
@@ -21,12 +29,17 @@ class OutputTest : public ::testing::Test {
                "pipeline = \"small.toml\"\nmetric = \"finetune.test.top1\"\n[axes]\nseed = [0]\n");
   }
 
-  /// Calls the program through a shell, with `redirection` for its standard output.
-  Outcome shell(const std::string& call, const std::string& redirection) const {
+  /// Calls the program in the folder, with `out` for its standard output, which is closed if that
+  /// is empty. `words` are separated by spaces.
+  Outcome call(const std::string& words, const fs::path& out) const {
     const fs::path err = folder_.path() / "err";
-    const std::string command = "cd '" + folder_.path().string() + "' && '" + program + "' " +
-                                call + " 2>'" + err.string() + "' " + redirection;
-    const int status = std::system(command.c_str());
+    fs::remove(err);
+    std::istringstream stream(words);
+    const std::vector<std::string> arguments{std::istream_iterator<std::string>(stream), {}};
+    const pid_t child =
+        start_program({.arguments = arguments, .out = out, .err = err, .folder = folder_.path()});
+    int status = 0;
+    waitpid(child, &status, 0);
     return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), "", read_file(err)};
   }
 
@@ -35,7 +48,7 @@ class OutputTest : public ::testing::Test {
 };
 
 TEST_F(OutputTest, LosingItIsAFailureOfEveryCall) {
-  ASSERT_EQ(shell("run small.toml --threads 1", ">/dev/null").code, 0);
+  ASSERT_EQ(call("run small.toml --threads 1", discarded).code, 0);
   const std::string library = (fs::path(plugin_folder) / "identity.so").string();
   const std::vector<std::string> calls = {"--version",
                                           "--help",
@@ -59,15 +72,15 @@ TEST_F(OutputTest, LosingItIsAFailureOfEveryCall) {
                                           "schema pipeline",
                                           "schema ablation",
                                           "conform " + library};
-  for (const std::string& call : calls) {
-    const Outcome full = shell(call, ">/dev/full");
-    EXPECT_EQ(full.code, 1) << call << "\n" << full.err;
+  for (const std::string& words : calls) {
+    const Outcome full = call(words, full_disk);
+    EXPECT_EQ(full.code, 1) << words << "\n" << full.err;
     EXPECT_NE(full.err.find("cannot write standard output: No space left on device"),
               std::string::npos)
-        << call << "\n"
+        << words << "\n"
         << full.err;
-    const Outcome closed = shell(call + " --json", ">&-");
-    EXPECT_EQ(closed.code, 1) << call << " --json\n" << closed.err;
+    const Outcome closed = call(words + " --json", closed_stream);
+    EXPECT_EQ(closed.code, 1) << words << " --json\n" << closed.err;
   }
 }
 
@@ -80,8 +93,8 @@ TEST_F(OutputTest, LosingItIsAFailureOfCallsThatHandOn) {
   text.erase(text.find("[stage.baseline]"));
   replace_first(text, "\"bissl\"", "\"pretrain\"");
   write_file(file_, text);
-  ASSERT_EQ(shell("run small.toml --threads 1", ">/dev/null").code, 0);
-  ASSERT_EQ(shell("export runs/small/pretrain --to w.safetensors", ">/dev/null").code, 0);
+  ASSERT_EQ(call("run small.toml --threads 1", discarded).code, 0);
+  ASSERT_EQ(call("export runs/small/pretrain --to w.safetensors", discarded).code, 0);
   const std::vector<std::string> calls = {
       "import w.safetensors --into small.toml --stage start --dry-run",
       "export runs/small/pretrain --to w.pth --force",
@@ -91,25 +104,25 @@ TEST_F(OutputTest, LosingItIsAFailureOfCallsThatHandOn) {
       "track runs/small --tensorboard --to board",
       "store pixels",
       "store pixels --prune --dry-run"};
-  for (const std::string& call : calls) {
-    for (const auto& [form, redirection] : {std::pair{"", ">/dev/full"}, {" --json", ">&-"}}) {
-      const Outcome outcome = shell(call + form, redirection);
-      EXPECT_EQ(outcome.code, 1) << call << form << "\n" << outcome.err;
+  for (const std::string& words : calls) {
+    for (const auto& [form, out] : {std::pair{"", full_disk}, {" --json", closed_stream}}) {
+      const Outcome outcome = call(words + form, out);
+      EXPECT_EQ(outcome.code, 1) << words << form << "\n" << outcome.err;
       EXPECT_NE(outcome.err.find("cannot write standard output: "), std::string::npos)
-          << call << form << "\n"
+          << words << form << "\n"
           << outcome.err;
     }
   }
   // A reader that leaves before anything is printed.
-  for (const std::string call : {"export runs/small/pretrain --to w.pth --force",
-                                 "track runs/small --tensorboard --to board --json"}) {
+  for (const std::string words : {"export runs/small/pretrain --to w.pth --force",
+                                  "track runs/small --tensorboard --to board --json"}) {
     const std::string command = "cd '" + folder_.path().string() + "' && { '" + program + "' " +
-                                call + " 2>err; echo $? >code; } | true";
+                                words + " 2>err; echo $? >code; } | true";
     ASSERT_EQ(std::system(command.c_str()), 0);
-    EXPECT_EQ(read_file(folder_.path() / "code"), "1\n") << call;
+    EXPECT_EQ(read_file(folder_.path() / "code"), "1\n") << words;
     EXPECT_NE(read_file(folder_.path() / "err").find("cannot write standard output: Broken pipe"),
               std::string::npos)
-        << call << "\n"
+        << words << "\n"
         << read_file(folder_.path() / "err");
   }
   for (const char* file :
@@ -137,12 +150,11 @@ TEST_F(OutputTest, AServerWhoseAddressIsLostEnds) {
 }
 
 TEST_F(OutputTest, LosingItIsAFailureOfANewProjectThatIsThereAllTheSame) {
-  for (const auto& [name, redirection] :
-       {std::pair{"full-disk", ">/dev/full"}, {"nobody-reads", ">&-"}}) {
+  for (const auto& [name, out] :
+       {std::pair{"full-disk", full_disk}, {"nobody-reads", closed_stream}}) {
     for (const std::string form : {"", "-json"}) {
       const std::string project = name + form;
-      const Outcome outcome =
-          shell("new pretext " + project + (form.empty() ? "" : " --json"), redirection);
+      const Outcome outcome = call("new pretext " + project + (form.empty() ? "" : " --json"), out);
       EXPECT_EQ(outcome.code, 1) << project << "\n" << outcome.err;
       EXPECT_TRUE(fs::exists(folder_.path() / project / "CMakeLists.txt")) << project;
     }
@@ -154,7 +166,7 @@ TEST_F(OutputTest, AReaderThatLeavesLosesNoWork) {
                               "' run small.toml --threads 1 2>err; echo $? >code; } | true";
   ASSERT_EQ(std::system(command.c_str()), 0);
   EXPECT_EQ(read_file(folder_.path() / "code"), "1\n") << read_file(folder_.path() / "err");
-  const Outcome again = shell("run small.toml --threads 1", ">/dev/null");
+  const Outcome again = call("run small.toml --threads 1", discarded);
   EXPECT_EQ(again.code, 0);
   for (const char* stage : {"pretrain", "bissl", "finetune", "baseline"}) {
     EXPECT_NE(again.err.find(std::string(stage) + ": already in the store"), std::string::npos)
@@ -164,11 +176,12 @@ TEST_F(OutputTest, AReaderThatLeavesLosesNoWork) {
 
 TEST_F(OutputTest, ClosedStreamsAreNotTakenForFiles) {
   // Without a place holder the first file that is opened would have the number of standard error.
-  const std::string call = std::string("'") + program + "' run '" + file_.string() + "' --out '" +
-                           (folder_.path() / "runs").string() + "' --threads 1 <&- >&- 2>&-";
-  const int status = std::system(call.c_str());
+  const std::string command = std::string("'") + program + "' run '" + file_.string() +
+                              "' --out '" + (folder_.path() / "runs").string() +
+                              "' --threads 1 <&- >&- 2>&-";
+  const int status = std::system(command.c_str());
   EXPECT_EQ(WEXITSTATUS(status), 1);
-  EXPECT_EQ(shell("store verify", ">/dev/null").code, 0);
+  EXPECT_EQ(call("store verify", discarded).code, 0);
 }
 
 }  // namespace

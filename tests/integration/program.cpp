@@ -1,6 +1,7 @@
 #include "program.h"
 
 #include "support/paths.h"
+#include "support/ready_program.h"
 #include "support/temporary_folder.h"
 
 #include <fcntl.h>
@@ -15,9 +16,20 @@
 namespace bissl::host::test {
 namespace {
 
-pid_t start_command(std::vector<std::string> words,
-                    const std::map<std::string, std::string>& environment,
-                    const std::filesystem::path& folder) {
+pid_t start(const std::vector<std::string>& arguments,
+            const std::map<std::string, std::string>& environment,
+            const std::filesystem::path& folder) {
+  return start_program({.arguments = arguments,
+                        .environment = environment,
+                        .out = folder / "out",
+                        .err = folder / "err"});
+}
+
+/// Starts the shell with these words behind its name. Its standard streams go to files in `folder`.
+pid_t start_shell(std::vector<std::string> words,
+                  const std::map<std::string, std::string>& environment,
+                  const std::filesystem::path& folder) {
+  words.insert(words.begin(), "/bin/sh");
   std::vector<char*> pointers;
   for (std::string& word : words) {
     pointers.push_back(word.data());
@@ -39,14 +51,6 @@ pid_t start_command(std::vector<std::string> words,
     throw std::runtime_error("fork failed");
   }
   return child;
-}
-
-pid_t start(const std::vector<std::string>& arguments,
-            const std::map<std::string, std::string>& environment,
-            const std::filesystem::path& folder) {
-  std::vector<std::string> words = {program};
-  words.insert(words.end(), arguments.begin(), arguments.end());
-  return start_command(std::move(words), environment, folder);
 }
 
 Outcome outcome_of(int status, const std::filesystem::path& folder) {
@@ -71,9 +75,9 @@ Outcome run_bissl(const std::vector<std::string>& arguments,
 Outcome run_bissl_under(const std::string& limits, const std::vector<std::string>& arguments,
                         const std::map<std::string, std::string>& environment) {
   const TemporaryFolder folder;
-  std::vector<std::string> words = {"/bin/sh", "-c", limits + "; exec \"$@\"", "sh", program};
+  std::vector<std::string> words = {"-c", limits + "; exec \"$@\"", "sh", program};
   words.insert(words.end(), arguments.begin(), arguments.end());
-  const pid_t child = start_command(std::move(words), environment, folder.path());
+  const pid_t child = start_shell(std::move(words), environment, folder.path());
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   int status = 0;
   while (waitpid(child, &status, WNOHANG) == 0) {
