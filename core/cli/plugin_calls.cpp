@@ -40,6 +40,11 @@ void CommandLine::add_conform() {
                    "parameter without a default is a text or a list")
       ->take_all()
       ->allow_extra_args(false);
+  conform
+      ->add_option("--component", conformance_.components,
+                   "NAME: try this component of the library alone; may be given again for others")
+      ->take_all()
+      ->allow_extra_args(false);
   conform->add_option("--backbone", conformance_.backbone,
                       "NAME: try tasks with this backbone, of the library or of another; "
                       "needed where a task asks for feature maps or tokens");

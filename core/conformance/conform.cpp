@@ -44,6 +44,12 @@ void check_kind(Checker& checker) {
   }
 }
 
+/// Whether the user wants a component of this name tried.
+bool is_chosen(const ConformanceOptions& options, const std::string& name) {
+  const std::vector<std::string>& names = options.components;
+  return names.empty() || std::find(names.begin(), names.end(), name) != names.end();
+}
+
 // The child sends objects, a line each: {"components": [{"kind": …, "name": …}, …]} when the
 // library is loaded, or {"refused": why} when its values are no such; {"component": number} when it
 // turns to one, {"begin": check} before a check, {"result": …} after it, {"done": true} at the end.
@@ -63,6 +69,7 @@ class Child {
     const LoadReport report = registry.report();
     try {
       if (loaded) {
+        require_chosen(components);
         choose_backbone(registry, components);
       }
     } catch (const Error& error) {
@@ -73,8 +80,10 @@ class Child {
       begin(report, components, loaded);
     }
     for (size_t i = first_; i < components.size(); ++i) {
-      tell({{"component", i}});
-      check(components[i]);
+      if (is_chosen(options_, components[i]->info.text.name)) {
+        tell({{"component", i}});
+        check(components[i]);
+      }
     }
     tell({{"done", true}});
   }
@@ -85,6 +94,20 @@ class Child {
   void tell(const nlohmann::json& line) const { send_(dump(line, -1)); }
 
   using Components = std::vector<std::shared_ptr<const RegisteredComponent>>;
+
+  /// Refuses names of components that the library does not have.
+  void require_chosen(const Components& components) const {
+    for (const std::string& name : options_.components) {
+      std::vector<std::string> names;
+      for (const auto& component : components) {
+        names.push_back(component->info.text.name);
+      }
+      if (std::find(names.begin(), names.end(), name) == names.end()) {
+        fail_input("--component {}: {} has no component of that name; there are {}", name,
+                   library_.string(), fmt::join(names, ", "));
+      }
+    }
+  }
 
   /// Finds the backbone for tasks and judges the values that were given.
   void choose_backbone(Registry& registry, Components components) {
@@ -360,6 +383,9 @@ class Trial {
 
   void skip_components(size_t first) {
     for (size_t i = first; i < components_.size(); ++i) {
+      if (!is_chosen(options_, components_[i].second)) {
+        continue;
+      }
       report_.results.push_back(result(i, "all checks", CheckStatus::skipped,
                                        "not tried, since the time for the whole library is over; "
                                        "give it more with --limit"));

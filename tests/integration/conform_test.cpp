@@ -217,6 +217,26 @@ TEST(Conform, NamesThePromiseThatIsBroken) {
   }
 }
 
+TEST(Conform, TriesTheComponentsThatAreNamedAlone) {
+  const std::string library = (fs::path(fixture_plugin_folder) / "misbehaves.so").string();
+  const Outcome outcome =
+      run_bissl({"conform", "--json", library, "--component", "narrow", "--component", "uneven"});
+  EXPECT_EQ(outcome.code, 1) << outcome.err;
+  std::map<std::string, int> failed;
+  for (const auto& check : nlohmann::json::parse(outcome.out).at("checks")) {
+    failed[check["component"]] += check["status"] == "failed" ? 1 : 0;
+  }
+  failed.erase("");  // the library's own checks
+  ASSERT_EQ(failed.size(), 2U) << outcome.out;
+  EXPECT_GE(failed["narrow"], 1);
+  EXPECT_GE(failed["uneven"], 1);
+  const Outcome unknown = run_bissl({"conform", library, "--component", "narow"});
+  EXPECT_EQ(unknown.code, 2) << unknown.out;
+  EXPECT_NE(unknown.err.find("--component narow: "), std::string::npos) << unknown.err;
+  EXPECT_NE(unknown.err.find("no component of that name; there are "), std::string::npos)
+      << unknown.err;
+}
+
 TEST(Conform, TellsWhyALibraryIsNoPlugin) {
   const std::string no_entry = (fs::path(fixture_plugin_folder) / "no_entry.so").string();
   const Outcome refused = run_bissl({"conform", no_entry});
