@@ -223,8 +223,9 @@ TEST_F(Asking, AHeadReadsTokens) {
 /// The failed checks of one component, with their details, and how many passed.
 std::pair<std::string, int> conform(const std::string& component,
                                     const std::vector<std::string>& more) {
-  std::vector<std::string> words = {
-      "conform", "--json", (fs::path(fixture_plugin_folder) / "asks_for_more.so").string()};
+  std::vector<std::string> words = {"conform", "--json",
+                                    (fs::path(fixture_plugin_folder) / "asks_for_more.so").string(),
+                                    "--component", component};
   words.insert(words.end(), more.begin(), more.end());
   const Outcome outcome = run_bissl(words);
   const auto report = nlohmann::json::parse(outcome.out, nullptr, false);
@@ -254,11 +255,12 @@ TEST(ConformAsking, WhatIsAskedForInVainIsFound) {
   const auto deaf = [](const std::string& component) {
     return conform(component, {"--set", component + ".deaf=true"}).first;
   };
-  EXPECT_NE(deaf("class-contrast").find("other targets change neither the loss nor a buffer"),
+  const std::string of_targets = deaf("class-contrast");
+  EXPECT_NE(of_targets.find("other targets change neither the loss nor a buffer"),
             std::string::npos)
-      << deaf("class-contrast");
-  EXPECT_NE(deaf("places").find("the loss ignores where they lie"), std::string::npos)
-      << deaf("places");
+      << of_targets;
+  const std::string of_places = deaf("places");
+  EXPECT_NE(of_places.find("the loss ignores where they lie"), std::string::npos) << of_places;
 }
 
 TEST(ConformAsking, AHeadThatNeedsAnAbilityIsNotTestedWithoutIt) {
