@@ -19,12 +19,28 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// Not ended by a signal, and what failed says why.
+void expect_orderly(const Outcome& outcome, const std::string& limit) {
+  EXPECT_LE(outcome.code, 127) << limit << "\n" << outcome.err;
+  if (outcome.code != 0) {
+    EXPECT_FALSE(outcome.err.empty()) << limit;
+  }
+}
+
 class ProcessLimitsTest : public ::testing::Test {
  protected:
   ProcessLimitsTest() { write_file(file_, small_pipeline()); }
 
   std::vector<std::string> run_call() const {
     return {"run", file_.string(), "--out", out_.string(), "--threads", "1"};
+  }
+  /// Runs with these limits on address space, in KiB.
+  void expect_orderly_runs(const std::vector<int>& limits) const {
+    for (const int limit : limits) {
+      const std::string text = fmt::format("ulimit -v {}", limit);
+      expect_orderly(run_bissl_under(text, run_call()), text);
+      fs::remove_all(out_);
+    }
   }
 
   TemporaryFolder folder_;
@@ -33,14 +49,6 @@ class ProcessLimitsTest : public ::testing::Test {
 };
 
 constexpr const char* sanitizer_reason = "a sanitizer reserves terabytes of address space";
-
-/// Not ended by a signal, and what failed says why.
-void expect_orderly(const Outcome& outcome, const std::string& limit) {
-  EXPECT_LE(outcome.code, 127) << limit << "\n" << outcome.err;
-  if (outcome.code != 0) {
-    EXPECT_FALSE(outcome.err.empty()) << limit;
-  }
-}
 
 TEST_F(ProcessLimitsTest, AddressSpace) {
   if (sanitized) {
@@ -61,13 +69,15 @@ TEST_F(ProcessLimitsTest, AddressSpaceThatEndsDuringARun) {
   if (sanitized) {
     GTEST_SKIP() << sanitizer_reason;
   }
-  for (int limit = 850000; limit <= 1300000; limit += 50000) {
-    const std::string text = fmt::format("ulimit -v {}", limit);
-    const Outcome outcome = run_bissl_under(text, run_call());
-    expect_orderly(outcome, text);
-    fs::remove_all(out_);
-  }
+  expect_orderly_runs({850000, 1000000, 1150000, 1300000});
   EXPECT_EQ(run_bissl_under("ulimit -v 6000000", run_call()).code, 0);
+}
+
+TEST_F(ProcessLimitsTest, WideAddressSpaceThatEndsDuringARun) {
+  if (sanitized) {
+    GTEST_SKIP() << sanitizer_reason;
+  }
+  expect_orderly_runs({900000, 950000, 1050000, 1100000, 1200000, 1250000});
 }
 
 TEST_F(ProcessLimitsTest, ADenseSystemBeyondTheAddressSpaceIsRefusedBeforeTraining) {

@@ -167,7 +167,7 @@ TEST(ResNet, ComputesBlocksAgain) {
   }
 }
 
-TEST(ResNet, HasTorchvisionsLargerNetworks) {
+TEST(ResNet, WideHasTorchvisionsLargerNetworks) {
   const json expected = test::golden("backbones.json")["resnet"];
   for (const auto& [name, count] : expected["parameters"].items()) {
     EXPECT_EQ(count_parameters(make(name, 3, 64, "imagenet")->module()), count) << name;
