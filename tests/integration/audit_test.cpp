@@ -85,11 +85,12 @@ class AuditTest : public RunTest {
     std::string text = small_pipeline();
     const std::string before = "{ use = \"simclr\", projector = [8, 8] }";
     text.replace(text.find(before), before.size(), "{ use = \"specimen\", " + choice + " }");
+    text.erase(text.find("[stage.finetune]"));
     write_file(file_, text);
     std::vector<std::string> more = {"--plugin-path", plugins.string()};
     if (audited) {
       more.insert(more.end(), {"--set", "stage.bissl.audit.every=2", "--set",
-                               "stage.bissl.audit.iterations=20"});
+                               "stage.bissl.audit.iterations=5"});
     }
     return run_bissl(call("run", more));
   }
