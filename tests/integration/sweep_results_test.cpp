@@ -265,7 +265,7 @@ TEST_F(SweepResultsTest, StatusOfAnEditThatWasNotRunChangesNothing) {
 }
 
 TEST_F(SweepResultsTest, AnInterruptedSweepAndOneWithoutResultsAgree) {
-  const std::string file = quick("[set]\n\"stage.pretrain.steps\" = 400\n" + two_by_two);
+  const std::string file = quick("[set]\n\"stage.pretrain.steps\" = 150\n" + two_by_two);
   BackgroundCall running({"sweep", file, "--out", out_.string(), "--threads", "1"});
   while (running.running() && logged_safely(": done") < 2) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));

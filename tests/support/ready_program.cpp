@@ -128,7 +128,8 @@ class ReadyProgram {
 
  private:
   ReadyProgram() {
-    if (sanitized || std::getenv("LD_PRELOAD") != nullptr || !begin()) {
+    if (sanitized || std::getenv("LD_PRELOAD") != nullptr ||
+        std::getenv("BISSL_START_ANEW") != nullptr || !begin()) {
       return;
     }
     // An empty call is a trial of whether the copy is a child of this process.

@@ -11,7 +11,7 @@ namespace bissl::host::test {
 
 /// A call of the built program.
 struct ProgramCall {
-  std::vector<std::string> arguments;
+  std::vector<std::string> arguments;  ///< without the program's own name
   /// Variables besides those of this process.
   std::map<std::string, std::string> environment{};
   std::filesystem::path out{};     ///< where its standard output goes; empty: it is closed
@@ -21,8 +21,8 @@ struct ProgramCall {
 
 /// Starts the call in a child of this process and does not wait for it; the child's number. Where
 /// nothing speaks against it, the child is a copy of a program that has started before, which
-/// spares the time in which its libraries are loaded. Throws std::runtime_error if there can be no
-/// child.
+/// spares the time in which its libraries are loaded. With a variable BISSL_START_ANEW that is
+/// never so. Throws std::runtime_error if there can be no child.
 pid_t start_program(const ProgramCall& call);
 
 /// The same, always in a process that starts from nothing.
