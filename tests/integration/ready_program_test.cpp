@@ -1,4 +1,4 @@
-// Calls of a program that has started before are none the wiser than calls of one that starts anew.
+// Calls of a program that has started before do the same as calls of one that starts anew.
 
 #include "support/ready_program.h"
 #include "program.h"

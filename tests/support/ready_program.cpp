@@ -107,7 +107,7 @@ class ReadyProgram {
   ReadyProgram(const ReadyProgram&) = delete;
   ReadyProgram& operator=(const ReadyProgram&) = delete;
 
-  /// Whether the call would be none the wiser in a process of its own.
+  /// Whether the call does the same in a copy as in a process that starts anew.
   bool serves(const ProgramCall& call) {
     const std::lock_guard lock(mutex_);
     return can_serve(call);

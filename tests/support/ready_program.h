@@ -20,12 +20,12 @@ struct ProgramCall {
 };
 
 /// Starts the call in a child of this process and does not wait for it; the child's number. Where
-/// nothing speaks against it, the child is a copy of a program that has started before, which
-/// spares the time in which its libraries are loaded. With a variable BISSL_START_ANEW that is
-/// never so. Throws std::runtime_error if there can be no child.
+/// the call does the same in it, the child is a copy of a program that has started before, which
+/// spares the time in which the libraries are loaded. With a variable BISSL_START_ANEW it never is.
+/// Throws std::runtime_error if there can be no child.
 pid_t start_program(const ProgramCall& call);
 
-/// The same, always in a process that starts from nothing.
+/// The same, always in a process that loads its libraries.
 pid_t start_program_anew(const ProgramCall& call);
 
 /// Whether start_program copies a program that has started for this call.
