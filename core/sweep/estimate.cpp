@@ -4,6 +4,7 @@
 #include "pipeline/metric_name.h"
 #include "sweep/cell_messages.h"
 #include "sweep/stage_trials.h"
+#include "sweep/wall_time.h"
 
 #include <fmt/format.h>
 
@@ -50,40 +51,6 @@ std::vector<UnitOfCell> possible_units(const SweepState& state) {
     }
   }
   return units;
-}
-
-/// The time until all is done when each job takes the first stage whose parent is finished.
-double wall_time(const std::vector<const PlanNode*>& nodes,
-                 const std::map<std::string, double>& seconds, int jobs) {
-  std::map<std::string, double> finished;
-  std::set<std::string> known;
-  for (const PlanNode* node : nodes) {
-    known.insert(node->key);
-  }
-  std::vector<double> free_at(static_cast<size_t>(std::max(1, jobs)), 0.0);
-  std::vector<const PlanNode*> left = nodes;
-  while (!left.empty()) {
-    const auto job = std::min_element(free_at.begin(), free_at.end());
-    const auto ready_at = [&](const PlanNode* node) {
-      double latest = 0;
-      for (const std::string& key : needed_by(*node)) {
-        if (known.count(key) != 0) {
-          const auto needed = finished.find(key);
-          latest = std::max(latest, needed == finished.end() ? 1e300 : needed->second);
-        }
-      }
-      return latest;
-    };
-    const auto next =
-        std::min_element(left.begin(), left.end(), [&](const PlanNode* a, const PlanNode* b) {
-          return std::max(*job, ready_at(a)) < std::max(*job, ready_at(b));
-        });
-    const double end = std::max(*job, ready_at(*next)) + seconds.at((*next)->key);
-    finished[(*next)->key] = end;
-    *job = end;
-    left.erase(next);
-  }
-  return *std::max_element(free_at.begin(), free_at.end());
 }
 
 bool has(const std::vector<std::string>& texts, const std::string& text) {
