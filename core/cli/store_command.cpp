@@ -219,8 +219,9 @@ int run_store_prune(const PipelineArguments& arguments, const StoreArguments& pr
   const References references = find_references(arguments.out);
   if (prune.unused && !references.unreadable.empty()) {
     fail_input(
-        "nothing is removed: which stages are unused is not known while the plan of a sweep cannot "
-        "be read ({}). Start that sweep again, which plans it anew, or remove its folder",
+        "nothing is removed: which stages are unused is not known while this cannot be read: {}. "
+        "Start a sweep again whose plan is damaged, which plans it anew; let this user read a "
+        "folder; or remove what is no longer wanted",
         references.unreadable.front());
   }
   std::vector<StoreEntry> chosen;

@@ -3,36 +3,67 @@
 #include "bissl/error.h"
 #include "store/sweep_plan.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <system_error>
 
 namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
 
+/// Notes what an error keeps from sight. What is not there, or no folder, refers to nothing.
+void note_error(const fs::path& path, const std::error_code& error, References& references) {
+  if (error && error != std::errc::no_such_file_or_directory &&
+      error != std::errc::not_a_directory) {
+    references.unreadable.push_back(fmt::format("{}: {}", path.string(), error.message()));
+  }
+}
+
+std::vector<fs::directory_entry> listed(const fs::path& folder, References& references) {
+  std::vector<fs::directory_entry> entries;
+  std::error_code error;
+  for (fs::directory_iterator item(folder, error), end; !error && item != end;
+       item.increment(error)) {
+    entries.push_back(*item);
+  }
+  note_error(folder, error, references);
+  return entries;
+}
+
+bool is_folder(const fs::directory_entry& entry, References& references) {
+  std::error_code error;
+  const bool result = entry.is_directory(error);
+  note_error(entry.path(), error, references);
+  return result;
+}
+
 /// Notes the stages that links in a run's folder lead to.
 void note_links(const fs::path& run, const std::string& name, References& references) {
-  std::error_code ignored;
-  for (fs::directory_iterator item(run, ignored), end; item != end; item.increment(ignored)) {
-    if (item->is_symlink(ignored)) {
-      const std::string target = fs::read_symlink(item->path(), ignored).filename().string();
+  for (const fs::directory_entry& item : listed(run, references)) {
+    std::error_code error;
+    if (item.is_symlink(error)) {
+      const std::string target = fs::read_symlink(item.path(), error).filename().string();
       references.users[target.substr(0, target.find('.'))].push_back(name);
     }
+    note_error(item.path(), error, references);
   }
 }
 
 /// All stages that a sweep plans: a search's draws have no run folders.
 void note_plan(const fs::path& sweep, const std::string& name, References& references) {
-  std::error_code ignored;
-  if (!fs::exists(sweep / plan_file, ignored)) {
+  std::error_code error;
+  if (!fs::exists(sweep / plan_file, error)) {
+    note_error(sweep / plan_file, error, references);
     return;
   }
   try {
     for (const PlanNode& node : load_plan(sweep).nodes) {
       references.users[node.key].push_back(name);
     }
-  } catch (const Error& error) {
-    references.unreadable.push_back(error.what());  // its cells' links still count
+  } catch (const Error& damage) {
+    references.unreadable.push_back(damage.what());  // its cells' links still count
   }
 }
 
@@ -57,17 +88,15 @@ const std::vector<std::string>& References::of(const StoreEntry& entry) const {
 
 References find_references(const fs::path& out) {
   References references;
-  std::error_code ignored;
-  for (fs::directory_iterator run(out, ignored), end; run != end; run.increment(ignored)) {
-    const std::string name = run->path().filename().string();
-    if (name.starts_with('.') || !run->is_directory(ignored)) {
+  for (const fs::directory_entry& run : listed(out, references)) {
+    const std::string name = run.path().filename().string();
+    if (name.starts_with('.') || !is_folder(run, references)) {
       continue;
     }
-    note_links(run->path(), name, references);
-    note_plan(run->path(), name, references);
-    for (fs::directory_iterator cell(run->path() / "cells", ignored), last; cell != last;
-         cell.increment(ignored)) {
-      note_links(cell->path(), name + "/cells/" + cell->path().filename().string(), references);
+    note_links(run.path(), name, references);
+    note_plan(run.path(), name, references);
+    for (const fs::directory_entry& cell : listed(run.path() / "cells", references)) {
+      note_links(cell.path(), name + "/cells/" + cell.path().filename().string(), references);
     }
   }
   return references;

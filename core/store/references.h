@@ -14,7 +14,8 @@ namespace bissl::host {
 /// Who refers to which stage of a store.
 struct References {
   std::map<std::string, std::vector<std::string>> users;  ///< by key: runs, cells, sweeps
-  /// Why plans of sweeps could not be read: what those sweeps refer to is not known.
+  /// What could not be read, and why: plans of sweeps, folders, links. What those refer to is not
+  /// known.
   std::vector<std::string> unreadable;
 
   /// Nobody: an empty list.
