@@ -9,6 +9,7 @@
 #include "models/gradients.h"
 #include "models/module_state.h"
 #include "models/precision.h"
+#include "models/vector_check.h"
 
 #include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/tensor.h>
@@ -38,9 +39,12 @@ class SwappedValues {
  public:
   SwappedValues(const NamedTensors& tensors, const TensorList& values) {
     const c10::NoGradGuard no_grad;
-    for (size_t i = 0; i < tensors.size(); ++i) {
-      data_.push_back(tensors[i].tensor.variable_data());
-      saved_.push_back(data_[i].clone());
+    // All copies come before the first change: where there is no memory for one, nothing has moved.
+    for (const NamedTensor& entry : tensors) {
+      data_.push_back(entry.tensor.variable_data());
+      saved_.push_back(data_.back().clone());
+    }
+    for (size_t i = 0; i < data_.size(); ++i) {
       data_[i].copy_(values[i]);
     }
   }
@@ -97,12 +101,16 @@ class RecordedStep : public ImplicitSystem {
   }
 
   TensorList hessian_product(const TensorList& x) override {
+    require_like("the x of a product H·x", x, parameters_);
     const SwappedValues swapped(state_of(backbone_, pretext_), inputs_.values);
     return in_gradient(pretext_, backbone_,
                        [&] { return HessianOperator(loss(), trained()).product(x); });
   }
 
   TensorList gradient(const TensorList& shift) override {
+    if (!shift.empty()) {
+      require_like("the shift of a gradient", shift, parameters_);
+    }
     const SwappedValues swapped(state_of(backbone_, pretext_), inputs_.values);
     if (!shift.empty()) {
       TensorList weights;

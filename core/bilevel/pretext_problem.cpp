@@ -11,6 +11,7 @@
 #include "models/memory_meter.h"
 #include "models/module_state.h"
 #include "models/precision.h"
+#include "models/vector_check.h"
 
 #include <ATen/ops/ones_like.h>
 #include <c10/core/GradMode.h>
@@ -83,6 +84,7 @@ TensorList PretextProblem::loss_gradient() {
 }
 
 TensorList PretextProblem::hessian_product(const TensorList& x) {
+  require_like("the x of a product H·x", x, parameters_);
   const Phase phase(product_phase);
   ++products_;
   if (setting_.recompute_graph) {
@@ -106,6 +108,7 @@ TensorList PretextProblem::gradient(const TensorList& shift) {
     }
     return copy(gradient_);
   }
+  require_like("the shift of a gradient", shift, parameters_);
   // Through variable_data the weights move without their version counters, which a kept graph
   // checks; copying the saved values back restores them to the bit.
   const c10::NoGradGuard no_grad;
@@ -119,8 +122,8 @@ TensorList PretextProblem::gradient(const TensorList& shift) {
       weights[i].copy_(saved[i]);
     }
   };
-  add_scaled(weights, 1.0, shift);
   try {
+    add_scaled(weights, 1.0, shift);
     TensorList gradient = loss_gradient();
     restore();
     return gradient;

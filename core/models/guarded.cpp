@@ -7,6 +7,7 @@
 #include "models/attribution.h"
 #include "models/divided.h"
 #include "models/precision.h"
+#include "models/vector_check.h"
 #include "plugins/guard.h"
 
 #include <c10/core/GradMode.h>
@@ -243,7 +244,11 @@ class GuardedHypergradient : public Guarded<Hypergradient, GuardedHypergradientS
   using Guarded::Guarded;
   HypergradientSolution solve(const TensorList& u, ImplicitSystem& system) override {
     const c10::NoGradGuard no_grad;
-    return call("solve", [&](Hypergradient& inner) { return inner.solve(u, system); });
+    return call("solve", [&](Hypergradient& inner) {
+      HypergradientSolution solution = inner.solve(u, system);
+      require_like("v", solution.v, u);
+      return solution;
+    });
   }
   HypergradientNeeds needs() const override {
     return call("needs", [](Hypergradient& inner) { return inner.needs(); });

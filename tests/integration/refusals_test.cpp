@@ -203,6 +203,8 @@ TEST(RefusalList, IsComplete) {
       {"{}: data.{} (used at {}) has {}, but the head", "OtherClasses, ClassesInAnotherOrder"},
       {"{} takes {} targets, but data.{}", "TargetsTest"},
       {"{} gives the metrics", "a component at fault: conform"},
+      {"{} has {} tensors; expected", "a component at fault: conform"},
+      {"tensor {} of {} {}; expected one of shape", "a component at fault: conform"},
       {"{}: its augmentation gives views", "ViewsOfAnotherSize"},
       {"validate.metric: the downstream task has no metric", "ValidationByAnUnknownMetric"},
       {"the checkpoint's best weights", "a damaged checkpoint"},

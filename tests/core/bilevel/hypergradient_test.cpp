@@ -5,6 +5,7 @@
 #include "bilevel/upper_level.h"
 #include "bissl/error.h"
 #include "models/gradients.h"
+#include "models/guarded.h"
 #include "models/module_state.h"
 #include "plugins/registry.h"
 #include "small_models.h"
@@ -128,6 +129,58 @@ TEST_F(HypergradientTest, SolveLeavesModelsAndGeneratorAlone) {
     EXPECT_TRUE(torch::equal(saved[i], before_backbone[i].tensor)) << before_backbone[i].name;
   }
   EXPECT_TRUE(torch::equal(expected, torch::rand({3})));
+}
+
+/// An approximator that is at fault must not make the host read past the end of a list.
+TEST_F(HypergradientTest, VectorsUnlikeTheParametersAreRefused) {
+  TensorList few = random_list();
+  few.pop_back();
+  TensorList reshaped = random_list();
+  reshaped[0] = reshaped[0].unsqueeze(0);
+  TensorList undefined = random_list();
+  undefined[1] = at::Tensor();
+  const at::Tensor before = flatten(parameters_);
+  PretextProblem lower = problem();
+  for (const TensorList& wrong : {few, reshaped, undefined}) {
+    EXPECT_THROW(lower.hessian_product(wrong), Error);
+    EXPECT_THROW(lower.gradient(wrong), Error);
+  }
+  EXPECT_TRUE(torch::equal(flatten(parameters_), before));
+}
+
+/// Gives one tensor too few.
+class ShortSolution : public Hypergradient {
+ public:
+  HypergradientSolution solve(const TensorList& u, ImplicitSystem& /*system*/) override {
+    HypergradientSolution solution;
+    solution.v = copy(u);
+    solution.v.pop_back();
+    return solution;
+  }
+  HypergradientNeeds needs() const override { return {}; }
+};
+
+TEST_F(HypergradientTest, ASolutionUnlikeUIsAnErrorOfTheApproximator) {
+  RegisteredComponent component;
+  component.info.kind = ComponentKind::hypergradient;
+  component.info.text.name = "short";
+  component.info.create = [](const ParameterValues&, const void*) -> std::shared_ptr<void> {
+    return std::static_pointer_cast<Hypergradient>(std::make_shared<ShortSolution>());
+  };
+  component.library.path = "short.so";
+  const ComponentChoice choice{
+      std::make_shared<const RegisteredComponent>(component), {}, "p.toml:1:1"};
+  const auto approximator = create_guarded(choice, HypergradientContext{});
+  PretextProblem lower = problem();
+  std::string message;
+  try {
+    approximator->solve(random_list(), lower);
+  } catch (const Error& error) {
+    message = error.what();
+  }
+  EXPECT_TRUE(message.starts_with(
+      "hypergradient short (library short.so, used at p.toml:1:1), in solve: v has "))
+      << message;
 }
 
 TEST_F(HypergradientTest, NoiseInTheLossIsTheSameForAllProducts) {
