@@ -195,6 +195,11 @@ __attribute__((constructor)) void give_back_signals() {
   }
 }
 
+/// Where whoever starts the program ignores SIGCHLD, as some supervisors do, the system forgets how
+/// a child ended, and waitpid() gives nothing: a worker that is gone would pass for one that runs,
+/// a command that failed for one that succeeded.
+__attribute__((constructor)) void keep_ends_of_children() { std::signal(SIGCHLD, SIG_DFL); }
+
 /// A training step takes and frees the same large tensors as the one before. By itself the C
 /// library gives their memory back to the system each time, which then clears every page anew: a
 /// tenth to a quarter of a step. Each stage gives back what the one before it has left

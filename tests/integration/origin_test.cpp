@@ -228,5 +228,19 @@ TEST_F(OriginTest, SlurmIsRefusedBeforeAnythingIsWritten) {
   EXPECT_NE(status.out.find("1 cells: 1 done"), std::string::npos) << status.out << status.err;
 }
 
+/// A supervisor may start the program with SIGCHLD ignored, so that the system would forget how
+/// children end.
+TEST_F(OriginTest, AFailedCommandIsSeenWhereEndsOfChildrenAreIgnored) {
+  const std::string study = file("study.toml", ablation("tiny.toml"));
+  file("tiny.toml", tiny("tiny"));
+  const std::string out = (folder_.path() / "runs").string();
+  const std::string nothing = (folder_.path() / "bin").string();  // no sbatch there
+  const Outcome outcome = run_bissl_under(
+      "exec /usr/bin/env --ignore-signal=CHLD \"$@\"",
+      {"sweep", study, "--slurm", "--threads", "1", "--out", out}, {{"PATH", nothing}});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_NE(outcome.err.find("sbatch was not found"), std::string::npos) << outcome.err;
+}
+
 }  // namespace
 }  // namespace bissl::host::test
