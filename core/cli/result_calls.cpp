@@ -86,7 +86,7 @@ void CommandLine::add_store() {
   pixels->add_option("--older-than", pixels_.older_than, "only what was not opened for so long")
       ->check(CLI::NonNegativeNumber)
       ->type_name("DAYS");
-  pixels->add_flag("--dry-run", pixels_.dry_run, "only tell what would be removed");
+  pixels->add_flag("--dry-run", pixels_.dry_run, "say what would be removed, and remove nothing");
   for (CLI::App* command : {list, explain, verify, prune}) {
     command->add_option("--out", pipeline_.out, "folder that holds the store")
         ->capture_default_str();
@@ -100,7 +100,7 @@ void CommandLine::add_store() {
   prune->add_option("--older-than", store_.older_than, "only what has not changed for so long")
       ->check(CLI::NonNegativeNumber)
       ->type_name("DAYS");
-  prune->add_flag("--dry-run", store_.dry_run, "only tell what would be removed");
+  prune->add_flag("--dry-run", store_.dry_run, "say what would be removed, and remove nothing");
 }
 
 void CommandLine::add_import() {
@@ -125,10 +125,11 @@ void CommandLine::add_import() {
                    "a name, or its beginning, that may be missing, too many or of another shape")
       ->take_all()
       ->allow_extra_args(false);
-  import->add_option("--channels", import_.channels,
-                     "of the images; as the pipeline's first stage sees them if not given");
+  import->add_option(
+      "--channels", import_.channels,
+      "channels of the images; as the pipeline's first stage sees them if not given");
   import->add_option("--size", import_.size, "height and width of the images, likewise");
-  import->add_flag("--dry-run", import_.dry_run, "only tell what would be written");
+  import->add_flag("--dry-run", import_.dry_run, "say what would be written, and write nothing");
 }
 
 void CommandLine::add_export() {

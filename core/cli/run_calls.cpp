@@ -152,7 +152,8 @@ void CommandLine::add_compare() {
       ->capture_default_str();
   command.add_option("--size", compare_.size, "pixels of the networks' views; chosen if absent")
       ->check(CLI::Range(8, 1024));
-  command.add_option("--name", compare_.name, "of the folder of results; after the data if absent");
+  command.add_option("--name", compare_.name,
+                     "name of the folder of results; that of the data if absent");
   command.add_flag("--dry-run", compare_.dry_run, "write the settings and stop");
   command.add_option("--jobs", compare_.jobs, "worker processes, which share the threads")
       ->check(CLI::Range(1, 1024))

@@ -42,16 +42,15 @@ const Schema<MonitorOptions>& monitor_schema() {
     s.add("batch", &MonitorOptions::batch, "most images that go through the backbone at once")
         .at_least(1)
         .unit("samples");
-    s.add("k", &MonitorOptions::k, "of \"knn\": how many neighbours vote, at most half the images")
+    s.add("k", &MonitorOptions::k, "neighbours that vote in \"knn\", at most half the images")
         .at_least(1)
         .unit("images");
     s.add("temperature", &MonitorOptions::temperature,
-          "of \"knn\": a neighbour with the cosine s votes with the weight exp(s/τ)")
+          "τ: in \"knn\" a neighbour with the cosine s votes with the weight exp(s/τ)")
         .more_than(0);
     s.add("warn_below", &MonitorOptions::warn_below,
           "warn, once, when \"feature_std\" is below this at two looks in a row, whether or not it "
-          "is "
-          "among the figures: the features collapse into one direction; 0: never")
+          "is among the figures: the features collapse into one direction; 0: never")
         .at_least(0)
         .at_most(1);
     s.add("keep_best", &MonitorOptions::keep_best,

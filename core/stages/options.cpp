@@ -63,7 +63,7 @@ void add_shapes(Schema<ScheduleOptions>& s) {
       "set_after_step", &ScheduleOptions::set_after_step,
       "each step has the learning rate that is meant for the one before it, and the first one the "
       "base learning rate, as where the schedule is asked after the step");
-  s.add("power", &ScheduleOptions::power, "of \"polynomial\"; 1 is a straight line")
+  s.add("power", &ScheduleOptions::power, "power of \"polynomial\"; 1 is a straight line")
       .more_than(0)
       .only_with("use", std::string("polynomial"));
   s.add("milestones", &ScheduleOptions::milestones,
@@ -71,7 +71,7 @@ void add_shapes(Schema<ScheduleOptions>& s) {
       .more_than(0)
       .less_than(1)
       .only_with("use", std::string("step"));
-  s.add("factor", &ScheduleOptions::factor, "by which \"step\" multiplies at each milestone")
+  s.add("factor", &ScheduleOptions::factor, "factor of \"step\" at each milestone")
       .more_than(0)
       .at_most(1)
       .only_with("use", std::string("step"));

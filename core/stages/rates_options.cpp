@@ -65,7 +65,7 @@ const Schema<DecayOptions>& decay_schema() {
           "al. 2021, arXiv 2104.14294)")
         .required()
         .at_least(0);
-    s.add("power", &DecayOptions::power, "of \"polynomial\"; 1 is a straight line")
+    s.add("power", &DecayOptions::power, "power of \"polynomial\"; 1 is a straight line")
         .more_than(0)
         .only_with("use", std::string("polynomial"));
     return s;
@@ -85,7 +85,7 @@ const Schema<MomentumOptions>& momentum_schema() {
         .required()
         .at_least(0)
         .less_than(1);
-    s.add("power", &MomentumOptions::power, "of \"polynomial\"; 1 is a straight line")
+    s.add("power", &MomentumOptions::power, "power of \"polynomial\"; 1 is a straight line")
         .more_than(0)
         .only_with("use", std::string("polynomial"));
     return s;

@@ -53,7 +53,7 @@ const Schema<SearchOptions>& search_schema() {
         .at_least(1)
         .at_most(static_cast<double>(most_choices))
         .unit("draws");
-    s.add("seed", &Options::seed, "of the draws").at_least(0);
+    s.add("seed", &Options::seed, "seed of the draws").at_least(0);
     s.add("select", &Options::select, "the metric by which a draw is chosen, on a validation split")
         .required()
         .accepts(metric_form);
@@ -70,7 +70,7 @@ const Schema<SearchOptions>& search_schema() {
 const Schema<ZipOptions>& zip_schema() {
   static const Schema<ZipOptions> schema = [] {
     Schema<ZipOptions> s;
-    s.add("name", &ZipOptions::name, "of the axis; made of the keys if absent");
+    s.add("name", &ZipOptions::name, "name of the axis; made of the keys if absent");
     s.add("labels", &ZipOptions::labels,
           "what its choices are called in tables and folders; made of the values if absent");
     return s;

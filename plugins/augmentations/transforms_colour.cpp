@@ -242,13 +242,15 @@ void add_colour_transforms(Registrar& registrar) {
        .summary = "changes brightness, contrast, saturation and hue",
        .source = ""},
       color_jitter_schema());
-  registrar.add<Transform, Grayscale>(
-      {.name = "grayscale", .summary = "takes all colour away now and then", .source = ""},
-      grayscale_schema());
+  registrar.add<Transform, Grayscale>({.name = "grayscale",
+                                       .summary = "removes all colour, with a given probability",
+                                       .source = ""},
+                                      grayscale_schema());
   registrar.add<Transform, Blur>(
-      {.name = "blur", .summary = "a Gaussian blur now and then", .source = ""}, blur_schema());
+      {.name = "blur", .summary = "a Gaussian blur, with a given probability", .source = ""},
+      blur_schema());
   registrar.add<Transform, Solarize>({.name = "solarize",
-                                      .summary = "inverts bright pixels now and then",
+                                      .summary = "inverts bright pixels, with a given probability",
                                       .source = "Grill et al. 2020, arXiv 2006.07733, appendix B"},
                                      solarize_schema());
   registrar.add<Transform, Normalize>(

@@ -277,9 +277,10 @@ void add_shape_transforms(Registrar& registrar) {
        .summary = "a random part of the view with a frame of zeros around it",
        .source = ""},
       padded_crop_schema());
-  registrar.add<Transform, Flip>(
-      {.name = "flip", .summary = "exchanges left and right now and then", .source = ""},
-      flip_schema());
+  registrar.add<Transform, Flip>({.name = "flip",
+                                  .summary = "exchanges left and right, with a given probability",
+                                  .source = ""},
+                                 flip_schema());
 }
 
 }  // namespace bissl

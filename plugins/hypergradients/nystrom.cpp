@@ -34,7 +34,7 @@ Schema<Options> schema() {
            "has both signs, small ones blow up")
       .more_than(0)
       .less_than(1);
-  schema.add("seed", &Options::seed, "of the choice of columns").at_least(0);
+  schema.add("seed", &Options::seed, "seed of the choice of columns").at_least(0);
   schema.embed(&Options::system, system_schema());
   return schema;
 }

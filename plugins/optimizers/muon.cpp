@@ -34,7 +34,8 @@ Schema<Options> schema() {
       .less_than(1);
   schema.add("nesterov", &Options::nesterov, "look one step of the momentum ahead");
   schema
-      .add("iterations", &Options::iterations, "of Newton and Schulz towards the orthogonal matrix")
+      .add("iterations", &Options::iterations,
+           "Newton-Schulz iterations towards the orthogonal matrix")
       .at_least(1)
       .at_most(100);
   schema.embed(&Options::decay, decay_schema(decoupled_decay));
@@ -42,13 +43,13 @@ Schema<Options> schema() {
       .add("lr_1d", &Options::lr_1d,
            "learning rate of AdamW for biases and normalisations (one-dimensional parameters)")
       .at_least(0);
-  schema.add("beta1", &Options::beta1, "of that AdamW: decay of the mean of gradients")
+  schema.add("beta1", &Options::beta1, "decay of the mean of gradients, of that AdamW")
       .at_least(0)
       .less_than(1);
-  schema.add("beta2", &Options::beta2, "of that AdamW: decay of the mean of squared gradients")
+  schema.add("beta2", &Options::beta2, "decay of the mean of squared gradients, of that AdamW")
       .at_least(0)
       .less_than(1);
-  schema.add("epsilon", &Options::epsilon, "of that AdamW: added to the root of the mean square")
+  schema.add("epsilon", &Options::epsilon, "added to the root of the mean square, by that AdamW")
       .more_than(0);
   return schema;
 }

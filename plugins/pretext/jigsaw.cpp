@@ -30,9 +30,7 @@ struct Options {
 
 Schema<Options> schema() {
   Schema<Options> schema;
-  schema.add("grid", &Options::grid, "tiles side by side, and one below the other")
-      .at_least(2)
-      .at_most(3);
+  schema.add("grid", &Options::grid, "tiles in each row and in each column").at_least(2).at_most(3);
   schema
       .add("permutations", &Options::permutations,
            "orders of the tiles, which are the classes; chosen far apart")

@@ -37,7 +37,7 @@ Schema<Options> schema() {
            "random directions, drawn for each loss, along which embeddings are to be Gaussian")
       .at_least(1)
       .only_above("weight", 0);
-  schema.add("points", &Options::points, "at which characteristic functions are compared")
+  schema.add("points", &Options::points, "points at which characteristic functions are compared")
       .at_least(2)
       .only_above("weight", 0);
   schema.add("range", &Options::range, "the points lie from minus this to this")

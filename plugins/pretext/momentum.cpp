@@ -18,7 +18,7 @@ Schema<MomentumOptions> momentum_schema() {
       .less_than(1);
   schema
       .add("momentum_end", &MomentumOptions::momentum_end,
-           "the same towards the end of the stage; a cosine lies between")
+           "the same at the end of the stage; between the two it follows a cosine")
       .at_least(0)
       .at_most(1);
   schema.rule([](const MomentumOptions& options, std::vector<Finding>& findings) {

@@ -39,7 +39,7 @@ Schema<Options> schema() {
              "the classifier of labels. The last one is the width of what is kept of each sample");
   schema
       .add("relabel_every", &Options::relabel_every,
-           "training between two assignments of labels, in samples of the data: 1 for each epoch")
+           "passes over the data between two assignments of labels")
       .more_than(0)
       .unit("epochs");
   schema

@@ -125,8 +125,7 @@ const Schema<AnalyseOptions>& analyse_schema() {
          "multinomial logistic regression on the bank (L-BFGS, its ridge chosen on a fifth that is "
          "held out); by the settings of a library or a paper, on the bank: \"solo-learn\", "
          "\"lightly\", \"moco\", \"dino\", \"mae\" (`bissl describe NAME` has them); \"head\": "
-         "that "
-         "of the stage itself")
+         "that of the stage itself")
         .choices(probe_names())
         .or_one();
     s.add("compare", &AnalyseOptions::compare,
@@ -171,21 +170,21 @@ const Schema<AnalyseOptions>& analyse_schema() {
          "network and those of `compare` side by side, as PNG and CSV")
         .choices({"pca", "tsne", "umap", "neighbours", "confusion", "reliability", "saliency"});
     s.add("queries", &AnalyseOptions::queries,
-          "of \"neighbours\": the numbers of the images whose neighbours are drawn, from 0 in the "
-          "order of each source; none: eight, spread evenly")
+          "numbers of the images whose \"neighbours\" are drawn, from 0 in the order of each "
+          "source; none: eight, spread evenly")
         .or_one()
         .at_least(0);
     s.add("perplexity", &AnalyseOptions::perplexity,
-          "of t-SNE: about how many neighbours count; at most a third of the samples")
+          "about how many neighbours count in t-SNE; at most a third of the samples")
         .at_least(1);
     s.add("umap_neighbours", &AnalyseOptions::umap_neighbours,
-          "of UMAP: from how many neighbours, the sample included, a sample's surroundings are "
-          "learnt; more show the whole better, fewer the details")
+          "neighbours, the sample included, from which UMAP learns a sample's surroundings; more "
+          "show the whole better, fewer the details")
         .at_least(2)
         .at_most(1000)
         .unit("samples");
     s.add("umap_distance", &AnalyseOptions::umap_distance,
-          "of UMAP: how near points come that belong together; the picture is about 20 wide")
+          "how near UMAP lays points that belong together; the picture is about 20 wide")
         .at_least(0)
         .at_most(1);
     s.rule(check_analyse);

@@ -80,8 +80,7 @@ AuditOutcome Auditor::audit(Backbone& backbone, Pretext& pretext, const std::vec
     if (!is_finite(report)) {
       fail_run(
           "its numbers are not finite: the loss, its second derivative or the solution overflows "
-          "in "
-          "double precision");
+          "in double precision");
     }
     outcome.report = std::move(report);
   });

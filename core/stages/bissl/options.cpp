@@ -70,7 +70,7 @@ const Schema<AuditOptions>& audit_schema() {
         .at_least(0)
         .at_most(20000)
         .unit("parameters");
-    s.add("iterations", &AuditOptions::iterations, "of the reference's MINRES at most")
+    s.add("iterations", &AuditOptions::iterations, "most iterations of the reference's MINRES")
         .at_least(1)
         .unit("iterations");
     s.add("tolerance", &AuditOptions::tolerance,
@@ -174,8 +174,7 @@ const Schema<UpperOptions>& upper_schema() {
     s.add("steps", &UpperOptions::steps, "optimizer steps in a round").at_least(1).unit("steps");
     s.add("lr_factor", &UpperOptions::lr_factor,
           "factor on the optimizer's learning rate; \"auto\" chooses it before the first round, by "
-          "how "
-          "far first steps of the two levels move the backbone")
+          "how far first steps of the two levels move the backbone")
         .more_than(0)
         .accepts("a float of more than 0, or \"auto\"");
     add_clipping(s, &UpperOptions::max_grad_norm, &UpperOptions::grad_norm_guard);
@@ -283,8 +282,8 @@ StageKindSpec bissl_spec() {
       {.name = "audit",
        .table = table_of(audit_schema()),
        .required = false,
-       .doc =
-           "compares the hypergradient with a reference solution now and then, in double precision",
+       .doc = "compares the hypergradient of some upper steps with a reference solution in double "
+              "precision",
        .execution_only = true}};
   kind.needs_parent = true;
   kind.hands_on = {"backbone", "pretext", "head"};

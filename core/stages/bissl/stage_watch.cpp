@@ -102,8 +102,8 @@ void StageWatch::finished(double displacement, std::optional<double> before) {
     if (displacement > *before) {
       warn(fmt::format(
           "θ_P moved by {:.3g}, which is {:.3g} times as far as the stage before moved it: little "
-          "of "
-          "what it had learnt there may be left. A smaller lambda or upper learning rate moves it "
+          "of what it had learnt there may be left. A smaller lambda or upper learning rate moves "
+          "it "
           "less",
           displacement, displacement / *before));
     }

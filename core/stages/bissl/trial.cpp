@@ -122,8 +122,7 @@ void BisslTrial::judge_length() {
       (given->length.epochs || given->length.steps)) {
     plan().warnings.push_back(
         "head_warmup: epochs and steps have no effect without an optimizer: the head is not "
-        "trained "
-        "by steps");
+        "trained by steps");
   }
   warn_about_schedule("lower.", parts_->lower_table, options.rounds * lower.steps,
                       *parts_->lower.source, lower.step_samples());

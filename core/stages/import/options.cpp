@@ -40,7 +40,8 @@ const Schema<ImportOptions>& import_schema() {
     s.add("allow", &ImportOptions::allow,
           "names, or beginnings or patterns of names, that may be missing, too many or of another "
           "shape; what is missing stays at random");
-    s.add("channels", &ImportOptions::channels, "of the images that the stages after it see")
+    s.add("channels", &ImportOptions::channels,
+          "channels of the images that the stages after it see")
         .at_least(1)
         .unit("channels");
     s.add("size", &ImportOptions::size,

@@ -32,7 +32,7 @@ const Schema<SupervisedOptions>& supervised_schema() {
     add_data(s, &SupervisedOptions::data, "data source of the labelled images");
     add_batch(s, &SupervisedOptions::batch);
     s.add("weight", &SupervisedOptions::weight,
-          "of the labelled task's loss beside the pretext loss")
+          "weight of the labelled task's loss beside the pretext loss")
         .more_than(0);
     return s;
   }();
