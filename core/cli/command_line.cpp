@@ -19,7 +19,7 @@ CommandLine::CommandLine() {
       ->allow_extra_args(false);
   app_.add_flag("--no-third-party", no_third_party_,
                 "load no plugins but those that ship with the program");
-  app_.add_flag("--json", pipeline_.json, "print what a program would read");
+  app_.add_flag("--json", pipeline_.json, "print the answer as JSON");
   app_.fallthrough();
   add_pipeline_calls();
   add_preview();
@@ -85,9 +85,10 @@ void CommandLine::add_run_options(CLI::App& command) {
   command.add_option("--device", pipeline_.device, "cpu, cuda or cuda:N")->capture_default_str();
   command.add_flag(
       "--deterministic", pipeline_.deterministic,
-      "of --device cuda: the same bits in every run, where each operation can; slower");
-  command.add_flag("--tf32", pipeline_.tf32,
-                   "of --device cuda: faster products of matrices, of numbers rounded to 10 bits");
+      "with --device cuda: the same bits in every run, where each operation can; slower");
+  command.add_flag(
+      "--tf32", pipeline_.tf32,
+      "with --device cuda: faster products of matrices, whose numbers are rounded to 10 bits");
   add_rehash(command);
 }
 

@@ -83,7 +83,9 @@ void CommandLine::add_store() {
   CLI::App* pixels = add(*store, "pixels", "decoded images that sources with `cache_pixels` keep",
                          [this] { return run_store_pixels(pixels_, pipeline_.json, std::cout); });
   pixels->add_flag("--prune", pixels_.prune, "remove them; they are made again when needed");
-  pixels->add_option("--older-than", pixels_.older_than, "only what was not opened for so long")
+  pixels
+      ->add_option("--older-than", pixels_.older_than,
+                   "only what was not opened for this many days")
       ->check(CLI::NonNegativeNumber)
       ->type_name("DAYS");
   pixels->add_flag("--dry-run", pixels_.dry_run, "say what would be removed, and remove nothing");
@@ -97,7 +99,9 @@ void CommandLine::add_store() {
   prune->add_flag("--unused", store_.unused, "finished stages that no run and no sweep refers to");
   prune->add_flag("--damaged", store_.damaged, "damaged stages that were moved aside");
   prune->add_flag("--abandoned", store_.abandoned, "unfinished stages that no process computes");
-  prune->add_option("--older-than", store_.older_than, "only what has not changed for so long")
+  prune
+      ->add_option("--older-than", store_.older_than,
+                   "only what has not changed for this many days")
       ->check(CLI::NonNegativeNumber)
       ->type_name("DAYS");
   prune->add_flag("--dry-run", store_.dry_run, "say what would be removed, and remove nothing");

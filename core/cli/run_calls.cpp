@@ -103,7 +103,7 @@ void CommandLine::add_sweep() {
       ->check(CLI::Range(1, 1024));
   command
       .add_option("--attempts", sweep_.attempts,
-                  "a stage whose process vanished so often without getting further has failed")
+                  "a stage has failed once its process died this many times without progress")
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str();
   command.add_flag("--stop-on-failure", sweep_.stop_on_failure,
