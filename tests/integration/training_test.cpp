@@ -1,7 +1,6 @@
 // What fine-tuning does along its steps besides training: averages of the weights, validation.
 
-#include "program.h"
-#include "support/temporary_folder.h"
+#include "run_fixture.h"
 
 #include <gtest/gtest.h>
 
@@ -13,22 +12,7 @@
 namespace bissl::host::test {
 namespace {
 
-class TrainingTest : public ::testing::Test {
- protected:
-  TrainingTest() { write_file(file_, small_pipeline()); }
-
-  std::vector<std::string> call(const std::string& name,
-                                const std::vector<std::string>& more = {}) const {
-    std::vector<std::string> arguments = {name,          file_.string(), "--out",
-                                          out_.string(), "--threads",    "1"};
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    return arguments;
-  }
-
-  TemporaryFolder folder_;
-  std::filesystem::path file_ = folder_.path() / "small.toml";
-  std::filesystem::path out_ = folder_.path() / "runs";
-};
+class TrainingTest : public RunTest {};
 
 /// The log of a stage's first repeat.
 std::vector<nlohmann::json> events_of(const std::filesystem::path& stage) {

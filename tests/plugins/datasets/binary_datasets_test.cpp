@@ -2,6 +2,7 @@
 
 #include "dataset_trees.h"
 #include "file_writers.h"
+#include "refusals.h"
 #include "sdk/plugin_library.h"
 #include "support/temporary_folder.h"
 
@@ -28,17 +29,7 @@ class DatasetFolder : public testing::Test {
     return library_.make<Dataset>(name, values);
   }
   std::string refusal(const std::string& name, const ParameterValues& values = {}) const {
-    try {
-      open(name, values);
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::input);
-      std::string text = error.what();
-      for (size_t at = 0; (at = text.find(root().string(), at)) != std::string::npos;) {
-        text.replace(at, root().string().size(), "DIR");
-      }
-      return text;
-    }
-    return "no error";
+    return refusal_in(root(), [&] { open(name, values); });
   }
   fs::path root() const { return folder_.path(); }
   void write(const std::string& name, const std::string& content) const {
@@ -49,10 +40,6 @@ class DatasetFolder : public testing::Test {
   PluginLibrary library_;
   TemporaryFolder folder_;
 };
-
-void expect_part(const std::string& text, const std::string& part) {
-  EXPECT_NE(text.find(part), std::string::npos) << text << "\nhas no: " << part;
-}
 
 // CIFAR
 

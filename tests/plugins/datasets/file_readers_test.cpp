@@ -7,6 +7,7 @@
 #include "layout.h"
 #include "mat_reader.h"
 #include "pickle_reader.h"
+#include "refusals.h"
 #include "support/paths.h"
 #include "support/temporary_folder.h"
 #include "tar_reader.h"
@@ -58,10 +59,6 @@ class FileReaders : public testing::Test {
 
   TemporaryFolder folder_;
 };
-
-void expect_part(const std::string& text, const std::string& part) {
-  EXPECT_NE(text.find(part), std::string::npos) << text;
-}
 
 // Tar
 

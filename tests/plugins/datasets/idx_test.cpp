@@ -1,5 +1,6 @@
 #include "bissl/dataset.h"
 #include "bissl/error.h"
+#include "plugins/datasets/refusals.h"
 #include "sdk/plugin_library.h"
 #include "support/temporary_folder.h"
 
@@ -84,18 +85,7 @@ class IdxFolder : public testing::Test {
   /// The text of the error that opening gives, with the folder's name taken out.
   std::string refusal(const std::string& component = "fashion-mnist",
                       const std::string& split = "train") const {
-    try {
-      open(component, split);
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::input);
-      std::string text = error.what();
-      const std::string place = folder_.path().string();
-      for (size_t at = text.find(place); at != std::string::npos; at = text.find(place)) {
-        text.replace(at, place.size(), "DIR");
-      }
-      return text;
-    }
-    return "no error";
+    return test::refusal_in(folder_.path(), [&] { open(component, split); });
   }
 
   test::TemporaryFolder folder_;

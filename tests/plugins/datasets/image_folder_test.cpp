@@ -5,6 +5,7 @@
 #include "bissl/file_sequence.h"
 #include "bissl/sample_names.h"
 #include "folder_walk.h"
+#include "plugins/datasets/refusals.h"
 #include "sdk/plugin_library.h"
 #include "support/temporary_folder.h"
 
@@ -47,30 +48,14 @@ class ImageFolderTest : public testing::Test {
     values.try_emplace("channels", std::string("as-file"));
     return library().make<Dataset>("image-folder", values);
   }
-  std::string shortened(std::string text) const {
-    const std::string place = folder_.path().string();
-    for (size_t at = text.find(place); at != std::string::npos; at = text.find(place)) {
-      text.replace(at, place.size(), "DIR");
-    }
-    return text;
+  std::string shortened(const std::string& text) const {
+    return test::without_folder(text, folder_.path());
   }
   std::string refusal(const ParameterValues& values = {}) const {
-    try {
-      open(values);
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::input);
-      return shortened(error.what());
-    }
-    return "no error";
+    return test::refusal_in(folder_.path(), [&] { open(values); });
   }
   std::string refusal_of_sample(const Dataset& dataset, int64_t index) const {
-    try {
-      dataset.get(index);
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::input);
-      return shortened(error.what());
-    }
-    return "no error";
+    return test::refusal_in(folder_.path(), [&] { dataset.get(index); });
   }
 
   Names notes_of(Dataset& dataset) const {

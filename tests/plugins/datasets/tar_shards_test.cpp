@@ -2,6 +2,7 @@
 
 #include "dataset_trees.h"
 #include "file_writers.h"
+#include "refusals.h"
 #include "sdk/plugin_library.h"
 #include "shard_names.h"
 #include "support/temporary_folder.h"
@@ -45,28 +46,14 @@ class TarShards : public testing::Test {
     return library().make<Dataset>("tar-shards", values);
   }
   std::string refusal(const Texts& shards, const ParameterValues& values = {}) const {
-    try {
-      open(shards, values);
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::input);
-      return without_folder(error.what());
-    }
-    return "no error";
+    return refusal_in(folder_.path(), [&] { open(shards, values); });
   }
-  std::string without_folder(std::string text) const {
-    const std::string folder = folder_.path().string();
-    for (size_t at = 0; (at = text.find(folder, at)) != std::string::npos;) {
-      text.replace(at, folder.size(), "DIR");
-    }
-    return text;
+  std::string without_folder(const std::string& text) const {
+    return test::without_folder(text, folder_.path());
   }
 
   TemporaryFolder folder_;
 };
-
-void expect_part(const std::string& text, const std::string& part) {
-  EXPECT_NE(text.find(part), std::string::npos) << text << "\nhas no: " << part;
-}
 
 /// The gray values of all samples with their categories.
 std::vector<std::pair<int, int64_t>> content(const Dataset& dataset) {
