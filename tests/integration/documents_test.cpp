@@ -7,9 +7,13 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <regex>
+#include <set>
 #include <sstream>
 #include <string>
+#include <vector>
 
 namespace bissl::host::test {
 namespace {
@@ -34,6 +38,97 @@ TEST(Documents, EveryPageIsReachedFromTheReadme) {
     if (entry.path().extension() == ".md") {
       EXPECT_NE(readme.find("docs/" + entry.path().filename().string()), std::string::npos)
           << entry.path();
+    }
+  }
+}
+
+/// Links to other pages and files, and paths of this repository between backquotes.
+TEST(Documents, NamePathsThatAreThere) {
+  namespace fs = std::filesystem;
+  const fs::path root = source_folder;
+  std::vector<fs::path> pages = {root / "README.md", root / "CONTRIBUTING.md"};
+  for (const auto& entry : fs::directory_iterator(root / "docs")) {
+    if (entry.path().extension() == ".md") {
+      pages.push_back(entry.path());
+    }
+  }
+  const std::regex link(R"re(\]\(([^)\s#]+)(?:#[^)\s]*)?\))re");
+  const std::regex path(R"re(`((?:core|docs|pipelines|plugins|sdk|tests)/[A-Za-z0-9_./-]+)`)re");
+  for (const fs::path& page : pages) {
+    const std::string text = read_file(page);
+    for (std::sregex_iterator found(text.begin(), text.end(), link), end; found != end; ++found) {
+      const std::string target = (*found)[1];
+      EXPECT_TRUE(target.starts_with("http") || fs::exists(page.parent_path() / target))
+          << page << ": " << target;
+    }
+    for (std::sregex_iterator found(text.begin(), text.end(), path), end; found != end; ++found) {
+      const std::string target = (*found)[1];
+      EXPECT_TRUE(target.ends_with("/TARGET") || fs::exists(root / target))
+          << page << ": " << target;
+    }
+  }
+}
+
+/// The folders of core/ from which each may include headers, by the lines of docs/architecture.md:
+/// those to its right, and what these may include.
+std::map<std::string, std::set<std::string>> layers_of_core() {
+  const std::string arrow = "→";
+  std::map<std::string, std::set<std::string>> allowed;
+  std::istringstream page(source("docs/architecture.md"));
+  for (std::string line; std::getline(page, line);) {
+    if (!line.starts_with("    ") || line.find(arrow) == std::string::npos) {
+      continue;
+    }
+    std::vector<std::string> left;  // of the arrow that was met last
+    std::vector<std::string> group;
+    std::istringstream words(line);
+    for (std::string word; words >> word;) {
+      if (word == arrow) {
+        left.insert(left.end(), group.begin(), group.end());
+        group.clear();
+        continue;
+      }
+      group.push_back(word.substr(0, word.find(',')));
+      for (const std::string& folder : left) {
+        allowed[folder].insert(group.back());
+      }
+    }
+  }
+  for (size_t round = 0; round < allowed.size(); ++round) {
+    for (auto& [folder, others] : allowed) {
+      const std::set<std::string> direct = others;
+      for (const std::string& other : direct) {
+        if (const auto found = allowed.find(other); found != allowed.end() && other != folder) {
+          others.insert(found->second.begin(), found->second.end());
+        }
+      }
+    }
+  }
+  return allowed;
+}
+
+TEST(Documents, FoldersOfCoreIncludeThoseBelowThem) {
+  namespace fs = std::filesystem;
+  const fs::path core = fs::path(source_folder) / "core";
+  std::map<std::string, std::set<std::string>> allowed = layers_of_core();
+  ASSERT_GE(allowed.size(), 10U);
+  const std::set<std::string> ground_floor = {"base", "numerics"};
+  const std::regex include(R"re(#include "([a-z]+)/)re");
+  for (const auto& entry : fs::recursive_directory_iterator(core)) {
+    const std::string ending = entry.path().extension().string();
+    if (ending != ".h" && ending != ".cpp") {
+      continue;
+    }
+    const std::string folder = entry.path().lexically_relative(core).begin()->string();
+    const std::string text = read_file(entry.path());
+    for (std::sregex_iterator found(text.begin(), text.end(), include), end; found != end;
+         ++found) {
+      const std::string other = (*found)[1];
+      if (other != folder && ground_floor.count(other) == 0 && fs::is_directory(core / other)) {
+        EXPECT_EQ(allowed[folder].count(other), 1U)
+            << entry.path() << " includes a header of " << other
+            << ", which docs/architecture.md does not allow to " << folder;
+      }
     }
   }
 }
