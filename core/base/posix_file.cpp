@@ -3,6 +3,7 @@
 #include "bissl/error.h"
 
 #include <fcntl.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -44,6 +45,14 @@ std::string advice(int error) {
 /// fsync on what is not a plain file (a pipe, a folder on some network file systems) is refused
 /// with these; there is nothing to make durable then.
 bool cannot_sync(int error) { return error == EINVAL || error == ENOTSUP || error == EROFS; }
+
+/// Other ones for each process, also on other machines and in other containers; 0 where the system
+/// has none to give.
+uint64_t random_bits() {
+  uint64_t bits = 0;
+  [[maybe_unused]] const ssize_t count = getrandom(&bits, sizeof(bits), GRND_NONBLOCK);
+  return bits;
+}
 
 }  // namespace
 
@@ -192,8 +201,10 @@ fs::path temporary_path(const fs::path& folder) {
   std::error_code ignored;
   fs::path path;
   do {  // a killed process with this process's number may have left names behind
-    path =
-        folder / fmt::format("{}{}-{}{}", temporary_prefix, getpid(), counter++, temporary_suffix);
+    // Processes of several machines or containers share a folder, have the same numbers and count
+    // alike.
+    path = folder / fmt::format("{}{}-{:x}-{}{}", temporary_prefix, getpid(), random_bits(),
+                                counter++, temporary_suffix);
   } while (fs::exists(fs::symlink_status(path, ignored)));
   return path;
 }

@@ -5,6 +5,10 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include <string>
+#include <vector>
 
 namespace bissl::host::test {
 namespace {
@@ -109,6 +113,23 @@ TEST(AtomicFile, TemporaryNamesAreKnown) {
   EXPECT_EQ(temporary.parent_path(), folder.path());
   EXPECT_TRUE(is_temporary_name(temporary.filename().string()));
   EXPECT_FALSE(is_temporary_name("weights.safetensors"));
+}
+
+/// On other machines and in containers, processes have the same numbers and count alike.
+TEST(AtomicFile, TemporaryNamesOfProcessesDifferByMoreThanTheirNumbers) {
+  const TemporaryFolder folder;
+  std::vector<std::string> names;
+  for (int process = 0; process < 2; ++process) {
+    ASSERT_EQ(exit_code_of([&] {
+                const std::string name = temporary_path(folder.path()).filename().string();
+                const std::string own = std::to_string(getpid());
+                write_file(folder.path() / "name", name.substr(name.find(own) + own.size()));
+                _exit(0);
+              }),
+              0);
+    names.push_back(read_file(folder.path() / "name"));
+  }
+  EXPECT_NE(names[0], names[1]);
 }
 
 TEST(PosixFile, ReadingWhatIsNoFileIsAnInputError) {
