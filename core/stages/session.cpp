@@ -1,5 +1,6 @@
 #include "stages/session.h"
 
+#include "base/exception_text.h"
 #include "base/phase.h"
 #include "base/spelling.h"
 #include "bissl/error.h"
@@ -129,10 +130,18 @@ int64_t Session::start() {
   uint64_t event_position = 0;
   if (const auto checkpoint = load_checkpoint(folder_)) {
     const nlohmann::json& state = checkpoint->state;
-    first = state.at("next_step").get<int64_t>();
-    event_position = state.at("events").get<uint64_t>();
-    for (const Extra& extra : extras_) {
-      extra.load(state.at("extra").at(extra.name));
+    try {
+      first = state.at("next_step").get<int64_t>();
+      event_position = state.at("events").get<uint64_t>();
+      for (const Extra& extra : extras_) {
+        extra.load(state.at("extra").at(extra.name));
+      }
+    } catch (const nlohmann::json::exception& error) {
+      fail_input(
+          "{}: the checkpoint does not hold what this version of the program keeps ({}): another "
+          "version wrote it. Continue with that version, or delete the file to start the stage "
+          "again",
+          (folder_ / checkpoint_file).string(), exception_text(error));
     }
     for (const Part& part : parts_) {
       part.load(with_prefix(checkpoint->tensors, part.name + "/"));

@@ -12,8 +12,7 @@ namespace bissl::host {
 /// Everything that a stage needs to continue as if it had never stopped.
 struct Checkpoint {
   NamedTensors tensors;  ///< their order is kept
-  /// Counters, positions, scalars. Reals come back with the same bits; JSON has no NaN and no
-  /// infinities, so none may occur.
+  /// Counters, positions, scalars. Reals come back with the same bits, NaN and infinities as such.
   nlohmann::json state;
 };
 
@@ -23,7 +22,7 @@ inline constexpr const char* checkpoint_file = "checkpoint.safetensors";
 
 /// Replaces the folder's checkpoint. The old one stays in place until the new one is complete on
 /// the disk, so a run that is killed at any moment finds one or the other. Error(run) when it
-/// cannot be written or the state holds a number that is not finite.
+/// cannot be written or the state holds a text that is not UTF-8.
 void save_checkpoint(const std::filesystem::path& folder, const Checkpoint& checkpoint);
 
 /// The folder's checkpoint, with tensors on the CPU; none if there is none. A damaged one is

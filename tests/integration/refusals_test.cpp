@@ -273,6 +273,7 @@ TEST(RefusalList, IsComplete) {
       {"batch {} was asked for", "a fault of the program"},
       {"the checkpoint's recorded lower step", "a damaged checkpoint"},
       {"the checkpoint holds a state", "a damaged checkpoint"},
+      {"{}: the checkpoint does not hold", "a checkpoint of another version: SessionTest"},
       {"the checkpoint's average of the weights", "a damaged checkpoint"},
       {"there is no kind of stage", "a fault of the program: the reader has refused it"},
       {"{} = {}, but the loss of {}",

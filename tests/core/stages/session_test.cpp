@@ -2,6 +2,7 @@
 
 #include "stages/session.h"
 
+#include "bissl/error.h"
 #include "models/precision.h"
 #include "stages/compute.h"
 #include "support/temporary_folder.h"
@@ -83,6 +84,25 @@ TEST_F(SessionTest, LogsNoScaleWhereThereIsNone) {
   step(0, true, 1);
   ASSERT_EQ(events().size(), 1U);
   EXPECT_FALSE(events()[0].contains("loss_scale"));
+}
+
+TEST_F(SessionTest, ACheckpointOfAnotherVersionIsRefusedWithAdvice) {
+  const PrecisionScope scope(Precision::bf16);
+  step(0, true, 1);
+  const StageContext context = new_context(pipeline_, stage_, data_, folder_.path(), settings_);
+  Session session(context, folder_.path(), "s", 3, 1);
+  session.keep(
+      "since this version", [] { return nlohmann::json(0); }, [](const nlohmann::json&) {});
+  std::string message;
+  try {
+    session.start();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::input);
+    message = error.what();
+  }
+  EXPECT_TRUE(message.starts_with((folder_.path() / "checkpoint.safetensors").string() + ": "))
+      << message;
+  EXPECT_NE(message.find("another version wrote it"), std::string::npos) << message;
 }
 
 }  // namespace
