@@ -13,6 +13,7 @@
 #include "stages/analyse/plane_pictures.h"
 #include "stages/analyse/probes.h"
 #include "stages/analyse/saliency_sheet.h"
+#include "stages/analyse/source_features.h"
 #include "stages/knn/classifier.h"
 #include "stages/networks.h"
 #include "stages/scoring.h"

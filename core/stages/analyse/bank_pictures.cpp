@@ -5,6 +5,7 @@
 #include "base/atomic_file.h"
 #include "preview/sheet.h"
 #include "stages/analyse/picture.h"
+#include "stages/analyse/source_features.h"
 
 #include <ATen/ops/tensor.h>
 #include <fmt/format.h>

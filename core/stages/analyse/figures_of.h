@@ -1,7 +1,7 @@
 #pragma once
 
 #include "analysis/figures.h"
-#include "stages/analyse/parts.h"
+#include "stages/analyse/source_features.h"
 #include "store/stage_results.h"
 
 #include <nlohmann/json.hpp>

@@ -3,6 +3,7 @@
 #include "numerics/linear_probe.h"
 #include "numerics/logistic_regression.h"
 #include "stages/agreement.h"
+#include "stages/analyse/source_features.h"
 
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/cat.h>

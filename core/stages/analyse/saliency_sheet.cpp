@@ -7,6 +7,7 @@
 #include "preview/sheet.h"
 #include "stages/analyse/bank_pictures.h"
 #include "stages/analyse/picture.h"
+#include "stages/analyse/source_features.h"
 
 #include <ATen/ops/softmax.h>
 #include <c10/core/GradMode.h>
