@@ -85,10 +85,9 @@ void CommandLine::add_run_options(CLI::App& command) {
   command.add_option("--device", pipeline_.device, "cpu, cuda or cuda:N")->capture_default_str();
   command.add_flag(
       "--deterministic", pipeline_.deterministic,
-      "with --device cuda: the same bits in every run, where each operation can; slower");
-  command.add_flag(
-      "--tf32", pipeline_.tf32,
-      "with --device cuda: faster products of matrices, whose numbers are rounded to 10 bits");
+      "of --device cuda: the same bits in every run, where each operation can; slower");
+  command.add_flag("--tf32", pipeline_.tf32,
+                   "of --device cuda: faster products of matrices, of numbers rounded to 10 bits");
   add_rehash(command);
 }
 
