@@ -183,7 +183,7 @@ std::vector<std::string> environment_words(const RunDifference& difference) {
   std::vector<std::string> words;
   if (!difference.environments.empty()) {
     words.emplace_back(
-        "What stages were computed with differs; it is in no key, and results can hang on it:");
+        "What stages were computed with differs; it is in no key, and results can depend on it:");
   }
   for (const auto& [stage, summary] : difference.common_environments) {
     words.push_back(fmt::format("{}, on both sides: {}", stage, summary));

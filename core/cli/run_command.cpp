@@ -229,7 +229,7 @@ RunOutcome run_tracked(const Pipeline& pipeline, const RunOptions& options, Team
   LiveTensorboard live(folder);
   const auto finish = [&] {
     if (const std::string problem = live.finish(); !problem.empty()) {
-      err << "warning: --tensorboard: " << problem << "; once this is mended, `bissl track "
+      err << "warning: --tensorboard: " << problem << "; once this is corrected, `bissl track "
           << folder.string() << " --tensorboard` writes the files\n";
     }
   };

@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 fs::path user_plugin_folder() {
   const auto folder_in = [](const char* variable) -> fs::path {
     const char* value = std::getenv(variable);
-    // A relative path would hang on the current directory (XDG's rule, too).
+    // A relative path would depend on the current directory (XDG's rule, too).
     return value != nullptr && fs::path(value).is_absolute() ? fs::path(value) : fs::path();
   };
   if (const fs::path data = folder_in("XDG_DATA_HOME"); !data.empty()) {
