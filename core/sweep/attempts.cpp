@@ -26,6 +26,12 @@ int64_t number_at(const nlohmann::json& object, const char* key) {
   return found != object.end() && found->is_number_integer() ? found->get<int64_t>() : 0;
 }
 
+/// This machine, or container: another one has processes of the same numbers.
+std::string this_host() {
+  char name[256] = {};
+  return gethostname(name, sizeof(name) - 1) == 0 ? name : "";
+}
+
 /// Changes whenever the stage gets further: the moment of its last checkpoint and of its last
 /// finished repeat.
 std::string progress_of(const fs::path& stage_folder) {
@@ -52,7 +58,10 @@ int64_t Attempts::begin(const std::string& key, const fs::path& stage_folder) {
   const auto old = before.find("progress");
   const int64_t attempts =
       old != before.end() && *old == progress ? number_at(before, "attempts") : 0;
-  write_json(file, {{"attempts", attempts + 1}, {"progress", progress}, {"process", getpid()}});
+  write_json(file, {{"attempts", attempts + 1},
+                    {"progress", progress},
+                    {"process", getpid()},
+                    {"host", this_host()}});
   return attempts;
 }
 
@@ -66,7 +75,8 @@ bool Attempts::note_end(int64_t process, const std::string& how) {
   for (const PlanNode& node : plan_.nodes) {
     const std::optional<nlohmann::json> attempt =
         read_json_if_there(files_.state_file(node.key, "attempts"));
-    if (attempt && number_at(*attempt, "process") == process) {
+    if (attempt && number_at(*attempt, "process") == process &&
+        text_at(*attempt, "host") == this_host()) {
       write_json(files_.state_file(node.key, "end"), {{"how", how}});
       begun = true;
     }

@@ -22,8 +22,8 @@ class Attempts {
   /// further than at the attempt before. Returns the attempts before this one.
   int64_t begin(const std::string& key, const std::filesystem::path& stage_folder);
   void end(const std::string& key);
-  /// Notes how a process ended with the stage that it had begun, for the report of a failure.
-  /// Whether it had begun one.
+  /// Notes how a process of this machine ended with the stage that it had begun, for the report of
+  /// a failure. Whether it had begun one.
   bool note_end(int64_t process, const std::string& how);
   std::string last_end(const std::string& key) const;
 
