@@ -66,6 +66,7 @@ std::vector<Setting> settings() {
   add("soba", "soba", "steps", {1, 3, 10});
   add("equilibrium", "equilibrium", "steps", {2, 5, 10});
   add("f2sa", "f2sa", "steps", {2, 5, 10});
+  add("meha", "meha", "steps", {2, 5, 10});
   add("pzobo", "pzobo", "directions", {4, 16});
   add("neumann", "neumann", "terms", counts);
   add("nystrom", "nystrom", "rank", {5, 20, 80});

@@ -54,7 +54,8 @@ INSTANTIATE_TEST_SUITE_P(
                       R"(use = "kfac")", R"(use = "minres", tolerance = 0.5, ask_every = 2)",
                       R"(use = "gmres", products = "finite-difference")",
                       R"(use = "soba", products = "finite-difference")",
-                      R"(use = "equilibrium", steps = 2)", R"(use = "f2sa", steps = 2)"),
+                      R"(use = "equilibrium", steps = 2)", R"(use = "f2sa", steps = 2)",
+                      R"(use = "meha", steps = 2)"),
     case_name);
 
 TEST_F(RunTest, StepsThatARoundDoesNotHaveAreRefused) {
@@ -95,8 +96,8 @@ TEST_F(RunTest, CheckNamesWhatDoesWithoutSecondDerivatives) {
   const std::string list = check.err.substr(check.err.find("these work without it: "));
   for (const char* name :
        {"use = \"darts\"", "use = \"identity\"", "use = \"sama\"", "use = \"kfac\"",
-        "use = \"ekfac\"", "use = \"equilibrium\"", "use = \"f2sa\"", "use = \"pzobo\"",
-        "use = \"soba\", products = \"finite-difference\"",
+        "use = \"ekfac\"", "use = \"equilibrium\"", "use = \"f2sa\"", "use = \"meha\"",
+        "use = \"pzobo\"", "use = \"soba\", products = \"finite-difference\"",
         "use = \"cg\", products = \"finite-difference\"",
         "use = \"unrolled\", products = \"finite-difference\""}) {
     EXPECT_NE(list.find(name), std::string::npos) << name << "\n" << list;

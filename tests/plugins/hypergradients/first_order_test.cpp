@@ -1,4 +1,4 @@
-// Approximators of gradients and samples (soba, equilibrium, f2sa, pzobo), against what they
+// Approximators of gradients and samples (soba, equilibrium, f2sa, meha, pzobo), against what they
 // compute on quadratic lower levels in closed form.
 
 #include "sdk/plugin_library.h"
@@ -198,13 +198,18 @@ TEST(Equilibrium, HasAnErrorOfFirstOrderOnOneSideAndOfSecondOnBoth) {
     CubicProblem problem(hessian);
     ParameterValues values = {{"steps", int64_t{200}}, {"damping", 1.5}, {"nudge", nudge}};
     values.insert(more.begin(), more.end());
-    const bool f2sa = more.empty();
-    return distance(make(f2sa ? "f2sa" : "equilibrium", values)->solve(u, problem).v, solution);
+    std::string name = more.contains("envelope") ? "meha" : "f2sa";
+    if (more.contains("both_sides")) {
+      name = "equilibrium";
+    }
+    return distance(make(name, values)->solve(u, problem).v, solution);
   };
   const ParameterValues one_side = {{"both_sides", false}};
   const ParameterValues both = {{"both_sides", true}};
   EXPECT_NEAR(error(one_side, 0.02) / error(one_side, 0.01), 2.0, 0.1);
   EXPECT_NEAR(error({}, 0.02) / error({}, 0.01), 2.0, 0.1);
+  const ParameterValues envelope = {{"envelope", 2.0}};
+  EXPECT_NEAR(error(envelope, 0.02) / error(envelope, 0.01), 2.0, 0.1);
   EXPECT_NEAR(error(both, 0.02) / error(both, 0.01), 4.0, 0.3);
   EXPECT_LT(error(both, 0.01), error(one_side, 0.01) / 5);
 }
@@ -212,7 +217,7 @@ TEST(Equilibrium, HasAnErrorOfFirstOrderOnOneSideAndOfSecondOnBoth) {
 TEST(Equilibrium, SaysThatItDiverges) {
   DenseProblem problem(one() * 10, 0.5, three_tensors());
   const TensorList u = three_tensors();
-  for (const char* name : {"equilibrium", "f2sa"}) {
+  for (const char* name : {"equilibrium", "f2sa", "meha"}) {
     const HypergradientSolution solution =
         make(name, {{"damping", 0.5}, {"step", 1.0}})->solve(u, problem);
     EXPECT_EQ(solution.status, SolveStatus::diverged) << name;
@@ -235,6 +240,48 @@ TEST(F2sa, KeepsThePenalisedSolution) {
   EXPECT_TRUE(equal(resumed->solve(u, problem).v, second.v));
   EXPECT_EQ(second.gradients, 2);
   EXPECT_EQ(solver->needs().solve.gradients, 2);
+}
+
+TEST(Meha, IsGradientDescentWhateverTheEnvelope) {
+  const at::Tensor hessian = positive_matrix(5, 10) * 0.1;
+  const TensorList u = three_tensors();
+  for (const double envelope : {0.5, 3.0}) {
+    DenseProblem problem(hessian, 0.5, three_tensors());
+    const ParameterValues values = {
+        {"steps", int64_t{2}}, {"step", 0.5}, {"damping", 1.5}, {"envelope", envelope}};
+    const auto solver = make("meha", values);
+    const HypergradientSolution first = solver->solve(u, problem);
+    EXPECT_LT(distance(first.v, richardson(hessian, 2.0, u, DenseProblem::flat(u), 0.5, 2)), 1e-10);
+    EXPECT_EQ(first.gradients, 3) << "z begins at θ, where the gradient is there already";
+    const auto resumed = make("meha", values);
+    capability<HypergradientState>(*resumed)->load_state(
+        capability<HypergradientState>(*solver)->state());
+    const HypergradientSolution second = solver->solve(u, problem);
+    EXPECT_LT(distance(second.v, richardson(hessian, 2.0, u, DenseProblem::flat(u), 0.5, 4)), 1e-9);
+    EXPECT_EQ(second.gradients, 4);
+    EXPECT_EQ(problem.gradients, 7);
+    EXPECT_EQ(problem.products, 0);
+    EXPECT_TRUE(equal(resumed->solve(u, problem).v, second.v));
+    EXPECT_EQ(solver->needs().solve.gradients, 4);
+    EXPECT_FALSE(solver->needs().second_derivatives());
+  }
+}
+
+TEST(Meha, EndsAtTheProximalPointOfItsPenalisedSolution) {
+  const at::Tensor hessian = positive_matrix(5, 10) * 0.1;
+  DenseProblem problem(hessian, 0.5, three_tensors());
+  const TensorList u = three_tensors();
+  const auto solver = make("meha", {{"steps", int64_t{300}}, {"damping", 1.5}, {"envelope", 2.0}});
+  const TensorList v = solver->solve(u, problem).v;
+  EXPECT_LT(distance(v, dense_solution(hessian, 2.0, u)), 1e-9);
+  // What is kept are y and, behind it, z, as distances from θ: (I + H/(w + δ))·z = (y − z)/γ.
+  TensorList kept;
+  for (const NamedTensor& entry : capability<HypergradientState>(*solver)->state()) {
+    kept.push_back(entry.tensor);
+  }
+  ASSERT_EQ(kept.size(), 2 * u.size());
+  const TensorList proximal(kept.begin() + 3, kept.end());
+  EXPECT_LT(distance(proximal, dense_solution(hessian, 2.0, v) / 2.0), 1e-9);
 }
 
 /// v of each unit vector, as columns, each by a new instance, which moves θ_D in the same

@@ -344,7 +344,8 @@ TEST_P(AllSolvers, WorksInSinglePrecision) {
 
 INSTANTIATE_TEST_SUITE_P(Each, AllSolvers,
                          ::testing::Values("cg", "gmres", "minres", "neumann", "nystrom", "exact",
-                                           "darts", "equilibrium", "f2sa", "sama", "identity"),
+                                           "darts", "equilibrium", "f2sa", "meha", "sama",
+                                           "identity"),
                          [](const auto& info) { return info.param; });
 
 }  // namespace
