@@ -38,6 +38,9 @@ SKIPPED = 77
 NAMES = {"base": "simclr", "token-base": "simclr-tokens"}
 # Of four classes. Features that are all alike get a quarter, random ones more than half.
 COLLAPSED = 0.4
+# Values from 0 to 1: centred ones, which networks are given, are a weaker baseline by cosines.
+PIXEL_VIEWS = ('"stage.random-neighbours.augment" = '
+               '{ use = "evaluation", size = 28, mean = [0.0], std = [1.0] }')
 
 ABLATION = """name      = "{name}"
 pipeline  = "{pipeline}"
@@ -103,7 +106,7 @@ def pixels(arguments, folder):
         torch.jit.script(Pixels()).save(str(files / "pixels.pt"))
     found = sweep(arguments, folder, "pixels", METHODS / "base.toml", ["random-neighbours"],
                   arguments.seeds[:1],
-                  ['"model.backbone" = { use = "torchscript", file = "pixels.pt" }',
+                  ['"model.backbone" = { use = "torchscript", file = "pixels.pt" }', PIXEL_VIEWS,
                    *changes_of(arguments)])
     return found and found["random-neighbours"][0]
 
