@@ -14,7 +14,7 @@ namespace {
 struct Options {
   int64_t steps = 5;
   double step = 0.5;
-  double envelope = 1.0;
+  double envelope = 4.0;
   double nudge = 1e-2;
   double damping = 10.0;
 };
@@ -35,7 +35,7 @@ Schema<Options> schema() {
   schema
       .add("envelope", &Options::envelope,
            "γ of the Moreau envelope, as a share of 1/(λ + δ): how far z may lie from y. Larger "
-           "draws z towards θ, which `f2sa` has in its place")
+           "draws z towards θ, which `f2sa` has in its place, and lowers the error")
       .more_than(0);
   schema
       .add("nudge", &Options::nudge,

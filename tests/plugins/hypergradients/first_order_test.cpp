@@ -210,6 +210,8 @@ TEST(Equilibrium, HasAnErrorOfFirstOrderOnOneSideAndOfSecondOnBoth) {
   EXPECT_NEAR(error({}, 0.02) / error({}, 0.01), 2.0, 0.1);
   const ParameterValues envelope = {{"envelope", 2.0}};
   EXPECT_NEAR(error(envelope, 0.02) / error(envelope, 0.01), 2.0, 0.1);
+  EXPECT_GT(error(envelope, 0.01), 1.2 * error({}, 0.01));
+  EXPECT_NEAR(error({{"envelope", 100.0}}, 0.01), error({}, 0.01), 0.05 * error({}, 0.01));
   EXPECT_NEAR(error(both, 0.02) / error(both, 0.01), 4.0, 0.3);
   EXPECT_LT(error(both, 0.01), error(one_side, 0.01) / 5);
 }
