@@ -36,7 +36,7 @@ END = "<!-- Until here. -->"
 SKIPPED = 77
 # The files that the others include are pipelines of SimCLR.
 NAMES = {"base": "simclr", "token-base": "simclr-tokens"}
-# Of four classes. Features that are all alike get a quarter, random ones more than half.
+# Of four classes: features that are all alike get a quarter.
 COLLAPSED = 0.4
 # Values from 0 to 1: centred ones, which networks are given, are a weaker baseline by cosines.
 PIXEL_VIEWS = ('"stage.random-neighbours.augment" = '

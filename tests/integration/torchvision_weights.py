@@ -35,6 +35,7 @@ NETWORKS = {
 # Of the largest feature. Depthwise convolutions with little variance make it: single precision is off
 # by 7e-6 in mobilenet-v2, by 2e-6 in wide-resnet101-2.
 NETWORK_TOLERANCE = 5e-5
+PHOTOS = 12
 PHOTO = 96  # height and width of STL-10's images, for which vit-base's positions are
 MEAN, STD = 0.4, 0.3
 
@@ -74,8 +75,8 @@ def make(folder):
 def photos():
     """Squares of 16 pixels with noise."""
     generator = torch.Generator().manual_seed(11)
-    squares = torch.randint(0, 200, (IMAGES, 3, PHOTO // 16, PHOTO // 16), generator=generator)
-    noise = torch.randint(0, 56, (IMAGES, 3, PHOTO, PHOTO), generator=generator)
+    squares = torch.randint(0, 200, (PHOTOS, 3, PHOTO // 16, PHOTO // 16), generator=generator)
+    noise = torch.randint(0, 56, (PHOTOS, 3, PHOTO, PHOTO), generator=generator)
     return (squares.repeat_interleave(16, 2).repeat_interleave(16, 3) + noise).to(torch.uint8)
 
 
@@ -86,7 +87,7 @@ def make_photos(folder):
     (files / "class_names.txt").write_text("".join(f"class{i}\n" for i in range(CLASSES)))
     for split in ("train", "test"):
         (files / f"{split}_X.bin").write_bytes(photos().transpose(2, 3).contiguous().numpy().tobytes())
-        (files / f"{split}_y.bin").write_bytes(bytes(i % CLASSES + 1 for i in range(IMAGES)))
+        (files / f"{split}_y.bin").write_bytes(bytes(i % CLASSES + 1 for i in range(PHOTOS)))
 
 
 def constructed(name):

@@ -111,6 +111,7 @@ from    = "new"
 bank    = "images"
 data    = "test"
 augment = { use = "evaluation", mean = [0.4], std = [0.3] }
+k       = 5
 )";
 
 /// All that torchvision has, too: its files are taken without a gap, under its names or under those
