@@ -3,6 +3,7 @@
 #include "cli/command_line_calls.h"
 #include "cli/exit_codes.h"
 #include "data/content_hashes.h"
+#include "data/planned_views.h"
 
 #include <torch/version.h>
 
@@ -88,6 +89,9 @@ void CommandLine::add_run_options(CLI::App& command) {
       "of --device cuda: the same bits in every run, where each operation can; slower");
   command.add_flag("--tf32", pipeline_.tf32,
                    "of --device cuda: faster products of matrices, of numbers rounded to 10 bits");
+  command.add_flag_callback(
+      "--cpu-views", [] { set_views_on_devices(false); },
+      "of --device cuda: the processor makes all views, and the GPU none");
   add_rehash(command);
 }
 

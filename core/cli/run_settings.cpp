@@ -1,6 +1,7 @@
 #include "cli/run_settings.h"
 
 #include "bissl/error.h"
+#include "data/planned_views.h"
 #include "models/evaluation_guard.h"
 
 #include <ATen/Context.h>
@@ -13,6 +14,7 @@
 #include <cstdlib>
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace bissl::host {
 namespace {
@@ -39,10 +41,14 @@ std::string available_devices() {
 /// Lets LibTorch compute on a GPU as the arguments say.
 void choose_arithmetic(const c10::Device& device, const PipelineArguments& arguments) {
   if (!device.is_cuda()) {
-    if (arguments.deterministic || arguments.tf32) {
-      fail_input(
-          "{} is for --device cuda, and this run computes on {}. Leave it out, or choose a GPU",
-          arguments.tf32 ? "--tf32" : "--deterministic", device.str());
+    for (const auto& [option, given] : {std::pair("--tf32", arguments.tf32),
+                                        {"--deterministic", arguments.deterministic},
+                                        {"--cpu-views", !views_on_devices()}}) {
+      if (given) {
+        fail_input(
+            "{} is for --device cuda, and this run computes on {}. Leave it out, or choose a GPU",
+            option, device.str());
+      }
     }
     return;
   }

@@ -8,6 +8,7 @@
 #include "cli/run_command.h"
 #include "cli/run_settings.h"
 #include "cli/sweep_text.h"
+#include "data/planned_views.h"
 #include "data/selection.h"
 #include "stages/runner.h"
 #include "stages/stage_kind.h"
@@ -287,6 +288,9 @@ std::vector<std::string> SweepCommand::worker_command(int threads) const {
   }
   if (arguments_.tf32) {
     command.emplace_back("--tf32");
+  }
+  if (!views_on_devices()) {
+    command.emplace_back("--cpu-views");
   }
   if (sweep_.stop_on_failure) {
     command.emplace_back("--stop-on-failure");

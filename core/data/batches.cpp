@@ -1,6 +1,8 @@
 #include "data/batches.h"
 
 #include "bissl/error.h"
+#include "data/device_views.h"
+#include "data/planned_views.h"
 #include "data/target_batches.h"
 
 #include <ATen/ops/empty.h>
@@ -22,6 +24,65 @@ void write_geometry(const std::vector<ViewGeometry>& rows, const at::Tensor& geo
       *to++ = static_cast<float>(number);
     }
   }
+}
+
+/// Room for views of these shapes, neighbours of one shape in one buffer.
+Views room_for(const std::vector<ImageShape>& shapes, int64_t samples,
+               const at::TensorOptions& options) {
+  Views views;
+  for (size_t first = 0, end = 0; first < shapes.size(); first = end) {
+    const ImageShape& shape = shapes[first];
+    while (end < shapes.size() && shapes[end] == shape) {
+      ++end;
+    }
+    const auto count = static_cast<int64_t>(end - first);
+    const at::Tensor room =
+        at::empty({count, samples, shape.channels, shape.height, shape.width}, options);
+    for (int64_t view = 0; view < count; ++view) {
+      views.push_back(room[view]);
+    }
+  }
+  return views;
+}
+
+/// Calls make(), which hands an image of `data` to an augmentation. What is refused of 16-bit
+/// images names their dataset.
+template <class Make>
+ViewGeometry with_origin(const Image& image, const DataView& data, const Make& make) {
+  if (image.type == PixelType::uint8) {
+    return make();
+  }
+  try {
+    return make();
+  } catch (const Error& error) {
+    throw error.at(fmt::format("16-bit images of {}", data.origin()));
+  }
+}
+
+/// Plans the views of an image of `data`, which are of these shapes; `stream_of(view)` is the
+/// stream of each.
+template <class StreamOf>
+PlannedRow planned_row(const PlannedAugmentation& augmentation, const Image& image,
+                       const std::vector<ImageShape>& shapes, const DataView& data,
+                       const StreamOf& stream_of) {
+  PlannedRow row{.image = image, .views = {}, .geometry = {}};
+  for (size_t i = 0; i < shapes.size(); ++i) {
+    const auto view = static_cast<int64_t>(i);
+    RandomStream stream = stream_of(view);
+    PlannedView planned(image.shape);
+    row.geometry.push_back(
+        with_origin(image, data, [&] { return augmentation.plan(image, view, stream, planned); }));
+    const ImageShape found = planned.shape();
+    if (found != shapes[i]) {
+      fail_run(
+          "view {} of {} was planned as {}x{}x{}, but the views have {}x{}x{}: what a component "
+          "plans has to be what it makes",
+          view, data.origin(), found.channels, found.height, found.width, shapes[i].channels,
+          shapes[i].height, shapes[i].width);
+    }
+    row.views.push_back(std::move(planned));
+  }
+  return row;
 }
 
 }  // namespace
@@ -96,36 +157,15 @@ at::TensorOptions BatchSource::memory_of(at::ScalarType type) const {
 }
 
 Views BatchSource::make_room(int64_t samples) const {
-  Views views;
-  for (size_t first = 0, end = 0; first < view_shapes_.size(); first = end) {
-    const ImageShape& shape = view_shapes_[first];
-    while (end < view_shapes_.size() && view_shapes_[end] == shape) {
-      ++end;
-    }
-    const auto count = static_cast<int64_t>(end - first);
-    const at::Tensor room = at::empty({count, samples, shape.channels, shape.height, shape.width},
-                                      memory_of(at::kFloat));
-    for (int64_t view = 0; view < count; ++view) {
-      views.push_back(room[view]);
-    }
-  }
-  return views;
+  return room_for(view_shapes_, samples, memory_of(at::kFloat));
 }
 
 ViewGeometry BatchSource::make_view(const Image& image, int64_t view, RandomStream& stream,
                                     std::span<float> output) const {
-  const auto make = [&] {
+  return with_origin(image, *data_, [&] {
     return tails_ != nullptr ? tails_->apply_head(image, view, stream, output)
                              : augmentation_->apply(image, view, stream, output);
-  };
-  if (image.type == PixelType::uint8) {
-    return make();
-  }
-  try {
-    return make();
-  } catch (const Error& error) {
-    throw error.at(fmt::format("16-bit images of {}", data_->origin()));
-  }
+  });
 }
 
 RandomStream BatchSource::stream_of(const Rows& rows, size_t row, int64_t view) const {
@@ -136,7 +176,8 @@ RandomStream BatchSource::stream_of(const Rows& rows, size_t row, int64_t view) 
 
 void BatchSource::write_row(const Sample& sample, size_t row, Rows& rows, Batch& batch) const {
   const auto place = static_cast<int64_t>(row);
-  for (int64_t view = 0; view < options_.views; ++view) {
+  // None where a device makes them afterwards.
+  for (int64_t view = 0; view < static_cast<int64_t>(batch.views.size()); ++view) {
     RandomStream stream = stream_of(rows, row, view);
     const int64_t elements = view_shapes_[view].elements();
     rows.geometry[view][row] = make_view(
@@ -189,7 +230,6 @@ void BatchSource::require_one_shape(int64_t most) const {
 
 Batch BatchSource::empty_batch(int64_t count) const {
   Batch batch;
-  batch.views = make_room(count);
   batch.indices = at::empty({count}, memory_of(at::kLong));
   if (options_.geometry) {
     for (size_t view = 0; view < view_shapes_.size(); ++view) {
@@ -207,7 +247,13 @@ Batch BatchSource::make(int64_t number, int64_t other_views) const {
   const int64_t count = options_.order == Order::sequential
                             ? std::min(options_.batch, data_->size() - first)
                             : options_.batch;
+  const PlannedAugmentation* planned =
+      planned_augmentation(*augmentation_, options_.views, options_.device);
+  std::vector<PlannedRow> plans;
   Batch batch = empty_batch(count);
+  if (planned == nullptr) {
+    batch.views = make_room(count);
+  }
   Rows rows;
   rows.purpose =
       other_views == 0 ? view_purpose_ : fmt::format("{}#{}", view_purpose_, other_views);
@@ -218,7 +264,20 @@ Batch BatchSource::make(int64_t number, int64_t other_views) const {
     const Sample sample = data_->get(sample_number);
     require_shape(sample, sample_number);
     batch.indices.data_ptr<int64_t>()[i] = sample_number;
-    write_row(sample, static_cast<size_t>(i), rows, batch);
+    const auto row = static_cast<size_t>(i);
+    if (planned != nullptr) {
+      plans.push_back(planned_row(*planned, sample.image, view_shapes_, *data_,
+                                  [&](int64_t view) { return stream_of(rows, row, view); }));
+      for (size_t view = 0; view < view_shapes_.size(); ++view) {
+        rows.geometry[view][row] = plans.back().geometry[view];
+      }
+    }
+    write_row(sample, row, rows, batch);
+  }
+  if (planned != nullptr) {
+    batch.views =
+        room_for(view_shapes_, count, at::TensorOptions(at::kFloat).device(options_.device));
+    make_views(plans, batch.views);
   }
   if (tails_ != nullptr) {
     apply_tails(rows, batch);

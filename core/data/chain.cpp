@@ -2,8 +2,10 @@
 
 #include "bissl/batch_transform.h"
 #include "bissl/error.h"
+#include "bissl/planned_view.h"
 #include "bissl/transform.h"
 #include "bissl/transform_abilities.h"
+#include "data/planned_views.h"
 #include "plugins/guard.h"
 
 #include <fmt/ranges.h>
@@ -55,7 +57,17 @@ class GuardedBatchViews final : public GuardedAbility<BatchViews> {
   }
 };
 
-class GuardedTransform : public Guarded<Transform, GuardedPlaneValues, GuardedBatchViews> {
+class GuardedPlannedStep final : public GuardedAbility<PlannedStep> {
+ public:
+  using GuardedAbility::GuardedAbility;
+
+  ViewGeometry plan(RandomStream& stream, PlannedView& planned) const override {
+    return call("plan", [&](const auto& inner) { return inner.plan(stream, planned); });
+  }
+};
+
+class GuardedTransform
+    : public Guarded<Transform, GuardedPlaneValues, GuardedBatchViews, GuardedPlannedStep> {
  public:
   using Guarded::Guarded;
 
@@ -89,7 +101,8 @@ struct Step {
   ComponentChoice choice;
   std::shared_ptr<const GuardedTransform> transform;
   Form form = Form::pixels;
-  const BatchViews* batches = nullptr;  ///< of a step that works on whole batches; in `transform`
+  const BatchViews* batches = nullptr;   ///< of a step that works on whole batches; in `transform`
+  const PlannedStep* planned = nullptr;  ///< of a step that can be planned; in `transform`
   bool takes_unit_values = false;
   bool leaves_unit_values = false;
   std::string stream;
@@ -107,6 +120,7 @@ Step make_step(const ComponentChoice& choice, int number) {
     fail_run("{} has the ability {}, but does not change float planes where they are",
              choice.describe(), BatchViews::id);
   }
+  step.planned = bissl::capability<PlannedStep>(*transform);
   if (const auto* values = bissl::capability<PlaneValues>(*transform)) {
     step.takes_unit_values = values->takes_unit_values();
     step.leaves_unit_values = values->leaves_unit_values();
@@ -125,7 +139,7 @@ struct Scratch {
   std::array<std::vector<float>, 2> planes;
 };
 
-class Chain : public AugmentationWithTail {
+class Chain : public AugmentationWithTail, public PlannedAugmentation {
  public:
   Chain(const std::vector<ComponentChoice>& steps, std::function<void(size_t)> after_step)
       : after_step_(std::move(after_step)) {
@@ -141,6 +155,7 @@ class Chain : public AugmentationWithTail {
     const auto tail = std::find_if(steps_.begin(), steps_.end(),
                                    [](const Step& step) { return step.batches != nullptr; });
     tail_ = static_cast<size_t>(tail - steps_.begin());
+    obstacle_ = find_obstacle();
   }
 
   ImageShape view_shape(const ImageShape& input, int64_t /*view*/) const override {
@@ -181,6 +196,22 @@ class Chain : public AugmentationWithTail {
     }
   }
 
+  std::string obstacle(int64_t /*view*/) const override { return obstacle_; }
+
+  ViewGeometry plan(const Image& image, int64_t /*view*/, RandomStream& stream,
+                    PlannedView& planned) const override {
+    if (image.type != PixelType::uint8) {
+      require_takes(steps_.front(), image.type);
+    }
+    ViewGeometry geometry;
+    for (size_t i = 0; i < tail_; ++i) {
+      shape_after(i, planned.shape());  // refuses what apply() refuses
+      RandomStream own = stream.part(steps_[i].stream);
+      geometry = geometry * steps_[i].planned->plan(own, planned);
+    }
+    return geometry;
+  }
+
  private:
   /// Makes a view by the first `count` steps, at least all those that are not of the tail.
   ViewGeometry apply_first(size_t count, const Image& image, RandomStream& stream,
@@ -217,6 +248,19 @@ class Chain : public AugmentationWithTail {
       input = {.pixels = {shape, room.pixels.data(), nullptr}, .planes = room.planes};
     }
     return geometry;
+  }
+
+  /// The first step that keeps the head from being planned.
+  std::string find_obstacle() const {
+    for (size_t i = 0; i < tail_; ++i) {
+      const Step& step = steps_[i];
+      const bool in_its_place =
+          step.form != Form::planes || steps_[i - 1].form != Form::planes_in_place;
+      if (step.planned == nullptr || step.form == Form::pixels || !in_its_place) {
+        return step.choice.describe();
+      }
+    }
+    return "";
   }
 
   void require_fit() const {
@@ -302,6 +346,7 @@ class Chain : public AugmentationWithTail {
 
   std::function<void(size_t)> after_step_;
   std::vector<Step> steps_;
+  std::string obstacle_;   ///< what keeps the head from being planned
   size_t last_write_ = 0;  ///< the last step that writes into memory other than its input's
   size_t tail_ = 0;        ///< the first step that works on whole batches; behind the last for none
 };

@@ -1,6 +1,7 @@
 #include "data/guarded_augmentation.h"
 
 #include "bissl/error.h"
+#include "data/planned_views.h"
 #include "plugins/guard.h"
 
 #include <utility>
@@ -8,9 +9,21 @@
 namespace bissl::host {
 namespace {
 
-class GuardedAugmentation : public Guarded<Augmentation> {
+class GuardedPlannedViews final : public GuardedAbility<PlannedViews> {
  public:
-  using Guarded::Guarded;
+  using GuardedAbility::GuardedAbility;
+
+  ViewGeometry plan(int64_t view, RandomStream& stream, PlannedView& planned) const override {
+    return call("plan", [&](const auto& inner) { return inner.plan(view, stream, planned); });
+  }
+};
+
+class GuardedAugmentation : public Guarded<Augmentation, GuardedPlannedViews>,
+                            public PlannedAugmentation {
+ public:
+  GuardedAugmentation(const ComponentChoice& choice, std::shared_ptr<Augmentation> inner)
+      : Guarded(choice, std::move(inner)),
+        planned_(static_cast<const PlannedViews*>(Guarded::capability(PlannedViews::id))) {}
 
   ImageShape view_shape(const ImageShape& input, int64_t view) const override {
     return call("view_shape",
@@ -21,16 +34,32 @@ class GuardedAugmentation : public Guarded<Augmentation> {
   }
   ViewGeometry apply(const Image& image, int64_t view, RandomStream& stream,
                      std::span<float> output) const override {
-    if (image.type != PixelType::uint8 && !takes(image.type)) {
+    require_takes(image.type);
+    return call("apply", [&](const Augmentation& inner) {
+      return inner.apply(image, view, stream, output);
+    });
+  }
+
+  std::string obstacle(int64_t /*view*/) const override {
+    return planned_ == nullptr ? choice().describe() : "";
+  }
+  ViewGeometry plan(const Image& image, int64_t view, RandomStream& stream,
+                    PlannedView& planned) const override {
+    require_takes(image.type);
+    return planned_->plan(view, stream, planned);
+  }
+
+ private:
+  void require_takes(PixelType type) const {
+    if (type != PixelType::uint8 && !takes(type)) {
       fail_input(
           "{} takes 8-bit pixels, but the images have samples of 16 bits: take a chain of "
           "transforms, such as to-planes or resize, in its place",
           choice().describe());
     }
-    return call("apply", [&](const Augmentation& inner) {
-      return inner.apply(image, view, stream, output);
-    });
   }
+
+  const PlannedViews* planned_;  ///< the component's ability, guarded; null for none
 };
 
 }  // namespace

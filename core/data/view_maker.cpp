@@ -3,6 +3,7 @@
 #include "data/augmentation_with_tail.h"
 #include "data/chain.h"
 #include "data/guarded_augmentation.h"
+#include "data/planned_views.h"
 
 #include <algorithm>
 #include <utility>
@@ -15,6 +16,10 @@ namespace {
 struct Maker {
   std::shared_ptr<const Augmentation> augmentation;
   std::shared_ptr<const AugmentationWithTail> chain;
+  /// As one whose views may be planned, as those of all that the host makes.
+  const PlannedAugmentation& planned() const {
+    return dynamic_cast<const PlannedAugmentation&>(*augmentation);
+  }
 };
 
 Maker make_augmentation(const AugmentChoice& choice) {
@@ -26,7 +31,7 @@ Maker make_augmentation(const AugmentChoice& choice) {
 }
 
 /// Views of several groups.
-class GroupedViews : public AugmentationWithTail {
+class GroupedViews : public AugmentationWithTail, public PlannedAugmentation {
  public:
   explicit GroupedViews(const ViewsChoice& choice) {
     for (const ViewGroup& group : choice.groups) {
@@ -59,6 +64,11 @@ class GroupedViews : public AugmentationWithTail {
     if (has_tail(view)) {
       maker(view).chain->apply_tail(images, view, streams, geometry);
     }
+  }
+  std::string obstacle(int64_t view) const override { return maker(view).planned().obstacle(view); }
+  ViewGeometry plan(const Image& image, int64_t view, RandomStream& stream,
+                    PlannedView& planned) const override {
+    return maker(view).planned().plan(image, view, stream, planned);
   }
 
  private:

@@ -5,6 +5,7 @@
 #include "base/posix_file.h"
 #include "base/spelling.h"
 #include "bissl/data_files.h"
+#include "data/planned_views.h"
 #include "distributed/process_group.h"
 #include "pipeline/diagnostics.h"
 #include "stages/audit_artefact.h"
@@ -169,6 +170,9 @@ WorkRecord begin_record(const StageTask& task, const StageWork& work,
   set_stage_threads(context_of(task, work, task.settings), before);
   nlohmann::json environment =
       computing_environment(task.settings.device, task.settings.loader_threads);
+  if (!task.settings.device.is_cpu()) {
+    environment["device"]["makes_views"] = views_on_devices();  // those that it can make
+  }
   if (const ProcessGroup* const group = current_group(); group != nullptr) {
     environment["threads"]["processes"] = group->size();
   }

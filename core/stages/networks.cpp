@@ -3,6 +3,7 @@
 #include "base/spelling.h"
 #include "bissl/downstream_abilities.h"
 #include "bissl/error.h"
+#include "data/planned_views.h"
 #include "data/target_rules.h"
 #include "data/view_maker.h"
 #include "models/attribution.h"
@@ -19,6 +20,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <mutex>
+#include <set>
 
 namespace bissl::host {
 namespace {
@@ -216,11 +219,36 @@ void require_separable(const char* key, int64_t accumulate, Downstream& task) {
                  declared == nullptr ? BatchCoupling::separable : declared->coupling());
 }
 
+namespace {
+
+/// Says, once in a process, which views a GPU is not given to make, and why.
+void note_views_of_processor(const StageContext& context, const ViewsChoice& augment,
+                             const Augmentation& augmentation, const BatchOptions& options) {
+  const std::string obstacle = planning_obstacle(augmentation, options.views, options.device);
+  if (obstacle.empty() || !context.settings.note) {
+    return;
+  }
+  static std::mutex mutex;
+  static std::set<std::string> said;
+  const std::string place = augment.describe();
+  const std::lock_guard lock(mutex);
+  if (said.insert(place).second) {
+    context.settings.note(fmt::format(
+        "{}: the processor makes these views, not {}, because {} does not say how a device makes "
+        "them",
+        place, options.device.str(), obstacle));
+  }
+}
+
+}  // namespace
+
 std::shared_ptr<BatchSource> make_batches(const StageContext& context, const std::string& data,
                                           const ViewsChoice& augment, BatchOptions options) {
   options.device = context.settings.device;
-  return std::make_shared<BatchSource>(context.data.open(data), make_augmentation(augment),
-                                       augment.describe(), std::move(options));
+  const auto augmentation = make_augmentation(augment);
+  note_views_of_processor(context, augment, *augmentation, options);
+  return std::make_shared<BatchSource>(context.data.open(data), augmentation, augment.describe(),
+                                       std::move(options));
 }
 
 bool takes_targets(const ComponentChoice& pretext) {

@@ -3,12 +3,13 @@
 
 #include "bissl/augmentation.h"
 #include "bissl/crops.h"
+#include "bissl/planned_view.h"
 
 namespace bissl {
 namespace {
 
 /// The image as it is, scaled and cut to the size of the views. Nothing is random.
-class Evaluation : public Augmentation {
+class Evaluation : public Augmentation, public PlannedViews {
  public:
   explicit Evaluation(const ViewFormatOptions& options)
       : resize_(options.size > 0), format_(options) {}
@@ -19,6 +20,8 @@ class Evaluation : public Augmentation {
 
   bool takes(PixelType /*type*/) const override { return true; }
 
+  void* capability(std::string_view id) override { return provide<PlannedViews>(*this, id); }
+
   ViewGeometry apply(const Image& image, int64_t /*view*/, RandomStream& /*stream*/,
                      std::span<float> output) const override {
     const Planes view = format_.planes(image.shape, output);
@@ -26,6 +29,16 @@ class Evaluation : public Augmentation {
     const ViewGeometry geometry =
         resize_ ? resize_and_center_crop(image, view) : resized_crop(image, whole, view);
     format_.normalize(view);
+    return geometry;
+  }
+
+  ViewGeometry plan(int64_t /*view*/, RandomStream& /*stream*/,
+                    PlannedView& planned) const override {
+    const ImageShape shape = format_.shape(planned.image());
+    const Box whole{0, 0, shape.height, shape.width};
+    const ViewGeometry geometry =
+        resize_ ? planned.resize_and_center_crop(shape.height) : planned.resized_crop(whole, shape);
+    format_.normalize(planned);
     return geometry;
   }
 

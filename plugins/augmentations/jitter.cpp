@@ -1,7 +1,5 @@
 #include "jitter.h"
 
-#include "bissl/image_operations.h"
-
 #include <algorithm>
 #include <utility>
 
@@ -20,33 +18,6 @@ JitterDraws draw_jitter(const JitterStrength& strength, RandomStream& stream) {
   draws.saturation = around_one(strength.saturation);
   draws.hue = stream.uniform(-strength.hue, strength.hue);
   return draws;
-}
-
-void apply_jitter(Planes view, const JitterStrength& strength, const JitterDraws& draws) {
-  for (const JitterPart part : draws.order) {
-    switch (part) {
-      case JitterPart::brightness:
-        if (strength.brightness > 0.0) {
-          adjust_brightness(view, draws.brightness);
-        }
-        break;
-      case JitterPart::contrast:
-        if (strength.contrast > 0.0) {
-          adjust_contrast(view, draws.contrast);
-        }
-        break;
-      case JitterPart::saturation:
-        if (strength.saturation > 0.0) {
-          adjust_saturation(view, draws.saturation);
-        }
-        break;
-      case JitterPart::hue:
-        if (strength.hue > 0.0) {
-          adjust_hue(view, draws.hue);
-        }
-        break;
-    }
-  }
 }
 
 }  // namespace bissl

@@ -1,6 +1,7 @@
 #pragma once
 
-#include "bissl/image.h"
+#include "both_views.h"
+
 #include "bissl/random.h"
 
 #include <array>
@@ -30,7 +31,33 @@ struct JitterDraws {
 /// Draws all parts, whether they are left out or not.
 JitterDraws draw_jitter(const JitterStrength& strength, RandomStream& stream);
 
-/// Changes the colours of planes with values in [0, 1].
-void apply_jitter(Planes view, const JitterStrength& strength, const JitterDraws& draws);
+/// Changes the colours of a view with values in [0, 1].
+template <class View>
+void apply_jitter(View& view, const JitterStrength& strength, const JitterDraws& draws) {
+  for (const JitterPart part : draws.order) {
+    switch (part) {
+      case JitterPart::brightness:
+        if (strength.brightness > 0.0) {
+          adjust_brightness(view, draws.brightness);
+        }
+        break;
+      case JitterPart::contrast:
+        if (strength.contrast > 0.0) {
+          adjust_contrast(view, draws.contrast);
+        }
+        break;
+      case JitterPart::saturation:
+        if (strength.saturation > 0.0) {
+          adjust_saturation(view, draws.saturation);
+        }
+        break;
+      case JitterPart::hue:
+        if (strength.hue > 0.0) {
+          adjust_hue(view, draws.hue);
+        }
+        break;
+    }
+  }
+}
 
 }  // namespace bissl

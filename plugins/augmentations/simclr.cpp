@@ -1,3 +1,4 @@
+#include "both_views.h"
 #include "components.h"
 #include "crop.h"
 #include "jitter.h"
@@ -6,7 +7,7 @@
 #include "bissl/augmentation.h"
 #include "bissl/crops.h"
 #include "bissl/error.h"
-#include "bissl/image_operations.h"
+#include "bissl/planned_view.h"
 
 #include <algorithm>
 
@@ -40,7 +41,7 @@ struct Draws {
 };
 
 /// crop → flip → colour jitter → grayscale → blur → solarize → normalisation
-class SimClr : public Augmentation {
+class SimClr : public Augmentation, public PlannedViews {
  public:
   explicit SimClr(const Options& options)
       : options_(options), range_(options.crop.range()), format_(options.format) {}
@@ -58,14 +59,30 @@ class SimClr : public Augmentation {
 
   bool takes(PixelType /*type*/) const override { return true; }
 
+  void* capability(std::string_view id) override { return provide<PlannedViews>(*this, id); }
+
   ViewGeometry apply(const Image& image, int64_t /*view*/, RandomStream& stream,
                      std::span<float> output) const override {
     const Planes view = format_.planes(image.shape, output);
     const Draws draws = draw(image.shape, view.shape, stream);
-    ViewGeometry geometry = resized_crop(image, draws.box, view);
+    return change(view, draws, resized_crop(image, draws.box, view));
+  }
+
+  ViewGeometry plan(int64_t /*view*/, RandomStream& stream, PlannedView& planned) const override {
+    const ImageShape shape = format_.shape(planned.image());
+    const Draws draws = draw(planned.image(), shape, stream);
+    return change(planned, draws, planned.resized_crop(draws.box, shape));
+  }
+
+ private:
+  /// Changes the part of the image that was drawn, `cropped`.
+  template <class View>
+  ViewGeometry change(View& view, const Draws& draws, const ViewGeometry& cropped) const {
+    const ImageShape shape = shape_of(view);
+    ViewGeometry geometry = cropped;
     if (draws.flip) {
       flip_horizontal(view);
-      geometry = geometry * flipped(static_cast<double>(view.shape.width));
+      geometry = geometry * flipped(static_cast<double>(shape.width));
     }
     if (draws.jitter) {
       apply_jitter(view, options_.jitter, draws.parts);
@@ -74,8 +91,7 @@ class SimClr : public Augmentation {
       convert_to_grayscale(view);
     }
     if (draws.blur) {
-      gaussian_blur(view, blur_kernel_size(std::min(view.shape.height, view.shape.width)),
-                    draws.sigma);
+      gaussian_blur(view, blur_kernel_size(std::min(shape.height, shape.width)), draws.sigma);
     }
     if (draws.solarize) {
       solarize(view, options_.solarize_threshold);
@@ -84,7 +100,6 @@ class SimClr : public Augmentation {
     return geometry;
   }
 
- private:
   // Everything is drawn whether it will be used or not, and the box, which takes a varying number
   // of draws, comes last: so a change of one parameter leaves the other operations' draws alone.
   Draws draw(const ImageShape& image, const ImageShape& view, RandomStream& stream) const {

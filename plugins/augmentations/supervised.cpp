@@ -1,10 +1,11 @@
+#include "both_views.h"
 #include "components.h"
 #include "crop.h"
 #include "view_format.h"
 
 #include "bissl/augmentation.h"
 #include "bissl/crops.h"
-#include "bissl/image_operations.h"
+#include "bissl/planned_view.h"
 
 namespace bissl {
 namespace {
@@ -18,7 +19,7 @@ struct Options {
 };
 
 /// A random crop and a random flip.
-class Supervised : public Augmentation {
+class Supervised : public Augmentation, public PlannedViews {
  public:
   explicit Supervised(const Options& options)
       : options_(options), range_(options.part.range()), format_(options.format) {}
@@ -29,34 +30,63 @@ class Supervised : public Augmentation {
 
   bool takes(PixelType /*type*/) const override { return true; }
 
-  // Draws: flip, then the crop.
+  void* capability(std::string_view id) override { return provide<PlannedViews>(*this, id); }
+
   ViewGeometry apply(const Image& image, int64_t /*view*/, RandomStream& stream,
                      std::span<float> output) const override {
     const Planes view = format_.planes(image.shape, output);
-    const bool flip = stream.chance(options_.flip_probability);
-    ViewGeometry geometry =
-        options_.crop == "padded"
-            ? padded_crop(image, stream, view)
-            : resized_crop(image, random_box(image.shape, range_, stream), view);
-    if (flip) {
+    const Draws draws = draw(image.shape, view.shape, stream);
+    return change(view, draws, resized_crop(image, draws.box, view));
+  }
+
+  ViewGeometry plan(int64_t /*view*/, RandomStream& stream, PlannedView& planned) const override {
+    const ImageShape shape = format_.shape(planned.image());
+    const Draws draws = draw(planned.image(), shape, stream);
+    return change(planned, draws, planned.resized_crop(draws.box, shape));
+  }
+
+ private:
+  /// Everything random about one view, and what follows from it.
+  struct Draws {
+    bool flip = false;
+    int64_t down = 0;
+    int64_t right = 0;
+    Box box;
+  };
+
+  // First the flip, then the crop.
+  Draws draw(const ImageShape& image, const ImageShape& view, RandomStream& stream) const {
+    Draws draws;
+    draws.flip = stream.chance(options_.flip_probability);
+    if (is_padded()) {
+      const auto positions = static_cast<uint64_t>(2 * options_.padding + 1);
+      draws.down = static_cast<int64_t>(stream.below(positions)) - options_.padding;
+      draws.right = static_cast<int64_t>(stream.below(positions)) - options_.padding;
+    }
+    draws.box = is_padded() ? centered_box(image, view) : random_box(image, range_, stream);
+    return draws;
+  }
+
+  /// Moves and flips the part of the image that was drawn, `cropped`.
+  template <class View>
+  ViewGeometry change(View& view, const Draws& draws, const ViewGeometry& cropped) const {
+    const auto width = static_cast<double>(shape_of(view).width);
+    ViewGeometry geometry = cropped;
+    if (is_padded()) {
+      // Cutting a view out of the image with a black frame is moving it by up to the frame's width.
+      shift(view, draws.down, draws.right);
+      geometry = geometry * ViewGeometry{.x0 = -static_cast<double>(draws.right),
+                                         .y0 = -static_cast<double>(draws.down)};
+    }
+    if (draws.flip) {
       flip_horizontal(view);
-      geometry = geometry * flipped(static_cast<double>(view.shape.width));
+      geometry = geometry * flipped(width);
     }
     format_.normalize(view);
     return geometry;
   }
 
- private:
-  // Cutting a view out of the image with a black frame is moving it by up to the frame's width.
-  ViewGeometry padded_crop(const Image& image, RandomStream& stream, Planes view) const {
-    const auto positions = static_cast<uint64_t>(2 * options_.padding + 1);
-    const int64_t down = static_cast<int64_t>(stream.below(positions)) - options_.padding;
-    const int64_t right = static_cast<int64_t>(stream.below(positions)) - options_.padding;
-    const ViewGeometry geometry = resized_crop(image, centered_box(image.shape, view.shape), view);
-    shift(view, down, right);
-    return geometry *
-           ViewGeometry{.x0 = -static_cast<double>(right), .y0 = -static_cast<double>(down)};
-  }
+  bool is_padded() const { return options_.crop == "padded"; }
 
   Options options_;
   CropRange range_;

@@ -1,12 +1,13 @@
 // Steps that change values and leave places alone.
 
+#include "both_views.h"
 #include "components.h"
 #include "crop.h"
 #include "jitter.h"
 #include "view_format.h"
 
 #include "bissl/error.h"
-#include "bissl/image_operations.h"
+#include "bissl/planned_view.h"
 #include "bissl/transform.h"
 #include "bissl/transform_abilities.h"
 
@@ -15,9 +16,10 @@
 namespace bissl {
 namespace {
 
-/// A step that is made with some probability.
-template <class Options>
-class RandomChange : public PlaneTransform {
+/// A step that is made with some probability: by Step::change_always(view, stream), of `Planes` and
+/// of a `PlannedView`.
+template <class Step, class Options>
+class RandomChange : public PlaneTransform, public PlannedStep {
  public:
   explicit RandomChange(const Options& options) : options_(options) {}
 
@@ -29,17 +31,26 @@ class RandomChange : public PlaneTransform {
     return input;
   }
 
+  void* capability(std::string_view id) override { return provide<PlannedStep>(*this, id); }
+  ViewGeometry plan(RandomStream& stream, PlannedView& planned) const override {
+    return change_sometimes(planned, stream);
+  }
+
  protected:
   ViewGeometry change(Planes image, RandomStream& stream) const override {
-    if (stream.chance(options_.probability)) {
-      change_always(image, stream);
-    }
-    return {};
+    return change_sometimes(image, stream);
   }
-  virtual void change_always(Planes image, RandomStream& stream) const = 0;
   const Options& options() const { return options_; }
 
  private:
+  template <class View>
+  ViewGeometry change_sometimes(View& view, RandomStream& stream) const {
+    if (stream.chance(options_.probability)) {
+      static_cast<const Step&>(*this).change_always(view, stream);
+    }
+    return {};
+  }
+
   Options options_;
 };
 
@@ -49,12 +60,14 @@ void add_probability(Schema<Options>& schema, const char* doc) {
 }
 
 /// A step that counts on values in 0 … 1, and stays there.
-template <class Options>
-class UnitChange : public RandomChange<Options>, public PlaneValues {
+template <class Step, class Options>
+class UnitChange : public RandomChange<Step, Options>, public PlaneValues {
  public:
-  using RandomChange<Options>::RandomChange;
+  using RandomChange<Step, Options>::RandomChange;
 
-  void* capability(std::string_view id) override { return provide<PlaneValues>(*this, id); }
+  void* capability(std::string_view id) override {
+    return provide<PlaneValues, PlannedStep>(*this, id);
+  }
   bool takes_unit_values() const override { return true; }
   bool leaves_unit_values() const override { return false; }
 };
@@ -67,15 +80,15 @@ struct ColorJitterOptions {
   double hue = 0.1;
 };
 
-class ColorJitter : public UnitChange<ColorJitterOptions> {
+class ColorJitter : public UnitChange<ColorJitter, ColorJitterOptions> {
  public:
   explicit ColorJitter(const ColorJitterOptions& options)
       : UnitChange(options),
         strength_{options.brightness, options.contrast, options.saturation, options.hue} {}
 
- protected:
-  void change_always(Planes image, RandomStream& stream) const override {
-    apply_jitter(image, strength_, draw_jitter(strength_, stream));
+  template <class View>
+  void change_always(View& view, RandomStream& stream) const {
+    apply_jitter(view, strength_, draw_jitter(strength_, stream));
   }
 
  private:
@@ -103,10 +116,13 @@ struct GrayscaleOptions {
   double probability = 0.2;
 };
 
-class Grayscale : public UnitChange<GrayscaleOptions> {
+class Grayscale : public UnitChange<Grayscale, GrayscaleOptions> {
+ public:
   using UnitChange::UnitChange;
-  void change_always(Planes image, RandomStream& /*stream*/) const override {
-    convert_to_grayscale(image);
+
+  template <class View>
+  void change_always(View& view, RandomStream& /*stream*/) const {
+    convert_to_grayscale(view);
   }
 };
 
@@ -122,14 +138,19 @@ struct BlurOptions {
   int64_t kernel_size = 0;
 };
 
-class Blur : public RandomChange<BlurOptions> {
+class Blur : public RandomChange<Blur, BlurOptions> {
+ public:
   using RandomChange::RandomChange;
+
   ImageShape output_shape(const ImageShape& input) const override { return input; }  // any channels
-  void change_always(Planes image, RandomStream& stream) const override {
-    const int64_t side = std::min(image.shape.height, image.shape.width);
-    const int64_t kernel =
-        options().kernel_size > 0 ? options().kernel_size : blur_kernel_size(side);
-    gaussian_blur(image, kernel, stream.uniform(options().sigma[0], options().sigma[1]));
+
+  template <class View>
+  void change_always(View& view, RandomStream& stream) const {
+    const ImageShape shape = shape_of(view);
+    const int64_t kernel = options().kernel_size > 0
+                               ? options().kernel_size
+                               : blur_kernel_size(std::min(shape.height, shape.width));
+    gaussian_blur(view, kernel, stream.uniform(options().sigma[0], options().sigma[1]));
   }
 };
 
@@ -163,11 +184,15 @@ struct SolarizeOptions {
   double threshold = 0.5;
 };
 
-class Solarize : public UnitChange<SolarizeOptions> {
+class Solarize : public UnitChange<Solarize, SolarizeOptions> {
+ public:
   using UnitChange::UnitChange;
+
   ImageShape output_shape(const ImageShape& input) const override { return input; }  // any channels
-  void change_always(Planes image, RandomStream& /*stream*/) const override {
-    solarize(image, options().threshold);
+
+  template <class View>
+  void change_always(View& view, RandomStream& /*stream*/) const {
+    solarize(view, options().threshold);
   }
 };
 
@@ -188,13 +213,20 @@ struct NormalizeOptions {
   std::vector<double> std{0.5};
 };
 
-class Normalize : public PlaneTransform, public PlaneValues {
+class Normalize : public PlaneTransform, public PlaneValues, public PlannedStep {
  public:
   explicit Normalize(const NormalizeOptions& options) : options_(options) {}
 
-  void* capability(std::string_view id) override { return provide<PlaneValues>(*this, id); }
+  void* capability(std::string_view id) override {
+    return provide<PlaneValues, PlannedStep>(*this, id);
+  }
   bool takes_unit_values() const override { return true; }
   bool leaves_unit_values() const override { return true; }
+
+  ViewGeometry plan(RandomStream& /*stream*/, PlannedView& planned) const override {
+    planned.normalize(options_.mean, options_.std);
+    return {};
+  }
 
   ImageShape output_shape(const ImageShape& input) const override {
     for (const auto& [name, values] : {std::pair("mean", &options_.mean), {"std", &options_.std}}) {

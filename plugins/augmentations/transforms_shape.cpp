@@ -1,11 +1,12 @@
 // Steps that choose, scale or move what a view shows.
 
+#include "both_views.h"
 #include "components.h"
 #include "crop.h"
 
 #include "bissl/crops.h"
 #include "bissl/error.h"
-#include "bissl/image_operations.h"
+#include "bissl/planned_view.h"
 #include "bissl/transform.h"
 
 #include <cmath>
@@ -31,7 +32,7 @@ struct ResizedCropOptions {
   std::vector<double> ratio{3.0 / 4.0, 4.0 / 3.0};
 };
 
-class ResizedCrop : public PlaneMaker {
+class ResizedCrop : public PlaneMaker, public PlannedStep {
  public:
   explicit ResizedCrop(const ResizedCropOptions& options)
       : options_(options), range_(crop_range(options.scale, options.ratio)) {}
@@ -43,17 +44,24 @@ class ResizedCrop : public PlaneMaker {
     return options_.size > 0 ? ImageShape{input.channels, options_.size, options_.size} : input;
   }
 
+  void* capability(std::string_view id) override { return provide<PlannedStep>(*this, id); }
+  ViewGeometry plan(RandomStream& stream, PlannedView& planned) const override {
+    const ImageShape output = output_shape(planned.shape());
+    return planned.resized_crop(draw_box(planned.shape(), output, stream), output);
+  }
+
  protected:
-  // The box takes a varying number of draws, so it comes last.
   ViewGeometry make(const Image& image, RandomStream& stream, Planes output) const override {
-    const bool random = stream.chance(options_.probability);
-    return resized_crop(
-        image,
-        random ? random_box(image.shape, range_, stream) : centered_box(image.shape, output.shape),
-        output);
+    return resized_crop(image, draw_box(image.shape, output.shape, stream), output);
   }
 
  private:
+  // The box takes a varying number of draws, so it comes last.
+  Box draw_box(const ImageShape& image, const ImageShape& output, RandomStream& stream) const {
+    const bool random = stream.chance(options_.probability);
+    return random ? random_box(image, range_, stream) : centered_box(image, output);
+  }
+
   ResizedCropOptions options_;
   CropRange range_;
 };
@@ -95,7 +103,7 @@ struct ResizeOptions {
   bool keep_ratio = true;
 };
 
-class Resize : public PlaneMaker {
+class Resize : public PlaneMaker, public PlannedStep {
  public:
   explicit Resize(const ResizeOptions& options) : options_(options) {}
 
@@ -112,6 +120,11 @@ class Resize : public PlaneMaker {
         upright ? size * input.height / input.width : size * input.width / input.height;
     return upright ? ImageShape{input.channels, longer, size}
                    : ImageShape{input.channels, size, longer};
+  }
+
+  void* capability(std::string_view id) override { return provide<PlannedStep>(*this, id); }
+  ViewGeometry plan(RandomStream& /*stream*/, PlannedView& planned) const override {
+    return planned.resized_crop(whole(planned.shape()), output_shape(planned.shape()));
   }
 
  protected:
@@ -137,13 +150,18 @@ Schema<ResizeOptions> resize_schema() {
   return schema;
 }
 
-class ToPlanes : public PlaneMaker {
+class ToPlanes : public PlaneMaker, public PlannedStep {
  public:
   bool takes(PixelType /*type*/) const override { return true; }
 
   ImageShape output_shape(const ImageShape& input) const override {
     require_image(input);
     return input;
+  }
+
+  void* capability(std::string_view id) override { return provide<PlannedStep>(*this, id); }
+  ViewGeometry plan(RandomStream& /*stream*/, PlannedView& planned) const override {
+    return planned.resized_crop(whole(planned.shape()), planned.shape());
   }
 
  protected:
@@ -156,7 +174,7 @@ struct CenterCropOptions {
   int64_t size = 0;
 };
 
-class CenterCrop : public PlaneReshaper {
+class CenterCrop : public PlaneReshaper, public PlannedStep {
  public:
   explicit CenterCrop(const CenterCropOptions& options) : size_(options.size) {}
 
@@ -168,12 +186,20 @@ class CenterCrop : public PlaneReshaper {
     return {input.channels, size_, size_};
   }
 
+  void* capability(std::string_view id) override { return provide<PlannedStep>(*this, id); }
+  ViewGeometry plan(RandomStream& /*stream*/, PlannedView& planned) const override {
+    return planned.crop(middle(output_shape(planned.shape()), planned.shape()));
+  }
+
  protected:
   ViewGeometry make(const Planes& image, RandomStream& /*stream*/, Planes output) const override {
-    return crop(image, {first(image.shape.height), first(image.shape.width), size_, size_}, output);
+    return crop(image, middle(output.shape, image.shape), output);
   }
 
  private:
+  Box middle(const ImageShape& output, const ImageShape& input) const {
+    return {first(input.height), first(input.width), output.height, output.width};
+  }
   /// As torchvision rounds: halves to the even neighbour.
   int64_t first(int64_t length) const {
     return static_cast<int64_t>(std::nearbyint(static_cast<double>(length - size_) / 2.0));
@@ -196,13 +222,24 @@ struct PaddedCropOptions {
   int64_t padding = 4;
 };
 
-class PaddedCrop : public PlaneTransform {
+class PaddedCrop : public PlaneTransform, public PlannedStep {
  public:
   explicit PaddedCrop(const PaddedCropOptions& options) : padding_(options.padding) {}
 
+  void* capability(std::string_view id) override { return provide<PlannedStep>(*this, id); }
+  ViewGeometry plan(RandomStream& stream, PlannedView& planned) const override {
+    return move(planned, stream);
+  }
+
  protected:
-  // Cutting a part out of the image with a black frame is moving it by up to the frame's width.
   ViewGeometry change(Planes image, RandomStream& stream) const override {
+    return move(image, stream);
+  }
+
+ private:
+  // Cutting a part out of the image with a black frame is moving it by up to the frame's width.
+  template <class View>
+  ViewGeometry move(View& image, RandomStream& stream) const {
     const auto positions = static_cast<uint64_t>(2 * padding_ + 1);
     const int64_t down = static_cast<int64_t>(stream.below(positions)) - padding_;
     const int64_t right = static_cast<int64_t>(stream.below(positions)) - padding_;
@@ -210,7 +247,6 @@ class PaddedCrop : public PlaneTransform {
     return {.x0 = -static_cast<double>(right), .y0 = -static_cast<double>(down)};
   }
 
- private:
   int64_t padding_;
 };
 
@@ -227,20 +263,30 @@ struct FlipOptions {
   double probability = 0.5;
 };
 
-class Flip : public PlaneTransform {
+class Flip : public PlaneTransform, public PlannedStep {
  public:
   explicit Flip(const FlipOptions& options) : probability_(options.probability) {}
 
+  void* capability(std::string_view id) override { return provide<PlannedStep>(*this, id); }
+  ViewGeometry plan(RandomStream& stream, PlannedView& planned) const override {
+    return flip(planned, stream);
+  }
+
  protected:
   ViewGeometry change(Planes image, RandomStream& stream) const override {
+    return flip(image, stream);
+  }
+
+ private:
+  template <class View>
+  ViewGeometry flip(View& image, RandomStream& stream) const {
     if (!stream.chance(probability_)) {
       return {};
     }
     flip_horizontal(image);
-    return flipped(static_cast<double>(image.shape.width));
+    return flipped(static_cast<double>(shape_of(image).width));
   }
 
- private:
   double probability_;
 };
 

@@ -1,7 +1,6 @@
 #include "view_format.h"
 
 #include "bissl/error.h"
-#include "bissl/image_operations.h"
 
 #include <utility>
 
@@ -32,10 +31,6 @@ Planes ViewFormat::planes(const ImageShape& image, std::span<float> output) cons
              output.size());
   }
   return view;
-}
-
-void ViewFormat::normalize(Planes view) const {
-  bissl::normalize(view, options_.mean, options_.std);
 }
 
 void check_channel_values(const std::string& parameter, const std::vector<double>& values,

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "both_views.h"
+
 #include "bissl/image.h"
 #include "bissl/parameters.h"
 
@@ -32,7 +34,10 @@ class ViewFormat {
   Planes planes(const ImageShape& image, std::span<float> output) const;
 
   /// From [0, 1] to (x − mean) / std.
-  void normalize(Planes view) const;
+  template <class View>
+  void normalize(View& view) const {
+    bissl::normalize(view, options_.mean, options_.std);
+  }
 
  private:
   ViewFormatOptions options_;

@@ -1,5 +1,6 @@
 #include "bissl/crops.h"
 #include "pixel_kernels.h"
+#include "resampling_axes.h"
 
 #include <algorithm>
 #include <cmath>
@@ -9,15 +10,6 @@ namespace bissl {
 namespace {
 
 namespace kernels = pixel_kernels;
-
-/// One direction of a resampling: `length` samples become `resized`, of which those from `first`
-/// on, `count` of them, are wanted.
-struct Axis {
-  int64_t length = 0;
-  int64_t resized = 0;
-  int64_t first = 0;
-  int64_t count = 0;
-};
 
 /// For each wanted sample of an axis, which input samples it is made of and with what weights.
 struct Taps {
@@ -184,19 +176,6 @@ void resample(const Image& image, const Box& box, const Axis& vertical, const Ax
   }
 }
 
-/// Where the wanted samples of both axes lie in the image that the box is cut from.
-ViewGeometry geometry_of(const Box& box, const Axis& vertical, const Axis& horizontal) {
-  const auto scale = [](const Axis& axis) {
-    return static_cast<double>(axis.length) / static_cast<double>(axis.resized);
-  };
-  ViewGeometry geometry;
-  geometry.xx = scale(horizontal);
-  geometry.x0 = static_cast<double>(box.left) + geometry.xx * static_cast<double>(horizontal.first);
-  geometry.yy = scale(vertical);
-  geometry.y0 = static_cast<double>(box.top) + geometry.yy * static_cast<double>(vertical.first);
-  return geometry;
-}
-
 }  // namespace
 
 ViewGeometry resized_crop(const Image& image, const Box& box, Planes output) {
@@ -222,15 +201,8 @@ ViewGeometry resize_and_center_crop(const Image& image, Planes output) {
   if (height == size && width == size) {
     return resized_crop(image, {0, 0, height, width}, output);
   }
-  const auto axis = [&](int64_t length, int64_t other) {
-    const int64_t resized = length <= other ? size : size * length / other;
-    // As Python rounds: halves to the even neighbour.
-    const auto first =
-        static_cast<int64_t>(std::nearbyint(static_cast<double>(resized - size) / 2.0));
-    return Axis{length, resized, first, size};
-  };
-  const Axis vertical = axis(height, width);
-  const Axis horizontal = axis(width, height);
+  const Axis vertical = centered_axis(height, width, size);
+  const Axis horizontal = centered_axis(width, height, size);
   const Box whole{0, 0, height, width};
   resample(image, whole, vertical, horizontal, output);
   return geometry_of(whole, vertical, horizontal);

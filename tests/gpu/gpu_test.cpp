@@ -2,6 +2,7 @@
 // prints rows of a table. Without a GPU all are skipped.
 
 #include "core/data/fake_data.h"
+#include "core/device/coloured_images.h"
 #include "core/device/trainings.h"
 #include "data/prefetcher.h"
 #include "models/evaluation_guard.h"
@@ -123,6 +124,29 @@ TEST_F(GpuTest, ViewsAreThoseOfTheProcessor) {
   }
   print_row("views of 150 batches", fmt::format("{:.1e}", largest), "0");
   EXPECT_EQ(largest, 0);
+}
+
+/// With TF32 too, which would round what is multiplied to 10 bits.
+TEST_F(GpuTest, ViewsThatItMakesAreThoseOfTheProcessor) {
+  constexpr int64_t batches = 6;
+  const auto expected = simclr_batches(c10::kCPU);
+  for (const bool tf32 : {false, true}) {
+    at::globalContext().setAllowTF32CuBLAS(tf32);
+    double largest = 0;
+    Prefetcher prefetcher(simclr_batches(gpu), 0, batches, 2);
+    for (int64_t number = 0; number < batches; ++number) {
+      const Batch batch = prefetcher.next();
+      const Batch here = expected->make(number);
+      for (size_t view = 0; view < here.views.size(); ++view) {
+        const at::Tensor away = batch.views[view].to(torch::kCPU).sub(here.views[view]);
+        largest = std::max(largest, away.abs().max().item<double>());
+      }
+    }
+    print_row(tf32 ? "SimCLR's views, made there with --tf32" : "SimCLR's views, made there",
+              fmt::format("{:.1e}", largest), fmt::format("{:.0e}", tolerance));
+    EXPECT_LE(largest, tolerance);
+  }
+  at::globalContext().setAllowTF32CuBLAS(false);
 }
 
 TEST_F(GpuTest, ItsGeneratorIsSavedAndPutBack) {

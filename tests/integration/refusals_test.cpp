@@ -224,6 +224,7 @@ TEST(RefusalList, IsComplete) {
       {"classes: \\\"{}\\\" is named twice", "ClassTwice"},
       {"per_class = {}{}, but class", "TooFewOfAClass"},
       {"{}: sample {} of {}x{} pixels gives views of another shape", "ImagesOfSeveralSizes"},
+      {"view {} of {} was planned as", "a component at fault"},
       {"{} takes {}, but a chain begins with the {}", "PlanesBeforeTheyAreMade"},
       {"{} takes {}, but {} before it gives {}", "PixelsAfterPlanes"},
       {"{} is the last of its chain and gives {}", "no transform that ships gives pixels"},

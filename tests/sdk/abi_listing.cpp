@@ -33,6 +33,7 @@
 #include "bissl/optimizer_abilities.h"
 #include "bissl/optimizer_state.h"
 #include "bissl/parameters.h"
+#include "bissl/planned_view.h"
 #include "bissl/plugin.h"
 #include "bissl/pretext.h"
 #include "bissl/random.h"
@@ -254,6 +255,12 @@ void list_abilities() {
   ABILITY(BatchViews);
   VIRTUAL(BatchViews, change);
   SLOTS(BatchViews);
+  ABILITY(PlannedViews);
+  VIRTUAL(PlannedViews, plan);
+  SLOTS(PlannedViews);
+  ABILITY(PlannedStep);
+  VIRTUAL(PlannedStep, plan);
+  SLOTS(PlannedStep);
   ABILITY(HypergradientState);
   VIRTUAL(HypergradientState, state);
   VIRTUAL(HypergradientState, load_state);
@@ -391,6 +398,16 @@ void list_data() {
   MEMBER(CropRange, largest_area);
   MEMBER(CropRange, smallest_ratio);
   MEMBER(CropRange, largest_ratio);
+  SIZE(PlannedAxis);
+  MEMBER(PlannedAxis, begin);
+  MEMBER(PlannedAxis, length);
+  MEMBER(PlannedAxis, resized);
+  MEMBER(PlannedAxis, first);
+  MEMBER(PlannedAxis, count);
+  SIZE(PlannedChange);
+  MEMBER(PlannedChange, kind);
+  MEMBER(PlannedChange, numbers);
+  GROWS(PlannedView);
   SIZE(RandomStream);
   SIZE(Hasher);
   SIZE(Error);
@@ -587,6 +604,15 @@ void list_enumerators() {
   ENUMERATOR(Transform::Form, pixels_to_planes);
   ENUMERATOR(Transform::Form, planes_in_place);
   ENUMERATOR(Transform::Form, planes);
+  ENUMERATOR(PlannedChange::Kind, shift);
+  ENUMERATOR(PlannedChange::Kind, brightness);
+  ENUMERATOR(PlannedChange::Kind, contrast);
+  ENUMERATOR(PlannedChange::Kind, saturation);
+  ENUMERATOR(PlannedChange::Kind, hue);
+  ENUMERATOR(PlannedChange::Kind, grayscale);
+  ENUMERATOR(PlannedChange::Kind, blur);
+  ENUMERATOR(PlannedChange::Kind, solarize);
+  ENUMERATOR(PlannedChange::Kind, normalize);
   ENUMERATOR(SolveStatus, direct);
   ENUMERATOR(SolveStatus, converged);
   ENUMERATOR(SolveStatus, iteration_limit);

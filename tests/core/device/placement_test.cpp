@@ -2,6 +2,7 @@
 // hardware (fake_device.h). What a GPU computes is tests/gpu's concern.
 
 #include "bissl/optimizer.h"
+#include "coloured_images.h"
 #include "core/data/fake_data.h"
 #include "data/prefetcher.h"
 #include "fake_device.h"
@@ -206,6 +207,36 @@ TEST_P(LoaderPlacement, BatchesAreSentBesideWhatTheDeviceDoes) {
   EXPECT_EQ(std::count(use.streams.begin(), use.streams.end(), "record 0"), 0);
   EXPECT_EQ(static_cast<int64_t>(use.streams.size()), 2 * marks) << lines(use.streams);
   EXPECT_EQ(use.recorded, marks * 5) << "two views, two geometries and the numbers of a batch";
+}
+
+TEST_P(LoaderPlacement, ViewsOfSimclrAreMadeOnTheDevice) {
+  constexpr int64_t batches = 4;
+  const auto expected = simclr_batches(c10::kCPU);
+  take_device_use();
+  double largest = 0;
+  {
+    Prefetcher prefetcher(simclr_batches(fake_device), 0, batches, GetParam());
+    for (int64_t number = 0; number < batches; ++number) {
+      const Batch batch = prefetcher.next();
+      const Batch here = expected->make(number);
+      ASSERT_EQ(batch.views.size(), here.views.size());
+      EXPECT_EQ(joined(batch.views).data_ptr(), batch.views[0].data_ptr())
+          << "views of one shape lie in one buffer";
+      for (size_t view = 0; view < here.views.size(); ++view) {
+        EXPECT_EQ(batch.views[view].device(), fake_device);
+        const at::Tensor away = batch.views[view].to(torch::kCPU).sub(here.views[view]);
+        largest = std::max(largest, away.abs().max().item<double>());
+        EXPECT_TRUE(batch.geometry[view].to(torch::kCPU).equal(here.geometry[view]));
+      }
+      EXPECT_TRUE(batch.indices.to(torch::kCPU).equal(here.indices));
+    }
+  }
+  EXPECT_LE(largest, tolerance);
+  const DeviceUse use = take_device_use();
+  EXPECT_TRUE(use.mixed.empty()) << lines(use.mixed);
+  EXPECT_EQ(std::count(use.waits.begin(), use.waits.end(), "a copy to the device"), 0);
+  EXPECT_EQ(std::count(use.waits.begin(), use.waits.end(), "aten::_local_scalar_dense"), 0);
+  EXPECT_GT(use.operations, 100 * batches) << "the device has made them";
 }
 
 INSTANTIATE_TEST_SUITE_P(Threads, LoaderPlacement, ::testing::Values(0, 1, 3));
