@@ -31,15 +31,18 @@ at::Tensor sent(const at::Tensor& tensor, const c10::Device& device) {
   return tensor.to(at::TensorOptions(device), /*non_blocking=*/!device.is_cpu());
 }
 
-/// Room for one of several images.
+/// Room for one of several images or views.
 struct Extent {
+  int64_t channels = 0;
   int64_t height = 0;
   int64_t width = 0;
 
   void include(const ImageShape& image) {
+    channels = image.channels;
     height = std::max(height, image.height);
     width = std::max(width, image.width);
   }
+  int64_t values() const { return channels * height * width; }
 };
 
 Extent extent_of(RowSpan rows) {
@@ -52,17 +55,17 @@ Extent extent_of(RowSpan rows) {
 
 /// How many of the rows are made at once: at least one.
 size_t rows_at_once(RowSpan rows) {
-  Extent extent;
+  Extent image;
+  Extent view;
   size_t count = 0;
-  int64_t largest_view = 0;
   for (const PlannedRow& row : rows) {
-    extent.include(row.image.shape);
-    for (const PlannedView& view : row.views) {
-      largest_view = std::max(largest_view, view.shape().elements());
+    image.include(row.image.shape);
+    for (const PlannedView& planned : row.views) {
+      view.include(planned.shape());
     }
-    const int64_t image = extent.height * extent.width * row.image.shape.channels;
-    if (count > 0 &&
-        static_cast<int64_t>(count + 1) * std::max(image, largest_view) > part_values) {
+    const int64_t matrices = std::max(view.height * image.height, view.width * image.width);
+    const int64_t most = std::max({image.values(), view.values(), matrices});
+    if (count > 0 && static_cast<int64_t>(count + 1) * most > part_values) {
       break;
     }
     ++count;
@@ -86,7 +89,7 @@ at::Tensor side_by_side(RowSpan rows, const c10::Device& device) {
     return row.image.type == PixelType::uint8;
   });
   const Extent extent = extent_of(rows);
-  const int64_t channels = rows.front().image.shape.channels;
+  const int64_t channels = extent.channels;
   const std::array<int64_t, 4> shape = {static_cast<int64_t>(rows.size()), extent.height,
                                         extent.width, channels};
   const at::Tensor room = bytes ? at::empty(shape, sendable(at::kByte, device))

@@ -22,11 +22,11 @@ struct PlannedRow {
 /// single precision, whatever LibTorch's autocast and TF32 are set to.
 ///
 /// The images are sent as they are, side by side in a tensor of the largest height and width among
-/// them, with the numbers of the plans. Rows whose images or views would together be more than 2²⁴
-/// values (64 MiB as floats) are made part by part, so what lies on the device beside images and
-/// views is a few times that for each thread that calls it, and more only where one image is
-/// larger. On another device than the processor nothing is waited for; the transfers are queued in
-/// the calling thread's stream.
+/// them, with the numbers of the plans. Rows whose images, views or matrices would together be more
+/// than 2²⁴ values (64 MiB as floats) are made part by part, so what lies on the device beside
+/// images and views is a few times that for each thread that calls it, and more only where one
+/// image is larger. On another device than the processor nothing is waited for; the transfers are
+/// queued in the calling thread's stream.
 void make_views(const std::vector<PlannedRow>& rows, const Views& views);
 
 }  // namespace bissl::host
