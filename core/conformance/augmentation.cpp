@@ -48,6 +48,8 @@ void check_augmentation(Checker& checker) {
       check_16_bits(*augmentation, shape);
     }
   });
+  checker.check("plans the views that it makes, where it can",
+                [&] { check_plans(checker, *augmentation, shapes); });
   const View early = view_of(*augmentation, picture, 0, 0);
   checker.check("the same image, stream and view give the same result, in each instance",
                 [&] { check_repeats(checker, *augmentation, picture); });

@@ -39,6 +39,7 @@ Names of_kind(ComponentKind kind) {
               "writes the view and nothing beside it, reads the image and nothing beside it",
               "tells where a view lies in its image",
               "16-bit images give the views of 8-bit ones, where they are taken",
+              "plans the views that it makes, where it can",
               "the same image, stream and view give the same result, in each instance",
               "a view does not depend on what was made before",
               "rows and columns keep their places, whatever the image's shape",

@@ -66,6 +66,13 @@ void check_rows_and_columns(const Augmentation& augmentation,
 /// views.
 void check_whole_batches(const Checker& checker, const std::vector<ImageShape>& accepted);
 
+// In view_plans.cpp.
+
+/// That what it plans of an image (bissl/planned_view.h) is what it makes of it, with the same
+/// draws. Throws NotApplicable for one that plans nothing.
+void check_plans(const Checker& checker, const Augmentation& augmentation,
+                 const std::vector<ImageShape>& accepted);
+
 // In view_history.cpp: that nothing but image, view and stream decides about a view.
 
 void check_repeats(const Checker& checker, const Augmentation& augmentation,

@@ -218,8 +218,9 @@ Library misbehaving_transforms() {
   const std::string beside =
       "writes the view and nothing beside it, reads the image and nothing beside it";
   const std::string places = "tells where a view lies in its image";
+  const std::string plans = "plans the views that it makes, where it can";
   return {"misbehaving_transforms",
-          {"right-pixels", "right-planes"},
+          {"right-pixels", "right-planes", "right-plan"},
           {{"shrinks-in-place", accepts, "but the transform works in place"},
            {"refuses-as-failed", accepts, "as a failed run"},
            {"counts-calls", "", ""},
@@ -230,7 +231,10 @@ Library misbehaving_transforms() {
            {"geometry-nan", places, "map areas to areas"},
            {"geometry-line", places, "map areas to areas"},
            {"geometry-backwards", places, "far outside"},
-           {"geometry-by-calls", places, "differs at a second call"}}};
+           {"geometry-by-calls", places, "differs at a second call"},
+           {"plans-other-draws", plans, "plan() draws other numbers"},
+           {"plans-other-values", plans, "when they are made as plan() says"},
+           {"plans-other-places", plans, "return different geometries"}}};
 }
 
 TEST(ConformFaults, OfTransforms) {
