@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
+#include <system_error>
 #include <unordered_map>
 
 namespace bissl::host {
@@ -26,6 +28,7 @@ enum Opcode : uint8_t {
   op_bin_int = 'J',
   op_bin_int1 = 'K',
   op_bin_int2 = 'M',
+  op_int = 'I',
   op_none = 'N',
   op_bin_persid = 'Q',
   op_reduce = 'R',
@@ -134,6 +137,7 @@ class Unpickler {
   }
   void push_integer(int64_t value) { push({.kind = PickleKind::integer, .integer = value}); }
   void push_long(std::string_view bytes);
+  void push_decimal(std::string_view text);
 
   PickleId pop() {
     const size_t floor = marks_.empty() ? 0 : marks_.back();
@@ -197,6 +201,18 @@ void Unpickler::push_long(std::string_view bytes) {
   push_integer(static_cast<int64_t>(value));
 }
 
+/// Python 2 writes an integer of more than 32 bits as text, in protocol 2, too.
+void Unpickler::push_decimal(std::string_view text) {
+  int64_t value = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc() || rest != end) {
+    fail_input("the pickle has an integer that is no number of 64 bits, before its byte {}",
+               bytes_.position());
+  }
+  push_integer(value);
+}
+
 void Unpickler::get(uint32_t number) {
   const auto found = memo_.find(number);
   if (found == memo_.end()) {
@@ -236,6 +252,9 @@ bool Unpickler::constant(uint8_t opcode) {
       return true;
     case op_bin_int2:
       push_integer(bytes_.number<uint16_t>());
+      return true;
+    case op_int:
+      push_decimal(bytes_.line());
       return true;
     case op_long1:
       push_long(bytes_.take(bytes_.number<uint8_t>()));

@@ -1,6 +1,7 @@
 #include "weights/torch_globals.h"
 
 #include "bissl/error.h"
+#include "store/safetensors_header.h"
 
 #include <map>
 #include <string>
@@ -202,6 +203,13 @@ PickleValue TorchObjects::storage(PickleId identifier) {
       key.text.size() > longest_key || elements.kind != PickleKind::integer ||
       elements.integer < 0) {
     refuse("reference to a storage");
+  }
+  // The old format has a sixth part, which is none but for a storage within another one.
+  if (parts.items.size() > 5 && tree_.at(parts.items[5]).kind != PickleKind::none) {
+    fail_input(
+        "the storage {} is a part of another one, as early versions of PyTorch saved it, whose "
+        "place is not read: load the file with a later version, and save it again by torch.save",
+        shown_name(key.text));
   }
   count_name(key.text.size());
   PickleStorage storage{storage_type(type.text), key.text, elements.integer};

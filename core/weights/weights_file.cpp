@@ -20,6 +20,61 @@ namespace fs = std::filesystem;
 /// place for weights that somebody wants by name.
 constexpr size_t deepest_dict = 8;
 constexpr size_t most_dicts = 1000;
+/// Of a tensor or of a dictionary of them.
+constexpr size_t longest_name = 1000;
+/// Of all names, each as often as it is one.
+constexpr size_t most_name_bytes = largest_pickle;
+
+/// An entry of a dictionary under a text.
+struct NamedEntry {
+  const std::string* name;
+  PickleId value;
+};
+
+/// The entries under texts, in the order of the file, of equal texts the later one. Texts that are
+/// too long for a name are passed over, so that to compare them costs little: one long text of a
+/// pickle can be the key of very many entries.
+std::vector<NamedEntry> named_entries(const PickleTree& tree, const PickleValue& dict) {
+  std::map<std::string_view, size_t> places;
+  for (size_t i = 0; i + 1 < dict.items.size(); i += 2) {
+    const PickleValue& key = tree.at(dict.items[i]);
+    const PickleKind kind = tree.at(dict.items[i + 1]).kind;
+    if (key.kind != PickleKind::text) {
+      continue;
+    }
+    if (key.text.size() <= longest_name) {
+      places[key.text] = i;
+    } else if (kind == PickleKind::tensor || kind == PickleKind::dict) {
+      fail_input("it has a tensor or a dictionary under a name of {} bytes; at most {} are read",
+                 key.text.size(), longest_name);
+    }
+  }
+  std::vector<NamedEntry> entries;
+  for (size_t i = 0; i + 1 < dict.items.size(); i += 2) {
+    const PickleValue& key = tree.at(dict.items[i]);
+    const auto place = key.kind == PickleKind::text ? places.find(key.text) : places.end();
+    if (place != places.end() && place->second == i) {
+      entries.push_back({&key.text, dict.items[i + 1]});
+    }
+  }
+  return entries;
+}
+
+/// Adds names up, of which a small pickle may make very many.
+class NameCount {
+ public:
+  /// The same name, which is counted.
+  std::string counted(std::string name) {
+    bytes_ += name.size();
+    if (bytes_ > most_name_bytes) {
+      fail_input("its dictionaries have more than {} bytes of names", most_name_bytes);
+    }
+    return name;
+  }
+
+ private:
+  size_t bytes_ = 0;
+};
 
 /// A safetensors file begins with a length of 8 bytes and the brace of its header.
 bool is_safetensors(const fs::path& file) {
@@ -131,40 +186,29 @@ void WeightsFile::collect(const PickleTree& tree) {
   };
   std::vector<Step> steps = {{tree.root, "", 0}};
   std::set<PickleId> seen = {tree.root};
+  NameCount names;
   for (size_t next = 0; next < steps.size(); ++next) {
     const Step step = steps[next];
     const PickleValue& dict = tree.at(step.id);
     if (dict.kind != PickleKind::dict) {
       continue;
     }
-    std::map<std::string, const PickleValue*> by_name;  // the later of equal keys counts
-    for (size_t i = 0; i + 1 < dict.items.size(); i += 2) {
-      if (tree.at(dict.items[i]).kind == PickleKind::text) {
-        by_name[tree.at(dict.items[i]).text] = &tree.at(dict.items[i + 1]);
-      }
-    }
-    if (step.depth == 0) {
-      for (const auto& [name, value] : by_name) {
-        keys_.insert(name);
-      }
-    }
     StateDict found{.path = step.path, .tensors = {}};
-    for (size_t i = 0; i + 1 < dict.items.size(); i += 2) {
-      const PickleValue& key = tree.at(dict.items[i]);
-      const PickleValue& value = tree.at(dict.items[i + 1]);
-      if (key.kind != PickleKind::text || by_name.at(key.text) != &value) {
-        continue;
+    for (const NamedEntry& entry : named_entries(tree, dict)) {
+      if (step.depth == 0) {
+        keys_.insert(*entry.name);
       }
+      const PickleValue& value = tree.at(entry.value);
       if (value.kind == PickleKind::tensor) {
         const PickleTensor& tensor = tree.tensors.at(static_cast<size_t>(value.integer));
-        found.tensors.push_back(
-            {key.text, tensor.type, tensor.shape, static_cast<size_t>(value.integer)});
-        by_name[key.text] = nullptr;  // once, also where the file has the very same value twice
+        found.tensors.push_back({names.counted(*entry.name), tensor.type, tensor.shape,
+                                 static_cast<size_t>(value.integer)});
       } else if (value.kind == PickleKind::dict && step.depth < deepest_dict &&
-                 steps.size() < most_dicts && seen.insert(dict.items[i + 1]).second) {
-        steps.push_back({dict.items[i + 1],
-                         step.path.empty() ? key.text : step.path + "." + key.text,
-                         step.depth + 1});
+                 steps.size() < most_dicts && seen.insert(entry.value).second) {
+        steps.push_back(
+            {entry.value,
+             names.counted(step.path.empty() ? *entry.name : step.path + "." + *entry.name),
+             step.depth + 1});
       }
     }
     if (!found.tensors.empty()) {

@@ -138,6 +138,31 @@ TEST(Pickle, RefusesWhatIsNoTensor) {
             std::string::npos);
 }
 
+/// The old format says of a storage whether it is a part of another one. Read as a whole one, its
+/// numbers would be those of another place.
+TEST(Pickle, AStorageWithinAnotherIsRefused) {
+  const auto with_view = [](const std::string& view) {
+    return pickle_of("(" + pickled_text("storage") + pickled_global("torch", "FloatStorage") +
+                     pickled_text("7") + pickled_text("cpu") + "K\x04" + view + "tQ");
+  };
+  EXPECT_EQ(complaint(with_view("N")), "");
+  EXPECT_NE(complaint(with_view(pickled_text("8") + "K\x02K\x02\x87"))
+                .find("the storage \"7\" is a part of another one"),
+            std::string::npos);
+}
+
+/// As Python 2 writes the identities of parameters, under which an optimizer keeps its state.
+TEST(Pickle, ReadsIntegersThatAreTexts) {
+  const PickleTree tree = read_pickle(pickle_of("I140234567890123\n"));
+  EXPECT_EQ(tree.top().kind, PickleKind::integer);
+  EXPECT_EQ(tree.top().integer, 140234567890123);
+  EXPECT_EQ(read_pickle(pickle_of("I-5\n")).top().integer, -5);
+  for (const char* wrong : {"I\n", "I1x\n", "I99999999999999999999\n"}) {
+    EXPECT_NE(complaint(pickle_of(wrong)).find("no number of 64 bits"), std::string::npos) << wrong;
+  }
+  EXPECT_NE(complaint("\x80\x02I12").find("cut short"), std::string::npos);
+}
+
 TEST(Pickle, RefusesWhatIsNoPickle) {
   EXPECT_NE(complaint("").find("does not begin as a pickle"), std::string::npos);
   EXPECT_NE(complaint("(dp0\n.").find("does not begin as a pickle"), std::string::npos);

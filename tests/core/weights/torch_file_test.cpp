@@ -225,5 +225,52 @@ TEST_F(TorchFiles, ADictionaryThatHoldsItselfIsReadOnce) {
   EXPECT_EQ(WeightsFile(file_).dicts().size(), 1U);
 }
 
+/// A hundred long names, each of them that of a tensor in many dictionaries: each dictionary would
+/// copy all of them.
+TEST_F(TorchFiles, NamesOfManyTensorsAreCounted) {
+  constexpr int names = 100;
+  const auto number = [](int value) { return raw(static_cast<uint8_t>(value)); };
+  const auto with_dicts = [&](int dicts) {
+    std::string bytes =
+        "\x80\x02" + pickled_tensor("FloatStorage", "0", 1, 0, {1}, {1}) + "q" + number(names);
+    for (int i = 0; i < names; ++i) {
+      bytes += pickled_text(std::string(900, 'k') + std::to_string(i)) + "q" + number(i);
+    }
+    bytes += "}(" + pickled_text("w") + "h" + number(names);
+    for (int dict = 0; dict < dicts; ++dict) {
+      bytes += pickled_text(std::to_string(dict)) + "}(";
+      for (int i = 0; i < names; ++i) {
+        bytes += "h" + number(i) + "h" + number(names);
+      }
+      bytes += "u";
+    }
+    return complaint(hand_made_pth(bytes + "u.", four_bytes));
+  };
+  EXPECT_EQ(with_dicts(20), "");
+  EXPECT_NE(with_dicts(900).find("bytes of names"), std::string::npos);
+}
+
+TEST_F(TorchFiles, LongTextsAreNoNames) {
+  const std::string tensor = pickled_tensor("FloatStorage", "0", 1, 0, {1}, {1});
+  const std::string text(5000, 't');
+  EXPECT_EQ(complaint(hand_made_pth(pickle_of(pickled_dict({{text, "K\x01"}, {"w", tensor}})),
+                                    four_bytes)),
+            "");
+  const std::string refused = complaint(
+      hand_made_pth(pickle_of(pickled_dict({{"w", tensor}, {text, tensor}})), four_bytes));
+  EXPECT_NE(refused.find("under a name of 5000 bytes"), std::string::npos) << refused;
+}
+
+TEST_F(TorchFiles, OfEqualNamesTheLaterTensorIsRead) {
+  const auto tensor = [](int32_t place) {
+    return pickled_tensor("ByteStorage", "0", 2, place, {1}, {1});
+  };
+  write_file(file_, hand_made_pth(pickle_of(pickled_dict({{"w", tensor(0)}, {"w", tensor(1)}})),
+                                  "\x05\x07"));
+  const WeightsFile weights(file_);
+  ASSERT_EQ(weights.dicts().front().tensors.size(), 1U);
+  EXPECT_EQ(weights.read(*weights.dicts().front().find("w")).item<uint8_t>(), 7);
+}
+
 }  // namespace
 }  // namespace bissl::host::test
