@@ -74,19 +74,33 @@ fs::path chosen_network(const fs::path& folder, std::optional<int64_t> number) {
   return chosen;
 }
 
-NamedTensors tensors_to_write(const fs::path& folder, bool with_head) {
-  NamedTensors tensors = read_safetensors(folder / backbone_file).tensors;
+/// The weights of a network as the stage has left them.
+struct StoredNetwork {
+  NamedTensors backbone;
+  NamedTensors head;  ///< empty where it has none, or none is wanted
+};
+
+StoredNetwork read_network(const fs::path& folder, bool with_head) {
+  StoredNetwork network;
+  network.backbone = read_safetensors(folder / backbone_file).tensors;
   if (with_head) {
-    for (auto& [name, tensor] : read_safetensors(folder / head_file).tensors) {
-      if (std::any_of(tensors.begin(), tensors.end(),
-                      [&name = name](const auto& entry) { return entry.name == name; })) {
-        fail_input(
-            "backbone and head both have a \"{}\": write them apart, without the head by "
-            "--no-head",
-            name);
-      }
-      tensors.emplace_back(name, std::move(tensor));
+    network.head = read_safetensors(folder / head_file).tensors;
+  }
+  return network;
+}
+
+/// Backbone and head under the names that the backbone's and the task's modules give them.
+NamedTensors under_own_names(const StoredNetwork& network) {
+  NamedTensors tensors = network.backbone;
+  for (const auto& [name, tensor] : network.head) {
+    if (std::any_of(network.backbone.begin(), network.backbone.end(),
+                    [&name = name](const auto& entry) { return entry.name == name; })) {
+      fail_input(
+          "backbone and head both have a \"{}\": write them apart, without the head by "
+          "--no-head",
+          name);
     }
+    tensors.emplace_back(name, tensor);
   }
   return tensors;
 }
@@ -185,24 +199,30 @@ json known_input(const json& description, std::ostream& err) {
   }
 }
 
-/// Whose names the backbone's tensors, which are among these, have: a program's, or "own" where
-/// they are no program's. Throws Error(input) where those of another one are asked for.
-std::string names_of_backbone(const NamedTensors& tensors, const ExportArguments& options) {
+/// Whose names the backbone's tensors have: those of the program that is asked for, of the first
+/// one that has them, or "own" where they are no program's.
+std::string names_of_backbone(const NamedTensors& backbone, const ExportArguments& options) {
+  if (!options.names.empty()) {
+    return options.names;
+  }
   std::vector<std::string> names;
-  for (const auto& [name, tensor] : tensors) {
+  for (const auto& [name, tensor] : backbone) {
     names.push_back(name);
   }
   const std::vector<std::string> programs = programs_with_names(names);
-  if (options.names.empty()) {
-    return programs.empty() ? "own" : programs.front();
+  return programs.empty() ? "own" : programs.front();
+}
+
+/// torchvision's vision transformers make features of their class token alone, so that another
+/// network would be written than what was trained.
+void refuse_other_features(const StageRecord& record, const std::string& program) {
+  const json values =
+      record.description.value("backbone", json::object()).value("values", json::object());
+  if (program == "torchvision" && values.value("pool", json()) == "mean") {
+    fail_input(
+        "--names torchvision: the backbone's features are the mean over its patches (pool = "
+        "\"mean\"), and torchvision's are the class token: leave --names away");
   }
-  if (std::find(programs.begin(), programs.end(), options.names) == programs.end()) {
-    fail_input("--names {}: the backbone's tensors have {}, and are not renamed: {}", options.names,
-               programs.empty() ? "names of their own" : programs.front() + "'s names",
-               programs.empty() ? "leave --names away"
-                                : "leave --names away, or give --names " + programs.front());
-  }
-  return options.names;
 }
 
 json note(const StageRecord& record, const NamedTensors& tensors, const ExportArguments& options,
@@ -256,8 +276,12 @@ int run_export(const PipelineArguments& arguments, const ExportArguments& option
   const StageRecord record = read_stage_record(stage);
   const fs::path network = chosen_network(stage, options.network);
   const bool with_head = !options.no_head && fs::exists(network / head_file);
-  const NamedTensors tensors = tensors_to_write(network, with_head);
-  const std::string names = names_of_backbone(tensors, options);
+  const StoredNetwork stored = read_network(network, with_head);
+  refuse_other_features(record, options.names);
+  const NamedTensors tensors = options.names.empty()
+                                   ? under_own_names(stored)
+                                   : with_names_of(options.names, stored.backbone, stored.head);
+  const std::string names = names_of_backbone(stored.backbone, options);
   const json classes =
       with_head ? classes_of(arguments, options.stage, plugins, err) : json(nullptr);
   const json about = note(record, tensors, options, names, with_head, classes, err);

@@ -14,7 +14,7 @@ namespace bissl::host {
 struct ExportArguments {
   std::filesystem::path stage;  ///< RUN/STAGE
   std::filesystem::path to;     ///< .safetensors, .pth or .pt
-  std::string names;  ///< "torchvision" or "timm", which the tensors must have; empty: their own
+  std::string names;  ///< "torchvision" or "timm": whose the tensors get; empty: their own
   std::optional<int64_t> network;  ///< of several that the stage has trained
   bool no_head = false;
   bool force = false;  ///< replace files that are there

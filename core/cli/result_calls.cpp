@@ -149,8 +149,10 @@ void CommandLine::add_export() {
                    "FILE.safetensors, .pth or .pt; FILE.json beside it says how to use it")
       ->required();
   command
-      ->add_option("--names", export_.names,
-                   "torchvision or timm: whose names the tensors must have; others are refused")
+      ->add_option(
+          "--names", export_.names,
+          "torchvision or timm: whose names the tensors get, the head's, too; refused where "
+          "they are not known")
       ->check(CLI::IsMember({"torchvision", "timm"}));
   command->add_option("--network", export_.network,
                       "which of several networks that the stage has trained, from 0");

@@ -8,6 +8,8 @@
 #include "weights/naming.h"
 #include "weights/position_grid.h"
 
+#include <ATen/ops/ones.h>
+
 #include <gtest/gtest.h>
 
 namespace bissl::host::test {
@@ -232,15 +234,18 @@ TEST(PositionEmbeddings, OfOtherKindsAreOfAWrongShape) {
 
 class Detection : public testing::Test {
  protected:
-  /// A file with a tensor of one number under each of these names, in "state_dict".
-  WeightsFile file_with(const std::vector<std::string>& names) {
+  /// A file with a tensor of one number under each of these names, in "state_dict"; beside it, at
+  /// the top, an empty dictionary under `key` if that is not empty.
+  WeightsFile file_with(const std::vector<std::string>& names, const std::string& key = "") {
     std::vector<std::pair<std::string, std::string>> items;
     for (const std::string& name : names) {
       items.emplace_back(name, pickled_tensor("ByteStorage", "0", 1, 0, {1}, {1}));
     }
-    write_file(
-        folder_.path() / "f.pth",
-        hand_made_pth(pickle_of(pickled_dict({{"state_dict", pickled_dict(items)}})), "\x01"));
+    std::vector<std::pair<std::string, std::string>> top = {{"state_dict", pickled_dict(items)}};
+    if (!key.empty()) {
+      top.emplace_back(key, "}");
+    }
+    write_file(folder_.path() / "f.pth", hand_made_pth(pickle_of(pickled_dict(top)), "\x01"));
     return WeightsFile(folder_.path() / "f.pth");
   }
   const NamedShapes wanted_ = {{"a.weight", {1}}, {"b.weight", {1}}};
@@ -254,6 +259,29 @@ TEST_F(Detection, FindsAPrefixThatNoRuleKnows) {
   EXPECT_EQ(mapped.rule, "prefix");
   EXPECT_EQ(mapped.prefix, "net.body.");
   EXPECT_TRUE(cover(file, mapped, wanted_, {}).complete());
+}
+
+/// MMPretrain has names of its own for the parts of a vision transformer.
+TEST_F(Detection, TakesMmpretrainsVisionTransformers) {
+  const WeightsFile file = file_with(
+      {"backbone.cls_token", "backbone.pos_embed", "backbone.patch_embed.projection.weight",
+       "backbone.layers.0.ln1.weight", "backbone.layers.0.attn.qkv.weight",
+       "backbone.layers.0.attn.proj.bias", "backbone.layers.0.ln2.weight",
+       "backbone.layers.0.ffn.layers.0.0.weight", "backbone.layers.0.ffn.layers.1.weight",
+       "backbone.layers.11.ffn.layers.1.bias", "backbone.ln1.weight", "head.layers.head.weight"},
+      "meta");
+  NamedShapes wanted;
+  for (const char* name :
+       {"cls_token", "pos_embed", "patch_embed.proj.weight", "blocks.0.norm1.weight",
+        "blocks.0.attn.qkv.weight", "blocks.0.attn.proj.bias", "blocks.0.norm2.weight",
+        "blocks.0.mlp.fc1.weight", "blocks.0.mlp.fc2.weight", "blocks.11.mlp.fc2.bias",
+        "norm.weight"}) {
+    wanted.emplace_back(name, std::vector<int64_t>{1});
+  }
+  const MappedWeights mapped = detect_rule(file, wanted);
+  EXPECT_EQ(mapped.rule, "mmpretrain");
+  const Coverage coverage = cover(file, mapped, wanted, {});
+  EXPECT_TRUE(coverage.complete()) << coverage_text(coverage);
 }
 
 TEST_F(Detection, DoesNotChooseBetweenTwoNetworks) {
@@ -342,6 +370,83 @@ TEST(ProgramsWithNames, AreThoseOfTheBackbonesThatShip) {
             Names{"torchvision"});
   EXPECT_EQ(programs_with_names({"prep.0.weight", "layer1.0.weight"}), Names{});
   EXPECT_EQ(programs_with_names({}), Names{});
+}
+
+/// What torchvision's file holds comes back under its names and in its shapes, from the names that
+/// its rule gives.
+TEST(NamesOfAProgram, AreTorchvisionsOwnAgain) {
+  const nlohmann::json expected = golden("weights/expected.json");
+  for (const auto& [name, classifier] :
+       {std::pair("torchvision-vit", "heads.head"), {"torchvision-convnext", "classifier.2"}}) {
+    SCOPED_TRACE(name);
+    const WeightsFile file(golden_folder + name + ".pth");
+    NamedShapes wanted;
+    for (const auto& [key, tensor] : expected.at("networks").at(name).items()) {
+      wanted.emplace_back(key, tensor.at("shape").get<std::vector<int64_t>>());
+    }
+    const MappedWeights mapped = apply_rule(*find_key_rule(name), file);
+    const NamedTensors backbone = read_matched(file, mapped, cover(file, mapped, wanted, {}));
+    const NamedTensors head = {{"fc.weight", at::ones({2, 3})}, {"fc.bias", at::ones({2})}};
+    const NamedTensors written = with_names_of("torchvision", backbone, head);
+    ASSERT_EQ(written.size(), mapped.tensors.size() + 2);
+    for (const auto& [key, tensor] : written) {
+      SCOPED_TRACE(key);
+      const StoredTensor* stored = file.dicts().front().find(key);
+      ASSERT_NE(stored, nullptr);
+      if (!key.starts_with(classifier)) {
+        EXPECT_TRUE(tensor.equal(file.read(*stored)));
+      }
+    }
+    EXPECT_EQ(written.back().name, classifier + std::string(".bias"));
+    // timm's are those that it has.
+    const NamedTensors timms = with_names_of("timm", backbone, {});
+    ASSERT_EQ(timms.size(), backbone.size());
+    EXPECT_EQ(timms.front().name, backbone.front().name);
+  }
+}
+
+TEST(NamesOfAProgram, AreRefusedWhereItHasNoSuchNetwork) {
+  const auto with = [](const std::vector<std::string>& names) {
+    NamedTensors tensors;
+    for (const std::string& name : names) {
+      tensors.emplace_back(name, at::ones({1}));
+    }
+    return tensors;
+  };
+  const auto refusal = [](const char* program, const NamedTensors& backbone,
+                          const NamedTensors& head) -> std::string {
+    try {
+      with_names_of(program, backbone, head);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::input);
+      return error.what();
+    }
+    return "";
+  };
+  const std::string mark = "blocks.0.attn.qkv.weight";
+  const NamedTensors resnet = with({"conv1.weight", "layer4.0.bn1.weight"});
+  const NamedTensors linear = with({"fc.weight", "fc.bias"});
+  EXPECT_EQ(refusal("timm", resnet, linear), "");
+  EXPECT_EQ(with_names_of("timm", with({mark}), linear).back().name, "head.bias");
+  EXPECT_NE(refusal("timm", resnet, with({"hidden0.weight", "fc.weight"}))
+                .find("the head has a \"hidden0.weight\""),
+            std::string::npos);
+  EXPECT_NE(
+      refusal("torchvision", with({"features.1.running_mean"}), linear).find("has several layers"),
+      std::string::npos);
+  EXPECT_EQ(refusal("torchvision", with({"features.1.running_mean"}), {}), "");
+  EXPECT_NE(
+      refusal("timm", with({"features.1.conv.0.0.weight"}), {}).find("give --names torchvision"),
+      std::string::npos);
+  EXPECT_NE(refusal("timm", with({"prep.0.weight"}), {}).find("names of their own"),
+            std::string::npos);
+  EXPECT_NE(refusal("torchvision", with({mark, "pos_embed"}), {}).find("has no \"cls_token\""),
+            std::string::npos);
+  for (const char* extra : {"reg_token", "blocks.0.ls1.gamma"}) {
+    EXPECT_NE(refusal("torchvision", with({mark, "cls_token", "pos_embed", extra}), {})
+                  .find("has a \"" + std::string(extra)),
+              std::string::npos);
+  }
 }
 
 TEST(NamePattern, FitsNamesAndWhatIsBelowThem) {
