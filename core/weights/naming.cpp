@@ -94,7 +94,7 @@ const Renaming& renaming_of(const Family& family) {
   return std::string_view(family.mark).starts_with("stages") ? convnexts : transformers;
 }
 
-std::string renamed(std::string name, const Renaming& renaming) {
+std::string torchvision_name(std::string name, const Renaming& renaming) {
   for (const auto& [from, to] : renaming.parts) {
     name = with_parts_replaced(name, from, to);
   }
@@ -105,7 +105,7 @@ std::string renamed(std::string name, const Renaming& renaming) {
 
 /// The tensor in the shape that torchvision's ConvNeXts have it in: a factor of a channel as
 /// [C, 1, 1], a linear layer never as a convolution. Those of a transformer have no such names.
-at::Tensor reshaped(const std::string& name, const at::Tensor& tensor) {
+at::Tensor in_their_shape(const std::string& name, const at::Tensor& tensor) {
   if (name.ends_with(".layer_scale") && tensor.dim() == 1) {
     return tensor.reshape({tensor.size(0), 1, 1});
   }
@@ -131,8 +131,8 @@ NamedTensors torchvisions(const NamedTensors& backbone, const std::vector<std::s
       fail_input("--names torchvision: the backbone has a {}, which none of torchvision's {} has",
                  shown_name(name), renaming.networks);
     }
-    std::string theirs = renamed(name, renaming);
-    at::Tensor values = reshaped(theirs, tensor);
+    std::string theirs = torchvision_name(name, renaming);
+    at::Tensor values = in_their_shape(theirs, tensor);
     tensors.emplace_back(std::move(theirs), std::move(values));
   }
   return tensors;

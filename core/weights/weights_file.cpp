@@ -21,9 +21,9 @@ namespace fs = std::filesystem;
 constexpr size_t deepest_dict = 8;
 constexpr size_t most_dicts = 1000;
 /// Of a tensor or of a dictionary of them.
-constexpr size_t longest_name = 1000;
+constexpr size_t longest_tensor_name = 1000;
 /// Of all names, each as often as it is one.
-constexpr size_t most_name_bytes = largest_pickle;
+constexpr size_t most_bytes_of_names = largest_pickle;
 
 /// An entry of a dictionary under a text.
 struct NamedEntry {
@@ -42,11 +42,11 @@ std::vector<NamedEntry> named_entries(const PickleTree& tree, const PickleValue&
     if (key.kind != PickleKind::text) {
       continue;
     }
-    if (key.text.size() <= longest_name) {
+    if (key.text.size() <= longest_tensor_name) {
       places[key.text] = i;
     } else if (kind == PickleKind::tensor || kind == PickleKind::dict) {
       fail_input("it has a tensor or a dictionary under a name of {} bytes; at most {} are read",
-                 key.text.size(), longest_name);
+                 key.text.size(), longest_tensor_name);
     }
   }
   std::vector<NamedEntry> entries;
@@ -66,8 +66,8 @@ class NameCount {
   /// The same name, which is counted.
   std::string counted(std::string name) {
     bytes_ += name.size();
-    if (bytes_ > most_name_bytes) {
-      fail_input("its dictionaries have more than {} bytes of names", most_name_bytes);
+    if (bytes_ > most_bytes_of_names) {
+      fail_input("its dictionaries have more than {} bytes of names", most_bytes_of_names);
     }
     return name;
   }
