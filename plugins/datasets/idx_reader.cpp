@@ -20,6 +20,10 @@ constexpr uint8_t unsigned_bytes = 0x08;
 /// How much is read at a time: what a header claims is believed no further than the file goes.
 constexpr size_t chunk = size_t{4} << 20;
 
+/// What is held in memory at most: a small compressed file may hold a thousand times its size. Ten
+/// million images of 28 x 28 pixels are less.
+constexpr int64_t most_idx_bytes = int64_t{8} << 30;
+
 class GzipFile {
  public:
   explicit GzipFile(const std::filesystem::path& path) : path_(path.string()) {
@@ -115,6 +119,10 @@ size_t claimed_bytes(const GzipFile& file, const std::vector<int64_t>& dimension
                  shape_text(dimensions));
     }
     product *= dimension;
+  }
+  if (product > most_idx_bytes) {
+    fail_input("{}: its header says {}, {} bytes; at most {} are read", file.path(),
+               shape_text(dimensions), product, most_idx_bytes);
   }
   return static_cast<size_t>(product);
 }

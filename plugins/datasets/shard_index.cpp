@@ -16,8 +16,10 @@
 #include <array>
 #include <cctype>
 #include <cerrno>
+#include <set>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 namespace bissl {
 namespace {
@@ -93,6 +95,20 @@ std::string trimmed(const std::string& text) {
                                     : text.substr(begin, text.find_last_not_of(blanks) - begin + 1);
 }
 
+/// The first of names of which there may be very many.
+std::string first_of(const std::set<std::string>& names) {
+  constexpr size_t most = 8;
+  std::vector<std::string> first;
+  for (const std::string& name : names) {
+    if (first.size() == most) {
+      break;
+    }
+    first.push_back(name);
+  }
+  return fmt::format("{}{}", fmt::join(first, ", "),
+                     names.size() > most ? fmt::format(" and {} more", names.size() - most) : "");
+}
+
 /// Puts the members of one shard together to samples.
 class ShardScan {
  public:
@@ -111,7 +127,7 @@ class ShardScan {
 
  private:
   void take(const TarMember& member) {
-    MemberName name = split_name(member.name);
+    const MemberName name = split_name(member.name);
     if (name.extension.empty()) {
       return;
     }
@@ -119,7 +135,7 @@ class ShardScan {
       finish();
       key_ = name.key;
     }
-    if (std::find(extensions_.begin(), extensions_.end(), name.extension) != extensions_.end()) {
+    if (!extensions_.insert(name.extension).second) {
       fail_input("{}: sample \"{}\" has two members \"{}\"", shard_, key_, name.extension);
     }
     const auto found = std::find(members_.images.begin(), members_.images.end(), name.extension);
@@ -130,7 +146,6 @@ class ShardScan {
     if (!members_.label.empty() && name.extension == members_.label) {
       read_label(member);
     }
-    extensions_.push_back(std::move(name.extension));
   }
 
   void read_label(const TarMember& member) {
@@ -154,7 +169,7 @@ class ShardScan {
       fail_input(
           "{}: sample \"{}\" has no image: found {}, expected one of {}. Members of one sample "
           "must stand beside each other; `image` says which extensions are images",
-          shard_, key_, fmt::join(extensions_, ", "), fmt::join(members_.images, ", "));
+          shard_, key_, first_of(extensions_), fmt::join(members_.images, ", "));
     }
     const bool any_labels = !index_.labels.empty();
     if (!index_.samples.empty() && any_labels == label_.empty()) {
@@ -181,7 +196,7 @@ class ShardScan {
   const RandomAccessFile& archive_;
   std::string shard_;
   std::string key_;
-  std::vector<std::string> extensions_;  ///< of the present sample
+  std::set<std::string> extensions_;  ///< of the present sample
   std::string label_;
   std::ptrdiff_t rank_ = no_image;
   ShardSample sample_;

@@ -473,6 +473,33 @@ Raster read_converted(const File& file, const Source& source, const Layout& layo
   return result;
 }
 
+/// Throws for a file of few bytes that would take very long: each part is unpacked by itself, so
+/// that tiles may hold far more than the image, and each may be said to be the same bytes of the
+/// file.
+void require_few_bytes(const File& file, const Layout& layout, uint64_t file_bytes,
+                       int64_t most_bytes) {
+  constexpr int64_t most_padding = 4;  // of what is read at most: tiles reach beyond the edges
+  constexpr uint64_t most_shared = uint64_t{1} << 30;  // a file may have all empty tiles once
+  constexpr uint64_t most_times = 16;
+  const uint32_t parts =
+      layout.tiled ? TIFFNumberOfTiles(file.get()) : TIFFNumberOfStrips(file.get());
+  const int64_t size = layout.tiled ? TIFFTileSize(file.get()) : TIFFStripSize(file.get());
+  if (size > 0 && parts > most_padding * most_bytes / size) {
+    fail_input(
+        "TIFF: has {} parts of {} bytes each, far more than an image of {} x {} pixels needs and "
+        "than are read, see `max_pixels`",
+        parts, size, layout.width, layout.height);
+  }
+  uint64_t packed = 0;
+  for (uint32_t part = 0; part < parts; ++part) {
+    packed += std::min(TIFFGetStrileByteCount(file.get(), part), file_bytes);
+  }
+  if (packed > most_shared + most_times * file_bytes) {
+    fail_input("TIFF: says that its {} parts have {} bytes together, and has {}; it is damaged",
+               parts, packed, file_bytes);
+  }
+}
+
 }  // namespace
 
 Raster decode_tiff(std::string_view bytes, const ImageOptions& options) {
@@ -497,6 +524,7 @@ Raster decode_tiff(std::string_view bytes, const ImageOptions& options) {
         "`max_pixels`",
         layout.width, layout.height, layout.samples, layout.bits);
   }
+  require_few_bytes(file, layout, bytes.size(), most_bytes);
   Raster raster;
   if (layout.meaning == PHOTOMETRIC_YCBCR && compression != COMPRESSION_JPEG) {
     raster = read_converted(file, source, layout);

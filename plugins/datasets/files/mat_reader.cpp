@@ -19,6 +19,8 @@ constexpr size_t header_size = 128;
 constexpr int deepest = 8;
 constexpr size_t most_arrays = 1'000'000;
 constexpr size_t most_dimensions = 32;
+/// Of numbers that are not unsigned bytes: each takes 8 bytes of memory, and may be one of a file.
+constexpr size_t most_numbers = size_t{1} << 22;
 
 /// Types of stored data, by their numbers in the format's table.
 enum MatType : uint32_t {
@@ -126,11 +128,17 @@ struct Element {
   std::span<const uint8_t> data;
 };
 
+/// What has been read of a file so far.
+struct MatCounts {
+  size_t arrays = 0;
+  size_t numbers = 0;  ///< that are not unsigned bytes
+};
+
 /// Reads elements one after the other from a part of the content.
 class MatScanner {
  public:
-  MatScanner(std::span<const uint8_t> data, const std::string& file, size_t& arrays)
-      : data_(data), file_(file), arrays_(arrays) {}
+  MatScanner(std::span<const uint8_t> data, const std::string& file, MatCounts& counts)
+      : data_(data), file_(file), counts_(counts) {}
 
   bool at_end() const { return at_ >= data_.size(); }
 
@@ -192,7 +200,7 @@ class MatScanner {
 
   std::span<const uint8_t> data_;
   const std::string& file_;
-  size_t& arrays_;
+  MatCounts& counts_;
   size_t at_ = 0;
 };
 
@@ -230,6 +238,10 @@ void MatScanner::read_numbers(MatArray& array) {
   if (element.type == mi_uint8) {
     array.bytes.assign(element.data.begin(), element.data.end());
     return;
+  }
+  counts_.numbers += expected;
+  if (counts_.numbers > most_numbers) {
+    fail(fmt::format("it has more than {} numbers that are not unsigned bytes", most_numbers));
   }
   array.numbers.reserve(expected);
   for (size_t i = 0; i < expected; ++i) {
@@ -289,7 +301,7 @@ template <class Wanted>
 MatArray MatScanner::array(const Element& element, int depth, std::string& name,
                            Wanted wanted) const {
   MatArray array;
-  if (++arrays_ > most_arrays) {
+  if (++counts_.arrays > most_arrays) {
     fail(fmt::format("it has more than {} arrays", most_arrays));
   }
   if (depth > deepest) {
@@ -299,7 +311,7 @@ MatArray MatScanner::array(const Element& element, int depth, std::string& name,
     array.dimensions = {0, 0};
     return array;
   }
-  MatScanner inner(element.data, file_, arrays_);
+  MatScanner inner(element.data, file_, counts_);
   const Element flags = inner.next_of(mi_uint32, "array flags");
   if (flags.data.size() != 8) {
     inner.fail("array flags are not 8 bytes");
@@ -379,16 +391,16 @@ MatVariables read_mat(const std::filesystem::path& path, const std::set<std::str
   const std::string file = path.string();
   check_header(content, file);
   MatVariables variables;
-  size_t arrays = 0;
+  MatCounts counts;
   uint64_t inflated = 0;
-  MatScanner top(bytes_of(content).subspan(header_size), file, arrays);
+  MatScanner top(bytes_of(content).subspan(header_size), file, counts);
   while (!top.at_end()) {
     Element element = top.next();
     std::string unpacked;
     if (element.type == mi_compressed) {
       unpacked = inflate_zlib(element.data, most_bytes - inflated, file);
       inflated += unpacked.size();
-      element = MatScanner(bytes_of(unpacked), file, arrays).next();
+      element = MatScanner(bytes_of(unpacked), file, counts).next();
     }
     if (element.type != mi_matrix) {
       continue;

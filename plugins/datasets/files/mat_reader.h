@@ -46,7 +46,8 @@ using MatVariables = std::map<std::string, MatArray>;
 /// scipy.io.savemat writes), little-endian, compressed or not; those that are not there are not in
 /// the result. Throws Error(ErrorKind::input) for another format (v7.3 is HDF5), a file that is cut
 /// short or damaged, sizes that the file cannot have, arrays nested more than 8 deep, more than a
-/// million arrays, and content of more than `most_bytes` after decompression.
+/// million arrays, more than 4 million numbers that are not unsigned bytes, and content of more
+/// than `most_bytes` after decompression.
 MatVariables read_mat(const std::filesystem::path& file, const std::set<std::string>& names,
                       uint64_t most_bytes = uint64_t{256} << 20);
 

@@ -511,9 +511,14 @@ std::vector<std::string> Pickle::texts(const PickleValue& value, const std::stri
     fail_input("{} are no list of texts", what);
   }
   std::vector<std::string> names;
+  size_t bytes = 0;  // a list may have one long text very often
   for (const uint32_t place : value.items) {
     if (!is_text(values_[place])) {
       fail_input("{} are no list of texts: entry {} is none", what, names.size());
+    }
+    bytes += values_[place].bytes.size();
+    if (bytes > content_.size()) {
+      fail_input("{} have more bytes than their file: a text in it occurs many times", what);
     }
     names.emplace_back(values_[place].bytes);
   }

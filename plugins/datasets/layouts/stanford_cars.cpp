@@ -26,10 +26,16 @@ ClassList read_car_names(const std::filesystem::path& file) {
   return classes;
 }
 
+/// The labels of the test set are a download of their own, which lies beside the images, as
+/// torchvision has it, or in the folder of the archive's other lists.
+std::string test_labels(const Layout& layout) {
+  const std::string name = "cars_test_annos_withlabels.mat";
+  return !layout.has_file(name) && layout.has_file("devkit/" + name) ? "devkit/" + name : name;
+}
+
 ListedSet read_stanford_cars(const Layout& layout, const LayoutOptions& options) {
   const bool train = options.split == "train";
-  const std::string list_file =
-      train ? "devkit/cars_train_annos.mat" : "cars_test_annos_withlabels.mat";
+  const std::string list_file = train ? "devkit/cars_train_annos.mat" : test_labels(layout);
   const ClassList classes = read_car_names(layout.file(cars_meta));
   const std::string file = layout.file(list_file).string();
   const MatVariables variables = read_mat(file, {"annotations"});

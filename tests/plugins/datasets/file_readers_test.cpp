@@ -304,6 +304,14 @@ TEST_F(PickleReader, SurvivesDepthAndMemoBombs) {
   }
   const fs::path file = write("b", bomb + ".");
   expect_part(refusal([&] { Pickle{file}; }), "spells more bytes as text than it has");
+  // One text of a megabyte as very many entries of a list.
+  std::string list = "](" + pickled::text(std::string(1 << 20, 'x')) + "q\x01";
+  for (int i = 0; i < 1000; ++i) {
+    list += "h\x01";
+  }
+  const Pickle repeated(write("d", pickled::file(list + "e")));
+  expect_part(refusal([&] { repeated.texts(repeated.root(), "names"); }),
+              "names have more bytes than their file");
   // More values than are read.
   const fs::path many = write("c", "\x80\x02" + std::string((1 << 22) + 5, 'N') + ".");
   expect_part(refusal([&] { Pickle{many}; }), "has more values than anything that is read here");
@@ -423,6 +431,11 @@ TEST_F(MatReader, RefusesDeepNestingAndBombs) {
   expect_part(refusal([&] { read_mat(bomb, {"x"}, 32 << 20); }),
               "holds more than 33554432 bytes after decompression");
   EXPECT_EQ(read_mat(bomb, {"x"}).at("x").bytes.size(), zeros.size());
+  // Numbers of other types than unsigned bytes are held as doubles, of 8 bytes.
+  constexpr int32_t numbers = (1 << 22) + 1;
+  const fs::path large = write(
+      "b.mat", mat::file({mat::doubles("x", {1, numbers}, std::vector<double>(size_t{numbers}))}));
+  expect_part(refusal([&] { read_mat(large, {"x"}); }), "more than 4194304 numbers that are not");
 }
 
 TEST_F(MatReader, RefusesAFileCutShortAnywhere) {

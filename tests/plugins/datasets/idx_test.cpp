@@ -258,8 +258,12 @@ TEST_F(IdxFolder, BelievesAHeaderOnlyAsFarAsTheFileGoes) {
             "than a file can hold");
   write("train-images-idx3-ubyte.gz", gzip(idx({0xFFFFFFFF, 28, 28}, "abc")));
   EXPECT_EQ(refusal(),
+            "DIR/train-images-idx3-ubyte.gz: its header says 4294967295 x 28 x 28, 3367254359280 "
+            "bytes; at most 8589934592 are read");
+  write("train-images-idx3-ubyte.gz", gzip(idx({10'000'000, 28, 28}, "abc")));
+  EXPECT_EQ(refusal(),
             "DIR/train-images-idx3-ubyte.gz: ends too early: 3 bytes of images found, "
-            "3367254359280 expected (4294967295 x 28 x 28); fetch the file again");
+            "7840000000 expected (10000000 x 28 x 28); fetch the file again");
 }
 
 TEST_F(IdxFolder, RefusesAFileCutShort) {

@@ -119,6 +119,11 @@ TEST_F(Layouts, StanfordCars) {
                                       "smart fortwo Convertible 2012"}));
   EXPECT_EQ(content(*open("stanford-cars")), (Samples{{0, 2}, {1, 0}}));
   EXPECT_EQ(content(*open("stanford-cars", {{"split", "test"}})), (Samples{{2, 1}}));
+  // The labels of the test set come in a file by itself, which some put to the other lists.
+  const fs::path labels = root() / "stanford_cars/cars_test_annos_withlabels.mat";
+  fs::rename(labels, root() / "stanford_cars/devkit/cars_test_annos_withlabels.mat");
+  EXPECT_EQ(content(*open("stanford-cars", {{"split", "test"}})), (Samples{{2, 1}}));
+  fs::rename(root() / "stanford_cars/devkit/cars_test_annos_withlabels.mat", labels);
   fs::copy_file(root() / "stanford_cars/devkit/cars_meta.mat",
                 root() / "stanford_cars/cars_test_annos_withlabels.mat",
                 fs::copy_options::overwrite_existing);

@@ -15,6 +15,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -202,6 +203,24 @@ TEST_F(TarShards, RefusesWrongShards) {
   expect_part(refusal({"a.tar"}), "\"b.jpg\" is a link");
   write("a.tar", tar_of({{"../a.jpg", image}}));
   expect_part(refusal({"a.tar"}), "the name \"../a.jpg\" leads out of the archive");
+}
+
+/// Each member is looked for among those of its sample, of which there may be very many.
+TEST_F(TarShards, ASampleOfManyMembersTakesNoLonger) {
+  std::string many;
+  for (int i = 0; i < 100'000; ++i) {
+    many += tar_header("a." + std::to_string(i), 0);
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  write("a.tar", many + tar_of({{"a.jpg", jpeg_of(6, 4, 70)}}));
+  EXPECT_EQ(open({"a.tar"})->size(), 1);
+  write("a.tar", many + tar_end());
+  EXPECT_EQ(refusal({"a.tar"}),
+            "DIR/a.tar: sample \"a\" has no image: found 0, 1, 10, 100, 1000, 10000, 10001, 10002 "
+            "and 99992 more, expected one of jpg, jpeg, png, webp, ppm, pgm, pnm, bmp, gif, tif, "
+            "tiff. Members of one sample must stand beside each other; `image` says which "
+            "extensions are images");
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
 }
 
 TEST_F(TarShards, SaysWhichShardsAreMissing) {

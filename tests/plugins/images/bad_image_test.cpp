@@ -145,6 +145,53 @@ TEST(BadImages, AProgressiveFileCannotAskForAnyNumberOfPasses) {
             "JPEG: cannot be decoded: it has more than 100 scans");
 }
 
+/// A gray TIFF all of whose parts are the same bytes of the file: tiles of one column and
+/// `tile_height` rows, or with 0 strips of one row. Either the width or the height is 1.
+std::string tiff_of_equal_parts(uint32_t width, uint32_t height, uint32_t tile_height,
+                                const std::string& part) {
+  constexpr uint32_t part_at = 8;
+  const uint32_t parts = width * height;
+  const auto offsets_at = static_cast<uint32_t>(part_at + part.size());
+  const uint32_t counts_at = offsets_at + 4 * parts;
+  const auto entry = [](uint32_t tag, bool is_short, uint32_t count, uint32_t value) {
+    return big_endian(tag, 2) + big_endian(is_short ? 3U : 4U, 2) + big_endian(count, 4) +
+           (is_short ? big_endian(value, 2) + std::string(2, '\0') : big_endian(value, 4));
+  };
+  std::string entries = entry(256, false, 1, width) + entry(257, false, 1, height) +
+                        entry(258, true, 1, 8) + entry(259, true, 1, 1) + entry(262, true, 1, 1);
+  if (tile_height == 0) {
+    entries += entry(273, false, parts, offsets_at) + entry(277, true, 1, 1) +
+               entry(278, false, 1, 1) + entry(279, false, parts, counts_at);
+  } else {
+    entries += entry(277, true, 1, 1) + entry(322, false, 1, 1) +
+               entry(323, false, 1, tile_height) + entry(324, false, parts, offsets_at) +
+               entry(325, false, parts, counts_at);
+  }
+  std::string bytes = std::string("MM\0*", 4) + big_endian(counts_at + 4 * parts, 4) + part;
+  for (uint32_t i = 0; i < parts; ++i) {
+    bytes += big_endian(part_at, 4);
+  }
+  for (uint32_t i = 0; i < parts; ++i) {
+    bytes += big_endian(static_cast<uint32_t>(part.size()), 4);
+  }
+  const auto count = static_cast<uint32_t>(entries.size() / 12);
+  return bytes + big_endian(count, 2) + entries + big_endian(0, 4);
+}
+
+/// Files of some hundred kilobytes that would take minutes, or with larger numbers days.
+TEST(BadImages, PartsOfATiffMayNotBeAnyNumberOfBytes) {
+  const std::string tile(4096, 'x');
+  EXPECT_EQ(refusal(tiff_of_equal_parts(40, 1, 4096, tile)), "no error");
+  EXPECT_EQ(refusal(tiff_of_equal_parts(60'000, 1, 4096, tile), {.max_pixels = 60'000}),
+            "TIFF: has 60000 parts of 4096 bytes each, far more than an image of 60000 x 1 pixels "
+            "needs and than are read, see `max_pixels`");
+  EXPECT_EQ(refusal(tiff_of_equal_parts(1, 40, 0, "x")), "no error");
+  const std::string shared = tiff_of_equal_parts(1, 60'000, 0, std::string(30'000, 'x'));
+  EXPECT_EQ(refusal(shared),
+            "TIFF: says that its 60000 parts have 1800000000 bytes together, and has " +
+                std::to_string(shared.size()) + "; it is damaged");
+}
+
 TEST(BadImages, SamplesThatAreNotReadAreNamed) {
   EXPECT_EQ(refusal(file("real-32.tif"), {.channels = "gray"}),
             "TIFF: has floating point samples: say by `range` which become black and white, such "
