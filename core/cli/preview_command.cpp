@@ -8,6 +8,7 @@
 #include "cli/exit_codes.h"
 #include "cli/findings.h"
 #include "cli/run_settings.h"
+#include "data/selection.h"
 #include "preview/recipes.h"
 #include "preview/sheet.h"
 #include "preview/statistics.h"
@@ -21,6 +22,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <memory>
 #include <ostream>
 
 namespace bissl::host {
@@ -167,6 +169,15 @@ struct PlaceCost {
   double made() const { return 1 / cost.seconds_of_sample; }
 };
 
+/// The dataset of a source whose images are decoded from its files at each call; null where decoded
+/// copies of them are kept.
+std::shared_ptr<const Dataset> read_at_each_call(const Pipeline& pipeline, const std::string& name,
+                                                 DatasetCache& datasets) {
+  const DataSource& source = pipeline.data_source(name);
+  const bool decoded = selection_schema().parse(source.selection.values).cache.has_value();
+  return decoded ? nullptr : datasets.open(source.dataset);
+}
+
 json to_json(const std::vector<PlaceCost>& places) {
   json list = json::array();
   for (const PlaceCost& place : places) {
@@ -273,7 +284,8 @@ int run_bench_data(const PipelineArguments& pipeline_arguments, const BenchDataA
   DataCatalog data(*pipeline, datasets);
   std::vector<PlaceCost> places;
   for (const ViewRecipe& recipe : recipes) {
-    PlaceCost place{recipe, cost_of_views(recipe, data, arguments.seconds), 0};
+    const auto component = read_at_each_call(*pipeline, recipe.data, *datasets);
+    PlaceCost place{recipe, cost_of_views(recipe, data, arguments.seconds, component.get()), 0};
     const auto found = gradients.find(recipe.stage);
     if (recipe.trains && found != gradients.end()) {
       place.appetite = found->second * double(recipe.batch);

@@ -8,6 +8,9 @@
 #include "bissl/sample_names.h"
 #include "plugins/guard.h"
 
+#include <algorithm>
+#include <functional>
+#include <map>
 #include <mutex>
 #include <optional>
 
@@ -49,6 +52,44 @@ class GuardedDataNotes final : public GuardedAbility<DataNotes> {
   }
 };
 
+/// Gives the place of a file by its name; empty where there is none.
+using FileFinder = std::function<std::string(const std::string&)>;
+
+/// Null for a dataset whose files are not known.
+FileFinder finder_of(Dataset& dataset) {
+  if (const auto* sequence = bissl::capability<FileSequence>(dataset)) {
+    return [sequence](const std::string& name) -> std::string {
+      int64_t begin = 0;
+      int64_t end = sequence->file_count();
+      while (begin < end) {  // names ascend
+        const int64_t middle = begin + (end - begin) / 2;
+        const DataFile file = sequence->data_file(middle);
+        if (file.name == name) {
+          return file.path;
+        }
+        if (file.name < name) {
+          begin = middle + 1;
+        } else {
+          end = middle;
+        }
+      }
+      return "";
+    };
+  }
+  const auto* files = bissl::capability<DataFiles>(dataset);
+  if (files == nullptr) {
+    return nullptr;
+  }
+  std::map<std::string, std::string> paths;
+  for (const DataFile& file : files->data_files()) {
+    paths.emplace(file.name, file.path);
+  }
+  return [paths](const std::string& name) -> std::string {
+    const auto found = paths.find(name);
+    return found == paths.end() ? "" : found->second;
+  };
+}
+
 class GuardedDataset : public Guarded<Dataset, GuardedDataFiles, GuardedFileSequence,
                                       GuardedDataNotes, GuardedSampleNames> {
  public:
@@ -78,6 +119,19 @@ class GuardedDataset : public Guarded<Dataset, GuardedDataFiles, GuardedFileSequ
     return call("sample_name", [&](Dataset& inner) {
       const auto* names = bissl::capability<SampleNames>(inner);
       return names == nullptr ? std::nullopt : std::optional(names->sample_name(index));
+    });
+  }
+  std::vector<std::string> sample_files(const std::vector<int64_t>& samples) const {
+    return call("sample_name", [&](Dataset& inner) {
+      std::vector<std::string> paths;
+      const auto* names = bissl::capability<SampleNames>(inner);
+      const FileFinder path_of = names == nullptr ? nullptr : finder_of(inner);
+      for (size_t i = 0; path_of && i < samples.size(); ++i) {
+        paths.push_back(path_of(names->sample_name(samples[i])));
+      }
+      const bool all = std::none_of(paths.begin(), paths.end(),
+                                    [](const std::string& path) { return path.empty(); });
+      return all ? paths : std::vector<std::string>();
     });
   }
   std::string fingerprint() const override {
@@ -121,6 +175,12 @@ std::vector<std::string> notes_of(const Dataset& guarded) {
 std::optional<std::string> sample_name_of(const Dataset& guarded, int64_t index) {
   const auto* dataset = dynamic_cast<const GuardedDataset*>(&guarded);
   return dataset == nullptr ? std::nullopt : dataset->sample_name(index);
+}
+
+std::vector<std::string> sample_files_of(const Dataset& guarded,
+                                         const std::vector<int64_t>& samples) {
+  const auto* dataset = dynamic_cast<const GuardedDataset*>(&guarded);
+  return dataset == nullptr ? std::vector<std::string>() : dataset->sample_files(samples);
 }
 
 }  // namespace bissl::host

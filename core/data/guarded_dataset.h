@@ -25,4 +25,9 @@ std::vector<std::string> notes_of(const Dataset& guarded);
 /// What it calls a sample (SampleNames), if it has names for them.
 std::optional<std::string> sample_name_of(const Dataset& guarded, int64_t index);
 
+/// Where the files of these samples are: those of a dataset whose files (FileSequence, DataFiles)
+/// have the names of its samples (SampleNames). Empty where a sample has no such file.
+std::vector<std::string> sample_files_of(const Dataset& guarded,
+                                         const std::vector<int64_t>& samples);
+
 }  // namespace bissl::host

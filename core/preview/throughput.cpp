@@ -1,9 +1,11 @@
 #include "preview/throughput.h"
 
+#include "base/posix_file.h"
 #include "bissl/random.h"
 #include "data/batches.h"
 #include "data/chain.h"
 #include "data/guarded_augmentation.h"
+#include "data/guarded_dataset.h"
 #include "data/view_maker.h"
 
 #include <fmt/format.h>
@@ -12,6 +14,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 namespace bissl::host {
 namespace {
@@ -92,11 +95,38 @@ class RandomSamples {
     }
     return samples;
   }
+  /// The numbers in the whole dataset of those that come first.
+  std::vector<int64_t> first_places() const {
+    std::vector<int64_t> places;
+    for (int64_t i = 0; i < at_a_time(); ++i) {
+      places.push_back(data_.place(order_[static_cast<size_t>(i)]));
+    }
+    return places;
+  }
 
  private:
   const DataView& data_;
   std::vector<int64_t> order_;
 };
+
+/// The seconds that the bytes of an image's file take; none where images have no files of their
+/// own.
+std::optional<double> seconds_of_reading(const Dataset& component, const RandomSamples& random,
+                                         double seconds) {
+  constexpr uint64_t largest_file = uint64_t{1} << 30;  // as datasets of image files have it
+  const std::vector<std::string> files = sample_files_of(component, random.first_places());
+  if (files.empty()) {
+    return std::nullopt;
+  }
+  const double all = medians(seconds, [&](int64_t /*round*/) {
+    const double start = processor_time();
+    for (const std::string& file : files) {
+      read_whole(file, largest_file);
+    }
+    return std::vector<double>{processor_time() - start};
+  })[0];
+  return all / double(files.size());
+}
 
 /// The seconds of a view by the steps of a chain; one number for an augmentation.
 std::vector<double> seconds_of_group(const AugmentChoice& choice, int64_t view,
@@ -147,10 +177,16 @@ double seconds_of_batch(const ViewRecipe& recipe, const std::shared_ptr<const Da
 
 }  // namespace
 
-DataCost cost_of_views(const ViewRecipe& recipe, DataCatalog& data, double seconds) {
+DataCost cost_of_views(const ViewRecipe& recipe, DataCatalog& data, double seconds,
+                       const Dataset* component) {
   const std::shared_ptr<const DataView> source = data.open(recipe.data);
   const RandomSamples random(*source);
   DataCost cost;
+  if (component != nullptr) {
+    if (const auto bytes = seconds_of_reading(*component, random, seconds)) {
+      cost.parts.push_back({"read", "image", *bytes});
+    }
+  }
   const double reading = medians(seconds, [&](int64_t round) {
     const double start = processor_time();
     random.get(round);

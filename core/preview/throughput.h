@@ -10,7 +10,7 @@ namespace bissl::host {
 
 /// What one part of making views costs one thread.
 struct PartCost {
-  std::string part;    ///< "read and decode", "views[0]: color-jitter"
+  std::string part;    ///< "read", "read and decode", "views[0]: color-jitter"
   std::string of;      ///< what is counted: "image", "view"
   double seconds = 0;  ///< of processor for each of these: the median of several rounds
 };
@@ -26,8 +26,10 @@ struct DataCost {
 
 /// Measures a recipe by the processor time of the calling thread, for about `seconds` each part.
 /// Samples are taken in a random order, so pages of a memory-mapped file may have to be read; those
-/// of a small source come from the page cache after the first round. Throws Error of the data or
-/// the recipe.
-DataCost cost_of_views(const ViewRecipe& recipe, DataCatalog& data, double seconds);
+/// of a small source come from the page cache after the first round. `component` is the recipe's
+/// dataset where its images come from its files at each call, whose reading is then a part of its
+/// own if each image has a file; null: it is not measured. Throws Error of the data or the recipe.
+DataCost cost_of_views(const ViewRecipe& recipe, DataCatalog& data, double seconds,
+                       const Dataset* component = nullptr);
 
 }  // namespace bissl::host
