@@ -277,6 +277,18 @@ TEST_F(ImportTest, AHeadMustFit) {
   EXPECT_NE(none.find("a head comes with its table `head"), std::string::npos) << none;
 }
 
+/// A classifier that no rule leaves out, under a name of its own in the file.
+TEST_F(ImportTest, AHeadIsTakenWhateverTheFileCallsIt) {
+  export_to("w.pth");
+  for (const std::string more :
+       {"", "allow = [\"classifier.1\"]\n"}) {  // allowed or not, it is no gap
+    SCOPED_TRACE(more);
+    importing("file = \"w.pth\"\nrule = { rename = [\"^fc=classifier.1\"] }\n" + more + with_head);
+    const Outcome outcome = call("check", imported_);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+  }
+}
+
 TEST_F(ImportTest, WeightsThatAreNotFiniteAreRefused) {
   export_to("w.safetensors");
   std::string bytes = read_file(path("w.safetensors"));

@@ -69,11 +69,12 @@ std::pair<std::string, std::string> layer_and_part(const std::string& name) {
 
 /// The file's tensor for a name of the head: the same name or, in the last layer, the one that
 /// another program has for a classifier, which is a layer by itself.
-const StoredTensor* head_tensor(const MappedWeights& mapped, const std::string& name,
+const MappedTensor* head_tensor(const MappedWeights& mapped, const std::string& name,
                                 const std::string& last_layer) {
   std::vector<std::string> names = {name};
   if (const auto [layer, part] = layer_and_part(name); layer == last_layer) {
-    for (const char* classifier : {"fc", "head", "classifier", "heads.head", "linear"}) {
+    for (const char* classifier : {"fc", "head", "classifier", "heads.head", "head.fc",
+                                   "classifier.1", "classifier.2", "linear"}) {
       names.push_back(classifier + part);
     }
   }
@@ -81,7 +82,7 @@ const StoredTensor* head_tensor(const MappedWeights& mapped, const std::string& 
     for (const auto* list : {&mapped.tensors, &mapped.dropped, &mapped.outside}) {
       for (const MappedTensor& tensor : *list) {
         if (tensor.name == wanted) {
-          return tensor.tensor;
+          return &tensor;
         }
       }
     }
@@ -104,20 +105,22 @@ void build_head(const StageContext& context, const std::string& data, const Weig
   const std::string last_layer = trained.empty() ? "" : layer_and_part(trained.back().name).first;
   NamedTensors tensors;
   for (const auto& [name, tensor] : module_state(parts.downstream->module())) {
-    const StoredTensor* found = head_tensor(mapped, name, last_layer);
-    if (found == nullptr) {
+    const MappedTensor* taken = head_tensor(mapped, name, last_layer);
+    if (taken == nullptr) {
       fail_input("head: the file has no \"{}\", which {} needs", name, choice.describe());
     }
+    const StoredTensor* found = taken->tensor;
     if (found->shape != tensor.sizes().vec()) {
       fail_input("head: \"{}\" has shape [{}] in the file, and {} for data.{} ({}) has [{}]",
                  found->name, fmt::join(found->shape, ", "), choice.component->info.text.name,
                  spelled_key(data), describe(view->targets()), fmt::join(tensor.sizes(), ", "));
     }
     tensors.emplace_back(name, file.read(*found));
-    const auto is_it = [&](const std::string& other) { return other == found->name; };
-    std::erase_if(parts.coverage.dropped, is_it);
-    std::erase_if(parts.coverage.outside, is_it);
-    std::erase_if(parts.coverage.unexpected, is_it);
+    // What is left out has the file's names, what is too many has those that the rule gives.
+    std::erase(parts.coverage.dropped, found->name);
+    std::erase(parts.coverage.outside, found->name);
+    std::erase(parts.coverage.unexpected, taken->name);
+    std::erase(parts.coverage.allowed, taken->name);
   }
   fill_in(parts.downstream->module(), tensors, parts.options.file);
 }
