@@ -3,6 +3,8 @@
 
 #include "weights/key_rules.h"
 
+#include "weights/timm_names.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -187,6 +189,25 @@ std::vector<KeyRule> torchvision_rules() {
   return {std::move(vit), std::move(convnext), std::move(swin)};
 }
 
+/// timm's names of networks that have torchvision's here. Both rules know the layers around the
+/// blocks; the network's own finds its blocks, too.
+std::vector<KeyRule> timm_rules() {
+  return {
+      {.name = "timm-mobilenet-v2",
+       .summary = "a MobileNetV2 of timm: no prefix, no classifier",
+       .containers = places,
+       .drop = {"classifier"},
+       .rename = turned_round(timm_names_of_mobilenet_v2()),
+       .marks = {"conv_stem"}},
+      {.name = "timm-efficientnet-b0",
+       .summary = "an EfficientNet-B0 of timm: no prefix, no classifier",
+       .containers = places,
+       .drop = {"classifier"},
+       .rename = turned_round(timm_names_of_efficientnet_b0()),
+       .marks = {"conv_stem"}},
+  };
+}
+
 std::vector<KeyRule> plain_rules() {
   return {
       {.name = "torchvision",
@@ -220,7 +241,7 @@ std::vector<KeyRule> plain_rules() {
 const std::vector<KeyRule>& key_rules() {
   static const std::vector<KeyRule> rules = [] {
     std::vector<KeyRule> all = special_rules();
-    for (auto* more : {&backbone_rules, &torchvision_rules, &plain_rules}) {
+    for (auto* more : {&backbone_rules, &torchvision_rules, &timm_rules, &plain_rules}) {
       for (KeyRule& rule : more()) {
         all.push_back(std::move(rule));
       }

@@ -3,6 +3,7 @@
 #include "bissl/error.h"
 #include "store/safetensors_header.h"
 #include "weights/name_pattern.h"
+#include "weights/timm_names.h"
 
 #include <algorithm>
 #include <string_view>
@@ -10,9 +11,6 @@
 
 namespace bissl::host {
 namespace {
-
-constexpr const char* torchvision = "torchvision";
-constexpr const char* timm = "timm";
 
 /// What a program calls the last layer of a network whose tensors it has.
 struct Classifier {
@@ -29,16 +27,24 @@ struct Family {
 
 const std::vector<Family>& families() {
   static const std::vector<Family> all = {
-      {"layer4.0.bn1.weight", {torchvision, timm}, {{torchvision, "fc"}, {timm, "fc"}}},  // ResNets
-      {"features.1.0.attn.relative_position_bias_table", {torchvision}, {{torchvision, "head"}}},
-      {"features.1.running_mean", {torchvision}, {{torchvision, ""}}},                 // VGG
-      {"features.1.conv.0.0.weight", {torchvision}, {{torchvision, "classifier.1"}}},  // MobileNet
-      {"features.1.0.block.0.0.weight", {torchvision}, {{torchvision, "classifier.1"}}},
-      {"blocks.0.attn.qkv.weight", {timm}, {{timm, "head"}, {torchvision, "heads.head"}}},
+      {"layer4.0.bn1.weight",
+       {"torchvision", "timm"},
+       {{"torchvision", "fc"}, {"timm", "fc"}}},  // ResNets
+      {"features.1.0.attn.relative_position_bias_table",
+       {"torchvision"},
+       {{"torchvision", "head"}}},
+      {"features.1.running_mean", {"torchvision"}, {{"torchvision", ""}}},  // VGG
+      {"features.1.conv.0.0.weight",                                        // MobileNetV2
+       {"torchvision"},
+       {{"torchvision", "classifier.1"}, {"timm", "classifier"}}},
+      {"features.1.0.block.0.0.weight",  // EfficientNet
+       {"torchvision"},
+       {{"torchvision", "classifier.1"}, {"timm", "classifier"}}},
+      {"blocks.0.attn.qkv.weight", {"timm"}, {{"timm", "head"}, {"torchvision", "heads.head"}}},
       {"stages.0.blocks.0.conv_dw.weight",
-       {timm},
-       {{timm, "head.fc"}, {torchvision, "classifier.2"}}},
-      {"blocks.0.0.fn.0.weight", {timm}, {{timm, "head"}}},  // ConvMixer
+       {"timm"},
+       {{"timm", "head.fc"}, {"torchvision", "classifier.2"}}},
+      {"blocks.0.0.fn.0.weight", {"timm"}, {{"timm", "head"}}},  // ConvMixer
   };
   return all;
 }
@@ -51,60 +57,81 @@ const Family* family_of(const std::vector<std::string>& tensors) {
   return found == families().end() ? nullptr : &*found;
 }
 
-/// How timm's names of a family become torchvision's.
+/// How the names of a family become those of the program that calls it otherwise.
 struct Renaming {
   const char* networks;
-  std::vector<std::pair<std::string, std::string>> parts;  ///< for with_parts_replaced, in turn
-  std::vector<std::string> needs;  ///< tensors that torchvision's networks all have
-  std::vector<std::string> lacks;  ///< patterns of tensors that none of them has
+  NameParts parts;
+  std::vector<std::string> needs = {};  ///< tensors that all of the program's networks have
+  std::vector<std::string> lacks = {};  ///< patterns of tensors that none of them has
+  std::string blocks = {};  ///< what a "blocks." at the beginning becomes; empty: it stays
 };
 
-const Renaming& renaming_of(const Family& family) {
-  static const Renaming transformers = {"vision transformers",
-                                        {{"^cls_token", "class_token"},
-                                         {"^pos_embed", "encoder.pos_embedding"},
-                                         {"^patch_embed.proj", "conv_proj"},
-                                         {"^norm", "encoder.ln"},
-                                         {"norm1", "ln_1"},
-                                         {"norm2", "ln_2"},
-                                         {"attn.qkv.weight", "self_attention.in_proj_weight"},
-                                         {"attn.qkv.bias", "self_attention.in_proj_bias"},
-                                         {"attn.proj", "self_attention.out_proj"},
-                                         {"mlp.fc1", "mlp.0"},
-                                         {"mlp.fc2", "mlp.3"}},
-                                        {"cls_token", "pos_embed"},
-                                        {"reg_token", "*.ls1.gamma", "*.ls2.gamma"}};
-  static const Renaming convnexts = {"ConvNeXts",
-                                     {{"^head.norm", "classifier.0"},
-                                      {"^stem", "features.0"},
-                                      {"^stages.0.blocks", "features.1"},
-                                      {"^stages.1.downsample", "features.2"},
-                                      {"^stages.1.blocks", "features.3"},
-                                      {"^stages.2.downsample", "features.4"},
-                                      {"^stages.2.blocks", "features.5"},
-                                      {"^stages.3.downsample", "features.6"},
-                                      {"^stages.3.blocks", "features.7"},
-                                      {"conv_dw", "block.0"},
-                                      {"norm", "block.2"},
-                                      {"mlp.fc1", "block.3"},
-                                      {"mlp.fc2", "block.5"},
-                                      {"gamma", "layer_scale"}},
-                                     {"stages.3.blocks.0.gamma", "head.norm.weight"},
-                                     {"stages.4"}};
-  return std::string_view(family.mark).starts_with("stages") ? convnexts : transformers;
+const Renaming& transformers_of_torchvision() {
+  static const Renaming renaming = {"vision transformers",
+                                    {{"^cls_token", "class_token"},
+                                     {"^pos_embed", "encoder.pos_embedding"},
+                                     {"^patch_embed.proj", "conv_proj"},
+                                     {"^norm", "encoder.ln"},
+                                     {"norm1", "ln_1"},
+                                     {"norm2", "ln_2"},
+                                     {"attn.qkv.weight", "self_attention.in_proj_weight"},
+                                     {"attn.qkv.bias", "self_attention.in_proj_bias"},
+                                     {"attn.proj", "self_attention.out_proj"},
+                                     {"mlp.fc1", "mlp.0"},
+                                     {"mlp.fc2", "mlp.3"}},
+                                    {"cls_token", "pos_embed"},
+                                    {"reg_token", "*.ls1.gamma", "*.ls2.gamma"},
+                                    "encoder.layers.encoder_layer_"};
+  return renaming;
 }
 
-std::string torchvision_name(std::string name, const Renaming& renaming) {
+const Renaming& convnexts_of_torchvision() {
+  static const Renaming renaming = {"ConvNeXts",
+                                    {{"^head.norm", "classifier.0"},
+                                     {"^stem", "features.0"},
+                                     {"^stages.0.blocks", "features.1"},
+                                     {"^stages.1.downsample", "features.2"},
+                                     {"^stages.1.blocks", "features.3"},
+                                     {"^stages.2.downsample", "features.4"},
+                                     {"^stages.2.blocks", "features.5"},
+                                     {"^stages.3.downsample", "features.6"},
+                                     {"^stages.3.blocks", "features.7"},
+                                     {"conv_dw", "block.0"},
+                                     {"norm", "block.2"},
+                                     {"mlp.fc1", "block.3"},
+                                     {"mlp.fc2", "block.5"},
+                                     {"gamma", "layer_scale"}},
+                                    {"stages.3.blocks.0.gamma", "head.norm.weight"},
+                                    {"stages.4"}};
+  return renaming;
+}
+
+/// Of a family of which a program has other names, which are known.
+const Renaming& renaming_of(const Family& family) {
+  static const Renaming mobilenets = {"MobileNets", timm_names_of_mobilenet_v2()};
+  static const Renaming efficientnets = {"EfficientNets", timm_names_of_efficientnet_b0()};
+  const std::string_view mark = family.mark;
+  if (mark.starts_with("features.1.conv")) {
+    return mobilenets;
+  }
+  if (mark.starts_with("features.1.0.block")) {
+    return efficientnets;
+  }
+  return mark.starts_with("stages") ? convnexts_of_torchvision() : transformers_of_torchvision();
+}
+
+std::string name_by(const Renaming& renaming, std::string name) {
   for (const auto& [from, to] : renaming.parts) {
     name = with_parts_replaced(name, from, to);
   }
   constexpr std::string_view blocks = "blocks.";
-  return name.starts_with(blocks) ? "encoder.layers.encoder_layer_" + name.substr(blocks.size())
-                                  : name;
+  return !renaming.blocks.empty() && name.starts_with(blocks)
+             ? renaming.blocks + name.substr(blocks.size())
+             : name;
 }
 
 /// The tensor in the shape that torchvision's ConvNeXts have it in: a factor of a channel as
-/// [C, 1, 1], a linear layer never as a convolution. Those of a transformer have no such names.
+/// [C, 1, 1], a linear layer never as a convolution. Those of other networks have no such names.
 at::Tensor in_their_shape(const std::string& name, const at::Tensor& tensor) {
   if (name.ends_with(".layer_scale") && tensor.dim() == 1) {
     return tensor.reshape({tensor.size(0), 1, 1});
@@ -116,22 +143,22 @@ at::Tensor in_their_shape(const std::string& name, const at::Tensor& tensor) {
   return tensor;
 }
 
-/// timm's names as torchvision's.
-NamedTensors torchvisions(const NamedTensors& backbone, const std::vector<std::string>& names,
-                          const Renaming& renaming) {
+/// The backbone's tensors under the program's names.
+NamedTensors tensors_by(const Renaming& renaming, const std::string& program,
+                        const NamedTensors& backbone, const std::vector<std::string>& names) {
   for (const std::string& needed : renaming.needs) {
     if (std::find(names.begin(), names.end(), needed) == names.end()) {
-      fail_input("--names torchvision: the backbone has no {}, which torchvision's {} all have",
-                 shown_name(needed), renaming.networks);
+      fail_input("--names {}: the backbone has no {}, which {}'s {} all have", program,
+                 shown_name(needed), program, renaming.networks);
     }
   }
   NamedTensors tensors;
   for (const auto& [name, tensor] : backbone) {
     if (fits_any(renaming.lacks, name)) {
-      fail_input("--names torchvision: the backbone has a {}, which none of torchvision's {} has",
-                 shown_name(name), renaming.networks);
+      fail_input("--names {}: the backbone has a {}, which none of {}'s {} has", program,
+                 shown_name(name), program, renaming.networks);
     }
-    std::string theirs = torchvision_name(name, renaming);
+    std::string theirs = name_by(renaming, name);
     at::Tensor values = in_their_shape(theirs, tensor);
     tensors.emplace_back(std::move(theirs), std::move(values));
   }
@@ -185,7 +212,8 @@ NamedTensors with_names_of(const std::string& program, const NamedTensors& backb
   }
   const bool same = std::find(family->programs.begin(), family->programs.end(), program) !=
                     family->programs.end();
-  NamedTensors tensors = same ? backbone : torchvisions(backbone, names, renaming_of(*family));
+  NamedTensors tensors =
+      same ? backbone : tensors_by(renaming_of(*family), program, backbone, names);
   add_classifier(tensors, head, *classifier);
   return tensors;
 }

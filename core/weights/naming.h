@@ -13,7 +13,8 @@ std::vector<std::string> programs_with_names(const std::vector<std::string>& ten
 
 /// A backbone's tensors, and behind them those of its head, if it has one, as `program`
 /// ("torchvision" or "timm") calls and shapes those of the same network with a classifier. Vision
-/// transformers and ConvNeXts, which have timm's names here, get torchvision's by it.
+/// transformers and ConvNeXts, which have timm's names here, get torchvision's by it, MobileNets
+/// and EfficientNets, which have torchvision's, get timm's.
 ///
 /// Throws Error(input), which says what is in the way, where the program has no such network, where
 /// its names of it are not known, or where the head is more than one linear layer.

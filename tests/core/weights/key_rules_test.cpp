@@ -63,7 +63,8 @@ TEST(KeyRules, EveryRuleThatShipsHasAFileOrANamesake) {
   const nlohmann::json sources = golden("weights/expected.json").at("sources");
   const nlohmann::json networks = golden("weights/expected.json").at("networks");
   for (const KeyRule& rule : key_rules()) {
-    if (rule.name != "timm" && rule.name != "bissl-reference") {
+    const bool by_hand = rule.name.starts_with("timm") || rule.name == "bissl-reference";
+    if (!by_hand) {
       EXPECT_TRUE(sources.contains(rule.name) || networks.contains(rule.name)) << rule.name;
     }
     EXPECT_FALSE(rule.summary.empty());
@@ -261,6 +262,86 @@ TEST_F(Detection, FindsAPrefixThatNoRuleKnows) {
   EXPECT_TRUE(cover(file, mapped, wanted_, {}).complete());
 }
 
+struct NamesOfBoth {
+  const char* rule;
+  std::vector<std::pair<const char*, const char*>> names;  ///< torchvision's and timm's
+};
+
+const std::vector<NamesOfBoth>& mobile_networks() {
+  static const std::vector<NamesOfBoth> all = {
+      {"timm-mobilenet-v2",
+       {{"features.0.0.weight", "conv_stem.weight"},
+        {"features.0.1.running_mean", "bn1.running_mean"},
+        {"features.1.conv.0.0.weight", "blocks.0.0.conv_dw.weight"},
+        {"features.1.conv.0.1.bias", "blocks.0.0.bn1.bias"},
+        {"features.1.conv.1.weight", "blocks.0.0.conv_pw.weight"},
+        {"features.1.conv.2.bias", "blocks.0.0.bn2.bias"},
+        {"features.2.conv.0.0.weight", "blocks.1.0.conv_pw.weight"},
+        {"features.2.conv.0.1.bias", "blocks.1.0.bn1.bias"},
+        {"features.3.conv.1.0.weight", "blocks.1.1.conv_dw.weight"},
+        {"features.4.conv.1.1.bias", "blocks.2.0.bn2.bias"},
+        {"features.10.conv.2.weight", "blocks.3.3.conv_pwl.weight"},
+        {"features.17.conv.3.num_batches_tracked", "blocks.6.0.bn3.num_batches_tracked"},
+        {"features.18.0.weight", "conv_head.weight"},
+        {"features.18.1.weight", "bn2.weight"}}},
+      {"timm-efficientnet-b0",
+       {{"features.0.0.weight", "conv_stem.weight"},
+        {"features.0.1.bias", "bn1.bias"},
+        {"features.1.0.block.0.0.weight", "blocks.0.0.conv_dw.weight"},
+        {"features.1.0.block.0.1.bias", "blocks.0.0.bn1.bias"},
+        {"features.1.0.block.1.fc1.bias", "blocks.0.0.se.conv_reduce.bias"},
+        {"features.1.0.block.1.fc2.bias", "blocks.0.0.se.conv_expand.bias"},
+        {"features.1.0.block.2.0.weight", "blocks.0.0.conv_pw.weight"},
+        {"features.1.0.block.2.1.bias", "blocks.0.0.bn2.bias"},
+        {"features.2.0.block.0.0.weight", "blocks.1.0.conv_pw.weight"},
+        {"features.2.1.block.0.1.bias", "blocks.1.1.bn1.bias"},
+        {"features.3.1.block.1.0.weight", "blocks.2.1.conv_dw.weight"},
+        {"features.6.3.block.1.1.bias", "blocks.5.3.bn2.bias"},
+        {"features.6.3.block.2.fc1.weight", "blocks.5.3.se.conv_reduce.weight"},
+        {"features.6.3.block.2.fc2.weight", "blocks.5.3.se.conv_expand.weight"},
+        {"features.7.0.block.3.0.weight", "blocks.6.0.conv_pwl.weight"},
+        {"features.7.0.block.3.1.bias", "blocks.6.0.bn3.bias"},
+        {"features.8.0.weight", "conv_head.weight"},
+        {"features.8.1.weight", "bn2.weight"}}}};
+  return all;
+}
+
+/// timm numbers the blocks of these networks by stages, and its first block is of another kind.
+TEST_F(Detection, TakesTimmsMobileNetworks) {
+  for (const NamesOfBoth& network : mobile_networks()) {
+    SCOPED_TRACE(network.rule);
+    std::vector<std::string> names = {"classifier.weight"};
+    NamedShapes wanted;
+    for (const auto& [torchvisions, timms] : network.names) {
+      names.emplace_back(timms);
+      wanted.emplace_back(torchvisions, std::vector<int64_t>{1});
+    }
+    const WeightsFile file = file_with(names);
+    const MappedWeights mapped = detect_rule(file, wanted);
+    EXPECT_EQ(mapped.rule, network.rule);
+    const Coverage coverage = cover(file, mapped, wanted, {});
+    EXPECT_TRUE(coverage.complete()) << coverage_text(coverage);
+  }
+}
+
+TEST(NamesOfAProgram, AreTimmsOfMobileNetworks) {
+  for (const NamesOfBoth& network : mobile_networks()) {
+    SCOPED_TRACE(network.rule);
+    NamedTensors backbone;
+    for (const auto& names : network.names) {
+      backbone.emplace_back(names.first, at::ones({1}));
+    }
+    NamedTensors head;
+    head.emplace_back("fc.bias", at::ones({1}));
+    const NamedTensors written = with_names_of("timm", backbone, head);
+    ASSERT_EQ(written.size(), backbone.size() + 1);
+    for (size_t i = 0; i < network.names.size(); ++i) {
+      EXPECT_EQ(written[i].name, network.names[i].second);
+    }
+    EXPECT_EQ(written.back().name, "classifier.bias");
+  }
+}
+
 /// MMPretrain has names of its own for the parts of a vision transformer.
 TEST_F(Detection, TakesMmpretrainsVisionTransformers) {
   const WeightsFile file = file_with(
@@ -435,9 +516,9 @@ TEST(NamesOfAProgram, AreRefusedWhereItHasNoSuchNetwork) {
       refusal("torchvision", with({"features.1.running_mean"}), linear).find("has several layers"),
       std::string::npos);
   EXPECT_EQ(refusal("torchvision", with({"features.1.running_mean"}), {}), "");
-  EXPECT_NE(
-      refusal("timm", with({"features.1.conv.0.0.weight"}), {}).find("give --names torchvision"),
-      std::string::npos);
+  EXPECT_NE(refusal("timm", with({"features.1.0.attn.relative_position_bias_table"}), {})
+                .find("give --names torchvision"),
+            std::string::npos);
   EXPECT_NE(refusal("timm", with({"prep.0.weight"}), {}).find("names of their own"),
             std::string::npos);
   EXPECT_NE(refusal("torchvision", with({mark, "pos_embed"}), {}).find("has no \"cls_token\""),
