@@ -14,6 +14,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <ostream>
 
@@ -117,7 +118,8 @@ int run_features(const PipelineArguments& arguments, const FeaturesArguments& fe
   const ViewsChoice& views = chosen_views(*pipeline, stage, features.views);
   const auto datasets = arguments.make_datasets();
   const fs::path folder = finished_folder(arguments, *pipeline, stage, datasets);
-  const RunSettings settings = make_settings(arguments, &err);
+  RunSettings settings = make_settings(arguments, &err);
+  settings.warn = [&err](const std::string& text) { err << "warning: " << text << '\n'; };
   install_interrupt_handlers();
   const FeatureTable table = compute_features({.pipeline = *pipeline,
                                                .stage = stage,
@@ -127,13 +129,17 @@ int run_features(const PipelineArguments& arguments, const FeaturesArguments& fe
                                                .batch = features.batch,
                                                .network = features.network,
                                                .outputs = features.outputs,
+                                               .precision = features.precision,
                                                .datasets = datasets,
                                                .settings = settings});
   const std::vector<fs::path> files = feature_files(features.to, table);
   refuse_existing(files, features.force);
-  write_features(features.to, table,
-                 {{"pipeline", pipeline->name}, {"stage", stage.name}, {"data", data}},
-                 *DataCatalog(*pipeline, datasets).open(data));
+  std::map<std::string, std::string> metadata = {
+      {"pipeline", pipeline->name}, {"stage", stage.name}, {"data", data}};
+  if (features.precision != FeaturesArguments{}.precision) {
+    metadata["precision"] = features.precision;
+  }
+  write_features(features.to, table, metadata, *DataCatalog(*pipeline, datasets).open(data));
   std::vector<std::string> names;
   for (const fs::path& file : files) {
     names.push_back(file.string());

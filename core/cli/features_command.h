@@ -17,8 +17,9 @@ struct FeaturesArguments {
   std::string views;         ///< a stage whose views are taken; empty: see scoring_views
   int64_t network = 0;
   int64_t batch = 250;
-  bool outputs = false;  ///< of the head, too
-  bool force = false;    ///< replace files that are there
+  bool outputs = false;            ///< of the head, too
+  std::string precision = "fp32";  ///< of the backbone's passes: "bf16" or "fp16" as well
+  bool force = false;              ///< replace files that are there
 };
 
 /// `bissl features P.toml --stage S --data D --to F`: writes what the network of a finished stage

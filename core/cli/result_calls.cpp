@@ -185,6 +185,11 @@ void CommandLine::add_features() {
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
   command->add_flag("--outputs", features_.outputs, "those of the stage's head, too");
+  command
+      ->add_option("--precision", features_.precision,
+                   "what the backbone's passes compute in: fp32, bf16, or fp16 on a GPU")
+      ->check(CLI::IsMember({"fp32", "bf16", "fp16"}))
+      ->capture_default_str();
   command->add_flag("--force", features_.force, "replace files that are there");
 }
 

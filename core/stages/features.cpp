@@ -4,17 +4,22 @@
 #include "bissl/error.h"
 #include "data/prefetcher.h"
 #include "models/head_outputs.h"
+#include "models/module_state.h"
 #include "pipeline/diagnostics.h"
 #include "stages/memory.h"
 #include "stages/networks.h"
+#include "stages/precision.h"
 #include "stages/scoring.h"
 #include "stages/stage_kind.h"
+#include "stages/step_memory.h"
 
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/isfinite.h>
 #include <c10/core/GradMode.h>
+#include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -44,6 +49,7 @@ Stage reader_of(const FeatureRequest& request) {
   reader.kind = request.stage.kind;
   reader.from = request.stage.name;
   reader.table.origin = request.stage.table.origin;
+  reader.table.values[precision_key] = request.precision;
   return reader;
 }
 
@@ -53,6 +59,70 @@ void require_network(const FeatureRequest& request) {
     fail_input("there is no network {} of stage.{}, which has {}, numbered from 0", request.network,
                spelled_key(request.stage.name), networks);
   }
+}
+
+/// The networks of a request, and the batches that they see.
+struct FeaturePasses {
+  const StageContext& context;
+  const FeatureRequest& request;
+  std::shared_ptr<BatchSource> source;
+  std::shared_ptr<Backbone> backbone;
+  std::shared_ptr<Downstream> head;  ///< null where no outputs are requested
+
+  std::shared_ptr<BatchSource> batches_of(int64_t samples) const {
+    return make_batches(context, request.data, request.views,
+                        {samples, 1, Order::sequential, 0, "evaluate"});
+  }
+};
+
+FeaturePasses build_passes(const StageContext& context, const FeatureRequest& request) {
+  FeaturePasses passes{context, request, nullptr, nullptr, nullptr};
+  passes.source = passes.batches_of(request.batch);
+  passes.backbone = make_backbone(context, passes.source->view_shape(), 0);
+  take_over(context, backbone_file, passes.backbone->module(), request.network);
+  if (request.outputs) {
+    passes.head = make_head(context, request, *passes.backbone, passes.source->view_shape());
+  }
+  return passes;
+}
+
+/// Bytes of what is kept of all samples until it is written; in evaluation mode.
+double kept_feature_bytes(const FeaturePasses& passes) {
+  const Batch one = passes.batches_of(1)->make(0);
+  const auto bytes = [](const at::Tensor& tensor) {
+    return static_cast<double>(tensor.numel()) * static_cast<double>(tensor.element_size());
+  };
+  double of_batches = one.targets.dense.defined() ? bytes(one.targets.dense) : 0;
+  if (passes.head) {
+    of_batches += bytes(head_outputs(*passes.backbone, *passes.head, one.views[0]));
+  }
+  // What batches give is in memory twice while it is put together.
+  const double of_sample =
+      static_cast<double>(passes.backbone->features()) * sizeof(float) + 2 * of_batches;
+  return static_cast<double>(passes.source->samples()) * of_sample;
+}
+
+void require_feature_memory(const FeaturePasses& passes) {
+  const FeatureRequest& request = passes.request;
+  const int threads = request.settings.loader_threads;
+  const double kept = kept_feature_bytes(passes);
+  refuse_beyond_memory(fmt::format("--data {}", request.data),
+                       fmt::format("what is kept of its {} samples", passes.source->samples()),
+                       kept, "Write fewer samples at a time, by `limit` of the source");
+  refuse_step_beyond_memory(
+      {.key = "--batch",
+       .batch = std::min(request.batch, passes.source->samples()),
+       .held = batches_held(threads, passes.source->batches()),
+       .beside = kept,
+       .threads = threads,
+       .make = [&passes](int64_t samples) { return passes.batches_of(samples)->make(0); },
+       .work =
+           [&passes](const Batch& batch) {
+             passes.backbone->forward(batch.views[0]);
+             if (passes.head) {
+               head_outputs(*passes.backbone, *passes.head, batch.views[0]);
+             }
+           }});
 }
 
 }  // namespace
@@ -70,16 +140,19 @@ FeatureTable compute_features(const FeatureRequest& request) {
                              .handed_on = nullptr,
                              .generation = 0,
                              .settings = request.settings};
-  const auto source = make_batches(context, request.data, request.views,
-                                   {request.batch, 1, Order::sequential, 0, "evaluate"});
-  const auto backbone = make_backbone(context, source->view_shape(), 0);
-  take_over(context, backbone_file, backbone->module(), request.network);
-  const auto head =
-      request.outputs ? make_head(context, request, *backbone, source->view_shape()) : nullptr;
-  refuse_beyond_memory(
-      {.key = "--data", .batch = source->samples(), .views = {{1, 1, backbone->features()}}});
+  const StagePrecision precision(context);
+  if (request.settings.warn) {
+    for (const std::string& doubt : precision_doubts(context)) {
+      request.settings.warn(doubt);
+    }
+  }
+  const FeaturePasses passes = build_passes(context, request);
+  const std::shared_ptr<BatchSource>& source = passes.source;
+  const std::shared_ptr<Backbone>& backbone = passes.backbone;
+  const std::shared_ptr<Downstream>& head = passes.head;
   const EvaluationMode mode(backbone->module());
   const auto head_mode = head ? std::make_unique<EvaluationMode>(head->module()) : nullptr;
+  require_feature_memory(passes);
 
   FeatureTable table;
   table.spec = source->data().targets();

@@ -33,13 +33,16 @@ struct FeatureRequest {
   int64_t batch = 250;
   int64_t network = 0;   ///< one of several that the stage has trained
   bool outputs = false;  ///< of the head, too
+  /// What the backbone's passes compute in: "fp32", "bf16" or "fp16".
+  std::string precision = "fp32";
   std::shared_ptr<DatasetCache> datasets;
   const RunSettings& settings;
 };
 
 /// Sends each sample through the network once, in the order of the data. Throws Error(input) where
-/// the stage has no head and one is requested, and where memory cannot hold the features;
-/// Interrupted when the user asks to stop.
+/// the stage has no head and one is requested, where the device does not compute in the precision,
+/// and where memory cannot hold what is computed of all samples, or the pass of a batch beside it;
+/// Interrupted when the user asks to stop. Warns by the settings of a precision that is slow here.
 FeatureTable compute_features(const FeatureRequest& request);
 
 /// The views by which a stage's network is scored: its own, else of a stage that

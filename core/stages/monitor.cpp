@@ -86,6 +86,42 @@ void Monitor::try_images() const {
   }
 }
 
+void Monitor::refuse_beyond_memory() const {
+  for (const auto& source : sources_) {
+    source->refuse_beyond_memory();
+  }
+}
+
+std::vector<StepOnBatch> Monitor::passes() const {
+  std::vector<StepOnBatch> passes;
+  for (const auto& source : sources_) {
+    passes.push_back(source->pass());
+    passes.back().beside += best_bytes();
+  }
+  return passes;
+}
+
+double Monitor::look_bytes() const {
+  double most = 0;
+  for (const auto& source : sources_) {
+    const StepOnBatch pass = source->pass();
+    most = std::max({most, step_bytes(pass, 0) + pass.beside, source->figures_bytes()});
+  }
+  return most;
+}
+
+double Monitor::best_bytes() const {
+  double bytes = 0;
+  if (best_) {
+    for (const auto& [network, module] : networks_) {
+      for (const auto& [name, tensor] : module_state(*module)) {
+        bytes += static_cast<double>(tensor.numel()) * static_cast<double>(tensor.element_size());
+      }
+    }
+  }
+  return bytes;
+}
+
 std::string Monitor::name_of(const MonitoredSource& source, const std::string& figure) const {
   return named_ ? score_text(source.options().data, figure) : figure;
 }

@@ -48,6 +48,17 @@ class Monitor {
   /// Sends some images of each source through the backbone, as a look does.
   void try_images() const;
 
+  /// Throws Error(input) where the figures of a look are beyond what memory there is.
+  void refuse_beyond_memory() const;
+  /// The passes of looks, for the memory that they take: with the features and the best weights
+  /// that are kept beside them. This must outlive them.
+  std::vector<StepOnBatch> passes() const;
+  /// The most bytes that a look takes, beside the best weights: the pass of a batch with the
+  /// features of those before, or the figures.
+  double look_bytes() const;
+  /// Bytes of the best weights, 0 where none are kept.
+  double best_bytes() const;
+
   /// Puts the weights of the best step into the networks, if they are kept.
   void put_best() const;
 

@@ -1,10 +1,13 @@
 #include "stages/monitored_source.h"
 
+#include "analysis/neighbours.h"
+#include "analysis/working_memory.h"
 #include "base/spelling.h"
 #include "bissl/error.h"
 #include "data/target_rules.h"
 #include "models/evaluation_guard.h"
 #include "stages/knn/classifier.h"
+#include "stages/memory.h"
 #include "stages/networks.h"
 #include "stages/scoring.h"
 
@@ -25,17 +28,13 @@ constexpr const char* collapse_figure = "feature_std";
 
 MonitoredSource::MonitoredSource(const StageContext& context, const Table& table,
                                  const BatchSource& training, Backbone& backbone, bool named)
-    : context_(context), options_(parse_monitor(table)), backbone_(backbone), named_(named) {
-  const bool labelled = options_.needs_labels();
-  const BatchOptions options{.batch = std::min(options_.batch, options_.samples),
-                             .order = Order::shuffled,
-                             .seed = context.seed_for("monitor"),
-                             .purpose = "monitor",
-                             .targets = labelled};
-  batches_ = labelled ? make_labelled_batches(context, "monitor.data", options_.data,
-                                              table.augment(), options)
-                      : make_batches(context, options_.data, table.augment(), options);
-  if (labelled && batches_->data().targets().kind != TargetKind::category) {
+    : context_(context),
+      options_(parse_monitor(table)),
+      augment_(table.augment()),
+      backbone_(backbone),
+      named_(named),
+      batches_(batches_of(std::min(options_.batch, options_.samples))) {
+  if (options_.needs_labels() && batches_->data().targets().kind != TargetKind::category) {
     fail_input("monitor.figures: data.{} has {}; figures of classes need one class of an image",
                spelled_key(options_.data), describe(batches_->data().targets()));
   }
@@ -49,6 +48,18 @@ MonitoredSource::MonitoredSource(const StageContext& context, const Table& table
     fail_input("monitor.data: data.{} has {} images; a monitor needs 4 at least",
                spelled_key(options_.data), samples_);
   }
+}
+
+std::shared_ptr<BatchSource> MonitoredSource::batches_of(int64_t batch) const {
+  const bool labelled = options_.needs_labels();
+  const BatchOptions options{.batch = batch,
+                             .order = Order::shuffled,
+                             .seed = context_.seed_for("monitor"),
+                             .purpose = "monitor",
+                             .targets = labelled};
+  return labelled
+             ? make_labelled_batches(context_, "monitor.data", options_.data, augment_, options)
+             : make_batches(context_, options_.data, augment_, options);
 }
 
 std::vector<std::string> MonitoredSource::doubts() const {
@@ -94,6 +105,56 @@ at::Tensor MonitoredSource::features(int64_t rows, at::Tensor* labels) const {
 void MonitoredSource::try_images() const {
   at::Tensor labels;
   features(std::min<int64_t>(samples_, 2), &labels);
+}
+
+StepOnBatch MonitoredSource::pass() const {
+  return {.key = "monitor.batch",
+          .batch = std::min(options_.batch, samples_),
+          .beside = features_bytes(),
+          .make = [this](int64_t samples) { return batches_of(samples)->make(0); },
+          .work =
+              [this](const Batch& batch) {
+                const c10::NoGradGuard no_grad;
+                const EvaluationGuard guard({}, 0);  // the generator is put back
+                const EvaluationMode mode(backbone_.module());
+                backbone_.forward(batch.views[0]);
+              }};
+}
+
+double MonitoredSource::features_bytes() const {
+  return static_cast<double>(samples_) * static_cast<double>(backbone_.features()) * sizeof(float);
+}
+
+double MonitoredSource::neighbours_bytes() const {
+  const int64_t half = samples_ / 2;
+  const auto classes = static_cast<double>(batches_->data().targets().width);
+  const double votes = static_cast<double>(samples_ - half) * classes * sizeof(double);
+  return features_bytes() / 2 + nearness_bytes(half, samples_ - half) + votes;
+}
+
+double MonitoredSource::figures_bytes() const {
+  const AnalysedSize size{.samples = samples_,
+                          .width = backbone_.features(),
+                          .classes = std::max<int64_t>(1, batches_->data().targets().width)};
+  double beside = features_bytes();  // those of the batches, while they are put together
+  const auto consider = [&](const std::string& figure) {
+    const FigureInfo* info = monitor_figure(figure);
+    beside = std::max(beside, info == nullptr ? neighbours_bytes() : figure_bytes(*info, size));
+  };
+  for (const std::string& figure : options_.figures) {
+    consider(figure);
+  }
+  if (options_.warn_below > 0) {
+    consider(collapse_figure);
+  }
+  return features_bytes() + beside;
+}
+
+void MonitoredSource::refuse_beyond_memory() const {
+  host::refuse_beyond_memory(
+      fmt::format("monitor.samples = {}", options_.samples),
+      fmt::format("what a look keeps and computes of {} features of each", backbone_.features()),
+      figures_bytes(), "Choose fewer samples, or leave out figures");
 }
 
 std::optional<double> MonitoredSource::measure(const std::string& figure,

@@ -5,6 +5,7 @@
 #include "stages/context.h"
 #include "stages/monitor_options.h"
 #include "stages/session.h"
+#include "stages/step_memory.h"
 
 #include <nlohmann/json.hpp>
 
@@ -26,7 +27,8 @@ class MonitoredSource {
  public:
   /// By a table of the stage's monitor. `training` gives what `backbone` is trained on; `named`:
   /// there are other sources, so that a warning says which one it is about. All but `training` must
-  /// outlive it. Throws Error(input) for data that does not suit the backbone or the figures.
+  /// outlive it, the table too. Throws Error(input) for data that does not suit the backbone or the
+  /// figures.
   MonitoredSource(const StageContext& context, const Table& table, const BatchSource& training,
                   Backbone& backbone, bool named);
 
@@ -49,6 +51,15 @@ class MonitoredSource {
   /// Sends some images through the backbone, as a look does.
   void try_images() const;
 
+  /// The pass of one batch of a look, for the memory that it takes; the features that a look keeps
+  /// are beside it. This must outlive it.
+  StepOnBatch pass() const;
+  /// Bytes that a look takes once all its images have passed: their features, with the most that
+  /// putting them together or a figure takes beside them.
+  double figures_bytes() const;
+  /// Throws Error(input) where that is more than there is by any means.
+  void refuse_beyond_memory() const;
+
   /// The figures of the last look that had a finite value.
   const Session::Values& last() const { return last_; }
   /// The last figures and their step, for results.
@@ -59,6 +70,12 @@ class MonitoredSource {
   void load(const nlohmann::json& saved);
 
  private:
+  /// The images that looks see, in batches of at most `batch`; with labels where figures need them.
+  std::shared_ptr<BatchSource> batches_of(int64_t batch) const;
+  /// Bytes of the features of all images of a look.
+  double features_bytes() const;
+  /// Bytes that "knn" takes beside them.
+  double neighbours_bytes() const;
   /// (rows, D), float, in evaluation mode; the labels too, where the figures need them.
   at::Tensor features(int64_t rows, at::Tensor* labels) const;
   /// Warns where the features have collapsed.
@@ -68,6 +85,7 @@ class MonitoredSource {
 
   const StageContext& context_;
   MonitorOptions options_;
+  const ViewsChoice& augment_;
   Backbone& backbone_;
   bool named_;
   std::shared_ptr<BatchSource> batches_;

@@ -132,6 +132,69 @@ figures = ["rankme", "uniformity"]
   EXPECT_EQ(some.code, 0) << some.err;
 }
 
+/// A monitor's pass of images and its figures are no step of the stage.
+TEST_F(CostTest, ALookBeyondMemoryIsRefusedBeforeItIsTried) {
+  if (sanitized) {
+    GTEST_SKIP() << "a sanitizer reserves terabytes of address space";
+  }
+  write_file(file_, small_pipeline() + R"(
+[data.many]
+use     = "synthetic"
+samples = 500000
+size    = 16
+
+[stage.pretrain.monitor]
+data    = "many"
+every   = 4
+augment = { use = "evaluation", size = 16 }
+)");
+  const auto check = [&](const std::string& keys) {
+    return run_bissl_under(
+        "ulimit -v 2000000",
+        call("check", {"--set", "stage.pretrain.monitor.samples=500000", "--set",
+                       "stage.pretrain.monitor." + keys, "--unset", "stage.bissl", "--unset",
+                       "stage.finetune", "--unset", "stage.baseline"}));
+  };
+  const Outcome figures = check("figures=[\"uniformity\"]");
+  EXPECT_EQ(figures.code, 2) << figures.err;
+  EXPECT_NE(figures.err.find("monitor.samples = 500000: what a look keeps and computes of 16 "
+                             "features of each takes"),
+            std::string::npos)
+      << figures.err;
+  const Outcome pass = check("batch=500000");
+  EXPECT_EQ(pass.code, 2) << pass.err;
+  EXPECT_NE(pass.err.find("monitor.batch = 500000: a step on such a batch takes about"),
+            std::string::npos)
+      << pass.err;
+  const Outcome fits = check("samples=2000");
+  EXPECT_EQ(fits.code, 0) << fits.err;
+}
+
+TEST_F(CostTest, FeaturesOfABatchBeyondMemoryAreRefusedBeforeItIsMade) {
+  if (sanitized) {
+    GTEST_SKIP() << "a sanitizer reserves terabytes of address space";
+  }
+  write_file(file_, small_pipeline() + R"(
+[data.many]
+use     = "synthetic"
+samples = 1100000
+size    = 8
+)");
+  const std::vector<std::string> pretraining = {"--unset",        "stage.bissl", "--unset",
+                                                "stage.finetune", "--unset",     "stage.baseline"};
+  ASSERT_EQ(run_bissl(call("run", pretraining)).code, 0);
+  const std::filesystem::path file = folder_.path() / "features.npy";
+  std::vector<std::string> words = call("features", pretraining);
+  words.insert(words.end(), {"--stage", "pretrain", "--data", "many", "--views", "pretrain", "--to",
+                             file.string(), "--batch", "1000000"});
+  const Outcome outcome = run_bissl_under("ulimit -v 2000000", words);
+  EXPECT_EQ(outcome.code, 2) << outcome.err;
+  EXPECT_NE(outcome.err.find("--batch = 1000000: a step on such a batch takes about"),
+            std::string::npos)
+      << outcome.err;
+  EXPECT_FALSE(std::filesystem::exists(file));
+}
+
 /// The vectors that a solve keeps are counted before the training; what keeps none may make as many
 /// products.
 TEST_F(CostTest, VectorsOfASolveBeyondMemoryAreRefusedBeforeItIsMade) {

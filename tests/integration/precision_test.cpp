@@ -145,6 +145,17 @@ data      = "test"
 augment   = { use = "evaluation", size = 8 }
 k         = 5
 precision = "bf16"
+
+[stage.look]
+kind    = "analyse"
+from    = "bissl"
+data    = "test"
+augment = { use = "evaluation", size = 8 }
+figures = ["uniformity", "rankme"]
+
+[stage.rough_look]
+like      = "look"
+precision = "bf16"
 )");
   const Outcome outcome = run_bissl(call("run"));
   ASSERT_EQ(outcome.code, 0) << outcome.err;
@@ -155,6 +166,14 @@ precision = "bf16"
   EXPECT_NE(loss("reduced"), loss("single")) << "nothing was computed in bfloat16";
   EXPECT_NEAR(loss("reduced"), loss("single"), 0.05 * loss("single"));
   EXPECT_TRUE(all.at("near").at("metrics").contains("test"));
+  const auto rank = [&](const std::string& stage) {
+    return all.at(stage).at("metrics").at("test").at("rankme").at("mean").get<double>();
+  };
+  EXPECT_NE(rank("rough_look"), rank("look")) << "nothing was computed in bfloat16";
+  EXPECT_NEAR(rank("rough_look"), rank("look"), 0.2 * rank("look"));
+  const Outcome single = run_bissl(call("run", {"--set", "stage.look.precision=fp32"}));
+  EXPECT_NE(single.err.find("look: already in the store, not run again"), std::string::npos)
+      << single.err;
 }
 
 TEST_F(PrecisionTest, AnUnknownPrecisionIsRefusedWhereItStands) {

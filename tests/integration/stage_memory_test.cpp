@@ -78,5 +78,37 @@ TEST_F(StageMemoryTest, TheMemoryOfAStageIsKnownBeforeItIsTrained) {
   }
 }
 
+/// Of a monitor whose figure takes more than a step of the small network.
+TEST_F(StageMemoryTest, TheMemoryOfALookIsKnownBeforeTheTraining) {
+  if (sanitized) {
+    GTEST_SKIP() << "a sanitizer keeps what is freed";
+  }
+  write_file(file_, small_pipeline() + R"(
+[data.many]
+use     = "synthetic"
+samples = 20000
+size    = 8
+
+[stage.pretrain.monitor]
+data    = "many"
+every   = 8
+samples = 20000
+figures = ["uniformity"]
+augment = { use = "evaluation", size = 8 }
+)");
+  const std::vector<std::string> pretraining = {"--unset",        "stage.bissl", "--unset",
+                                                "stage.finetune", "--unset",     "stage.baseline"};
+  std::vector<std::string> words = call("check", pretraining);
+  words.emplace_back("--json");
+  const Outcome checked = run_bissl(words);
+  ASSERT_EQ(checked.code, 0) << checked.err;
+  ASSERT_EQ(run_bissl(call("run", pretraining)).code, 0);
+  const json stages = json::parse(read_file(out_ / "small" / "results.json"))["stages"];
+  const auto found = stages.at("pretrain").at("peak_memory_bytes").get<double>();
+  const json plans = json::parse(checked.out);
+  EXPECT_NEAR(plans.at("stages").at(0).at("estimated_peak_bytes").get<double>(), found,
+              0.15 * found);
+}
+
 }  // namespace
 }  // namespace bissl::host::test

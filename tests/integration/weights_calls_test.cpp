@@ -5,7 +5,9 @@
 #include "support/paths.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <sstream>
 
 namespace bissl::host::test {
@@ -195,6 +197,44 @@ TEST_F(ImportTest, FeaturesAreWrittenInThreeFormats) {
   fs::remove_all(out_);
   EXPECT_NE(features("g.csv").err.find("is not finished in the store"), std::string::npos);
   EXPECT_FALSE(fs::exists(path("g.csv")));
+}
+
+/// The numbers of a .npy file of 32 samples with 16 features each, which are its last bytes.
+std::vector<float> numbers_of(const std::string& file) {
+  const std::string bytes = read_file(file);
+  std::vector<float> numbers(size_t{32} * 16);
+  const size_t size = numbers.size() * sizeof(float);
+  if (bytes.size() > size) {
+    std::memcpy(numbers.data(), bytes.data() + bytes.size() - size, size);
+  }
+  return numbers;
+}
+
+TEST_F(ImportTest, FeaturesAreComputedInTheChosenPrecision) {
+  export_to("w.pth");
+  const auto features = [&](const std::string& to, const std::string& precision) {
+    return call(
+        "features", trained_,
+        {"--stage", "finetune", "--data", "test", "--to", path(to), "--precision", precision});
+  };
+  ASSERT_EQ(features("single.npy", "fp32").code, 0);
+  ASSERT_EQ(features("rough.npy", "bf16").code, 0);
+  const std::vector<float> single = numbers_of(path("single.npy"));
+  const std::vector<float> rough = numbers_of(path("rough.npy"));
+  double error = 0;
+  double length = 0;
+  for (size_t i = 0; i < single.size(); ++i) {
+    error += std::pow(static_cast<double>(rough[i]) - static_cast<double>(single[i]), 2);
+    length += std::pow(static_cast<double>(single[i]), 2);
+  }
+  EXPECT_GT(error, 0) << "nothing was computed in bfloat16";
+  EXPECT_LT(error, 0.01 * length);
+  ASSERT_EQ(features("rough.safetensors", "bf16").code, 0);
+  EXPECT_NE(read_file(path("rough.safetensors")).find("\"precision\":\"bf16\""), std::string::npos);
+  const Outcome half = features("half.npy", "fp16");
+  EXPECT_EQ(half.code, 2);
+  EXPECT_NE(half.err.find("precision = \"fp16\": this run computes on the CPU"), std::string::npos)
+      << half.err;
 }
 
 }  // namespace

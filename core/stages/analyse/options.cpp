@@ -4,6 +4,7 @@
 #include "numerics/linear_probe.h"
 #include "pipeline/stage_graph.h"
 #include "stages/option_schemas.h"
+#include "stages/precision.h"
 
 #include <fmt/format.h>
 
@@ -187,6 +188,7 @@ const Schema<AnalyseOptions>& analyse_schema() {
           "how near UMAP lays points that belong together; the picture is about 20 wide")
         .at_least(0)
         .at_most(1);
+    add_precision(s, &AnalyseOptions::precision);
     s.rule(check_analyse);
     return s;
   }();
@@ -254,6 +256,7 @@ StageKindSpec analyse_spec() {
   kind.summary =
       "measures and draws what the backbone of another stage has learnt, without training";
   kind.table = table_of(analyse_schema());
+  mark_precision(kind.table);
   kind.table.augment = one_view();
   for (ParameterSpec& one : kind.table.parameters) {
     if (one.name == "compare") {

@@ -25,6 +25,7 @@ struct AnalyseOptions {
   double perplexity = 30;
   int64_t umap_neighbours = 15;
   double umap_distance = 0.1;
+  std::string precision = "fp32";
 };
 
 /// `pairs = { … }`

@@ -13,10 +13,12 @@
 #include "stages/networks.h"
 #include "stages/step_memory.h"
 #include "telemetry/memory_limit.h"
+#include "telemetry/peak_memory.h"
 
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <utility>
 
 namespace bissl::host {
 namespace {
@@ -38,12 +40,14 @@ class BisslTrial : public StageTrial {
   void judge_memory() override;
   void step() override;
   void estimate() override;
+  void estimate_memory() override;
 
  private:
   /// How many passes an upper step takes: γ's term is a second one.
   int64_t upper_passes() const { return parts_->options.gamma == 0 ? 1 : 2; }
 
   void refuse_kept_vectors() const;
+  void require_monitor_memory();
   void try_lower();
   void try_upper();
   void try_products(PretextProblem& problem);
@@ -71,7 +75,10 @@ void BisslTrial::build() {
   plan().networks +=
       fmt::format(", {} in the pretext head",
                   count(tensors_of(trainable_parameters(parts_->pretext->module()))));
-  monitor_ = make_monitor(context(), *parts_->lower.source, *parts_->lower_backbone, {});
+  monitor_ = make_monitor(context(), *parts_->lower.source, *parts_->lower_backbone,
+                          {{"backbone", &parts_->lower_backbone->module()},
+                           {"pretext", &parts_->pretext->module()},
+                           {"head", &parts_->downstream->module()}});
   warn_about_pull();
   warn_about_moved_targets();
   const RoundCost cost = round_cost();
@@ -196,6 +203,22 @@ void BisslTrial::judge_memory() {
     });
   }
   refuse_kept_vectors();
+  require_monitor_memory();
+}
+
+/// While the batches of both levels are held.
+void BisslTrial::require_monitor_memory() {
+  if (!monitor_) {
+    return;
+  }
+  monitor_->refuse_beyond_memory();
+  for (StepOnBatch& pass : monitor_->passes()) {
+    pass.beside +=
+        bytes_held(*parts_->lower.source, parts_->lower_options.batch, parts_->lower.steps) +
+        bytes_held(*parts_->upper.source, parts_->upper_options.batch, parts_->upper.steps);
+    pass.threads = context().settings.loader_threads;
+    require_memory(std::move(pass), 1);
+  }
 }
 
 /// What an approximator keeps of each of its products: columns of the Hessian, a basis. Told by its
@@ -416,6 +439,15 @@ void BisslTrial::estimate() {
   plan().held_bytes += static_cast<double>(plan().graph_bytes) *
                        static_cast<double>(lower.hessian_batches - 1) /
                        static_cast<double>(lower.hessian_batches);
+}
+
+/// The memory of a step is free when the monitor looks, which may take more.
+void BisslTrial::estimate_memory() {
+  if (monitor_) {
+    plan().held_bytes +=
+        monitor_->best_bytes() +
+        std::max(0.0, monitor_->look_bytes() - static_cast<double>(memory_above_now()));
+  }
 }
 
 }  // namespace

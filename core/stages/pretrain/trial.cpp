@@ -7,6 +7,10 @@
 #include "stages/pretrain/parts.h"
 #include "stages/pretrain/pretrain.h"
 #include "stages/step_memory.h"
+#include "telemetry/peak_memory.h"
+
+#include <algorithm>
+#include <utility>
 
 namespace bissl::host {
 namespace {
@@ -24,7 +28,12 @@ class PretrainTrial : public StageTrial {
         fmt::format(", {} in the pretext head",
                     count(tensors_of(trainable_parameters(parts_.pretext->module()))));
     plan().cost = parts_.cost();
-    monitor_ = make_monitor(context(), *parts_.source, *parts_.backbone, {});
+    BestWeights::Networks networks = {{"backbone", &parts_.backbone->module()},
+                                      {"pretext", &parts_.pretext->module()}};
+    if (parts_.supervised) {
+      networks.emplace_back("head", &parts_.supervised->downstream->module());
+    }
+    monitor_ = make_monitor(context(), *parts_.source, *parts_.backbone, std::move(networks));
   }
 
   void judge_images() override {
@@ -85,6 +94,7 @@ class PretrainTrial : public StageTrial {
     }
     require_memory(std::move(step), parts_.steps * options.accumulate);
     require_supervised_memory();
+    require_monitor_memory();
   }
 
   void step() override {
@@ -125,7 +135,34 @@ class PretrainTrial : public StageTrial {
     }
   }
 
+  /// The memory of a step is free when the monitor looks, which may take more.
+  void estimate_memory() override {
+    if (monitor_) {
+      plan().held_bytes +=
+          monitor_->best_bytes() +
+          std::max(0.0, monitor_->look_bytes() - static_cast<double>(memory_above_now()));
+    }
+  }
+
  private:
+  /// While the training's batches are held.
+  void require_monitor_memory() {
+    if (!monitor_) {
+      return;
+    }
+    monitor_->refuse_beyond_memory();
+    const PretrainOptions& options = parts_.options;
+    for (StepOnBatch& pass : monitor_->passes()) {
+      pass.beside += bytes_held(*parts_.source, options.batch, parts_.steps * options.accumulate);
+      if (parts_.supervised) {
+        pass.beside +=
+            bytes_held(*parts_.supervised->source, parts_.supervised->options.batch, parts_.steps);
+        pass.threads = context().settings.loader_threads;
+      }
+      require_memory(std::move(pass), 1);
+    }
+  }
+
   void require_supervised_memory() {
     if (!parts_.supervised) {
       return;
