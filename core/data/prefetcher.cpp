@@ -4,7 +4,27 @@
 #include "bissl/error.h"
 #include "data/device_queue.h"
 
+#include <pthread.h>
+#include <sched.h>
+
 namespace bissl::host {
+namespace {
+
+/// Has the calling thread wait for its turn when it wakes up, instead of taking the core from a
+/// thread that trains. Its share of the cores stays, beside other programs as well. Nothing where
+/// the system does not allow it, or the program was given a policy of its own.
+void yield_when_woken() {
+#if defined(SCHED_BATCH)
+  int policy = 0;
+  sched_param parameters{};
+  if (::pthread_getschedparam(::pthread_self(), &policy, &parameters) == 0 &&
+      policy == SCHED_OTHER) {
+    ::pthread_setschedparam(::pthread_self(), SCHED_BATCH, &parameters);
+  }
+#endif
+}
+
+}  // namespace
 
 Prefetcher::Prefetcher(std::shared_ptr<const BatchSource> source, int64_t first, int64_t end,
                        int threads)
@@ -30,6 +50,7 @@ Prefetcher::~Prefetcher() {
 }
 
 void Prefetcher::work() {
+  yield_when_woken();
   std::optional<DeviceQueue> queue;
   std::unique_lock lock(mutex_);
   while (true) {

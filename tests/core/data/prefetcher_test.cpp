@@ -2,6 +2,9 @@
 
 #include "core/data/fake_data.h"
 
+#include <pthread.h>
+#include <sched.h>
+
 #include <chrono>
 #include <future>
 
@@ -88,6 +91,39 @@ TEST(Prefetcher, WorksAheadButNotWithoutBounds) {
   }
   std::this_thread::sleep_for(std::chrono::milliseconds(50));
   EXPECT_EQ(augmentation->calls, 3);
+}
+
+/// Notes under which of the system's policies it is called.
+class WatchedAugmentation : public test::FakeAugmentation {
+ public:
+  ViewGeometry apply(const Image& image, int64_t view, RandomStream& stream,
+                     std::span<float> output) const override {
+    policy = ::sched_getscheduler(0);
+    return FakeAugmentation::apply(image, view, stream, output);
+  }
+  mutable std::atomic<int> policy = -1;
+};
+
+TEST(Prefetcher, ThreadsThatWakeUpDoNotTakeTheCoreFromThoseThatCompute) {
+  if (::sched_getscheduler(0) != SCHED_OTHER) {
+    GTEST_SKIP() << "the test was started with a policy of its own";
+  }
+  bool allowed = false;
+  std::thread([&allowed] {
+    const sched_param parameters{};
+    allowed = ::pthread_setschedparam(::pthread_self(), SCHED_BATCH, &parameters) == 0;
+  }).join();
+  if (!allowed) {
+    GTEST_SKIP() << "the system does not allow it";
+  }
+  const auto augmentation = std::make_shared<WatchedAugmentation>();
+  const auto watched = std::make_shared<const BatchSource>(
+      std::make_shared<const DataView>(unlabelled(4), SelectionOptions{}), augmentation, "augment",
+      BatchOptions{.batch = 1, .purpose = "test"});
+  Prefetcher prefetcher(watched, 0, 2, 1);
+  prefetcher.next();
+  EXPECT_EQ(augmentation->policy, SCHED_BATCH);
+  EXPECT_EQ(::sched_getscheduler(0), SCHED_OTHER) << "of the thread that trains";
 }
 
 }  // namespace
