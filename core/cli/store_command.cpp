@@ -7,12 +7,17 @@
 #include "stages/identity.h"
 #include "store/references.h"
 #include "store/stage_store.h"
+#include "store/store_entries.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <ostream>
+#include <system_error>
+#include <utility>
+#include <vector>
 
 namespace bissl::host {
 namespace {
@@ -77,21 +82,51 @@ std::string seed_of(const StoreEntry& entry) {
              : "?";
 }
 
-/// Why a stage is not in the store, in lines that are indented.
-std::string explain(const StageIdentity& identity, const std::vector<StoreEntry>& entries,
-                    const std::string& parent) {
-  const auto nearest = nearest_entry(identity.description, entries);
-  if (!nearest) {
-    const bool older = std::any_of(entries.begin(), entries.end(), [&](const StoreEntry& entry) {
-      return entry.state == StoreEntry::State::finished && entry.description.is_object() &&
-             form_of(entry.description) != form_of(identity.description);
-    });
-    return older ? "  no stage of this kind is in the store with a key of today's form; stages of "
-                   "other versions of bissl are, which are not used\n"
-                 : "  no stage of this kind is in the store\n";
+/// A stage of a pipeline, and what the store has of it or in its place.
+struct ExplainedStage {
+  const Stage& stage;
+  std::string key;
+  bool found = false;    ///< it is in the store
+  NearestStage nearest;  ///< of one that is not
+};
+
+/// What a store has of the stages of a pipeline. Reads the other stages where one is missing.
+std::vector<ExplainedStage> find_stages(const Pipeline& pipeline, DataCatalog& data,
+                                        StageStore& store) {
+  std::vector<ExplainedStage> stages;
+  std::map<std::string, std::string> keys;
+  bool all = true;
+  for (const Stage& stage : pipeline.stages) {
+    const StageIdentity identity = identify(pipeline, stage, data, keys);
+    keys[stage.name] = identity.key;
+    const bool found = store.find(identity.key).has_value();
+    stages.push_back({stage, identity.key, found, NearestStage(identity.description)});
+    all = all && found;
   }
-  std::string text = fmt::format("  the nearest finished stage, {}, differs in\n",
-                                 nearest->entry.key.substr(0, 8));
+  if (!all) {
+    each_entry(store, [&](const StoreEntry& entry) {
+      for (ExplainedStage& stage : stages) {
+        if (!stage.found) {
+          stage.nearest.look_at(entry);
+        }
+      }
+    });
+  }
+  return stages;
+}
+
+/// Why a stage is not in the store, in lines that are indented.
+std::string explain(const ExplainedStage& missing) {
+  const std::string& parent = missing.stage.from;
+  const auto& nearest = missing.nearest.nearest();
+  if (!nearest) {
+    return missing.nearest.saw_other_forms()
+               ? "  no stage of this kind is in the store with a key of today's form; stages of "
+                 "other versions of bissl are, which are not used\n"
+               : "  no stage of this kind is in the store\n";
+  }
+  std::string text =
+      fmt::format("  the nearest finished stage, {}, differs in\n", nearest->key.substr(0, 8));
   for (const Difference& one : nearest->differences) {
     if (one.path == "parent" && !parent.empty()) {
       text += fmt::format("    the stage it continues: {} is another one (see above)\n", parent);
@@ -108,12 +143,9 @@ std::string explain(const StageIdentity& identity, const std::vector<StoreEntry>
 int run_store_list(const PipelineArguments& arguments, std::ostream& out) {
   const StageStore store = open_store(arguments);
   const References references = find_references(arguments.out);
-  const std::vector<StoreEntry> entries = store.entries();
   if (arguments.json) {
     nlohmann::json list = nlohmann::json::array();
-    for (const StoreEntry& entry : entries) {
-      list.push_back(to_json(entry, references));
-    }
+    each_entry(store, [&](const StoreEntry& entry) { list.push_back(to_json(entry, references)); });
     out << json_text({{"store", store.root().string()}, {"entries", list}}, 2) << '\n';
     return exit_done;
   }
@@ -126,7 +158,8 @@ int run_store_list(const PipelineArguments& arguments, std::ostream& out) {
                    {"changed", Align::right},
                    {"used by"}});
   uint64_t bytes = 0;
-  for (const StoreEntry& entry : entries) {
+  size_t entries = 0;
+  each_entry(store, [&](const StoreEntry& entry) {
     const std::vector<std::string>& users = references.of(entry);
     table.add_row({entry.key.substr(0, 12), kind_of(entry), seed_of(entry), to_string(entry.state),
                    size_text(entry.bytes), age_text(entry),
@@ -134,10 +167,10 @@ int run_store_list(const PipelineArguments& arguments, std::ostream& out) {
                    : users.size() > 1 ? fmt::format("{} and {} more", users[0], users.size() - 1)
                                       : users[0]});
     bytes += entry.bytes;
-  }
+    ++entries;
+  });
   out << table.text()
-      << fmt::format("\n{}: {} entries, {}\n", store.root().string(), entries.size(),
-                     size_text(bytes));
+      << fmt::format("\n{}: {} entries, {}\n", store.root().string(), entries, size_text(bytes));
   return exit_done;
 }
 
@@ -148,30 +181,26 @@ int run_store_explain(const PipelineArguments& arguments, PluginSearch& plugins,
     return exit_wrong_input;
   }
   StageStore store = open_store(arguments, &err);
-  const std::vector<StoreEntry> entries = store.entries();
   DataCatalog data(*pipeline, arguments.make_datasets());
-  std::map<std::string, std::string> keys;
   nlohmann::json list = nlohmann::json::array();
-  for (const Stage& stage : pipeline->stages) {
-    const StageIdentity identity = identify(*pipeline, stage, data, keys);
-    keys[stage.name] = identity.key;
-    const bool found = store.find(identity.key).has_value();
-    nlohmann::json item = {{"stage", stage.name}, {"key", identity.key}, {"in_store", found}};
+  for (const ExplainedStage& one : find_stages(*pipeline, data, store)) {
+    const std::string& key = one.key;
+    nlohmann::json item = {{"stage", one.stage.name}, {"key", key}, {"in_store", one.found}};
     if (!arguments.json) {
-      out << fmt::format("{}: {} {}\n", stage.name, identity.key.substr(0, 8),
-                         found                            ? "is in the store"
-                         : store.is_running(identity.key) ? "is being computed"
-                         : store.is_begun(identity.key)   ? "was begun and is not finished"
-                                                          : "is not in the store")
-          << (found ? "" : explain(identity, entries, stage.from));
+      out << fmt::format("{}: {} {}\n", one.stage.name, key.substr(0, 8),
+                         one.found               ? "is in the store"
+                         : store.is_running(key) ? "is being computed"
+                         : store.is_begun(key)   ? "was begun and is not finished"
+                                                 : "is not in the store")
+          << (one.found ? "" : explain(one));
       continue;
     }
-    if (!found) {
-      const auto nearest = nearest_entry(identity.description, entries);
-      item["nearest"] = nearest ? nlohmann::json(nearest->entry.key) : nlohmann::json(nullptr);
-      for (const Difference& one : nearest ? nearest->differences : std::vector<Difference>()) {
+    if (!one.found) {
+      const auto& nearest = one.nearest.nearest();
+      item["nearest"] = nearest ? nlohmann::json(nearest->key) : nlohmann::json(nullptr);
+      for (const Difference& part : nearest ? nearest->differences : std::vector<Difference>()) {
         item["differences"].push_back(
-            {{"key", readable_path(one.path)}, {"here", one.left}, {"there", one.right}});
+            {{"key", readable_path(part.path)}, {"here", part.left}, {"there", part.right}});
       }
     }
     list.push_back(std::move(item));
@@ -186,13 +215,10 @@ int run_store_verify(const PipelineArguments& arguments, std::ostream& out, std:
   const StageStore store = open_store(arguments);
   nlohmann::json damaged = nlohmann::json::array();
   size_t whole = 0;
-  for (const StoreEntry& entry : store.entries()) {
-    if (entry.state != StoreEntry::State::finished) {
-      continue;
-    }
-    if (const std::optional<std::string> damage = store.verify(entry.key)) {
-      err << fmt::format("{}: {}\n", entry.folder.string(), *damage);
-      damaged.push_back({{"key", entry.key}, {"damage", *damage}});
+  for (const std::string& key : finished_keys(store)) {
+    if (const std::optional<std::string> damage = store.verify(key)) {
+      err << fmt::format("{}: {}\n", (store.root() / key).string(), *damage);
+      damaged.push_back({{"key", key}, {"damage", *damage}});
     } else {
       ++whole;
     }
@@ -206,6 +232,39 @@ int run_store_verify(const PipelineArguments& arguments, std::ostream& out, std:
   }
   return damaged.empty() ? exit_done : exit_run_failed;
 }
+
+namespace {
+
+/// What `prune` has been asked to remove. Of descriptions it keeps the kinds, which are shown.
+std::vector<StoreEntry> chosen_entries(const StageStore& store, const References& references,
+                                       const StoreArguments& prune) {
+  std::vector<StoreEntry> chosen;
+  each_entry(store, [&](StoreEntry entry) {
+    const bool unused = entry.state == StoreEntry::State::finished && references.of(entry).empty();
+    if (((prune.unused && unused) || (prune.damaged && entry.state == StoreEntry::State::damaged) ||
+         (prune.abandoned && entry.state == StoreEntry::State::stale)) &&
+        is_old_enough(entry, prune.older_than)) {
+      entry.description = nlohmann::json::object({{"kind", kind_of(entry)}});
+      chosen.push_back(std::move(entry));
+    }
+  });
+  return chosen;
+}
+
+/// What earlier removals have left, however old: none of it is of use. Returns how much it is.
+uint64_t finish_removals(const StageStore& store, bool dry_run) {
+  uint64_t bytes = 0;
+  for (const fs::path& folder : unfinished_removals(store)) {
+    bytes += bytes_in(folder);
+    if (!dry_run) {
+      std::error_code ignored;  // another process may be removing it
+      fs::remove_all(folder, ignored);
+    }
+  }
+  return bytes;
+}
+
+}  // namespace
 
 int run_store_prune(const PipelineArguments& arguments, const StoreArguments& prune,
                     std::ostream& out, std::ostream& err) {
@@ -224,16 +283,8 @@ int run_store_prune(const PipelineArguments& arguments, const StoreArguments& pr
         "folder; or remove what is no longer wanted",
         references.unreadable.front());
   }
-  std::vector<StoreEntry> chosen;
-  for (StoreEntry& entry : store.entries()) {
-    const bool unused = entry.state == StoreEntry::State::finished && references.of(entry).empty();
-    if (((prune.unused && unused) || (prune.damaged && entry.state == StoreEntry::State::damaged) ||
-         (prune.abandoned && entry.state == StoreEntry::State::stale)) &&
-        is_old_enough(entry, prune.older_than)) {
-      chosen.push_back(std::move(entry));
-    }
-  }
-  uint64_t bytes = 0;
+  const std::vector<StoreEntry> chosen = chosen_entries(store, references, prune);
+  uint64_t bytes = prune.abandoned ? finish_removals(store, prune.dry_run) : 0;
   nlohmann::json removed = nlohmann::json::array();
   for (const StoreEntry& entry : prune.dry_run ? chosen : store.remove(chosen)) {
     bytes += entry.bytes;

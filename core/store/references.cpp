@@ -102,21 +102,21 @@ References find_references(const fs::path& out) {
   return references;
 }
 
-std::optional<NearestEntry> nearest_entry(const nlohmann::json& description,
-                                          const std::vector<StoreEntry>& entries) {
-  std::optional<NearestEntry> nearest;
-  for (const StoreEntry& entry : entries) {
-    if (entry.state != StoreEntry::State::finished || !entry.description.is_object() ||
-        entry.description.value("kind", "") != description.value("kind", "") ||
-        form_of(entry.description) != form_of(description)) {
-      continue;
-    }
-    std::vector<Difference> found = differences(description, entry.description);
-    if (!nearest || found.size() < nearest->differences.size()) {
-      nearest = NearestEntry{entry, std::move(found)};
-    }
+void NearestStage::look_at(const StoreEntry& entry) {
+  if (entry.state != StoreEntry::State::finished || !entry.description.is_object()) {
+    return;
   }
-  return nearest;
+  if (form_of(entry.description) != form_of(description_)) {
+    saw_other_forms_ = true;
+    return;
+  }
+  if (entry.description.value("kind", "") != description_.value("kind", "")) {
+    return;
+  }
+  std::vector<Difference> found = differences(description_, entry.description);
+  if (!nearest_ || found.size() < nearest_->differences.size()) {
+    nearest_ = Found{entry.key, std::move(found)};
+  }
 }
 
 std::string readable_path(const std::string& path) {

@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace bissl::host {
@@ -32,13 +33,29 @@ References find_references(const std::filesystem::path& out);
 /// say different things and are not to be compared.
 int form_of(const nlohmann::json& description);
 
-/// The finished stage of the same kind and form whose description differs least from this one.
-struct NearestEntry {
-  StoreEntry entry;
-  std::vector<Difference> differences;  ///< left: the description given
+/// Looks for the finished stage of the same kind and form whose description differs least from a
+/// given one, among entries that are seen one after the other.
+class NearestStage {
+ public:
+  struct Found {
+    std::string key;
+    std::vector<Difference> differences;  ///< left: the description given
+  };
+
+  explicit NearestStage(nlohmann::json description) : description_(std::move(description)) {}
+
+  void look_at(const StoreEntry& entry);
+
+  /// The nearest of those that were seen, the first of several; none if there is none.
+  const std::optional<Found>& nearest() const { return nearest_; }
+  /// Whether a finished stage was seen whose description has another form.
+  bool saw_other_forms() const { return saw_other_forms_; }
+
+ private:
+  nlohmann::json description_;
+  std::optional<Found> nearest_;
+  bool saw_other_forms_ = false;
 };
-std::optional<NearestEntry> nearest_entry(const nlohmann::json& description,
-                                          const std::vector<StoreEntry>& entries);
 
 /// A path of a stage's description as a user would write it: "hypergradient.damping" for
 /// "table.components.hypergradient.values.damping".

@@ -8,13 +8,14 @@
 #include "bissl/error.h"
 #include "store/checkpoint.h"
 #include "store/stage_record.h"
+#include "store/store_entries.h"
 
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <thread>
-#include <tuple>
+#include <utility>
 
 namespace bissl::host {
 namespace {
@@ -39,40 +40,6 @@ void remove_temporary_files(const fs::path& folder) {
   for (const fs::path& file : left_behind) {
     fs::remove(file);
   }
-}
-
-/// The entry of something in the store's folder; none for what is no stage.
-std::optional<StoreEntry> entry_of(const fs::directory_entry& item) {
-  const std::string name = item.path().filename().string();
-  const std::string key = name.substr(0, name.find('.'));
-  const std::string rest = name.substr(key.size());
-  if (!is_stage_key(key) || !item.is_directory()) {
-    return std::nullopt;
-  }
-  StoreEntry entry;
-  entry.key = key;
-  entry.folder = item.path();
-  if (rest == ".partial") {
-    entry.state = StoreEntry::State::stale;
-  } else if (rest.starts_with(".damaged")) {
-    entry.state = StoreEntry::State::damaged;
-  } else if (!rest.empty()) {
-    return std::nullopt;
-  }
-  std::error_code ignored;  // of what another process removes at this moment
-  entry.changed = fs::last_write_time(item.path(), ignored);
-  for (fs::recursive_directory_iterator walk(item.path(), ignored), end; walk != end;
-       walk.increment(ignored)) {
-    if (walk->is_regular_file(ignored)) {
-      entry.bytes += walk->file_size(ignored);
-    }
-  }
-  try {
-    entry.description = read_stage_record(item.path()).description;
-  } catch (const Error&) {
-    // Not finished, or damaged.
-  }
-  return entry;
 }
 
 /// The last steps of publishing, once the record is in place. Can be repeated from any point.
@@ -337,23 +304,7 @@ StageWork StageStore::begin_claimed(const std::string& key, const nlohmann::json
 
 std::vector<StoreEntry> StageStore::entries() const {
   std::vector<StoreEntry> found;
-  try {
-    for (const fs::directory_entry& item : fs::directory_iterator(root_)) {
-      if (std::optional<StoreEntry> entry = entry_of(item)) {
-        found.push_back(std::move(*entry));
-      }
-    }
-  } catch (const fs::filesystem_error& error) {
-    fail_run("cannot list the store {}: {}", root_.string(), exception_text(error));
-  }
-  for (StoreEntry& entry : found) {
-    if (entry.state == StoreEntry::State::stale && is_running(entry.key)) {
-      entry.state = StoreEntry::State::running;
-    }
-  }
-  std::sort(found.begin(), found.end(), [](const StoreEntry& left, const StoreEntry& right) {
-    return std::tie(left.key, left.folder) < std::tie(right.key, right.folder);
-  });
+  each_entry(*this, [&](StoreEntry entry) { found.push_back(std::move(entry)); });
   return found;
 }
 

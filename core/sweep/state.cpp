@@ -28,10 +28,9 @@ WorkState SweepState::cell(const PlanCell& cell) {
   }
   std::set<WorkState> states;
   const std::vector<size_t> needed = units(cell);
-  for (const size_t unit : needed) {
-    const bool is_trial =
-        std::find(cell.trials.begin(), cell.trials.end(), unit) != cell.trials.end();
-    for (const auto& [stage, key] : plan_.units[unit].stages) {
+  for (size_t i = 0; i < needed.size(); ++i) {
+    const bool is_trial = i < cell.trials.size();  // they come first
+    for (const auto& [stage, key] : plan_.units[needed[i]].stages) {
       const WorkState state = stages_.state(key);
       // A draw that fails is one that is not chosen.
       states.insert(is_trial && state == WorkState::failed ? WorkState::done : state);

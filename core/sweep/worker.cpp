@@ -18,7 +18,9 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <thread>
+#include <utility>
 
 namespace bissl::host {
 namespace {
@@ -67,6 +69,9 @@ class Worker {
   void fail_by_exception(const PlanNode& node);
   void fail_in_group(const PlanNode& node);
   void write_finished_cells();
+  void write_finished_cells(const std::string& key);
+  void write_if_finished(const PlanCell& cell);
+  const std::vector<const PlanCell*>& cells_of(const std::string& key);
   std::string user_of(const PlanNode& node) const { return plan_.user_of(node.key); }
   bool plan_was_replaced();
   void say(const std::string& text) const {
@@ -82,6 +87,11 @@ class Worker {
   const WorkerOptions& options_;
   WorkerGroup group_;
   std::shared_ptr<DatasetCache> datasets_;
+  /// Those that may use a stage, by its key: of a search also what depends on the draw. Empty until
+  /// it is asked for.
+  std::map<std::string, std::vector<const PlanCell*>> cells_of_;
+  std::string worked_on_;           ///< the key of the stage of the last step
+  bool has_looked_at_all_ = false;  ///< for cells to be written
   std::optional<std::filesystem::file_time_type> plan_time_;  ///< of the plan last compared
   bool replaced_ = false;
 };
@@ -253,15 +263,56 @@ bool Worker::plan_was_replaced() {
   return replaced_;
 }
 
+void Worker::write_if_finished(const PlanCell& cell) {
+  if (!state_.is_written(cell) && state_.is_done(cell)) {
+    state_.write_cell(cell);
+  }
+}
+
 void Worker::write_finished_cells() {
   if (plan_was_replaced()) {
     return;
   }
   for (const PlanCell& cell : plan_.cells) {
-    if (!state_.is_written(cell) && state_.is_done(cell)) {
-      state_.write_cell(cell);
+    write_if_finished(cell);
+  }
+}
+
+/// Those that a stage may have finished, the first time all: to look at all after each stage would
+/// take the square of their number. What other workers finish is written by these, or at the end.
+void Worker::write_finished_cells(const std::string& key) {
+  if (!std::exchange(has_looked_at_all_, true)) {
+    write_finished_cells();
+    return;
+  }
+  if (plan_was_replaced()) {
+    return;
+  }
+  for (const PlanCell* cell : cells_of(key)) {
+    write_if_finished(*cell);
+  }
+}
+
+const std::vector<const PlanCell*>& Worker::cells_of(const std::string& key) {
+  if (cells_of_.empty()) {
+    for (const PlanCell& cell : plan_.cells) {
+      std::set<size_t> units(cell.trials.begin(), cell.trials.end());
+      units.insert(cell.finals.begin(), cell.finals.end());
+      if (cell.unit) {
+        units.insert(*cell.unit);
+      }
+      std::set<std::string> keys;
+      for (const size_t unit : units) {
+        for (const auto& [stage, used] : plan_.units[unit].stages) {
+          keys.insert(used);
+        }
+      }
+      for (const std::string& used : keys) {
+        cells_of_[used].push_back(&cell);
+      }
     }
   }
+  return cells_of_[key];
 }
 
 Worker::Step Worker::step() {
@@ -271,6 +322,7 @@ Worker::Step Worker::step() {
                          state_.stages().failure_above(node->key).has_value();
     left = left || !settled;
     if (!settled && try_node(*node)) {
+      worked_on_ = node->key;
       return Step::worked;
     }
     if (interrupted()) {
@@ -293,7 +345,7 @@ void Worker::run() {
     const Step step = this->step();
     const auto looked = std::chrono::steady_clock::now() - begin;
     if (step == Step::worked) {
-      write_finished_cells();
+      write_finished_cells(worked_on_);
     } else if (step == Step::waiting) {
       if (options_.while_waiting) {
         options_.while_waiting();

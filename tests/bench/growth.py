@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""How time and memory grow: growth.py BISSL [--only PART ...] [--most 1e4]
+"""How time and memory grow: growth.py BISSL [--only PART ...] [--cells 1e4] [--stages 1e5]
 
 Measures the program against the number of images, classes, samples in a batch, channels, Hessian
 products, processes, cells of a sweep and stages in a store, and prints a table for each as in
 docs/growth.md. Processor time is user and system; memory is the largest resident set of a process.
-Everything is made up, in a temporary folder. --most bounds cells and stages, --images images.
+Everything is made up, in a temporary folder. --images, --cells and --stages bound those numbers.
 """
 
 import argparse
@@ -246,19 +246,31 @@ def counts_up_to(most):
     return [n for n in (10, 100, 1_000, 10_000, 100_000) if n <= most]
 
 
+def link_or_copy(file, other):
+    """Puts a file in another place, too. Returns what the next link is best made to."""
+    try:
+        os.link(file, other)
+        return file
+    except OSError:  # it has as many links as a file may have
+        shutil.copyfile(file, other)
+        return other
+
+
 def fill_store(store, template, keys):
-    """Copies of a finished stage under other keys."""
-    record = json.loads((template / "stage.json").read_text())
+    """Copies of a finished stage under other keys, which share its files."""
+    text = (template / "stage.json").read_text()
+    own = json.loads(text)["key"]
     others = [file for file in template.iterdir() if file.name != "stage.json"]
+    assert all(file.is_file() for file in others)
     for key in keys:
         folder = store / key
-        if folder.exists():
+        try:
+            folder.mkdir()
+        except FileExistsError:
             continue
-        folder.mkdir()
-        record["key"] = key
-        (folder / "stage.json").write_text(json.dumps(record, indent=2))
-        for file in others:
-            shutil.copyfile(file, folder / file.name)
+        with open(folder / "stage.json", "w") as record:
+            record.write(text.replace(f'"{own}"', f'"{key}"'))
+        others = [link_or_copy(file, folder / file.name) for file in others]
 
 
 def finished_stage(calls):
@@ -269,7 +281,7 @@ def finished_stage(calls):
 
 def cells(calls, arguments):
     def rows():
-        for count in counts_up_to(arguments.most):
+        for count in counts_up_to(arguments.cells):
             shutil.rmtree(calls.place / "runs", ignore_errors=True)
             template = finished_stage(calls)
             values = [2 + i for i in range(min(10, count))]
@@ -289,35 +301,40 @@ def cells(calls, arguments):
                                "`report`", "memory of `sweep`", "memory of `report`"), rows())
 
 
-def stages(calls, arguments):
+def store(calls, arguments):
     def rows():
         shutil.rmtree(calls.place / "runs", ignore_errors=True)
         template = finished_stage(calls)
-        for count in counts_up_to(arguments.most):
+        for count in counts_up_to(arguments.stages):
             keys = [hashlib.md5(str(number).encode()).hexdigest() for number in range(count - 1)]
             fill_store(template.parent, template, keys)
+            calls.write(KNN.replace("k       = 3", "k = 4"))
+            missing = calls("store", "explain", "p.toml")
+            calls.write(KNN)
             listed = calls("store", "list")
             explained = calls("store", "explain", "p.toml")
             verified = calls("store", "verify")
             pruned = calls("store", "prune", "--unused", "--dry-run")
             run = calls("run", "p.toml", "--threads", "1")
-            yield (f"{count:,}", *(f"{part[0]:.2f} s" for part in (listed, explained, verified, pruned, run)),
-                   f"{max(part[1] for part in (listed, verified, pruned)):.0f} MB")
+            all_calls = (listed, explained, missing, verified, pruned, run)
+            yield (f"{count:,}", *(f"{part[0]:.2f} s" for part in all_calls),
+                   f"{max(part[1] for part in all_calls):.0f} MB")
 
-    table("Stages in a store", ("stages", "`store list`", "`store explain`", "`store verify`",
-                                "`store prune --unused --dry-run`", "`run` of a finished stage", "memory"),
-          rows())
+    table("Stages in a store", ("stages", "`store list`", "`store explain`, finished", "the same, missing",
+                                "`store verify`", "`store prune --unused --dry-run`",
+                                "`run` of a finished stage", "memory"), rows())
 
 
-PARTS = {part.__name__: part for part in (images, classes, batch, width, products, ranks, cells, stages)}
+PARTS = {part.__name__: part for part in (images, classes, batch, width, products, ranks, cells, store)}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("bissl")
     parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--most", type=float, default=1e4)
     parser.add_argument("--images", type=float, default=1e6)
+    parser.add_argument("--cells", type=float, default=1e4)
+    parser.add_argument("--stages", type=float, default=1e5)
     arguments = parser.parse_args()
     for part in arguments.only:
         with tempfile.TemporaryDirectory() as folder:

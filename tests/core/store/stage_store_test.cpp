@@ -3,7 +3,9 @@
 #include "base/posix_file.h"
 #include "core/store/failing_disk.h"
 #include "store/checkpoint.h"
+#include "store/references.h"
 #include "store/stage_record.h"
+#include "store/store_entries.h"
 #include "support/temporary_folder.h"
 
 #include <fcntl.h>
@@ -255,6 +257,70 @@ TEST_F(Store, ListsWhatIsInIt) {
   EXPECT_FALSE(store.remove(entries[2]));
   EXPECT_TRUE(store.remove(entries[3]));
   EXPECT_EQ(listing(root_), running + ".lock " + running + ".partial notes.txt store.json");
+}
+
+TEST_F(Store, EntriesAreSeenOneByOneInTheOrderOfEntries) {
+  StageStore store(root_, listener());
+  publish_example(store);
+  const std::string other = "ffffffffffffffffffffffffffffffff";
+  fs::copy(root_ / key, root_ / other, fs::copy_options::recursive);
+  fs::copy(root_ / key, root_ / (key + ".damaged"), fs::copy_options::recursive);
+  fs::create_directories(root_ / (other + ".partial"));
+  const fs::path left = temporary_path(root_);
+  fs::copy(root_ / key, left, fs::copy_options::recursive);
+  write_file(temporary_path(root_), "being written");
+
+  std::vector<std::string> seen;
+  uint64_t bytes = 0;
+  each_entry(store, [&](const StoreEntry& entry) {
+    seen.push_back(entry.folder.filename().string());
+    bytes = entry.folder == root_ / key ? entry.bytes : bytes;
+  });
+  std::vector<std::string> listed;
+  for (const StoreEntry& entry : store.entries()) {
+    listed.push_back(entry.folder.filename().string());
+  }
+  EXPECT_EQ(seen, listed);
+  EXPECT_EQ(seen, (std::vector<std::string>{key, key + ".damaged", other, other + ".partial"}));
+  EXPECT_EQ(finished_keys(store), (std::vector<std::string>{key, other}));
+  const std::vector<fs::path> unfinished = unfinished_removals(store);
+  ASSERT_EQ(unfinished.size(), 1U) << "a file is somebody's";
+  EXPECT_EQ(unfinished[0].string(), left.string());
+  EXPECT_EQ(bytes, bytes_in(root_ / key));
+  EXPECT_GT(bytes, 10U);
+}
+
+/// Of entries that are seen in turn, the nearest description of today's form.
+TEST(NearestStage, IsTheFirstOfTheFewestDifferences) {
+  const auto entry = [](const char* name, const nlohmann::json& description) {
+    StoreEntry one;
+    one.key = name;
+    one.description = description;
+    return one;
+  };
+  const auto described = [](int64_t seed, int64_t batch) {
+    return nlohmann::json{{"format", 2}, {"kind", "knn"}, {"seed", seed}, {"batch", batch}};
+  };
+  NearestStage search(described(1, 8));
+  EXPECT_FALSE(search.nearest());
+  search.look_at(entry("both", described(2, 9)));
+  search.look_at(entry("seed", described(2, 8)));
+  search.look_at(entry("batch", described(1, 9)));
+  StoreEntry stale = entry("stale", described(1, 8));
+  stale.state = StoreEntry::State::stale;
+  search.look_at(stale);
+  nlohmann::json of_another_kind = described(1, 8);
+  of_another_kind["kind"] = "pretrain";
+  search.look_at(entry("kind", of_another_kind));
+  EXPECT_FALSE(search.saw_other_forms());
+  nlohmann::json older = described(1, 8);
+  older.erase("format");
+  search.look_at(entry("older", older));
+  EXPECT_TRUE(search.saw_other_forms());
+  ASSERT_TRUE(search.nearest());
+  EXPECT_EQ(search.nearest()->key, "seed");
+  ASSERT_EQ(search.nearest()->differences.size(), 1U);
+  EXPECT_EQ(search.nearest()->differences[0].path, "seed");
 }
 
 TEST_F(Store, TryBeginDoesNotWait) {
