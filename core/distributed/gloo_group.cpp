@@ -1,4 +1,5 @@
 #include "distributed/process_group.h"
+#include "distributed/silent_connections.h"
 
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
@@ -118,6 +119,7 @@ class GlooGroup final : public ProcessGroup {
       gloo_ = c10::make_intrusive<c10d::ProcessGroupGloo>(board_.for_gloo(), place_.rank,
                                                           place_.size, options);
     });
+    end_silent_connections();
   }
 
   int rank() const override { return place_.rank; }
@@ -233,6 +235,7 @@ class GlooMeeting final : public Meeting {
   explicit GlooMeeting(MeetingPlace place) : place_(std::move(place)) {
     try {
       store_ = store_at(place_);
+      end_silent_connections();
       board_.emplace(place_, store_);
       board_->write(Board::key_of(Note::arrival, place_.rank), Note::yes);
     } catch (const std::exception& exception) {

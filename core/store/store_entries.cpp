@@ -59,7 +59,8 @@ std::vector<fs::path> folders_in(const StageStore& store) {
   return folders;
 }
 
-StoreEntry read_entry(const StageStore& store, const fs::path& folder, StoreEntry::State state) {
+StoreEntry read_store_entry(const StageStore& store, const fs::path& folder,
+                            StoreEntry::State state) {
   StoreEntry entry;
   entry.key = EntryName(folder).key;
   entry.folder = folder;
@@ -95,7 +96,7 @@ uint64_t bytes_in(const fs::path& folder) {
 void each_entry(const StageStore& store, const std::function<void(StoreEntry entry)>& each) {
   for (const fs::path& folder : folders_in(store)) {
     if (const std::optional<StoreEntry::State> state = state_in(EntryName(folder))) {
-      each(read_entry(store, folder, *state));
+      each(read_store_entry(store, folder, *state));
     }
   }
 }
