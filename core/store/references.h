@@ -37,13 +37,16 @@ int form_of(const nlohmann::json& description);
 /// given one, among entries that are seen one after the other.
 class NearestStage {
  public:
+  /// A stage that was seen.
   struct Found {
-    std::string key;
+    std::string key;                      ///< of the stage
     std::vector<Difference> differences;  ///< left: the description given
   };
 
+  /// Looks for what is near to this description.
   explicit NearestStage(nlohmann::json description) : description_(std::move(description)) {}
 
+  /// Takes an entry into account, whatever its state and kind.
   void look_at(const StoreEntry& entry);
 
   /// The nearest of those that were seen, the first of several; none if there is none.

@@ -148,25 +148,26 @@ data    = "many"
 every   = 4
 augment = { use = "evaluation", size = 16 }
 )");
-  const auto check = [&](const std::string& keys) {
+  const auto check = [&](const std::string& samples, const std::string& key) {
     return run_bissl_under(
         "ulimit -v 2000000",
-        call("check", {"--set", "stage.pretrain.monitor.samples=500000", "--set",
-                       "stage.pretrain.monitor." + keys, "--unset", "stage.bissl", "--unset",
+        call("check", {"--set", "stage.pretrain.monitor.samples=" + samples, "--set",
+                       "stage.pretrain.monitor." + key, "--unset", "stage.bissl", "--unset",
                        "stage.finetune", "--unset", "stage.baseline"}));
   };
-  const Outcome figures = check("figures=[\"uniformity\"]");
+  const std::string uniformity = "figures=[\"uniformity\"]";
+  const Outcome figures = check("500000", uniformity);
   EXPECT_EQ(figures.code, 2) << figures.err;
   EXPECT_NE(figures.err.find("monitor.samples = 500000: what a look keeps and computes of 16 "
                              "features of each takes"),
             std::string::npos)
       << figures.err;
-  const Outcome pass = check("batch=500000");
+  const Outcome pass = check("500000", "batch=500000");
   EXPECT_EQ(pass.code, 2) << pass.err;
   EXPECT_NE(pass.err.find("monitor.batch = 500000: a step on such a batch takes about"),
             std::string::npos)
       << pass.err;
-  const Outcome fits = check("samples=2000");
+  const Outcome fits = check("2000", uniformity);
   EXPECT_EQ(fits.code, 0) << fits.err;
 }
 

@@ -170,7 +170,7 @@ precision = "bf16"
     return all.at(stage).at("metrics").at("test").at("rankme").at("mean").get<double>();
   };
   EXPECT_NE(rank("rough_look"), rank("look")) << "nothing was computed in bfloat16";
-  EXPECT_NEAR(rank("rough_look"), rank("look"), 0.2 * rank("look"));
+  EXPECT_NEAR(rank("rough_look"), rank("look"), 0.5 * rank("look"));
   const Outcome single = run_bissl(call("run", {"--set", "stage.look.precision=fp32"}));
   EXPECT_NE(single.err.find("look: already in the store, not run again"), std::string::npos)
       << single.err;
