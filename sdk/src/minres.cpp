@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 namespace bissl {
 namespace {
@@ -22,6 +21,10 @@ struct Rotation {
 /// A relative residual below this is none.
 constexpr double rounding = 1e-14;
 
+/// A diagonal element below this share of the Lanczos matrix is what rounding has left of 0: a step
+/// over it would have no bound.
+constexpr double singular = 1e-10;
+
 }  // namespace
 
 MinresResult minres(const std::function<TensorList(const TensorList&)>& apply, const TensorList& b,
@@ -38,6 +41,7 @@ MinresResult minres(const std::function<TensorList(const TensorList&)>& apply, c
   TensorList w_before = zeros_like(b);
   double beta = b_norm;
   double beta_before = 0;
+  double size = 0;  // of the largest column of the Lanczos matrix so far
   while (result.iterations < iterations) {
     TensorList lanczos = copy(present);
     scale(lanczos, 1.0 / beta);
@@ -60,7 +64,13 @@ MinresResult minres(const std::function<TensorList(const TensorList&)>& apply, c
     const double gamma_bar = state.sine * state.delta_bar - state.cosine * alpha;
     state.epsilon = state.sine * beta;
     state.delta_bar = -state.cosine * beta;
-    const double gamma = std::max(std::hypot(gamma_bar, beta), std::numeric_limits<double>::min());
+    const double gamma = std::hypot(gamma_bar, beta);
+    size = std::max(size, std::hypot(result.iterations > 0 ? beta_before : 0.0, alpha, beta));
+    if (gamma <= singular * size) {
+      // A is singular on the Krylov space, which is exhausted: no step lowers the residual.
+      ++result.iterations;
+      break;
+    }
     state.cosine = gamma_bar / gamma;
     state.sine = beta / gamma;
     const double phi = state.cosine * state.phi_bar;
