@@ -122,8 +122,10 @@ struct Start {
 
 /// Preconditioned conjugate gradient (Hestenes and Stiefel 1952), stopped at a direction of
 /// negative curvature as in truncated Newton methods (Steihaug 1983): v so far is kept, or u if
-/// there is none. The iterate is only replaced by a finite one. Where the first direction is u
-/// itself, its product tells whether v = u is within the tolerance, which then is the solution.
+/// there is none, or only a start that is worse than v = 0: it would stay for as long as first
+/// directions have such curvature. The iterate is only replaced by a finite one. Where the first
+/// direction is u itself, its product tells whether v = u is within the tolerance, which then is
+/// the solution.
 HypergradientSolution solve_global(const TensorList& u, FirstLook& apply, const Options& options,
                                    const Start& start) {
   HypergradientSolution solution;
@@ -181,7 +183,7 @@ HypergradientSolution solve_global(const TensorList& u, FirstLook& apply, const 
     add_scaled(direction, 1.0, scaled);
     squared = next;
   }
-  if (solution.iterations == 0 && start.v.empty()) {
+  if (solution.iterations == 0 && (start.v.empty() || length > u_squared)) {
     solution.v = copy(u);
   } else {
     solution.relative_residual = std::sqrt(length / u_squared);

@@ -119,7 +119,8 @@ void replace_if_diverged(HypergradientSolution& solution, const TensorList& u) {
 }
 
 TensorList WarmStart::begin(const TensorList& u) const {
-  if (last_.size() != u.size()) {
+  // A solve of a u that was not finite leaves such a vector; it is no beginning for the next one.
+  if (last_.size() != u.size() || !all_finite(last_)) {
     return {};
   }
   for (size_t i = 0; i < u.size(); ++i) {

@@ -13,6 +13,8 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <string>
+#include <vector>
 
 namespace bissl::host {
 namespace {
@@ -86,6 +88,32 @@ TEST(Minres, StopsWhereTheSpaceIsExhausted) {
   const HypergradientSolution solution = make("minres", {{"damping", 0.0}})->solve(u, problem);
   EXPECT_LE(solution.iterations, 2);
   EXPECT_LT(distance(solution.v, u[0] / 4), 1e-14);
+}
+
+TEST(Minres, LeavesWhatASingularSystemDoesNotReach) {
+  for (const std::vector<double>& eigenvalues :
+       std::vector<std::vector<double>>{{0.0, 0.0, 0.0},
+                                        {1.0, 0.0},
+                                        {2.0, -1.0, 0.0},
+                                        {1.0, 3.0, 0.0},
+                                        {0.3, -4.1, 2.7, 1.9, 0.0},
+                                        {-1.0, -4.0, 2.0, 0.0}}) {
+    SCOPED_TRACE(::testing::PrintToString(eigenvalues));
+    const at::Tensor system = at::tensor(eigenvalues, at::kDouble);
+    const auto size = static_cast<int64_t>(eigenvalues.size());
+    const at::Tensor hessian = (system - 1.0).diag();
+    const TensorList u{pattern(6, {size})};
+    DenseProblem problem(hessian, 1.0);
+    const HypergradientSolution solution =
+        make("minres", {{"damping", 0.0}, {"tolerance", 1e-6}})->solve(u, problem);
+    // The Krylov space holds all but u's part along the eigenvectors of 0.
+    const double best =
+        (u[0].mul(system.eq(0).to(at::kDouble)).norm() / u[0].norm()).item<double>();
+    EXPECT_NEAR(solution.relative_residual, best, 1e-12);
+    EXPECT_NEAR(true_residual(hessian, 1.0, u, solution.v), best, 1e-12);
+    EXPECT_EQ(solution.status, SolveStatus::iteration_limit);
+    EXPECT_LE(solution.iterations, size);
+  }
 }
 
 TEST(Neumann, IsThePartialSumOfItsSeries) {
@@ -272,6 +300,40 @@ TEST(CgWarmStart, BeginsAtTheLastSolutionAndKeepsItInACheckpoint) {
   EXPECT_TRUE(equal(resumed->solve(u, problem).v, warm.v));
   EXPECT_THROW(capability<HypergradientState>(*make("cg", values))->load_state({{"w/0", u[0]}}),
                Error);
+}
+
+TEST(CgWarmStart, GivesWayWhereItIsWorseThanZeroAndNoStepIsPossible) {
+  // A = diag(1, -2): the first u has the solution (1, 0), which says nothing about the second.
+  DenseProblem problem(at::tensor({0.0, -3.0}, at::kDouble).diag(), 1.0);
+  const auto solver = make("cg", {{"damping", 0.0}, {"warm_start", true}});
+  const TensorList first{at::tensor({1.0, 0.0}, at::kDouble)};
+  EXPECT_TRUE(equal(solver->solve(first, problem).v, first));
+  const TensorList second{at::tensor({0.0, 1.0}, at::kDouble)};
+  for (int k = 0; k < 2; ++k) {
+    const HypergradientSolution solution = solver->solve(second, problem);
+    EXPECT_EQ(solution.status, SolveStatus::negative_curvature);
+    EXPECT_EQ(solution.iterations, 0);
+    EXPECT_TRUE(equal(solution.v, second));
+    EXPECT_LT(solution.relative_residual, 0) << "unknown";
+  }
+}
+
+TEST(WarmStarts, DoNotBeginAtWhatAGradientThatIsNotANumberLeft) {
+  TensorList bad = three_tensors();
+  bad[1].fill_(std::numeric_limits<double>::quiet_NaN());
+  const at::Tensor hessian = positive_matrix(5, 10) * 0.1;
+  for (const std::string name : {"cg", "f2sa", "meha"}) {
+    SCOPED_TRACE(name);
+    const ParameterValues values =
+        name == "cg" ? ParameterValues{{"warm_start", true}} : ParameterValues{};
+    DenseProblem problem(hessian, 1.0, three_tensors());
+    const HypergradientSolution expected = make(name, values)->solve(three_tensors(), problem);
+    const auto solver = make(name, values);
+    EXPECT_EQ(solver->solve(bad, problem).status, SolveStatus::diverged);
+    const HypergradientSolution solution = solver->solve(three_tensors(), problem);
+    EXPECT_EQ(solution.status, expected.status);
+    EXPECT_TRUE(equal(solution.v, expected.v));
+  }
 }
 
 TEST(CgPreconditioner, HelpsWhereTheDiagonalIsUneven) {
