@@ -62,11 +62,12 @@ class SwappedValues {
   TensorList saved_;
 };
 
-/// How the optimizer moved the weights in a step.
+/// How the optimizer moved the weights in a step. Unless it is set the step was left out (a scaled
+/// loss overflowed): neither weights nor momentum moved, and no gradient was used.
 struct StepUpdate {
   double learning_rate = 0;
-  double momentum = 0;
-  double clip = 1;            ///< the factor of gradient clipping
+  double momentum = 1;
+  double clip = 0;            ///< the factor of gradient clipping
   TensorList preconditioner;  ///< without that factor; empty: ones
 };
 

@@ -42,8 +42,8 @@ class LowerTrajectory {
   }
 
   /// To be called in that step, before `optimizer` moves the weights at `lr_scale` times its base
-  /// rate. `gradients` are those it gets, the backbone's first; `clip` is the factor that clipping
-  /// has put on them.
+  /// rate; a step without this call has moved nothing. `gradients` are those it gets, the
+  /// backbone's first; `clip` is the factor that clipping has put on them.
   void with_gradients(Optimizer& optimizer, const TensorList& gradients, double lr_scale,
                       double clip);
 

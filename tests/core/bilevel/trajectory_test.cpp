@@ -72,8 +72,10 @@ class TrajectoryTest : public ::testing::Test {
 
   static Views views(int64_t batch) { return test::small_views(2, 6 + batch); }
 
-  /// θ_K after training tied to the anchor. Records the steps if asked to.
-  TensorList train(LowerTrajectory* trajectory = nullptr, double factor = 1.0) {
+  /// θ_K after training tied to the anchor. Records the steps if asked to, and before step
+  /// `left_out` one that moves nothing.
+  TensorList train(LowerTrajectory* trajectory = nullptr, double factor = 1.0,
+                   int64_t left_out = -1) {
     restore(backbone_.module(), start_);
     restore(pretext_.module(), head_);
     seed_generator(8);
@@ -84,6 +86,9 @@ class TrajectoryTest : public ::testing::Test {
       const double rate = 1.0 - 0.1 * double(t);
       LowerLevel::Observer record;
       if (trajectory != nullptr) {
+        if (t == left_out) {
+          trajectory->before_step(views(t + steps), t + steps);
+        }
         trajectory->before_step(views(t), t);
         record.before_update = [&](const TensorList& gradients, double clip) {
           trajectory->with_gradients(optimizer, gradients, rate, clip);
@@ -94,7 +99,7 @@ class TrajectoryTest : public ::testing::Test {
     return tensors_of(trainable_parameters(backbone_.module()));
   }
 
-  HypergradientSolution solve(const LowerTrajectory& trajectory) {
+  HypergradientSolution solve(const LowerTrajectory& trajectory, int64_t last = steps) {
     static Registry* registry = [] {
       auto* made = new Registry;
       made->load_library(std::string(test::plugin_folder) + "/unrolled.so", true);
@@ -102,7 +107,7 @@ class TrajectoryTest : public ::testing::Test {
     }();
     const auto component = registry->find(ComponentKind::hypergradient, "unrolled");
     ComponentChoice choice{component, defaults(component->info.parameters), "test"};
-    choice.values["steps"] = steps;
+    choice.values["steps"] = last;
     choice.values["keep_norm"] = false;
     PretextProblem problem(backbone_, pretext_, {views(9)}, {.lambda = lambda},
                            {.trajectory = &trajectory});
@@ -254,6 +259,21 @@ TEST_F(TrajectoryTest, KeepsTheLastSteps) {
   EXPECT_DOUBLE_EQ(recorded[1].momentum, 0.6);
   trajectory.clear();
   EXPECT_TRUE(trajectory.steps().empty());
+}
+
+TEST_F(TrajectoryTest, AStepThatWasLeftOutHasNoDerivative) {
+  LowerTrajectory plain(backbone_, pretext_, steps, lambda);
+  train(&plain);
+  const at::Tensor expected = flatten(solve(plain).v);
+  LowerTrajectory trajectory(backbone_, pretext_, steps + 1, lambda);
+  constexpr int64_t left_out = 2;
+  train(&trajectory, 1.0, left_out);
+  const LowerStep nothing = trajectory.steps().at(static_cast<size_t>(left_out));
+  EXPECT_EQ(nothing.learning_rate, 0);
+  EXPECT_EQ(nothing.momentum, 1) << "what later steps keep of it is what it found";
+  EXPECT_EQ(norm(nothing.preconditioner), 0);
+  const at::Tensor found = flatten(solve(trajectory, steps + 1).v);
+  EXPECT_LT((found - expected).norm().item<double>(), 1e-14 * expected.norm().item<double>());
 }
 
 TEST_F(TrajectoryTest, ACheckpointGivesTheSameBits) {
