@@ -37,7 +37,7 @@ void StageWatch::judge(const std::string& what, double first, double last,
         "{} ends at a loss of {:.3g}, above ln K = {:.3g}, the loss of a head that gives all "
         "classes the same probability. {}",
         what, last, *setting_.constant_loss, advice));
-  } else if (last > loss_margin * first) {
+  } else if (last > first + (loss_margin - 1) * std::abs(first)) {  // losses may be negative
     warn(fmt::format("{} ends at a loss of {:.3g}, above {:.3g}, where it began. {}", what, last,
                      first, advice));
   }

@@ -4,6 +4,7 @@
 
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace bissl::host::test {
@@ -80,6 +81,18 @@ TEST(StageWatch, SaysWhatDoesHarm) {
   nlohmann::json details;
   watch.report(details);
   EXPECT_EQ(details["warnings"], nlohmann::json(told));
+}
+
+TEST(StageWatch, ComparesLossesBelowZero) {
+  for (const auto& [last, warnings] : {std::pair(-1.05, size_t{0}), std::pair(-0.5, size_t{1})}) {
+    Texts told;
+    StageWatch watch(setting(told));
+    watch.lower_step(true, 1.0);
+    watch.upper_step(0, upper(-1.0, 4.0));
+    watch.upper_step(1, upper(last, 4.0));
+    watch.finished(0.5, 2.0);
+    EXPECT_EQ(told.size(), warnings) << last;
+  }
 }
 
 TEST(StageWatch, ContinuesFromACheckpoint) {
