@@ -29,9 +29,11 @@ Schema<Options> schema() {
       .at_least(1)
       .unit("columns");
   schema
-      .add("cutoff", &Options::cutoff,
-           "eigenvalues of the sampled block below this share of its largest are left out; where H "
-           "has both signs, small ones blow up")
+      .add(
+          "cutoff", &Options::cutoff,
+          "eigenvalues of the sampled block below this share of its largest are left out, and then "
+          "those of ρ·Λ + BᵀB in the same way: where H is large beside ρ = λ + δ, eigenvalues of H "
+          "up to about the root of this share; where H has both signs, small ones blow up")
       .more_than(0)
       .less_than(1);
   schema.add("seed", &Options::seed, "seed of the choice of columns").at_least(0);

@@ -34,8 +34,8 @@ class Auditor {
   bool due(int64_t step) const { return step % every_ == 0; }
 
   /// Compares a solution with a reference on the given Hessian batches, of the system with the
-  /// table's damping, the solution's, or 10, whichever is known first. What is random inside the
-  /// loss is drawn in double precision and so differs from what the solve saw.
+  /// table's damping, the solution's, or 10, whichever is known first. The loss draws from the
+  /// solve's seed.
   AuditOutcome audit(Backbone& backbone, Pretext& pretext, const std::vector<Batch>& batches,
                      const PretextProblem::Setting& setting, const TensorList& u,
                      const HypergradientSolution& solution);
