@@ -143,7 +143,7 @@ at::Tensor second_moments(const std::vector<Rows>& uses, const at::Tensor& left,
     samples += use.samples;
   }
   const int64_t chosen = std::min(samples, most);
-  at::Tensor sum = at::zeros({left.size(1), right.size(1)}, at::kDouble);
+  at::Tensor sum = at::zeros({left.size(1), right.size(1)}, left.options().dtype(at::kDouble));
   for (int64_t i = 0; i < chosen; ++i) {
     int64_t n = samples * i / chosen;
     size_t use = 0;

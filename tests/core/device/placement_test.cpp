@@ -97,7 +97,8 @@ TEST_P(RoundPlacement, AllTensorsOfARoundAreOnTheDevice) {
   expect_near(there, after_rounds(GetParam(), c10::kCPU, 2));
 }
 
-INSTANTIATE_TEST_SUITE_P(Approximators, RoundPlacement, ::testing::Values("cg", "identity"));
+INSTANTIATE_TEST_SUITE_P(Approximators, RoundPlacement,
+                         ::testing::Values("cg", "ekfac", "identity"));
 
 TEST(FinetunePlacement, AllTensorsOfAStepAreOnTheDevice) {
   take_device_use();

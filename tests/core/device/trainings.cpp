@@ -178,8 +178,9 @@ Trained after_rounds(const std::string& approximator, c10::Device device, int64_
   const auto upper = make_backbone(device);
   const auto pretext = make_pretext("simclr", *lower, device);
   const auto head = make_head(*upper, device);
+  const std::string library = approximator == "ekfac" ? "kfac" : approximator;
   const auto solver = create_guarded(
-      choose(ComponentKind::hypergradient, approximator, approximator, {}), HypergradientContext{});
+      choose(ComponentKind::hypergradient, library, approximator, {}), HypergradientContext{});
   const auto lower_optimizer = make_optimizer("lars", lower_parameters(*lower, *pretext));
   LowerLevel level(*lower, *pretext, *lower_optimizer, limit);
   level.tie_to(*upper, lambda);
