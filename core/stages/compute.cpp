@@ -14,6 +14,7 @@
 #include "stages/identity.h"
 #include "stages/match.h"
 #include "stages/precision.h"
+#include "stages/source_names.h"
 #include "stages/stage_kind.h"
 #include "stages/thread_choice.h"
 #include "stages/work_record.h"
@@ -205,6 +206,7 @@ void compute_stage(const StageTask& task, StageWork& work) {
   results.kind = task.stage.kind;
   record.add_to(results);
   results.peak_memory_bytes = static_cast<double>(peak_memory());
+  note_sources(task.stage, results);
   write_stage_results(work.folder(), results);
   record.remove();
   work.publish();

@@ -11,6 +11,7 @@
 #include "stages/chosen_values.h"
 #include "stages/compute.h"
 #include "stages/identity.h"
+#include "stages/source_names.h"
 #include "store/run_folder.h"
 #include "store/run_origin.h"
 #include "telemetry/profile.h"
@@ -143,7 +144,7 @@ StageOutcome Runner::run_one(const Stage& stage) {
     say(fmt::format("{}: already in the store, not run again", stage.name));
   }
   run_.link_stage(stage.name, outcome.folder);
-  outcome.results = read_stage_results(outcome.folder);
+  outcome.results = results_by_names_of(stage, outcome.folder);
   outcome.results.key = outcome.key;
   outcome.results.from = stage.from;
   add_audit(task, outcome);

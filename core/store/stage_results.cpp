@@ -42,7 +42,8 @@ const std::set<std::string>& own_members() {
                                                 "seconds",
                                                 "environments",
                                                 "peak_memory_bytes",
-                                                "describes"};
+                                                "describes",
+                                                "sources"};
   return members;
 }
 

@@ -16,7 +16,14 @@
 #include "stages/trial.h"
 #include "support/temporary_folder.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include <filesystem>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace bissl::host::test {
 namespace {
@@ -24,6 +31,8 @@ namespace {
 struct Options {
   std::vector<std::string> data;
   double level = 0.5;
+  bool by_size = false;
+  bool link = false;
 };
 
 const Schema<Options>& schema() {
@@ -31,6 +40,8 @@ const Schema<Options>& schema() {
     Schema<Options> s;
     s.add("data", &Options::data, "what is scored").required().names_data();
     s.add("level", &Options::level, "the score").at_least(0);
+    s.add("by_size", &Options::by_size, "score with the number of samples instead");
+    s.add("link", &Options::link, "leave a link in the folder, which keeps it out of a store");
     return s;
   }();
   return schema;
@@ -52,7 +63,7 @@ class ConstantTrial : public StageTrial {
   }
 };
 
-/// "constant": scores every source with the same number.
+/// "constant": scores every source with the same number, or with that of its samples.
 class ConstantKind : public StageKind {
  public:
   ConstantKind() {
@@ -72,8 +83,13 @@ class ConstantKind : public StageKind {
     const Options options = schema().parse(context.stage.table.values);
     StageResults results;
     for (const std::string& data : options.data) {
+      const double level =
+          options.by_size ? static_cast<double>(context.data.open(data)->size()) : options.level;
       results.metrics.push_back(summarised(
-          {.data = data, .metric = "level", .higher_is_better = false, .values = {options.level}}));
+          {.data = data, .metric = "level", .higher_is_better = false, .values = {level}}));
+    }
+    if (options.link) {
+      std::filesystem::create_symlink("/", context.folder / "link");
     }
     results.details = {{"answer", 42}};
     return results;
@@ -87,9 +103,14 @@ class ConstantKind : public StageKind {
   StageKindSpec spec_;
 };
 
-TEST(StageKind, ANewOneNeedsNoOtherFile) {
+void add_constant_kind() {
   static const ConstantKind kind;
-  add_stage_kind(kind);
+  static std::once_flag once;
+  std::call_once(once, [] { add_stage_kind(kind); });
+}
+
+TEST(StageKind, ANewOneNeedsNoOtherFile) {
+  add_constant_kind();
   const TemporaryFolder folder;
   const std::filesystem::path file = folder.path() / "p.toml";
   write_file(file, R"(name = "p"
@@ -142,6 +163,70 @@ level = 0.25
   EXPECT_EQ(data.higher_is_better, false);
   ASSERT_EQ(data.observations.size(), 1U);
   EXPECT_EQ(data.observations[0].metrics.at("a.level"), 0.25);
+}
+
+/// A pipeline with a stage of kind "constant" on two sources, of 4 and 6 samples.
+class ConstantStage : public testing::Test {
+ protected:
+  ConstantStage() {
+    add_constant_kind();
+    options_.out = folder_.path() / "runs";
+  }
+
+  ReadResult read(const std::string& first, const std::string& second, const std::string& more) {
+    write_file(file_, fmt::format(R"(name = "p"
+[data.{0}]
+use = "synthetic"
+samples = 4
+size = 8
+[data.{1}]
+use = "synthetic"
+samples = 6
+size = 8
+[model.backbone]
+use = "resnet18"
+[stage.flat]
+kind = "constant"
+data = ["{0}", "{1}"]
+{2}
+)",
+                                  first, second, more));
+    return read_pipeline({.file = file_,
+                          .overrides = {},
+                          .components = components_,
+                          .stage_kinds = stage_kinds(),
+                          .data_selection = selection_});
+  }
+
+  TemporaryFolder folder_;
+  std::filesystem::path file_ = folder_.path() / "p.toml";
+  Registry registry_;
+  PluginSearch search_{registry_, {}, /*third_party=*/false};
+  RegistrySource components_{search_};
+  TableSpec selection_ = selection_spec();
+  RunOptions options_;
+};
+
+/// No names of data sources are in the key, so those of what is in the store may be other ones.
+TEST_F(ConstantStage, IsTakenFromTheStoreWithTodaysNamesOfItsSources) {
+  std::string key;
+  for (const auto& [four, six] :
+       std::vector<std::pair<std::string, std::string>>{{"a", "b"}, {"b", "a"}, {"d", "c"}}) {
+    const ReadResult result = read(four, six, "by_size = true");
+    ASSERT_TRUE(result.pipeline) << to_text(result.diagnostics);
+    const RunOutcome outcome = run_pipeline(*result.pipeline, options_);
+    const StageOutcome& stage = outcome.stages.at(0);
+    EXPECT_EQ(stage.reused, !key.empty());
+    key = key.empty() ? stage.key : key;
+    EXPECT_EQ(stage.key, key);
+    const RunResults results = read_run_results(outcome.folder);
+    const MetricResult* of_four = results.find("flat." + four + ".level");
+    const MetricResult* of_six = results.find("flat." + six + ".level");
+    ASSERT_NE(of_four, nullptr);
+    ASSERT_NE(of_six, nullptr);
+    EXPECT_EQ(of_four->mean, 4.0);
+    EXPECT_EQ(of_six->mean, 6.0);
+  }
 }
 
 struct GivenOptions {
