@@ -179,8 +179,8 @@ StageResults run_finetune(const StageContext& context) {
     make_folder(folder);
     if (!std::filesystem::exists(folder / stage_results_file)) {
       write_stage_results(folder, run_repeat(context, options, repeat, folder));
-      remove_checkpoint(folder);
     }
+    remove_checkpoint(folder);  // a process may have been killed before it did so
     const StageResults of_repeat = read_stage_results(folder);
     networks.push_back(of_repeat.metrics);
     if (of_repeat.details.contains(validation_key)) {
