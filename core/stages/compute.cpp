@@ -208,7 +208,6 @@ void compute_stage(const StageTask& task, StageWork& work) {
   results.peak_memory_bytes = static_cast<double>(peak_memory());
   note_sources(task.stage, results);
   write_stage_results(work.folder(), results);
-  record.remove();
   work.publish();
 }
 

@@ -4,6 +4,7 @@
 #include "base/json_file.h"
 #include "base/json_text.h"
 #include "store/checkpoint.h"
+#include "store/stage_record.h"
 
 #include <utility>
 
@@ -12,8 +13,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-constexpr const char* record_file = "work.json";
 
 json read_record(const fs::path& file) {
   json record = fs::exists(file) ? parse_json_file(file) : json();
@@ -36,15 +35,15 @@ bool has_progress(const fs::path& folder) {
 }
 
 json environments_so_far(const fs::path& folder) {
-  const json environments = has_progress(folder)
-                                ? read_record(folder / record_file).value("environments", json())
-                                : json();
+  const json environments =
+      has_progress(folder) ? read_record(folder / work_record_file).value("environments", json())
+                           : json();
   return environments.is_array() ? environments : json::array();
 }
 
 WorkRecord::WorkRecord(fs::path folder, json environment,
                        std::chrono::steady_clock::time_point begin)
-    : file_(folder / record_file), environments_(environments_so_far(folder)), begin_(begin) {
+    : file_(folder / work_record_file), environments_(environments_so_far(folder)), begin_(begin) {
   if (has_progress(folder)) {
     const json seconds = read_record(file_).value("seconds", json());
     before_ = seconds.is_number() ? seconds.get<double>() : 0.0;
@@ -68,7 +67,5 @@ void WorkRecord::add_to(StageResults& results) const {
   results.seconds = seconds();
   results.environments = environments_;
 }
-
-void WorkRecord::remove() const { fs::remove(file_); }
 
 }  // namespace bissl::host

@@ -17,7 +17,7 @@ bool has_progress(const std::filesystem::path& folder);
 nlohmann::json environments_so_far(const std::filesystem::path& folder);
 
 /// What went into a stage over all processes that worked on it: the seconds, and what each computed
-/// with. Kept in the folder of the stage while it is computed, so that the next process takes over
+/// with. Kept in the folder of the stage until it is published, so that the next process takes over
 /// what an interrupted one did.
 class WorkRecord {
  public:
@@ -31,8 +31,6 @@ class WorkRecord {
   void save() const;
   /// Adds seconds and environments to the results.
   void add_to(StageResults& results) const;
-  /// Removes the file: the stage is finished.
-  void remove() const;
 
  private:
   double seconds() const;

@@ -28,7 +28,8 @@ std::string checksum_of(const fs::path& file) {
 }
 
 bool is_left_out(const std::string& relative_path) {
-  return relative_path == checkpoint_file || relative_path == stage_record_file ||
+  return relative_path == checkpoint_file || relative_path == work_record_file ||
+         relative_path == stage_record_file ||
          is_temporary_name(fs::path(relative_path).filename().string());
 }
 

@@ -25,10 +25,12 @@ struct StageRecord {
 };
 
 inline constexpr const char* stage_record_file = "stage.json";
+/// What computing a stage took so far. Like the checkpoint it is there until the stage is finished.
+inline constexpr const char* work_record_file = "work.json";
 
-/// Takes down all files of the folder and of those in it, but for the checkpoint, the record itself
-/// and temporary files, and makes their content durable. Error(run) for symbolic links and devices,
-/// which a store cannot vouch for.
+/// Takes down all files of the folder and of those in it, but for the checkpoint, the records of
+/// the work and of the stage, and temporary files, and makes their content durable. Error(run) for
+/// symbolic links and devices, which a store cannot vouch for.
 std::map<std::string, StageRecord::File> take_inventory(const std::filesystem::path& folder);
 
 void write_stage_record(const std::filesystem::path& folder, const StageRecord& record);

@@ -45,6 +45,7 @@ void remove_temporary_files(const fs::path& folder) {
 /// The last steps of publishing, once the record is in place. Can be repeated from any point.
 void finish_publishing(const fs::path& partial, const fs::path& finished) {
   remove_checkpoint(partial);
+  ::unlink((partial / work_record_file).c_str());
   sync_folder(partial);
   rename_path(partial, finished);
   sync_folder(finished.parent_path());

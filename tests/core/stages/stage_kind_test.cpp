@@ -229,6 +229,19 @@ TEST_F(ConstantStage, IsTakenFromTheStoreWithTodaysNamesOfItsSources) {
   }
 }
 
+/// Whoever continues a stage that could not be published needs its seconds and its threads.
+TEST_F(ConstantStage, KeepsTheRecordOfItsWorkUntilItIsPublished) {
+  const ReadResult result = read("a", "b", "link = true");
+  ASSERT_TRUE(result.pipeline) << to_text(result.diagnostics);
+  EXPECT_THROW(run_pipeline(*result.pipeline, options_), Error);
+  std::filesystem::path partial;
+  for (const auto& entry : std::filesystem::directory_iterator(options_.out / ".store")) {
+    partial = entry.path().extension() == ".partial" ? entry.path() : partial;
+  }
+  EXPECT_TRUE(std::filesystem::exists(partial / "results.json")) << partial;
+  EXPECT_TRUE(std::filesystem::exists(partial / "work.json")) << partial;
+}
+
 struct GivenOptions {
   std::string file;
 };

@@ -143,13 +143,14 @@ TEST_F(Store, InterruptedStageGoesOnInItsFolder) {
   {
     const StageWork work = store.begin(key, {});
     save_checkpoint(work.folder(), {{}, {{"epoch", 2}}});
+    write_file(work.folder() / "work.json", "{}");
     write_file(work.folder() / ".bissl-1-0.tmp", "of a killed process");
   }
   EXPECT_FALSE(store.find(key));
   EXPECT_EQ(listing(root_), key + ".partial store.json");
   StageWork work = store.begin(key, {});
   EXPECT_FALSE(work.finished());
-  EXPECT_EQ(listing(work.folder()), "checkpoint.safetensors");
+  EXPECT_EQ(listing(work.folder()), "checkpoint.safetensors work.json");
   EXPECT_EQ(load_checkpoint(work.folder())->state["epoch"], 2);
   work.publish();
   EXPECT_EQ(listing(*store.find(key)), "stage.json");
@@ -161,6 +162,7 @@ TEST_F(Store, ProcessKilledAmidPublishingLeavesAFinishedStage) {
   // What publish() leaves behind just before its last step.
   fs::rename(root_ / key, root_ / (key + ".partial"));
   save_checkpoint(root_ / (key + ".partial"), {});
+  write_file(root_ / (key + ".partial") / "work.json", "{}");
   const StageWork work = store.begin(key, {});
   EXPECT_TRUE(work.finished());
   EXPECT_EQ(listing(work.folder()), "logs stage.json weights.safetensors");
