@@ -26,8 +26,9 @@ bool has_progress(const fs::path& folder) {
   for (fs::recursive_directory_iterator entry(folder, error), end; entry != end;
        entry.increment(error)) {
     const fs::path name = entry->path().filename();
-    // Results are those of a finished repeat: the stage's own are written at its end.
-    if (name == checkpoint_file || name == stage_results_file) {
+    // The stage's own results are written at its end, and nobody continues from them.
+    const bool is_repeat = name == stage_results_file && entry.depth() > 0;
+    if (name == checkpoint_file || is_repeat) {
       return true;
     }
   }

@@ -37,6 +37,19 @@ TEST(WorkRecord, ForgetsWorkThatLeftNothing) {
             json::array({{{"a", 2}}}));
 }
 
+/// A process that was killed while it published the stage leaves its results, which are not
+/// continued, and perhaps no checkpoint.
+TEST(WorkRecord, ResultsAreProgressInTheFolderOfARepeatAlone) {
+  const TemporaryFolder folder;
+  write_file(folder.path() / "results.json", "{}");
+  EXPECT_FALSE(has_progress(folder.path()));
+  { const WorkRecord record(folder.path(), {{"a", 1}}); }
+  EXPECT_EQ(results_of(WorkRecord(folder.path(), {{"a", 2}})).environments,
+            json::array({{{"a", 2}}}));
+  write_file(folder.path() / "repeat-0" / "results.json", "{}");
+  EXPECT_TRUE(has_progress(folder.path()));
+}
+
 TEST(WorkRecord, ADamagedRecordIsNoRecord) {
   for (const char* content : {"", "[1]", "{\"seconds\": \"x\", \"environments\": 3}", "{"}) {
     const TemporaryFolder folder;
