@@ -201,7 +201,11 @@ void DataView::choose_per_class(const SelectionOptions& selection) {
   for (size_t place = 0; place < by_class.size(); ++place) {
     const auto present = static_cast<int64_t>(by_class[place].size());
     const int64_t skip = selection.skip_per_class;
-    const int64_t count = selection.per_class.value_or(std::max<int64_t>(0, present - skip));
+    if (!selection.per_class && skip > present) {
+      fail_input("skip_per_class = {}, but class \"{}\" has only {} samples", skip,
+                 targets_.names[place], present);
+    }
+    const int64_t count = selection.per_class.value_or(present - skip);
     if (count > present - skip) {  // written so that no sum can overflow
       fail_input("per_class = {}{}, but class \"{}\" has only {} samples", count,
                  skip > 0 ? fmt::format(" and skip_per_class = {}", skip) : "",

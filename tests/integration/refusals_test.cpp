@@ -223,6 +223,7 @@ TEST(RefusalList, IsComplete) {
       {"classes: there is no class", "ClassThatIsNotThere"},
       {"classes: \\\"{}\\\" is named twice", "ClassTwice"},
       {"per_class = {}{}, but class", "TooFewOfAClass"},
+      {"skip_per_class = {}, but class", "DataView: WhatOneSourceKeepsAnotherCanSkip"},
       {"{}: sample {} of {}x{} pixels gives views of another shape", "ImagesOfSeveralSizes"},
       {"view {} of {} was planned as", "a component at fault"},
       {"{} takes {}, but a chain begins with the {}", "PlanesBeforeTheyAreMade"},

@@ -161,6 +161,8 @@ TEST(DataView, WhatOneSourceKeepsAnotherCanSkip) {
             "per_class = 3 and skip_per_class = 2, but class \"2\" has only 4 samples");
   EXPECT_EQ(error_of([] { choose({.classes = {"2"}, .skip_per_class = 4}); }),
             "no samples are left");
+  EXPECT_EQ(error_of([] { choose({.skip_per_class = 5}); }),
+            "skip_per_class = 5, but class \"2\" has only 4 samples");
 }
 
 TEST(DataView, LimitTakesThatManyAtRandom) {
