@@ -54,6 +54,13 @@ struct Scale {
   }
 };
 
+/// Whether no more than rounding may lie between two values, as between the means of equal results:
+/// a step that divides it is lost when it is added to them.
+bool are_alike(double low, double high) {
+  constexpr double rounding = 1e-12;
+  return !(high - low > rounding * std::max(std::abs(low), std::abs(high)));
+}
+
 /// A scale with some room around all values.
 Scale scale_of(std::vector<double> values, double from, double to) {
   std::erase_if(values, [](double value) { return !std::isfinite(value); });
@@ -62,7 +69,8 @@ Scale scale_of(std::vector<double> values, double from, double to) {
   }
   double low = *std::min_element(values.begin(), values.end());
   double high = *std::max_element(values.begin(), values.end());
-  const double room = high > low ? 0.06 * (high - low) : std::max(1e-9, 0.1 * std::abs(high));
+  const double room =
+      are_alike(low, high) ? std::max(1e-9, 0.1 * std::abs(high)) : 0.06 * (high - low);
   return {low - room, high + room, from, to};
 }
 
@@ -205,7 +213,7 @@ void draw_interval(Svg& svg, const IntervalRow& row, const Scale& scale, double 
 }  // namespace
 
 std::vector<double> ticks(double low, double high, int count) {
-  if (!(high > low) || !std::isfinite(low) || !std::isfinite(high)) {
+  if (!(high > low) || !std::isfinite(low) || !std::isfinite(high) || are_alike(low, high)) {
     return {low};
   }
   const double raw = (high - low) / std::max(1, count);

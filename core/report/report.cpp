@@ -158,8 +158,8 @@ std::string power_text(const std::vector<const Comparison*>& comparisons) {
       pairs = std::max(pairs, comparison->difference.count);
     }
   }
-  if (number_of == 0) {
-    return "";
+  if (number_of == 0 || squares == 0) {
+    return "";  // differences that do not spread say nothing of others
   }
   const double std = std::sqrt(squares / number_of);
   return fmt::format(
@@ -394,7 +394,9 @@ ReportTable observations_table(const ReportData& data) {
   add_axis_columns(table, data);
   table.columns.push_back({"repetition"});
   std::vector<std::string> metrics = data.metrics;
-  if (!data.reference.empty()) {
+  // The reference may be one of the metrics.
+  if (!data.reference.empty() &&
+      std::find(metrics.begin(), metrics.end(), data.reference) == metrics.end()) {
     metrics.push_back(data.reference);
   }
   add_columns(table, metrics);

@@ -53,6 +53,35 @@ TEST(Analysis, PairsAreMadeBySeed) {
   EXPECT_EQ(cells[0].to_reference->differences, (std::vector<double>{0.5, 1.5}));
 }
 
+TEST(Analysis, AReferenceAmongTheMetricsHasOneColumn) {
+  ReportData data = example();
+  EXPECT_EQ(observations_table(data).columns.size(), 6U);
+  data.metrics = {"m", "r"};
+  const ReportTable table = observations_table(data);
+  ASSERT_EQ(table.columns.size(), 6U);
+  EXPECT_EQ(table.rows.at(0).size(), 6U);
+}
+
+TEST(Analysis, DifferencesThatDoNotSpreadPromiseNothing) {
+  ReportData data = example();
+  const auto says = [&] {
+    const Report report = build_report(data);
+    for (const ReportSection& section : report.sections) {
+      for (const std::string& paragraph : section.paragraphs) {
+        if (paragraph.find("would be found in four of five") != std::string::npos) {
+          return true;
+        }
+      }
+    }
+    return false;
+  };
+  EXPECT_TRUE(says());
+  for (Observation& one : data.observations) {
+    one.metrics["m"] = 1.0;
+  }
+  EXPECT_FALSE(says());
+}
+
 TEST(Analysis, EffectsCompareOnlyWhatBothLabelsHave) {
   const std::vector<AxisEffects> effects = marginal_effects(example());
   ASSERT_EQ(effects.size(), 2U);

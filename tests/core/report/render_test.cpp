@@ -172,6 +172,24 @@ TEST(Render, TicksAreRoundAndInside) {
   EXPECT_EQ(ticks(2, 2, 5), (std::vector<double>{2}));
 }
 
+TEST(Render, ValuesThatDifferByRoundingAreDrawnAsOne) {
+  EXPECT_EQ(ticks(0.3, 0.30000000000000004, 6), (std::vector<double>{0.3}));
+  EXPECT_EQ(ticks(0, 1e-15, 5).size(), 6U);  // no rounding of anything greater
+  // The mean of ten results of 0.1, added up and divided.
+  const Plot plot = interval_plot("cells", "t", "m",
+                                  {{.label = "a",
+                                    .points = {0.1, 0.1},
+                                    .mean = 0.09999999999999999,
+                                    .low = 0.09999999999999998,
+                                    .high = 0.1,
+                                    .tip = "",
+                                    .baseline = false,
+                                    .heading = false}},
+                                  /*zero=*/false);
+  EXPECT_NE(plot.svg.find(">0.1"), std::string::npos) << plot.svg;
+  EXPECT_LT(plot.svg.size(), 4000U);
+}
+
 TEST(Render, APlotCarriesItsValuesAndStandsAlone) {
   const Plot plot = interval_plot("cells", "Title & more", "m",
                                   {{.label = "a <b>",

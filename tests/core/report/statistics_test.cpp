@@ -40,6 +40,15 @@ TEST(Statistics, OneValueHasNoSpread) {
   EXPECT_FALSE(one.std || one.half || one.low());
 }
 
+TEST(Statistics, EqualValuesHaveTheirMeanAndNoSpread) {
+  for (const size_t count : {size_t{3}, size_t{10}}) {
+    const Estimate same = estimate(std::vector<double>(count, 0.1));
+    EXPECT_EQ(same.mean, 0.1) << count;
+    EXPECT_EQ(*same.std, 0.0) << count;
+    EXPECT_EQ(*same.half, 0.0) << count;
+  }
+}
+
 TEST(Statistics, SignFlipsCountedOutAreScipys) {
   const json samples = golden()["samples"];
   for (const auto& [name, sample] : samples.items()) {
