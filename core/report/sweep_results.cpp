@@ -1,5 +1,6 @@
 #include "report/sweep_results.h"
 
+#include "base/json_text.h"
 #include "base/spelling.h"
 #include "bissl/error.h"
 #include "pipeline/diagnostics.h"
@@ -128,7 +129,9 @@ class SweepReader {
       wanted_ = plain_name(wanted_);
       std::erase(data_.metrics, wanted_);
       data_.metrics.insert(data_.metrics.begin(), wanted_);
-      data_.higher_is_better.reset();  // the results say it
+      if (wanted_ != plan_.metrics.front()) {
+        data_.higher_is_better.reset();  // the results say it; the goal is that of the first
+      }
     }
   }
 
@@ -203,15 +206,37 @@ class SweepReader {
     if (results.search) {
       add_chosen(*results.search, choices, repetition);
     }
+    const size_t before = data_.observations.size();
     add_observations(results, choices, repetition, folder);
+    add_without_value(cell, results, before);
+  }
+
+  /// Names those of the cell's observations, from number `begin` on, that lack the first metric:
+  /// the cell, where none has it.
+  void add_without_value(const PlanCell& cell, const RunResults& results, size_t begin) {
     const std::string& name = data_.metrics.front();
-    if (data_.observations.empty() || data_.observations.back().folder != folder ||
-        data_.observations.back().metrics.count(name) == 0) {
-      const MetricResult* first = results.find(name);
+    std::vector<size_t> without;
+    for (size_t i = begin; i < data_.observations.size(); ++i) {
+      if (data_.observations[i].metrics.count(name) == 0) {
+        without.push_back(i);
+      }
+    }
+    if (without.empty()) {
+      return;
+    }
+    const MetricResult* first = results.find(name);
+    if (first == nullptr || begin + without.size() == data_.observations.size()) {
       add_missing(cell, {},
                   first == nullptr || first->not_finite.empty()
                       ? fmt::format("its results have no {}", name)
                       : fmt::format("{} is not finite: {}", name, first->not_finite));
+      return;
+    }
+    for (const size_t i : without) {
+      add_missing(
+          cell, {},
+          fmt::format("{} is not finite: {}", name, name_of_non_finite(first->values[i - begin])));
+      data_.missing.back().id += ", " + data_.observations[i].repetition;
     }
   }
 
@@ -278,9 +303,11 @@ class SweepReader {
       if (!name || results.stages.count(name->stage) == 0) {
         continue;
       }
+      double of_chain = 0;  // a metric may be there twice, as one and as the reference
       for (const std::string& stage : results.chain_of(name->stage)) {
-        seconds[metric] += results.stages.at(stage).seconds;
+        of_chain += results.stages.at(stage).seconds;
       }
+      seconds[metric] = of_chain;
     }
     return seconds;
   }
