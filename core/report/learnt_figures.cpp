@@ -222,8 +222,10 @@ std::optional<Estimate> LearntFigure::of_stage(const std::string& stage) const {
 
 Learnt gather_learnt(const ReportData& data) {
   Learnt learnt;
-  // The last axis of a report of runs is the stage that a row is of.
-  const bool of_runs = !data.axes.empty() && data.axes.back().name == "stage";
+  // The last axis of a report of runs is the stage that a row is of, and its metrics name none. An
+  // axis of a sweep may have that name, too.
+  const bool of_runs = !data.axes.empty() && data.axes.back().name == "stage" &&
+                       (data.metrics.empty() || !parse_metric(data.metrics.front()));
   learnt.axes = data.axes.size() - (of_runs ? 1 : 0);
   learnt.by_run = has_several_runs(data, learnt.axes);
   std::set<fs::path> seen;

@@ -55,8 +55,10 @@ std::string cost_words(const PooledComparison& one, bool arm_wins) {
   }
   const double winner = arm_wins ? *one.seconds : *one.seconds_against;
   const double loser = arm_wins ? *one.seconds_against : *one.seconds;
-  return fmt::format(" A run of it takes {:.1f} seconds, of the other one {:.1f} ({:.2f} times).",
-                     winner, loser, winner / loser);
+  const bool equal = one.difference.mean == 0;  // neither is named as the better one
+  return fmt::format(" A run of {} takes {:.1f} seconds, of {} {:.1f} ({:.2f} times).",
+                     equal ? one.arm.label : "it", winner,
+                     equal ? one.against.label : "the other one", loser, winner / loser);
 }
 
 /// How many tasks are on the side of the pooled difference.

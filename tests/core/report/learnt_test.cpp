@@ -1,6 +1,7 @@
 #include "report/learnt.h"
 
 #include "report/gather.h"
+#include "report/learnt_figures.h"
 #include "store/run_results.h"
 #include "support/temporary_folder.h"
 
@@ -8,6 +9,7 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <tuple>
 
 namespace bissl::host::test {
@@ -87,6 +89,24 @@ TEST_F(LearntTest, StagesAreComparedByRepetition) {
   EXPECT_NE(sections[1].paragraphs.at(0).find("no adjusted p can be less than 0.2500"),
             std::string::npos)
       << sections[1].paragraphs.at(0);
+}
+
+/// As where an ablation varies which stage another one is as long as.
+TEST_F(LearntTest, CellsOfAnAxisOfStagesAreNoRepetitions) {
+  add_run("seed 0", {4}, {3});
+  add_run("seed 1", {6}, {4});
+  data_.axes.push_back({.name = "stage", .labels = {"short", "long"}, .baseline = 0});
+  data_.metrics = {"tune.test.top1"};
+  data_.observations[0].choices = {0};
+  data_.observations[1].choices = {1};
+  const Learnt learnt = gather_learnt(data_);
+  EXPECT_EQ(learnt.axes, 1U);
+  std::set<std::vector<size_t>> cells;
+  for (const auto& [place, figure] : learnt.figures) {
+    cells.insert(place.first);
+    EXPECT_EQ(figure.of_stages.at("look-a").size(), 1U) << place.second;
+  }
+  EXPECT_EQ(cells.size(), 2U);
 }
 
 /// Networks that one run has side by side share what comes before them.

@@ -110,6 +110,18 @@ TEST(Pooled, AVerdictNamesTheReferenceWhereThatIsBetter) {
       << text;
 }
 
+TEST(Pooled, AVerdictOfEqualArmsNamesBothWithTheirSeconds) {
+  ReportData data = two_tasks();
+  for (Observation& one : data.observations) {
+    one.metrics["ours.test.top1"] = one.metrics["base.test.top1"];
+  }
+  const std::string text = verdict(data, pooled_results(data));
+  EXPECT_EQ(text.rfind("ours and base are equal in top1", 0), 0U) << text;
+  EXPECT_NE(text.find("A run of ours takes 30.0 seconds, of base 10.0 (3.00 times)"),
+            std::string::npos)
+      << text;
+}
+
 TEST(Pooled, FewPairsDecideNothing) {
   ReportData data = two_tasks();
   std::erase_if(data.observations, [](const Observation& one) {
