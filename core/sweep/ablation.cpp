@@ -17,6 +17,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <utility>
 
 namespace bissl::host {
 namespace {
@@ -393,14 +394,22 @@ class AblationReader : private AblationFields {
         if (parse_toml_key(axis.keys[k]) != parse_toml_key(setting.key)) {
           continue;
         }
+        auto& wanted = baseline_values_[i];
+        wanted.emplace_back(k, setting.value);
         const auto fits = [&](const Axis::Choice& choice) {
-          return matches(choice.settings[k].value, setting.value);
+          return std::all_of(wanted.begin(), wanted.end(), [&](const auto& one) {
+            return matches(choice.settings[one.first].value, one.second);
+          });
         };
         const auto found = std::find_if(axis.choices.begin(), axis.choices.end(), fits);
         if (found == axis.choices.end()) {
-          diagnostics().error(setting.value.at, "baseline." + spelled_key(setting.key),
-                              fmt::format("{} is not among the axis' values",
-                                          shortened(inline_toml(setting.value))));
+          const std::string given = shortened(inline_toml(setting.value));
+          diagnostics().error(
+              setting.value.at, "baseline." + spelled_key(setting.key),
+              wanted.size() == 1
+                  ? fmt::format("{} is not among the axis' values", given)
+                  : fmt::format("no choice of the axis has {} and what is given for its other keys",
+                                given));
         } else if (!axis.is_seed) {
           ablation_.baseline[i] = static_cast<size_t>(found - axis.choices.begin());
         }
@@ -413,6 +422,8 @@ class AblationReader : private AblationFields {
 
   Ablation ablation_;
   std::optional<std::string> tasks_;  ///< the axis of tasks, as the file names it
+  /// By axis: numbers of its keys, with what [baseline] gives for them.
+  std::map<size_t, std::vector<std::pair<size_t, ConfigNode>>> baseline_values_;
 };
 
 }  // namespace

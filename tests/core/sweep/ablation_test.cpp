@@ -135,6 +135,24 @@ TEST(AblationFile, TheBaselineIsFoundByPartOfItsValue) {
   EXPECT_FALSE(ablation->baseline[1]);
 }
 
+TEST(AblationFile, TheBaselineHasAllValuesThatAreGivenForAnAxis) {
+  const std::string zip =
+      "[[zip]]\n\"stage.a.n\" = [1, 1, 2]\n\"stage.a.m\" = [3, 4, 3]\n[baseline]\n";
+  for (const auto& [values, choice] : {std::pair("\"stage.a.n\" = 2\n\"stage.a.m\" = 3\n", 2U),
+                                       {"\"stage.a.m\" = 3\n\"stage.a.n\" = 2\n", 2U},
+                                       {"\"stage.a.n\" = 1\n\"stage.a.m\" = 4\n", 1U},
+                                       {"\"stage.a.m\" = 4\n", 1U}}) {
+    const auto ablation = read(zip + values);
+    ASSERT_TRUE(ablation) << values;
+    EXPECT_EQ(ablation->baseline[0], choice) << values;
+  }
+  const std::string said = faults("pipeline = \"p.toml\"\nmetric = \"f.test.top1\"\n" + zip +
+                                  "\"stage.a.n\" = 2\n\"stage.a.m\" = 4\n");
+  EXPECT_NE(said.find("no choice of the axis has 4 and what is given for its other keys"),
+            std::string::npos)
+      << said;
+}
+
 TEST(AblationFile, MatchesByContent) {
   const ConfigNode component = value("{ use = \"cg\", iterations = 3, damping = 1.0 }");
   EXPECT_TRUE(matches(component, value("{ use = \"cg\" }")));
