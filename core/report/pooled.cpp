@@ -49,12 +49,11 @@ class Pooling {
     add(data.reference);
     std::for_each(data.metrics.begin(), data.metrics.end(), add);
     for (const Observation& observation : data.observations) {
-      const Setting setting = without_task(observation.choices);
-      if (std::find(settings_.begin(), settings_.end(), setting) == settings_.end()) {
-        settings_.push_back(setting);
-      }
+      by_setting_[without_task(observation.choices)].push_back(&observation);
     }
-    std::sort(settings_.begin(), settings_.end());
+    for (const auto& [setting, observations] : by_setting_) {
+      settings_.push_back(setting);
+    }
   }
 
   PooledResults results();
@@ -88,17 +87,19 @@ class Pooling {
     return {label.empty() ? stage_of(metric) : label, metric, setting};
   }
 
-  bool is_of(const Observation& observation, const Arm& arm) const {
-    return without_task(observation.choices) == arm.choices;
+  /// Those of the arm's setting, in the order of the results.
+  std::vector<const Observation*> observations_of(const Arm& arm) const {
+    const auto found = by_setting_.find(arm.choices);
+    return found == by_setting_.end() ? std::vector<const Observation*>() : found->second;
   }
 
   ArmValues values_of(const Arm& arm) const {
     ArmValues values;
-    for (const Observation& observation : data_.observations) {
-      const auto found = observation.metrics.find(arm.metric);
-      if (is_of(observation, arm) && found != observation.metrics.end()) {
-        const size_t task = tasks_axis_ ? observation.choices[*tasks_axis_] : 0;
-        values[task][observation.repetition] = found->second;
+    for (const Observation* observation : observations_of(arm)) {
+      const auto found = observation->metrics.find(arm.metric);
+      if (found != observation->metrics.end()) {
+        const size_t task = tasks_axis_ ? observation->choices[*tasks_axis_] : 0;
+        values[task][observation->repetition] = found->second;
       }
     }
     return values;
@@ -106,9 +107,9 @@ class Pooling {
 
   std::optional<double> seconds_of(const Arm& arm) const {
     std::vector<double> seconds;
-    for (const Observation& observation : data_.observations) {
-      const auto found = observation.seconds.find(arm.metric);
-      if (is_of(observation, arm) && found != observation.seconds.end()) {
+    for (const Observation* observation : observations_of(arm)) {
+      const auto found = observation->seconds.find(arm.metric);
+      if (found != observation->seconds.end()) {
         seconds.push_back(found->second);
       }
     }
@@ -130,6 +131,7 @@ class Pooling {
   std::optional<size_t> tasks_axis_;
   std::vector<std::string> metrics_;  ///< that measure the same as the first, which is the first
   std::vector<Setting> settings_;
+  std::map<Setting, std::vector<const Observation*>> by_setting_;
 };
 
 std::optional<PooledComparison> Pooling::compare(const Arm& arm, const Arm& against) const {

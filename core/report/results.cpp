@@ -31,6 +31,12 @@ void set_baseline(ReportData& data, const std::vector<std::string>& choices) {
       fail_input("--baseline {}: expected AXIS=LABEL; the axes are {}", choice,
                  fmt::join(names, ", "));
     }
+    if (axis->is_tasks) {
+      fail_input(
+          "--baseline {}: the labels of {} are tasks, and tasks are not compared with each other; "
+          "choose the baseline of another axis",
+          choice, name);
+    }
     const std::string label = choice.substr(equals + 1);
     const auto found = std::find(axis->labels.begin(), axis->labels.end(), label);
     if (found == axis->labels.end()) {

@@ -1,6 +1,7 @@
 // Comparisons of arms over several tasks. Numbers: tests/reference/pooled.py.
 
 #include "report/pooled.h"
+#include "bissl/error.h"
 #include "report/analysis.h"
 #include "report/report.h"
 #include "report/verdict.h"
@@ -9,7 +10,9 @@
 
 #include <gtest/gtest.h>
 
+#include <ctime>
 #include <nlohmann/json.hpp>
+#include <string>
 
 namespace bissl::host::test {
 namespace {
@@ -122,6 +125,26 @@ TEST(Pooled, AVerdictOfEqualArmsNamesBothWithTheirSeconds) {
       << text;
 }
 
+/// Each setting's results are found without a look at those of all others.
+TEST(Pooled, ThousandsOfSettingsTakeAMoment) {
+  constexpr size_t settings = 8000;
+  ReportData data;
+  data.axes.push_back({.name = "lr", .labels = {}, .baseline = 0});
+  data.metrics = {"ours.test.top1"};
+  for (size_t i = 0; i < settings; ++i) {
+    data.axes[0].labels.push_back(std::to_string(i));
+    data.observations.push_back({.choices = {i},
+                                 .repetition = "seed 0",
+                                 .metrics = {{"ours.test.top1", static_cast<double>(i)}},
+                                 .folder = {}});
+  }
+  const std::clock_t begin = std::clock();
+  const PooledResults pooled = pooled_results(data);
+  EXPECT_LT(std::clock() - begin, 4 * CLOCKS_PER_SEC);
+  EXPECT_EQ(pooled.comparisons.size(), settings - 1);
+  EXPECT_EQ(pooled.comparisons.at(*pooled.primary).arm.label, "7999");
+}
+
 TEST(Pooled, FewPairsDecideNothing) {
   ReportData data = two_tasks();
   std::erase_if(data.observations, [](const Observation& one) {
@@ -162,6 +185,18 @@ TEST(Pooled, TasksAreNotComparedWithEachOther) {
   ASSERT_EQ(pooled.comparisons.size(), 1U);
   EXPECT_EQ(pooled.comparisons.front().arm.label, "identity");
   EXPECT_EQ(pooled.comparisons.front().against.label, "cg");
+}
+
+TEST(Pooled, ATaskIsNoBaseline) {
+  ReportData data = two_tasks();
+  try {
+    set_baseline(data, {"task=hard"});
+    FAIL() << "a baseline without effect was taken";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("tasks are not compared with each other"),
+              std::string::npos)
+        << error.what();
+  }
 }
 
 TEST(Pooled, TasksAloneAreComparedWithNothing) {
