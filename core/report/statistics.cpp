@@ -29,7 +29,8 @@ constexpr double slack = 1e-12;
 
 double mean_of(const std::vector<double>& values) {
   // Divided, the rounded sum of equal values may be another one, from which they seem to differ.
-  if (std::adjacent_find(values.begin(), values.end(), std::not_equal_to<>()) == values.end()) {
+  if (!values.empty() &&
+      std::adjacent_find(values.begin(), values.end(), std::not_equal_to<>()) == values.end()) {
     return values.front() + 0.0;  // no negative zero
   }
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
