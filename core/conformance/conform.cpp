@@ -1,6 +1,7 @@
 #include "conformance/conform.h"
 
 #include "bissl/error.h"
+#include "conformance/abilities.h"
 #include "conformance/checker.h"
 #include "conformance/downstream_trial.h"
 #include "conformance/given_values.h"
@@ -235,7 +236,9 @@ class Child {
       return checker.leave_untested(reason);
     }
     check_declaration(checker);
-    check_kind(checker);
+    if (check_abilities(checker)) {
+      check_kind(checker);
+    }
     checker.skip_the_rest();
   }
 

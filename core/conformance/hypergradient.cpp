@@ -18,6 +18,7 @@
 
 #include <cmath>
 #include <limits>
+#include <set>
 
 namespace bissl::host {
 namespace {
@@ -60,7 +61,7 @@ class Trial {
       trajectory_.before_step(views(step), step);
       level.step(views(step), 1.0, {}, {.before_update = record});
     }
-    const auto problem = this->problem();
+    const auto problem = this->problem(this_batch);
     u = normal_like(problem->parameters(), 61);
     TensorList columns;
     for (int64_t i = 0; i < count(u); ++i) {
@@ -69,9 +70,13 @@ class Trial {
     hessian_ = at::stack(columns, 1);
   }
 
-  std::unique_ptr<PretextProblem> problem() {
+  static constexpr int64_t this_batch = 99;
+  static constexpr int64_t next_batch = 98;
+
+  /// The system on a batch of that number; hessian_ is that of this_batch.
+  std::unique_ptr<PretextProblem> problem(int64_t batch = this_batch) {
     return std::make_unique<PretextProblem>(
-        *backbone_, *pretext_, std::vector<Batch>{views(99)},
+        *backbone_, *pretext_, std::vector<Batch>{views(batch)},
         PretextProblem::Setting{.lambda = lambda},
         PretextProblem::Training{.optimizer = &optimizer_,
                                  .trajectory = &trajectory_,
@@ -161,6 +166,26 @@ class BrokenSystem : public ImplicitSystem,
   uint64_t id_;
 };
 
+/// One system after another at the same address, as a host may make them.
+class ChangingSystem : public ImplicitSystem {
+ public:
+  explicit ChangingSystem(ImplicitSystem& first) : now_(&first) {}
+  void change_to(ImplicitSystem& next) { now_ = &next; }
+
+  TensorList hessian_product(const TensorList& x) override { return now_->hessian_product(x); }
+  TensorList gradient(const TensorList& shift) override { return now_->gradient(shift); }
+  const TensorList& parameters() const override { return now_->parameters(); }
+  const std::vector<std::string>& parameter_names() const override {
+    return now_->parameter_names();
+  }
+  double weight() const override { return now_->weight(); }
+  uint64_t id() const override { return now_->id(); }
+  void* capability(std::string_view id) override { return now_->capability(id); }
+
+ private:
+  ImplicitSystem* now_;
+};
+
 double relative_distance(const at::Tensor& x, const at::Tensor& y) {
   return norm({x - y}) / norm({y});
 }
@@ -188,25 +213,48 @@ void check_accuracy(const Trial& trial, const HypergradientSolution& solution) {
   }
 }
 
-void check_state(const Checker& checker, Trial& trial) {
-  const auto problem = trial.problem();
-  const auto first = checker.make<Hypergradient>();
-  first->solve(trial.u, *problem);
-  const auto second = checker.make<Hypergradient>();
-  if (const auto* from = capability<HypergradientState>(*first)) {
+/// A new instance that continues from the state of `first`, if approximators of this kind have one.
+std::shared_ptr<Hypergradient> continued(const Checker& checker, Hypergradient& first) {
+  auto second = checker.make<Hypergradient>();
+  if (const auto* from = capability<HypergradientState>(first)) {
     auto* to = capability<HypergradientState>(*second);
     require(to != nullptr, "one instance has the ability {}, another has not",
             HypergradientState::id);
     NamedTensors state;
+    std::set<std::string> names;
     for (const auto& [name, tensor] : from->state()) {
+      require(names.insert(name).second, "state() has two tensors called \"{}\"", name);
       state.emplace_back(name, tensor.clone());
     }
     to->load_state(state);
   }
+  return second;
+}
+
+void check_state(const Checker& checker, Trial& trial) {
+  const auto problem = trial.problem();
+  const auto first = checker.make<Hypergradient>();
+  first->solve(trial.u, *problem);
+  const auto second = continued(checker, *first);
   const TensorList next = normal_like(trial.u, 63);
   const at::Tensor expected = flatten(first->solve(next, *problem).v);
   require(relative_distance(flatten(second->solve(next, *problem).v), expected) <= 1e-12,
           "an instance that was given the state of another continues differently");
+}
+
+void check_next_system(const Checker& checker, Trial& trial) {
+  const auto this_round = trial.problem();
+  const auto next_round = trial.problem(Trial::next_batch);
+  ChangingSystem system(*this_round);
+  const auto first = checker.make<Hypergradient>();
+  first->solve(trial.u, system);
+  const auto fresh = continued(checker, *first);
+  system.change_to(*next_round);
+  const at::Tensor expected = flatten(fresh->solve(trial.u, system).v);
+  require(relative_distance(flatten(first->solve(trial.u, system).v), expected) <= 1e-12,
+          "after the first system it solves the next one differently than an instance that has "
+          "seen that one alone: it keeps something of the first. What belongs to a system holds "
+          "as long as system.id() stays the same; the address may be the same for both");
 }
 
 }  // namespace
@@ -241,7 +289,8 @@ void check_hypergradient(Checker& checker) {
           require(solution.v[i].sizes() == trial->u[i].sizes() &&
                       solution.v[i].scalar_type() == trial->u[i].scalar_type(),
                   "tensor {} of v has another shape or type than u's", i);
-          require(!solution.v[i].is_same(trial->u[i]), "v holds u's own tensors");
+          require(!solution.v[i].is_alias_of(trial->u[i]),
+                  "v holds u's own memory: begin with copy(u)");
           require(trial->u[i].equal(before_u[i]), "u changed");
         }
         require(all_finite(solution.v), "v is not finite");
@@ -288,6 +337,8 @@ void check_hypergradient(Checker& checker) {
     require(all_finite(rescue.v), "v is not finite: it would end up in the weights");
   });
   checker.check("continues from its state", [&] { check_state(checker, *trial); });
+  checker.check("solves the next system as a fresh instance with its state does",
+                [&] { check_next_system(checker, *trial); });
 }
 
 }  // namespace bissl::host

@@ -1,16 +1,20 @@
 #include "bissl/optimizer.h"
 #include "bissl/optimizer_abilities.h"
 
+#include "base/exception_text.h"
 #include "bilevel/optimizer_abilities.h"
 #include "bissl/error.h"
 #include "conformance/checker.h"
 #include "conformance/samples.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/stack.h>
 #include <c10/core/GradMode.h>
 
 #include <cmath>
 #include <optional>
+#include <set>
+#include <string>
 
 namespace bissl::host {
 namespace {
@@ -80,6 +84,23 @@ NamedTensors copy_of(const NamedTensors& state) {
     copies.emplace_back(name, tensor.clone());
   }
   return copies;
+}
+
+/// `what` says what is wrong with the state.
+void require_refused(Optimizer& optimizer, const NamedTensors& state, const char* what) {
+  try {
+    optimizer.load_state(state);
+  } catch (const Error& error) {
+    require(error.kind() == ErrorKind::input, "the error is not one of wrong input: {}",
+            error.what());
+    return;
+  } catch (const std::exception& exception) {
+    throw Violation(fmt::format(
+        "a state with {} ends in \"{}\"; compare names and shapes first, as StateBuffers does "
+        "(bissl/optimizer_state.h), and refuse it with fail_input",
+        what, exception_text(exception)));
+  }
+  throw Violation(fmt::format("a state with {} was accepted", what));
 }
 
 template <class Ability>
@@ -213,6 +234,11 @@ void check_optimizer(Checker& checker) {
       first.step();
     }
     const NamedTensors state = copy_of(first.optimizer->state());
+    std::set<std::string> names;
+    for (const auto& [name, tensor] : state) {
+      require(names.insert(name).second,
+              "state() has two tensors called \"{}\"; give each a name of its own", name);
+    }
     Quadratic second(checker);
     second.set(first.values());
     second.optimizer->load_state(state);
@@ -230,14 +256,14 @@ void check_optimizer(Checker& checker) {
     if (state.size() > 1) {
       state.erase(state.begin());
     }
-    bool refused = false;
-    try {
-      problem.optimizer->load_state(state);
-    } catch (const Error& error) {
-      refused = error.kind() == ErrorKind::input;
-      require(refused, "the error is not one of wrong input: {}", error.what());
+    require_refused(*problem.optimizer, state, "a missing or unknown part");
+    NamedTensors doubled;
+    for (const auto& [name, tensor] : problem.optimizer->state()) {
+      doubled.emplace_back(name, at::stack({tensor, tensor}));
     }
-    require(refused, "a state with a missing or unknown part was accepted");
+    if (!doubled.empty()) {
+      require_refused(*problem.optimizer, doubled, "tensors of other shapes");
+    }
   });
   check_preconditioner(checker);
   check_momentum_setting(checker);

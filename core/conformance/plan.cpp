@@ -1,5 +1,6 @@
 // The names of all checks, in their order.
 
+#include "conformance/abilities.h"
 #include "conformance/checker.h"
 
 #include <algorithm>
@@ -109,7 +110,8 @@ Names of_kind(ComponentKind kind) {
               "twice u has twice the solution",
               "zero has a finite solution",
               "a system that answers with NaN gives a finite vector",
-              "continues from its state"};
+              "continues from its state",
+              "solves the next system as a fresh instance with its state does"};
     case ComponentKind::optimizer:
       return {"has a learning rate and a momentum within sense",
               "descends on a quadratic",
@@ -118,6 +120,7 @@ Names of_kind(ComponentKind kind) {
               "continues from its state with the same bits",
               "a state that does not fit is refused as wrong input",
               "the preconditioner has the gradients' shapes and changes nothing",
+              "momentum is what it was set to",
               "weight decay is what it was set to"};
   }
   return {};
@@ -128,7 +131,7 @@ Names of_kind(ComponentKind kind) {
 std::vector<std::string> names_of_checks(ComponentKind kind) {
   Names names = {"has a summary of one line, and lines for its parameters",
                  "its defaults lie within their bounds and break none of its rules",
-                 "instances are made, and go in any order"};
+                 "instances are made, and go in any order", abilities_are_found};
   for (std::string& name : of_kind(kind)) {
     names.push_back(std::move(name));
   }

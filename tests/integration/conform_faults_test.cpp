@@ -1,4 +1,4 @@
-// `bissl conform` on datasets, augmentations and downstream tasks that break one promise each.
+// `bissl conform` on components of each kind that break one promise each.
 
 #include "program.h"
 #include "support/paths.h"
@@ -264,6 +264,38 @@ TEST(WideConformFaults, OfTransformsOfBatches) {
   expect_found(misbehaving_batch_transforms(), /*all=*/true);
 }
 
+Library misbehaving_solvers() {
+  const std::string abilities = "abilities are found by their identifiers";
+  const std::string refuses = "a state that does not fit is refused as wrong input";
+  const std::string next = "solves the next system as a fresh instance with its state does";
+  return {"misbehaving_solvers",
+          {"right", "right-of-each-system", "ability-unlisted"},
+          {{"ability-by-own-address", abilities, "the address of something else"},
+           {"ability-for-any-identifier", abilities, "there is no such ability"},
+           {"state-of-one-name", "continues from its state with the same bits",
+            "two tensors called \"velocity\""},
+           {"state-of-any-shape", refuses, "a state with tensors of other shapes was accepted"},
+           {"keeps-the-first-system", next, "it keeps something of the first"},
+           {"system-by-address", next, "the address may be the same for both"},
+           {"memory-of-u", "solves, with a finite vector like u, and leaves u alone",
+            "u's own memory"}}};
+}
+
+TEST(ConformFaults, OfSolvers) { expect_found(misbehaving_solvers(), /*all=*/true); }
+
+TEST(ConformFaults, SaysWhichAbilityIsNeverAskedFor) {
+  const Outcome outcome = run_bissl(
+      {"conform", "--json", fixture("misbehaving_solvers"), "--component", "ability-unlisted"});
+  EXPECT_EQ(outcome.code, 0) << outcome.out << outcome.err;
+  const auto checks = checks_of(outcome);
+  const auto& check = checks.at("ability-unlisted").at(3);
+  EXPECT_EQ(check["check"], "abilities are found by their identifiers");
+  EXPECT_EQ(check["status"], "skipped");
+  EXPECT_NE(check["detail"].get<std::string>().find("\"bissl.optimizer.momentum-setting/1\""),
+            std::string::npos)
+      << check.dump();
+}
+
 Library misbehaving_tasks() {
   const std::string made = "is made for features and targets, and gives outputs";
   const std::string classes = "any number of targets, with outputs for each";
@@ -424,16 +456,16 @@ TEST(ConformLimits, NameTheCheckThatHangsAndGoOnWithTheNextComponent) {
   EXPECT_EQ(outcome.code, 1);
   const auto checks = checks_of(outcome);
   const auto& hanging = checks.at("one-image");
-  ASSERT_EQ(hanging.size(), 17U);
-  EXPECT_EQ(hanging[3]["check"], "has samples");
-  EXPECT_EQ(hanging[3]["status"], "failed");
-  EXPECT_NE(hanging[3]["detail"].get<std::string>().find("(--check-limit)"), std::string::npos);
-  for (size_t i = 4; i < hanging.size(); ++i) {
+  ASSERT_EQ(hanging.size(), 18U);
+  EXPECT_EQ(hanging[4]["check"], "has samples");
+  EXPECT_EQ(hanging[4]["status"], "failed");
+  EXPECT_NE(hanging[4]["detail"].get<std::string>().find("(--check-limit)"), std::string::npos);
+  for (size_t i = 5; i < hanging.size(); ++i) {
     EXPECT_EQ(hanging[i]["status"], "skipped");
     EXPECT_NE(hanging[i]["detail"].get<std::string>().find("ended in \"has samples\""),
               std::string::npos);
   }
-  EXPECT_EQ(checks.at("sleeping").size(), 15U);
+  EXPECT_EQ(checks.at("sleeping").size(), 16U);
   for (const auto& check : checks.at("sleeping")) {
     const bool about_16_bits = check["check"].get<std::string>().starts_with("16-bit images");
     EXPECT_EQ(check["status"], about_16_bits ? "skipped" : "passed") << check.dump();
@@ -445,8 +477,8 @@ TEST(ConformLimits, ListTheComponentsForWhichNoTimeIsLeft) {
                                      "pause=100", "--set", "file=x", "--limit", "4"});
   EXPECT_EQ(outcome.code, 1);
   const auto checks = checks_of(outcome);
-  EXPECT_EQ(checks.at("one-image").at(3)["check"], "has samples");
-  EXPECT_NE(checks.at("one-image").at(3)["detail"].get<std::string>().find("(--limit)"),
+  EXPECT_EQ(checks.at("one-image").at(4)["check"], "has samples");
+  EXPECT_NE(checks.at("one-image").at(4)["detail"].get<std::string>().find("(--limit)"),
             std::string::npos);
   EXPECT_EQ(checks.at("sleeping").at(0)["status"], "skipped");
   EXPECT_NE(checks.at("sleeping").at(0)["detail"].get<std::string>().find("give it more"),
