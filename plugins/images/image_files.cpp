@@ -4,18 +4,10 @@
 
 #include "bissl/crops.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cmath>
-#include <cstring>
 #include <limits>
 #include <new>
-#include <utility>
 
 namespace bissl {
 namespace {
@@ -242,23 +234,6 @@ Image image_of(std::string_view bytes, const ImageOptions& options) {
   return {raster.shape, raster.pixels.get(), raster.pixels, raster.type};
 }
 
-/// Closes a file when it goes.
-class FileHandle {
- public:
-  explicit FileHandle(int handle) : handle_(handle) {}
-  ~FileHandle() {
-    if (handle_ >= 0) {
-      ::close(handle_);
-    }
-  }
-  FileHandle(const FileHandle&) = delete;
-  FileHandle& operator=(const FileHandle&) = delete;
-  int get() const { return handle_; }
-
- private:
-  int handle_;
-};
-
 }  // namespace
 
 Raster make_raster(const ImageShape& shape, PixelType type) {
@@ -293,49 +268,6 @@ void require_size(int64_t width, int64_t height, const ImageOptions& options) {
   }
 }
 
-std::string read_file_bytes(const std::string& path, int64_t most) {
-  // Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
-  const FileHandle file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  struct stat status {};
-  if (file.get() < 0 || ::fstat(file.get(), &status) != 0) {
-    fail_input("{}: cannot be read: {}", path, std::strerror(errno));
-  }
-  if (!S_ISREG(status.st_mode)) {
-    fail_input("{}: is {}; expected a file", path,
-               S_ISDIR(status.st_mode) ? "a folder" : "no regular file");
-  }
-  if (status.st_size > most) {
-    fail_input("{}: has {} bytes; at most {} are read", path, status.st_size, most);
-  }
-  std::string bytes(static_cast<size_t>(status.st_size), '\0');
-  size_t found = 0;
-  while (found < bytes.size()) {
-    const ssize_t count = ::read(file.get(), bytes.data() + found, bytes.size() - found);
-    if (count < 0 && errno == EINTR) {
-      continue;
-    }
-    if (count < 0) {
-      fail_input("{}: cannot be read after {} bytes: {}", path, found, std::strerror(errno));
-    }
-    if (count == 0) {
-      break;  // it was cut while it was read; the decoder says what is missing
-    }
-    found += static_cast<size_t>(count);
-  }
-  bytes.resize(found);
-  return bytes;
-}
-
-bool is_readable_file(const std::string& path) {
-  const FileHandle file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (file.get() < 0) {
-    // Where it is the process that lacks something, reading the file says so.
-    return errno == EMFILE || errno == ENFILE || errno == ENOMEM;
-  }
-  struct stat status {};
-  return ::fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode);
-}
-
 Image decode_image(std::string_view bytes, const std::string& name, const ImageOptions& options) {
   try {
     return image_of(bytes, options);
@@ -364,80 +296,6 @@ Image read_mask(const std::string& path, int64_t max_pixels) {
   } catch (const std::bad_alloc&) {
     fail_input("{}: there is not enough memory to decode it", path);
   }
-}
-
-bool is_image_name(std::string_view name) {
-  constexpr std::array endings{".jpg"sv,  ".jpeg"sv, ".png"sv, ".webp"sv, ".tif"sv,
-                               ".tiff"sv, ".bmp"sv,  ".gif"sv, ".ppm"sv,  ".pgm"sv,
-                               ".pbm"sv,  ".pnm"sv,  ".jpe"sv, ".jfif"sv, ".dib"sv};
-  const auto same = [](char found, char expected) {
-    return (found >= 'A' && found <= 'Z' ? static_cast<char>(found - 'A' + 'a') : found) ==
-           expected;
-  };
-  return std::any_of(endings.begin(), endings.end(), [&](std::string_view ending) {
-    return name.size() > ending.size() &&
-           std::equal(ending.begin(), ending.end(), name.end() - static_cast<long>(ending.size()),
-                      [&](char expected, char found) { return same(found, expected); });
-  });
-}
-
-Schema<ImageOptions> image_schema() {
-  Schema<ImageOptions> schema;
-  schema
-      .add("channels", &ImageOptions::channels,
-           "three colours, gray, or as the file: gray, three colours, or all bands of a TIFF with "
-           "several")
-      .choices({"rgb", "gray", "as-file"});
-  schema
-      .add("size", &ImageOptions::size,
-           "images whose shorter side is longer are scaled to this one; 0: none are")
-      .at_least(0)
-      .at_most(65535)
-      .unit("pixels");
-  schema
-      .add(
-          "scaled_decoding", &ImageOptions::scaled_decoding,
-          "JPEG files are decoded at 1/2, 1/4 or 1/8 of their size, which is faster, as far as the "
-          "shorter side keeps this many pixels; 0: in full")
-      .at_least(0)
-      .at_most(65535)
-      .unit("pixels");
-  schema
-      .add("max_pixels", &ImageOptions::max_pixels,
-           "a file with more pixels is refused before memory is taken for them")
-      .at_least(1)
-      .at_most(int64_t{1} << 32)
-      .unit("pixels");
-  schema
-      .add("depth", &ImageOptions::depth,
-           "bits of the samples: 8, or 16 for files that have more than 8, such as those of "
-           "satellites and microscopes")
-      .at_least(8)
-      .at_most(16)
-      .unit("bits");
-  schema
-      .add("range", &ImageOptions::range,
-           "the samples that become black and white where a file's have more than 8 bits, such as "
-           "[0, 10000]; empty: the range of their type")
-      .accepts("two numbers, the smaller one first, or none");
-  schema
-      .add("bands", &ImageOptions::bands,
-           "which bands of files with several, counted from 1, in their new order; empty: all")
-      .at_least(1);
-  schema.rule([](const ImageOptions& options, std::vector<Finding>& findings) {
-    if (options.depth != 8 && options.depth != 16) {
-      findings.push_back({Finding::Severity::error, "depth",
-                          fmt::format("{} given; accepted are 8 and 16", options.depth)});
-    }
-    const std::vector<double>& range = options.range;
-    if (!range.empty() && (range.size() != 2 || !(range[0] < range[1]))) {
-      findings.push_back({Finding::Severity::error, "range",
-                          fmt::format("has {} number{}{}; give two, the smaller one first",
-                                      range.size(), range.size() == 1 ? "" : "s",
-                                      range.size() == 2 ? " in the wrong order" : "")});
-    }
-  });
-  return schema;
 }
 
 }  // namespace bissl

@@ -3,160 +3,27 @@
 
 #include "raster.h"
 #include "samples.h"
+#include "tiff_file.h"
+#include "tiff_rows.h"
+
+#include "bissl/error.h"
 
 #include <tiffio.h>
 
 #include <algorithm>
-#include <cmath>
-#include <cstdarg>
-#include <cstring>
 #include <limits>
 #include <memory>
-#include <string>
-#include <type_traits>
+#include <string_view>
 #include <vector>
 
 namespace bissl {
 namespace {
 
-/// A file in memory, and what the library has to say of it.
-struct Source {
-  std::string_view bytes;
-  uint64_t position = 0;
-  std::string message;
-};
-
-tmsize_t read_bytes(thandle_t handle, void* target, tmsize_t count) {
-  auto* source = static_cast<Source*>(handle);
-  const uint64_t size = source->bytes.size();
-  const uint64_t left = source->position < size ? size - source->position : 0;
-  const uint64_t got =
-      std::min<uint64_t>(left, static_cast<uint64_t>(std::max<tmsize_t>(count, 0)));
-  if (got > 0) {
-    std::memcpy(target, source->bytes.data() + source->position, got);
-  }
-  source->position += got;
-  return static_cast<tmsize_t>(got);
-}
-
-tmsize_t write_nothing(thandle_t /*handle*/, void* /*bytes*/, tmsize_t /*count*/) { return -1; }
-
-toff_t seek(thandle_t handle, toff_t offset, int whence) {
-  auto* source = static_cast<Source*>(handle);
-  const uint64_t base = whence == SEEK_CUR   ? source->position
-                        : whence == SEEK_END ? source->bytes.size()
-                                             : 0;
-  source->position = base + offset;
-  return source->position;
-}
-
-int close_nothing(thandle_t /*handle*/) { return 0; }
-toff_t size_of(thandle_t handle) { return static_cast<Source*>(handle)->bytes.size(); }
-
-/// Without a mapping the library copies what it reads.
-int map_nothing(thandle_t /*handle*/, void** /*base*/, toff_t* /*size*/) { return 0; }
-void unmap_nothing(thandle_t /*handle*/, void* /*base*/, toff_t /*size*/) {}
-
-int keep_message(TIFF* /*file*/, void* data, const char* /*module*/, const char* format,
-                 va_list arguments) {
-  char text[256];
-  std::vsnprintf(text, sizeof text, format, arguments);
-  auto* source = static_cast<Source*>(data);
-  if (source->message.empty()) {
-    source->message = text;
-  }
-  return 1;
-}
-
-int ignore_message(TIFF* /*file*/, void* /*data*/, const char* /*module*/, const char* /*format*/,
-                   va_list /*arguments*/) {
-  return 1;
-}
-
-struct CloseFile {
-  void operator()(TIFF* file) const { TIFFClose(file); }
-};
-using File = std::unique_ptr<TIFF, CloseFile>;
-
-[[noreturn]] void fail(const Source& source) {
-  fail_input("TIFF: cannot be decoded: {}",
-             source.message.empty() ? "its data is damaged" : source.message);
-}
-
-File open(Source& source, int64_t most_bytes) {
-  struct FreeOptions {
-    void operator()(TIFFOpenOptions* options) const { TIFFOpenOptionsFree(options); }
-  };
-  const std::unique_ptr<TIFFOpenOptions, FreeOptions> options(TIFFOpenOptionsAlloc());
-  if (!options) {
-    throw std::bad_alloc();
-  }
-  TIFFOpenOptionsSetMaxSingleMemAlloc(options.get(), most_bytes);
-  TIFFOpenOptionsSetErrorHandlerExtR(options.get(), keep_message, &source);
-  TIFFOpenOptionsSetWarningHandlerExtR(options.get(), ignore_message, nullptr);
-  File file(TIFFClientOpenExt("image", "rm", &source, read_bytes, write_nothing, seek,
-                              close_nothing, size_of, map_nothing, unmap_nothing, options.get()));
-  if (!file) {
-    fail(source);
-  }
-  return file;
-}
-
-/// What the directory says of the pixels.
-struct Layout {
-  int64_t width = 0;
-  int64_t height = 0;
-  int64_t samples = 1;  ///< a pixel
-  uint16_t bits = 1;    ///< a sample
-  uint16_t format = SAMPLEFORMAT_UINT;
-  uint16_t meaning = PHOTOMETRIC_MINISBLACK;
-  bool apart = false;  ///< a plane for each sample
-  bool tiled = false;
-  /// Of the samples behind those that `meaning` names: whether there is an alpha among them, and
-  /// whether the colours are multiplied by it.
-  bool alpha = false;
-  bool multiplied = false;
-  /// Of a tile, or of a strip of the most rows.
-  int64_t part_width = 0;
-  int64_t part_height = 0;
-};
-
-/// A tag of the file that has a default where it is missing.
-template <class T>
-T tag_of(const File& file, uint32_t tag, T missing) {
-  T value = missing;
-  return TIFFGetFieldDefaulted(file.get(), tag, &value) == 1 ? value : missing;
-}
-
-Layout layout_of(const File& file) {
-  Layout layout;
-  layout.width = tag_of<uint32_t>(file, TIFFTAG_IMAGEWIDTH, 0);
-  layout.height = tag_of<uint32_t>(file, TIFFTAG_IMAGELENGTH, 0);
-  layout.samples = tag_of<uint16_t>(file, TIFFTAG_SAMPLESPERPIXEL, 1);
-  layout.bits = tag_of<uint16_t>(file, TIFFTAG_BITSPERSAMPLE, 1);
-  layout.format = tag_of<uint16_t>(file, TIFFTAG_SAMPLEFORMAT, SAMPLEFORMAT_UINT);
-  layout.meaning = tag_of<uint16_t>(
-      file, TIFFTAG_PHOTOMETRIC,
-      layout.samples >= 3 ? uint16_t{PHOTOMETRIC_RGB} : uint16_t{PHOTOMETRIC_MINISBLACK});
-  layout.apart =
-      tag_of<uint16_t>(file, TIFFTAG_PLANARCONFIG, PLANARCONFIG_CONTIG) == PLANARCONFIG_SEPARATE &&
-      layout.samples > 1;
-  uint16_t extra = 0;
-  uint16_t* kinds = nullptr;
-  if (TIFFGetFieldDefaulted(file.get(), TIFFTAG_EXTRASAMPLES, &extra, &kinds) == 1 && extra > 0 &&
-      kinds != nullptr) {
-    layout.multiplied = kinds[0] == EXTRASAMPLE_ASSOCALPHA;
-    layout.alpha = layout.multiplied || kinds[0] == EXTRASAMPLE_UNASSALPHA;
-  }
-  layout.tiled = TIFFIsTiled(file.get()) != 0;
-  layout.part_width =
-      layout.tiled ? tag_of<uint32_t>(file, TIFFTAG_TILEWIDTH, 0) : uint32_t(layout.width);
-  layout.part_height = layout.tiled
-                           ? tag_of<uint32_t>(file, TIFFTAG_TILELENGTH, 0)
-                           : std::min(tag_of<uint32_t>(file, TIFFTAG_ROWSPERSTRIP, UINT32_MAX),
-                                      uint32_t(layout.height));
-  return layout;
-}
+using tiff_file::File;
+using tiff_file::Layout;
+using tiff_file::RowReader;
+using tiff_file::Source;
+using tiff_file::tag_of;
 
 void require_known(const Layout& layout, const SampleScale& scale) {
   const bool whole = layout.format == SAMPLEFORMAT_UINT || layout.format == SAMPLEFORMAT_VOID ||
@@ -174,99 +41,6 @@ void require_known(const Layout& layout, const SampleScale& scale) {
         "range = [0.0, 1.0]");
   }
 }
-
-/// Turns rows of samples, as the library gives them, into those of the raster: `Out` is uint8_t, or
-/// uint16_t for samples of more than 8 bits.
-template <class Out>
-class RowReader {
- public:
-  RowReader(const Layout& layout, const SampleScale& scale) : layout_(layout), scale_(scale) {}
-
-  /// The first `count` samples of a row.
-  void read(const uint8_t* row, int64_t count, Out* target) const {
-    const bool is_signed = layout_.format == SAMPLEFORMAT_INT;
-    switch (layout_.bits) {
-      case 8:
-        read_bytes(row, count, target);
-        return;
-      case 16:
-        is_signed ? read_as<int16_t>(row, count, target) : read_as<uint16_t>(row, count, target);
-        return;
-      case 32:
-        if (layout_.format == SAMPLEFORMAT_IEEEFP) {
-          read_as<float>(row, count, target);
-        } else {
-          is_signed ? read_as<int32_t>(row, count, target) : read_as<uint32_t>(row, count, target);
-        }
-        return;
-      case 64:
-        read_as<double>(row, count, target);
-        return;
-      default:
-        read_packed(row, count, target);
-    }
-  }
-
- private:
-  void read_bytes(const uint8_t* samples, int64_t count, Out* target) const {
-    const int flip = layout_.format == SAMPLEFORMAT_INT ? 0x80 : 0;
-    for (int64_t i = 0; i < count; ++i) {
-      target[i] = static_cast<Out>(samples[i] ^ flip);
-    }
-  }
-
-  template <class Sample>
-  void read_as(const uint8_t* row, int64_t count, Out* target) const {
-    for (int64_t i = 0; i < count; ++i) {
-      Sample sample;
-      std::memcpy(&sample, row + i * static_cast<int64_t>(sizeof sample), sizeof sample);
-      if (scale_.given()) {
-        target[i] = scale_.by_range<Out>(static_cast<double>(sample));
-      } else if constexpr (std::is_integral_v<Sample>) {
-        // The highest bits; of signed samples those of the distance to the smallest one.
-        constexpr auto bits = 8 * sizeof sample;
-        using Unsigned = std::make_unsigned_t<Sample>;
-        constexpr auto offset =
-            static_cast<Unsigned>(std::is_signed_v<Sample> ? Unsigned{1} << (bits - 1) : 0);
-        const auto distance = static_cast<Unsigned>(static_cast<Unsigned>(sample) + offset);
-        target[i] = static_cast<Out>(distance >> (bits - 8 * sizeof(Out)));
-      }
-    }
-  }
-
-  /// Samples beside each other without a gap, the highest bit first.
-  void read_packed(const uint8_t* row, int64_t count, Out* target) const {
-    const unsigned bits = layout_.bits;
-    int64_t at = 0;
-    for (int64_t i = 0; i < count; ++i) {
-      uint32_t sample = 0;
-      for (unsigned taken = 0; taken < bits;) {
-        const auto place = static_cast<unsigned>(at % 8);
-        const unsigned now = std::min(8 - place, bits - taken);
-        sample = sample << now | ((row[at / 8] >> (8 - place - now)) & ((1U << now) - 1));
-        taken += now;
-        at += now;
-      }
-      target[i] = packed(sample);
-    }
-  }
-
-  Out packed(uint32_t sample) const {
-    if (layout_.meaning == PHOTOMETRIC_PALETTE) {
-      return static_cast<Out>(sample);
-    }
-    if (layout_.bits > 8 && scale_.given()) {
-      return scale_.by_range<Out>(sample);
-    }
-    if (layout_.bits > 8) {
-      return static_cast<Out>(sample << (16 - layout_.bits) >> (16 - 8 * sizeof(Out)));
-    }
-    return static_cast<Out>(sample * 255 / ((1U << layout_.bits) - 1));
-  }
-
-  const Layout& layout_;
-  const SampleScale& scale_;
-};
 
 /// Reads strips or tiles into `samples`, all of a pixel beside each other.
 template <class Out>
@@ -318,7 +92,7 @@ class PartReader {
         fail_input("TIFF: is cut short: {} of {} bytes of the pixels from row {} on are there",
                    std::max<int64_t>(got, 0), static_cast<int64_t>(wanted), y);
       }
-      fail(source_);
+      tiff_file::fail(source_);
     }
   }
 
@@ -461,7 +235,7 @@ Raster read_converted(const File& file, const Source& source, const Layout& layo
           packed.get(),
           static_cast<int>(tag_of<uint16_t>(file, TIFFTAG_ORIENTATION, ORIENTATION_TOPLEFT)),
           1) != 1) {
-    fail(source);
+    tiff_file::fail(source);
   }
   Raster result = make_raster({3, layout.height, layout.width});
   uint8_t* target = result.pixels.get();
@@ -508,7 +282,7 @@ Raster decode_tiff(std::string_view bytes, const ImageOptions& options) {
   const int64_t most_bytes = std::max<int64_t>(options.max_pixels * most_for_a_pixel, 1 << 20);
   const SampleScale scale(options);
   Source source{.bytes = bytes, .position = 0, .message = {}};
-  const File file = open(source, most_bytes);
+  const File file = tiff_file::open(source, most_bytes);
   const auto compression = tag_of<uint16_t>(file, TIFFTAG_COMPRESSION, COMPRESSION_NONE);
   if (compression == COMPRESSION_OJPEG || TIFFIsCODECConfigured(compression) == 0) {
     fail_input("TIFF: is of compression {}, which is not read", compression);
@@ -516,7 +290,7 @@ Raster decode_tiff(std::string_view bytes, const ImageOptions& options) {
   if (compression == COMPRESSION_JPEG) {
     TIFFSetField(file.get(), TIFFTAG_JPEGCOLORMODE, JPEGCOLORMODE_RGB);
   }
-  const Layout layout = layout_of(file);
+  const Layout layout = tiff_file::layout_of(file);
   require_size(layout.width, layout.height, options);
   if (layout.width * layout.height > most_bytes / (layout.samples * (layout.bits / 8 + 1))) {
     fail_input(

@@ -2,12 +2,11 @@
 
 #include "file_access.h"
 #include "inflate.h"
+#include "mat_numbers.h"
 
 #include "bissl/error.h"
 
-#include <bit>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <span>
 #include <string_view>
@@ -22,24 +21,6 @@ constexpr size_t most_dimensions = 32;
 /// Of numbers that are not unsigned bytes: each takes 8 bytes of memory, and may be one of a file.
 constexpr size_t most_numbers = size_t{1} << 22;
 
-/// Types of stored data, by their numbers in the format's table.
-enum MatType : uint32_t {
-  mi_int8 = 1,
-  mi_uint8 = 2,
-  mi_int16 = 3,
-  mi_uint16 = 4,
-  mi_int32 = 5,
-  mi_uint32 = 6,
-  mi_single = 7,
-  mi_double = 9,
-  mi_int64 = 12,
-  mi_uint64 = 13,
-  mi_matrix = 14,
-  mi_compressed = 15,
-  mi_utf8 = 16,
-  mi_utf16 = 17,
-};
-
 /// Classes of arrays.
 enum MatClass : uint32_t {
   mx_cell = 1,
@@ -48,64 +29,6 @@ enum MatClass : uint32_t {
   mx_double = 6,
   mx_uint64 = 15,
 };
-
-template <class T>
-T little_endian(const uint8_t* bytes) {
-  static_assert(std::endian::native == std::endian::little);
-  T value;
-  std::memcpy(&value, bytes, sizeof value);
-  return value;
-}
-
-/// Bytes per number of a stored type; 0 for what is none.
-size_t width_of(uint32_t type) {
-  switch (type) {
-    case mi_int8:
-    case mi_uint8:
-    case mi_utf8:
-      return 1;
-    case mi_int16:
-    case mi_uint16:
-    case mi_utf16:
-      return 2;
-    case mi_int32:
-    case mi_uint32:
-    case mi_single:
-      return 4;
-    case mi_double:
-    case mi_int64:
-    case mi_uint64:
-      return 8;
-    default:
-      return 0;
-  }
-}
-
-double number_at(uint32_t type, const uint8_t* at) {
-  switch (type) {
-    case mi_int8:
-      return little_endian<int8_t>(at);
-    case mi_int16:
-      return little_endian<int16_t>(at);
-    case mi_uint16:
-    case mi_utf16:
-      return little_endian<uint16_t>(at);
-    case mi_int32:
-      return little_endian<int32_t>(at);
-    case mi_uint32:
-      return little_endian<uint32_t>(at);
-    case mi_single:
-      return static_cast<double>(little_endian<float>(at));
-    case mi_double:
-      return little_endian<double>(at);
-    case mi_int64:
-      return static_cast<double>(little_endian<int64_t>(at));
-    case mi_uint64:
-      return static_cast<double>(little_endian<uint64_t>(at));
-    default:
-      return *at;
-  }
-}
 
 void append_utf8(std::string& text, uint32_t code) {
   if (code < 0x80) {
@@ -230,7 +153,7 @@ void MatScanner::read_numbers(MatArray& array) {
   array.kind = MatKind::numbers;
   const auto expected = static_cast<uint64_t>(array.size());
   const Element element = next();
-  const size_t width = width_of(element.type);
+  const size_t width = mat_width_of(element.type);
   if (width == 0 || element.data.size() / width != expected) {
     fail(fmt::format("an array of {} numbers has {} bytes of type {}", expected,
                      element.data.size(), element.type));
@@ -245,7 +168,7 @@ void MatScanner::read_numbers(MatArray& array) {
   }
   array.numbers.reserve(expected);
   for (size_t i = 0; i < expected; ++i) {
-    array.numbers.push_back(number_at(element.type, element.data.data() + i * width));
+    array.numbers.push_back(mat_number_at(element.type, element.data.data() + i * width));
   }
 }
 
@@ -255,7 +178,7 @@ void MatScanner::read_text(MatArray& array) {
     return;
   }
   const Element element = next();
-  const size_t width = width_of(element.type);
+  const size_t width = mat_width_of(element.type);
   if (width != 1 && width != 2) {
     fail(fmt::format("characters are of type {}", element.type));
   }
@@ -264,7 +187,7 @@ void MatScanner::read_text(MatArray& array) {
     return;
   }
   for (size_t at = 0; at + width <= element.data.size(); at += width) {
-    append_utf8(array.text, static_cast<uint16_t>(number_at(element.type, &element.data[at])));
+    append_utf8(array.text, static_cast<uint16_t>(mat_number_at(element.type, &element.data[at])));
   }
 }
 
