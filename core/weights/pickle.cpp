@@ -2,6 +2,7 @@
 
 #include "bissl/error.h"
 #include "weights/byte_reader.h"
+#include "weights/pickle_opcodes.h"
 #include "weights/torch_globals.h"
 
 #include <algorithm>
@@ -16,64 +17,6 @@ namespace {
 constexpr size_t most_values = 4'000'000;
 constexpr size_t longest_name = 1000;  ///< of a class
 constexpr size_t deepest = 1000;       ///< open lists, tuples and dictionaries
-
-/// Opcodes of Python's pickletools.
-enum Opcode : uint8_t {
-  op_mark = '(',
-  op_stop = '.',
-  op_pop = '0',
-  op_pop_mark = '1',
-  op_dup = '2',
-  op_bin_float = 'G',
-  op_bin_int = 'J',
-  op_bin_int1 = 'K',
-  op_bin_int2 = 'M',
-  op_int = 'I',
-  op_none = 'N',
-  op_bin_persid = 'Q',
-  op_reduce = 'R',
-  op_bin_string = 'T',
-  op_short_bin_string = 'U',
-  op_bin_unicode = 'X',
-  op_append = 'a',
-  op_build = 'b',
-  op_global = 'c',
-  op_dict = 'd',
-  op_empty_dict = '}',
-  op_appends = 'e',
-  op_bin_get = 'h',
-  op_long_bin_get = 'j',
-  op_list = 'l',
-  op_empty_list = ']',
-  op_bin_put = 'q',
-  op_long_bin_put = 'r',
-  op_set_item = 's',
-  op_tuple = 't',
-  op_empty_tuple = ')',
-  op_set_items = 'u',
-  op_bin_bytes = 'B',
-  op_short_bin_bytes = 'C',
-  op_proto = 0x80,
-  op_new_obj = 0x81,
-  op_tuple1 = 0x85,
-  op_tuple2 = 0x86,
-  op_tuple3 = 0x87,
-  op_new_true = 0x88,
-  op_new_false = 0x89,
-  op_long1 = 0x8a,
-  op_long4 = 0x8b,
-  op_short_bin_unicode = 0x8c,
-  op_bin_unicode8 = 0x8d,
-  op_bin_bytes8 = 0x8e,
-  op_empty_set = 0x8f,
-  op_add_items = 0x90,
-  op_frozen_set = 0x91,
-  op_new_obj_ex = 0x92,
-  op_stack_global = 0x93,
-  op_memoize = 0x94,
-  op_frame = 0x95,
-  op_byte_array8 = 0x96,
-};
 
 /// The pickle machine: a stack of values, places on it that were marked, values by number.
 class Unpickler {
