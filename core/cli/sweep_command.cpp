@@ -8,7 +8,7 @@
 #include "cli/run_command.h"
 #include "cli/run_settings.h"
 #include "cli/sweep_text.h"
-#include "data/planned_views.h"
+#include "cli/sweep_workers.h"
 #include "data/selection.h"
 #include "stages/runner.h"
 #include "stages/stage_kind.h"
@@ -31,31 +31,6 @@ namespace bissl::host {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// Which process this is of a worker's group, in calls with --ranks; one that computes alone in
-/// others, whatever the environment says.
-ProcessPlace place_in_group(int ranks) {
-  if (ranks <= 1) {
-    return {};
-  }
-  ProcessPlace place = process_place(ranks);
-  if (!place.starts_others && !place.is_started) {
-    fail_input(
-        "--ranks {}: each worker of a sweep starts its processes itself, and the environment has "
-        "variables of torchrun (RANK, WORLD_SIZE) or of a step of srun. Call `bissl sweep` once, "
-        "without them",
-        ranks);
-  }
-  if (!has_process_groups()) {
-    meet(place.meeting);  // says why not
-  }
-  place.meeting.while_waiting = [] {
-    if (interrupted()) {
-      throw Interrupted();
-    }
-  };
-  return place;
-}
 
 /// One call of `bissl sweep`.
 class SweepCommand {
@@ -88,7 +63,6 @@ class SweepCommand {
   int finish(SweepState& state);
   void compute(SweepState& state);
   int submit(SweepState& state);
-  std::vector<std::string> worker_command(int threads) const;
   StoreListener listener() const {
     return {.warn = [this](const std::string& text) { err_ << text << std::endl; },
             .waiting = {},
@@ -265,43 +239,10 @@ std::optional<Claim> SweepCommand::begin(SweepState& state) {
              claim_owner(lock, {}), folder_.string());
 }
 
-std::vector<std::string> SweepCommand::worker_command(int threads) const {
-  std::vector<std::string> command = {fs::read_symlink("/proc/self/exe").string()};
-  command.insert(command.end(), sweep_.common.begin(), sweep_.common.end());
-  // With "=", so that a folder whose name begins with a dash is no option.
-  const std::vector<std::string> own = {"sweep",
-                                        "--worker=" + folder_.string(),
-                                        "--out=" + arguments_.out.string(),
-                                        "--device",
-                                        arguments_.device,
-                                        "--threads",
-                                        threads_argument(arguments_, threads),
-                                        "--attempts",
-                                        fmt::format("{}", sweep_.attempts)};
-  command.insert(command.end(), own.begin(), own.end());
-  if (arguments_.ranks > 1) {
-    command.emplace_back("--ranks");
-    command.push_back(fmt::format("{}", arguments_.ranks));
-  }
-  if (arguments_.deterministic) {
-    command.emplace_back("--deterministic");
-  }
-  if (arguments_.tf32) {
-    command.emplace_back("--tf32");
-  }
-  if (!views_on_devices()) {
-    command.emplace_back("--cpu-views");
-  }
-  if (sweep_.stop_on_failure) {
-    command.emplace_back("--stop-on-failure");
-  }
-  return command;
-}
-
 void SweepCommand::compute(SweepState& state) {
   coordinate(state, {.jobs = sweep_.jobs,
                      .stop_on_failure = sweep_.stop_on_failure,
-                     .worker = worker_command(threads_per_job()),
+                     .worker = worker_command(arguments_, sweep_, folder_, threads_per_job()),
                      .say = [this](const std::string& text) { err_ << text << std::endl; }});
 }
 
@@ -312,7 +253,7 @@ SlurmJob SweepCommand::slurm_job() const {
           .tasks = sweep_.jobs,
           .threads = threads,
           .options = sweep_.slurm_options,
-          .worker = worker_command(threads)};
+          .worker = worker_command(arguments_, sweep_, folder_, threads)};
 }
 
 int SweepCommand::submit(SweepState& state) {

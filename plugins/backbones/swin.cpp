@@ -2,6 +2,7 @@
 #include "map_network.h"
 #include "networks.h"
 #include "recompute.h"
+#include "swin_windows.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
@@ -88,44 +89,6 @@ Schema<SwinOptions> swin_schema() {
 }
 
 constexpr double swin_epsilon = 1e-5;
-
-/// Along one side of a map: how far it is filled up, and how far windows are moved.
-struct WindowSide {
-  int64_t padded = 0;  ///< a multiple of the window
-  int64_t shift = 0;   ///< 0 where one window covers the side
-
-  WindowSide(int64_t places, int64_t window, int64_t wanted_shift)
-      : padded((places + window - 1) / window * window),
-        shift(window >= padded ? 0 : wanted_shift) {}
-
-  /// Of each place, after the map has been rolled by `shift`: places with different numbers were
-  /// not neighbours before.
-  at::Tensor parts(int64_t window) const {
-    at::Tensor part = at::zeros({padded}, at::kFloat);
-    if (shift > 0) {
-      part.narrow(0, padded - window, window - shift).fill_(1);
-      part.narrow(0, padded - shift, shift).fill_(2);
-    }
-    return part;
-  }
-};
-
-/// (N, H, W, C) of whole windows → (N·windows, window², C).
-at::Tensor cut_into_windows(const at::Tensor& x, int64_t window) {
-  const int64_t rows = x.size(1) / window;
-  const int64_t columns = x.size(2) / window;
-  return x.reshape({x.size(0), rows, window, columns, window, x.size(3)})
-      .permute({0, 1, 3, 2, 4, 5})
-      .reshape({-1, window * window, x.size(3)});
-}
-
-/// The inverse, for maps of height × width.
-at::Tensor put_windows_together(const at::Tensor& x, int64_t window, int64_t height,
-                                int64_t width) {
-  return x.reshape({-1, height / window, width / window, window, window, x.size(2)})
-      .permute({0, 1, 3, 2, 4, 5})
-      .reshape({-1, height, width, x.size(2)});
-}
 
 /// Linear layers normal with deviation 0.02, biases 0, as torchvision starts them.
 Linear swin_linear(int64_t in, int64_t out, bool bias = true) {

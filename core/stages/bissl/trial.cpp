@@ -7,6 +7,7 @@
 #include "stages/bissl/cost.h"
 #include "stages/bissl/kept_vectors.h"
 #include "stages/bissl/parts.h"
+#include "stages/bissl/round_cost.h"
 #include "stages/bissl/trial_problem.h"
 #include "stages/memory.h"
 #include "stages/monitor.h"
@@ -22,12 +23,6 @@
 
 namespace bissl::host {
 namespace {
-
-/// What the solves of one round cost.
-struct RoundCost {
-  int64_t products = 0;   ///< with the hessian batch, whatever their graph
-  int64_t gradients = 0;  ///< on the hessian batch, those for building graphs included
-};
 
 class BisslTrial : public StageTrial {
  public:
@@ -55,7 +50,6 @@ class BisslTrial : public StageTrial {
   void try_solve(PretextProblem& problem);
   void warn_about_pull();
   void warn_about_moved_targets();
-  RoundCost round_cost() const;
 
   std::optional<BisslParts> parts_;
   std::unique_ptr<Monitor> monitor_;
@@ -81,7 +75,7 @@ void BisslTrial::build() {
                            {"head", &parts_->downstream->module()}});
   warn_about_pull();
   warn_about_moved_targets();
-  const RoundCost cost = round_cost();
+  const RoundCost cost = round_cost(*parts_, needs_);
   const auto rounds = static_cast<double>(parts_->options.rounds);
   plan().cost = bissl_cost(*parts_, rounds * static_cast<double>(cost.products),
                            rounds * static_cast<double>(cost.gradients));
@@ -377,33 +371,13 @@ void BisslTrial::warn_about_moved_targets() {
   }
 }
 
-RoundCost BisslTrial::round_cost() const {
-  const LowerOptions& lower = parts_->lower_options;
-  const int64_t upper_steps = parts_->upper_options.steps;
-  const int64_t parameters =
-      count(tensors_of(trainable_parameters(parts_->lower_backbone->module())));
-  const int64_t kept =
-      upper_steps * needs_.solve.products + std::min(needs_.shared.products, parameters);
-  const bool recomputed = lower.hessian_graph == "recomputed";
-  const int64_t graphs = recomputed ? kept : std::min<int64_t>(kept, 1);
-  const int64_t through_steps = upper_steps * needs_.steps.products * lower.accumulate;
-  const int64_t shifted = upper_steps * needs_.solve.gradients + needs_.shared.gradients +
-                          (needs_.has_ability(LayerGradients::id) ? 1 : 0);
-  const int64_t fresh = upper_steps * needs_.fresh.products;  // a graph each
-  // Recorded steps have the lower level's batch, which is taken as one of the Hessian's here.
-  return {.products = kept * lower.hessian_batches + through_steps + fresh,
-          .gradients =
-              (shifted + graphs) * lower.hessian_batches + through_steps + fresh +
-              upper_steps * (needs_.steps.gradients * lower.accumulate + needs_.fresh.gradients)};
-}
-
 void BisslTrial::estimate() {
   const LowerOptions& lower = parts_->lower_options;
   const int64_t upper_steps = parts_->upper_options.steps;
   const int64_t rounds = parts_->options.rounds;
   const int64_t lower_gradients = lower.steps * lower.accumulate;
   const int64_t upper_gradients = upper_steps * parts_->upper_options.accumulate * upper_passes();
-  const RoundCost cost = round_cost();
+  const RoundCost cost = round_cost(*parts_, needs_);
   plan().steps = parts_->head_warmup.steps + rounds * (lower.steps + upper_steps);
   plan().gradients =
       parts_->head_warmup.steps + rounds * (lower_gradients + upper_gradients + cost.gradients);
