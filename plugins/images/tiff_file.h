@@ -20,6 +20,7 @@ struct Source {
 struct CloseFile {
   void operator()(TIFF* file) const { TIFFClose(file); }
 };
+
 /// The library's handle of a file.
 using File = std::unique_ptr<TIFF, CloseFile>;
 

@@ -4,9 +4,7 @@
 #include "core/weights/hand_made.h"
 #include "reference/golden.h"
 #include "weights/coverage.h"
-#include "weights/name_pattern.h"
 #include "weights/naming.h"
-#include "weights/position_grid.h"
 
 #include <ATen/ops/ones.h>
 
@@ -145,92 +143,6 @@ TEST(KeyRules, ARuleThatDoesNotFitSaysWhatIsThere) {
     EXPECT_NE(text.find("begin with \"net.\""), std::string::npos) << text;
     EXPECT_NE(text.find("\"backbone.conv1.weight\""), std::string::npos) << text;
   }
-}
-
-NamedShapes with_positions(int64_t tokens) {
-  return {{"cls_token", {1, 1, 3}}, {"pos_embed", {1, tokens, 3}}};
-}
-
-TEST(PositionEmbeddings, AreInterpolatedForAnotherGrid) {
-  const nlohmann::json expected = golden("weights/expected.json").at("positions");
-  const WeightsFile file(golden_folder + "positions.pth");
-  const MappedWeights mapped = apply_rule(*find_key_rule("mae"), file);
-  for (const int64_t side : {2, 3, 7}) {
-    SCOPED_TRACE(side);
-    const Coverage coverage = cover(file, mapped, with_positions(1 + side * side), {});
-    EXPECT_TRUE(coverage.complete()) << coverage_text(coverage);
-    EXPECT_NO_THROW(require_complete(coverage));
-    ASSERT_EQ(coverage.interpolated.size(), 1U);
-    EXPECT_TRUE(coverage.wrong_shape.empty());
-    const NamedTensors tensors = read_matched(file, mapped, coverage);
-    ASSERT_EQ(tensors.size(), 2U);
-    EXPECT_EQ(tensors[1].tensor.sizes(), (std::vector<int64_t>{1, 1 + side * side, 3}));
-    // In single precision, which LibTorch 2 rounds in another way than 1.13.
-    EXPECT_TRUE(close(tensors[1].tensor, expected.at(std::to_string(side)), 1e-5));
-    const std::string text = fmt::format("from a grid of 4x4 places to {0}x{0}", side);
-    EXPECT_NE(coverage_text(coverage).find(text), std::string::npos) << coverage_text(coverage);
-    EXPECT_NE(coverage_text(coverage).find("1 of 2 tensors"), std::string::npos);
-    EXPECT_EQ(coverage_json(coverage).at("interpolated").at(0).at("name"), "pos_embed");
-  }
-  EXPECT_EQ(cover(file, mapped, with_positions(17), {}).matched.size(), 2U)
-      << "the grid is the same";
-}
-
-/// A network with registers has no place for its class token, as timm's; the sum of both is what
-/// the file's network begins with.
-TEST(PositionEmbeddings, OfTheClassTokenJoinItWhereItHasNoPlace) {
-  const nlohmann::json expected = golden("weights/expected.json").at("positions");
-  const WeightsFile file(golden_folder + "positions.pth");
-  const MappedWeights mapped = apply_rule(*find_key_rule("mae"), file);
-  for (const int64_t side : {2, 4, 7}) {
-    SCOPED_TRACE(side);
-    const Coverage coverage = cover(file, mapped, with_positions(side * side), {});
-    EXPECT_TRUE(coverage.complete()) << coverage_text(coverage);
-    const std::string text =
-        fmt::format("4x4 places to {0}x{0}, the class token's own added", side);
-    EXPECT_NE(coverage_text(coverage).find(text), std::string::npos) << coverage_text(coverage);
-    const NamedTensors tensors = read_matched(file, mapped, coverage);
-    ASSERT_EQ(tensors.size(), 2U);
-    const at::Tensor all =
-        read_matched(file, mapped, cover(file, mapped, with_positions(17), {}))[1].tensor;
-    EXPECT_TRUE(tensors[0].tensor.equal(all.narrow(1, 0, 1) + 1)) << "the file's token is 1";
-    EXPECT_EQ(tensors[1].tensor.sizes(), (std::vector<int64_t>{1, side * side, 3}));
-    if (side == 4) {
-      EXPECT_TRUE(tensors[1].tensor.equal(all.narrow(1, 1, 16)));
-    } else {
-      auto numbers = expected.at(std::to_string(side)).get<std::vector<double>>();
-      numbers.erase(numbers.begin(), numbers.begin() + 3);
-      EXPECT_TRUE(close(tensors[1].tensor, numbers, 1e-5));
-    }
-  }
-  const NamedShapes without_token = {{"pos_embed", {1, 16, 3}}};
-  EXPECT_EQ(cover(file, mapped, without_token, {"cls_token"}).wrong_shape.size(), 1U);
-}
-
-TEST(PositionEmbeddings, StayAtRandomWhereThatIsAllowed) {
-  const WeightsFile file(golden_folder + "positions.pth");
-  const MappedWeights mapped = apply_rule(*find_key_rule("mae"), file);
-  const Coverage coverage = cover(file, mapped, with_positions(10), {"pos_embed"});
-  EXPECT_TRUE(coverage.complete());
-  EXPECT_TRUE(coverage.interpolated.empty());
-  EXPECT_EQ(read_matched(file, mapped, coverage).size(), 1U);
-}
-
-TEST(PositionEmbeddings, OfOtherKindsAreOfAWrongShape) {
-  const auto grids = [](const std::string& name, const std::vector<int64_t>& found,
-                        const std::vector<int64_t>& wanted) {
-    return position_grids(name, found, wanted).has_value();
-  };
-  EXPECT_TRUE(grids("pos_embed", {1, 197, 8}, {1, 37, 8}));
-  EXPECT_TRUE(grids("trunk.pos_embed", {1, 196, 8}, {1, 36, 8}));
-  EXPECT_FALSE(grids("pos_embed", {1, 197, 8}, {1, 36, 8})) << "one has a class token";
-  EXPECT_FALSE(grids("pos_embed", {1, 197, 8}, {1, 37, 4})) << "channels";
-  EXPECT_FALSE(grids("pos_embed", {1, 199, 8}, {1, 37, 8})) << "no square";
-  EXPECT_FALSE(grids("pos_embed", {1, 1, 8}, {1, 37, 8})) << "a class token alone";
-  EXPECT_FALSE(grids("pos_embed", {197, 8}, {37, 8}));
-  EXPECT_FALSE(grids("pos_embed", {1, 0, 8}, {1, 36, 8}));
-  EXPECT_FALSE(grids("pos_embed", {1, int64_t{1} << 62, 8}, {1, 36, 8}));
-  EXPECT_FALSE(grids("decoder_pos_embeds", {1, 196, 8}, {1, 36, 8}));
 }
 
 class Detection : public testing::Test {
@@ -439,116 +351,6 @@ TEST_F(Detection, GapsAreAllowedByName) {
   EXPECT_TRUE(allowed.complete());
   EXPECT_NO_THROW(require_complete(allowed));
   EXPECT_THROW(cover(file, mapped, wanted_, {"b", "c", "x"}), Error);
-}
-
-TEST(ProgramsWithNames, AreThoseOfTheBackbonesThatShip) {
-  using Names = std::vector<std::string>;
-  EXPECT_EQ(programs_with_names({"conv1.weight", "layer4.0.bn1.weight"}),
-            (Names{"torchvision", "timm"}));
-  EXPECT_EQ(programs_with_names({"patch_embed.proj.weight", "blocks.0.attn.qkv.weight"}),
-            Names{"timm"});
-  EXPECT_EQ(programs_with_names({"features.1.0.attn.relative_position_bias_table"}),
-            Names{"torchvision"});
-  EXPECT_EQ(programs_with_names({"prep.0.weight", "layer1.0.weight"}), Names{});
-  EXPECT_EQ(programs_with_names({}), Names{});
-}
-
-/// What torchvision's file holds comes back under its names and in its shapes, from the names that
-/// its rule gives.
-TEST(NamesOfAProgram, AreTorchvisionsOwnAgain) {
-  const nlohmann::json expected = golden("weights/expected.json");
-  for (const auto& [name, classifier] :
-       {std::pair("torchvision-vit", "heads.head"), {"torchvision-convnext", "classifier.2"}}) {
-    SCOPED_TRACE(name);
-    const WeightsFile file(golden_folder + name + ".pth");
-    NamedShapes wanted;
-    for (const auto& [key, tensor] : expected.at("networks").at(name).items()) {
-      wanted.emplace_back(key, tensor.at("shape").get<std::vector<int64_t>>());
-    }
-    const MappedWeights mapped = apply_rule(*find_key_rule(name), file);
-    const NamedTensors backbone = read_matched(file, mapped, cover(file, mapped, wanted, {}));
-    const NamedTensors head = {{"fc.weight", at::ones({2, 3})}, {"fc.bias", at::ones({2})}};
-    const NamedTensors written = with_names_of("torchvision", backbone, head);
-    ASSERT_EQ(written.size(), mapped.tensors.size() + 2);
-    for (const auto& [key, tensor] : written) {
-      SCOPED_TRACE(key);
-      const StoredTensor* stored = file.dicts().front().find(key);
-      ASSERT_NE(stored, nullptr);
-      if (!key.starts_with(classifier)) {
-        EXPECT_TRUE(tensor.equal(file.read(*stored)));
-      }
-    }
-    EXPECT_EQ(written.back().name, classifier + std::string(".bias"));
-    // timm's are those that it has.
-    const NamedTensors timms = with_names_of("timm", backbone, {});
-    ASSERT_EQ(timms.size(), backbone.size());
-    EXPECT_EQ(timms.front().name, backbone.front().name);
-  }
-}
-
-TEST(NamesOfAProgram, AreRefusedWhereItHasNoSuchNetwork) {
-  const auto with = [](const std::vector<std::string>& names) {
-    NamedTensors tensors;
-    for (const std::string& name : names) {
-      tensors.emplace_back(name, at::ones({1}));
-    }
-    return tensors;
-  };
-  const auto refusal = [](const char* program, const NamedTensors& backbone,
-                          const NamedTensors& head) -> std::string {
-    try {
-      with_names_of(program, backbone, head);
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::input);
-      return error.what();
-    }
-    return "";
-  };
-  const std::string mark = "blocks.0.attn.qkv.weight";
-  const NamedTensors resnet = with({"conv1.weight", "layer4.0.bn1.weight"});
-  const NamedTensors linear = with({"fc.weight", "fc.bias"});
-  EXPECT_EQ(refusal("timm", resnet, linear), "");
-  EXPECT_EQ(with_names_of("timm", with({mark}), linear).back().name, "head.bias");
-  EXPECT_NE(refusal("timm", resnet, with({"hidden0.weight", "fc.weight"}))
-                .find("the head has a \"hidden0.weight\""),
-            std::string::npos);
-  EXPECT_NE(
-      refusal("torchvision", with({"features.1.running_mean"}), linear).find("has several layers"),
-      std::string::npos);
-  EXPECT_EQ(refusal("torchvision", with({"features.1.running_mean"}), {}), "");
-  EXPECT_NE(refusal("timm", with({"features.1.0.attn.relative_position_bias_table"}), {})
-                .find("give --names torchvision"),
-            std::string::npos);
-  EXPECT_NE(refusal("timm", with({"prep.0.weight"}), {}).find("names of their own"),
-            std::string::npos);
-  EXPECT_NE(refusal("torchvision", with({mark, "pos_embed"}), {}).find("has no \"cls_token\""),
-            std::string::npos);
-  for (const char* extra : {"reg_token", "blocks.0.ls1.gamma"}) {
-    EXPECT_NE(refusal("torchvision", with({mark, "cls_token", "pos_embed", extra}), {})
-                  .find("has a \"" + std::string(extra)),
-              std::string::npos);
-  }
-}
-
-TEST(NamePattern, FitsNamesAndWhatIsBelowThem) {
-  EXPECT_TRUE(fits_pattern("fc", "fc"));
-  EXPECT_TRUE(fits_pattern("fc", "fc.weight"));
-  EXPECT_FALSE(fits_pattern("fc", "fc2.weight"));
-  EXPECT_TRUE(fits_pattern("layer*.bn1", "layer4.0.bn1"));
-  EXPECT_FALSE(fits_pattern("layer*.bn1", "layer4.0.bn1.weight"));
-  EXPECT_TRUE(fits_pattern("*bias*", "a.bias"));
-  EXPECT_TRUE(fits_pattern("a*b*c", "aXbYbZc"));
-  EXPECT_FALSE(fits_pattern("a*b*c", "aXbYbZ"));
-  EXPECT_FALSE(fits_pattern("", "a"));
-  EXPECT_TRUE(fits_pattern("*", ""));
-}
-
-TEST(NamePattern, ReplacesWholeParts) {
-  EXPECT_EQ(with_parts_replaced("0.0.10.0", "0", "x"), "x.x.10.x");
-  EXPECT_EQ(with_parts_replaced("0.0.10", "^0", "conv1"), "conv1.0.10");
-  EXPECT_EQ(with_parts_replaced("a.b.c", "a.b", "z"), "z.c");
-  EXPECT_EQ(with_parts_replaced("ab.c", "a", "z"), "ab.c");
-  EXPECT_EQ(with_parts_replaced("a.b", "", "z"), "a.b");
 }
 
 }  // namespace
