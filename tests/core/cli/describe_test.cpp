@@ -7,7 +7,6 @@
 #include <toml++/toml.h>
 #include <nlohmann/json.hpp>
 
-#include <limits>
 #include <optional>
 #include <sstream>
 
@@ -427,43 +426,6 @@ TEST_F(Describe, UnknownName) {
             "\"bissl "
             "plugins\" "
             "lists what is loaded and what was left out\n");
-}
-
-TEST(ExampleValue, IsAccepted) {
-  ParameterSpec spec;
-  spec.type = ValueType::floating;
-  spec.required = true;
-  const auto expect_accepted = [](const ParameterSpec& given) {
-    const Value value = example_value(given);
-    EXPECT_EQ(type_of(value), given.type) << given.accepted();
-    EXPECT_EQ(given.refusal(value), "") << given.accepted() << ": " << to_toml(value);
-  };
-  const double infinity = std::numeric_limits<double>::infinity();
-  const std::vector<std::pair<double, double>> bounds = {
-      {-infinity, infinity}, {0, 1}, {2, 3}, {5, infinity}, {-infinity, -5}, {-3, -1}, {100, 102}};
-  for (const auto& [minimum, maximum] : bounds) {
-    for (const ValueType type : {ValueType::integer, ValueType::floating, ValueType::floats}) {
-      for (const bool low_excluded : {false, true}) {
-        spec.type = type;
-        spec.minimum = minimum;
-        spec.maximum = maximum;
-        spec.minimum_excluded = low_excluded;
-        expect_accepted(spec);
-      }
-    }
-  }
-  spec = {};
-  spec.type = ValueType::strings;
-  spec.choices = {"a", "b"};
-  spec.length = 3;
-  expect_accepted(spec);
-  spec = {};
-  spec.type = ValueType::integers;
-  spec.length = 0;
-  expect_accepted(spec);
-  spec.type = ValueType::boolean;
-  spec.length.reset();
-  expect_accepted(spec);
 }
 
 }  // namespace
