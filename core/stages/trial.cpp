@@ -9,6 +9,7 @@
 #include "stages/memory.h"
 #include "stages/rates.h"
 #include "stages/schedule.h"
+#include "stages/scoring.h"
 #include "telemetry/peak_memory.h"
 
 #include <c10/core/GradMode.h>

@@ -4,6 +4,7 @@
 #include "core/weights/hand_made.h"
 #include "reference/golden.h"
 #include "weights/coverage.h"
+#include "weights/name_pattern.h"
 #include "weights/naming.h"
 
 #include <ATen/ops/ones.h>
