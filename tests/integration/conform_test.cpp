@@ -275,7 +275,8 @@ TEST(Conform, TriesTheComponentsThatAreNamedAlone) {
       run_bissl({"conform", "--json", library, "--component", "narrow", "--component", "uneven"});
   EXPECT_EQ(outcome.code, 1) << outcome.err;
   std::map<std::string, int> failed;
-  for (const auto& check : nlohmann::json::parse(outcome.out).at("checks")) {
+  const auto report = nlohmann::json::parse(outcome.out);
+  for (const auto& check : report.at("checks")) {
     failed[check["component"]] += check["status"] == "failed" ? 1 : 0;
   }
   failed.erase("");  // the library's own checks

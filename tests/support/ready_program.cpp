@@ -141,7 +141,11 @@ class ReadyProgram {
     }
   }
 
-  ~ReadyProgram() { stop(); }
+  ~ReadyProgram() {
+    if (::getpid() == owner_) {
+      stop();
+    }
+  }
 
   bool can_serve(const ProgramCall& call) const {
     // Processes that share the work are started from /proc/self/cmdline, which a copy has from
@@ -149,8 +153,9 @@ class ReadyProgram {
     const bool alone =
         std::none_of(call.arguments.begin(), call.arguments.end(),
                      [](const std::string& word) { return word.starts_with("--ranks"); });
-    return socket_ >= 0 && alone && start_alike(variables_, variables_of(call)) &&
-           handed_on() == handed_on_;
+    // A child of the test has no children here, and may have a namespace of its own.
+    return socket_ >= 0 && ::getpid() == owner_ && alone &&
+           start_alike(variables_, variables_of(call)) && handed_on() == handed_on_;
   }
 
   static std::string text_of(const ProgramCall& call) {
@@ -228,6 +233,7 @@ class ReadyProgram {
   }
 
   std::mutex mutex_;
+  pid_t owner_ = ::getpid();  ///< whose children copies are
   int socket_ = -1;
   pid_t server_ = -1;
   Variables variables_;            ///< with which it has started
