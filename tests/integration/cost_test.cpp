@@ -141,7 +141,7 @@ TEST_F(CostTest, ALookBeyondMemoryIsRefusedBeforeItIsTried) {
 [data.many]
 use     = "synthetic"
 samples = 500000
-size    = 16
+size    = 8
 
 [stage.pretrain.monitor]
 data    = "many"
@@ -150,7 +150,7 @@ augment = { use = "evaluation", size = 16 }
 )");
   const auto check = [&](const std::string& samples, const std::string& key) {
     return run_bissl_under(
-        "ulimit -v 2000000",
+        "ulimit -v 1900000",
         call("check", {"--set", "stage.pretrain.monitor.samples=" + samples, "--set",
                        "stage.pretrain.monitor." + key, "--unset", "stage.bissl", "--unset",
                        "stage.finetune", "--unset", "stage.baseline"}));
