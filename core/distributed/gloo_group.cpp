@@ -119,7 +119,7 @@ class GlooGroup final : public ProcessGroup {
       gloo_ = c10::make_intrusive<c10d::ProcessGroupGloo>(board_.for_gloo(), place_.rank,
                                                           place_.size, options);
     });
-    end_silent_connections();
+    end_silent_connections(place_.port);
   }
 
   int rank() const override { return place_.rank; }
@@ -235,9 +235,9 @@ class GlooMeeting final : public Meeting {
   explicit GlooMeeting(MeetingPlace place) : place_(std::move(place)) {
     try {
       store_ = store_at(place_);
-      end_silent_connections();
       board_.emplace(place_, store_);
       board_->write(Board::key_of(Note::arrival, place_.rank), Note::yes);
+      end_silent_connections(store_->getPort());
     } catch (const std::exception& exception) {
       fail_input(
           "the processes cannot meet at {}:{}: {}. Choose another MASTER_PORT, or wait for "

@@ -55,7 +55,7 @@ TEST(SilentConnections, AreEndedByTheSystemOnBothSides) {
   const Descriptor other(::socket(AF_INET, SOCK_DGRAM, 0));
   EXPECT_EQ(option_of(before, SOL_SOCKET, SO_KEEPALIVE), 0);
 
-  end_silent_connections();
+  end_silent_connections(/*meeting=*/0);
   expect_limited(listening);
   expect_limited(before);
   EXPECT_EQ(option_of(other, SOL_SOCKET, SO_KEEPALIVE), 0);
@@ -67,6 +67,32 @@ TEST(SilentConnections, AreEndedByTheSystemOnBothSides) {
   const Descriptor accepted(::accept(*listening, nullptr, nullptr));
   ASSERT_GE(*accepted, 0);
   expect_limited(accepted);
+#else
+  GTEST_SKIP() << "the system is not Linux";
+#endif
+}
+
+/// One that has carried nothing is LibTorch's, which ends the program where such a one ends.
+TEST(SilentConnections, ToTheMeetingAreEndedOnceTheyHaveCarriedData) {
+#if defined(__linux__)
+  const Descriptor listening(::socket(AF_INET, SOCK_STREAM, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  auto* const place = reinterpret_cast<sockaddr*>(&address);
+  socklen_t size = sizeof(address);
+  ASSERT_EQ(::bind(*listening, place, size), 0);
+  ASSERT_EQ(::listen(*listening, 4), 0);
+  ASSERT_EQ(::getsockname(*listening, place, &size), 0);
+  const Descriptor asking(::socket(AF_INET, SOCK_STREAM, 0));
+  ASSERT_EQ(::connect(*asking, place, size), 0);
+  ASSERT_EQ(::write(*asking, "x", 1), 1);
+  const Descriptor waiting(::socket(AF_INET, SOCK_STREAM, 0));
+  ASSERT_EQ(::connect(*waiting, place, size), 0);
+
+  end_silent_connections(ntohs(address.sin_port));
+  expect_limited(asking);
+  EXPECT_EQ(option_of(waiting, SOL_SOCKET, SO_KEEPALIVE), 0);
 #else
   GTEST_SKIP() << "the system is not Linux";
 #endif
