@@ -4,6 +4,7 @@
 #include "data/device_views.h"
 
 #include "bissl/error.h"
+#include "bissl/transform.h"
 #include "data/planned_views.h"
 #include "data/view_maker.h"
 #include "fake_data.h"
