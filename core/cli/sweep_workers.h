@@ -15,7 +15,7 @@ namespace bissl::host {
 /// started the processes, and where this LibTorch has no groups of them.
 ProcessPlace place_in_group(int ranks);
 
-/// The call that starts a worker of the sweep in this folder, which computes with so many threads:
+/// The call that starts a worker of the sweep in this folder, with its number of threads:
 /// this program, by its path, and the arguments.
 std::vector<std::string> worker_command(const PipelineArguments& arguments,
                                         const SweepArguments& sweep,

@@ -20,7 +20,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 5> allowed{
      {"numpy dtype", "numpy dtype"},
      {"_codecs encode", "_codecs encode"}}};
 
-/// A name from the file as it may stand in a message.
+/// A name from the file as a message may quote it.
 std::string printable(std::string_view text) {
   std::string shown(text.substr(0, 100));
   std::replace_if(

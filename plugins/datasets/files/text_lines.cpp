@@ -26,7 +26,7 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(blanks) - begin + 1);
 }
 
-/// The start of a text as it may stand in a message.
+/// The start of a text as a message may quote it.
 std::string quote(std::string_view text) {
   std::string shown;
   for (const char c : text.substr(0, longest_quote)) {

@@ -39,17 +39,23 @@ void expect_limited(const Descriptor& found) {
   EXPECT_LT(option_of(found, IPPROTO_TCP, TCP_KEEPINTVL), seconds);
 }
 
-TEST(SilentConnections, AreEndedByTheSystemOnBothSides) {
-#if defined(__linux__)
-  const Descriptor listening(::socket(AF_INET, SOCK_STREAM, 0));
-  sockaddr_in address{};
+/// Has the socket listen on the loopback; `address` becomes where.
+bool listens(const Descriptor& socket, sockaddr_in& address) {
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   auto* const place = reinterpret_cast<sockaddr*>(&address);
   socklen_t size = sizeof(address);
-  ASSERT_EQ(::bind(*listening, place, size), 0);
-  ASSERT_EQ(::listen(*listening, 4), 0);
-  ASSERT_EQ(::getsockname(*listening, place, &size), 0);
+  return ::bind(*socket, place, size) == 0 && ::listen(*socket, 4) == 0 &&
+         ::getsockname(*socket, place, &size) == 0;
+}
+
+TEST(SilentConnections, AreEndedByTheSystemOnBothSides) {
+#if defined(__linux__)
+  sockaddr_in address{};
+  auto* const place = reinterpret_cast<sockaddr*>(&address);
+  const socklen_t size = sizeof(address);
+  const Descriptor listening(::socket(AF_INET, SOCK_STREAM, 0));
+  ASSERT_TRUE(listens(listening, address));
   const Descriptor before(::socket(AF_INET, SOCK_STREAM, 0));
   ASSERT_EQ(::connect(*before, place, size), 0);
   const Descriptor other(::socket(AF_INET, SOCK_DGRAM, 0));
@@ -75,15 +81,11 @@ TEST(SilentConnections, AreEndedByTheSystemOnBothSides) {
 /// One that has carried nothing is LibTorch's, which ends the program where such a one ends.
 TEST(SilentConnections, ToTheMeetingAreEndedOnceTheyHaveCarriedData) {
 #if defined(__linux__)
-  const Descriptor listening(::socket(AF_INET, SOCK_STREAM, 0));
   sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   auto* const place = reinterpret_cast<sockaddr*>(&address);
-  socklen_t size = sizeof(address);
-  ASSERT_EQ(::bind(*listening, place, size), 0);
-  ASSERT_EQ(::listen(*listening, 4), 0);
-  ASSERT_EQ(::getsockname(*listening, place, &size), 0);
+  const socklen_t size = sizeof(address);
+  const Descriptor listening(::socket(AF_INET, SOCK_STREAM, 0));
+  ASSERT_TRUE(listens(listening, address));
   const Descriptor asking(::socket(AF_INET, SOCK_STREAM, 0));
   ASSERT_EQ(::connect(*asking, place, size), 0);
   ASSERT_EQ(::write(*asking, "x", 1), 1);

@@ -35,7 +35,7 @@ constexpr double rate = 0.05;
 /// What the backbones of a training are made as.
 struct BackboneForm {
   double noise = 0;      ///< features are scaled by random numbers of this size
-  int parts = 1;         ///< as so many processes with statistics of their parts, on one process
+  int parts = 1;         ///< one process normalises as this many processes would
   bool library = false;  ///< with LibTorch's own module for the normalisation
 };
 

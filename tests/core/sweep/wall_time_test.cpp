@@ -48,7 +48,7 @@ TEST(WallTime, StagesBeginWhenWhatTheyNeedHasEnded) {
   // b and c wait for a, and d for c.
   EXPECT_DOUBLE_EQ(wall_time_of({{"a", 2}, {"b", 3, "a"}, {"c", 4, "a"}, {"d", 1, "a", "c"}}, 2),
                    7);
-  // What is no longer to be computed is not waited for.
+  // Nobody waits for a stage that is not to be computed.
   EXPECT_DOUBLE_EQ(wall_time_of({{"b", 3, "done"}, {"c", 4, "done"}}, 2), 4);
 }
 

@@ -67,7 +67,7 @@ class FakeMlflow {
     never,     ///< not until the manner is another one
   };
   std::atomic<Manner> manner = Manner::well;
-  std::atomic<int> good_batches = 0;  ///< so many are answered well before that
+  std::atomic<int> good_batches = 0;  ///< how many are answered well before that
   std::atomic<int> in_vain = 0;       ///< how many were not taken
   std::atomic<int64_t> taken = 0;     ///< metrics so far; may be asked at any time
 
