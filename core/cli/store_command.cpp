@@ -280,7 +280,7 @@ int run_store_prune(const PipelineArguments& arguments, const StoreArguments& pr
     fail_input(
         "nothing is removed: which stages are unused is not known while this cannot be read: {}. "
         "Start a sweep again whose plan is damaged, which plans it anew; let this user read a "
-        "folder; or remove what is no longer wanted",
+        "folder; or remove the folder, if nobody needs its runs",
         references.unreadable.front());
   }
   const std::vector<StoreEntry> chosen = chosen_entries(store, references, prune);

@@ -147,7 +147,7 @@ TEST_F(LivePage, TicksChooseWhoseCurvesAreShown) {
   EXPECT_EQ(tab.faults(), std::vector<std::string>{});
 }
 
-/// A run that is not shown goes on, and has all its points when it is ticked again.
+/// A run that is hidden still grows, and has all its points when it is ticked again.
 TEST_F(LivePage, CurvesFollowTheRunsThatAreTicked) {
   Tab tab(*browser_, server_->address());
   const json both = curves_of({{first_, 3}, {second_, 4}});
