@@ -31,13 +31,18 @@ ReportSection bilevel_section(const ReportData& data) {
   section.paragraphs.push_back(
       "What each bissl stage did, once for each time that it was computed. The losses of the upper "
       "level are means over the first and the last round; ln K is the loss of a head that gives "
-      "all "
-      "classes the same probability. ‖u‖ is divided by the norm of the pretext gradient, the "
+      "all classes the same probability. ‖u‖ is divided by the norm of the pretext gradient, the "
       "displacement of θ_P by that of the stage before. The share of solves is of the time of all "
       "lower and upper steps.");
+  const bool repeated =
+      std::any_of(data.stages.begin(), data.stages.end(),
+                  [](const StageTiming& stage) { return !stage.repetition.empty(); });
   ReportTable table;
   table.name = "bilevel";
   add_axis_columns(table, data);
+  if (repeated) {
+    table.columns.push_back({"repetition"});
+  }
   table.columns.push_back({"stage"});
   add_columns(table, {"upper loss, first", "last", "ln K", "‖u‖/pretext", "shortened steps",
                       "displacement ratio", "λ chosen", "upper lr chosen", "products a step",
@@ -49,6 +54,9 @@ ReportSection bilevel_section(const ReportData& data) {
     }
     const nlohmann::json& details = stage.bilevel;
     std::vector<ReportCell> row = axis_cells(data, stage.choices);
+    if (repeated) {
+      row.emplace_back(stage.repetition);
+    }
     row.emplace_back(stage.stage);
     for (const std::initializer_list<const char*> path :
          {std::initializer_list<const char*>{"upper_loss", "first_round"},
@@ -70,8 +78,9 @@ ReportSection bilevel_section(const ReportData& data) {
     }
     for (const nlohmann::json& warning : *warnings) {
       if (warning.is_string()) {
-        section.notes.push_back(fmt::format("Warning, {} ({}): {}", stage.stage,
-                                            data.label(stage.choices), warning.get<std::string>()));
+        section.notes.push_back(fmt::format(
+            "Warning, {} ({}{}{}): {}", stage.stage, data.label(stage.choices),
+            stage.repetition.empty() ? "" : ", ", stage.repetition, warning.get<std::string>()));
       }
     }
   }
