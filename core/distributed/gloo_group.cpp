@@ -1,5 +1,6 @@
 #include "distributed/process_group.h"
 #include "distributed/silent_connections.h"
+#include "distributed/started_sum.h"
 
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
@@ -96,8 +97,9 @@ class Board {
     }
     return found;
   }
-  c10::intrusive_ptr<c10d::Store> for_gloo() const {
-    return c10::make_intrusive<c10d::PrefixStore>(prefix_ + "gloo", store_);
+  /// What the connections of that name find each other by.
+  c10::intrusive_ptr<c10d::Store> for_gloo(const char* name) const {
+    return c10::make_intrusive<c10d::PrefixStore>(prefix_ + name, store_);
   }
 
   static std::string key_of(const char* kind, int64_t number) {
@@ -110,14 +112,22 @@ class Board {
   c10::intrusive_ptr<c10d::TCPStore> store_;
 };
 
-class GlooGroup final : public ProcessGroup {
+/// A sum that c10d's threads compute.
+class GlooSum final : public StartedSum {
+ public:
+  explicit GlooSum(std::function<void()> wait) : wait_(std::move(wait)) {}
+  void wait() override { wait_(); }
+
+ private:
+  std::function<void()> wait_;
+};
+
+class GlooGroup final : public ProcessGroup, public StartsSums {
  public:
   GlooGroup(MeetingPlace place, Board board) : place_(std::move(place)), board_(std::move(board)) {
     checked("meeting the other processes", [&] {
-      auto options = c10d::ProcessGroupGloo::Options::create(process_answer_limit);
-      options->devices = {device()};
-      gloo_ = c10::make_intrusive<c10d::ProcessGroupGloo>(board_.for_gloo(), place_.rank,
-                                                          place_.size, options);
+      gloo_ = connected("gloo");
+      started_ = connected("gloo-started");
     });
     end_silent_connections(place_.port);
   }
@@ -133,10 +143,19 @@ class GlooGroup final : public ProcessGroup {
       values.copy_(wide);
       return;
     }
-    checked("adding up over the processes", [&] {
+    checked(adding_up, [&] {
       std::vector<at::Tensor> tensors{values};
       gloo_->allreduce(tensors)->wait();
     });
+  }
+
+  std::unique_ptr<StartedSum> start_sum(const at::Tensor& values) override {
+    c10::intrusive_ptr<c10d::Work> work;
+    checked(adding_up, [&] {
+      std::vector<at::Tensor> tensors{values};
+      work = started_->allreduce(tensors);
+    });
+    return std::make_unique<GlooSum>([this, work] { checked(adding_up, [&] { work->wait(); }); });
   }
 
   void broadcast(at::Tensor& values) override {
@@ -185,6 +204,16 @@ class GlooGroup final : public ProcessGroup {
   bool is_lost() const override { return lost_; }
 
  private:
+  static constexpr const char* adding_up = "adding up over the processes";
+
+  /// Connections to all others, with threads that serve them.
+  c10::intrusive_ptr<c10d::ProcessGroupGloo> connected(const char* name) const {
+    auto options = c10d::ProcessGroupGloo::Options::create(process_answer_limit);
+    options->devices = {device()};
+    return c10::make_intrusive<c10d::ProcessGroupGloo>(board_.for_gloo(name), place_.rank,
+                                                       place_.size, options);
+  }
+
   /// The network interface of the environment, as PyTorch reads it; the loopback where all
   /// processes are on one machine.
   std::shared_ptr<gloo::transport::Device> device() const {
@@ -207,6 +236,10 @@ class GlooGroup final : public ProcessGroup {
 
   MeetingPlace place_;
   Board board_;
+  /// For sums that are started: those that the computation waits for need not queue behind them,
+  /// and the order of the two kinds does not matter. It ends after gloo_: it waits for what was
+  /// started, which processes that wait in a call of gloo_ would never take part in.
+  c10::intrusive_ptr<c10d::ProcessGroupGloo> started_;
   c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo_;
   int64_t texts_ = 0;
   bool lost_ = false;

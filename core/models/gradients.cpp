@@ -1,6 +1,7 @@
 #include "models/gradients.h"
 
 #include "models/divided.h"
+#include "models/gradient_buckets.h"
 
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros_like.h>
@@ -24,6 +25,9 @@ void own_memory(TensorList& tensors, const TensorList& others) {
 }
 
 TensorList gradients_of(const at::Tensor& loss, const TensorList& parameters) {
+  if (const auto buckets = buckets_of(parameters); !buckets.empty()) {
+    return mean_gradients(loss, parameters, buckets);
+  }
   TensorList gradients = torch::autograd::grad({loss}, parameters, /*grad_outputs=*/{},
                                                /*retain_graph=*/false, /*create_graph=*/false,
                                                /*allow_unused=*/true);

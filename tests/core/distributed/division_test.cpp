@@ -23,6 +23,7 @@ namespace {
 constexpr const char* noise = "noise";
 constexpr const char* one_stops = "one stops";
 constexpr const char* other_step = "another step";
+constexpr const char* both_ways = "both ways";
 constexpr const char* end = "end";
 
 /// Whether all processes stop, where the last one alone is asked to.
@@ -56,6 +57,7 @@ at::Tensor result_of(const std::string& work) {
   return work == noise        ? noisy_features()
          : work == one_stops  ? stopped_by_one()
          : work == other_step ? refused_steps()
+         : work == both_ways  ? gradients_both_ways()
                               : weights_after(work);
 }
 
@@ -155,6 +157,11 @@ TEST_P(DivisionTest, EndsWithTheWeightsOfOneProcess) {
   EXPECT_TRUE(by_all(one_stops).equal(torch::tensor({0.0, 1.0}, torch::kDouble)))
       << "a signal to one process stops all, at the same place";
   EXPECT_EQ(by_all(other_step).item<double>(), 1) << "one continues from another step";
+  const at::Tensor gradients = by_all(both_ways);
+  EXPECT_GT(gradients[0].abs().max().item<double>(), 1e-6);
+  const double apart = (gradients[0] - gradients[1]).abs().max().item<double>();
+  // The order of three numbers' sum depends on their place in what is added up.
+  EXPECT_LE(apart, GetParam() == 2 ? 0 : 1e-12) << "averaged while the backward pass runs";
   current_group()->announce(end);
   team.wait();
 }

@@ -9,6 +9,8 @@
 #include "models/batch_statistics.h"
 #include "models/divided.h"
 #include "models/evaluation_guard.h"
+#include "models/gradient_buckets.h"
+#include "models/gradients.h"
 #include "models/guarded.h"
 #include "models/module_state.h"
 #include "models/second_backbone.h"
@@ -328,6 +330,16 @@ at::Tensor noisy_features() {
   const at::Tensor images = views(0)[0].narrow(0, 0, 1).expand({samples, 1, 8, 8});
   const at::Tensor features = backbone->forward(images).detach();
   return torch::cat({features.flatten(), torch::rand({1}, torch::kDouble)});
+}
+
+at::Tensor gradients_both_ways() {
+  const auto backbone = make_backbone();
+  TensorList parameters = tensors_of(trainable_parameters(backbone->module()));
+  parameters.insert(parameters.begin() + 1, torch::ones({5}, torch::kDouble).requires_grad_(true));
+  const auto loss = [&] { return backbone->forward(views(0)[0]).pow(3).sum(); };
+  const TensorList after = gradients_of(loss(), parameters);
+  const TensorList during = mean_gradients(loss(), parameters, buckets_of(parameters, 100));
+  return torch::stack({flatten(after), flatten(during)});
 }
 
 }  // namespace bissl::host::test

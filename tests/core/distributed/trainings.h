@@ -24,4 +24,8 @@ at::Tensor weights_before();
 /// number that is drawn afterwards.
 at::Tensor noisy_features();
 
+/// The gradients of a loss on a divided batch, one parameter of which it does not reach: in the
+/// first row averaged after the backward pass, in the second one in buckets while it runs.
+at::Tensor gradients_both_ways();
+
 }  // namespace bissl::host::test
