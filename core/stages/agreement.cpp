@@ -25,6 +25,17 @@ void stop_if_any_interrupted() {
   }
 }
 
+double of_process_0(double own) {
+  ProcessGroup* const group = current_group();
+  if (group == nullptr) {
+    return own;
+  }
+  at::Tensor number = at::zeros({1}, at::kDouble);
+  *number.data_ptr<double>() = own;
+  group->broadcast(number);
+  return *number.data_ptr<double>();
+}
+
 void require_same_step(int64_t first) {
   ProcessGroup* const group = current_group();
   if (group == nullptr) {

@@ -2,6 +2,7 @@
 
 #include "bissl/error.h"
 #include "models/module_state.h"
+#include "stages/agreement.h"
 #include "stages/session.h"
 
 #include <c10/core/GradMode.h>
@@ -57,7 +58,8 @@ void BestWeights::keep(Session& session, const std::string& name) {
       });
 }
 
-bool BestWeights::offer(double value, int64_t step) {
+bool BestWeights::offer(double own, int64_t step) {
+  const double value = of_process_0(own);
   const bool better =
       std::isfinite(value) &&
       (!std::isfinite(value_) || (higher_is_better_ ? value > value_ : value < value_));

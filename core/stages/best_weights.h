@@ -29,8 +29,9 @@ class BestWeights {
   void keep(Session& session, const std::string& name);
 
   /// The figure after that number of steps. Whether it is the best so far: then the weights are
-  /// copied. One that is not finite is the best as long as there is none.
-  bool offer(double value, int64_t step);
+  /// copied. One that is not finite is the best as long as there is none. In a group all processes
+  /// must call it, and process 0's figure counts.
+  bool offer(double own, int64_t step);
 
   /// Puts the copy into the networks; nothing before the first offer().
   void put() const;

@@ -4,12 +4,8 @@
 #include "bissl/error.h"
 #include "distributed/team.h"
 #include "stages/compute.h"
-#include "store/checkpoint.h"
-#include "store/stage_results.h"
-#include "telemetry/events.h"
+#include "stages/progress_copy.h"
 #include "telemetry/interrupt.h"
-
-#include <system_error>
 
 namespace bissl::host {
 namespace {
@@ -27,28 +23,6 @@ std::string to_bytes(const json& message) {
   return bytes;
 }
 
-/// Whether a stage continues from files of this name.
-bool is_progress(const fs::path& file) {
-  return file.filename() == checkpoint_file || file.filename() == stage_results_file;
-}
-
-/// Copies what process 0 continues from: checkpoints and finished repeats.
-void copy_progress(const fs::path& from, const fs::path& to) {
-  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(from)) {
-    const fs::path place = to / fs::relative(entry.path(), from);
-    if (entry.is_directory()) {
-      fs::create_directories(place);
-    } else if (entry.is_regular_file() && entry.path().filename() != event_log_file) {
-      // The renewal of a claim may replace other files meanwhile, which are of no use here.
-      std::error_code error;
-      if (!fs::copy_file(entry.path(), place, error) && is_progress(entry.path())) {
-        fail_run("cannot copy {} to {}, which this process continues from: {}",
-                 entry.path().string(), place.string(), error.message());
-      }
-    }
-  }
-}
-
 }  // namespace
 
 void announce_stage(const StageContext& context, const std::string& key) {
@@ -58,7 +32,8 @@ void announce_stage(const StageContext& context, const std::string& key) {
   }
   json told = {{"stage", context.stage.name},
                {"key", key},
-               {"folder", fs::absolute(context.folder).string()}};
+               {"folder", fs::absolute(context.folder).string()},
+               {"progress", progress_in(context.folder)}};
   if (context.parent) {
     told["parent"] = fs::absolute(*context.parent).string();
   }
@@ -100,7 +75,7 @@ void follow(const StageFinder& find, const RunSettings& settings, const fs::path
     const FollowedStage found =
         find(told.at("stage").get<std::string>(), told.at("key").get<std::string>());
     const ScratchFolder folder(scratch, "bissl-process");
-    copy_progress(told.at("folder").get<std::string>(), folder.path());
+    copy_progress(told.at("folder").get<std::string>(), folder.path(), told.at("progress"));
     group.wait_for_all();
     StageContext context =
         new_context(found.pipeline, found.stage, found.data, folder.path(), settings);

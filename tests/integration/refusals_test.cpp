@@ -321,6 +321,7 @@ TEST(RefusalList, IsComplete) {
       {"stage.{} ({}): stage.{}, with which it compares", "a store that is pruned meanwhile"},
       {"cannot copy {} to {}, which this process",
        "a full disk; of processes beside the first one"},
+      {"process 0 continues from {} in {}", "files that are late; ProgressCopy"},
       {"the processes do not begin with the same step", "DivisionTest; as a training begins"},
       {"{} = {}: a step on such a batch takes about", "CostTest: ABatchBeyondMemory"},
       {"precision = \\\"fp16\\\": this run computes", "HalfPrecisionOnTheCpu"},
