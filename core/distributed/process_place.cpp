@@ -95,10 +95,21 @@ ProcessPlace of_torchrun(int ranks, const Variable& variable) {
   return place;
 }
 
+/// Where the processes of a step meet unless MASTER_PORT says it: another port than for the job's
+/// steps before and after it, which may run beside it.
+int port_of_step(const Variable& variable) {
+  constexpr int first_port = 20000;
+  constexpr uint64_t ports = 20000;
+  constexpr uint64_t apart = 7919;  // a prime number: few jobs' ports are those of others' steps
+  const auto job = static_cast<uint64_t>(number_in(variable, "SLURM_JOB_ID", 0, 0x7fffffff, 0));
+  const std::string text = variable("SLURM_STEP_ID").value_or("");
+  uint64_t step = 0;  // stays so where Slurm's number is none of the user's steps
+  std::from_chars(text.data(), text.data() + text.size(), step);
+  return first_port + static_cast<int>((job % ports + step % ports * apart) % ports);
+}
+
 /// One task of a step of `ranks` tasks that srun has started. A batch script is none.
 ProcessPlace of_slurm(int ranks, const Variable& variable) {
-  constexpr int first_port = 20000;
-  constexpr int ports = 20000;
   ProcessPlace place;
   place.meeting.size = ranks;
   place.meeting.rank = number_in(variable, "SLURM_PROCID", 0, ranks - 1);
@@ -111,8 +122,7 @@ ProcessPlace of_slurm(int ranks, const Variable& variable) {
         "in MASTER_ADDR=$(scontrol show hostnames $SLURM_JOB_NODELIST | head -n 1)");
   }
   place.meeting.host = host.value_or("127.0.0.1");
-  const int job = number_in(variable, "SLURM_JOB_ID", 0, 0x7fffffff, 0);
-  place.meeting.port = number_in(variable, "MASTER_PORT", 1, last_port, first_port + job % ports);
+  place.meeting.port = number_in(variable, "MASTER_PORT", 1, last_port, port_of_step(variable));
   const std::optional<std::string> step = variable("SLURM_STEP_TASKS_PER_NODE");
   const std::string tasks = step ? *step : variable("SLURM_TASKS_PER_NODE").value_or("");
   const int node = number_in(variable, "SLURM_NODEID", 0, most_processes, 0);

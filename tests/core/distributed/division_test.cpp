@@ -17,6 +17,7 @@
 
 #include <cstdlib>
 #include <functional>
+#include <memory>
 #include <optional>
 
 namespace bissl::host::test {
@@ -59,10 +60,10 @@ at::Tensor refused_steps() {
 /// The value and step that are best where processes find a figure with other last digits, as other
 /// processors may.
 at::Tensor best_of_figures() {
-  torch::nn::Module module;
-  module.register_parameter("weight", torch::zeros({1}, torch::kDouble));
+  const auto module = std::make_shared<torch::nn::Module>();
+  module->register_parameter("weight", torch::zeros({1}, torch::kDouble));
   BestWeights::Networks networks;
-  networks.emplace_back("network", &module);
+  networks.emplace_back("network", module.get());
   BestWeights best(networks, /*higher_is_better=*/true);
   best.offer(0.5, 1);
   best.offer(0.5 + 1e-12 * current_group()->rank(), 2);

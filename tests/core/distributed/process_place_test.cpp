@@ -91,6 +91,25 @@ TEST(ProcessPlaceTest, ReadsAStepOfSlurm) {
             "node-1");
 }
 
+/// Those of two steps that run at the same time would take each other for their own.
+TEST(ProcessPlaceTest, StepsOfAJobMeetAtPortsOfTheirOwn) {
+  const Environment step = {
+      {"SLURM_STEP_NUM_TASKS", "2"}, {"SLURM_PROCID", "1"}, {"SLURM_JOB_ID", "2147483647"}};
+  const auto port_of = [&](const std::string& number) {
+    return place_in(2, with(step, "SLURM_STEP_ID", number)).meeting.port;
+  };
+  const int first = place_in(2, step).meeting.port;
+  EXPECT_EQ(first, 23647);
+  EXPECT_EQ(port_of("0"), first);
+  EXPECT_EQ(port_of("1"), 31566);
+  EXPECT_EQ(port_of("2"), 39485);
+  EXPECT_EQ(port_of("interactive"), first);
+  for (const char* number : {"19999", "4294967290"}) {  // the last one is of an interactive step
+    EXPECT_GE(port_of(number), 20000) << number;
+    EXPECT_LT(port_of(number), 40000) << number;
+  }
+}
+
 TEST(ProcessPlaceTest, CountsTheTasksOfItsNodeUnderSlurm) {
   const Environment step = {{"SLURM_STEP_NUM_TASKS", "8"}, {"SLURM_PROCID", "2"},
                             {"SLURM_STEP_NUM_NODES", "4"}, {"SLURM_STEP_TASKS_PER_NODE", "2(x3),1"},
