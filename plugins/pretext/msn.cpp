@@ -7,6 +7,7 @@
 #include "prototypes.h"
 #include "vectors.h"
 
+#include "bissl/error.h"
 #include "bissl/modules.h"
 #include "bissl/plugin.h"
 #include "bissl/pretext.h"
@@ -77,6 +78,9 @@ class Msn : public Pretext {
         teacher_projector_(make()),
         teacher_(*module_, context, teacher_projector_.ptr(), *projector_) {
     require_prototypes("msn", options.prototypes, context);
+    if (options.mask_ratio > 0) {
+      require_none_larger(context.views);
+    }
     const ImageShape& full = context.views.at(0);
     hidden_of(grid_of(form_.patch, full.height, full.width, form_.backbone));
     // What the targets are made of stays as it is while a loss is differentiated.
@@ -117,6 +121,19 @@ class Msn : public Pretext {
  private:
   torch::nn::Sequential make() const {
     return make_projector(form_.width, options_.projector, projector_form);
+  }
+
+  /// The student would see such a view with nothing left out.
+  static void require_none_larger(const std::vector<ImageShape>& views) {
+    const ImageShape& first = views.at(0);
+    for (size_t i = 1; i < views.size(); ++i) {
+      if (views[i].height > first.height || views[i].width > first.width) {
+        fail_input(
+            "msn leaves patches out of views of the first one's size, {}x{}, and view {} is "
+            "larger, {}x{}: the student would see all of it. Name the full-size views first",
+            first.height, first.width, i + 1, views[i].height, views[i].width);
+      }
+    }
   }
 
   int64_t hidden_of(const PatchGrid& grid) const {

@@ -66,6 +66,12 @@ class SeLa : public Pretext {
       fail_input("sela: labels = {} is more than the {} samples of the data. Take fewer labels",
                  options.labels, samples_);
     }
+    if (options.labels < context.classes) {
+      fail_input(
+          "sela: labels = {} is fewer than the {} classes of the data: samples of several classes "
+          "would have to share one. Take more labels",
+          options.labels, context.classes);
+    }
     int64_t width = context.features;
     hidden_ = module_->register_module("hidden", torch::nn::Sequential());
     for (const int64_t next : options.hidden) {

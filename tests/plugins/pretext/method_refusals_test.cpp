@@ -97,6 +97,10 @@ TEST(MethodRefusals, FewerPrototypesThanClasses) {
                     "several classes would have to share one. Take more prototypes",
                     name, prototypes, prototypes + 1));
   }
+  EXPECT_EQ(refusal_of_factory("sela", {{"classes", 3}}), "no error");
+  EXPECT_EQ(refusal_of_factory("sela", {{"classes", 4}}),
+            "sela: labels = 3 is fewer than the 4 classes of the data: samples of several classes "
+            "would have to share one. Take more labels");
 }
 
 TEST(MethodRefusals, BatchesAndDataThatDoNotServe) {
@@ -154,6 +158,10 @@ TEST(MethodRefusals, ViewsThatDoNotServe) {
     return refusal([&] { const Trial trial(golden); });
   };
   EXPECT_NE(made_with("dino", {{2, 4}, {2, 6}}).find("view 3 is larger, 6x6"), std::string::npos);
+  EXPECT_NE(made_with("msn", {{1, 4}, {1, 8}})
+                .find("of the first one's size, 4x4, and view 2 is larger, 8x8"),
+            std::string::npos);
+  EXPECT_EQ(made_with("msn", {{1, 8}, {1, 4}}), "no error");
   EXPECT_NE(made_with("relative-location", {{1, 3}}).find("a view of 3x3 is too small"),
             std::string::npos);
   EXPECT_NE(made_with("jigsaw", {{1, 2}}).find("a view of 2x2 is too small"), std::string::npos);
@@ -177,11 +185,14 @@ TEST(MethodRefusals, ValuesThatCannotWork) {
       {"contrastive", "moco", {{"queue", int64_t{1}}}},
       {"contrastive", "moco-v3", {{"momentum", 1.0}}},
       {"contrastive", "nnclr", {{"queue", int64_t{0}}}},
+      {"contrastive", "ressl", {{"momentum", 1.0}}},
       {"contrastive", "dcl", {{"temperature", 0.0}}},
       {"contrastive", "dclw", {{"sigma", 0.0}}},
       {"distillation", "dino", {{"prototypes", int64_t{1}}}},
       {"distillation", "dino", {{"momentum", 1.0}}},
       {"distillation", "dino", {{"centre_momentum", 1.0}}},
+      {"masked", "i-jepa", {{"momentum", 1.0}}},
+      {"masked", "msn", {{"momentum", 1.0}}},
       {"redundancy-reduction", "tico", {{"momentum", 1.0}}},
       {"redundancy-reduction", "w-mse", {{"epsilon", 1.0}}},
       {"surrogate-classes", "jigsaw", {{"permutations", int64_t{1}}}},
