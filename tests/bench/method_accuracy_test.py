@@ -7,6 +7,7 @@ import pathlib
 import stat
 import sys
 import tempfile
+import tomllib
 import unittest
 from unittest import mock
 
@@ -69,6 +70,33 @@ class MethodAccuracy(unittest.TestCase):
         self.assertEqual(len(known), len(list(method_accuracy.METHODS.glob("*.toml"))))
         self.assertEqual(backbone_of(known["vicreg"]), "resnet18")
         self.assertEqual(backbone_of(known["msn"]), "vit-nano")
+
+    def test_views_are_those_of_the_papers_table(self):
+        page = (method_accuracy.SOURCE / "docs/methods.md").read_text()
+        rows = page.split("| paper | `crop_scale` |")[1].split("\n\n")[0].splitlines()[2:]
+        names = {"MoCo v2": "moco", "ReSSL's student": "ressl"}
+        known = recipes()
+        compared = set()
+        for line in rows:
+            papers, _, _, *cells = [cell.strip() for cell in line.strip("|").split("|")]
+            for paper in papers.removesuffix(", without flips").split(", "):
+                name = names.get(paper, paper.lower().replace(" ", "-"))
+                stage = tomllib.loads(known[name].read_text()).get("stage", {}).get("pretrain", {})
+                views = [view["augment"] for view in stage.get("views", [])]
+                views = views or [stage.get("augment", {})]
+                if name == "ressl":
+                    views = views[:1]
+                for key, default, cell in zip(["blur_probability", "solarize_probability"],
+                                              [0.5, 0.0], cells):
+                    wanted = [float(part.split()[-1]) for part in cell.split(";")]
+                    wanted = wanted * len(views) if len(wanted) == 1 else wanted
+                    found = [view.get(key, default) for view in views]
+                    self.assertEqual(found, wanted, f"{key} of {name}")
+                compared.add(name)
+        self.assertEqual(len(compared), 13)
+        # Appendix C.1 of arXiv 2105.04906: BYOL's views, made symmetric.
+        both = tomllib.loads(known["vicreg"].read_text())["stage"]["pretrain"]["augment"]
+        self.assertEqual(both["solarize_probability"], 0.1)
 
     def test_a_sweep_gives_the_scores_of_each_seed(self):
         with tempfile.TemporaryDirectory() as temporary:
