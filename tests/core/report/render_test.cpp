@@ -8,6 +8,8 @@
 
 #include <cmath>
 #include <set>
+#include <string>
+#include <vector>
 
 namespace bissl::host::test {
 namespace {
@@ -170,6 +172,55 @@ TEST(Render, TicksAreRoundAndInside) {
     EXPECT_LE(at.back(), high + 1e-9 * (high - low));
   }
   EXPECT_EQ(ticks(2, 2, 5), (std::vector<double>{2}));
+}
+
+/// The numbers below a horizontal axis, from the left.
+std::vector<std::string> tick_texts(const Plot& plot) {
+  const std::string opening = "<text class=\"number middle\"";
+  std::vector<std::string> texts;
+  for (size_t at = plot.svg.find(opening); at != std::string::npos;
+       at = plot.svg.find(opening, at + 1)) {
+    const size_t begin = plot.svg.find('>', at) + 1;
+    texts.push_back(plot.svg.substr(begin, plot.svg.find('<', begin) - begin));
+  }
+  return texts;
+}
+
+IntervalRow row_at(const std::string& label, double value) {
+  return {.label = label,
+          .points = {value, value},
+          .mean = value,
+          .low = value,
+          .high = value,
+          .tip = "",
+          .baseline = false,
+          .heading = false};
+}
+
+/// Stages whose results were there already take 0 seconds.
+TEST(Render, BarsOfNoLengthHaveAnAxisAllTheSame) {
+  const Plot plot =
+      bar_plot("seconds", "t", "seconds", {"a", "b"}, {{"one", {0, 0}}, {"two", {0, 0}}});
+  EXPECT_EQ(tick_texts(plot), (std::vector<std::string>{"0.0", "0.2", "0.4", "0.6", "0.8", "1.0"}));
+}
+
+TEST(Render, AxesOfEqualValuesHaveDistinctTicks) {
+  for (const double value : {0.0, 0.25, -3.0, 1e-12, -1e-12, 5e10, 1e-300, 1e300}) {
+    const std::vector<IntervalRow> rows = {row_at("a", value), row_at("b", value)};
+    for (const Plot& plot : {interval_plot("n", "t", "m", rows, /*zero=*/false),
+                             interval_plot("n", "t", "m", rows, /*zero=*/true),
+                             bar_plot("n", "t", "s", {"p"}, {{"a", {value}}, {"b", {value}}})}) {
+      const std::vector<std::string> texts = tick_texts(plot);
+      const std::set<std::string> distinct(texts.begin(), texts.end());
+      EXPECT_GE(texts.size(), 3U) << value;
+      EXPECT_EQ(distinct.size(), texts.size()) << value << "\n" << plot.svg;
+      EXPECT_EQ(plot.svg.find("nan"), std::string::npos) << value << "\n" << plot.svg;
+      EXPECT_EQ(plot.svg.find("inf"), std::string::npos) << value << "\n" << plot.svg;
+      for (const std::string& text : texts) {
+        EXPECT_LE(text.size(), 10U) << value;
+      }
+    }
+  }
 }
 
 TEST(Render, ValuesThatDifferByRoundingAreDrawnAsOne) {
