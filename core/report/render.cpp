@@ -54,20 +54,24 @@ std::string markdown_table(const ReportTable& table) {
   return text + "\n";
 }
 
-std::string html_table(const ReportTable& table) {
-  const auto cell = [&](const char* tag, size_t column, const std::string& text) {
-    return fmt::format("<{0}{1}>{2}</{0}>", tag,
-                       is_text(table.columns[column]) ? "" : " class=\"number\"", xml_text(text));
+/// A wide table is scrolled by keys, too, so its box takes the focus and has a name.
+std::string html_table(const ReportTable& table, const std::string& section) {
+  const auto class_of = [&](size_t column) {
+    return is_text(table.columns[column]) ? "" : " class=\"number\"";
   };
-  std::string text = "<div class=\"scroll\"><table>\n<thead><tr>";
+  std::string text = fmt::format(
+      "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"{}, table {}\">"
+      "<table>\n<thead><tr>",
+      xml_text(section), xml_text(table.name));
   for (size_t i = 0; i < table.columns.size(); ++i) {
-    text += cell("th", i, table.columns[i].name);
+    text +=
+        fmt::format("<th scope=\"col\"{}>{}</th>", class_of(i), xml_text(table.columns[i].name));
   }
   text += "</tr></thead>\n<tbody>\n";
   for (const auto& row : table.rows) {
     text += "<tr>";
     for (size_t i = 0; i < row.size(); ++i) {
-      text += cell("td", i, row[i].text);
+      text += fmt::format("<td{}>{}</td>", class_of(i), xml_text(row[i].text));
     }
     text += "</tr>\n";
   }
@@ -116,6 +120,7 @@ h1{font-size:1.6rem;margin:0 0 1rem}h2{font-size:1.15rem;margin:2.2rem 0 .4rem}
 p{max-width:48rem;margin:.4rem 0;color:var(--soft)}nav{margin:0 0 1rem}nav a{margin-right:1rem}
 section{content-visibility:auto;contain-intrinsic-size:auto 50rem}
 a{color:inherit}.scroll{overflow-x:auto;margin:.8rem 0}
+a:focus-visible,.scroll:focus-visible{outline:2px solid var(--ink);outline-offset:2px}
 table{border-collapse:collapse;font-size:.88rem;font-variant-numeric:tabular-nums}
 th,td{padding:.25rem .7rem;text-align:left;border-bottom:1px solid var(--line);white-space:nowrap}
 tbody tr:nth-child(even){background:var(--stripe)}.number{text-align:right}
@@ -207,7 +212,7 @@ std::string to_html(const Report& report) {
       body += html_image(image);
     }
     for (const ReportTable& table : section.tables) {
-      body += html_table(table);
+      body += html_table(table, section.title);
     }
     body += "</section>\n";
   }
@@ -218,7 +223,8 @@ std::string to_html(const Report& report) {
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
       "<title>{0}</title>\n<style>{1}{2}</style>\n</head>\n<body>\n<h1>{0}</h1>\n"
-      "<nav>{3}</nav>\n{4}<div id=\"tip\"></div>\n<script>{5}</script>\n</body>\n</html>\n",
+      "<nav aria-label=\"Sections\">{3}</nav>\n{4}<div "
+      "id=\"tip\"></div>\n<script>{5}</script>\n</body>\n</html>\n",
       xml_text(report.title), page_style, plot_style() + (has_spots ? spot_style() : ""), contents,
       body, page_script + (has_spots ? spot_script() : ""));
 }

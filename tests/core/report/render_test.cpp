@@ -36,6 +36,20 @@ TEST(Render, EachFormEscapesWhatWouldBreakIt) {
   EXPECT_NE(to_terminal(report).find("a|b           1"), std::string::npos) << to_terminal(report);
 }
 
+/// A wide table is a region that keys can scroll; cells know their column.
+TEST(Render, TablesOfThePageAreReachedByKeysAndRead) {
+  const Report report{"r", {{"A & B", {"words"}, {awkward()}, {}}}};
+  const std::string page = to_html(report);
+  EXPECT_NE(page.find("<div class=\"scroll\" role=\"region\" tabindex=\"0\" "
+                      "aria-label=\"A &amp; B, table t\"><table>"),
+            std::string::npos)
+      << page;
+  EXPECT_NE(page.find("<th scope=\"col\">name</th><th scope=\"col\" class=\"number\">n</th>"),
+            std::string::npos)
+      << page;
+  EXPECT_NE(page.find("<nav aria-label=\"Sections\">"), std::string::npos);
+}
+
 TEST(Render, CsvHasNumbersInColumnsOfTheirOwn) {
   const ReportTable table{"t",
                           {{"label"}, {"mean", Kind::number}, {"95 % interval", Kind::interval}},
