@@ -11,6 +11,7 @@ namespace bissl::host {
 /// channels are weighted by their gradients' means over all places, summed, and cut off below 0.
 /// Each image is divided by its largest value, so that it lies in 0 … 1; one without a value above
 /// 0 is 0. Returns (N, height, width), float, on the CPU: enlarged by bilinear interpolation.
+/// Throws Error(run) where a map or a gradient is not finite.
 at::Tensor grad_cam(const at::Tensor& map, const at::Tensor& gradient, int64_t height,
                     int64_t width);
 

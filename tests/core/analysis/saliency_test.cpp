@@ -1,11 +1,15 @@
 #include "analysis/saliency.h"
 
+#include "bissl/error.h"
 #include "reference/golden.h"
 
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
+
+#include <limits>
 
 namespace bissl::host::test {
 namespace {
@@ -20,6 +24,17 @@ TEST(Saliency, WeightsChannelsByTheirGradients) {
   // What speaks against the class is cut off, and nothing is left to be divided by.
   EXPECT_TRUE(close(grad_cam(map, at::full_like(map, -1), 2, 2), {0, 0, 0, 0}, 0));
   EXPECT_TRUE(close(grad_cam(map, at::zeros_like(map), 1, 1), {0}, 0));
+}
+
+/// A map without differences speaks for the class everywhere alike; what is not finite is refused.
+TEST(Saliency, OfEqualPlacesIsEvenAndOfNoNumbersIsRefused) {
+  const at::Tensor equal = at::zeros({1, 2, 2, 2}, at::kDouble).add(0.1);
+  EXPECT_TRUE(close(grad_cam(equal, equal, 2, 2), {1, 1, 1, 1}, 1e-6));
+  for (const double bad :
+       {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+    EXPECT_THROW(grad_cam(at::full_like(equal, bad), equal, 2, 2), Error) << bad;
+    EXPECT_THROW(grad_cam(equal, at::full_like(equal, bad), 2, 2), Error) << bad;
+  }
 }
 
 TEST(Saliency, IsEnlargedToTheImageBetweenItsPlaces) {

@@ -60,6 +60,15 @@ TEST(Knn, EqualSimilaritiesGoToTheFirstOfTheBank) {
   EXPECT_TRUE(close(votes, {0.0, 0.0, 1.0}, 0));
 }
 
+/// Features without a direction are equally far from all; one image is everybody's neighbour.
+TEST(Knn, DegenerateFeaturesHaveADefinedAnswer) {
+  const at::Tensor zero = at::zeros({3, 4});
+  EXPECT_TRUE(close(KnnClassifier(zero.clone(), integers({2, 0, 1}), 3, {2, 0.07}).votes(zero),
+                    {1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0}, 0));
+  EXPECT_TRUE(close(KnnClassifier(at::ones({1, 4}), integers({1}), 3, {1, 0.07}).votes(zero),
+                    {0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0}, 0));
+}
+
 TEST(Knn, AClassWithoutAVoteIsNeverRight) {
   const at::Tensor votes = at::tensor({0.0, 1.0, 0.0, 0.5, 0.5, 0.5}, at::kDouble).view({2, 3});
   EXPECT_TRUE(close(ranks_of(votes, integers({0, 1})), {2.0, 1.0}, 0));
