@@ -1,6 +1,7 @@
 #include "report/learnt.h"
 
 #include "base/posix_file.h"
+#include "report/class_plots.h"
 #include "report/escaping.h"
 #include "report/learnt_figures.h"
 #include "report/picture_sheets.h"
@@ -44,14 +45,16 @@ std::vector<ReportCell> run_cells(const ReportData& data, const std::vector<size
   return {labels.begin(), labels.end()};
 }
 
-ReportTable figures_table(const ReportData& data, const Learnt& learnt) {
+/// The means of figures, a column for each stage.
+ReportTable figures_table(const ReportData& data, const Learnt& learnt, const std::string& name,
+                          const LearntFigures& figures) {
   ReportTable table;
-  table.name = "learnt";
+  table.name = name;
   add_run_columns(table, data, learnt);
   table.columns.push_back({"figure"});
   table.columns.push_back({"better"});
   add_columns(table, learnt.stages);
-  for (const auto& [place, figure] : learnt.figures) {
+  for (const auto& [place, figure] : figures) {
     std::vector<ReportCell> row = run_cells(data, place.first);
     row.emplace_back(place.second);
     row.emplace_back(direction_text(figure.higher_is_better));
@@ -305,8 +308,13 @@ std::vector<ReportSection> learnt_sections(const ReportData& data) {
   section.paragraphs.emplace_back(
       "Means over the repetitions, by the stage of kind \"analyse\" that computed them. \"better\" "
       "says whether more or less of a figure is better; the documentation (analysis.md) has all "
-      "formulas. Figures of single layers are in results.json.");
-  section.tables.push_back(figures_table(data, learnt));
+      "formulas.");
+  section.tables.push_back(figures_table(data, learnt, "learnt", learnt.figures));
+  if (!learnt.levels.empty()) {
+    section.paragraphs.emplace_back(
+        "The second table is of single levels of the backbones' maps, from the finest, map1.");
+    section.tables.push_back(figures_table(data, learnt, "learnt-levels", learnt.levels));
+  }
   section.plots = pictures_of(learnt);
   PictureSheets sheets = picture_sheets(learnt.folders);
   section.images = std::move(sheets.images);
@@ -314,6 +322,12 @@ std::vector<ReportSection> learnt_sections(const ReportData& data) {
   std::vector<ReportSection> sections = {std::move(section)};
   for (const LearntComparison& comparison : compare_learnt(learnt)) {
     sections.push_back(learnt_comparison_section(data, learnt, comparison));
+  }
+  for (const std::string& stage : learnt.stages) {
+    if (std::optional<ReportSection> classes =
+            class_section(stage, learnt.arms.at(stage), learnt.folders.at(stage))) {
+      sections.push_back(std::move(*classes));
+    }
   }
   return sections;
 }

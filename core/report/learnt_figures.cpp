@@ -39,7 +39,7 @@ constexpr std::array<std::array<bool (*)(const std::string& metric), 2>, 5> test
      [](const std::string& metric) { return metric == "effective_rank"; }},
 }};
 
-/// Figures of single levels of maps are left to results.json: there are many of them.
+/// Figures of single levels of maps are apart from the others: there are many of them.
 bool is_of_level(const std::string& metric) { return metric.find("_map") != std::string::npos; }
 
 std::vector<size_t> run_choices(const Observation& observation, size_t axes) {
@@ -58,7 +58,8 @@ bool has_several_runs(const ReportData& data, size_t axes) {
 
 void add_metric(const Observation& observation, const std::string& stage,
                 const MetricResult& metric, Learnt& learnt) {
-  LearntFigure& figure = learnt.figures[{run_choices(observation, learnt.axes), metric.name()}];
+  LearntFigures& figures = is_of_level(metric.metric) ? learnt.levels : learnt.figures;
+  LearntFigure& figure = figures[{run_choices(observation, learnt.axes), metric.name()}];
   figure.data = metric.data;
   figure.metric = metric.metric;
   figure.higher_is_better = metric.higher_is_better;
@@ -83,9 +84,7 @@ void add_stage(const Observation& observation, const std::string& name, const St
     learnt.arms[name] = results.from.empty() ? "scratch" : results.from;
   }
   for (const MetricResult& metric : results.metrics) {
-    if (!is_of_level(metric.metric)) {
-      add_metric(observation, name, metric, learnt);
-    }
+    add_metric(observation, name, metric, learnt);
   }
 }
 

@@ -24,6 +24,9 @@ struct LearntFigure {
   std::optional<Estimate> of_stage(const std::string& stage) const;
 };
 
+/// By the choices of the cell's axes and the figure's name.
+using LearntFigures = std::map<std::pair<std::vector<size_t>, std::string>, LearntFigure>;
+
 /// What all runs of a report say of their backbones.
 struct Learnt {
   size_t axes = 0;  ///< how many of the data's axes tell runs apart
@@ -36,8 +39,9 @@ struct Learnt {
   /// The stage that others are compared with: the one that looks at the arm of the report's
   /// reference; without such a one the first that looks at no bilevel training, else the first.
   std::string reference;
-  /// By the choices of the cell's axes and the figure's name.
-  std::map<std::pair<std::vector<size_t>, std::string>, LearntFigure> figures;
+  LearntFigures figures;  ///< of the features themselves
+  /// The same of single levels of the backbones' maps: "test.rankme_map1". They are not tested.
+  LearntFigures levels;
   /// Folder and name of the first of each stage.
   std::map<std::string, std::filesystem::path> folders;
 };

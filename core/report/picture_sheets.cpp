@@ -20,28 +20,10 @@ namespace fs = std::filesystem;
 constexpr uintmax_t largest_sheet = uintmax_t{8} << 20;
 constexpr uintmax_t largest_sheets = uintmax_t{16} << 20;
 
-/// A file of CSV with a line of titles; empty where it is not there or cannot be read.
+/// What the CSV beside a sheet says; empty where it is not there or cannot be read.
 class SheetTable {
  public:
-  explicit SheetTable(const fs::path& file) {
-    try {
-      const std::string text = read_whole(file, largest_sheet);
-      for (size_t begin = 0; begin < text.size();) {
-        const size_t end = std::min(text.find('\n', begin), text.size());
-        lines_.push_back(cells_of_line(text.substr(begin, end - begin)));
-        begin = end + 1;
-      }
-    } catch (const Error&) {
-      lines_.clear();  // the picture says the same without its words
-    }
-    // Only what this program has written: a line for each row, as long as the titles.
-    const auto odd = [&](const std::vector<std::string>& line) {
-      return line.size() != lines_.front().size();
-    };
-    if (!lines_.empty()) {
-      lines_.erase(std::remove_if(lines_.begin() + 1, lines_.end(), odd), lines_.end());
-    }
-  }
+  explicit SheetTable(const fs::path& file) : lines_(lines_of_csv(file)) {}
 
   size_t rows() const { return lines_.empty() ? 0 : lines_.size() - 1; }
 
@@ -216,6 +198,25 @@ std::vector<std::string> cells_of_line(const std::string& line) {
     }
   }
   return cells;
+}
+
+std::vector<std::vector<std::string>> lines_of_csv(const fs::path& file) {
+  std::vector<std::vector<std::string>> lines;
+  try {
+    const std::string text = read_whole(file, largest_sheet);
+    for (size_t begin = 0; begin < text.size();) {
+      const size_t end = std::min(text.find('\n', begin), text.size());
+      lines.push_back(cells_of_line(text.substr(begin, end - begin)));
+      begin = end + 1;
+    }
+  } catch (const Error&) {
+    return {};
+  }
+  if (!lines.empty()) {
+    const size_t titles = lines.front().size();
+    std::erase_if(lines, [&](const auto& line) { return line.size() != titles; });
+  }
+  return lines;
 }
 
 PictureSheets picture_sheets(const std::map<std::string, fs::path>& folders) {

@@ -18,6 +18,11 @@ std::optional<std::pair<int64_t, int64_t>> png_size(const std::string& png);
 /// The cells of a line of CSV. None spans lines.
 std::vector<std::string> cells_of_line(const std::string& line);
 
+/// The lines of a CSV file that this program has written, the titles first. Lines of another length
+/// than the titles are left out. Empty where the file is not there, cannot be read or has more than
+/// 8 MiB: what it says of a picture is then missing, and the picture is not.
+std::vector<std::vector<std::string>> lines_of_csv(const std::filesystem::path& file);
+
 /// What sheets of images a page shows, and which it leaves out.
 struct PictureSheets {
   std::vector<ReportImage> images;

@@ -74,26 +74,31 @@ nlohmann::json run_axes_json(const ReportData& data, const std::vector<size_t>& 
   return axes;
 }
 
-/// What stages of kind "analyse" have found; null where there is none.
-nlohmann::json learnt_json(const ReportData& data) {
-  const Learnt learnt = gather_learnt(data);
-  if (learnt.stages.empty()) {
-    return nullptr;
-  }
-  nlohmann::json figures = nlohmann::json::array();
-  for (const auto& [place, figure] : learnt.figures) {
+nlohmann::json figures_json(const ReportData& data, const Learnt& learnt,
+                            const LearntFigures& figures) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const auto& [place, figure] : figures) {
     nlohmann::json stages = nlohmann::json::object();
     for (const std::string& stage : learnt.stages) {
       if (const std::optional<Estimate> found = figure.of_stage(stage)) {
         stages[stage] = to_json(*found);
       }
     }
-    figures.push_back(
+    list.push_back(
         {{"axes", run_axes_json(data, place.first)},
          {"figure", place.second},
          {"higher_is_better", figure.higher_is_better ? nlohmann::json(*figure.higher_is_better)
                                                       : nlohmann::json(nullptr)},
          {"stages", stages}});
+  }
+  return list;
+}
+
+/// What stages of kind "analyse" have found; null where there is none.
+nlohmann::json learnt_json(const ReportData& data) {
+  const Learnt learnt = gather_learnt(data);
+  if (learnt.stages.empty()) {
+    return nullptr;
   }
   nlohmann::json differences = nlohmann::json::array();
   for (const LearntComparison& comparison : compare_learnt(learnt)) {
@@ -110,7 +115,8 @@ nlohmann::json learnt_json(const ReportData& data) {
   }
   return {{"arms", learnt.arms},
           {"reference", learnt.reference},
-          {"figures", figures},
+          {"figures", figures_json(data, learnt, learnt.figures)},
+          {"levels", figures_json(data, learnt, learnt.levels)},
           {"differences", differences}};
 }
 

@@ -71,12 +71,17 @@ TEST_F(LearntTest, StagesAreComparedByRepetition) {
   const std::vector<ReportSection> sections = learnt_sections(data_);
   ASSERT_EQ(sections.size(), 2U);
   const ReportTable& figures = sections[0].tables.at(0);
-  ASSERT_EQ(figures.rows.size(), 2U);  // but for the figure of a level of maps
+  ASSERT_EQ(figures.rows.size(), 2U);  // but for the figure of a level of maps, which comes after
   EXPECT_EQ(text(figures, 0, 0), "test.cka_scratch");
   EXPECT_EQ(text(figures, 0, 1), "–");
   EXPECT_EQ(text(figures, 1, 1), "more");
   EXPECT_EQ(text(figures, 1, 2), "5.0000");
   EXPECT_EQ(text(figures, 1, 3), "3.0000");
+  const ReportTable& levels = sections[0].tables.at(1);
+  EXPECT_EQ(levels.name, "learnt-levels");
+  ASSERT_EQ(levels.rows.size(), 1U);
+  EXPECT_EQ(text(levels, 0, 0), "test.rankme_map1");
+  EXPECT_EQ(text(levels, 0, 2), "1.0000");
   EXPECT_EQ(sections[1].title, "What did look-b learn more than look-a?");
   const ReportTable& differences = sections[1].tables.at(0);
   ASSERT_EQ(differences.rows.size(), 1U);  // a figure without a direction is not tested
@@ -139,10 +144,12 @@ TEST_F(LearntTest, ArmsAreComparedWithTheReferenceByFewFigures) {
       look.kind = "analyse";
       look.key = stage;
       look.from = from;
-      look.metrics = {metric("knn20_top1", true, 0.5 + more), metric("knn5_top1", true, 0.5 + more),
+      look.metrics = {metric("knn20_top1", true, 0.5 + more),
+                      metric("knn5_top1", true, 0.5 + more),
                       metric("logistic_top1", true, 0.5 + more),
                       metric("logistic_loss", false, 0.5 - more),
-                      metric("silhouette", true, seed % 2 == 0 ? more : -more)};
+                      metric("silhouette", true, seed % 2 == 0 ? more : -more),
+                      metric("nc1_map2", false, 0.5 - more)};
     }
     write_file(run / "results.json", results.to_json().dump());
     data_.observations.push_back({.choices = {},
@@ -176,6 +183,9 @@ TEST_F(LearntTest, ArmsAreComparedWithTheReferenceByFewFigures) {
   EXPECT_EQ(json.at("arms").at("look-b"), "longer");
   EXPECT_EQ(json.at("reference"), "look-a");
   EXPECT_EQ(json.at("figures").size(), 5U);
+  ASSERT_EQ(json.at("levels").size(), 1U);
+  EXPECT_EQ(json.at("levels").at(0).at("figure"), "test.nc1_map2");
+  EXPECT_EQ(json.at("levels").at(0).at("stages").at("look-a").at("n"), 8);
   EXPECT_EQ(json.at("figures").at(0).at("stages").at("look-a").at("n"), 8);
   const nlohmann::json& first = json.at("differences").at(0);
   EXPECT_EQ(first.at("figure"), "test.knn20_top1");
@@ -197,7 +207,7 @@ TEST_F(LearntTest, StagesThatDescribeAreFoundByWhatTheirResultsSay) {
   write_file(folder_.path() / "run" / "results.json", results.to_json().dump());
   const ReportData data = gather({folder_.path() / "run"}, "");
   EXPECT_EQ(data.metrics, std::vector<std::string>{"test.top1"});
-  ASSERT_EQ(learnt_sections(data).at(0).tables.size(), 1U);
+  ASSERT_EQ(learnt_sections(data).at(0).tables.size(), 2U);
 }
 
 /// A report of one run has a row for each stage; the section has none of its own for that.
@@ -321,6 +331,119 @@ TEST_F(LearntTest, SheetsThatAPageCannotCarryAreNamed) {
       "Left out: the picture saliency-c.png of look-a: all pictures of a page have at most 16.0 "
       "MiB."};
   EXPECT_EQ(section.notes, notes);
+}
+
+/// The files that a stage leaves of two classifiers and three classes, one of which has no images.
+void write_class_pictures(const std::filesystem::path& folder) {
+  write_file(folder / "accuracy-test.csv",
+             "class,samples,\"kNN with k = 5\",\"head\"\n\"cat\",4,0.750000,1.000000\n"
+             "\"dog, <b>\",4,0.500000,0.750000\n\"owl\",0,,\n");
+  write_file(folder / "confusion-test.csv",
+             "class,\"cat\",\"dog, <b>\",\"owl\"\n\"cat\",3,1,0\n\"dog, <b>\",0,2,2\n"
+             "\"owl\",0,0,0\n");
+  write_file(folder / "confusion-test-head.csv",
+             "class,\"cat\",\"dog, <b>\",\"owl\"\n\"cat\",4,0,0\n\"dog, <b>\",1,3,0\n"
+             "\"owl\",0,0,0\n");
+  write_file(folder / "reliability-test.csv",
+             "probe,low,high,samples,confidence,accuracy\n\"head\",0.000000,0.500000,0,,\n"
+             "\"head\",0.500000,0.750000,4,0.700000,0.500000\n"
+             "\"head\",0.750000,1.000000,4,0.900000,1.000000\n");
+}
+
+/// What is classified how is drawn, and said for those who do not see it.
+TEST_F(LearntTest, ClassesHaveASectionOfEachArm) {
+  add_run("seed 0", {4}, {3});
+  write_class_pictures(folder_.path() / "seed 0" / "look-a");
+  const std::vector<ReportSection> sections = learnt_sections(data_);
+  ASSERT_EQ(sections.size(), 3U);
+  const ReportSection& section = sections[2];
+  EXPECT_EQ(section.title, "How well does look-a tell classes apart?");
+  EXPECT_TRUE(section.notes.empty()) << section.notes.front();
+  ASSERT_EQ(section.paragraphs.size(), 4U);
+  EXPECT_EQ(section.paragraphs[1],
+            "kNN with k = 5 takes 5 of 8 images of data.test for their class; most often it takes "
+            "dog, <b> for owl (2 of 4).");
+  EXPECT_EQ(section.paragraphs[2],
+            "head takes 7 of 8 images of data.test for their class; most often it takes dog, <b> "
+            "for cat (1 of 4).");
+  EXPECT_EQ(section.paragraphs[3],
+            "The confidences of head on data.test miss the shares of right answers by 0.1500 on "
+            "average (ECE, 8 images).");
+  ASSERT_EQ(section.tables.size(), 1U);
+  const ReportTable& table = section.tables[0];
+  EXPECT_EQ(table.name, "learnt-look-a-accuracy-test");
+  ASSERT_EQ(table.rows.size(), 3U);
+  EXPECT_EQ(text(table, 1, 0), "dog, <b>");
+  EXPECT_EQ(text(table, 1, 1), "4");
+  EXPECT_EQ(text(table, 1, 3), "0.7500");
+  EXPECT_EQ(text(table, 2, 2), "–");
+  ASSERT_EQ(section.plots.size(), 3U);
+  EXPECT_EQ(section.plots[0].title,
+            "look-a: what kNN with k = 5 takes the classes of data.test for");
+  EXPECT_EQ(section.plots[0].name, "learnt-look-a-confusion-test");
+  const std::string& svg = section.plots[0].svg;
+  EXPECT_NE(
+      svg.find("fill-opacity=\"0.50\" data-tip=\"dog, &lt;b&gt; taken for owl: 2 of 4 (50.0 %)\""),
+      std::string::npos)
+      << svg;
+  EXPECT_EQ(svg.find("<b>"), std::string::npos);
+  EXPECT_EQ(svg.find("nan"), std::string::npos) << svg;
+  EXPECT_EQ(section.plots[1].name, "learnt-look-a-confusion-test-head");
+  EXPECT_EQ(section.plots[2].name, "learnt-look-a-reliability-test");
+  EXPECT_NE(section.plots[2].svg.find("head: ECE 0.1500"), std::string::npos)
+      << section.plots[2].svg;
+}
+
+TEST_F(LearntTest, ClassPicturesThatWereChangedAreNamed) {
+  add_run("seed 0", {4}, {3});
+  const std::filesystem::path folder = folder_.path() / "seed 0" / "look-a";
+  write_class_pictures(folder);
+  std::filesystem::remove(folder / "confusion-test.csv");
+  write_file(folder / "confusion-test-head.csv", "class,\"cat\",\"dog\"\n\"cat\",4,many\n");
+  write_file(folder / "reliability-test.csv", "probe\n");
+  write_file(folder / "accuracy-empty.csv", "");
+  const std::vector<std::string> notes = {
+      "Left out: the accuracies by class of data.empty: accuracy-empty.csv of look-a was changed.",
+      "Left out: what kNN with k = 5 confuses of data.test: confusion-test.csv of look-a is "
+      "missing, or was changed.",
+      "Left out: what head confuses of data.test: confusion-test-head.csv of look-a is missing, or "
+      "was changed.",
+      "Left out: the confidences on data.test: reliability-test.csv of look-a was changed."};
+  EXPECT_EQ(learnt_sections(data_).back().notes, notes);
+}
+
+/// Many classes: those with the lowest accuracies, and no plot whose rows nobody could read.
+TEST_F(LearntTest, OfManyClassesTheWorstAreListed) {
+  add_run("seed 0", {4}, {3});
+  const std::filesystem::path folder = folder_.path() / "seed 0" / "look-a";
+  std::string accuracies = "class,samples,\"head\"\n";
+  std::string titles = "class";
+  std::string rows;
+  for (int i = 0; i < 40; ++i) {
+    accuracies += "\"c" + std::to_string(i) + "\",1," + (i < 10 ? "1" : "0") + ".000000\n";
+    titles += ",\"c" + std::to_string(i) + "\"";
+    rows += "\"c" + std::to_string(i) + "\"";
+    for (int k = 0; k < 40; ++k) {
+      rows += k == (i < 10 ? i : 0) ? ",1" : ",0";
+    }
+    rows += "\n";
+  }
+  write_file(folder / "accuracy-test.csv", accuracies);
+  write_file(folder / "confusion-test-head.csv", titles + "\n" + rows);
+  const ReportSection section = learnt_sections(data_).back();
+  ASSERT_EQ(section.tables.size(), 1U);
+  ASSERT_EQ(section.tables[0].rows.size(), 30U);
+  EXPECT_EQ(text(section.tables[0], 0, 0), "c10");
+  EXPECT_TRUE(section.plots.empty());
+  const std::vector<std::string> notes = {
+      "The table has the 30 of 40 classes of data.test with the lowest accuracy of head; "
+      "accuracy-test.csv of look-a has all.",
+      "Left out: the plot of what head confuses of data.test: there are 40 classes, and a plot has "
+      "at most 32. confusion-test-head.csv of look-a has the numbers."};
+  EXPECT_EQ(section.notes, notes);
+  EXPECT_EQ(section.paragraphs.at(1),
+            "head takes 10 of 40 images of data.test for their class; most often it takes c10 for "
+            "c0 (1 of 1).");
 }
 
 /// Names are data: none ends the element that it is in.
