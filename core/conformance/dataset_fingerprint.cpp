@@ -182,12 +182,22 @@ void check_sequence(const FileSequence& files, const Dataset& dataset) {
           "fingerprint() is not fingerprint_of_sequence of the files, which the host takes");
 }
 
-void check_names(const SampleNames& names, const Dataset& dataset) {
-  constexpr int64_t most = 100;
-  for (int64_t i = 0; i < std::min(most, dataset.size()); ++i) {
-    const std::string name = names.sample_name(i);
-    require(!name.empty(), "sample_name({}) is empty", i);
-    require(name == names.sample_name(i), "sample_name({}) differs at a second call", i);
+void check_names(const SampleNames& names, const SampleNames& of_another, const Dataset& dataset) {
+  const std::vector<int64_t> indices = some_indices(dataset.size(), 100);
+  std::vector<std::string> expected;
+  for (const int64_t i : indices) {
+    expected.push_back(names.sample_name(i));
+    require(!expected.back().empty(), "sample_name({}) is empty", i);
+    require(expected.back() == names.sample_name(i), "sample_name({}) differs at a second call", i);
+  }
+  for (size_t place = indices.size(); place > 0; --place) {
+    const int64_t i = indices[place - 1];
+    dataset.get(i);
+    require(names.sample_name(i) == expected[place - 1],
+            "sample_name({}) differs after samples were read, or in another order", i);
+    require(of_another.sample_name(i) == expected[place - 1],
+            "sample_name({}) is \"{}\" in another instance, and \"{}\" in the first", i,
+            of_another.sample_name(i), expected[place - 1]);
   }
 }
 
@@ -217,7 +227,10 @@ void check_fingerprint(Checker& checker, const Dataset& dataset) {
     if (names == nullptr) {
       throw NotApplicable("it does not name its samples");
     }
-    check_names(*names, *own);
+    const auto another = checker.make<Dataset>();
+    const auto* other_names = capability<SampleNames>(*another);
+    require(other_names != nullptr, "one instance names its samples, another does not");
+    check_names(*names, *other_names, *own);
   });
   checker.check("the fingerprint changes with the content", [&] {
     if (!check_changes(checker, dataset)) {

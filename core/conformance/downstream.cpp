@@ -252,6 +252,7 @@ void check_downstream(Checker& checker) {
                 [&] { for_each_direct(trials, check_order_of_losses); });
   checker.check("entries that do not count change neither loss nor metrics",
                 [&] { check_what_does_not_count(trials); });
+  check("a loss that couples samples says so", check_coupling_of_samples);
   check("features, outputs and targets stay as they are", check_untouched);
   check("in evaluation a sample does not depend on chance, on others or on their order",
         check_evaluation);

@@ -113,6 +113,9 @@ void check_order_of_losses(const HeadTrial& trial);
 /// The check that entries that do not count change neither loss nor metrics.
 void check_what_does_not_count(const HeadTrials& trials);
 
+/// The check that a loss that couples samples says so. Throws NotApplicable for one that does.
+void check_coupling_of_samples(const HeadTrial& trial);
+
 /// The checks of metrics() and metric_info().
 void check_metrics(Checker& checker, const HeadTrials& trials);
 

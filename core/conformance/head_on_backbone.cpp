@@ -1,6 +1,5 @@
 #include "conformance/head_on_backbone.h"
 
-#include "bissl/downstream_abilities.h"
 #include "models/head_outputs.h"
 #include "models/module_state.h"
 

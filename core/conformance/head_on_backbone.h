@@ -2,10 +2,12 @@
 
 #include "bissl/backbone.h"
 #include "bissl/downstream.h"
+#include "bissl/downstream_abilities.h"
 
 #include <ATen/core/Tensor.h>
 
 #include <memory>
+#include <string_view>
 
 namespace bissl::host {
 
@@ -27,6 +29,10 @@ class HeadOnBackbone final : public Downstream {
   std::vector<MetricInfo> metric_info() const override { return task_->metric_info(); }
   std::unique_ptr<MetricAccumulator> metrics() const override { return task_->metrics(); }
   torch::nn::Module& module() override { return task_->module(); }
+  /// What the task says of its loss.
+  void* capability(std::string_view id) override {
+    return id == LossCoupling::id ? task_->capability(id) : nullptr;
+  }
 
  private:
   std::shared_ptr<Backbone> backbone_;

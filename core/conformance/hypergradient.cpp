@@ -3,10 +3,12 @@
 #include "bilevel/lower_level.h"
 #include "bilevel/lower_trajectory.h"
 #include "bilevel/pretext_problem.h"
+#include "bissl/error.h"
 #include "bissl/optimizer.h"
 #include "bissl/system_abilities.h"
 #include "conformance/checker.h"
 #include "conformance/samples.h"
+#include "conformance/surroundings.h"
 #include "models/evaluation_guard.h"
 #include "models/module_state.h"
 
@@ -73,11 +75,11 @@ class Trial {
   static constexpr int64_t this_batch = 99;
   static constexpr int64_t next_batch = 98;
 
-  /// The system on a batch of that number; hessian_ is that of this_batch.
-  std::unique_ptr<PretextProblem> problem(int64_t batch = this_batch) {
+  /// The system on a batch of that number, with that weight; hessian_ is that of this_batch.
+  std::unique_ptr<PretextProblem> problem(int64_t batch = this_batch, double weight = lambda) {
     return std::make_unique<PretextProblem>(
         *backbone_, *pretext_, std::vector<Batch>{views(batch)},
-        PretextProblem::Setting{.lambda = lambda},
+        PretextProblem::Setting{.lambda = weight},
         PretextProblem::Training{.optimizer = &optimizer_,
                                  .trajectory = &trajectory_,
                                  .fresh = [](int64_t index) { return views(200 + index); }});
@@ -242,6 +244,93 @@ void check_state(const Checker& checker, Trial& trial) {
           "an instance that was given the state of another continues differently");
 }
 
+bool same_cost(const SystemCost& a, const SystemCost& b) {
+  return a.products == b.products && a.gradients == b.gradients;
+}
+
+bool same_needs(const HypergradientNeeds& a, const HypergradientNeeds& b) {
+  return same_cost(a.solve, b.solve) && same_cost(a.shared, b.shared) &&
+         same_cost(a.steps, b.steps) && same_cost(a.fresh, b.fresh) &&
+         a.lower_steps == b.lower_steps && a.fresh_batches == b.fresh_batches &&
+         a.abilities == b.abilities;
+}
+
+void require_steady_needs(const Checker& checker, const HypergradientNeeds& needs, Trial& trial) {
+  const auto other = checker.make<Hypergradient>();
+  require(same_needs(other->needs(), needs) && same_needs(other->needs(), needs),
+          "needs() differs from call to call, or from instance to instance");
+  other->solve(trial.u, *trial.problem());
+  require(same_needs(other->needs(), needs), "needs() differs after a solve");
+}
+
+/// u and v are the caller's after a solve: other numbers there change nothing in the next one.
+void check_memory(const Checker& checker, Trial& trial) {
+  const auto problem = trial.problem();
+  const auto first = checker.make<Hypergradient>();
+  TensorList u = copy(trial.u);
+  HypergradientSolution solution = first->solve(u, *problem);
+  const auto second = continued(checker, *first);
+  for (TensorList* list : {&u, &solution.v}) {
+    for (at::Tensor& tensor : *list) {
+      tensor.fill_(1e3);
+    }
+  }
+  const TensorList next = normal_like(trial.u, 63);
+  const at::Tensor expected = flatten(second->solve(next, *problem).v);
+  require(relative_distance(flatten(first->solve(next, *problem).v), expected) <= 1e-12,
+          "a solve changes when u or v of the last one, which belong to the caller, get other "
+          "numbers: keep copies, copy(v)");
+}
+
+/// One state with a part more than its own.
+void check_refusal(const Checker& checker, Trial& trial) {
+  const auto first = checker.make<Hypergradient>();
+  auto* ability = capability<HypergradientState>(*first);
+  if (ability == nullptr) {
+    return;
+  }
+  first->solve(trial.u, *trial.problem());
+  NamedTensors state;
+  for (const auto& [name, tensor] : ability->state()) {
+    state.emplace_back(name, tensor.clone());
+  }
+  state.emplace_back("conformance/unknown", normal_numbers({2}, 64));
+  const auto second = checker.make<Hypergradient>();
+  try {
+    capability<HypergradientState>(*second)->load_state(state);
+  } catch (const Error& error) {
+    require(error.kind() == ErrorKind::input,
+            "a state with an unknown part ends in \"{}\", which "
+            "is not an error of wrong input; refuse it with fail_input",
+            error.what());
+    return;
+  }
+  throw Violation(
+      "a state with an unknown part was accepted: compare the names, or a checkpoint of another "
+      "approximator is taken for its own");
+}
+
+/// A solution of (I + H/(w + δ))·v = u is another one for another w.
+void check_weight(const Checker& checker, const HypergradientNeeds& needs, Trial& trial) {
+  constexpr double heavier = 50.0;
+  if (!needs.abilities.empty() || needs.lower_steps > 0 || needs.fresh_batches > 0) {
+    throw NotApplicable("it reads more of the lower level than products and gradients");
+  }
+  const HypergradientSolution light =
+      checker.make<Hypergradient>()->solve(trial.u, *trial.problem());
+  const HypergradientSolution heavy =
+      checker.make<Hypergradient>()->solve(trial.u, *trial.problem(Trial::this_batch, heavier));
+  const bool solved = light.damping && light.status != SolveStatus::diverged &&
+                      heavy.status != SolveStatus::diverged;
+  if (!solved || relative_distance(flatten(light.v), flatten(trial.u)) <= 1e-6) {
+    throw NotApplicable("v is u here, or no solution of a system with a damping");
+  }
+  require(relative_distance(flatten(light.v), flatten(heavy.v)) > 1e-9,
+          "v is the same for system.weight() = {} and {}, with δ = {}: the system is "
+          "(I + H/(w + δ))·v = u with w = system.weight()",
+          lambda, heavier, light.damping.value_or(0));
+}
+
 void check_next_system(const Checker& checker, Trial& trial) {
   const auto this_round = trial.problem();
   const auto next_round = trial.problem(Trial::next_batch);
@@ -283,6 +372,9 @@ void check_hypergradient(Checker& checker) {
   const TensorList before = trial->state();
   if (!checker.check("solves, with a finite vector like u, and leaves u alone", [&] {
         solution = hypergradient->solve(trial->u, *problem);
+        const bool still_off = !c10::GradMode::is_enabled();
+        c10::GradMode::set_enabled(false);
+        require(still_off, "solve() leaves gradient mode on; use a guard object (AutoGradMode)");
         require(solution.v.size() == trial->u.size(), "v has {} tensors, u {}", solution.v.size(),
                 trial->u.size());
         for (size_t i = 0; i < solution.v.size(); ++i) {
@@ -291,6 +383,8 @@ void check_hypergradient(Checker& checker) {
                   "tensor {} of v has another shape or type than u's", i);
           require(!solution.v[i].is_alias_of(trial->u[i]),
                   "v holds u's own memory: begin with copy(u)");
+          require(!solution.v[i].requires_grad(),
+                  "tensor {} of v requires a gradient: give it without its graph, by detach()", i);
           require(trial->u[i].equal(before_u[i]), "u changed");
         }
         require(all_finite(solution.v), "v is not finite");
@@ -302,10 +396,14 @@ void check_hypergradient(Checker& checker) {
     for (size_t i = 0; i < after.size(); ++i) {
       require(after[i].equal(before[i]), "tensor {} of the state differs", i);
     }
+    const auto other = checker.make<Hypergradient>();
+    require_no_draws("solve()", Generators::all_but_torch,
+                     [&] { other->solve(trial->u, *trial->problem()); });
   });
   checker.check("comes closer to the solution than u, or not much less close",
                 [&] { check_accuracy(*trial, solution); });
   checker.check("asks for what it uses", [&] {
+    require_steady_needs(checker, needs, *trial);
     const int64_t products =
         needs.solve.products + needs.shared.products + needs.steps.products + needs.fresh.products;
     require(solution.hessian_products <= products, "{} products were made, {} announced",
@@ -336,6 +434,11 @@ void check_hypergradient(Checker& checker) {
     const HypergradientSolution rescue = other->solve(trial->u, broken);
     require(all_finite(rescue.v), "v is not finite: it would end up in the weights");
   });
+  checker.check("keeps no memory of u or v, and refuses a state that is not its own", [&] {
+    check_memory(checker, *trial);
+    check_refusal(checker, *trial);
+  });
+  checker.check("the system's weight counts", [&] { check_weight(checker, needs, *trial); });
   checker.check("continues from its state", [&] { check_state(checker, *trial); });
   checker.check("solves the next system as a fresh instance with its state does",
                 [&] { check_next_system(checker, *trial); });

@@ -5,86 +5,21 @@
 #include "bilevel/optimizer_abilities.h"
 #include "bissl/error.h"
 #include "conformance/checker.h"
+#include "conformance/optimizer_trial.h"
 #include "conformance/samples.h"
 
-#include <ATen/TensorOperators.h>
 #include <ATen/ops/stack.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <optional>
 #include <set>
 #include <string>
 
 namespace bissl::host {
 namespace {
-
-/// ½·‖θ − target‖² over small_parameters, and an optimizer for it.
-class Quadratic {
- public:
-  explicit Quadratic(const Checker& checker) : parameters(small_parameters()) {
-    for (const auto& entry : parameters) {
-      targets_.push_back(normal_numbers(entry.tensor.sizes(), 51).to(at::kFloat) * 0.1);
-    }
-    optimizer = checker.make<Optimizer>({parameters});
-  }
-
-  double loss() const {
-    const c10::NoGradGuard no_grad;
-    double sum = 0;
-    for (size_t i = 0; i < parameters.size(); ++i) {
-      sum += 0.5 * (parameters[i].tensor - targets_[i]).square().sum().item<double>();
-    }
-    return sum;
-  }
-
-  void step(double lr_scale = 1.0) {
-    const c10::NoGradGuard no_grad;
-    for (size_t i = 0; i < parameters.size(); ++i) {
-      parameters[i].tensor.mutable_grad() = parameters[i].tensor.detach() - targets_[i];
-    }
-    optimizer->step(lr_scale);
-  }
-
-  TensorList values() const {
-    TensorList values;
-    for (const auto& entry : parameters) {
-      values.push_back(entry.tensor.detach().clone());
-    }
-    return values;
-  }
-
-  void set(const TensorList& values) {
-    const c10::NoGradGuard no_grad;
-    for (size_t i = 0; i < values.size(); ++i) {
-      at::Tensor parameter = parameters[i].tensor;
-      parameter.copy_(values[i]);
-    }
-  }
-
-  NamedTensors parameters;
-  std::shared_ptr<Optimizer> optimizer;
-
- private:
-  TensorList targets_;
-};
-
-bool same(const TensorList& a, const TensorList& b) {
-  for (size_t i = 0; i < a.size(); ++i) {
-    if (!a[i].equal(b[i])) {
-      return false;
-    }
-  }
-  return true;
-}
-
-NamedTensors copy_of(const NamedTensors& state) {
-  NamedTensors copies;
-  for (const auto& [name, tensor] : state) {
-    copies.emplace_back(name, tensor.clone());
-  }
-  return copies;
-}
 
 /// `what` says what is wrong with the state.
 void require_refused(Optimizer& optimizer, const NamedTensors& state, const char* what) {
@@ -109,6 +44,48 @@ bool has(const Checker& checker) {
   return capability<Ability>(*problem.optimizer) != nullptr;
 }
 
+/// Two fresh instances: the one that is asked for its preconditioner goes on as the other does.
+void require_preconditioner_leaves_no_trace(const Checker& checker) {
+  Quadratic asked(checker);
+  Quadratic other(checker);
+  for (int i = 0; i < 3; ++i) {
+    const c10::NoGradGuard no_grad;
+    const TensorList gradients = asked.gradients();
+    const TensorList given = copy(gradients);
+    const TensorList first = preconditioner_of(*asked.optimizer, given);
+    require(same(given, gradients), "it changes the gradients that it is given; work on a copy");
+    require(same(preconditioner_of(*asked.optimizer, given), first),
+            "the factors differ at a second call with the same gradients");
+    asked.step();
+    other.step();
+    require(same(asked.values(), other.values()),
+            "after it was asked for, a step is another one: work on copies of the state, and count "
+            "no step");
+  }
+}
+
+/// What networks have at times: parameters that got no gradient, and gradients that are 0.
+void require_preconditioner_of_any_gradients(const Checker& checker) {
+  const c10::NoGradGuard no_grad;
+  const Quadratic problem(checker);
+  TensorList gradients = problem.gradients();
+  gradients[0].zero_();
+  gradients[1] = at::Tensor();
+  const TensorList factors = preconditioner_of(*problem.optimizer, gradients);
+  require(factors.size() == gradients.size(), "{} factors for {} gradients, one of them undefined",
+          factors.size(), gradients.size());
+  for (const size_t i : {size_t{0}, size_t{2}}) {
+    require(factors[i].defined() && factors[i].sizes() == gradients[i].sizes(),
+            "where another parameter has no gradient, factor {} has another shape than its "
+            "gradient",
+            i);
+    require(all_finite({factors[i]}),
+            "factor {} is not finite where gradients are 0, as those of units are that are off: a "
+            "quotient needs a small constant, or take 0 there",
+            i);
+  }
+}
+
 void check_preconditioner(Checker& checker) {
   if (!has<OptimizerPreconditioner>(checker)) {
     return;
@@ -130,6 +107,8 @@ void check_preconditioner(Checker& checker) {
               "factor {} has another shape, or is not finite", i);
     }
     require(same(problem.values(), before), "parameters moved");
+    require_preconditioner_leaves_no_trace(checker);
+    require_preconditioner_of_any_gradients(checker);
   });
 }
 
@@ -175,6 +154,28 @@ TensorList after_step_with(const Checker& checker, std::optional<double> decay) 
   return problem.values();
 }
 
+/// Where gradients are 0, weight decay alone acts: it draws weights to 0.
+void require_decay_shrinks(const Checker& checker) {
+  constexpr double small = 1e-3;
+  Quadratic problem(checker);
+  const double lr = problem.optimizer->learning_rate();
+  if (!(lr > 0)) {
+    return;
+  }
+  capability<OptimizerWeightDecay>(*problem.optimizer)->set_weight_decay(0.1);
+  const TensorList before = problem.values();
+  problem.step_without_gradients(std::min(1.0, small / lr));
+  const TensorList after = problem.values();
+  for (size_t i = 0; i < before.size(); ++i) {
+    const double size = norm({before[i]});
+    const double now = norm({after[i]});
+    require(now <= size * (1 + 1e-6),
+            "with a weight decay of 0.1 and gradients of 0, a step takes the norm of parameter {} "
+            "from {} to {}: weight decay draws weights to 0. Is a sign wrong?",
+            i, size, now);
+  }
+}
+
 void check_weight_decay(Checker& checker) {
   if (!has<OptimizerWeightDecay>(checker)) {
     return;
@@ -189,7 +190,72 @@ void check_weight_decay(Checker& checker) {
             "setting it to what it is changes the next step");
     require(!same(untouched.values(), after_step_with(checker, given + 1)),
             "setting it to {} changes nothing in the next step", given + 1);
+    require_decay_shrinks(checker);
   });
+}
+
+/// The others must move as if nothing was missing, at least somewhere in several steps.
+void require_only_the_missing_stays(const Checker& checker) {
+  Quadratic problem(checker);
+  problem.step();
+  const TensorList before = problem.values();
+  for (int i = 0; i < 20; ++i) {
+    problem.give_gradients();
+    problem.parameters[1].tensor.mutable_grad() = at::Tensor();
+    const c10::NoGradGuard no_grad;
+    problem.optimizer->step(1.0);
+  }
+  const TensorList after = problem.values();
+  require(after[1].equal(before[1]), "it moved");
+  for (const size_t i : {size_t{0}, size_t{2}}) {
+    require(!after[i].equal(before[i]),
+            "where parameter 1 of 3 has no gradient, parameter {} stays as well: go on with the "
+            "next one",
+            i);
+  }
+}
+
+/// After `before` steps, a new instance that has the state goes on with the same bits.
+void require_continues(const Checker& checker, int before) {
+  constexpr int after = 30;
+  Quadratic first(checker);
+  for (int i = 0; i < before; ++i) {
+    first.step();
+  }
+  const NamedTensors state = copy_of(first.optimizer->state());
+  std::set<std::string> names;
+  for (const auto& [name, tensor] : state) {
+    require(names.insert(name).second,
+            "state() has two tensors called \"{}\"; give each a name of its own", name);
+  }
+  Quadratic second(checker);
+  second.set(first.values());
+  second.optimizer->load_state(state);
+  for (int i = 0; i < after; ++i) {
+    first.step(0.5);
+    second.step(0.5);
+    require(same(first.values(), second.values()),
+            "a step depends on more than parameters, gradients and state(): after {} steps, step "
+            "{} of an instance that was given the state is another one",
+            before, i + 1);
+  }
+}
+
+/// Each part of a state missing, and each of another shape.
+void require_each_part_wanted(const Checker& checker) {
+  Quadratic problem(checker);
+  problem.step();
+  const NamedTensors state = copy_of(problem.optimizer->state());
+  for (size_t i = 0; i < state.size(); ++i) {
+    NamedTensors missing = copy_of(state);
+    missing.erase(missing.begin() + static_cast<std::ptrdiff_t>(i));
+    require_refused(*problem.optimizer, missing,
+                    fmt::format("\"{}\" missing", state[i].name).c_str());
+    NamedTensors doubled = copy_of(state);
+    doubled[i].tensor = at::stack({state[i].tensor, state[i].tensor});
+    require_refused(*problem.optimizer, doubled,
+                    fmt::format("\"{}\" of another shape", state[i].name).c_str());
+  }
 }
 
 }  // namespace
@@ -227,27 +293,13 @@ void check_optimizer(Checker& checker) {
     const c10::NoGradGuard no_grad;
     problem.optimizer->step(1.0);
     require(problem.parameters[1].tensor.equal(before), "it moved");
+    require_only_the_missing_stays(checker);
   });
+  check_optimizer_steps(checker);
   checker.check("continues from its state with the same bits", [&] {
-    Quadratic first(checker);
-    for (int i = 0; i < 5; ++i) {
-      first.step();
+    for (const int before : {0, 1, 6, 25}) {
+      require_continues(checker, before);
     }
-    const NamedTensors state = copy_of(first.optimizer->state());
-    std::set<std::string> names;
-    for (const auto& [name, tensor] : state) {
-      require(names.insert(name).second,
-              "state() has two tensors called \"{}\"; give each a name of its own", name);
-    }
-    Quadratic second(checker);
-    second.set(first.values());
-    second.optimizer->load_state(state);
-    for (int i = 0; i < 5; ++i) {
-      first.step(0.5);
-      second.step(0.5);
-    }
-    require(same(first.values(), second.values()),
-            "a step depends on more than parameters, gradients and state()");
   });
   checker.check("a state that does not fit is refused as wrong input", [&] {
     const Quadratic problem(checker);
@@ -264,6 +316,7 @@ void check_optimizer(Checker& checker) {
     if (!doubled.empty()) {
       require_refused(*problem.optimizer, doubled, "tensors of other shapes");
     }
+    require_each_part_wanted(checker);
   });
   check_preconditioner(checker);
   check_momentum_setting(checker);

@@ -61,6 +61,8 @@ Names of_kind(ComponentKind kind) {
               "the gradient is that of the features (training mode, double precision)",
               "the second derivative is that of the gradient",
               "processes that share a batch compute what one computes",
+              "feature maps are as declared",
+              "tokens are as declared",
               "the depths of its layers lie within their number"};
     case ComponentKind::pretext:
       return {"is made for a width of features, with at least one view",
@@ -91,6 +93,7 @@ Names of_kind(ComponentKind kind) {
               "the loss is a finite scalar",
               "right outputs cost less than wrong ones",
               "entries that do not count change neither loss nor metrics",
+              "a loss that couples samples says so",
               "features, outputs and targets stay as they are",
               "in evaluation a sample does not depend on chance, on others or on their order",
               "chance in training comes from LibTorch's generator",
@@ -110,6 +113,8 @@ Names of_kind(ComponentKind kind) {
               "twice u has twice the solution",
               "zero has a finite solution",
               "a system that answers with NaN gives a finite vector",
+              "keeps no memory of u or v, and refuses a state that is not its own",
+              "the system's weight counts",
               "continues from its state",
               "solves the next system as a fresh instance with its state does"};
     case ComponentKind::optimizer:
@@ -117,6 +122,10 @@ Names of_kind(ComponentKind kind) {
               "descends on a quadratic",
               "a learning rate of zero moves nothing",
               "a parameter without gradient stays",
+              "each parameter moves, of any number of dimensions, and nothing else changes",
+              "weights and gradients that are 0 leave all finite",
+              "steps have the learning rate that it says, times the factor",
+              "the momentum is that of its steps",
               "continues from its state with the same bits",
               "a state that does not fit is refused as wrong input",
               "the preconditioner has the gradients' shapes and changes nothing",

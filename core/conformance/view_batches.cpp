@@ -8,6 +8,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
+#include <string>
+#include <vector>
 
 namespace bissl::host {
 namespace {
@@ -26,9 +29,9 @@ void write_sample(int64_t sample, float* values, int64_t count) {
   std::generate_n(values, count, [&] { return static_cast<float>(stream.uniform()); });
 }
 
-/// A batch of these samples, changed by change().
-ChangedBatch change_batch(const BatchViews& views, const ImageShape& shape,
-                          const Samples& samples) {
+/// A batch of these samples, changed by `change`.
+template <class Change>
+ChangedBatch changed_by(const ImageShape& shape, const Samples& samples, const Change& change) {
   const auto rows = static_cast<int64_t>(samples.size());
   const at::Tensor given = at::empty({rows, shape.channels, shape.height, shape.width}, at::kFloat);
   // The same memory, with a shape of its own.
@@ -40,16 +43,26 @@ ChangedBatch change_batch(const BatchViews& views, const ImageShape& shape,
                  shape.elements());
     streams.push_back(stream_of(static_cast<uint64_t>(samples[row]), 0));
   }
-  require_no_draws("change()", Generators::all, [&] {
-    const c10::NoGradGuard no_grad;
-    views.change(given, {.samples = streams}, result.moved);
-  });
+  change(given, BatchDraws{.samples = streams}, std::span<ViewGeometry>(result.moved));
   require(given.data_ptr() == result.images.data_ptr() && given.sizes() == result.images.sizes() &&
               given.strides() == result.images.strides() && given.scalar_type() == at::kFloat,
           "change() gives a batch of {} views of {} another shape, type or memory: write into the "
           "memory that is there, as copy_() does",
           rows, to_text(shape));
   return result;
+}
+
+/// The same by change(), which must draw from the streams alone.
+ChangedBatch change_batch(const BatchViews& views, const ImageShape& shape,
+                          const Samples& samples) {
+  return changed_by(
+      shape, samples,
+      [&](const at::Tensor& images, const BatchDraws& draws, std::span<ViewGeometry> moved) {
+        require_no_draws("change()", Generators::all, [&] {
+          const c10::NoGradGuard no_grad;
+          views.change(images, draws, moved);
+        });
+      });
 }
 
 /// A sample by itself, changed by apply().
@@ -87,6 +100,35 @@ void require_same_row(const ChangedBatch& batch, int64_t row, const ChangedBatch
           row, batch.images.size(0), how);
 }
 
+/// Batches that several threads change at once, of two sizes, come out as they do by themselves.
+void check_batches_in_threads(const BatchViews& views, const ImageShape& shape) {
+  constexpr size_t calls = 100;
+  const std::vector<Samples> batches = {{0, 1, 2, 3}, {4, 5}, {2, 0, 5, 1}, {3}};
+  std::vector<at::Tensor> expected;
+  for (const Samples& samples : batches) {
+    expected.push_back(change_batch(views, shape, samples).images);
+  }
+  require_in_threads([&](size_t thread) -> std::string {
+    const c10::NoGradGuard no_grad;
+    for (size_t i = 0; i < calls; ++i) {
+      const size_t batch = (i + thread) % batches.size();
+      const ChangedBatch found =
+          changed_by(shape, batches[batch],
+                     [&](const at::Tensor& images, const BatchDraws& draws,
+                         std::span<ViewGeometry> moved) { views.change(images, draws, moved); });
+      const double difference = (found.images - expected[batch]).abs().max().item<double>();
+      // Written so that NaN is a difference.
+      if (!(difference <= 1e-5 * (1 + expected[batch].abs().max().item<double>()))) {
+        return fmt::format(
+            "change() of a batch of {} came out different; share no memory between "
+            "calls",
+            batches[batch].size());
+      }
+    }
+    return "";
+  });
+}
+
 void check_batches_of(const Transform& transform, const BatchViews& views,
                       const ImageShape& shape) {
   constexpr int64_t rows = 5;
@@ -114,6 +156,7 @@ void check_whole_batches(const Checker& checker, const std::vector<ImageShape>& 
           "BatchTransform",
           BatchViews::id);
   check_batches_of(*transform, *views, accepted.front());
+  check_batches_in_threads(*views, accepted.front());
   const auto oblong = std::find_if(accepted.begin(), accepted.end(), [](const ImageShape& shape) {
     return shape.height != shape.width && shape.elements() < 10000;
   });

@@ -129,6 +129,9 @@ constexpr const char* shared = "processes that share a batch compute what one co
 constexpr const char* differences =
     "the gradient is that of the features (training mode, double precision)";
 
+constexpr const char* maps = "feature maps are as declared";
+constexpr const char* tokens = "tokens are as declared";
+
 const std::vector<Fault>& backbone_faults() {
   static const std::vector<Fault> faults = {
       {"first-sample-only", alone, "of sample 1"},
@@ -162,6 +165,14 @@ const std::vector<Fault>& backbone_faults() {
       {"half-detached", differences, "a difference of losses"},
       {"batch-mean-in-training", shared, "2 processes that share a batch have other features"},
       {"sums-of-a-part", shared, "add up tensors of several shapes"},
+      {"maps-of-more-channels", maps, "declares 7 channels"},
+      {"maps-of-another-stride", maps, "the stride 8"},
+      {"maps-of-the-batch", maps, "when the image is alone"},
+      {"maps-without-a-graph", maps, "the graph is cut off"},
+      {"tokens-by-columns", tokens, "numbered row by row"},
+      {"tokens-of-all", tokens, "must be left out"},
+      {"tokens-without-a-mask", tokens, "by the mask token"},
+      {"tokens-without-the-first", tokens, "make it [3, 65, 5]"},
   };
   return faults;
 }
@@ -249,7 +260,7 @@ TEST(ConformTraining, OddPretextTasksThatKeepTheirPromisesPass) {
 }
 
 TEST(ConformTraining, OddBackbonesThatKeepTheirPromisesPass) {
-  expect_sound("faulty_backbone", {"one-size", "counting", "dropout"});
+  expect_sound("faulty_backbone", {"one-size", "counting", "dropout", "maps-and-tokens"});
 }
 
 TEST(WideConformTraining, EachKindOfPretextMistakeIsFound) {
