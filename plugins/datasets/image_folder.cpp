@@ -331,7 +331,7 @@ Schema<ImageFolderOptions> image_folder_schema() {
 }  // namespace
 }  // namespace bissl
 
-BISSL_PLUGIN("image-folder", "0.1.1", "MIT", registrar) {
+BISSL_PLUGIN("image-folder", "0.1.2", "MIT", registrar) {
   using namespace bissl;
   registrar.add<Dataset, ImageFolder>(
       {"image-folder",

@@ -227,7 +227,7 @@ Schema<TarShardsOptions> tar_shards_schema() {
 }  // namespace
 }  // namespace bissl
 
-BISSL_PLUGIN("tar-shards", "0.1.1", "MIT", registrar) {
+BISSL_PLUGIN("tar-shards", "0.1.2", "MIT", registrar) {
   using namespace bissl;
   registrar.add<Dataset, TarShards>(
       {"tar-shards",

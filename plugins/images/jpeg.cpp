@@ -150,13 +150,13 @@ unsigned eighths_for(const jpeg_decompress_struct& info, const ImageOptions& opt
 }
 
 /// Cyan, magenta, yellow and black to red, green and blue. Adobe's programs store the four
-/// inverted.
-Raster from_inks(const Raster& inks, bool inverted) {
+/// inverted; Pillow takes every file for one of theirs, whether it has their marker or not.
+Raster from_inks(const Raster& inks) {
   Raster result = make_raster({3, inks.shape.height, inks.shape.width});
   uint8_t* target = result.pixels.get();
   uint8_t* source = inks.pixels.get();
   for (int64_t i = 0; i < inks.shape.height * inks.shape.width; ++i, source += 4, target += 3) {
-    for (int c = 0; inverted && c < 4; ++c) {
+    for (int c = 0; c < 4; ++c) {
       source[c] = static_cast<uint8_t>(255 - source[c]);
     }
     cmyk_to_rgb(source, target);
@@ -186,7 +186,7 @@ Raster decode_jpeg(std::string_view bytes, const ImageOptions& options) {
     decoder.fail();
   }
   if (inks) {
-    raster = from_inks(raster, info.saw_Adobe_marker != 0);
+    raster = from_inks(raster);
   }
   raster.full_height = info.image_height;
   raster.full_width = info.image_width;

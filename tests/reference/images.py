@@ -67,6 +67,7 @@ def jpeg():
     cmyk = saved(rgb.convert("CMYK"), format="JPEG", quality=90)
     FILES["cmyk.jpg"] = cmyk
     adobe = cmyk.index(b"Adobe\0")
+    FILES["cmyk-unmarked.jpg"] = cmyk[:adobe - 4] + cmyk[adobe + 12:]  # Pillow inverts it all the same
     FILES["ycck.jpg"] = cmyk[:adobe + 11] + b"\2" + cmyk[adobe + 12:]  # another meaning, the same numbers
     for orientation in range(1, 9):
         FILES[f"orientation-{orientation}.jpg"] = saved(rgb, format="JPEG", quality=75, exif=exif(orientation))

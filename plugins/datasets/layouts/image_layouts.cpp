@@ -1,6 +1,6 @@
 #include "layouts.h"
 
-BISSL_PLUGIN("image-layouts", "0.1.1", "MIT", registrar) {
+BISSL_PLUGIN("image-layouts", "0.1.2", "MIT", registrar) {
   bissl::add_caltech101(registrar);
   bissl::add_cub200(registrar);
   bissl::add_dtd(registrar);
