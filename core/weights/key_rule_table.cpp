@@ -1,8 +1,8 @@
 // The rules that ship. Each names the program whose code writes or reads such files; its place of
 // evidence is in docs/weights.md.
 
+#include "weights/head_names.h"
 #include "weights/key_rules.h"
-
 #include "weights/timm_names.h"
 
 #include <fmt/format.h>
@@ -12,7 +12,12 @@
 namespace bissl::host {
 namespace {
 
-const std::vector<std::string> heads = {"fc", "head", "classifier"};
+/// MoCo v3's projector of a vision transformer is "head.0" to "head.7", DINO's is "head.mlp" and
+/// "head.last_layer".
+const std::vector<std::string> heads = {"fc",        "classifier", "heads",    "head.weight",
+                                        "head.bias", "head.fc",    "head.mlp", "head.0",
+                                        "head.1",    "head.2",     "head.3",   "head.4",
+                                        "head.5",    "head.6",     "head.7",   "head.last_layer"};
 const std::vector<std::string> lightning = {"pytorch-lightning_version"};
 
 std::vector<KeyRule> special_rules() {
@@ -92,6 +97,37 @@ std::vector<KeyRule> special_rules() {
   };
 }
 
+/// MMPretrain's names of the parts of vision transformers and ConvNeXts, none of which is a part of
+/// a ResNet's names, as timm's.
+const NameParts& parts_of_mmpretrain() {
+  static const NameParts parts = {{"^patch_embed.projection", "patch_embed.proj"},
+                                  {"^layers", "blocks"},
+                                  {"^ln1", "norm"},
+                                  {"ln1", "norm1"},
+                                  {"ln2", "norm2"},
+                                  {"ffn.layers.0.0", "mlp.fc1"},
+                                  {"ffn.layers.1", "mlp.fc2"},
+                                  {"^stages.0", "stages.0.blocks"},
+                                  {"^stages.1", "stages.1.blocks"},
+                                  {"^stages.2", "stages.2.blocks"},
+                                  {"^stages.3", "stages.3.blocks"},
+                                  {"^downsample_layers.0", "stem"},
+                                  {"^downsample_layers.1", "stages.1.downsample"},
+                                  {"^downsample_layers.2", "stages.2.downsample"},
+                                  {"^downsample_layers.3", "stages.3.downsample"},
+                                  {"depthwise_conv", "conv_dw"},
+                                  {"pointwise_conv1", "mlp.fc1"},
+                                  {"pointwise_conv2", "mlp.fc2"},
+                                  {"^norm3", "head.norm"}};
+  return parts;
+}
+
+std::vector<std::string> heads_and_mask_token() {
+  std::vector<std::string> names = heads;
+  names.emplace_back("mask_token");
+  return names;
+}
+
 /// Programs that all call the network "backbone" in the state_dict of their training.
 std::vector<KeyRule> backbone_rules() {
   return {
@@ -99,15 +135,8 @@ std::vector<KeyRule> backbone_rules() {
        .summary = "MMPretrain and mmselfsup: the backbone",
        .containers = {"state_dict"},
        .prefixes = {"backbone."},
-       .drop = heads,
-       // Of its vision transformers; none of these is a part of a ResNet's names.
-       .rename = {{"^patch_embed.projection", "patch_embed.proj"},
-                  {"^layers", "blocks"},
-                  {"^ln1", "norm"},
-                  {"ln1", "norm1"},
-                  {"ln2", "norm2"},
-                  {"ffn.layers.0.0", "mlp.fc1"},
-                  {"ffn.layers.1", "mlp.fc2"}},
+       .drop = heads_and_mask_token(),
+       .rename = parts_of_mmpretrain(),
        .keys = {"meta"}},
       {.name = "solo-learn",
        .summary = "solo-learn: the backbone, which old files call encoder",
@@ -120,14 +149,14 @@ std::vector<KeyRule> backbone_rules() {
       {.name = "lightly",
        .summary = "lightly: the backbone of its benchmarks",
        .containers = {"state_dict"},
-       .prefixes = {"backbone.", "student_backbone.", "teacher_backbone."},
+       .prefixes = {"backbone.vit.", "backbone.", "student_backbone.", "teacher_backbone."},
        .drop = heads,
        .marks = {"projection_head", "prediction_head", "online_classifier", "student_head"},
        .keys = lightning},
       {.name = "stable-pretraining",
-       .summary = "stable-pretraining: the backbone of its module",
+       .summary = "stable-pretraining: the backbone of its module, of two the teacher",
        .containers = {"state_dict"},
-       .prefixes = {"backbone."},
+       .prefixes = {"backbone.teacher.", "backbone."},
        .drop = heads,
        .keys = lightning},
   };
@@ -237,6 +266,8 @@ std::vector<KeyRule> plain_rules() {
 }
 
 }  // namespace
+
+const std::vector<std::string>& head_names() { return heads; }
 
 const std::vector<KeyRule>& key_rules() {
   static const std::vector<KeyRule> rules = [] {

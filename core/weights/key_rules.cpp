@@ -2,6 +2,7 @@
 
 #include "bissl/error.h"
 #include "store/safetensors_header.h"
+#include "weights/head_names.h"
 #include "weights/name_pattern.h"
 
 #include <fmt/ranges.h>
@@ -112,7 +113,15 @@ size_t names_found(const MappedWeights& mapped, const NamedShapes& wanted) {
 struct Candidate {
   MappedWeights mapped;
   size_t found = 0;
+
+  /// Tensors that the rule takes and the network does not have.
+  size_t left() const { return mapped.tensors.size() - found; }
 };
+
+/// Rules that find as much differ in the heads that they know.
+bool is_better(const Candidate& one, const Candidate& other) {
+  return one.found != other.found ? one.found > other.found : one.left() < other.left();
+}
 
 /// What is before the first of the wanted names, wherever the file has it: each is the prefix
 /// of a network that may be meant.
@@ -131,7 +140,7 @@ std::vector<Candidate> prefix_candidates(const WeightsFile& file, const NamedSha
       }
       Candidate candidate;
       candidate.mapped =
-          map_names({.name = "prefix", .summary = "", .drop = {"fc", "head"}}, dict, prefix);
+          map_names({.name = "prefix", .summary = "", .drop = head_names()}, dict, prefix);
       candidate.found = names_found(candidate.mapped, wanted);
       candidates.push_back(std::move(candidate));
     }
@@ -169,7 +178,7 @@ MappedWeights detect_rule(const WeightsFile& file, const NamedShapes& wanted) {
     }
     Candidate candidate{map_names(rule, *dict, *prefix), 0};
     candidate.found = names_found(candidate.mapped, wanted);
-    if (candidate.found > 0 && (!best || candidate.found > best->found)) {
+    if (candidate.found > 0 && (!best || is_better(candidate, *best))) {
       best = std::move(candidate);
     }
   }

@@ -278,6 +278,122 @@ TEST_F(Detection, TakesMmpretrainsVisionTransformers) {
   EXPECT_TRUE(coverage.complete()) << coverage_text(coverage);
 }
 
+/// As above, of its ConvNeXts; a masked image's token is no part of the network.
+TEST_F(Detection, TakesMmpretrainsConvNexts) {
+  const WeightsFile file =
+      file_with({"backbone.downsample_layers.0.0.weight", "backbone.downsample_layers.0.1.bias",
+                 "backbone.stages.0.0.depthwise_conv.weight", "backbone.stages.0.0.norm.weight",
+                 "backbone.stages.0.2.pointwise_conv1.weight",
+                 "backbone.stages.0.2.pointwise_conv2.bias", "backbone.stages.0.2.gamma",
+                 "backbone.downsample_layers.1.0.weight", "backbone.downsample_layers.3.1.bias",
+                 "backbone.stages.1.0.norm.bias", "backbone.stages.3.1.gamma",
+                 "backbone.norm3.weight", "backbone.mask_token", "head.fc.weight"},
+                "meta");
+  NamedShapes wanted;
+  for (const char* name :
+       {"stem.0.weight", "stem.1.bias", "stages.0.blocks.0.conv_dw.weight",
+        "stages.0.blocks.0.norm.weight", "stages.0.blocks.2.mlp.fc1.weight",
+        "stages.0.blocks.2.mlp.fc2.bias", "stages.0.blocks.2.gamma", "stages.1.downsample.0.weight",
+        "stages.3.downsample.1.bias", "stages.1.blocks.0.norm.bias", "stages.3.blocks.1.gamma",
+        "head.norm.weight"}) {
+    wanted.emplace_back(name, std::vector<int64_t>{1});
+  }
+  const MappedWeights mapped = detect_rule(file, wanted);
+  EXPECT_EQ(mapped.rule, "mmpretrain");
+  const Coverage coverage = cover(file, mapped, wanted, {});
+  EXPECT_TRUE(coverage.complete()) << coverage_text(coverage);
+}
+
+/// A checkpoint by its names, and what is to be found in it.
+struct FoundNames {
+  const char* what;
+  std::vector<std::string> names;
+  const char* key;  ///< at the file's top, beside the state_dict; may be empty
+  std::vector<const char*> wanted;
+  const char* rule;
+  const char* prefix;
+};
+
+/// Heads and second networks beside the backbone, where the programs that wrote them have them.
+const std::vector<FoundNames>& checkpoints_with_heads() {
+  static const std::vector<const char*> transformer = {"cls_token", "norm.weight"};
+  static const std::vector<const char*> convnext = {"stem.0.weight", "head.norm.weight"};
+  static const std::vector<FoundNames> cases = {
+      {"timm's classifier of a transformer",
+       {"cls_token", "norm.weight", "head.weight", "head.bias"},
+       "",
+       transformer,
+       "timm",
+       ""},
+      {"timm's classifier of a ConvNeXt",
+       {"stem.0.weight", "head.norm.weight", "head.fc.weight", "head.fc.bias"},
+       "",
+       convnext,
+       "timm",
+       ""},
+      {"a wrapper around timm's ConvNeXt",
+       {"module.stem.0.weight", "module.head.norm.weight", "module.head.fc.weight"},
+       "",
+       convnext,
+       "prefix",
+       "module."},
+      {"a wrapper around torchvision's VGG",
+       {"module.features.0.weight", "module.classifier.6.weight"},
+       "",
+       {"features.0.weight"},
+       "prefix",
+       "module."},
+      {"solo-learn's ConvNeXt",
+       {"backbone.stem.0.weight", "backbone.head.norm.weight", "projector.0.weight",
+        "momentum_backbone.stem.0.weight", "momentum_backbone.head.norm.weight"},
+       "pytorch-lightning_version",
+       convnext,
+       "solo-learn",
+       "backbone."},
+      {"MoCo v3's transformer",
+       {"module.base_encoder.cls_token", "module.base_encoder.norm.weight",
+        "module.base_encoder.head.0.weight", "module.base_encoder.head.7.running_mean",
+        "module.momentum_encoder.cls_token", "module.momentum_encoder.norm.weight",
+        "module.predictor.0.weight"},
+       "",
+       transformer,
+       "moco-v3",
+       "module.base_encoder."},
+      {"lightly's masked transformer, and its teacher",
+       {"backbone.mask_token", "backbone.vit.cls_token", "backbone.vit.norm.weight",
+        "teacher_backbone.vit.cls_token", "teacher_backbone.vit.norm.weight",
+        "projection_head.layers.0.weight"},
+       "pytorch-lightning_version",
+       transformer,
+       "lightly",
+       "backbone.vit."},
+      {"stable-pretraining's teacher and student",
+       {"backbone.student.cls_token", "backbone.student.norm.weight",
+        "backbone.base_ema_coefficient", "backbone.teacher.cls_token",
+        "backbone.teacher.norm.weight"},
+       "pytorch-lightning_version",
+       transformer,
+       "stable-pretraining",
+       "backbone.teacher."}};
+  return cases;
+}
+
+TEST_F(Detection, TakesTheBackboneFromBesideItsHeads) {
+  for (const FoundNames& one : checkpoints_with_heads()) {
+    SCOPED_TRACE(one.what);
+    NamedShapes wanted;
+    for (const char* name : one.wanted) {
+      wanted.emplace_back(name, std::vector<int64_t>{1});
+    }
+    const WeightsFile file = file_with(one.names, one.key);
+    const MappedWeights mapped = detect_rule(file, wanted);
+    EXPECT_EQ(mapped.rule, one.rule);
+    EXPECT_EQ(mapped.prefix, one.prefix);
+    const Coverage coverage = cover(file, mapped, wanted, {});
+    EXPECT_TRUE(coverage.complete()) << coverage_text(coverage);
+  }
+}
+
 TEST_F(Detection, DoesNotChooseBetweenTwoNetworks) {
   const WeightsFile file =
       file_with({"one.a.weight", "one.b.weight", "two.a.weight", "two.b.weight"});
