@@ -1,5 +1,6 @@
 #include "cifar_files.h"
 #include "layout.h"
+#include "layout_search.h"
 
 #include "bissl/plugin.h"
 
@@ -27,19 +28,29 @@ struct CifarForm {
   std::vector<std::string> test;
 };
 
-/// The files of a split in the form that is there; where both are, the first.
-CifarFiles find_cifar(const std::vector<CifarForm>& forms, const std::string& root,
-                      const std::string& split) {
-  const CifarForm* found = &forms.front();
+/// The form that is there, else the one that lies near, which an error is to name; where both are,
+/// the first.
+const CifarForm& form_at(const std::vector<CifarForm>& forms, const std::string& root) {
   for (const CifarForm& form : forms) {
     if (Layout::is_at(form.description, root)) {
-      found = &form;
-      break;
+      return form;
     }
   }
-  const Layout layout(found->description, root);
-  CifarFiles files{found->python, {}, layout.file(found->description.mark)};
-  for (const std::string& batch : split == "train" ? found->train : found->test) {
+  for (const CifarForm& form : forms) {
+    if (!place_near(form.description, root).empty()) {
+      return form;
+    }
+  }
+  return forms.front();
+}
+
+/// The files of a split.
+CifarFiles find_cifar(const std::vector<CifarForm>& forms, const std::string& root,
+                      const std::string& split) {
+  const CifarForm& found = form_at(forms, root);
+  const Layout layout(found.description, root);
+  CifarFiles files{found.python, {}, layout.file(found.description.mark)};
+  for (const std::string& batch : split == "train" ? found.train : found.test) {
     files.batches.push_back(layout.file(batch));
   }
   return files;

@@ -1,5 +1,7 @@
 #include "idx_files.h"
 
+#include "layout_search.h"
+
 #include "bissl/error.h"
 
 #include <fmt/ranges.h>
@@ -27,8 +29,14 @@ std::filesystem::path find(const std::filesystem::path& folder, const std::strin
       problem = fmt::format(" ({})", error.message());
     }
   }
-  fail_input("{}: no {} file{}; looked for {}. {}", folder.string(), start, problem,
-             fmt::join(names, ", "), advice);
+  std::string elsewhere;
+  for (size_t i = 0; i < names.size() && elsewhere.empty(); ++i) {
+    elsewhere = place_near({.dataset = start, .tops = {}, .mark = names[i], .tree = {}}, folder);
+  }
+  fail_input(
+      "{}: no {} file{}; looked for {}. {}", folder.string(), start, problem,
+      fmt::join(names, ", "),
+      elsewhere.empty() ? advice : fmt::format("It is in {}: set `root` to that", elsewhere));
 }
 
 }  // namespace

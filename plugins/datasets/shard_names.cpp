@@ -65,6 +65,15 @@ fs::path common_folder(const std::vector<fs::path>& paths) {
   return common;
 }
 
+/// What is wrong with a path at which there is no file.
+std::string absence_of_shard(const fs::path& path) {
+  std::error_code error;
+  if (fs::exists(path, error)) {
+    return "is not a file";
+  }
+  return error ? fmt::format("cannot be looked up: {}", error.message()) : "no such file";
+}
+
 void require_all(const std::vector<fs::path>& paths) {
   size_t missing = 0;
   fs::path first;
@@ -76,9 +85,9 @@ void require_all(const std::vector<fs::path>& paths) {
     }
   }
   if (missing > 0) {
-    fail_input(
-        "{}: no such file: {} of {} shards are not there, this one first; its folder holds {}",
-        first.string(), missing, paths.size(), names_in(first.parent_path()));
+    fail_input("{}: {}: {} of {} shards are not there, this one first; its folder holds {}",
+               first.string(), absence_of_shard(first), missing, paths.size(),
+               names_in(first.parent_path()));
   }
 }
 

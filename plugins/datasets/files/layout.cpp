@@ -1,5 +1,7 @@
 #include "layout.h"
 
+#include "layout_search.h"
+
 #include "bissl/error.h"
 
 #include <fmt/ranges.h>
@@ -54,26 +56,14 @@ fs::path marked_folder(const LayoutDescription& description, const fs::path& roo
   return {};
 }
 
-/// Where the content is instead of `root`: in a folder above or in one within.
-std::string found_elsewhere(const LayoutDescription& description, const fs::path& root) {
-  fs::path above = root;
-  for (int level = 0; level < 3 && above.has_parent_path() && above != above.parent_path();
-       ++level) {
-    above = above.parent_path();
-    if (!marked_folder(description, above).empty()) {
-      return above.string();
-    }
-  }
-  int looked_into = 0;
+/// What to say of a path at which there is no such thing.
+std::string absence(const fs::path& path, const char* what) {
   std::error_code error;
-  for (fs::directory_iterator entry(root, error);
-       !error && entry != fs::directory_iterator() && ++looked_into <= most_looked_into;
-       entry.increment(error)) {
-    if (!marked_folder(description, entry->path()).empty()) {
-      return entry->path().string();
-    }
+  if (fs::exists(path, error)) {
+    return fmt::format("is not a {}", what);
   }
-  return "";
+  return error ? fmt::format("cannot be looked up: {}", error.message())
+               : fmt::format("no such {}", what);
 }
 
 [[noreturn]] void fail_elsewhere(const LayoutDescription& description, const fs::path& root) {
@@ -81,7 +71,14 @@ std::string found_elsewhere(const LayoutDescription& description, const fs::path
   for (const std::string& top : description.tops) {
     places.push_back(top + "/" + description.mark);
   }
-  const std::string elsewhere = found_elsewhere(description, root);
+  for (const std::string& place : places) {
+    std::error_code error;
+    if (!fs::exists(root / place, error) && error) {
+      fail_input("{}: cannot be looked up: {}; it may hold {}. Expected: {}",
+                 (root / place).string(), error.message(), description.dataset, description.tree);
+    }
+  }
+  const std::string elsewhere = place_near(description, root);
   fail_input("{}: does not hold {}: no {} there, but {}. {}Expected: {}", root.string(),
              description.dataset, fmt::join(places, " or "), names_in(root),
              elsewhere.empty() ? "" : fmt::format("It is in {}: set `root` to that. ", elsewhere),
@@ -95,8 +92,7 @@ Layout::Layout(LayoutDescription description, const fs::path& root)
   std::error_code error;
   if (!fs::is_directory(root, error)) {
     fail_input("{}: {}; `root` is the folder that holds {}. Expected: {}", root.string(),
-               is_there(root) ? "is not a folder" : "no such folder", description_.dataset,
-               description_.tree);
+               absence(root, "folder"), description_.dataset, description_.tree);
   }
   base_ = marked_folder(description_, root);
   if (base_.empty()) {
@@ -110,9 +106,9 @@ bool Layout::is_at(const LayoutDescription& description, const fs::path& root) {
 
 void Layout::fail_missing(const std::string& name, const char* what) const {
   const fs::path path = base_ / name;
-  fail_input("{}: {} {}; {} needs it, and {} holds {}. Expected: {}", path.string(),
-             is_there(path) ? "is not a" : "no such", what, description_.dataset,
-             path.parent_path().string(), names_in(path.parent_path()), description_.tree);
+  fail_input("{}: {}; {} needs it, and {} holds {}. Expected: {}", path.string(),
+             absence(path, what), description_.dataset, path.parent_path().string(),
+             names_in(path.parent_path()), description_.tree);
 }
 
 fs::path Layout::file(const std::string& name) const {
@@ -147,6 +143,27 @@ std::vector<std::string> Layout::files_in(const std::string& name) const {
   });
 }
 
+std::string place_near(const LayoutDescription& description, const fs::path& root) {
+  fs::path above = root;
+  for (int level = 0; level < 3 && above.has_parent_path() && above != above.parent_path();
+       ++level) {
+    above = above.parent_path();
+    if (!marked_folder(description, above).empty()) {
+      return above.string();
+    }
+  }
+  int looked_into = 0;
+  std::error_code error;
+  for (fs::directory_iterator entry(root, error);
+       !error && entry != fs::directory_iterator() && ++looked_into <= most_looked_into;
+       entry.increment(error)) {
+    if (!marked_folder(description, entry->path()).empty()) {
+      return entry->path().string();
+    }
+  }
+  return "";
+}
+
 std::string names_in(const fs::path& folder, size_t most) {
   std::vector<std::string> names;
   std::error_code error;
@@ -154,8 +171,11 @@ std::string names_in(const fs::path& folder, size_t most) {
        entry.increment(error)) {
     names.push_back(entry->path().filename().string());
   }
+  if (names.empty() && is_there(folder)) {
+    return error ? fmt::format("what cannot be listed ({})", error.message()) : "nothing";
+  }
   if (names.empty()) {
-    return is_there(folder) ? "nothing" : "no such folder";
+    return "no such folder";
   }
   std::sort(names.begin(), names.end());
   const size_t more = names.size() - std::min(most, names.size());

@@ -59,6 +59,12 @@ ListedSet read_caltech101(const Layout& layout, const Caltech101Options& options
     const std::string folder = fmt::format("{}/{}", categories_folder, name);
     std::vector<std::string> images = layout.files_in(folder);
     std::erase_if(images, [](const std::string& file) { return !file.ends_with(".jpg"); });
+    if (images.empty()) {
+      fail_input(
+          "{}: holds no images (.jpg); expected image_0001.jpg, … in the folder of each class. "
+          "Unpack the archive again, or take the folder away",
+          layout.folder(folder).string());
+    }
     if (options.split != "all" && std::ssize(images) <= options.train_per_class) {
       fail_input("{}: holds {} images (.jpg); a split with train_per_class = {} needs more",
                  layout.folder(folder).string(), images.size(), options.train_per_class);

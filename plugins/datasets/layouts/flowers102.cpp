@@ -10,7 +10,7 @@ namespace {
 
 constexpr const char* flower_labels = "imagelabels.mat";
 constexpr const char* flower_splits = "setid.mat";
-constexpr int64_t most_flowers = 10'000;
+constexpr int64_t most_flowers = 102;
 
 /// The variable of setid.mat that lists the images of a split.
 std::string flower_variable(const std::string& split) {
@@ -25,8 +25,8 @@ ListedSet read_flowers102(const Layout& layout, const LayoutOptions& options) {
   int64_t classes = 0;
   for (size_t i = 0; i < labels.size(); ++i) {
     if (labels[i] < 1 || labels[i] > most_flowers) {
-      fail_input("{}: label {} of image {} is out of range; expected 1 to 102",
-                 labels_file.string(), labels[i], i + 1);
+      fail_input("{}: label {} of image {} is out of range; expected 1 to {}", labels_file.string(),
+                 labels[i], i + 1, most_flowers);
     }
     classes = std::max(classes, labels[i]);
   }

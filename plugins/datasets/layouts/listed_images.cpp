@@ -41,6 +41,12 @@ void require_all(const std::vector<ListedImage>& images, const fs::path& base,
   }
   if (missing > 0) {
     const fs::path path = base / first;
+    std::error_code error;
+    if (!fs::exists(path, error) && error) {
+      fail_input(
+          "{}: cannot be looked up: {}; {} names it. Expected is a folder whose files may be read",
+          path.string(), error.message(), list);
+    }
     fail_input(
         "{}: {} of the {} images that {} names are not there, {} first: no file {}; that "
         "folder holds {}. Unpack the whole archive, or remove from the list what is missing",

@@ -14,7 +14,8 @@ ClassList read_car_names(const std::filesystem::path& file) {
   const MatVariables variables = read_mat(file, {"class_names"});
   const auto found = variables.find("class_names");
   if (found == variables.end() || found->second.kind != MatKind::cell) {
-    fail_input("{}: has no cell array \"class_names\"", file.string());
+    fail_input("{}: has no cell array \"class_names\"; expected one with the name of each class",
+               file.string());
   }
   ClassList classes;
   for (const MatArray& name : found->second.parts) {
@@ -41,7 +42,10 @@ ListedSet read_stanford_cars(const Layout& layout, const LayoutOptions& options)
   const MatVariables variables = read_mat(file, {"annotations"});
   const auto found = variables.find("annotations");
   if (found == variables.end() || found->second.kind != MatKind::structure) {
-    fail_input("{}: has no structure \"annotations\"", file);
+    fail_input(
+        "{}: has no structure \"annotations\"; expected one with the fields \"fname\" and "
+        "\"class\" of each image",
+        file);
   }
   const MatArray& annotations = found->second;
   ListedSet set{
@@ -55,7 +59,8 @@ ListedSet read_stanford_cars(const Layout& layout, const LayoutOptions& options)
                  train ? "" : "; the file with the labels of the test set is needed");
     }
     if (name->kind != MatKind::text || !stays_within(name->text)) {
-      fail_input("{}: the \"fname\" of entry {} is no name of a file", file, i + 1);
+      fail_input("{}: the \"fname\" of entry {} is no name of a file; expected one as 00001.jpg",
+                 file, i + 1);
     }
     const double category = label->number(0);
     if (!(category >= 1 && category <= static_cast<double>(classes.size())) ||

@@ -46,7 +46,14 @@ ListedSet read_sun397(const Layout& layout, const Sun397Options& options) {
   if (options.split == "all") {
     for (int64_t category = 0; category < folders.size(); ++category) {
       const std::string& folder = folders.names()[static_cast<size_t>(category)];
-      for (const std::string& file : layout.files_in(folder)) {
+      const std::vector<std::string> files = layout.files_in(folder);
+      if (files.empty()) {
+        fail_input(
+            "{}: holds no images, and {} names it as a class. Unpack the archive again, or take "
+            "the line away",
+            layout.folder(folder).string(), classes_file);
+      }
+      for (const std::string& file : files) {
         set.images.push_back({folder + "/" + file, category});
       }
     }

@@ -114,6 +114,14 @@ TEST_F(Cifar, SaysWhatIsMissingOrCutShort) {
               "DIR/cifar-10-batches-bin holds batches.meta.txt, data_batch_1.bin");
 }
 
+TEST_F(Cifar, SaysWhereEitherFormLies) {
+  for (void (*make)(const fs::path&) : {make_cifar10_python, make_cifar10_binary}) {
+    make(root() / "below");
+    expect_part(refusal("cifar10"), " there, but below. It is in DIR/below: set `root` to that. ");
+    fs::remove_all(root() / "below");
+  }
+}
+
 TEST_F(Cifar, RefusesPicklesThatAreNotAsTheyShouldBe) {
   make_cifar100_python(root());
   const std::string file = "cifar-100-python/train";

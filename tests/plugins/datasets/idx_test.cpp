@@ -205,6 +205,17 @@ TEST_F(IdxFolder, SaysWhichFileIsMissingAndWhereToGetIt) {
             "DIR: no train-labels file (train-labels-idx1-ubyte is there, but is not a file); lo");
 }
 
+TEST_F(IdxFolder, SaysInWhichFolderTheFilesLie) {
+  fs::create_directory(path("raw"));
+  for (const char* name : {"train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"}) {
+    fs::rename(path(name), path("raw") / name);
+  }
+  EXPECT_EQ(refusal("mnist"),
+            "DIR: no train-images file; looked for train-images-idx3-ubyte.gz, "
+            "train-images-idx3-ubyte, train-images.idx3-ubyte.gz, train-images.idx3-ubyte. It is "
+            "in DIR/raw: set `root` to that");
+}
+
 TEST_F(IdxFolder, SaysWhenTheRootIsNoFolder) {
   const auto refusal_of = [](const fs::path& root) -> std::string {
     try {

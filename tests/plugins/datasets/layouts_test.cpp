@@ -14,6 +14,8 @@
 #include "bissl/sample_names.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
@@ -93,6 +95,14 @@ TEST_F(Layouts, Caltech101) {
   EXPECT_EQ(refusal("caltech-101", {{"train_per_class", int64_t{32}}}),
             "DIR/caltech-101/101_ObjectCategories/accordion: holds 32 images (.jpg); a split with "
             "train_per_class = 32 needs more");
+  fs::create_directory(root() / "caltech-101/101_ObjectCategories/ant");
+  for (const char* split : {"train", "test", "all"}) {
+    EXPECT_EQ(
+        refusal("caltech-101", {{"split", split}}),
+        "DIR/caltech-101/101_ObjectCategories/ant: holds no images (.jpg); expected "
+        "image_0001.jpg, … in the folder of each class. Unpack the archive again, or take the "
+        "folder away");
+  }
 }
 
 TEST_F(Layouts, Sun397) {
@@ -110,6 +120,13 @@ TEST_F(Layouts, Sun397) {
       "DIR/SUN397/Partitions holds Testing_02.txt, Training_02.txt. Expected: ClassName.txt");
   write("SUN397/Training_01.txt", "/b/bakery/sun_x.jpg\n");
   expect_part(refusal("sun397"), "Training_01.txt:1: is \"/b/bakery/sun_x.jpg\"; expected one of");
+  fs::remove(root() / "SUN397/z/zoo/sun_c.jpg");
+  EXPECT_EQ(refusal("sun397", {{"split", "all"}}),
+            "DIR/SUN397/z/zoo: holds no images, and ClassName.txt names it as a class. Unpack the "
+            "archive again, or take the line away");
+  fs::remove(root() / "SUN397/z/zoo");
+  expect_part(refusal("sun397", {{"split", "all"}}),
+              "DIR/SUN397/z/zoo: no such folder; SUN397 needs");
 }
 
 TEST_F(Layouts, StanfordCars) {
@@ -128,7 +145,8 @@ TEST_F(Layouts, StanfordCars) {
                 root() / "stanford_cars/cars_test_annos_withlabels.mat",
                 fs::copy_options::overwrite_existing);
   EXPECT_EQ(refusal("stanford-cars", {{"split", "test"}}),
-            "DIR/stanford_cars/cars_test_annos_withlabels.mat: has no structure \"annotations\"");
+            "DIR/stanford_cars/cars_test_annos_withlabels.mat: has no structure \"annotations\"; "
+            "expected one with the fields \"fname\" and \"class\" of each image");
   // The test set's annotations as they are in the devkit: without labels.
   write(
       "stanford_cars/cars_test_annos_withlabels.mat",
@@ -139,7 +157,8 @@ TEST_F(Layouts, StanfordCars) {
   for (const auto& [name, label, part] : std::vector<std::tuple<std::string, char, std::string>>{
            {"00001.jpg", '\x04', "the class of entry 1 is 4; expected a whole number from 1 to 3"},
            {"00001.jpg", '\0', "the class of entry 1 is 0; expected a whole number from 1 to 3"},
-           {"../devkit/x.jpg", '\x01', "the \"fname\" of entry 1 is no name of a file"}}) {
+           {"../devkit/x.jpg", '\x01',
+            "the \"fname\" of entry 1 is no name of a file; expected one as 00001.jpg"}}) {
     write("stanford_cars/devkit/cars_train_annos.mat",
           mat::file({mat::structure(
               "annotations", {1, 1}, {"class", "fname"},
@@ -151,6 +170,11 @@ TEST_F(Layouts, StanfordCars) {
                                   {mat::doubles("", {1, 1}, {1.5}), mat::text("", "00001.jpg")})}));
   expect_part(refusal("stanford-cars"),
               "the class of entry 1 is 1.5; expected a whole number from 1 to 3");
+  write("stanford_cars/devkit/cars_meta.mat", mat::file({}));
+  expect_part(
+      refusal("stanford-cars"),
+      "cars_meta.mat: has no cell array \"class_names\"; expected one with the name of each "
+      "class");
 }
 
 TEST_F(Layouts, FgvcAircraftOnThreeLevels) {
@@ -264,8 +288,12 @@ TEST_F(Layouts, Flowers102) {
       "labels in imagelabels.mat");
   EXPECT_EQ(refusal("flowers-102", {{"split", "test"}}),
             "DIR/flowers-102/setid.mat: has no variable \"tstid\"");
-  write("flowers-102/imagelabels.mat", mat::file({mat::doubles("labels", {1, 1}, {0})}));
-  expect_part(refusal("flowers-102"), "label 0 of image 1 is out of range; expected 1 to 102");
+  for (const int label : {0, 103}) {
+    write("flowers-102/imagelabels.mat",
+          mat::file({mat::doubles("labels", {1, 1}, {static_cast<double>(label)})}));
+    expect_part(refusal("flowers-102"), "label " + std::to_string(label) +
+                                            " of image 1 is out of range; expected 1 to 102");
+  }
 }
 
 TEST_F(Layouts, Cub200) {
@@ -370,6 +398,28 @@ TEST_P(EachLayout, NamesAnImageThatIsDamaged) {
   EXPECT_EQ(broken, 1);
 }
 
+TEST_P(EachLayout, NamesAnImageThatVanishesDuringARun) {
+  const auto dataset = open(GetParam().name);
+  const auto skipping = open(GetParam().name, {{"broken", std::string("skip")}});
+  fs::remove(root() / GetParam().folder / GetParam().image);
+  const std::string path = "DIR/" + std::string(GetParam().folder) + "/" + GetParam().image;
+  int gone = 0;
+  for (int64_t i = 0; i < dataset->size(); ++i) {
+    const std::string text = refusal_in(root(), [&] { dataset->get(i); });
+    if (text != "no error") {
+      EXPECT_EQ(text, path +
+                          ": cannot be read: No such file or directory. Unpack the file again, or "
+                          "set broken = \"skip\"");
+      ++gone;
+      refusal_in(root(), [&] { skipping->get(i); });
+    }
+  }
+  EXPECT_EQ(gone, 1);
+  const std::vector<std::string> notes = capability<DataNotes>(*skipping)->notes();
+  ASSERT_EQ(notes.size(), 1U);
+  expect_part(notes[0], GetParam().image);
+}
+
 TEST_P(EachLayout, SkipsAndCountsAnImageThatIsDamaged) {
   write(std::string(GetParam().folder) + "/" + GetParam().image, "no image");
   const auto dataset = open(GetParam().name, {{"broken", std::string("skip")}});
@@ -454,6 +504,34 @@ TEST_F(Layouts, ListsMayNotLeadElsewhere) {
   EXPECT_EQ(refusal("food-101"),
             "DIR/food-101: the lists of this split name the image "
             "images/apple_pie/1005649.jpg twice");
+}
+
+/// As root reads everything, the dataset is opened by a child process of another user.
+TEST_F(Layouts, AFolderWithoutPermissionIsNamed) {
+  make_food101(root());
+  open("food-101");  // loads the library before the rights are given up
+  fs::permissions(root(), fs::perms::all);
+  const auto expect_refusal = [&](const fs::path& closed, const std::string& begin) {
+    const fs::perms before = fs::status(closed).permissions();
+    fs::permissions(closed, fs::perms::none);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      const bool right =
+          (::geteuid() != 0 || ::seteuid(65534) == 0) && refusal("food-101").starts_with(begin);
+      ::_exit(right ? 0 : 1);
+    }
+    int status = 0;
+    EXPECT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0) << closed.string();
+    fs::permissions(closed, before);
+  };
+  expect_refusal(root() / "food-101/images/apple_pie",
+                 "DIR/food-101/images/apple_pie/1005649.jpg: cannot be looked up: Permission "
+                 "denied; meta/train.txt names it. Expected is a folder whose files may be read");
+  expect_refusal(root() / "food-101/meta",
+                 "DIR/food-101/meta/classes.txt: cannot be looked up: Permission denied; it may "
+                 "hold Food-101. Expected: meta/classes.txt");
+  expect_refusal(root(), "DIR/meta/classes.txt: cannot be looked up: Permission denied");
 }
 
 TEST_F(Layouts, ImagesBecomeWhatIsAskedFor) {

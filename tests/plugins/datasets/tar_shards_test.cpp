@@ -229,6 +229,9 @@ TEST_F(TarShards, SaysWhichShardsAreMissing) {
       refusal({"shard-{0..3}.tar"}),
       "DIR/shard-2.tar: no such file: 2 of 4 shards are not there, this one first; its folder "
       "holds shard-0.tar, shard-1.tar");
+  fs::create_directory(path("shard-9.tar"));
+  expect_part(refusal({"shard-9.tar"}),
+              "DIR/shard-9.tar: is not a file: 1 of 1 shards are not there, this one first");
   EXPECT_EQ(refusal({"shard-0.tar", "shard-{0..1}.tar"}),
             "DIR/shard-0.tar: is named twice among the shards");
   EXPECT_EQ(library().findings("tar-shards", {{"shards", Texts{}}}),
