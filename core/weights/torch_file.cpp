@@ -61,9 +61,14 @@ void TorchFile::read_archive() {
   // All records lie in one folder, whose name is that of the file when it was saved.
   for (const auto& [name, record] : archive_->records()) {
     const size_t slash = name.find('/');
-    if (slash != std::string::npos && name.substr(slash + 1) == pickle_record) {
-      folder_ = name.substr(0, slash + 1);
+    if (slash == std::string::npos || name.substr(slash + 1) != pickle_record) {
+      continue;
     }
+    if (!folder_.empty()) {
+      fail_input("it has the records {} and {}; expected one of that name, as torch.save writes",
+                 shown_name(folder_ + pickle_record), shown_name(name));
+    }
+    folder_ = name.substr(0, slash + 1);
   }
   if (folder_.empty()) {
     fail_input(

@@ -166,6 +166,12 @@ TEST_F(TorchFiles, RefusesArchivesThatNoWriterMakes) {
   first.local_name = "a/data.pk2";
   EXPECT_NE(complaint(hand_made_zip({first, inside})), "");
   EXPECT_NE(complaint(hand_made_zip({data})).find("data.pkl"), std::string::npos);
+  // Another reader might take the other one.
+  const std::string two =
+      complaint(hand_made_zip({head, data, {.name = "b/data.pkl", .data = pickle}}));
+  EXPECT_NE(two.find("the records \"a/data.pkl\" and \"b/data.pkl\"; expected one"),
+            std::string::npos)
+      << two;
 }
 
 TEST_F(TorchFiles, RefusesRecordsThatOverlap) {
