@@ -163,20 +163,23 @@ std::vector<KeyRule> backbone_rules() {
 }
 
 const std::vector<std::string> places = {"", "state_dict", "model"};
+/// Of a network by itself: training on several devices puts it into a wrapper.
+const std::vector<std::string> wrapped_or_not = {"module.", ""};
 
 /// torchvision's own names of a transformer and of a ConvNeXt, as timm's, which the backbones have;
 /// and a Swin transformer's.
 std::vector<KeyRule> torchvision_rules() {
   constexpr int deepest = 48;
   KeyRule vit{.name = "torchvision-vit",
-              .summary = "a vision transformer of torchvision: no prefix, no classifier",
+              .summary = "a vision transformer of torchvision: by itself, no classifier",
               .containers = places,
+              .prefixes = wrapped_or_not,
               .drop = {"heads"},
               .rename = {{"^class_token", "cls_token"},
                          {"^conv_proj", "patch_embed.proj"},
                          {"^encoder.pos_embedding", "pos_embed"},
                          {"^encoder.ln", "norm"}},
-              .marks = {"encoder.layers.encoder_layer_0"}};
+              .marks = {"encoder.layers.encoder_layer_0", "module.encoder.layers.encoder_layer_0"}};
   for (int i = 0; i < deepest; ++i) {
     vit.rename.emplace_back(fmt::format("^encoder.layers.encoder_layer_{}", i),
                             fmt::format("blocks.{}", i));
@@ -191,8 +194,9 @@ std::vector<KeyRule> torchvision_rules() {
     vit.rename.emplace_back(from, to);
   }
   KeyRule convnext{.name = "torchvision-convnext",
-                   .summary = "a ConvNeXt of torchvision: no prefix, no classifier",
+                   .summary = "a ConvNeXt of torchvision: by itself, no classifier",
                    .containers = places,
+                   .prefixes = wrapped_or_not,
                    .drop = {"classifier.2"},
                    .rename = {{"^features.0", "stem"},
                               {"^features.1", "stages.0.blocks"},
@@ -208,7 +212,7 @@ std::vector<KeyRule> torchvision_rules() {
                               {"block.5", "mlp.fc2"},
                               {"layer_scale", "gamma"},
                               {"^classifier.0", "head.norm"}},
-                   .marks = {"features.1.0.layer_scale"}};
+                   .marks = {"features.1.0.layer_scale", "module.features.1.0.layer_scale"}};
   // Its names are the backbone's. Without a rule of its own the classifier would be in the way.
   KeyRule swin{.name = "torchvision-swin",
                .summary = "a Swin transformer of torchvision: no prefix, no classifier",
@@ -223,17 +227,19 @@ std::vector<KeyRule> torchvision_rules() {
 std::vector<KeyRule> timm_rules() {
   return {
       {.name = "timm-mobilenet-v2",
-       .summary = "a MobileNetV2 of timm: no prefix, no classifier",
+       .summary = "a MobileNetV2 of timm: by itself, no classifier",
        .containers = places,
+       .prefixes = wrapped_or_not,
        .drop = {"classifier"},
        .rename = turned_round(timm_names_of_mobilenet_v2()),
-       .marks = {"conv_stem"}},
+       .marks = {"conv_stem", "module.conv_stem"}},
       {.name = "timm-efficientnet-b0",
-       .summary = "an EfficientNet-B0 of timm: no prefix, no classifier",
+       .summary = "an EfficientNet-B0 of timm: by itself, no classifier",
        .containers = places,
+       .prefixes = wrapped_or_not,
        .drop = {"classifier"},
        .rename = turned_round(timm_names_of_efficientnet_b0()),
-       .marks = {"conv_stem"}},
+       .marks = {"conv_stem", "module.conv_stem"}},
   };
 }
 

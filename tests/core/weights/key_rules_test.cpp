@@ -222,18 +222,20 @@ const std::vector<NamesOfBoth>& mobile_networks() {
 /// timm numbers the blocks of these networks by stages, and its first block is of another kind.
 TEST_F(Detection, TakesTimmsMobileNetworks) {
   for (const NamesOfBoth& network : mobile_networks()) {
-    SCOPED_TRACE(network.rule);
-    std::vector<std::string> names = {"classifier.weight"};
-    NamedShapes wanted;
-    for (const auto& [torchvisions, timms] : network.names) {
-      names.emplace_back(timms);
-      wanted.emplace_back(torchvisions, std::vector<int64_t>{1});
+    for (const std::string wrapper : {"", "module."}) {
+      SCOPED_TRACE(network.rule + (" below \"" + wrapper + "\""));
+      std::vector<std::string> names = {wrapper + "classifier.weight"};
+      NamedShapes wanted;
+      for (const auto& [torchvisions, timms] : network.names) {
+        names.push_back(wrapper + timms);
+        wanted.emplace_back(torchvisions, std::vector<int64_t>{1});
+      }
+      const WeightsFile file = file_with(names);
+      const MappedWeights mapped = detect_rule(file, wanted);
+      EXPECT_EQ(mapped.rule, network.rule);
+      const Coverage coverage = cover(file, mapped, wanted, {});
+      EXPECT_TRUE(coverage.complete()) << coverage_text(coverage);
     }
-    const WeightsFile file = file_with(names);
-    const MappedWeights mapped = detect_rule(file, wanted);
-    EXPECT_EQ(mapped.rule, network.rule);
-    const Coverage coverage = cover(file, mapped, wanted, {});
-    EXPECT_TRUE(coverage.complete()) << coverage_text(coverage);
   }
 }
 
@@ -342,6 +344,20 @@ const std::vector<FoundNames>& checkpoints_with_heads() {
        "",
        {"features.0.weight"},
        "prefix",
+       "module."},
+      {"a wrapper around torchvision's transformer",
+       {"module.class_token", "module.encoder.layers.encoder_layer_0.ln_1.weight",
+        "module.encoder.ln.weight", "module.heads.head.weight"},
+       "",
+       {"cls_token", "blocks.0.norm1.weight", "norm.weight"},
+       "torchvision-vit",
+       "module."},
+      {"a wrapper around torchvision's ConvNeXt",
+       {"module.features.0.0.weight", "module.features.1.0.layer_scale",
+        "module.classifier.0.weight", "module.classifier.2.weight"},
+       "",
+       {"stem.0.weight", "stages.0.blocks.0.gamma", "head.norm.weight"},
+       "torchvision-convnext",
        "module."},
       {"solo-learn's ConvNeXt",
        {"backbone.stem.0.weight", "backbone.head.norm.weight", "projector.0.weight",
