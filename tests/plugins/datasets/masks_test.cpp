@@ -167,6 +167,19 @@ TEST_F(Masks, DamagedMasksAreRefusedByTheirPath) {
                  {{"max_pixels", int64_t{20}}});
 }
 
+TEST_F(Masks, AFileThatVanishesDuringARunIsNamed) {
+  make_masks(root());
+  const auto dataset = open();
+  const auto refusal_of = [&](int64_t index) {
+    return refusal_in(root(), [&] { dataset->get(index); });
+  };
+  fs::remove(root() / "masks/a.png");
+  EXPECT_EQ(refusal_of(0), "DIR/masks/a.png: cannot be read: No such file or directory");
+  fs::remove(root() / "images/b.jpg");
+  EXPECT_EQ(refusal_of(1), "DIR/images/b.jpg: cannot be read: No such file or directory");
+  EXPECT_EQ(refusal_of(2), "no error");
+}
+
 TEST_F(Masks, TheFingerprintIsOfImagesMasksAndNames) {
   make_masks(root());
   const std::string before = open()->fingerprint();
