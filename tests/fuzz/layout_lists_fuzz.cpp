@@ -30,6 +30,9 @@ constexpr LayoutList layout_lists[] = {
     {"fgvc-aircraft", "train", "fgvc-aircraft-2013b/data/images_variant_train.txt"},
     {"fgvc-aircraft", "train", "fgvc-aircraft-2013b/data/variants.txt"},
     {"food-101", "train", "food-101/meta/train.txt"},
+    {"sun397", "train", "SUN397/Training_01.txt"},
+    {"flowers-102", "train", "flowers-102/setid.mat"},
+    {"stanford-cars", "train", "stanford_cars/devkit/cars_train_annos.mat"},
     {"dtd", "train", "dtd/labels/train1.txt"}};
 
 /// Made-up datasets of all of these.
@@ -37,8 +40,9 @@ struct LayoutTrees {
   TemporaryFolder folder;
 
   LayoutTrees() {
-    for (void (*make)(const fs::path&) : {make_voc2007, make_voc2012, make_oxford_pets, make_cub200,
-                                          make_fgvc_aircraft, make_food101, make_dtd}) {
+    for (void (*make)(const fs::path&) :
+         {make_voc2007, make_voc2012, make_oxford_pets, make_cub200, make_fgvc_aircraft,
+          make_food101, make_dtd, make_sun397, make_flowers102, make_stanford_cars}) {
       make(folder.path());
     }
   }
