@@ -17,17 +17,19 @@ void read_numbered(const TextLines& list, const std::string& expected, Take take
   }
 }
 
-/// The classes, whose lines are numbered from 1 on; names have that number once more in front:
-/// "1 001.Black_footed_Albatross".
+/// The name of a class or of its folder without the number in front: "001.Black_footed_Albatross".
+std::string bird_of(const std::string& name) { return name.substr(name.find('.') + 1); }
+
+/// The classes, whose lines are numbered from 1 on; names have that number once more in front.
 ClassList read_cub_classes(const TextLines& list) {
   ClassList classes;
-  read_numbered(
-      list, "a class", [&](const TextLine& line, int64_t number, const std::string& name) {
-        if (number != classes.size() + 1 || !classes.add(name.substr(name.find('.') + 1))) {
-          list.fail(line, fmt::format("class {}, with a name that no line before has",
-                                      classes.size() + 1));
-        }
-      });
+  read_numbered(list, "a class",
+                [&](const TextLine& line, int64_t number, const std::string& name) {
+                  if (number != classes.size() + 1 || !classes.add(bird_of(name))) {
+                    list.fail(line, fmt::format("class {}, with a name that no line before has",
+                                                classes.size() + 1));
+                  }
+                });
   return classes;
 }
 
@@ -63,6 +65,12 @@ ListedSet read_cub200(const Layout& layout, const LayoutOptions& options) {
                     "an image that image_class_labels.txt and train_test_split.txt have as well");
         }
         const std::string path = list.path_within(line, file);
+        const std::string& bird = classes.names()[static_cast<size_t>(label->second - 1)];
+        if (bird_of(path.substr(0, path.find('/'))) != bird) {
+          list.fail(line,
+                    fmt::format("an image in the folder of {}, its class by image_class_labels.txt",
+                                bird));
+        }
         if (part->second == wanted) {
           set.images.push_back({"images/" + path, label->second - 1});
         }

@@ -302,6 +302,10 @@ TEST_F(Layouts, Cub200) {
             (std::vector<std::string>{"Black_footed_Albatross", "Laysan_Albatross"}));
   EXPECT_EQ(content(*open("cub-200-2011")), (Samples{{1, 0}, {2, 1}}));
   EXPECT_EQ(content(*open("cub-200-2011", {{"split", "test"}})), (Samples{{0, 0}}));
+  write("CUB_200_2011/image_class_labels.txt", "1 1\n2 2\n3 2\n");
+  expect_part(refusal("cub-200-2011"),
+              "images.txt:2: is \"2 001.Black_footed_Albatross/Black_2.jpg\"; expected an image in "
+              "the folder of Laysan_Albatross, its class by image_class_labels.txt");
   write("CUB_200_2011/image_class_labels.txt", "1 1\n2 1\n");
   expect_part(refusal("cub-200-2011"),
               "images.txt:3: is \"3 002.Laysan_Albatross/Laysan_1.jpg\"; expected an image that "
