@@ -151,7 +151,7 @@ unsigned eighths_for(const jpeg_decompress_struct& info, const ImageOptions& opt
 
 /// Cyan, magenta, yellow and black to red, green and blue. Adobe's programs store the four
 /// inverted; Pillow takes every file for one of theirs, whether it has their marker or not.
-Raster from_inks(const Raster& inks) {
+Raster from_inverted_inks(const Raster& inks) {
   Raster result = make_raster({3, inks.shape.height, inks.shape.width});
   uint8_t* target = result.pixels.get();
   uint8_t* source = inks.pixels.get();
@@ -186,7 +186,7 @@ Raster decode_jpeg(std::string_view bytes, const ImageOptions& options) {
     decoder.fail();
   }
   if (inks) {
-    raster = from_inks(raster);
+    raster = from_inverted_inks(raster);
   }
   raster.full_height = info.image_height;
   raster.full_width = info.image_width;
