@@ -55,9 +55,10 @@ using NamedShapes = std::vector<std::pair<std::string, std::vector<int64_t>>>;
 /// container or prefix, or if two names become one. The file must outlive the result.
 MappedWeights apply_rule(const KeyRule& rule, const WeightsFile& file);
 
-/// The rule by which most names of `wanted` are found: of those that ship, or a prefix that the
-/// file itself suggests, called "prefix". Throws Error(input) if there is none, or if several
-/// networks in the file fit alike and no rule says which is meant.
+/// The rule by which most names of `wanted` are found, of several the one that leaves fewest
+/// tensors over: of those that ship, or a prefix that the file itself suggests, called "prefix".
+/// Throws Error(input) if there is none, or if several networks in the file fit alike and no rule
+/// says which is meant.
 MappedWeights detect_rule(const WeightsFile& file, const NamedShapes& wanted);
 
 }  // namespace bissl::host
