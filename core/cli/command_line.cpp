@@ -84,14 +84,15 @@ void CommandLine::add_run_options(CLI::App& command) {
           ""))
       ->default_str("auto");
   command.add_option("--device", pipeline_.device, "cpu, cuda or cuda:N")->capture_default_str();
+  command.add_flag("--deterministic", pipeline_.deterministic,
+                   "with --device cuda: the same bits in every run, or an error where an operation "
+                   "cannot; slower");
   command.add_flag(
-      "--deterministic", pipeline_.deterministic,
-      "of --device cuda: the same bits in every run, where each operation can; slower");
-  command.add_flag("--tf32", pipeline_.tf32,
-                   "of --device cuda: faster products of matrices, of numbers rounded to 10 bits");
+      "--tf32", pipeline_.tf32,
+      "with --device cuda: faster products of matrices, of numbers rounded to 10 bits");
   command.add_flag_callback(
       "--cpu-views", [] { set_views_on_devices(false); },
-      "of --device cuda: the processor makes all views, and the GPU none");
+      "with --device cuda: the processor makes all views, and the GPU none");
   add_rehash(command);
 }
 

@@ -75,14 +75,18 @@ void CommandLine::add_new_and_describe() {
   make->add_option("--in", folder_, "where the folder goes")->capture_default_str();
 
   CLI::App* describe = add(
-      app_, "describe", "the parameters of a component, a kind of stage or a kind of file", [this] {
+      app_, "describe",
+      "the parameters of a component, a kind of stage or a kind of file; the formula of a figure",
+      [this] {
         return with_plugins(false, [this](Registry& registry, PluginSearch& search) {
           search.finish();
           return run_describe(registry, stage_kinds(), name_, pipeline_.json, std::cout, std::cerr);
         });
       });
-  describe->add_option("name", name_,
-                       "a component, a kind of stage, \"pipeline\" or \"sweep\"; without it, all");
+  describe->add_option(
+      "name", name_,
+      "a component, a kind of stage, a figure, a probe, \"pipeline\" or \"sweep\"; without "
+      "it, all");
 }
 
 void CommandLine::add_schema() {

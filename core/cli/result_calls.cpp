@@ -31,7 +31,7 @@ void CommandLine::add_report() {
   CLI::App* diff = add(app_, "diff", "what differs between two runs or cells",
                        [this] { return run_diff(left_, right_, pipeline_.json, std::cout); });
   diff->add_option("left", left_, "a run's or cell's folder")->required();
-  diff->add_option("right", right_, "another one")->required();
+  diff->add_option("right", right_, "the folder to compare it with")->required();
 }
 
 void CommandLine::add_track() {
@@ -46,7 +46,9 @@ void CommandLine::add_track() {
   track->add_option("--to", track_.to, "where TensorBoard's files go instead");
   track->add_option("--mlflow", track_.mlflow,
                     "URL of an MLflow server, http://HOST:PORT, that gets them");
-  track->add_option("--experiment", track_.experiment, "of MLflow, made if there is none")
+  track
+      ->add_option("--experiment", track_.experiment,
+                   "the experiment of MLflow, made if there is none")
       ->capture_default_str();
   track->add_flag("--follow", track_.follow, "continue with what runs add, until Ctrl-C");
 }
@@ -59,25 +61,27 @@ void CommandLine::add_serve() {
       ->add_option("folder", serve_.folders,
                    "folders of runs, of sweeps, or folders that hold these")
       ->required();
-  serve->add_option("--port", serve_.port, "of 127.0.0.1; 0: one that is free")
+  serve->add_option("--port", serve_.port, "port of 127.0.0.1; 0: one that is free")
       ->check(CLI::Range(0, 65535))
       ->capture_default_str();
 }
 
 void CommandLine::add_store() {
-  CLI::App* store = app_.add_subcommand("store", "look into the store of finished stages");
+  CLI::App* store = app_.add_subcommand("store", "list, explain, check and remove finished stages");
   store->require_subcommand(1);
-  CLI::App* list =
-      add(*store, "list", "what is in it", [this] { return run_store_list(pipeline_, std::cout); });
-  CLI::App* explain = add(*store, "explain",
-                          "which stages of a pipeline are in it, and why others are not", [this] {
-                            return with_plugins(true, [this](Registry&, PluginSearch& search) {
-                              return run_store_explain(pipeline_, search, std::cout, std::cerr);
-                            });
-                          });
-  CLI::App* verify = add(*store, "verify", "compare all contents with their checksums",
-                         [this] { return run_store_verify(pipeline_, std::cout, std::cerr); });
-  CLI::App* prune = add(*store, "prune", "remove stages", [this] {
+  CLI::App* list = add(*store, "list", "what is in the store",
+                       [this] { return run_store_list(pipeline_, std::cout); });
+  CLI::App* explain =
+      add(*store, "explain", "which stages of a pipeline are in the store, and why others are not",
+          [this] {
+            return with_plugins(true, [this](Registry&, PluginSearch& search) {
+              return run_store_explain(pipeline_, search, std::cout, std::cerr);
+            });
+          });
+  CLI::App* verify =
+      add(*store, "verify", "compare the contents of all stages with their checksums",
+          [this] { return run_store_verify(pipeline_, std::cout, std::cerr); });
+  CLI::App* prune = add(*store, "prune", "remove unused, damaged or abandoned stages", [this] {
     return run_store_prune(pipeline_, store_, std::cout, std::cerr);
   });
   CLI::App* pixels = add(*store, "pixels", "decoded images that sources with `cache_pixels` keep",
@@ -125,8 +129,10 @@ void CommandLine::add_import() {
                    "whose names the file has; `bissl describe import` lists them")
       ->capture_default_str();
   import
-      ->add_option("--allow", import_.allow,
-                   "a name, or its beginning, that may be missing, too many or of another shape")
+      ->add_option(
+          "--allow", import_.allow,
+          "a name, its beginning or a pattern (*) of names, that may be missing, too many or "
+          "of another shape")
       ->take_all()
       ->allow_extra_args(false);
   import->add_option(
@@ -184,7 +190,7 @@ void CommandLine::add_features() {
   command->add_option("--batch", features_.batch, "samples at once")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
-  command->add_flag("--outputs", features_.outputs, "those of the stage's head, too");
+  command->add_flag("--outputs", features_.outputs, "write the outputs of the stage's head, too");
   command
       ->add_option("--precision", features_.precision,
                    "what the backbone's passes compute in: fp32, bf16, or fp16 on a GPU")
