@@ -171,7 +171,7 @@ std::string porting_advice(uint32_t sdk_major, uint32_t host_major) {
   }
   return fmt::format(
       " after porting its source: the interfaces of all kinds of component changed with sdk {}.0, "
-      "and docs/upgrade.md (share/doc/bissl/upgrade.md of an installation) says how",
+      "and docs/upgrade.md (share/doc/bissl/docs/upgrade.md of an installation) says how",
       host_major);
 }
 

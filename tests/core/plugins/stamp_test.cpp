@@ -89,7 +89,7 @@ TEST(PluginStamp, SdkOfAnEarlierMajorVersion) {
       mismatch("bissl sdk 1.2", host_sdk,
                "with this program's sdk headers after porting its source: the interfaces of all "
                "kinds of component changed with sdk 2.0, and docs/upgrade.md "
-               "(share/doc/bissl/upgrade.md of an installation) says how"));
+               "(share/doc/bissl/docs/upgrade.md of an installation) says how"));
 }
 
 TEST(PluginStamp, OtherTorch) {
