@@ -4,6 +4,7 @@
 #include "cli/exit_codes.h"
 #include "data/content_hashes.h"
 #include "data/planned_views.h"
+#include "models/memory_format.h"
 
 #include <torch/version.h>
 
@@ -93,6 +94,9 @@ void CommandLine::add_run_options(CLI::App& command) {
   command.add_flag_callback(
       "--cpu-views", [] { set_views_on_devices(false); },
       "with --device cuda: the processor makes all views, and the GPU none");
+  command.add_flag_callback(
+      "--channels-last", [] { set_channels_last(true); },
+      "with --device cuda: backbones get images with channels last in memory");
   add_rehash(command);
 }
 

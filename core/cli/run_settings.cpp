@@ -3,6 +3,7 @@
 #include "bissl/error.h"
 #include "data/planned_views.h"
 #include "models/evaluation_guard.h"
+#include "models/memory_format.h"
 
 #include <ATen/Context.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
@@ -43,7 +44,8 @@ void choose_arithmetic(const c10::Device& device, const PipelineArguments& argum
   if (!device.is_cuda()) {
     for (const auto& [option, given] : {std::pair("--tf32", arguments.tf32),
                                         {"--deterministic", arguments.deterministic},
-                                        {"--cpu-views", !views_on_devices()}}) {
+                                        {"--cpu-views", !views_on_devices()},
+                                        {"--channels-last", channels_last()}}) {
       if (given) {
         fail_input(
             "{} is for --device cuda, and this run computes on {}. Leave it out, or choose a GPU",

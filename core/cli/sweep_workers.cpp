@@ -3,6 +3,7 @@
 #include "bissl/error.h"
 #include "data/planned_views.h"
 #include "distributed/process_group.h"
+#include "models/memory_format.h"
 #include "telemetry/interrupt.h"
 
 #include <fmt/format.h>
@@ -60,6 +61,9 @@ std::vector<std::string> worker_command(const PipelineArguments& arguments,
   }
   if (!views_on_devices()) {
     command.emplace_back("--cpu-views");
+  }
+  if (channels_last()) {
+    command.emplace_back("--channels-last");
   }
   if (sweep.stop_on_failure) {
     command.emplace_back("--stop-on-failure");

@@ -6,6 +6,7 @@
 #include "bissl/optimizer_abilities.h"
 #include "models/attribution.h"
 #include "models/divided.h"
+#include "models/memory_format.h"
 #include "models/precision.h"
 #include "models/vector_check.h"
 #include "plugins/guard.h"
@@ -44,7 +45,9 @@ class GuardedFeatureMaps final : public GuardedPasses<FeatureMaps> {
   TensorList maps(const at::Tensor& images) override {
     return in_parts(images.size(0), backbone(), [&](const BatchPart& part) {
       return in_precision(images, [&] {
-        return call("maps", [&](FeatureMaps& inner) { return inner.maps(part.of(images)); });
+        return call("maps", [&](FeatureMaps& inner) {
+          return inner.maps(in_memory_format(part.of(images)));
+        });
       });
     });
   }
@@ -68,8 +71,9 @@ class GuardedTokens final : public GuardedPasses<Tokens> {
                                     .masked = part.of(selection.masked),
                                     .mask_token = selection.mask_token};
       return in_precision(images, [&]() -> TensorList {
-        return {
-            call("tokens", [&](Tokens& inner) { return inner.tokens(part.of(images), selected); })};
+        return {call("tokens", [&](Tokens& inner) {
+          return inner.tokens(in_memory_format(part.of(images)), selected);
+        })};
       });
     })[0];
   }
@@ -94,7 +98,9 @@ class GuardedBackbone
     const auto own = [this]() -> torch::nn::Module& { return module(); };
     return in_parts(images.size(0), own, [&](const BatchPart& part) -> TensorList {
       return in_precision(images, [&]() -> TensorList {
-        return {call("forward", [&](Backbone& inner) { return inner.forward(part.of(images)); })};
+        return {call("forward", [&](Backbone& inner) {
+          return inner.forward(in_memory_format(part.of(images)));
+        })};
       });
     })[0];
   }

@@ -7,6 +7,7 @@
 #include "bissl/data_files.h"
 #include "data/planned_views.h"
 #include "distributed/process_group.h"
+#include "models/memory_format.h"
 #include "pipeline/diagnostics.h"
 #include "stages/audit_artefact.h"
 #include "stages/batch_statistics.h"
@@ -173,6 +174,7 @@ WorkRecord begin_record(const StageTask& task, const StageWork& work,
       computing_environment(task.settings.device, task.settings.loader_threads);
   if (!task.settings.device.is_cpu()) {
     environment["device"]["makes_views"] = views_on_devices();  // those that it can make
+    environment["device"]["channels_last"] = channels_last();
   }
   if (const ProcessGroup* const group = current_group(); group != nullptr) {
     environment["threads"]["processes"] = group->size();

@@ -6,6 +6,7 @@
 #include "core/device/trainings.h"
 #include "data/prefetcher.h"
 #include "models/evaluation_guard.h"
+#include "models/memory_format.h"
 
 #include <ATen/Context.h>
 #include <fmt/format.h>
@@ -86,6 +87,17 @@ TEST_F(GpuTest, LossesOfRoundsAndFineTuningAreThoseOfTheProcessor) {
                  after_rounds(approximator, gpu, 2), after_rounds(approximator, c10::kCPU, 2));
   }
   expect_alike("losses of 3 steps, fine-tuning", finetuned(gpu, 3), finetuned(c10::kCPU, 3));
+}
+
+TEST_F(GpuTest, LossesWithChannelsLastAreThoseOfTheProcessor) {
+  const Trained steps = pretrained("simclr", "sgd", c10::kCPU, 3);
+  const Trained rounds = after_rounds("cg", c10::kCPU, 2);
+  set_channels_last(true);
+  const Trained steps_there = pretrained("simclr", "sgd", gpu, 3);
+  const Trained rounds_there = after_rounds("cg", gpu, 2);
+  set_channels_last(false);
+  expect_alike("losses of 3 steps, channels last", steps_there, steps);
+  expect_alike("losses of 2 rounds, channels last", rounds_there, rounds);
 }
 
 TEST_F(GpuTest, DeterministicTrainingsEndWithTheSameBits) {

@@ -115,6 +115,8 @@ def main():
 
         row("images/s, SimCLR, ResNet-18, 64 px, CPU", f"{rate(options.program, work / 'a'):.0f}")
         for text, more in (("GPU", ()), ("GPU, --tf32", ("--tf32",)),
+                           ("GPU, --channels-last", ("--channels-last",)),
+                           ("GPU, --tf32 --channels-last", ("--tf32", "--channels-last")),
                            ("GPU, --deterministic", ("--deterministic",))):
             found = rate(options.program, work / f"b{text}", "--device", "cuda", *more)
             row(f"images/s, SimCLR, ResNet-18, 64 px, {text}", f"{found:.0f}")

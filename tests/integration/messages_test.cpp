@@ -317,7 +317,7 @@ TEST_F(LimitsTest, DevicesThatAreNotThereAreNamedBeforeTheDataIsRead) {
 }
 
 TEST_F(LimitsTest, TheArithmeticOfAGpuIsRefusedForTheProcessor) {
-  for (const char* choice : {"--deterministic", "--tf32", "--cpu-views"}) {
+  for (const char* choice : {"--deterministic", "--tf32", "--cpu-views", "--channels-last"}) {
     const Outcome outcome = call("check", {choice});
     EXPECT_EQ(outcome.code, 2) << outcome.err;
     EXPECT_NE(outcome.err.find(std::string(choice) +

@@ -1,12 +1,14 @@
 // Where the tensors of training steps are, and what the steps wait for, on a device without
 // hardware (fake_device.h). What a GPU computes is tests/gpu's concern.
 
+#include "bissl/layers.h"
 #include "bissl/optimizer.h"
 #include "coloured_images.h"
 #include "core/data/fake_data.h"
 #include "data/prefetcher.h"
 #include "fake_device.h"
 #include "models/guarded.h"
+#include "models/memory_format.h"
 #include "models/module_state.h"
 #include "trainings.h"
 
@@ -105,6 +107,45 @@ TEST(FinetunePlacement, AllTensorsOfAStepAreOnTheDevice) {
   const Trained there = finetuned(fake_device, 2);
   expect_on_device(there, take_device_use());
   expect_near(there, finetuned(c10::kCPU, 2));
+}
+
+/// Passes get images with channels last.
+class ChannelsLastPlacement : public ::testing::Test {
+ protected:
+  ChannelsLastPlacement() { set_channels_last(true); }
+  ~ChannelsLastPlacement() override { set_channels_last(false); }
+
+  /// What `training` ends with where images lie as they are made.
+  template <class Training>
+  static Trained as_made(const Training& training) {
+    set_channels_last(false);
+    Trained trained = training();
+    set_channels_last(true);
+    return trained;
+  }
+};
+
+TEST_F(ChannelsLastPlacement, ConvolutionsGetTheirImagesSo) {
+  const auto backbone =
+      create_guarded(choose(ComponentKind::backbone, "resnet", "resnet18",
+                            {{"stem", std::string("small")}, {"width", int64_t{4}}}),
+                     BackboneContext{ImageShape{3, 16, 16}});
+  move_to(backbone->module(), fake_device);
+  const LayerRecorder recorder;
+  backbone->forward(batch_on(fake_device, 0).views[0]);
+  ASSERT_FALSE(recorder.calls().empty());
+  EXPECT_EQ(recorder.calls().front().input.suggest_memory_format(), at::MemoryFormat::ChannelsLast);
+}
+
+TEST_F(ChannelsLastPlacement, TrainingsEndWithTheSameWeights) {
+  take_device_use();
+  const Trained steps = pretrained("simclr", "sgd", fake_device, 2);
+  const Trained rounds = after_rounds("ekfac", fake_device, 2);
+  const Trained tuned = finetuned(fake_device, 2);
+  expect_on_device(steps, take_device_use());
+  expect_near(steps, as_made([] { return pretrained("simclr", "sgd", c10::kCPU, 2); }));
+  expect_near(rounds, as_made([] { return after_rounds("ekfac", c10::kCPU, 2); }));
+  expect_near(tuned, as_made([] { return finetuned(c10::kCPU, 2); }));
 }
 
 class OptimizerPlacement : public ::testing::TestWithParam<std::string> {};
