@@ -4,6 +4,7 @@
 #include "bissl/error.h"
 #include "models/module_state.h"
 #include "pipeline/metric_name.h"
+#include "stages/held_tensors.h"
 #include "stages/histograms.h"
 
 #include <algorithm>
@@ -114,9 +115,7 @@ double Monitor::best_bytes() const {
   double bytes = 0;
   if (best_) {
     for (const auto& [network, module] : networks_) {
-      for (const auto& [name, tensor] : module_state(*module)) {
-        bytes += static_cast<double>(tensor.numel()) * static_cast<double>(tensor.element_size());
-      }
+      bytes += bytes_of_copy(*module);
     }
   }
   return bytes;

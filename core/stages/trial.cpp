@@ -5,6 +5,7 @@
 #include "bissl/error.h"
 #include "models/module_state.h"
 #include "pipeline/diagnostics.h"
+#include "stages/held_tensors.h"
 #include "stages/match.h"
 #include "stages/memory.h"
 #include "stages/rates.h"
@@ -29,7 +30,6 @@ double seconds_of(const std::function<void()>& work) {
 
 double StageTrial::pass(const char* key, int64_t batch, const std::function<void()>& work) const {
   // The first pass of a process is slower than the others; a long one is hardly so.
-  constexpr double long_pass = 1.0;
   try {
     const double first = seconds_of(work);
     return measure_ && first < long_pass ? std::min(first, seconds_of(work)) : first;

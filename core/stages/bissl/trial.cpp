@@ -9,6 +9,7 @@
 #include "stages/bissl/parts.h"
 #include "stages/bissl/round_cost.h"
 #include "stages/bissl/trial_problem.h"
+#include "stages/held_tensors.h"
 #include "stages/memory.h"
 #include "stages/monitor.h"
 #include "stages/networks.h"
@@ -409,6 +410,9 @@ void BisslTrial::estimate() {
   if (needs_.solve.products + needs_.shared.products == 0 || lower.hessian_graph == "recomputed") {
     plan().graph_bytes = 0;
   }
+  // The lower weights that a run begins with, for the displacement.
+  plan().held_bytes +=
+      bytes_of_tensors(tensors_of(trainable_parameters(parts_->lower_backbone->module())));
   // A graph was kept for one of the batches.
   plan().held_bytes += static_cast<double>(plan().graph_bytes) *
                        static_cast<double>(lower.hessian_batches - 1) /

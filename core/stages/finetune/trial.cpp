@@ -3,6 +3,7 @@
 #include "stages/finetune/finetune.h"
 #include "stages/finetune/parts.h"
 #include "stages/finetune/validation.h"
+#include "stages/held_tensors.h"
 #include "stages/networks.h"
 #include "stages/step_memory.h"
 #include "telemetry/peak_memory.h"
@@ -54,6 +55,7 @@ class FinetuneTrial : public StageTrial {
     const FinetuneOptions& options = parts_.options;
     require_memory({.key = "batch",
                     .batch = options.batch,
+                    .beside = kept_bytes(),
                     .make =
                         [&](int64_t samples) {
                           return make_labelled_batches(context(), "data", options.data,
@@ -65,7 +67,7 @@ class FinetuneTrial : public StageTrial {
                    parts_.steps * options.accumulate);
     // While the training's batches are held, which validations interrupt.
     const double held =
-        bytes_held(*parts_.source, options.batch, parts_.steps * options.accumulate);
+        bytes_held(*parts_.source, options.batch, parts_.steps * options.accumulate) + kept_bytes();
     each_scoring([&](StepOnBatch pass, int64_t batches) {
       pass.beside = held;
       pass.threads = context().settings.loader_threads;
@@ -106,6 +108,13 @@ class FinetuneTrial : public StageTrial {
         static_cast<double>(samples) / (3.0 * static_cast<double>(parts_.options.batch));
     plan().seconds = (static_cast<double>(plan().gradients) + scored) * seconds_;
     hold_batches(*parts_.source, parts_.options.batch, parts_.steps * parts_.options.accumulate);
+    plan().held_bytes += kept_bytes();
+    if (parts_.options.accumulate > 1) {  // the sum of gradients, while the next ones are made
+      plan().held_bytes += bytes_of_tensors(tensors_of(parts_.parameters));
+    }
+    if (!measure() || seconds_ >= long_pass) {
+      plan().held_bytes += bytes_of_gradients(parts_.parameters);
+    }
   }
 
   /// The memory of a step is free when networks are scored, which may take more.
@@ -127,6 +136,18 @@ class FinetuneTrial : public StageTrial {
                  source->batches());
       }
     }
+  }
+
+  /// Of what a run keeps of both networks while it trains: their moving average, and the weights of
+  /// the best validation.
+  double kept_bytes() const {
+    const double both =
+        bytes_of_copy(parts_.backbone->module()) + bytes_of_copy(parts_.downstream->module());
+    double bytes = parts_.options.ema_decay > 0 ? both : 0;
+    if (validation_) {
+      bytes += both;
+    }
+    return bytes;
   }
 
   FinetuneParts parts_;

@@ -1,6 +1,7 @@
 #include "bilevel/lower_level.h"
 #include "models/module_state.h"
 #include "models/training_step.h"
+#include "stages/held_tensors.h"
 #include "stages/match.h"
 #include "stages/monitor.h"
 #include "stages/networks.h"
@@ -124,6 +125,7 @@ class PretrainTrial : public StageTrial {
     plan().gradients = parts_.steps * parts_.options.accumulate;
     plan().seconds = static_cast<double>(plan().gradients) * seconds_;
     hold_batches(*parts_.source, parts_.options.batch, plan().gradients);
+    hold_tensors();
     if (parts_.supervised) {
       plan().gradients += parts_.steps;
       plan().seconds += static_cast<double>(parts_.steps) * supervised_seconds_;
@@ -145,6 +147,20 @@ class PretrainTrial : public StageTrial {
   }
 
  private:
+  /// Notes what a run has in memory beside the step that was tried.
+  void hold_tensors() {
+    // The weights that it begins with, for the displacement.
+    plan().held_bytes +=
+        bytes_of_tensors(tensors_of(trainable_parameters(parts_.backbone->module())));
+    const NamedTensors parameters = parts_.parameters();
+    if (parts_.options.accumulate > 1) {  // the sum of gradients, while the next ones are made
+      plan().held_bytes += bytes_of_tensors(tensors_of(parameters));
+    }
+    if (!measure() || seconds_ >= long_pass) {
+      plan().held_bytes += bytes_of_gradients(parameters);
+    }
+  }
+
   /// While the training's batches are held.
   void require_monitor_memory() {
     if (!monitor_) {

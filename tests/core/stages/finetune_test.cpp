@@ -2,6 +2,7 @@
 #include "pipeline/component_source.h"
 #include "pipeline/reader.h"
 #include "plugins/search.h"
+#include "stages/check.h"
 #include "stages/runner.h"
 #include "stages/stage_kind.h"
 #include "support/temporary_folder.h"
@@ -66,6 +67,59 @@ TEST(Finetune, TakesNoCheckpointOfAFinishedRepeatIntoTheStore) {
   EXPECT_FALSE(fs::exists(finished / "repeat-0" / "checkpoint.safetensors"));
   EXPECT_TRUE(read_file(finished / "repeat-0" / "head.safetensors") == weights);
   EXPECT_TRUE(fs::exists(finished / "repeat-1" / "head.safetensors"));
+}
+
+/// Bytes that a check expects a fine-tuning with these settings to hold beside what it tried.
+double held_bytes(const std::vector<std::string>& settings, TrialDepth depth) {
+  const TemporaryFolder folder;
+  const fs::path file = folder.path() / "p.toml";
+  write_file(file, std::string(two_repeats) + R"([data.other]
+use     = "synthetic"
+samples = 8
+size    = 8
+split   = "test"
+)");
+  Registry registry;
+  PluginSearch search(registry, {}, /*third_party=*/false);
+  RegistrySource components(search);
+  const TableSpec selection = selection_spec();
+  std::vector<std::string> overrides = {"stage.tune.repeats=1", "stage.tune.steps=8"};
+  overrides.insert(overrides.end(), settings.begin(), settings.end());
+  const ReadResult read = read_pipeline({.file = file,
+                                         .overrides = overrides,
+                                         .components = components,
+                                         .stage_kinds = stage_kinds(),
+                                         .data_selection = selection});
+  if (!read.pipeline) {
+    ADD_FAILURE() << to_text(read.diagnostics);
+    return 0;
+  }
+  const RunSettings run{};
+  const std::vector<StagePlan> plans = check_pipeline(
+      {.pipeline = *read.pipeline, .settings = run, .out = folder.path() / "runs", .depth = depth});
+  EXPECT_EQ(plans.at(0).errors, std::vector<std::string>{});
+  return plans.at(0).held_bytes;
+}
+
+/// The average and the best weights are copies of both networks.
+TEST(Finetune, IsExpectedToHoldCopiesOfItsNetworks) {
+  const std::string average = "stage.tune.ema_decay=0.9";
+  const std::string best =
+      "stage.tune.validate={ data = \"other\", every = 4, batch = 4, metric = \"loss\", "
+      "augment = { use = \"evaluation\", size = 8 } }";
+  const double plain = held_bytes({}, TrialDepth::measured);
+  const double copy = held_bytes({average}, TrialDepth::measured) - plain;
+  EXPECT_GT(copy, 40000) << "a ResNet-18 of width 2 has 11,000 parameters";
+  EXPECT_EQ(held_bytes({best}, TrialDepth::measured) - plain, copy);
+  EXPECT_EQ(held_bytes({average, best}, TrialDepth::measured) - plain, 2 * copy);
+}
+
+/// Parts of a step add up gradients. A step that was tried once had none of a step before it.
+TEST(Finetune, IsExpectedToHoldGradientsBetweenSteps) {
+  const double plain = held_bytes({}, TrialDepth::measured);
+  const double gradients = held_bytes({"stage.tune.accumulate=2"}, TrialDepth::measured) - plain;
+  EXPECT_GT(gradients, 40000);
+  EXPECT_EQ(held_bytes({}, TrialDepth::tried) - plain, gradients);
 }
 
 }  // namespace

@@ -1,8 +1,10 @@
 #include "stages/step_memory.h"
 
 #include "bissl/error.h"
+#include "stages/held_tensors.h"
 #include "support/sanitizers.h"
 
+#include <ATen/ops/empty.h>
 #include <ATen/ops/ones.h>
 #include <gtest/gtest.h>
 
@@ -28,6 +30,19 @@ Extrapolation extrapolation(double enough, double constant, double linear, doubl
     return constant + linear * n + square * n * n;
   });
   return found;
+}
+
+TEST(HeldTensors, AreThoseInTheMemoryOfTheProcessor) {
+  const at::Tensor elsewhere = at::empty({100}, at::TensorOptions(c10::kMeta));
+  EXPECT_EQ(bytes_of_tensors({at::ones({5}), at::Tensor(), at::ones({3}, at::kDouble), elsewhere}),
+            5 * 4 + 3 * 8);
+  const at::Tensor trained = at::ones({7}).requires_grad_();
+  NamedTensors parameters;
+  parameters.emplace_back("trained", trained);
+  parameters.emplace_back("not reached", at::ones({9}).requires_grad_());
+  EXPECT_EQ(bytes_of_gradients(parameters), 0);
+  trained.mutable_grad() = at::ones({7});
+  EXPECT_EQ(bytes_of_gradients(parameters), 7 * 4);
 }
 
 TEST(StepMemory, IsContinuedByItsPolynomial) {
