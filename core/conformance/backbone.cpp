@@ -306,7 +306,7 @@ void check_backbone(Checker& checker) {
   checker.check("takes images that are not square, or refuses them as wrong input",
                 [&] { require_other_shapes(checker, fitted); });
   check_derivatives(checker, fitted);
-  check_backbone_abilities(checker, shape);
+  check_backbone_abilities(checker, fitted);
   check_depths(checker, *fitted.backbone);
 }
 

@@ -150,11 +150,11 @@ void require_trainable_maps(Backbone& backbone, FeatureMaps& maps, const at::Ten
   }
 }
 
-void check_maps(const Checker& checker, const ImageShape& shape) {
-  if (bissl::capability<FeatureMaps>(*make_seeded(checker, shape)) == nullptr) {
+void check_maps(const Checker& checker, const FittedBackbone& fitted) {
+  if (bissl::capability<FeatureMaps>(*fitted.backbone) == nullptr) {
     throw NotApplicable("it has no feature maps");
   }
-  for_some_shapes(checker, shape, [](Backbone& backbone, const at::Tensor& images) {
+  for_some_shapes(checker, fitted.input, [](Backbone& backbone, const at::Tensor& images) {
     auto* maps = bissl::capability<FeatureMaps>(backbone);
     require(maps != nullptr, "one instance has feature maps, another has not");
     require_maps(*maps, images);
@@ -273,11 +273,11 @@ void require_masked(const TokenTrial& trial) {
           "where all patches are masked, another mask token changes no token");
 }
 
-void check_tokens(const Checker& checker, const ImageShape& shape) {
-  if (bissl::capability<Tokens>(*make_seeded(checker, shape)) == nullptr) {
+void check_tokens(const Checker& checker, const FittedBackbone& fitted) {
+  if (bissl::capability<Tokens>(*fitted.backbone) == nullptr) {
     throw NotApplicable("it has no tokens of patches");
   }
-  for_some_shapes(checker, shape, [](Backbone& backbone, const at::Tensor& images) {
+  for_some_shapes(checker, fitted.input, [](Backbone& backbone, const at::Tensor& images) {
     auto* tokens = bissl::capability<Tokens>(backbone);
     require(tokens != nullptr, "one instance has tokens, another has not");
     const TokenTrial trial(*tokens, images);
@@ -289,9 +289,9 @@ void check_tokens(const Checker& checker, const ImageShape& shape) {
 
 }  // namespace
 
-void check_backbone_abilities(Checker& checker, const ImageShape& shape) {
-  checker.check("feature maps are as declared", [&] { check_maps(checker, shape); });
-  checker.check("tokens are as declared", [&] { check_tokens(checker, shape); });
+void check_backbone_abilities(Checker& checker, const FittedBackbone& fitted) {
+  checker.check("feature maps are as declared", [&] { check_maps(checker, fitted); });
+  checker.check("tokens are as declared", [&] { check_tokens(checker, fitted); });
 }
 
 }  // namespace bissl::host

@@ -10,9 +10,9 @@ namespace bissl::host {
 /// has its own features, whatever was computed before.
 void check_evaluation(Checker& checker, const FittedBackbone& fitted);
 
-/// The checks of the abilities FeatureMaps and Tokens, with instances for images of `shape` and,
-/// where they are taken, for others that are not square.
-void check_backbone_abilities(Checker& checker, const ImageShape& shape);
+/// The checks of the abilities FeatureMaps and Tokens, with other instances for the same images
+/// and, where they are taken, for images that are not square.
+void check_backbone_abilities(Checker& checker, const FittedBackbone& fitted);
 
 /// Throws a Violation unless 2 and 3 processes that share a batch have the features, the gradient
 /// and the buffers of one, in training mode and double precision.

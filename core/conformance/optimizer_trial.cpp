@@ -78,6 +78,9 @@ void Quadratic::set(const TensorList& values) {
 }
 
 bool same(const TensorList& a, const TensorList& b) {
+  if (a.size() != b.size()) {
+    return false;
+  }
   for (size_t i = 0; i < a.size(); ++i) {
     if (!a[i].equal(b[i])) {
       return false;
