@@ -1,6 +1,7 @@
 #include "bissl/augmentation.h"
 
 #include "conformance/surroundings.h"
+#include "conformance/values_at_bounds.h"
 #include "conformance/view_checks.h"
 
 #include <chrono>
@@ -65,6 +66,7 @@ void check_augmentation(Checker& checker) {
       }
     });
   });
+  check_values_at_bounds(checker);
   if (checker.choice().component->info.kind == ComponentKind::transform) {
     checker.check("whole batches give what single views give, where they are taken",
                   [&] { check_whole_batches(checker, shapes); });

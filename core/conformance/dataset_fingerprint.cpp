@@ -139,6 +139,11 @@ bool check_changes(const Checker& checker, const Dataset& dataset) {
       } catch (const std::exception&) {
         continue;  // it may refuse the value
       }
+      require(!spec.execution_only() || other_digest == digest,
+              "{0} is declared execution_only, but {0} = {1} gives other samples or targets than "
+              "{2}: it is in no stage's key, so finished stages would be taken for the other "
+              "data's. Declare it without",
+              spec.name, to_toml(value), to_toml(own));
       changed = changed || other_digest != digest;
       require(other_digest == digest || other_fingerprint != fingerprint,
               "{} = {} gives other samples, targets or names than {}, but the same "

@@ -9,6 +9,7 @@
 #include "conformance/checker.h"
 #include "conformance/samples.h"
 #include "conformance/surroundings.h"
+#include "conformance/values_at_bounds.h"
 #include "models/evaluation_guard.h"
 #include "models/module_state.h"
 
@@ -90,6 +91,13 @@ class Trial {
     const at::Tensor system =
         at::eye(hessian_.size(0), at::kDouble) + hessian_ / (lambda + damping);
     return at::linalg_solve(system, flatten(u));
+  }
+
+  /// ‖u − (I + H/(λ + δ))·v‖ / ‖u‖.
+  double residual(const TensorList& v, double damping) const {
+    const at::Tensor left = flatten(v);
+    const at::Tensor right = flatten(u);
+    return norm({right - left - hessian_.matmul(left) / (lambda + damping)}) / norm({right});
   }
 
   /// Everything that a solve must leave alone.
@@ -213,6 +221,32 @@ void check_accuracy(const Trial& trial, const HypergradientSolution& solution) {
             "cosine {:.3g} to the solution with δ = 10, that of v = u is {:.3g}",
             cosine(left, expected), cosine(right, expected));
   }
+}
+
+/// `made`: the products of the system that the solve asked for. Those of recorded steps and of
+/// fresh batches are made elsewhere. A residual is compared where a solve takes v for a solution:
+/// until then it is a guide to the solver; that of differences of gradients is one of another
+/// matrix.
+void check_account(const Trial& trial, const HypergradientNeeds& needs,
+                   const HypergradientSolution& solution, int64_t made) {
+  if (needs.steps.products == 0 && needs.fresh.products == 0) {
+    require(
+        solution.hessian_products == made,
+        "HypergradientSolution::hessian_products is {}, and the system made {}: the host logs it "
+        "as the cost of a solve. HessianProducts counts them (bissl/linear_system.h)",
+        solution.hessian_products, made);
+  }
+  const double told = solution.relative_residual;
+  const bool taken =
+      solution.status == SolveStatus::converged || solution.status == SolveStatus::direct;
+  if (!taken || !solution.damping || !(told >= 0) || solution.gradients > 0) {
+    return;
+  }
+  const double found = trial.residual(solution.v, *solution.damping);
+  require(found <= 1.1 * told + 0.01,
+          "the relative residual is said to be {:.3g}, but with δ = {} that of v is {:.3g}: "
+          "‖u − (I + H/(w + δ))·v‖ / ‖u‖ is meant, or a negative number where it is not known",
+          told, *solution.damping, found);
 }
 
 /// A new instance that continues from the state of `first`, if approximators of this kind have one.
@@ -350,6 +384,7 @@ void check_next_system(const Checker& checker, Trial& trial) {
 
 void check_hypergradient(Checker& checker) {
   const c10::NoGradGuard no_grad;
+  check_values_at_bounds(checker);
   HypergradientNeeds needs;
   std::unique_ptr<Trial> trial;
   if (!checker.check("tells what it needs", [&] {
@@ -415,6 +450,8 @@ void check_hypergradient(Checker& checker) {
     require(problem->products() <= products, "{} products of the system, {} announced",
             problem->products(), products);
   });
+  checker.check("tells the products that it made, and a residual that is that of v",
+                [&] { check_account(*trial, needs, solution, problem->products()); });
   checker.check("twice u has twice the solution", [&] {
     TensorList twice = copy(trial->u);
     scale(twice, 2.0);

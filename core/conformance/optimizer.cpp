@@ -7,6 +7,7 @@
 #include "conformance/checker.h"
 #include "conformance/optimizer_trial.h"
 #include "conformance/samples.h"
+#include "conformance/values_at_bounds.h"
 
 #include <ATen/ops/stack.h>
 #include <c10/core/GradMode.h>
@@ -261,6 +262,7 @@ void require_each_part_wanted(const Checker& checker) {
 }  // namespace
 
 void check_optimizer(Checker& checker) {
+  check_values_at_bounds(checker);
   if (!checker.check("has a learning rate and a momentum within sense", [&] {
         const Quadratic problem(checker);
         const double lr = problem.optimizer->learning_rate();

@@ -10,6 +10,9 @@ namespace {
 
 using Names = std::vector<std::string>;
 
+constexpr const char* at_bounds =
+    "is made at the ends of its bounds, or refuses them as wrong input";
+
 Names of_kind(ComponentKind kind) {
   switch (kind) {
     case ComponentKind::dataset:
@@ -45,6 +48,7 @@ Names of_kind(ComponentKind kind) {
               "a view does not depend on what was made before",
               "rows and columns keep their places, whatever the image's shape",
               "draws from the stream that it is given and from no other",
+              at_bounds,
               "several threads work at once",
               "nothing depends on the time"};
     case ComponentKind::backbone:
@@ -71,6 +75,7 @@ Names of_kind(ComponentKind kind) {
               "the loss moves the backbone",
               "all weights of the loss are in module()",
               "loss leaves its views, the backbone and all weights alone",
+              "before_step leaves the backbone alone",
               "after_step leaves the backbone alone",
               "parameters and buffers keep their names and shapes, and stay finite",
               "a pass that is no training leaves no trace",
@@ -105,11 +110,13 @@ Names of_kind(ComponentKind kind) {
               "metrics of two passes are the same, and passes do not mix",
               "metrics of right and wrong outputs"};
     case ComponentKind::hypergradient:
-      return {"tells what it needs",
+      return {at_bounds,
+              "tells what it needs",
               "solves, with a finite vector like u, and leaves u alone",
               "leaves models, buffers and generator alone",
               "comes closer to the solution than u, or not much less close",
               "asks for what it uses",
+              "tells the products that it made, and a residual that is that of v",
               "twice u has twice the solution",
               "zero has a finite solution",
               "a system that answers with NaN gives a finite vector",
@@ -118,7 +125,8 @@ Names of_kind(ComponentKind kind) {
               "continues from its state",
               "solves the next system as a fresh instance with its state does"};
     case ComponentKind::optimizer:
-      return {"has a learning rate and a momentum within sense",
+      return {at_bounds,
+              "has a learning rate and a momentum within sense",
               "descends on a quadratic",
               "a learning rate of zero moves nothing",
               "a parameter without gradient stays",

@@ -159,6 +159,19 @@ void require_loss_changes_nothing(const PretextTrial& trial) {
   });
 }
 
+/// Before the first step, and when the task has seen the backbone.
+void require_before_step_spares_backbone(const PretextTrial& trial) {
+  constexpr int64_t steps = 4;
+  for (int64_t i = 0; i < steps; ++i) {
+    const ModuleRecord backbone(trial.backbone->module(), "the backbone");
+    trial.before_step(i);
+    backbone.require_same_tensors("before_step");
+    backbone.require_same_values(ModuleRecord::Part::all, "before_step");
+    backbone.require_same_modes("before_step");
+    trial.step(i);
+  }
+}
+
 void require_after_step_spares_backbone(const PretextTrial& trial) {
   repeat(training_steps, [&](int64_t i) {
     trial.step(i, /*whole=*/false);
@@ -349,6 +362,8 @@ void check_pretext(Checker& checker) {
                 [&] { require_weights_in_module(trial()); });
   checker.check("loss leaves its views, the backbone and all weights alone",
                 [&] { require_loss_changes_nothing(trial()); });
+  checker.check("before_step leaves the backbone alone",
+                [&] { require_before_step_spares_backbone(trial()); });
   checker.check("after_step leaves the backbone alone",
                 [&] { require_after_step_spares_backbone(trial()); });
   checker.check("parameters and buffers keep their names and shapes, and stay finite",

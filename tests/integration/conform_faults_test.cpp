@@ -120,6 +120,8 @@ Library misbehaving_datasets() {
            {"fingerprint-empty", fingerprint, "it is empty"},
            {"fingerprint-binary", fingerprint, "no text"},
            {"fingerprint-constant", "the fingerprint changes with the content", "seed = 2"},
+           {"execution-in-samples", "the fingerprint changes with the content",
+            "seed is declared execution_only"},
            {"fingerprint-by-second", "", ""},
            {"fingerprint-by-clock", fingerprint, "at a second call"},
            {"fingerprint-by-address", fingerprint, "in a second instance"},
@@ -260,9 +262,11 @@ Library misbehaving_solvers() {
   const std::string preconditioner =
       "the preconditioner has the gradients' shapes and changes nothing";
   const std::string solves = "solves, with a finite vector like u, and leaves u alone";
+  const std::string account = "tells the products that it made, and a residual that is that of v";
   const std::string memory = "keeps no memory of u or v, and refuses a state that is not its own";
   return {"misbehaving_solvers",
-          {"right", "right-in-all", "right-product", "right-of-each-system", "ability-unlisted"},
+          {"right", "right-in-all", "right-product", "right-of-each-system", "right-at-its-bounds",
+           "ability-unlisted"},
           {{"ability-by-own-address", abilities, "the address of something else"},
            {"ability-for-any-identifier", abilities, "there is no such ability"},
            {"state-of-one-name", "continues from its state with the same bits",
@@ -293,6 +297,10 @@ Library misbehaving_solvers() {
            {"draws-rand", "leaves models, buffers and generator alone", "std::rand"},
            {"leaves-gradients-on", solves, "leaves gradient mode on"},
            {"other-needs-later", "asks for what it uses", "needs() differs after a solve"},
+           {"throws-at-its-bound",
+            "is made at the ends of its bounds, or refuses them as wrong input", "period = 0 lies"},
+           {"counts-no-product", account, "hessian_products is 0, and the system made 1"},
+           {"residual-of-another", account, "the relative residual is said to be 1e-06"},
            {"takes-any-state", memory, "an unknown part was accepted"},
            {"memory-of-the-last", memory, "keep copies"}}};
 }

@@ -90,6 +90,8 @@ const std::vector<Fault>& pretext_faults() {
       {"views-require-gradients", spares, "requires_grad of the views"},
       {"backward-inside", spares, "as backward() does"},
       {"backward-uses-graph-up", moves, "return the result, the host differentiates it"},
+      {"before-step-moves-the-backbone", "before_step leaves the backbone alone",
+       "before_step changes the parameter \"first.weight\""},
       {"after-step-moves-the-backbone", after, "after_step changes the parameter \"first.weight\""},
       {"after-step-resets-statistics", after, "after_step changes the buffer"},
       {"after-step-leaves-evaluation-mode", after, "in evaluation mode"},
