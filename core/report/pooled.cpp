@@ -30,6 +30,29 @@ double average_of(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
+/// What two arms have of one task.
+struct TaskPairs {
+  std::vector<double> differences;
+  size_t unpaired = 0;
+};
+
+TaskPairs pairs_of(const ArmValues& values, const ArmValues& others, size_t task) {
+  const auto ours = values.find(task);
+  const auto theirs = others.find(task);
+  TaskPairs pairs;
+  if (ours == values.end() || theirs == others.end()) {
+    return pairs;
+  }
+  for (const auto& [repetition, value] : ours->second) {
+    const auto other = theirs->second.find(repetition);
+    if (other != theirs->second.end()) {
+      pairs.differences.push_back(value - other->second);
+    }
+  }
+  pairs.unpaired = ours->second.size() + theirs->second.size() - 2 * pairs.differences.size();
+  return pairs;
+}
+
 class Pooling {
  public:
   explicit Pooling(const ReportData& data) : data_(data) {
@@ -139,20 +162,18 @@ std::optional<PooledComparison> Pooling::compare(const Arm& arm, const Arm& agai
   const ArmValues others = values_of(against);
   PooledComparison result{.arm = arm, .against = against};
   std::vector<std::vector<double>> strata;
-  for (const auto& [task, by_repetition] : values) {
-    const auto other = others.find(task);
-    std::vector<double> differences;
-    for (const auto& [repetition, value] : by_repetition) {
-      if (other != others.end() && other->second.count(repetition) != 0) {
-        differences.push_back(value - other->second.at(repetition));
-      }
+  const size_t tasks = tasks_axis_ ? data_.axes[*tasks_axis_].labels.size() : 1;
+  for (size_t task = 0; task < tasks; ++task) {
+    const std::string name = tasks_axis_ ? data_.axes[*tasks_axis_].labels[task] : "";
+    TaskPairs pairs = pairs_of(values, others, task);
+    if (pairs.differences.empty()) {
+      result.left_out.push_back(name);
+      continue;
     }
-    if (!differences.empty()) {
-      const std::string name = tasks_axis_ ? data_.axes[*tasks_axis_].labels.at(task) : "";
-      result.tasks.push_back(
-          {name, differences, estimate(differences), sign_flip_test(differences)});
-      strata.push_back(std::move(differences));
-    }
+    result.unpaired += pairs.unpaired;
+    result.tasks.push_back(
+        {name, pairs.differences, estimate(pairs.differences), sign_flip_test(pairs.differences)});
+    strata.push_back(std::move(pairs.differences));
   }
   if (strata.empty()) {
     return std::nullopt;

@@ -34,9 +34,11 @@ struct PooledComparison {
   Arm arm;
   Arm against;
   std::vector<TaskDifference> tasks = {};
-  PooledDifference difference = {};  ///< of the arm minus the other
-  SignFlipTest test = {};            ///< within tasks
-  double adjusted = 1;               ///< p after Holm's adjustment for those of its family
+  PooledDifference difference = {};        ///< of the arm minus the other
+  SignFlipTest test = {};                  ///< within tasks
+  double adjusted = 1;                     ///< p after Holm's adjustment for those of its family
+  std::vector<std::string> left_out = {};  ///< tasks on which the two have no pair of results
+  size_t unpaired = 0;  ///< results on the other tasks whose repetition the other arm lacks
   /// Mean seconds of the stages behind a result, those that arms share included; none if unknown.
   std::optional<double> seconds = {};
   std::optional<double> seconds_against = {};

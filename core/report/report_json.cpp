@@ -54,6 +54,8 @@ nlohmann::json to_json(const PooledComparison& one) {
           {"p", one.test.p},
           {"exact", one.test.exact},
           {"adjusted_p", one.adjusted},
+          {"left_out", one.left_out},
+          {"unpaired", one.unpaired},
           {"seconds", optional(one.seconds)},
           {"seconds_against", optional(one.seconds_against)}};
 }

@@ -25,6 +25,18 @@ void refuse_none(const std::vector<double>& values) {
 /// Rounding must not decide whether a sum is as far from 0 as the observed one.
 constexpr double slack = 1e-12;
 
+/// A standard deviation of no more than this share of the largest value is one of rounding: of
+/// differences, which are small against the values that they are of.
+constexpr double rounding_spread = 1e-9;
+
+double largest_size(const std::vector<double>& values) {
+  double largest = 0;
+  for (const double value : values) {
+    largest = std::max(largest, std::abs(value));
+  }
+  return largest;
+}
+
 }  // namespace
 
 double mean_of(const std::vector<double>& values) {
@@ -47,9 +59,12 @@ Estimate estimate(const std::vector<double>& values) {
       squares += (value - result.mean) * (value - result.mean);
     }
     const auto count = static_cast<double>(values.size());
-    result.std = std::sqrt(squares / (count - 1));
-    const boost::math::students_t t(count - 1);
-    result.half = boost::math::quantile(t, 0.975) * *result.std / std::sqrt(count);
+    const double deviation = std::sqrt(squares / (count - 1));
+    result.std = deviation;
+    if (deviation > rounding_spread * largest_size(values)) {
+      const boost::math::students_t t(count - 1);
+      result.half = boost::math::quantile(t, 0.975) * deviation / std::sqrt(count);
+    }
   }
   return result;
 }
@@ -137,14 +152,14 @@ PooledDifference pooled_difference(const std::vector<std::vector<double>>& strat
   std::vector<double> means;
   double variance = 0;
   double freedom = 0;
-  bool spreads = !strata.empty();
+  bool has_pairs = !strata.empty();
   PooledDifference result;
   for (const std::vector<double>& stratum : strata) {
     const Estimate one = estimate(stratum);
     result.pairs += one.count;
     means.push_back(one.mean);
-    spreads = spreads && one.std.has_value();
-    if (one.std) {
+    has_pairs = has_pairs && one.std.has_value();
+    if (one.half) {
       const auto count = static_cast<double>(one.count);
       const double of_mean = *one.std * *one.std / count;
       variance += of_mean;
@@ -153,13 +168,10 @@ PooledDifference pooled_difference(const std::vector<std::vector<double>>& strat
   }
   refuse_none(means);
   result.mean = mean_of(means);
-  if (spreads) {
+  if (has_pairs && variance > 0) {
     const auto count = static_cast<double>(strata.size());
-    result.half =
-        variance == 0
-            ? 0
-            : boost::math::quantile(boost::math::students_t(variance * variance / freedom), 0.975) *
-                  std::sqrt(variance) / count;
+    const boost::math::students_t t(variance * variance / freedom);
+    result.half = boost::math::quantile(t, 0.975) * std::sqrt(variance) / count;
   }
   if (means.size() > 1) {
     result.over_tasks = estimate(means);

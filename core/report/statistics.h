@@ -11,8 +11,10 @@ namespace bissl::host {
 struct Estimate {
   int64_t count = 0;
   double mean = 0;
-  std::optional<double> std;   ///< sample standard deviation; none for one value
-  std::optional<double> half;  ///< half of the 95 % interval of Student's t; none for one value
+  std::optional<double> std;  ///< sample standard deviation; none for one value
+  /// Half of the 95 % interval of Student's t. None for one value, and for values that are equal
+  /// but for rounding: they do not tell how far others would be apart.
+  std::optional<double> half;
 
   std::optional<double> low() const { return half ? std::optional(mean - *half) : std::nullopt; }
   std::optional<double> high() const { return half ? std::optional(mean + *half) : std::nullopt; }
@@ -21,8 +23,8 @@ struct Estimate {
 /// `values` must not be empty.
 double mean_of(const std::vector<double>& values);
 
-/// Mean, sample standard deviation and the interval mean ± t(0.975, n − 1)·s/√n. `values` must not
-/// be empty.
+/// Mean, sample standard deviation s and the interval mean ± t(0.975, n − 1)·s/√n, where s > 0.
+/// `values` must not be empty.
 Estimate estimate(const std::vector<double>& values);
 
 /// What differences of pairs say against the hypothesis that their signs are chance.
@@ -43,7 +45,8 @@ struct PooledDifference {
   int64_t pairs = 0;
   double mean = 0;
   /// Half of the 95 % interval for these strata: the variances of their means, and Student's t with
-  /// the degrees of freedom of Welch and Satterthwaite. None where a stratum has one pair only.
+  /// the degrees of freedom of Welch and Satterthwaite. None where a stratum has one pair only, and
+  /// where the pairs of each stratum are equal.
   std::optional<double> half;
   /// The strata's means as a sample of such strata; none for one stratum.
   std::optional<Estimate> over_tasks;

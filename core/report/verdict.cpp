@@ -4,6 +4,7 @@
 #include "report/sections.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -35,6 +36,9 @@ std::string extent_words(const PooledComparison& one) {
 
 constexpr double usual_level = 0.05;
 
+/// Whether p is as small as so many pairs allow: all of them have the same sign.
+bool all_pairs_agree(const SignFlipTest& test) { return test.exact && test.p < 1.5 * test.least; }
+
 std::string how_sure(const PooledComparison& one) {
   if (one.test.least > usual_level) {
     return fmt::format(
@@ -44,6 +48,12 @@ std::string how_sure(const PooledComparison& one) {
   const std::string p = fmt::format(
       "p = {}{}", p_words(one.test.p),
       one.adjusted == one.test.p ? "" : fmt::format(", {} adjusted", p_words(one.adjusted)));
+  if (!is_sure(one) && one.test.p < usual_level && all_pairs_agree(one.test)) {
+    return fmt::format(
+        "All pairs agree, but so few of them cannot show more among several comparisons ({}): "
+        "more repetitions would tell.",
+        p);
+  }
   return is_sure(one)
              ? fmt::format("Chance hardly explains this ({}).", p)
              : fmt::format("Chance can explain this ({}): the runs do not tell the two apart.", p);
@@ -59,6 +69,28 @@ std::string cost_words(const PooledComparison& one, bool arm_wins) {
   return fmt::format(" A run of {} takes {:.1f} seconds, of {} {:.1f} ({:.2f} times).",
                      equal ? one.arm.label : "it", winner,
                      equal ? one.against.label : "the other one", loser, winner / loser);
+}
+
+/// What the comparison does not contain, as a sentence each; empty where each result has its pair
+/// and the comparison is with the reference that there is.
+std::string left_out_words(const ReportData& data, const PooledComparison& one) {
+  std::string text;
+  if (!data.reference.empty() && one.against.metric != data.reference) {
+    text += fmt::format(
+        " This is not the comparison that was asked for: {} has no result beside one of {}.",
+        data.reference, data.metrics.front());
+  }
+  if (!one.left_out.empty()) {
+    text += fmt::format(" Left out, as the two have no pair of results there: {}.",
+                        fmt::join(one.left_out, ", "));
+  }
+  if (one.unpaired > 0) {
+    text += one.unpaired == 1
+                ? " 1 result is left out, as the other arm lacks its repetition."
+                : fmt::format(" {} results are left out, as the other arm lacks their repetitions.",
+                              one.unpaired);
+  }
+  return text;
 }
 
 /// How many tasks are on the side of the pooled difference.
@@ -77,7 +109,7 @@ std::string measure_words(const ReportData& data) {
   return name ? name->metric : data.metrics.front();
 }
 
-ReportTable pooled_table(const PooledResults& pooled) {
+ReportTable pooled_table(const PooledResults& pooled, bool more) {
   ReportTable table{"pooled", {{"arm"}, {"against"}}, {}};
   add_columns(table, {"tasks", "pairs", "difference"});
   table.columns.push_back({"95 % interval", ReportColumn::Kind::interval});
@@ -86,8 +118,9 @@ ReportTable pooled_table(const PooledResults& pooled) {
   for (const PooledComparison& one : pooled.comparisons) {
     const PooledDifference& difference = one.difference;
     const auto ahead =
-        std::count_if(one.tasks.begin(), one.tasks.end(),
-                      [](const TaskDifference& task) { return task.difference.mean > 0; });
+        std::count_if(one.tasks.begin(), one.tasks.end(), [&](const TaskDifference& task) {
+          return more ? task.difference.mean > 0 : task.difference.mean < 0;
+        });
     const auto over_tasks = difference.over_tasks;
     table.rows.push_back(
         {one.arm.label, one.against.label, count_cell(static_cast<int64_t>(one.tasks.size())),
@@ -152,6 +185,7 @@ std::string verdict(const ReportData& data, const PooledResults& pooled) {
         measure_words(data), interval, extent_words(one), tasks, how_sure(one));
   }
   text += cost_words(one, arm_wins);
+  text += left_out_words(data, one);
   if (pooled.arms.size() > 2) {
     const ArmMean& best = pooled.arms.front();
     text += fmt::format(" Of all {} arms, {} has the best mean: {}.", pooled.arms.size(),
@@ -173,11 +207,10 @@ ReportSection verdict_section(const ReportData& data, const PooledResults& poole
         "Differences are paired by task and repetition; the tasks' means have equal weights. The "
         "interval is for these tasks, from the spread within each (Welch's degrees of freedom); "
         "\"over tasks\" is Student's over the tasks' means, for tasks of the same kind. p: signs "
-        "are "
-        "changed by chance within the tasks. \"adjusted\" is Holm's, for the comparisons that the "
-        "file asks for and for the other arms apart.");
+        "are changed by chance within the tasks. \"adjusted\" is Holm's, for the comparisons that "
+        "the file asks for and for the other arms apart; p of single tasks is not adjusted.");
   }
-  section.tables.push_back(pooled_table(pooled));
+  section.tables.push_back(pooled_table(pooled, more_is_better(data)));
   if (pooled.tasks > 1) {
     section.tables.push_back(tasks_table(primary));
     std::vector<IntervalRow> rows;

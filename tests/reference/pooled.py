@@ -46,7 +46,7 @@ def interval(strata):
     of_means = numpy.array([numpy.var(one, ddof=1) / len(one) for one in strata])
     mean = float(numpy.mean(means))
     if of_means.sum() == 0:
-        return mean, mean, mean
+        return mean, None, None  # equal differences do not tell how far others would be apart
     freedom = of_means.sum() ** 2 / sum(
         v ** 2 / (len(one) - 1) for v, one in zip(of_means, strata))
     error = float(numpy.sqrt(of_means.sum())) / len(strata)

@@ -40,13 +40,17 @@ TEST(Statistics, OneValueHasNoSpread) {
   EXPECT_FALSE(one.std || one.half || one.low());
 }
 
-TEST(Statistics, EqualValuesHaveTheirMeanAndNoSpread) {
+/// An interval of no width would say that the next value is certain.
+TEST(Statistics, EqualValuesHaveTheirMeanAndNoInterval) {
   for (const size_t count : {size_t{3}, size_t{10}}) {
     const Estimate same = estimate(std::vector<double>(count, 0.1));
     EXPECT_EQ(same.mean, 0.1) << count;
     EXPECT_EQ(*same.std, 0.0) << count;
-    EXPECT_EQ(*same.half, 0.0) << count;
+    EXPECT_FALSE(same.half || same.low()) << count;
   }
+  // In binary, 0.91 − 0.9 and 0.02 − 0.01 differ in their last bits.
+  EXPECT_FALSE(estimate({0.91 - 0.9, 0.02 - 0.01}).half);
+  EXPECT_TRUE(estimate({0.01, 0.010001}).half);
 }
 
 TEST(Statistics, SignFlipsCountedOutAreScipys) {
