@@ -2,6 +2,7 @@
 
 #include "base/atomic_file.h"
 #include "bissl/error.h"
+#include "cli/compare_advice.h"
 #include "cli/compare_files.h"
 #include "cli/compare_record.h"
 #include "cli/exit_codes.h"
@@ -98,20 +99,6 @@ std::string name_after(const fs::path& data) {
   }
   constexpr size_t longest = 60;
   return name.substr(0, longest);
-}
-
-/// Which arm to use: the better one where that is sure, otherwise the cheaper one.
-std::string advice(const ReportData& data, const PooledResults& pooled) {
-  const PooledComparison& one = pooled.comparisons.at(pooled.primary.value());
-  const bool arm_is_better = (one.difference.mean > 0) == more_is_better(data);
-  if (is_sure(one)) {
-    return fmt::format("Use {}.", arm_is_better ? one.arm.label : one.against.label);
-  }
-  const bool arm_is_cheaper =
-      one.seconds && one.seconds_against && *one.seconds < *one.seconds_against;
-  return fmt::format(
-      "These runs do not tell the two apart: take the cheaper one, {}, or give more seeds.",
-      arm_is_cheaper ? one.arm.label : one.against.label);
 }
 
 void CompareCommand::look() {
@@ -233,7 +220,7 @@ int CompareCommand::report() {
     const ReportData data = gather({folder}, "");
     const PooledResults pooled = pooled_results(data);
     if (const std::string words = verdict(data, pooled); !words.empty()) {
-      out_ << '\n' << words << ' ' << advice(data, pooled) << '\n';
+      out_ << '\n' << words << ' ' << compare_advice(data, pooled) << '\n';
     }
   }
   return code;
