@@ -50,6 +50,7 @@ class CompareCommand {
   void describe() const;
   void write() const;
   std::optional<double> estimated_seconds();
+  void print_data_warnings() const;
   bool fit_to_time();
   /// Whether an earlier call has chosen: a machine that is busier now must not choose otherwise.
   bool was_begun() const {
@@ -86,6 +87,7 @@ class CompareCommand {
   std::ostream& out_;
   std::ostream& err_;
   CompareSettings settings_;
+  std::string said_;  ///< by the last estimate
 };
 
 /// "my photos/" → "compare-my-photos".
@@ -162,6 +164,7 @@ std::optional<double> CompareCommand::estimated_seconds() {
   sweep.jobs = compare_.jobs;
   std::ostringstream said;
   const int code = run_sweep(of_sweep(true), sweep, plugins_, plan, said);
+  said_ = said.str();
   const nlohmann::json found = nlohmann::json::parse(plan.str(), nullptr, false);
   if (code != exit_done || !found.is_object() || !found.contains("estimated_wall_seconds")) {
     sweep.plan = false;
@@ -170,6 +173,16 @@ std::optional<double> CompareCommand::estimated_seconds() {
     return std::nullopt;
   }
   return found.at("estimated_wall_seconds").get<double>();
+}
+
+/// What the estimate found of the data. A sweep that runs says it by itself.
+void CompareCommand::print_data_warnings() const {
+  std::istringstream lines(said_);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("warning: data.")) {
+      err_ << line << '\n';
+    }
+  }
 }
 
 /// Chooses numbers of steps by the time; false where the data are refused.
@@ -238,6 +251,7 @@ int CompareCommand::run() {
     return exit_wrong_input;
   }
   if (compare_.dry_run) {
+    print_data_warnings();
     return exit_done;
   }
   std::ostringstream cells;

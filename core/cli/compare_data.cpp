@@ -78,6 +78,19 @@ void require_classes(const fs::path& folder, const std::map<std::string, int64_t
   }
 }
 
+/// Of classes with one image each nothing is left to choose the ridge of the head by.
+void require_more_than_one_each(const fs::path& folder,
+                                const std::map<std::string, int64_t>& classes) {
+  const bool none_has_two =
+      std::all_of(classes.begin(), classes.end(), [](const auto& one) { return one.second == 1; });
+  if (none_has_two) {
+    fail_input(
+        "{}: each of the {} classes has one image. A class cannot be learnt from one image: give "
+        "two of each at the least, and tens for a comparison that says anything",
+        folder.string(), classes.size());
+  }
+}
+
 void require_same_classes(const fs::path& train, const std::map<std::string, int64_t>& of_train,
                           const fs::path& test, const std::map<std::string, int64_t>& of_test) {
   const auto complain = [](const fs::path& in, const fs::path& not_in,
@@ -122,6 +135,7 @@ LabelledFolder look_at_labelled(const fs::path& data) {
     }
   }
   if (found.test) {
+    require_more_than_one_each(found.train, train);
     const std::map<std::string, int64_t> test = classes_of(*found.test);
     require_classes(*found.test, test);
     require_same_classes(found.train, train, *found.test, test);

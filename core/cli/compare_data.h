@@ -20,8 +20,9 @@ struct LabelledFolder {
 };
 
 /// Looks at DATA/train/CLASS/… with DATA/test/CLASS/… (or val), or at DATA/CLASS/… alone. Throws
-/// Error(input) for what cannot be compared on: no images, one class, a class with one image,
-/// classes that differ between the two folders. Opens no image.
+/// Error(input) for what cannot be compared on: no images, one class, a class with one image of
+/// which a part is to be kept, one image of each class, classes that differ between the two
+/// folders. Opens no image.
 LabelledFolder look_at_labelled(const std::filesystem::path& data);
 
 /// Images in a folder and those below it. Throws Error(input) where there is none.

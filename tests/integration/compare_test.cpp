@@ -94,12 +94,16 @@ TEST_F(Compare, UnlabelledImagesAndFoldersOfTheirOwnAreUsed) {
     write_file(folder_.path() / "more" / (std::to_string(i) + ".ppm"),
                striped_photo(10, 10, true, 50 + i));
   }
+  write_file(folder_.path() / "more/8.ppm", "P6 10 10 255\n" + std::string(300, 'x'));
   const Outcome run =
       call({"--dry-run", "--unlabeled", (folder_.path() / "more").string(), "--minutes", "1000"});
   ASSERT_EQ(run.code, 0) << run.err;
   EXPECT_NE(run.err.find("10 images to train with, 5 to score on"), std::string::npos) << run.err;
   EXPECT_NE(run.err.find("pretext task on 9 images"), std::string::npos) << run.err;
   EXPECT_NE(run.err.find("30000 pretext steps"), std::string::npos) << run.err;
+  EXPECT_NE(run.err.find("warning: data.unlabeled: 1 of the 9 images are of one value"),
+            std::string::npos)
+      << run.err;
   const std::string text = read_file(out_ / "compare-photos-pipeline.toml");
   EXPECT_NE(text.find("by = \"seconds\""), std::string::npos);
   EXPECT_FALSE(fs::exists(out_ / "compare-photos"));
