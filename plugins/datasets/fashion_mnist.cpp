@@ -11,6 +11,7 @@ namespace {
 struct Options {
   std::string root = "/usr/share/datasets/fashion-mnist";
   SplitOptions part;
+  std::string channels = "gray";
 };
 
 Schema<Options> schema() {
@@ -22,6 +23,12 @@ Schema<Options> schema() {
       .path()
       .execution_only();
   schema.embed(&Options::part, split_schema());
+  schema
+      .add(
+          "channels", &Options::channels,
+          "\"rgb\" gives red, green and blue the gray values, as a network for colour images takes "
+          "them")
+      .choices({"gray", "rgb"});
   return schema;
 }
 
@@ -33,8 +40,9 @@ class FashionMnist final : public IdxDataset {
                 options.root, options.part.mnist_prefix(),
                 "On Debian the package dataset-fashion-mnist brings the files (apt-get install "
                 "dataset-fashion-mnist); elsewhere set `root` to the folder that holds them"),
-            {{"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker",
-              "Bag", "Ankle boot"}}) {}
+            {.class_names = {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal",
+                             "Shirt", "Sneaker", "Bag", "Ankle boot"},
+             .channels = options.channels == "rgb" ? 3 : 1}) {}
 };
 
 }  // namespace

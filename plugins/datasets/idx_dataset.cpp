@@ -25,6 +25,16 @@ void transpose(std::vector<uint8_t>& pixels) {
   }
 }
 
+/// Each value as many times in a row as there are channels.
+std::vector<uint8_t> repeated(const std::vector<uint8_t>& gray, int64_t channels) {
+  std::vector<uint8_t> pixels;
+  pixels.reserve(gray.size() * static_cast<size_t>(channels));
+  for (const uint8_t value : gray) {
+    pixels.insert(pixels.end(), static_cast<size_t>(channels), value);
+  }
+  return pixels;
+}
+
 /// Renumbers labels from `first` on to 0 and up.
 void check_labels(const IdxFiles& files, std::vector<uint8_t>& labels, int64_t first,
                   int64_t classes) {
@@ -40,7 +50,7 @@ void check_labels(const IdxFiles& files, std::vector<uint8_t>& labels, int64_t f
 }  // namespace
 
 IdxDataset::IdxDataset(const IdxFiles& files, IdxMeaning meaning)
-    : class_names_(std::move(meaning.class_names)) {
+    : channels_(meaning.channels), class_names_(std::move(meaning.class_names)) {
   IdxArray images = read_idx(files.images, 3, "images");
   IdxArray labels = read_idx(files.labels, 1, "labels");
   if (images.dimensions[1] != side || images.dimensions[2] != side) {
@@ -56,14 +66,16 @@ IdxDataset::IdxDataset(const IdxFiles& files, IdxMeaning meaning)
   if (meaning.transposed) {
     transpose(images.bytes);
   }
-  pixels_ = std::move(images.bytes);
+  pixels_ = channels_ == 1 ? std::move(images.bytes) : repeated(images.bytes, channels_);
   labels_ = std::move(labels.bytes);
   // The number of samples separates the pixels from the labels, so nothing else is needed between.
-  fingerprint_ = Hasher()
-                     .update(fmt::format("idx {} x {} x {}\n", labels_.size(), side, side))
-                     .update(pixels_.data(), pixels_.size())
-                     .update(labels_.data(), labels_.size())
-                     .hex();
+  const std::string layers = channels_ == 1 ? "" : fmt::format(" x {}", channels_);
+  fingerprint_ =
+      Hasher()
+          .update(fmt::format("idx {} x {} x {}{}\n", labels_.size(), side, side, layers))
+          .update(pixels_.data(), pixels_.size())
+          .update(labels_.data(), labels_.size())
+          .hex();
 }
 
 void IdxDataset::check_index(int64_t index) const {
@@ -74,7 +86,7 @@ void IdxDataset::check_index(int64_t index) const {
 
 Sample IdxDataset::get(int64_t index) const {
   check_index(index);
-  const ImageShape shape{1, side, side};
+  const ImageShape shape{channels_, side, side};
   return {{shape, pixels_.data() + index * shape.elements(), nullptr},
           {.category = labels_[static_cast<size_t>(index)]}};
 }

@@ -14,6 +14,7 @@ struct IdxMeaning {
   std::vector<std::string> class_names;
   int64_t first_label = 0;  ///< the label of the first class
   bool transposed = false;  ///< rows and columns of the images are exchanged (EMNIST)
+  int64_t channels = 1;     ///< of the images that are handed out; each has the gray values
 };
 
 /// The images and labels of one split, held in memory as bytes and handed out without copying.
@@ -34,6 +35,7 @@ class IdxDataset : public Dataset {
  private:
   void check_index(int64_t index) const;
 
+  int64_t channels_;
   std::vector<uint8_t> pixels_;
   std::vector<uint8_t> labels_;
   std::vector<std::string> class_names_;

@@ -111,6 +111,20 @@ TEST_F(IdxFolder, HandsImagesOutWithoutCopying) {
   EXPECT_EQ(dataset->get(1).image.pixels, dataset->get(0).image.pixels + area);
 }
 
+TEST_F(IdxFolder, GivesGrayImagesThreeEqualColours) {
+  const auto gray = open();
+  const auto colour = library().make<Dataset>(
+      "fashion-mnist", {{"root", folder_.path().string()}, {"channels", std::string("rgb")}});
+  EXPECT_NE(colour->fingerprint(), gray->fingerprint());
+  const Sample sample = colour->get(2);
+  const Sample original = gray->get(2);
+  ASSERT_EQ(sample.image.shape, (ImageShape{3, 28, 28}));
+  EXPECT_EQ(sample.target.category, 2);
+  for (size_t j = 0; j < 3 * area; ++j) {
+    ASSERT_EQ(sample.image.pixels[j], original.image.pixels[j / 3]) << j;
+  }
+}
+
 TEST_F(IdxFolder, RefusesAnIndexOutOfRange) {
   const auto dataset = open();
   for (const int64_t index : {-1, 3}) {
