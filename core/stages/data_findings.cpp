@@ -71,6 +71,11 @@ void add_class_findings(const std::string& name, const DataView& view,
         "a constant answer is always right and accuracies mean nothing",
         spelled_key(name), view.size(), view.targets().names[present - counts.begin()],
         counts.size()));
+  } else if (!counts.empty() && *std::max_element(counts.begin(), counts.end()) == 1) {
+    found.push_back(fmt::format(
+        "data.{}: no class has more than one sample ({} samples of {} classes): that is too little "
+        "to learn a class from, to hold a part out and to score on",
+        spelled_key(name), view.size(), counts.size()));
   }
   if (!emptied.empty()) {
     found.push_back(fmt::format(

@@ -206,6 +206,12 @@ TEST_F(DegenerateData, IsWarnedOfWithCountsByCheckAndRun) {
             std::string::npos)
       << one.err;
 
+  const Outcome single = check({"--set", "data.labelled.per_class=1"});
+  EXPECT_NE(single.err.find("warning: data.labelled: no class has more than one sample ("),
+            std::string::npos)
+      << single.err;
+  EXPECT_EQ(plain.err.find("no class has more than one sample"), std::string::npos) << plain.err;
+
   const Outcome emptied = check({"--set", "data.test.limit=1"});
   EXPECT_NE(emptied.err.find("classes have no samples left: "), std::string::npos) << emptied.err;
   EXPECT_NE(emptied.err.find("limit, per_class or skip_per_class left them out"), std::string::npos)
