@@ -39,7 +39,8 @@ class Paper : public testing::Test {
 std::vector<std::string> shrunken() {
   std::vector<std::string> words;
   for (const char* change :
-       {"model.backbone.width=2", "stage.pretrain.augment.size=16", "stage.pretrain.batch=2",
+       {"model.backbone.width=2", "stage.pretrain.views.0.augment.size=16",
+        "stage.pretrain.views.1.augment.size=16", "stage.pretrain.batch=2",
         "stage.pretrain.steps=2", "stage.pretrain.schedule.warmup_steps=1",
         "stage.baseline.steps=3", "stage.bissl.rounds=2", "stage.bissl.lower.steps=2",
         "stage.bissl.lower.schedule.warmup_steps=1", "stage.bissl.upper.steps=1",
