@@ -228,6 +228,7 @@ int CompareCommand::report() {
   ReportArguments of_report;
   of_report.folders = {folder};
   of_report.json = arguments_.json;
+  of_report.advises = true;
   const int code = run_report(of_report, out_, err_);
   if (code == exit_done && !arguments_.json) {
     const ReportData data = gather({folder}, "");

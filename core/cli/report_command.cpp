@@ -2,8 +2,10 @@
 
 #include "base/json_text.h"
 #include "bissl/error.h"
+#include "cli/compare_advice.h"
 #include "cli/exit_codes.h"
 #include "report/gather.h"
+#include "report/pooled.h"
 #include "report/report.h"
 #include "report/run_difference.h"
 #include "telemetry/interrupt.h"
@@ -106,6 +108,19 @@ std::string report_or_reason(const ReportArguments& arguments, const fs::path& f
   }
 }
 
+/// Puts which arm to use behind the verdict, and returns it; empty where nothing is compared.
+std::string add_advice(const ReportData& data, Report& report) {
+  const PooledResults pooled = pooled_results(data);
+  if (!pooled.primary) {
+    return "";
+  }
+  std::string advice = compare_advice(data, pooled);
+  // The verdict is the first paragraph of the first section.
+  std::vector<std::string>& paragraphs = report.sections.front().paragraphs;
+  paragraphs.insert(paragraphs.begin() + 1, advice);
+  return advice;
+}
+
 int follow_report(const ReportArguments& arguments, std::ostream& err) {
   const fs::path folder = folder_of(arguments);
   if (arguments.json || folder.empty()) {
@@ -142,9 +157,14 @@ int run_report(const ReportArguments& arguments, std::ostream& out, std::ostream
   }
   ReportData data = gather(arguments.folders, arguments.metric);
   set_baseline(data, arguments.baseline);
-  const Report report = build_report(data);
+  Report report = build_report(data);
+  const std::string advice = arguments.advises ? add_advice(data, report) : "";
   if (arguments.json) {
-    out << json_text(report_json(data, report), 2) << '\n';
+    nlohmann::json json = report_json(data, report);
+    if (!advice.empty()) {
+      json["advice"] = advice;
+    }
+    out << json_text(json, 2) << '\n';
   } else {
     out << to_terminal(report);
   }

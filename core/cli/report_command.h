@@ -13,7 +13,8 @@ struct ReportArguments {
   std::vector<std::string> baseline;  ///< "AXIS=LABEL"
   std::filesystem::path to;           ///< where the files go; empty: the folder, if it is one
   bool json = false;
-  bool follow = false;  ///< write again whenever the runs have changed, until interrupted
+  bool follow = false;   ///< write again whenever the runs have changed, until interrupted
+  bool advises = false;  ///< the verdict says, too, which arm to use (compare_advice)
 };
 
 /// `bissl report DIR…`: prints tables and writes report.html and its companions.

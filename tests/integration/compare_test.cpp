@@ -63,6 +63,8 @@ TEST_F(Compare, GoesFromAFolderToAVerdict) {
   EXPECT_NE(run.out.find("These runs do not tell the two apart: take the cheaper one"),
             std::string::npos)
       << run.out;
+  EXPECT_NE(read_file(out_ / "compare-photos/report.md").find("do not tell the two apart: take"),
+            std::string::npos);
   // The same call continues with the settings that were chosen, and finds all of it done.
   const Outcome again = call(shrunken);
   ASSERT_EQ(again.code, 0) << again.err;
