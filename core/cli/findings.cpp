@@ -1,14 +1,12 @@
 #include "cli/findings.h"
 
 #include "base/spelling.h"
-#include "bissl/error.h"
-#include "models/guarded.h"
+#include "cli/approximator_advice.h"
 #include "pipeline/diagnostics.h"
 #include "stages/data_findings.h"
 #include "stages/stage_kind.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <ostream>
@@ -42,43 +40,6 @@ nlohmann::json to_json(const std::vector<StagePlan>& plans) {
   return stages;
 }
 
-/// What can be chosen where there are no second derivatives: `use = "darts"`, or an approximator
-/// with its products by finite differences.
-std::string approximators_without_second_derivatives(const Registry& registry) {
-  std::vector<std::string> names;
-  for (const auto& component : registry.components()) {
-    if (component->info.kind != ComponentKind::hypergradient) {
-      continue;
-    }
-    ComponentChoice choice{component, defaults(component->info.parameters), "defaults"};
-    const auto does_without = [&] {
-      return !create_guarded(choice, HypergradientContext{})->needs().second_derivatives();
-    };
-    try {
-      if (does_without()) {
-        names.push_back(fmt::format("use = \"{}\"", component->info.text.name));
-        continue;
-      }
-      const std::string by_difference = "finite-difference";
-      const auto& specs = component->info.parameters;
-      const bool has_choice =
-          std::any_of(specs.begin(), specs.end(), [&](const ParameterSpec& spec) {
-            return spec.name == "products" && spec.refusal(by_difference).empty();
-          });
-      if (has_choice) {
-        choice.values["products"] = by_difference;
-        if (does_without()) {
-          names.push_back(fmt::format("use = \"{}\", products = \"{}\"", component->info.text.name,
-                                      by_difference));
-        }
-      }
-    } catch (const Error&) {
-      // It cannot be made with its defaults: no advice.
-    }
-  }
-  return fmt::format("{}", fmt::join(names, "; "));
-}
-
 }  // namespace
 
 std::string origin_text(const std::string& kind, const std::string& from) {
@@ -98,9 +59,9 @@ bool is_wrong_input(const std::vector<StagePlan>& plans) {
 void add_advice(std::vector<StagePlan>& plans, const Registry& registry) {
   for (StagePlan& plan : plans) {
     if (plan.lacks_second_derivatives) {
-      plan.errors.push_back(fmt::format("stage.{}.hypergradient: these work without it: {}",
-                                        spelled_key(plan.name),
-                                        approximators_without_second_derivatives(registry)));
+      plan.errors.push_back(
+          fmt::format("stage.{}.hypergradient: these work without it: {}", spelled_key(plan.name),
+                      approximators_without_second_derivatives(registry.components())));
     }
   }
 }

@@ -18,7 +18,8 @@ namespace fs = std::filesystem;
 using Losses = std::map<std::string, std::vector<std::pair<double, double>>>;
 
 /// The number of a loss in an event; null if it has none. The loss of a phase has the phase's name,
-/// and "loss" is that of a training without phases.
+/// and "loss" is that of a training without phases: phases whose loss a stage does not list among
+/// its losses, such as the fit of a head beforehand, are no part of its curves.
 const double* find_loss(const EventNumbers& event, const std::string& loss) {
   std::string tag = loss;
   if (!event.phase.empty()) {
@@ -34,10 +35,6 @@ const double* find_loss(const EventNumbers& event, const std::string& loss) {
 
 void add_losses(const EventNumbers& event, const std::vector<std::string>& names,
                 std::map<std::string, double>& steps, Losses& losses) {
-  // "warmup" is what earlier versions wrote.
-  if (event.phase == "head_warmup" || event.phase == "warmup") {
-    return;
-  }
   for (const std::string& loss : names) {
     if (const double* value = find_loss(event, loss)) {
       const double step = steps[loss]++;  // a loss that is not finite leaves a gap

@@ -39,9 +39,9 @@ void refuse_beyond_memory(const BisslParts& parts, int threads) {
 void refuse_dense_beyond_memory(const AuditOptions& audit, Backbone& backbone) {
   double parameters = 0;
   for (const auto& [name, tensor] : trainable_parameters(backbone.module())) {
-    parameters += double(tensor.numel());
+    parameters += static_cast<double>(tensor.numel());
   }
-  if (parameters > double(audit.dense_below)) {
+  if (parameters > static_cast<double>(audit.dense_below)) {
     return;
   }
   constexpr double copies = 2;  // the matrix and its factors
@@ -49,7 +49,7 @@ void refuse_dense_beyond_memory(const AuditOptions& audit, Backbone& backbone) {
       fmt::format("audit.dense_below = {}", audit.dense_below),
       fmt::format("the dense system of the backbone's {:.0f} parameters in double precision",
                   parameters),
-      copies * double(sizeof(double)) * parameters * parameters,
+      copies * sizeof(double) * parameters * parameters,
       "Choose a smaller one: the reference is then MINRES's, which needs no matrix");
 }
 
@@ -164,12 +164,12 @@ void BisslParts::choose_warmup(const Table& table) {
   linear = linear_head(*downstream, targets, upper_backbone->features());
   if (linear) {
     warmup = HeadWarmup::convex;
-    host::refuse_beyond_memory(fmt::format("head_warmup.views = {}", given.views),
-                               "the features of the images, on which the head is fitted",
-                               double(upper.source->samples()) * double(given.views) *
-                                   double(upper_backbone->features()) *
-                                   (sizeof(float) + 3 * sizeof(double)),
-                               "Choose fewer views, or head_warmup.fit = \"sgd\"");
+    host::refuse_beyond_memory(
+        fmt::format("head_warmup.views = {}", given.views),
+        "the features of the images, on which the head is fitted",
+        static_cast<double>(upper.source->samples()) * static_cast<double>(given.views) *
+            static_cast<double>(upper_backbone->features()) * (sizeof(float) + 3 * sizeof(double)),
+        "Choose fewer views, or head_warmup.fit = \"sgd\"");
   } else if (way == "convex") {
     fail_input(
         "head_warmup.fit = \"convex\" fits heads whose outputs are a linear function of the "

@@ -16,6 +16,9 @@ namespace {
 
 constexpr size_t most_trials = 24;
 
+/// What a backbone counts its width in, whatever the parameter is called.
+constexpr const char* channels_unit = "channels";
+
 /// What the file's first convolution says of the network: [width, channels, …].
 struct FirstLayer {
   int64_t width = 0;
@@ -62,7 +65,7 @@ std::vector<ComponentChoice> variations(const ComponentChoice& choice, const Fir
     std::vector<Value> values;
     if (spec.type == ValueType::string && !spec.choices.empty()) {
       values.assign(spec.choices.begin(), spec.choices.end());
-    } else if (spec.type == ValueType::integer && spec.name == "width" &&
+    } else if (spec.type == ValueType::integer && spec.unit == channels_unit &&
                spec.refusal(Value(layer.width)).empty()) {
       values = {Value(layer.width)};
     }

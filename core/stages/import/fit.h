@@ -24,8 +24,8 @@ using ChosenRule = std::optional<KeyRule>;
 
 /// The first of `backbones` into which the file's weights fit, each tried with the values that it
 /// is given and, where these do not fit, with others of its parameters: every one of its choices,
-/// and what the file's first convolution says of widths and channels. At most some tens of networks
-/// are made.
+/// and what the file's first convolution says of its channels and of the image's: the former goes
+/// into parameters with the unit "channels". At most some tens of networks are made.
 std::optional<Fit> find_fit(const WeightsFile& file, const ChosenRule& rule,
                             const std::vector<ComponentChoice>& backbones, const ImageShape& input);
 

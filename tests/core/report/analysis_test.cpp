@@ -213,6 +213,7 @@ TEST(Curves, HaveTheLossesOfTheCompleteLines) {
   const TemporaryFolder folder;
   write_file(folder.path() / "events.jsonl",
              R"({"step":0,"phase":"head_warmup","loss":9}
+{"step":0,"phase":"other","loss":8}
 {"step":0,"phase":"lower","lower":1,"round":0}
 {"step":0,"phase":"upper","upper":4,"validation":{"lower":7}}
 no event
