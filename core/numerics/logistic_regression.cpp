@@ -134,7 +134,6 @@ Split hold_out(const at::Tensor& labels, const LogisticSetting& setting) {
 /// What came of the search for a ridge.
 struct Choice {
   double ridge = 1;
-  int64_t tried = 1;
   std::optional<LogitScore> held_out{};
   at::Tensor start{};  ///< the parameters of the fit at the ridge
 };
@@ -151,10 +150,8 @@ Choice choose_ridge(const Rows& rows, const at::Tensor& start, const LogisticSet
   const Rows held = rows.chosen(parts.held_out);
   at::Tensor from = start;
   int64_t worse = 0;
-  best.tried = 0;
   for (const double ridge : path) {
     from = fit_scaled(fitted, ridge, from, setting).x;
-    ++best.tried;
     const Model model(from, rows.classes, rows.features.size(1));
     const LogitScore score = score_logits(model.logits(held.features), held.labels);
     if (!best.held_out || score.loss < best.held_out->loss) {
@@ -251,12 +248,10 @@ LogisticFit fit_logistic_regression(const at::Tensor& features, const at::Tensor
   result.bias = at::zeros({classes}, at::kDouble);
   write_model(Model(fitted.x, rows.classes, width), scale, present, rows.labels.size(0), result);
   result.ridge = choice.ridge;
-  result.ridges = choice.tried;
   if (choice.held_out) {
     result.held_out_loss = choice.held_out->loss;
     result.held_out_accuracy = choice.held_out->accuracy;
   }
-  result.iterations = fitted.iterations;
   result.converged = fitted.converged;
   const LogitScore score = score_logits(at::addmm(result.bias, values, result.weight.t()), of_rows);
   result.loss = score.loss;

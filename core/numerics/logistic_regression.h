@@ -30,9 +30,7 @@ struct LogisticFit {
   /// Mean cross entropy of the rows that were held out, at the chosen ridge; unset where none were.
   std::optional<double> held_out_loss{};
   std::optional<double> held_out_accuracy{};
-  int64_t ridges = 1;      ///< how many were tried
-  int64_t iterations = 0;  ///< of the last fit, the one on all rows
-  bool converged = false;  ///< whether it ended within the tolerance
+  bool converged = false;  ///< whether the fit on all rows ended within the tolerance
 };
 
 /// Multinomial logistic regression of labels (N; int64, 0 … K − 1) on features (N, D; any real
