@@ -183,6 +183,22 @@ TEST(Documents, NoCodeOfTheHostComparesKindsOfStage) {
   }
 }
 
+/// Nothing asks for a component or for a parameter of one by its name, which strangers choose as
+/// they like: what they declare says it (choices, units, abilities).
+TEST(Documents, NoCodeOfTheHostComparesNamesOfComponents) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(
+           std::filesystem::path(source_folder) / "core")) {
+    if (!entry.is_regular_file()) {
+      continue;
+    }
+    const std::string text = read_file(entry.path());
+    for (const char* comparison : {"spec.name == \"", "spec.name != \"", "parameter.name == \"",
+                                   "parameter.name != \"", "text.name == \"", "text.name != \""}) {
+      EXPECT_EQ(text.find(comparison), std::string::npos) << entry.path() << ": " << comparison;
+    }
+  }
+}
+
 TEST(Documents, TheEventLogHasItsNameInOnePlace) {
   for (const auto& entry : std::filesystem::recursive_directory_iterator(
            std::filesystem::path(source_folder) / "core")) {
