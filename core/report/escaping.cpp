@@ -120,9 +120,14 @@ std::string csv_text(const std::string& text) {
 }
 
 std::string terminal_text(const std::string& text) {
-  std::string result = valid_utf8(text);
-  for (char& c : result) {
-    c = is_control(c) ? ' ' : c;
+  const std::string valid = valid_utf8(text);
+  std::string result;
+  for (size_t i = 0; i < valid.size(); ++i) {
+    // U+0080 to U+009F, which many terminals obey as well: U+009B begins what ESC and "[" begin.
+    const bool is_second_control =
+        valid[i] == '\xc2' && i + 1 < valid.size() && static_cast<uint8_t>(valid[i + 1]) < 0xa0;
+    i += is_second_control ? 1 : 0;
+    result += is_second_control || is_control(valid[i]) ? ' ' : valid[i];
   }
   return result;
 }

@@ -19,11 +19,11 @@ std::string ReportData::label(const std::vector<size_t>& choices) const {
 
 void set_baseline(ReportData& data, const std::vector<std::string>& choices) {
   for (const std::string& choice : choices) {
-    const size_t equals = choice.find('=');
-    const std::string name = choice.substr(0, equals);
-    const auto axis = std::find_if(data.axes.begin(), data.axes.end(),
-                                   [&](const ReportAxis& one) { return one.name == name; });
-    if (equals == std::string::npos || axis == data.axes.end()) {
+    // An axis' name may hold "=" itself, that of a key in quotation marks.
+    const auto axis = std::find_if(data.axes.begin(), data.axes.end(), [&](const ReportAxis& one) {
+      return choice.starts_with(one.name + "=");
+    });
+    if (axis == data.axes.end()) {
       std::vector<std::string> names;
       for (const ReportAxis& one : data.axes) {
         names.push_back(one.name);
@@ -35,12 +35,12 @@ void set_baseline(ReportData& data, const std::vector<std::string>& choices) {
       fail_input(
           "--baseline {}: the labels of {} are tasks, and tasks are not compared with each other; "
           "choose the baseline of another axis",
-          choice, name);
+          choice, axis->name);
     }
-    const std::string label = choice.substr(equals + 1);
+    const std::string label = choice.substr(axis->name.size() + 1);
     const auto found = std::find(axis->labels.begin(), axis->labels.end(), label);
     if (found == axis->labels.end()) {
-      fail_input("--baseline {}: the labels of {} are {}", choice, name,
+      fail_input("--baseline {}: the labels of {} are {}", choice, axis->name,
                  fmt::join(axis->labels, " | "));
     }
     axis->baseline = static_cast<size_t>(found - axis->labels.begin());

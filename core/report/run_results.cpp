@@ -172,6 +172,7 @@ class RunReader {
       Observation observation{choices, fmt::format("repeat {}", repeat), {}, folder};
       for (const MetricResult& metric : stage.metrics) {
         const double value = metric.values.at(repeat);
+        names_.insert(metric.name());
         if (std::isfinite(value)) {
           observation.metrics[metric.name()] = value;
         } else {
@@ -188,13 +189,15 @@ class RunReader {
   }
 
   void order_metrics() {
-    std::set<std::string> names;
+    std::set<std::string> finite;
     for (const Observation& observation : data_.observations) {
       for (const auto& [name, value] : observation.metrics) {
-        names.insert(name);
+        finite.insert(name);
       }
     }
-    data_.metrics.assign(names.begin(), names.end());
+    // Where no value is finite, the report says so of all of them.
+    const std::set<std::string>& shown = finite.empty() ? names_ : finite;
+    data_.metrics.assign(shown.begin(), shown.end());
     // A score rather than what has no direction, as in old results, and that rather than a loss.
     const auto rank = [&](const std::string& name) {
       const std::optional<bool> direction = direction_of(name);
@@ -207,9 +210,10 @@ class RunReader {
       if (parts.size() == 2) {
         wanted_ = score_text(parts[0], parts[1]);
       }
-      if (names.count(wanted_) == 0) {
-        const std::vector<std::string> near = nearest(wanted_, data_.metrics);
-        fail_input("--metric {}: the results have {}{}", wanted_, fmt::join(data_.metrics, ", "),
+      if (names_.count(wanted_) == 0) {
+        const std::vector<std::string> all(names_.begin(), names_.end());
+        const std::vector<std::string> near = nearest(wanted_, all);
+        fail_input("--metric {}: the results have {}{}", wanted_, fmt::join(all, ", "),
                    near.empty() ? "" : fmt::format("; did you mean {}?", near.front()));
       }
       std::erase(data_.metrics, wanted_);
@@ -227,6 +231,7 @@ class RunReader {
   std::string wanted_;
   std::vector<RunResults> runs_;
   std::map<std::string, bool> directions_;  ///< of metrics, where the results say them
+  std::set<std::string> names_;  ///< of all metrics, also of those without a finite value
   ReportData data_;
 };
 

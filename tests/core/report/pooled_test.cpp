@@ -257,6 +257,19 @@ TEST(Pooled, TasksAreNotComparedWithEachOther) {
   EXPECT_EQ(pooled.comparisons.front().against.label, "cg");
 }
 
+TEST(Pooled, AnAxisIsNamedWithItsQuotesAndEqualsSigns) {
+  ReportData data;
+  data.title = "sources";
+  data.axes = {{.name = "\"a=b\".limit", .labels = {"10", "x=y"}, .baseline = 0},
+               {.name = "lr", .labels = {"0.1", "0.2"}, .baseline = 0}};
+  set_baseline(data, {"\"a=b\".limit=x=y", "lr=0.2"});
+  EXPECT_EQ(data.axes[0].baseline, 1U);
+  EXPECT_EQ(data.axes[1].baseline, 1U);
+  for (const char* wrong : {"\"a=b\".limit", "lr", "l=0.2", "=0.2", "", "lr=0.3"}) {
+    EXPECT_THROW(set_baseline(data, {wrong}), Error) << wrong;
+  }
+}
+
 TEST(Pooled, ATaskIsNoBaseline) {
   ReportData data = two_tasks();
   try {

@@ -96,7 +96,14 @@ TEST(Render, XmlHasNoForbiddenCharacters) {
   EXPECT_EQ(xml_text("\"'<>&\n"), "&quot;&#39;&lt;&gt;&amp;\n");
 }
 
-TEST(Render, TerminalTextMovesNoCursor) { EXPECT_EQ(terminal_text("a\x1b[2Jb\nc"), "a [2Jb c"); }
+TEST(Render, TerminalTextMovesNoCursor) {
+  EXPECT_EQ(terminal_text("a\x1b[2Jb\nc"), "a [2Jb c");
+  // U+009B in UTF-8 begins a command as ESC and "[" do; U+00A0 and letters do not.
+  EXPECT_EQ(terminal_text("a\xc2\x9b"
+                          "2Jb"),
+            "a 2Jb");
+  EXPECT_EQ(terminal_text("\xc2\x80\xc2\x9f\xc2\xa0\xc3\xa9"), "  \xc2\xa0\xc3\xa9");
+}
 
 TEST(Render, FileNamesDifferAsTheirTextsDo) {
   EXPECT_EQ(file_name_part("curve-pretrain-loss"), "curve-pretrain-loss");
