@@ -262,14 +262,17 @@ int SweepCommand::submit(SweepState& state) {
     err_ << fmt::format("warning: each {} gets one thread; --threads N gives more\n",
                         arguments_.ranks > 1 ? "process of a worker" : "worker");
   }
-  const std::string job = submit_slurm(slurm_job(), fs::absolute(folder_));
+  const SubmittedJob job = submit_slurm(slurm_job(), fs::absolute(folder_));
+  if (!job.words.empty()) {
+    err_ << "sbatch says: " << job.words << '\n';
+  }
   if (arguments_.json) {
-    out_ << json_text({{"folder", folder_.string()}, {"job", job}}, 2) << '\n';
+    out_ << json_text({{"folder", folder_.string()}, {"job", job.number}}, 2) << '\n';
   } else {
     out_ << fmt::format(
         "submitted job {} with {} workers; `squeue --job {}` shows them, `bissl sweep {} --status` "
         "the cells\n",
-        job, sweep_.jobs, job, arguments_.file.string());
+        job.number, sweep_.jobs, job.number, arguments_.file.string());
   }
   return exit_done;
 }

@@ -140,6 +140,28 @@ CommandOutcome run_command(const std::vector<std::string>& command) {
   return outcome;
 }
 
+/// The job's number among what sbatch has said: `--parsable` prints it on a line, with the cluster
+/// behind a semicolon where there are several. Warnings and what a site's filters say stand around
+/// it.
+SubmittedJob submitted_job(const std::string& said) {
+  SubmittedJob job;
+  for (size_t begin = 0; begin < said.size();) {
+    const size_t end = std::min(said.find('\n', begin), said.size());
+    const std::string line = said.substr(begin, end - begin);
+    const std::string number = line.substr(0, line.find(';'));
+    const bool is_number =
+        !number.empty() && std::all_of(number.begin(), number.end(),
+                                       [](unsigned char c) { return std::isdigit(c) != 0; });
+    if (is_number && job.number.empty()) {
+      job.number = number;
+    } else {
+      job.words += (job.words.empty() ? "" : "\n") + line;
+    }
+    begin = end + 1;
+  }
+  return job;
+}
+
 }  // namespace
 
 std::string slurm_script(const SlurmJob& job, const fs::path& folder) {
@@ -167,7 +189,7 @@ std::string slurm_script(const SlurmJob& job, const fs::path& folder) {
   return text;
 }
 
-std::string submit_slurm(const SlurmJob& job, const fs::path& folder) {
+SubmittedJob submit_slurm(const SlurmJob& job, const fs::path& folder) {
   const std::string text = slurm_script(job, folder);  // before anything is made
   make_folder(folder / "logs");
   const fs::path script = folder / "slurm.sh";
@@ -182,7 +204,14 @@ std::string submit_slurm(const SlurmJob& job, const fs::path& folder) {
   if (outcome.status != 0) {
     fail_input("sbatch refused {}: {}", script.string(), outcome.words);
   }
-  return outcome.words.substr(0, outcome.words.find(';'));
+  SubmittedJob submitted = submitted_job(outcome.words);
+  if (submitted.number.empty()) {
+    fail_run(
+        "sbatch took {} and said no job's number, but \"{}\". `squeue --me` shows whether the job "
+        "waits or runs: then there is nothing more to do",
+        script.string(), outcome.words);
+  }
+  return submitted;
 }
 
 }  // namespace bissl::host

@@ -23,8 +23,15 @@ struct SlurmJob {
 /// Error(input).
 std::string slurm_script(const SlurmJob& job, const std::filesystem::path& folder);
 
-/// Writes the script to <folder>/slurm.sh and hands it to sbatch. Returns the job's number. Throws
-/// Error(input) if there is no sbatch or it refuses the job, with its words.
-std::string submit_slurm(const SlurmJob& job, const std::filesystem::path& folder);
+/// What sbatch has answered.
+struct SubmittedJob {
+  std::string number;  ///< of the job
+  std::string words;   ///< what it said besides, such as warnings; may be empty
+};
+
+/// Writes the script to <folder>/slurm.sh and hands it to sbatch. Throws Error(input) if there is
+/// no sbatch or it refuses the job, with its words; Error(run) if it takes the job and says no
+/// number.
+SubmittedJob submit_slurm(const SlurmJob& job, const std::filesystem::path& folder);
 
 }  // namespace bissl::host

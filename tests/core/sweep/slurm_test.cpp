@@ -132,5 +132,42 @@ TEST(SlurmScript, RefusesWhatCannotBePassedOn) {
   }
 }
 
+/// A stand-in for sbatch in the place of all other commands.
+class SlurmSubmission : public testing::Test {
+ protected:
+  SlurmSubmission() { setenv("PATH", (folder_.path() / "bin").c_str(), 1); }
+  ~SlurmSubmission() override { setenv("PATH", path_.c_str(), 1); }
+
+  SubmittedJob submit(const std::string& commands) const {
+    const fs::path command = folder_.path() / "bin" / "sbatch";
+    write_file(command, "#!/bin/sh\n" + commands);
+    fs::permissions(command, fs::perms::owner_all);
+    return submit_slurm(job_with({"x"}), folder_.path() / "study");
+  }
+
+ private:
+  std::string path_ = std::getenv("PATH");
+  TemporaryFolder folder_;
+};
+
+TEST_F(SlurmSubmission, TheNumberIsFoundAmongWarnings) {
+  EXPECT_EQ(submit("echo 42\n").number, "42");
+  EXPECT_EQ(submit("echo '42;cluster'\n").number, "42");
+  const SubmittedJob job =
+      submit("echo 'sbatch: warning: 3; nodes' >&2\necho '42;cluster'\necho 'see the wiki' >&2\n");
+  EXPECT_EQ(job.number, "42");
+  EXPECT_EQ(job.words, "sbatch: warning: 3; nodes\nsee the wiki");
+  EXPECT_EQ(submit("echo 42\n").words, "");
+}
+
+TEST_F(SlurmSubmission, SaysWhatSbatchSaidWhereThatIsNoNumber) {
+  const auto said = [&](const std::string& commands) {
+    return error_of([&] { submit(commands); });
+  };
+  EXPECT_NE(said("echo 'job held'\n").find("said no job's number, but \"job held\""),
+            std::string::npos);
+  EXPECT_TRUE(said("echo 'no such partition' >&2\nexit 1\n").starts_with("input: sbatch refused"));
+}
+
 }  // namespace
 }  // namespace bissl::host::test
