@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstring>
@@ -30,21 +31,20 @@ struct WorkerProcess {
 };
 
 /// Replaces this (child) process by the worker; only returns if that fails.
-void become(const std::vector<std::string>& command, const fs::path& log, pid_t parent) {
+void become(const std::vector<std::string>& command, int log, pid_t parent) {
   // To get a signal when the parent is gone, which may have happened before this line.
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (getppid() != parent) {
     return;
   }
   setpgid(0, 0);  // Ctrl-C goes to the coordinator, which passes it on once
-  const int words = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   const int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
-  if (words < 0 || nothing < 0) {
+  if (nothing < 0) {
     return;
   }
   dup2(nothing, STDIN_FILENO);
-  dup2(words, STDOUT_FILENO);
-  dup2(words, STDERR_FILENO);
+  dup2(log, STDOUT_FILENO);
+  dup2(log, STDERR_FILENO);
   std::vector<char*> arguments;
   arguments.reserve(command.size() + 1);
   for (const std::string& argument : command) {
@@ -113,10 +113,15 @@ class Coordinator {
 
 void Coordinator::start(int number) {
   const fs::path log = state_.folder() / "logs" / fmt::format("worker-{}.log", number);
+  // Here, since the child has nobody to tell why it cannot be written.
+  const FileDescriptor words(open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
+  if (!words.valid()) {
+    fail_write(log, errno);
+  }
   const pid_t parent = getpid();
   const pid_t child = fork();
   if (child == 0) {
-    become(options_.worker, log, parent);
+    become(options_.worker, words.get(), parent);
     _exit(127);
   }
   if (child < 0) {

@@ -20,7 +20,8 @@ struct CoordinatorOptions {
 /// reports what happens, starts another one for each that ends unasked. Workers
 /// write to <folder>/logs/worker-N.log. When this process ends, however it does, the workers get
 /// SIGTERM, write a checkpoint and end. Throws Interrupted when it was asked to stop, after all
-/// workers have ended; Error(run) if workers cannot be started or give up one after the other.
+/// workers have ended; Error(run) if workers cannot be started, which takes a log that can be
+/// written, or give up one after the other.
 void coordinate(SweepState& state, const CoordinatorOptions& options);
 
 }  // namespace bissl::host
