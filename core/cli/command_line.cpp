@@ -8,9 +8,21 @@
 
 #include <torch/version.h>
 
+#include <cmath>
+#include <cstdlib>
 #include <iostream>
 
 namespace bissl::host {
+
+CLI::Validator finite_number() {
+  return CLI::Validator(
+      [](const std::string& text) {
+        return std::isfinite(std::strtod(text.c_str(), nullptr))
+                   ? std::string()
+                   : fmt::format("{} is not a finite number", text);
+      },
+      "");
+}
 
 CommandLine::CommandLine() {
   app_.set_version_flag(

@@ -28,6 +28,10 @@
 
 namespace bissl::host {
 
+/// A check of an option's value: refuses "nan", which is neither less nor more than any bound, so
+/// that CLI11's checks of bounds let it pass, and "inf". What is no number is refused by CLI11.
+CLI::Validator finite_number();
+
 /// The program's calls: each add_… declares one with its options and what it does.
 class CommandLine {
  public:

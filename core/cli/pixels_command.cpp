@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <ostream>
@@ -20,9 +21,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// Negative for a time ahead, which another clock, or this one before it was set, may have left.
 double days_since(const PixelCacheFile& file) {
   const auto age = fs::file_time_type::clock::now() - file.opened;
   return std::chrono::duration<double, std::ratio<86400>>(age).count();
+}
+
+std::string opened_text(const PixelCacheFile& file) {
+  constexpr double minute = 1.0 / 1440;
+  const double days = days_since(file);
+  return days < -minute ? "in the future" : fmt::format("{:.1f} d ago", std::max(0.0, days));
 }
 
 /// Files that are to be removed, and are by now unless it is a dry run.
@@ -34,7 +42,7 @@ struct Pruned {
 Pruned prune(const PixelsArguments& arguments, const fs::path& folder) {
   Pruned pruned;
   for (const PixelCacheFile& file : list_pixel_caches(folder)) {
-    if (days_since(file) < arguments.older_than) {
+    if (arguments.older_than > 0 && days_since(file) < arguments.older_than) {
       continue;
     }
     if (is_being_made(file.file)) {
@@ -95,7 +103,7 @@ int run_store_pixels(const PixelsArguments& arguments, bool json, std::ostream& 
                    {"of"}});
   for (const PixelCacheFile& file : files) {
     table.add_row({file.file.filename().string(), fmt::format("{}", file.samples),
-                   bytes_text(double(file.bytes)), fmt::format("{:.1f} d ago", days_since(file)),
+                   bytes_text(double(file.bytes)), opened_text(file),
                    file.complete ? "complete" : "begun", file.source});
   }
   out << table.text();

@@ -91,6 +91,7 @@ void CommandLine::add_store() {
       ->add_option("--older-than", pixels_.older_than,
                    "only what was not opened for this many days")
       ->check(CLI::NonNegativeNumber)
+      ->check(finite_number())
       ->type_name("DAYS");
   pixels->add_flag("--dry-run", pixels_.dry_run, "say what would be removed, and remove nothing");
   for (CLI::App* command : {list, explain, verify, prune}) {
@@ -107,6 +108,7 @@ void CommandLine::add_store() {
       ->add_option("--older-than", store_.older_than,
                    "only what has not changed for this many days")
       ->check(CLI::NonNegativeNumber)
+      ->check(finite_number())
       ->type_name("DAYS");
   prune->add_flag("--dry-run", store_.dry_run, "say what would be removed, and remove nothing");
 }

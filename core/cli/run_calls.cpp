@@ -76,6 +76,7 @@ void CommandLine::add_bench() {
   data->add_option("--stage", bench_.stage, "one stage alone");
   data->add_option("--seconds", bench_.seconds, "how long each part is measured")
       ->check(CLI::Range(0.01, 600.0))
+      ->check(finite_number())
       ->capture_default_str();
 }
 
@@ -140,6 +141,7 @@ void CommandLine::add_compare() {
       ->required();
   command.add_option("--minutes", compare_.minutes, "about how long it may take")
       ->check(CLI::Range(0.01, 1e5))
+      ->check(finite_number())
       ->capture_default_str();
   command.add_option("--seeds", compare_.seeds, "how often each arm is run")
       ->check(CLI::Range(1, 1000))

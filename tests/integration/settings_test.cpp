@@ -41,6 +41,21 @@ class SettingsTest : public testing::Test {
   fs::path file_ = folder_.path() / "small.toml";
 };
 
+/// "nan" is neither less nor more than any bound: days that nothing is younger than, or minutes
+/// that never end.
+TEST_F(SettingsTest, NumbersOfOptionsAreFinite) {
+  const std::string store = (folder_.path() / "runs").string();
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"store", "pixels", "--prune", "--dry-run", "--older-than", "nan"},
+        {"store", "prune", "--unused", "--out", store, "--older-than", "nan"},
+        {"compare", store, "--minutes", "nan"},
+        {"bench", "data", file_.string(), "--seconds", "nan"}}) {
+    const Outcome outcome = run_bissl(words);
+    EXPECT_EQ(outcome.code, 2) << words[1];
+    EXPECT_TRUE(says(outcome, words.back() + " is not a finite number")) << outcome.err;
+  }
+}
+
 TEST_F(SettingsTest, KeysAreExchangedAndTakenAway) {
   for (const char* set : {"stage.pretrain.epochs=1", "stage.bissl.head_warmup.epochs=1",
                           "stage.bissl.lower.schedule.warmup_epochs=0.5"}) {
