@@ -1,6 +1,7 @@
 #include "pipeline/config_loader.h"
 
 #include "base/json_text.h"
+#include "pipeline/path_fault.h"
 #include "pipeline/toml_parser.h"
 #include "pipeline/unset_keys.h"
 
@@ -142,7 +143,13 @@ class Loader {
     }
     bool complete = true;
     for (const ConfigNode& item : include.value.items) {
-      const fs::path file = (folder / std::get<std::string>(item.scalar)).lexically_normal();
+      const auto& text = std::get<std::string>(item.scalar);
+      if (const std::string fault = path_fault(text); !fault.empty()) {
+        diagnostics_.error(item.at, "include", fault);
+        complete = false;
+        continue;
+      }
+      const fs::path file = (folder / text).lexically_normal();
       std::optional<ConfigNode> included = load(file, item.at);
       if (included) {
         merge_pipeline(root, std::move(*included), rules_);

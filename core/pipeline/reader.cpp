@@ -3,6 +3,7 @@
 #include "base/exception_text.h"
 #include "pipeline/config_loader.h"
 #include "pipeline/matched_stage.h"
+#include "pipeline/path_fault.h"
 #include "pipeline/pipeline_spec.h"
 #include "pipeline/plain_names.h"
 #include "pipeline/stage_graph.h"
@@ -116,6 +117,10 @@ class PipelineReader {
   }
 
   void load_folder(const std::string& text, const Location& at) {
+    if (const std::string fault = path_fault(text); !fault.empty()) {
+      diagnostics_.error(at, "plugins.path", fault);
+      return;
+    }
     const fs::path base = at.line == 0 ? fs::path() : fs::path(at.file).parent_path();
     std::error_code failed;
     fs::path folder = fs::absolute(base / text, failed).lexically_normal();

@@ -1,6 +1,7 @@
 #include "pipeline/table_reader.h"
 #include "base/exception_text.h"
 #include "base/spelling.h"
+#include "pipeline/path_fault.h"
 
 #include <fmt/format.h>
 
@@ -287,6 +288,10 @@ void TableReader::resolve_paths(Value& value, const Location& at, const std::str
 /// Absolute paths stay as they are written, to the letter.
 std::string TableReader::resolved_path(const std::string& text, const Location& at,
                                        const std::string& path) {
+  if (const std::string fault = path_fault(text); !fault.empty()) {
+    diagnostics_.error(at, path, fault);
+    return text;
+  }
   if (text.empty() || fs::path(text).is_absolute()) {
     return text;
   }

@@ -3,6 +3,7 @@
 #include "base/spelling.h"
 #include "pipeline/config_loader.h"
 #include "pipeline/metric_name.h"
+#include "pipeline/path_fault.h"
 #include "pipeline/plain_names.h"
 #include "pipeline/table_reader.h"
 #include "pipeline/toml_parser.h"
@@ -108,10 +109,15 @@ class AblationReader : private AblationFields {
   }
 
   void take_pipeline(const AblationOptions& options, const ConfigNode& root) {
-    if (!options.pipeline.empty()) {
-      const fs::path base = fs::path(root.find("pipeline")->value.at.file).parent_path();
-      ablation_.pipeline = (base / options.pipeline).lexically_normal();
+    if (options.pipeline.empty()) {
+      return;
     }
+    const Location& at = root.find("pipeline")->value.at;
+    if (const std::string fault = path_fault(options.pipeline); !fault.empty()) {
+      diagnostics().error(at, "pipeline", fault);
+      return;
+    }
+    ablation_.pipeline = (fs::path(at.file).parent_path() / options.pipeline).lexically_normal();
   }
 
   void take_metrics(const AblationOptions& options, const ConfigNode& root) {

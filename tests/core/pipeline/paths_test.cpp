@@ -88,6 +88,24 @@ TEST_F(PathsTest, WhatUsedToBeTakenFromTheCurrentFolderIsSaid) {
                   "\"here/images\""});
 }
 
+/// The system would take what comes before the character for the whole path: another one.
+TEST_F(PathsTest, ANulCharacterEndsNoPath) {
+  const std::string before =
+      "name = \"t\"\n[model.backbone]\nuse = \"tiny\"\n" + std::string(pretrain);
+  const std::string said = "\\u0000x\" holds a NUL character, which no path can hold";
+  write("images/x", "");
+  write("more.toml", "seed = 1\n");
+  EXPECT_EQ(faults_of(before + "[data.train]\nuse = \"files\"\nroot = \"images\\u0000x\"\n"),
+            Lines{"p.toml:14:8: error: data.train.root: \"images" + said});
+  EXPECT_EQ(faults_of("include = [\"more.toml\\u0000x\"]\n" + before),
+            Lines{"p.toml:1:12: error: include: \"more.toml" + said});
+  const Lines folder =
+      faults_of(std::string(head) + pretrain + "[plugins]\npath = [\"images\\u0000x\"]\n");
+  ASSERT_EQ(folder.size(), 1u);
+  EXPECT_NE(folder[0].find(": error: plugins.path: \"images" + said), std::string::npos)
+      << folder[0];
+}
+
 TEST_F(PathsTest, ADeclarationThatIsNoPathIsAFault) {
   struct Wrong {
     std::string folder = "data";

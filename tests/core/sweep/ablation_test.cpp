@@ -65,6 +65,12 @@ TEST(AblationFile, IsReadByItsDeclaration) {
           "of the pipeline with lists of one length\n");
 }
 
+TEST(AblationFile, APathWithANulCharacterIsNone) {
+  EXPECT_EQ(faults("pipeline = \"p.toml\\u0000x\"\nmetric = \"f.test.top1\"\n[axes]\nseed = [0]\n"),
+            "study.toml:1:12: error: pipeline: \"p.toml\\u0000x\" holds a NUL character, which no "
+            "path can hold\n");
+}
+
 TEST(AblationFile, TakesOneMetricOrSeveral) {
   const TemporaryFolder folder;
   const auto file = folder.path() / "study.toml";
