@@ -5,6 +5,7 @@
 #include "base/spelling.h"
 #include "bissl/error.h"
 #include "pipeline/diagnostics.h"
+#include "pipeline/lock.h"
 #include "pipeline/matched_stage.h"
 #include "pipeline/run_names.h"
 #include "stages/audit_artefact.h"
@@ -41,6 +42,8 @@ class Runner {
   void warn_about_replaced_plugins();
   void compute(const StageTask& task, StageWork& work);
   void remove_leftovers();
+  bool has_folder();
+  void link(const std::string& stage, const std::filesystem::path& folder);
   void write_results(const RunOutcome& outcome);
   void say(const std::string& text) const {
     if (options_.say) {
@@ -53,7 +56,8 @@ class Runner {
   DataCatalog data_;
   StageStore store_;
   RunFolder run_;
-  std::string lock_;                              ///< without what stages choose
+  std::string lock_;  ///< without what stages choose
+  bool has_lost_folder_ = false;
   std::set<std::string> warned_;                  ///< of libraries, by path
   std::map<std::string, StageOutcome> finished_;  ///< by the stage's name
 };
@@ -67,7 +71,41 @@ void Runner::remove_leftovers() {
   run_.keep_only(keys);
 }
 
+/// Whether the run's folder is that of this pipeline still. A call on the file after an edit, begun
+/// while this one runs, has put its lock there and removed what is not of it: with results of this
+/// call beside that lock, they would pass for those of the edited file.
+bool Runner::has_folder() {
+  if (has_lost_folder_) {
+    return false;
+  }
+  constexpr uint64_t limit = 1 << 24;
+  std::string identity;
+  try {
+    identity = identity_in_lock(read_whole(run_.path() / run_lock_file, limit));
+  } catch (const Error&) {
+    // It is gone: what is written next says so.
+  }
+  has_lost_folder_ = !identity.empty() && identity != identity_in_lock(lock_);
+  if (has_lost_folder_) {
+    say(
+        fmt::format("warning: {} is the folder of another version of this pipeline since: another "
+                    "call has begun one there. The stages of this call stay in the store; nothing "
+                    "of it is written into the folder any more",
+                    run_.path().string()));
+  }
+  return !has_lost_folder_;
+}
+
+void Runner::link(const std::string& stage, const std::filesystem::path& folder) {
+  if (has_folder()) {
+    run_.link_stage(stage, folder);
+  }
+}
+
 void Runner::write_results(const RunOutcome& outcome) {
+  if (!has_folder()) {
+    return;
+  }
   RunResults results{.pipeline = pipeline_.name, .seed = pipeline_.seed};
   for (const StageOutcome& stage : outcome.stages) {
     results.stages[stage.name] = stage.results;
@@ -135,7 +173,7 @@ StageOutcome Runner::run_one(const Stage& stage) {
     StageWork work = store_.begin(identity.key, identity.description);
     outcome.reused = work.finished();
     if (!work.finished()) {
-      run_.link_stage(stage.name, work.folder());
+      link(stage.name, work.folder());
       compute(task, work);
     }
     outcome.folder = work.folder();
@@ -143,7 +181,7 @@ StageOutcome Runner::run_one(const Stage& stage) {
   if (outcome.reused) {
     say(fmt::format("{}: already in the store, not run again", stage.name));
   }
-  run_.link_stage(stage.name, outcome.folder);
+  link(stage.name, outcome.folder);
   outcome.results = results_by_names_of(stage, outcome.folder);
   outcome.results.key = outcome.key;
   outcome.results.from = stage.from;

@@ -47,8 +47,9 @@ FolderOrigin origin_of(const Pipeline& pipeline, const std::filesystem::path& ou
 /// Runs a pipeline's stages, each after the one that it continues. A stage that the store has under
 /// its key is not run again. Writes the run folder: the lock file before the first stage, links to
 /// the stages, results.json after each; what an earlier version of the pipeline left there is
-/// removed first. Throws Error, also for a folder of another origin (see check_origin), and
-/// Interrupted after a checkpoint.
+/// removed first. Where another version of it is begun in that folder meanwhile, this one leaves
+/// the folder to it, and says so. Throws Error, also for a folder of another origin (see
+/// check_origin), and Interrupted after a checkpoint.
 RunOutcome run_pipeline(const Pipeline& pipeline, const RunOptions& options);
 
 }  // namespace bissl::host

@@ -10,6 +10,9 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
 
 namespace bissl::host::test {
 namespace {
@@ -37,24 +40,34 @@ steps      = 1
 repeats    = 2
 )";
 
+class Finetune : public testing::Test {
+ protected:
+  Finetune() : search_(registry_, {}, /*third_party=*/false), components_(search_) {
+    const fs::path file = folder_.path() / "p.toml";
+    write_file(file, two_repeats);
+    ReadResult read = read_pipeline({.file = file,
+                                     .overrides = {},
+                                     .components = components_,
+                                     .stage_kinds = stage_kinds(),
+                                     .data_selection = selection_});
+    EXPECT_TRUE(read.pipeline) << to_text(read.diagnostics);
+    pipeline_ = std::move(read.pipeline);
+    options_.out = folder_.path() / "runs";
+  }
+  RunOutcome run() const { return run_pipeline(pipeline_.value(), options_); }
+
+  TemporaryFolder folder_;
+  Registry registry_;
+  PluginSearch search_;
+  RegistrySource components_;
+  TableSpec selection_ = selection_spec();
+  std::optional<Pipeline> pipeline_;
+  RunOptions options_;
+};
+
 /// A process that is killed between writing a repeat's results and removing its checkpoint.
-TEST(Finetune, TakesNoCheckpointOfAFinishedRepeatIntoTheStore) {
-  const TemporaryFolder folder;
-  const fs::path file = folder.path() / "p.toml";
-  write_file(file, two_repeats);
-  Registry registry;
-  PluginSearch search(registry, {}, /*third_party=*/false);
-  RegistrySource components(search);
-  const TableSpec selection = selection_spec();
-  const ReadResult read = read_pipeline({.file = file,
-                                         .overrides = {},
-                                         .components = components,
-                                         .stage_kinds = stage_kinds(),
-                                         .data_selection = selection});
-  ASSERT_TRUE(read.pipeline) << to_text(read.diagnostics);
-  RunOptions options;
-  options.out = folder.path() / "runs";
-  const fs::path finished = run_pipeline(*read.pipeline, options).stages.at(0).folder;
+TEST_F(Finetune, TakesNoCheckpointOfAFinishedRepeatIntoTheStore) {
+  const fs::path finished = run().stages.at(0).folder;
   const std::string weights = read_file(finished / "repeat-0" / "head.safetensors");
 
   const fs::path partial = finished.string() + ".partial";
@@ -63,7 +76,7 @@ TEST(Finetune, TakesNoCheckpointOfAFinishedRepeatIntoTheStore) {
   fs::remove(partial / "results.json");
   fs::remove_all(partial / "repeat-1");
   write_file(partial / "repeat-0" / "checkpoint.safetensors", "of the killed process");
-  EXPECT_FALSE(run_pipeline(*read.pipeline, options).stages.at(0).reused);
+  EXPECT_FALSE(run().stages.at(0).reused);
   EXPECT_FALSE(fs::exists(finished / "repeat-0" / "checkpoint.safetensors"));
   EXPECT_TRUE(read_file(finished / "repeat-0" / "head.safetensors") == weights);
   EXPECT_TRUE(fs::exists(finished / "repeat-1" / "head.safetensors"));
@@ -102,7 +115,7 @@ split   = "test"
 }
 
 /// The average and the best weights are copies of both networks.
-TEST(Finetune, IsExpectedToHoldCopiesOfItsNetworks) {
+TEST_F(Finetune, IsExpectedToHoldCopiesOfItsNetworks) {
   const std::string average = "stage.tune.ema_decay=0.9";
   const std::string best =
       "stage.tune.validate={ data = \"other\", every = 4, batch = 4, metric = \"loss\", "
@@ -115,11 +128,42 @@ TEST(Finetune, IsExpectedToHoldCopiesOfItsNetworks) {
 }
 
 /// Parts of a step add up gradients. A step that was tried once had none of a step before it.
-TEST(Finetune, IsExpectedToHoldGradientsBetweenSteps) {
+TEST_F(Finetune, IsExpectedToHoldGradientsBetweenSteps) {
   const double plain = held_bytes({}, TrialDepth::measured);
   const double gradients = held_bytes({"stage.tune.accumulate=2"}, TrialDepth::measured) - plain;
   EXPECT_GT(gradients, 40000);
   EXPECT_EQ(held_bytes({}, TrialDepth::tried) - plain, gradients);
+}
+
+/// The file is edited and run again while a run of it is under way: results of the one beside the
+/// lock of the other would pass for those of the edited file.
+TEST_F(Finetune, LeavesTheFolderToAnotherVersionThatIsBegunMeanwhile) {
+  const fs::path folder = run().folder;
+  const fs::path lock = folder / "pipeline.lock.toml";
+  const fs::path results = folder / "results.json";
+  const std::string own = read_file(lock);
+  const std::string key = "identity = \"";
+  ASSERT_NE(own.find(key), std::string::npos) << own;
+  std::string other = own;
+  other.insert(other.find(key) + key.size(), "another");
+  int warnings = 0;
+  options_.say = [&](const std::string& text) {
+    if (text.find("already in the store") != std::string::npos) {
+      write_file(lock, other);
+      fs::remove(results);
+      fs::remove(folder / "tune");
+    }
+    warnings += text.find("another version of this pipeline") == std::string::npos ? 0 : 1;
+  };
+  EXPECT_TRUE(run().stages.at(0).reused);
+  EXPECT_EQ(warnings, 1);
+  EXPECT_FALSE(fs::exists(results));
+  EXPECT_FALSE(fs::exists(folder / "tune"));
+  EXPECT_EQ(read_file(lock), other);
+  options_.say = nullptr;
+  run();
+  EXPECT_TRUE(fs::exists(results));
+  EXPECT_EQ(read_file(lock), own);
 }
 
 }  // namespace
