@@ -5,6 +5,10 @@
 
 namespace bissl::host {
 
+/// The folder for temporary files: TMPDIR, else /tmp. Throws Error(run), naming TMPDIR, where it is
+/// none.
+std::filesystem::path temporary_place();
+
 /// A new, empty folder that is removed with all its content when this goes.
 class ScratchFolder {
  public:

@@ -1,3 +1,4 @@
+#include "base/scratch_folder.h"
 #include "cli/exit_codes.h"
 #include "cli/run_command.h"
 #include "cli/run_settings.h"
@@ -46,7 +47,7 @@ int work_in_group(const ProcessPlace& place,
     if (!code) {
       group = meeting->form();
       const GroupInUse in_use(*group);
-      work(place.scratch.empty() ? std::filesystem::temp_directory_path() : place.scratch);
+      work(place.scratch.empty() ? temporary_place() : place.scratch);
     }
     meeting->leave(/*interrupted=*/false);
     return code.value_or(exit_done);

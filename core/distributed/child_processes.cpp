@@ -94,7 +94,7 @@ pid_t start_process(const TextList& arguments, const TextList& environment, int 
 }  // namespace
 
 ChildProcesses::ChildProcesses(int size, int port)
-    : scratch_(std::filesystem::temp_directory_path(), "bissl-processes") {
+    : scratch_(temporary_place(), "bissl-processes") {
   const TextList arguments(own_arguments());
   const int output = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
   for (int rank = 1; rank < size; ++rank) {

@@ -50,6 +50,12 @@ class UnpackLock {
 
 /// The unpacked form of a compressed shard.
 fs::path unpacked(const fs::path& shard, const fs::path& cache) {
+  if (cache.empty()) {
+    fail_input(
+        "{}: there is no folder to unpack it into: name one by `cache`, or set $XDG_CACHE_HOME or "
+        "$HOME to an absolute path",
+        shard.string());
+  }
   const RandomAccessFile file(shard);
   const std::string name =
       hash_hex(fmt::format("{}\n{}\n{}", shard.string(), file.size(), file.changed_ns()));

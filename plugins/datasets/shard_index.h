@@ -45,11 +45,11 @@ struct ShardIndex {
 
 /// Reads the headers of all members and the labels. Members of one sample stand beside each other
 /// and have one name up to the first dot of its last part; members without a dot and hidden ones
-/// are passed over. A compressed shard is unpacked into `cache` first, once: a file there is called
-/// by a hash of path, size and time of the last change, several processes may unpack at once, and
-/// what is there may be removed when no process reads it. Throws Error(ErrorKind::input) for an
-/// archive that list_tar refuses, a sample without an image or with two members of one extension,
-/// and labels that only some samples have.
+/// are passed over. A compressed shard is unpacked into `cache` first, once (Error(input) where
+/// that is empty): a file there is called by a hash of path, size and time of the last change,
+/// several processes may unpack at once, and what is there may be removed when no process reads it.
+/// Throws Error(ErrorKind::input) for an archive that list_tar refuses, a sample without an image
+/// or with two members of one extension, and labels that only some samples have.
 ShardIndex index_shards(const std::vector<ShardFile>& files, const ShardMembers& members,
                         const std::filesystem::path& cache);
 

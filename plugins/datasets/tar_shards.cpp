@@ -12,8 +12,10 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <optional>
+#include <system_error>
 #include <utility>
 
 namespace bissl {
@@ -34,7 +36,8 @@ constexpr int64_t most_classes = 1'000'000;
 /// As of an image in a file of its own.
 constexpr uint64_t largest_image = uint64_t{1} << 30;
 
-/// bissl/shards in $XDG_CACHE_HOME, else in ~/.cache.
+/// bissl/shards in $XDG_CACHE_HOME, else in ~/.cache, else bissl-shards in the folder for temporary
+/// files; empty where there is none of them.
 std::filesystem::path cache_folder(const std::string& given) {
   if (!given.empty()) {
     return given;
@@ -45,7 +48,9 @@ std::filesystem::path cache_folder(const std::string& given) {
   if (const char* const home = std::getenv("HOME"); home != nullptr && *home == '/') {
     return std::filesystem::path(home) / ".cache/bissl/shards";
   }
-  return std::filesystem::temp_directory_path() / "bissl-shards";
+  std::error_code error;
+  const std::filesystem::path temporary = std::filesystem::temp_directory_path(error);
+  return error ? std::filesystem::path() : temporary / "bissl-shards";
 }
 
 /// Samples of WebDataset shards at any place: the host draws their order, as of any other dataset,

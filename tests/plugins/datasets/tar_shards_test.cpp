@@ -16,8 +16,10 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <thread>
 
 namespace bissl::host::test {
@@ -316,6 +318,38 @@ TEST_F(TarShards, SaysWhereADamagedImageIs) {
     expect_part(without_folder(error.what()), "DIR/a.tar, member at byte 512: ");
   }
   EXPECT_THROW(dataset->get(1), Error);
+}
+
+/// A daemon or a container may have none of the variables.
+TEST_F(TarShards, WithoutAnyFolderForCachesCompressedOnesAreRefused) {
+  const std::string archive = tar_of({{"a.jpg", jpeg_of(6, 4, 70)}});
+  write("a.tar", archive);
+  write("b.tar.gz", gzip_of(archive));
+  const std::map<std::string, const char*> variables = {
+      {"HOME", nullptr}, {"XDG_CACHE_HOME", "relative"}, {"TMPDIR", "/absent/folder"}};
+  std::map<std::string, std::string> before;
+  for (const auto& [name, value] : variables) {
+    if (const char* was = std::getenv(name.c_str())) {
+      before[name] = was;
+    }
+    if (value == nullptr) {
+      unsetenv(name.c_str());
+    } else {
+      setenv(name.c_str(), value, 1);
+    }
+  }
+  const std::string plain = refusal({"a.tar"}, {{"cache", std::string()}});
+  const std::string compressed = refusal({"b.tar.gz"}, {{"cache", std::string()}});
+  for (const auto& [name, value] : variables) {
+    if (before.count(name) != 0) {
+      setenv(name.c_str(), before[name].c_str(), 1);
+    } else {
+      unsetenv(name.c_str());
+    }
+  }
+  EXPECT_EQ(plain, "no error");
+  expect_part(compressed,
+              "DIR/b.tar.gz: there is no folder to unpack it into: name one by `cache`");
 }
 
 TEST(ShardNames, ExpandPatterns) {
