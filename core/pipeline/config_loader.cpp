@@ -1,17 +1,20 @@
 #include "pipeline/config_loader.h"
 
 #include "base/json_text.h"
+#include "base/posix_file.h"
 #include "pipeline/path_fault.h"
 #include "pipeline/toml_parser.h"
 #include "pipeline/unset_keys.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 namespace bissl::host {
@@ -22,29 +25,51 @@ namespace fs = std::filesystem;
 constexpr size_t most_bytes = size_t{1} << 20;
 constexpr size_t most_files = 100;
 
-/// The file's content, or nothing with the reason in `problem`.
-std::optional<std::string> read_text(const fs::path& file, std::string& problem) {
-  std::error_code ignored;
-  if (fs::is_directory(file, ignored)) {
-    problem = "this is a folder; expected a TOML file";
-    return std::nullopt;
+/// What comes of the file, up to one byte more than is allowed, so that endless files end here;
+/// none where reading fails, with errno set.
+std::optional<std::string> read_most(const FileDescriptor& open) {
+  std::string text(most_bytes + 1, '\0');
+  size_t size = 0;
+  while (size < text.size()) {
+    const ssize_t count = ::read(open.get(), text.data() + size, text.size() - size);
+    if (count == 0) {
+      break;
+    }
+    if (count > 0) {
+      size += static_cast<size_t>(count);
+    } else if (errno != EINTR) {
+      return std::nullopt;
+    }
   }
-  errno = 0;
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream) {
+  text.resize(size);
+  return text;
+}
+
+/// The file's content, or nothing with the reason in `problem`. A shell's <(command) is a pipe.
+std::optional<std::string> read_text(const fs::path& file, std::string& problem) {
+  // O_NONBLOCK: opening a pipe that nobody writes to would wait for ever. Reading waits again.
+  const FileDescriptor open(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  struct stat status {};
+  if (!open.valid() || fstat(open.get(), &status) != 0 ||
+      fcntl(open.get(), F_SETFL, fcntl(open.get(), F_GETFL) & ~O_NONBLOCK) != 0) {
     problem = fmt::format("the file cannot be opened: {}", std::strerror(errno));
     return std::nullopt;
   }
-  // One byte more than is allowed, so that endless files end here.
-  std::string text(most_bytes + 1, '\0');
-  stream.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (stream.bad()) {
+  if (S_ISDIR(status.st_mode)) {
+    problem = "this is a folder; expected a TOML file";
+    return std::nullopt;
+  }
+  std::optional<std::string> text = read_most(open);
+  if (!text) {
     problem = fmt::format("the file cannot be read: {}", std::strerror(errno));
     return std::nullopt;
   }
-  text.resize(static_cast<size_t>(stream.gcount()));
-  if (text.size() > most_bytes) {
+  if (text->size() > most_bytes) {
     problem = fmt::format("the file is larger than {} bytes, too large for a pipeline", most_bytes);
+    return std::nullopt;
+  }
+  if (text->empty() && S_ISFIFO(status.st_mode)) {
+    problem = "this is a pipe that nobody writes to; expected a TOML file";
     return std::nullopt;
   }
   return text;

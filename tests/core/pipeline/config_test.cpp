@@ -2,6 +2,10 @@
 #include "pipeline/config_loader.h"
 #include "pipeline/toml_parser.h"
 
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 namespace bissl::host::test {
 namespace {
 
@@ -285,6 +289,22 @@ TEST_F(ConfigTest, IncludesThatFail) {
             "such as [\"common.toml\"]"});
   EXPECT_EQ(faults_of("include = [1]\n").size(), 1u);
   EXPECT_EQ(faults_of("include = [[], {}]\n").size(), 1u);
+}
+
+TEST_F(ConfigTest, APipeIsReadWhereSomebodyWritesToIt) {
+  ASSERT_EQ(::mkfifo((folder_.path() / "pipe").c_str(), 0600), 0);
+  EXPECT_EQ(faults_of("include = [\"pipe\"]\n"),
+            Lines{"p.toml:1:12: error: include: pipe: this is a pipe that nobody writes to; "
+                  "expected a TOML file"});
+  // As of <(command) in a shell.
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  const std::string content = "seed = 7\n";
+  ASSERT_EQ(::write(ends[1], content.data(), content.size()), std::ssize(content));
+  ::close(ends[1]);
+  const std::string include = fmt::format("include = [\"/dev/fd/{}\"]\n", ends[0]);
+  EXPECT_EQ(sound(include + std::string(head) + pretrain).seed, 7u);
+  ::close(ends[0]);
 }
 
 TEST_F(ConfigTest, IncludeCyclesNameTheChain) {
