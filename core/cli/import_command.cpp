@@ -7,6 +7,7 @@
 #include "bissl/error.h"
 #include "cli/exit_codes.h"
 #include "pipeline/plain_names.h"
+#include "pipeline/toml_parser.h"
 #include "stages/import/fit.h"
 #include "stages/import/options.h"
 #include "stages/view_shapes.h"
@@ -15,6 +16,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <ostream>
+#include <system_error>
 
 namespace bissl::host {
 namespace {
@@ -52,12 +54,14 @@ ChosenRule rule_of(const std::string& source) {
   return *rule;
 }
 
-/// The file as the pipeline's text names it: relative to its folder if it lies below.
+/// The file as the pipeline's text names it: relative to its folder if it lies below, unless the
+/// pipeline is named by a link in another folder, to which the path would then be relative.
 std::string path_text(const fs::path& file, const fs::path& pipeline) {
   const fs::path absolute = fs::weakly_canonical(fs::absolute(file));
-  const fs::path relative =
-      absolute.lexically_relative(fs::weakly_canonical(fs::absolute(pipeline)).parent_path());
-  const bool below = !relative.empty() && *relative.begin() != "..";
+  const fs::path folder = fs::weakly_canonical(fs::absolute(pipeline)).parent_path();
+  const fs::path relative = absolute.lexically_relative(folder);
+  const bool below = !relative.empty() && *relative.begin() != ".." &&
+                     fs::weakly_canonical(fs::absolute(pipeline).parent_path()) == folder;
   return below ? relative.string() : absolute.string();
 }
 
@@ -130,13 +134,27 @@ Finding look_at(const Pipeline& pipeline, const ImportArguments& import, const R
   return finding;
 }
 
-void append(const fs::path& pipeline, const std::string& toml) {
+/// Where the pipeline is named by a link, to the file that it leads to.
+void append(const fs::path& named, const std::string& toml) {
   constexpr uint64_t largest = 64 << 20;
+  const fs::path pipeline = fs::canonical(named);
+  const fs::perms allowed = fs::status(pipeline).permissions();
   std::string text = read_whole(pipeline, largest);
   if (!text.empty() && text.back() != '\n') {
     text += '\n';
   }
-  write_file_atomically(pipeline, text + "\n" + toml);
+  text += "\n" + toml;
+  // Behind an inline table `stage = { … }` there can be none.
+  DiagnosticCollector diagnostics;
+  if (!parse_toml(text, pipeline.string(), diagnostics)) {
+    fail_input(
+        "{} would be no TOML with the stage at its end, so nothing was written: {}Put what "
+        "--dry-run prints where the other stages are",
+        named.string(), to_text(diagnostics.sorted(pipeline.string())));
+  }
+  write_file_atomically(pipeline, text);
+  std::error_code ignored;  // of somebody else's file in an own folder
+  fs::permissions(pipeline, allowed, ignored);
 }
 
 void print_finding(const Finding& finding, const ImportArguments& import, std::ostream& out,

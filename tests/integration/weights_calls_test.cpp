@@ -95,6 +95,35 @@ augment = { use = "evaluation", size = 8 }
   EXPECT_NE(again.err.find("has a stage \"start\" already"), std::string::npos) << again.err;
   EXPECT_EQ(read_file(imported_), after);
   EXPECT_EQ(with({"--stage", "other"}).code, 0);
+
+  // A link stays one, and the stage is right whichever name the file is called by.
+  const fs::path real = path("real.toml");
+  const fs::path link = folder_.path() / "links" / "p.toml";
+  write_file(real, before);
+  fs::permissions(real, fs::perms::owner_read | fs::perms::owner_write);
+  fs::create_directory(link.parent_path());
+  fs::create_symlink("../real.toml", link);
+  const Outcome linked = run_bissl({"import", path("w.pth"), "--into", link.string()});
+  EXPECT_EQ(linked.code, 0) << linked.err;
+  EXPECT_TRUE(fs::is_symlink(link));
+  EXPECT_NE(read_file(real).find("file = \"" + fs::canonical(path("w.pth")).string() + "\""),
+            std::string::npos)
+      << read_file(real);
+  EXPECT_EQ(fs::status(real).permissions(), fs::perms::owner_read | fs::perms::owner_write);
+}
+
+TEST_F(ImportTest, TheCallLeavesAFileAloneThatTakesNoFurtherTable) {
+  export_to("w.pth");
+  const std::string text =
+      "name = \"importing\"\nstage = { neighbours = { kind = \"knn\", from = \"scratch\", bank = "
+      "\"labelled\", data = \"test\", augment = { use = \"evaluation\", size = 8 } } }\n" +
+      std::string(data_and_model);
+  write_file(imported_, text);
+  const Outcome outcome = run_bissl({"import", path("w.pth"), "--into", imported_.string()});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_NE(outcome.err.find("would be no TOML with the stage at its end"), std::string::npos)
+      << outcome.err;
+  EXPECT_EQ(read_file(imported_), text);
 }
 
 TEST_F(ImportTest, TheCallNamesABackboneThatFits) {
