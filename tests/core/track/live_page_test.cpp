@@ -76,6 +76,14 @@ class LivePage : public testing::Test {
       log << "{\"step\":" << step << ",\"loss\":" << 9 - step % 5 << "}\n";
     }
   }
+  /// A run with these losses.
+  void make_run_of(const std::string& name, char key, const std::vector<std::string>& losses) {
+    make_run(name, key);
+    std::ofstream log(folder_.path() / name / "pretrain" / "events.jsonl");
+    for (size_t step = 0; step < losses.size(); ++step) {
+      log << "{\"step\":" << step << ",\"loss\":" << losses[step] << "}\n";
+    }
+  }
   static void look(Tab& tab, const std::string& name) {
     if (const char* folder = std::getenv("BISSL_TEST_SCREENSHOTS")) {
       tab.write_screenshot(fs::path(folder) / (name + ".png"));
@@ -174,6 +182,39 @@ TEST_F(LivePage, ALinkTicksTheRunsThatItNames) {
   EXPECT_EQ(tab.settled(curves, first), first);
   EXPECT_EQ(tab.evaluate(box_of(second_) + ".checked"), false);
   EXPECT_EQ(tab.faults(), std::vector<std::string>{});
+}
+
+/// The labels of the lines across the chart of the loss.
+constexpr const char* line_labels =
+    "[...document.querySelectorAll('[data-chart=\"pretrain/loss\"] text.tick')]"
+    ".map(one=>one.textContent)";
+
+/// Whether there are several such labels, no two of them are alike, and each is within the picture.
+constexpr const char* are_told_apart = R"((()=>{
+const all=[...document.querySelectorAll('[data-chart="pretrain/loss"] text.tick')];
+return [all.length>1,new Set(all.map(one=>one.textContent)).size===all.length,
+  all.every(one=>one.getBBox().x>=0)];
+})())";
+
+TEST_F(LivePage, LinesAcrossAChartHaveRoundLabelsThatDiffer) {
+  make_run_of("near", 'c', {"0.99990001", "0.99990002", "0.99990004"});
+  make_run_of("tiny", 'd', {"1.25e-12", "1.5e-12", "2e-12"});
+  make_run_of("large", 'e', {"123456789012", "123456789013", "123456789015"});
+  make_run_of("even", 'f', {"0.1", "0.1", "0.1"});
+  const json apart = {true, true, true};
+  for (const std::string name : {"near", "tiny", "large", "even"}) {
+    Tab tab(*browser_, server_->address() + "#run=" + name);
+    const json shown = curves_of({{name, 3}});
+    EXPECT_EQ(tab.settled(curves, shown), shown);
+    EXPECT_EQ(tab.settled(are_told_apart, apart), apart) << name << tab.evaluate(line_labels);
+    look(tab, "serve-" + name);
+    tab.click("document.getElementById('log')");
+    EXPECT_EQ(tab.settled(are_told_apart, apart), apart) << name << tab.evaluate(line_labels);
+    EXPECT_EQ(tab.faults(), std::vector<std::string>{});
+  }
+  Tab tab(*browser_, server_->address() + "#run=two");
+  const json expected = {"6", "7", "8", "9"};
+  EXPECT_EQ(tab.settled(line_labels, expected), expected);
 }
 
 /// Whether text differs enough from the paper (7 : 1, WCAG's highest level), and the paper is
