@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """How a large report behaves in a browser: 200 cells, 50,000 samples in scatter plots.
 
-    python3 tests/bench/report_page.py build/release/bin/bissl [--keep FOLDER]
+    python3 tests/bench/report_page.py build/release/bin/bissl [--keep FOLDER] [--check]
 
 Makes the results of 200 runs with five repeats each and an analyse stage's pictures of 5 · 2 · 5,000
 samples with thumbnails, has `bissl report` write the page, and opens it in headless Chromium. Prints
 the sizes, the milliseconds from the call of the page until it answers (the load event, two frames
-and an empty queue), and what a look at a sample by pointer and by key takes.
+and an empty queue), and what a look at a sample by pointer and by key takes. With --check it exits
+with 1 where the page is beyond LIMITS or does not work, and with 77 where there is no Chromium.
 """
 import argparse
 import http.server
@@ -15,6 +16,7 @@ import math
 import pathlib
 import queue
 import random
+import shutil
 import struct
 import subprocess
 import tempfile
@@ -22,6 +24,9 @@ import threading
 import zlib
 
 CELLS, REPEATS, SAMPLES, SIDE = 200, 5, 5000, 12
+SKIPPED = 77
+# Bytes, milliseconds, and elements: fewer than there are samples, which are none.
+LIMITS = {"page_bytes": 10_000_000, "interactive": 10_000, "pointer": 100, "key": 100, "nodes": 50_000}
 
 WATCH = """<script>
 window.faults=[];addEventListener("error",event=>faults.push(event.message));
@@ -131,18 +136,37 @@ def ask(page, profile):
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             return answers.get(timeout=120)
+        except queue.Empty:
+            raise SystemExit("the page has not answered within 120 s") from None
         finally:
             browser.terminate()
             browser.wait()
             server.shutdown()
 
 
+def mistakes_in(answer):
+    """What is wrong with a page that has answered so, in words."""
+    found = ["%s is %.6g, and may be %d at most" % (name, answer[name], limit)
+             for name, limit in LIMITS.items() if answer[name] > limit]
+    found += ["a script failed: %s" % fault for fault in answer["faults"]]
+    if "image-" not in answer["tip"] or answer["thumbnail"] != 1:
+        found.append("the pointer finds no sample with a name and a thumbnail: %r" % answer["tip"])
+    if "image-" not in answer["said"]:
+        found.append("keys find no sample with a name: %r" % answer["said"])
+    return found
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("bissl")
     parser.add_argument("--keep", help="the folder to work in, which is left")
+    parser.add_argument("--check", action="store_true", help="exit with 1 beyond the limits")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
+    if arguments.check and not shutil.which("chromium"):
+        print("report_page: skipped, Debian's package chromium is not installed")
+        raise SystemExit(SKIPPED)
+    # Processes of the browser may outlive it for a moment and write to its profile.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         folder = pathlib.Path(arguments.keep or scratch)
         runs = write_runs(folder / "runs", random.Random(1))
         made = subprocess.run([arguments.bissl, "report", *runs, "--to", str(folder)],
@@ -153,6 +177,8 @@ def main():
         answer = ask(page.replace("<title>", WATCH + "<title>", 1), folder / "profile")
         answer["page_bytes"] = len(page.encode())
         print(json.dumps(answer, indent=1))
+        if arguments.check and (mistakes := mistakes_in(answer)):
+            raise SystemExit("\n".join(mistakes))
 
 
 main()
