@@ -79,6 +79,15 @@ void draw_dot(Canvas& canvas, double x, double y, double radius, const Colour& c
   }
 }
 
+void draw_area(Canvas& canvas, int64_t left, int64_t top, int64_t width, int64_t height,
+               const Colour& colour, double opacity) {
+  for (int64_t row = top; row < top + height; ++row) {
+    for (int64_t column = left; column < left + width; ++column) {
+      blend(canvas, row, column, colour, opacity);
+    }
+  }
+}
+
 void draw_outline(Canvas& canvas, int64_t left, int64_t top, int64_t width, int64_t height,
                   const Colour& colour) {
   for (int64_t column = left; column < left + width; ++column) {

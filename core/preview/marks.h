@@ -19,6 +19,11 @@ Colour hsl_colour(double hue, double saturation, double lightness);
 void draw_dot(Canvas& canvas, double x, double y, double radius, const Colour& colour,
               double opacity);
 
+/// A filled rectangle, `opacity` of its colour over what is there. What lies outside the
+/// canvas is left out.
+void draw_area(Canvas& canvas, int64_t left, int64_t top, int64_t width, int64_t height,
+               const Colour& colour, double opacity);
+
 /// The outline of a rectangle, one pixel wide.
 void draw_outline(Canvas& canvas, int64_t left, int64_t top, int64_t width, int64_t height,
                   const Colour& colour);

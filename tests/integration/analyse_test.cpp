@@ -252,6 +252,10 @@ TEST_F(RunTest, AHeadIsAProbeOfItsOwnStage) {
   EXPECT_EQ(lines("reliability-test.csv"), 1 + 2 * 15);
   EXPECT_EQ(lines("accuracy-test.csv"), 1 + 4);
   EXPECT_EQ(lines("confusion-test-head.csv"), 1 + 4);
+  for (const char* file : {"reliability-test.png", "accuracy-test.png", "confusion-test-head.png",
+                           "confusion-test-moco.png"}) {
+    EXPECT_EQ(read_file(folder / file).substr(1, 3), "PNG") << file;
+  }
   // Eight images, and two arms: the stage's own by its head, the other one by a probe.
   EXPECT_EQ(lines("saliency-test.csv"), 1 + 8 * 2);
   const std::string saliency = read_file(folder / "saliency-test.csv");

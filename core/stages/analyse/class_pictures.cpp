@@ -2,12 +2,14 @@
 
 #include "analysis/calibration.h"
 #include "base/atomic_file.h"
+#include "stages/analyse/class_rasters.h"
 #include "stages/analyse/picture.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 namespace bissl::host {
 namespace {
@@ -215,10 +217,20 @@ std::string accuracy_svg(const std::vector<Classified>& found,
 }
 
 std::vector<std::string> write_class_picture(const StageContext& context, const std::string& file,
-                                             const std::string& svg, const std::string& csv) {
-  write_file_atomically(context.folder / (file + ".svg"), svg);
-  write_file_atomically(context.folder / (file + ".csv"), csv);
-  return {file + ".svg", file + ".csv"};
+                                             const std::string& svg,
+                                             const std::optional<Canvas>& raster,
+                                             const std::string& csv) {
+  std::vector<std::string> files;
+  const auto write = [&](const char* ending, const std::string& content) {
+    files.push_back(file + ending);
+    write_file_atomically(context.folder / files.back(), content);
+  };
+  write(".svg", svg);
+  if (raster) {
+    write(".png", raster->png());
+  }
+  write(".csv", csv);
+  return files;
 }
 
 }  // namespace
@@ -232,10 +244,10 @@ std::vector<std::string> draw_confusion(const StageContext& context, const std::
     const std::string file = found.logits.defined()
                                  ? fmt::format("confusion-{}-{}", data, found.name)
                                  : "confusion-" + data;
-    for (std::string& one : write_class_picture(
-             context, file,
-             confusion_svg(counts, names, fmt::format("data.{}, {}", data, found.name)),
-             confusion_csv(counts, names))) {
+    const std::string title = fmt::format("data.{}, {}", data, found.name);
+    for (std::string& one : write_class_picture(context, file, confusion_svg(counts, names, title),
+                                                confusion_raster(counts, names, title),
+                                                confusion_csv(counts, names))) {
       files.push_back(std::move(one));
     }
   }
@@ -245,9 +257,11 @@ std::vector<std::string> draw_confusion(const StageContext& context, const std::
 std::vector<std::string> draw_class_accuracy(const StageContext& context, const std::string& data,
                                              const std::vector<std::string>& names,
                                              const std::vector<Classified>& all) {
+  std::vector<std::string> classifiers;
   std::vector<std::vector<ClassAccuracy>> accuracies;
   std::string csv = "class,samples";
   for (const Classified& found : all) {
+    classifiers.push_back(found.name);
     accuracies.push_back(
         accuracy_by_class(found.classes, found.labels, static_cast<int64_t>(names.size())));
     csv += "," + csv_cell(found.name);
@@ -263,14 +277,16 @@ std::vector<std::string> draw_class_accuracy(const StageContext& context, const 
     }
     csv += "\n";
   }
-  return write_class_picture(
-      context, "accuracy-" + data,
-      accuracy_svg(all, accuracies, names, fmt::format("data.{}: accuracy by class", data)), csv);
+  const std::string title = fmt::format("data.{}: accuracy by class", data);
+  return write_class_picture(context, "accuracy-" + data,
+                             accuracy_svg(all, accuracies, names, title),
+                             accuracy_raster(classifiers, accuracies, names, title), csv);
 }
 
 std::vector<std::string> draw_reliability(const StageContext& context, const std::string& data,
                                           const std::vector<Classified>& all) {
   std::vector<Classified> drawn;
+  std::vector<std::string> probes;
   std::vector<Reliability> reliabilities;
   std::string csv = "probe,low,high,samples,confidence,accuracy\n";
   for (const Classified& found : all) {
@@ -278,6 +294,7 @@ std::vector<std::string> draw_reliability(const StageContext& context, const std
       continue;
     }
     drawn.push_back(found);
+    probes.push_back(found.name);
     reliabilities.push_back(reliability(found.logits, found.labels));
     for (const ReliabilityBin& bin : reliabilities.back().bins) {
       csv +=
@@ -289,9 +306,10 @@ std::vector<std::string> draw_reliability(const StageContext& context, const std
   if (drawn.empty()) {
     return {};
   }
-  return write_class_picture(
-      context, "reliability-" + data,
-      reliability_svg(drawn, reliabilities, fmt::format("data.{}: reliability", data)), csv);
+  const std::string title = fmt::format("data.{}: reliability", data);
+  return write_class_picture(context, "reliability-" + data,
+                             reliability_svg(drawn, reliabilities, title),
+                             reliability_raster(probes, reliabilities, title), csv);
 }
 
 }  // namespace bissl::host

@@ -17,8 +17,9 @@ struct Classified {
   at::Tensor logits;   ///< (N, K); undefined for neighbours
 };
 
-// Pictures of the classes of a source, written to the stage's folder, each with its numbers as CSV.
-// `names` are those of all classes. They return the files' names.
+// Pictures of the classes of a source, written to the stage's folder as SVG and, for up to
+// most_raster_classes classes, as PNG, each with its numbers as CSV. `names` are those of all
+// classes. They return the files' names.
 
 /// confusion-DATA for the neighbours, confusion-DATA-PROBE for a probe: how many images of each
 /// class (rows) are taken for which (columns).

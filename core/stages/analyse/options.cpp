@@ -161,9 +161,9 @@ const Schema<AnalyseOptions>& analyse_schema() {
         .unit("samples");
     s.add(
          "pictures", &AnalyseOptions::pictures,
-         "pictures of the features in a plane, as SVG and CSV in the stage's folder: \"pca\", the "
-         "first two principal components; \"tsne\", t-SNE, exact below 5,000 samples; \"umap\", "
-         "UMAP. With a bank: "
+         "pictures in the stage's folder, as SVG, PNG and CSV. Of the features in a plane: "
+         "\"pca\", the first two principal components; \"tsne\", t-SNE, exact below 5,000 samples; "
+         "\"umap\", UMAP. With a bank: "
          "\"neighbours\", some images with their nearest of the bank, as PNG and CSV. With a bank "
          "or a head: \"confusion\", what the neighbours and each probe take each class for, and "
          "the accuracy by class; \"reliability\", how far the confidences of each probe are shares "

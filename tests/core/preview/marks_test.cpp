@@ -41,6 +41,22 @@ TEST(Marks, DotsHaveTheAreaOfTheirCircleWhereverTheyLie) {
   EXPECT_NEAR(covered_area(edge), M_PI * 18, 1.5);
 }
 
+TEST(Marks, AreasAreFilledWithinTheCanvas) {
+  Canvas canvas(10, 12, 255);
+  draw_area(canvas, 2, 3, 4, 5, black, 1);
+  EXPECT_EQ(covered_area(canvas), 4 * 5);
+  EXPECT_EQ(canvas.pixel(3, 2)[0], 0);
+  EXPECT_EQ(canvas.pixel(7, 5)[0], 0);
+  EXPECT_EQ(canvas.pixel(8, 5)[0], 255);
+  Canvas half(10, 12, 255);
+  draw_area(half, 8, -2, 40, 5, black, 0.4);
+  EXPECT_EQ(half.pixel(2, 11)[0], 153);
+  EXPECT_EQ(half.pixel(3, 11)[0], 255);
+  EXPECT_EQ(half.pixel(2, 7)[0], 255);
+  draw_area(half, 2, 2, 0, -3, black, 1);
+  EXPECT_NEAR(covered_area(half), 0.4 * 4 * 3, 1e-9);
+}
+
 /// Below the image, and no wider than it.
 TEST(Marks, LabelsAreBelowTheirImages) {
   const auto dark = std::make_shared<std::vector<uint8_t>>(size_t{3 * 12 * 12}, uint8_t{0});
