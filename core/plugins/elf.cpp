@@ -110,6 +110,23 @@ bool within(uint64_t offset, uint64_t size, uint64_t file_size) {
   return offset <= file_size && size <= file_size - offset;
 }
 
+uint64_t size_of(std::ifstream& stream) {
+  stream.seekg(0, std::ios::end);
+  return static_cast<uint64_t>(std::max<std::streamoff>(0, stream.tellg()));
+}
+
+/// The bytes of a section; none where they are not all in the file.
+std::string content_of(std::ifstream& stream, const Elf64_Shdr& section, uint64_t file_size) {
+  std::string content;
+  if (within(section.sh_offset, section.sh_size, file_size)) {
+    content.resize(section.sh_size);
+    if (!read_at(stream, section.sh_offset, content.data(), content.size())) {
+      content.clear();
+    }
+  }
+  return content;
+}
+
 /// Whether everything that the headers name is there.
 bool is_complete(std::ifstream& stream, const Elf64_Ehdr& header, uint64_t file_size) {
   const uint64_t segments_size = uint64_t{header.e_phnum} * sizeof(Elf64_Phdr);
@@ -131,8 +148,7 @@ bool is_complete(std::ifstream& stream, const Elf64_Ehdr& header, uint64_t file_
 
 void check_is_library(const std::filesystem::path& file) {
   std::ifstream stream(file, std::ios::binary);
-  stream.seekg(0, std::ios::end);
-  const auto file_size = static_cast<uint64_t>(std::max<std::streamoff>(0, stream.tellg()));
+  const uint64_t file_size = size_of(stream);
   const std::string head = head_of(stream, 512);
   if (head.size() < magic.size() || head.compare(0, magic.size(), magic) != 0) {
     refuse_other_kind(head);
@@ -202,6 +218,36 @@ std::vector<std::string> exported_symbols(const std::filesystem::path& file) {
       if (symbol.st_shndx != SHN_UNDEF && ELF64_ST_BIND(symbol.st_info) == STB_GLOBAL &&
           code_or_data && name < content.size()) {
         names.emplace_back(content.c_str() + name);
+      }
+    }
+  }
+  return names;
+}
+
+std::vector<std::string> needed_libraries(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  std::vector<std::string> names;
+  Elf64_Ehdr header{};
+  if (!stream || !read_at(stream, 0, &header, 1) || header.e_shentsize != sizeof(Elf64_Shdr)) {
+    return names;
+  }
+  const uint64_t file_size = size_of(stream);
+  std::vector<Elf64_Shdr> sections(header.e_shnum);
+  if (!read_at(stream, header.e_shoff, sections.data(), sections.size())) {
+    return names;
+  }
+  for (const Elf64_Shdr& section : sections) {
+    if (section.sh_type != SHT_DYNAMIC || section.sh_link >= sections.size()) {
+      continue;
+    }
+    const std::string entries = content_of(stream, section, file_size);
+    const std::string texts = content_of(stream, sections[section.sh_link], file_size);
+    for (size_t place = 0; place + sizeof(Elf64_Dyn) <= entries.size();
+         place += sizeof(Elf64_Dyn)) {
+      Elf64_Dyn entry{};
+      std::memcpy(&entry, entries.data() + place, sizeof(entry));
+      if (entry.d_tag == DT_NEEDED && entry.d_un.d_val < texts.size()) {
+        names.emplace_back(texts.c_str() + entry.d_un.d_val);
       }
     }
   }

@@ -16,4 +16,9 @@ void check_is_library(const std::filesystem::path& file);
 /// `file` must have passed check_is_library; throws Error(ErrorKind::input) if it cannot be read.
 std::vector<std::string> exported_symbols(const std::filesystem::path& file);
 
+/// The libraries that a library is linked with itself, by the names under which the loader looks
+/// for them ("libc10.so.1.13"). Reads headers only. `file` must have passed check_is_library; none
+/// where it has no table of sections.
+std::vector<std::string> needed_libraries(const std::filesystem::path& file);
+
 }  // namespace bissl::host

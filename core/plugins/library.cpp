@@ -1,14 +1,19 @@
 #include "plugins/library.h"
 
+#include "plugins/elf.h"
 #include "plugins/refusal.h"
 #include "plugins/stamp.h"
 
 // std::filesystem and std::error_code instead of Boost's: nothing of Boost is linked.
 #define BOOST_DLL_USE_STD_FS
+#include <cxxabi.h>
+#include <dlfcn.h>
 #include <fmt/format.h>
 #include <sys/statvfs.h>
 #include <boost/dll/shared_library.hpp>
 
+#include <cstdlib>
+#include <memory>
 #include <regex>
 #include <string>
 #include <utility>
@@ -46,6 +51,44 @@ std::filesystem::path subject_of(const std::string& text, const std::filesystem:
 bool is_mounted_noexec(const std::filesystem::path& file) {
   struct statvfs system {};
   return statvfs(file.c_str(), &system) == 0 && (system.f_flag & ST_NOEXEC) != 0;
+}
+
+/// The symbol that the loader misses, as C++ spells it; empty where its text is about something
+/// else.
+std::string missing_symbol_in(const std::string& text) {
+  static const std::regex symbol("undefined symbol: (\\w+)");
+  std::smatch found;
+  if (!std::regex_search(text, found, symbol)) {
+    return "";
+  }
+  const std::string name = found[1].str();
+  if (name.rfind("_Z", 0) != 0) {
+    return name;
+  }
+  const std::unique_ptr<char, void (*)(void*)> spelled(
+      abi::__cxa_demangle(name.c_str(), nullptr, nullptr, nullptr), &std::free);
+  return spelled ? std::string(spelled.get()) : name;
+}
+
+/// For a symbol that is missing since the library was built in another way than the program; empty
+/// where nothing tells so. The stamp, which says it, cannot be read of a library that is not open.
+std::string advice_for_other_build(const std::string& symbol) {
+  const auto says = [&](const char* words) { return symbol.find(words) != std::string::npos; };
+  const bool new_text = says("std::__cxx11::");
+  const bool old_text = !new_text && (says("std::string") || says("std::basic_string<char"));
+  const uint32_t own = host_stamp().cxx11_abi;
+  if (own != 0 ? old_text : new_text) {
+    return fmt::format(
+        "it uses texts of the {} C++ ABI (_GLIBCXX_USE_CXX11_ABI={}), this program those of the "
+        "{}: build it again with -D_GLIBCXX_USE_CXX11_ABI={}, and with this program's LibTorch",
+        own != 0 ? "old" : "C++11", 1 - own, own != 0 ? "C++11 ABI" : "old one", own);
+  }
+  static const std::regex of_sanitizer("^__(asan|hwasan|msan|tsan|ubsan)_");
+  if (std::regex_search(symbol, of_sanitizer)) {
+    return "it was built with a sanitizer that this program does not have: build it again without "
+           "-fsanitize";
+  }
+  return "";
 }
 
 std::string open_advice(const std::string& text, const std::filesystem::path& library) {
@@ -86,6 +129,9 @@ std::string open_advice(const std::string& text, const std::filesystem::path& li
         "may forbid it as well",
         subject.string());
   }
+  if (std::string advice = advice_for_other_build(missing_symbol_in(text)); !advice.empty()) {
+    return advice;
+  }
   static const std::regex of_sdk("undefined symbol: _ZNK?5bissl");
   if (std::regex_search(text, of_sdk)) {
     return fmt::format(
@@ -120,6 +166,33 @@ std::string open_advice(const std::string& text, const std::filesystem::path& li
                  open_advice(text, library)});
 }
 
+bool is_in_process(const std::string& library) {
+  void* const handle = dlopen(library.c_str(), RTLD_LAZY | RTLD_NOLOAD);
+  if (handle != nullptr) {
+    dlclose(handle);
+  }
+  return handle != nullptr;
+}
+
+/// The loader would take a LibTorch of another file name into the process beside the program's own.
+/// The second registers operators that are there, which ends the process, or has types and settings
+/// of its own.
+void check_torch(const std::filesystem::path& canonical) {
+  for (const std::string& needed : needed_libraries(canonical)) {
+    const bool of_torch =
+        needed.rfind("libc10.so", 0) == 0 || needed.rfind("libtorch_cpu.so", 0) == 0;
+    if (of_torch && !is_in_process(needed)) {
+      const BisslPluginStamp& host = host_stamp();
+      throw Refusal(
+          {"", "open", "mismatch", fmt::format("a library linked with {}", needed),
+           fmt::format("one linked with this program's LibTorch {}.{}, whose files are called "
+                       "otherwise",
+                       host.torch_major, host.torch_minor),
+           "build it again with that LibTorch: let CMAKE_PREFIX_PATH lead to it, and to no other"});
+    }
+  }
+}
+
 [[noreturn]] void refuse_without_entry(std::string found) {
   throw Refusal({"", "entry", "no_entry", std::move(found),
                  "the symbol " BISSL_ENTRY_SYMBOL ", which the macro BISSL_PLUGIN defines",
@@ -142,6 +215,7 @@ void check_origin(BisslEntryFunction entry, const std::filesystem::path& canonic
 }  // namespace
 
 BisslEntryFunction open_library(const std::filesystem::path& canonical) {
+  check_torch(canonical);
   boost::dll::shared_library library;
   try {
     library.load(canonical, boost::dll::load_mode::rtld_now);

@@ -134,6 +134,61 @@ TEST_F(PluginFile, BuiltWithALaterSdk) {
       << problem.advice;
 }
 
+/// The text in the constructor of bissl::Error is one of libstdc++'s old ABI, as with a LibTorch
+/// that was built so.
+TEST_F(PluginFile, BuiltWithTheOldTexts) {
+  const std::string name = "_ZN5bissl5ErrorC1ENS_9ErrorKindERKSs";
+  const fs::path file = folder_.path() / "old_abi.so";
+  const std::string command = fmt::format(
+      "cd '{0}' && echo 'int {1}(); int g(){{return {1}();}}' >n.c "
+      "&& cc -shared -fPIC -o old_abi.so n.c",
+      folder_.path().string(), name);
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  const LoadProblem problem = refusal_of(file, true).at(0);
+  EXPECT_EQ(problem.code, "open_failed");
+  EXPECT_NE(problem.found.find(name), std::string::npos) << problem.found;
+  EXPECT_EQ(problem.advice.rfind("it uses texts of the old C++ ABI (_GLIBCXX_USE_CXX11_ABI=0)", 0),
+            0U)
+      << problem.advice;
+}
+
+/// As Clang links libraries with a sanitizer: its run-time is in the program alone.
+TEST_F(PluginFile, BuiltWithASanitizerThatIsNotHere) {
+  const fs::path file = folder_.path() / "sanitized.so";
+  const std::string command = fmt::format(
+      "cd '{0}' && echo 'int __msan_of_a_test(); int g(){{return __msan_of_a_test();}}' >n.c "
+      "&& cc -shared -fPIC -o sanitized.so n.c",
+      folder_.path().string());
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  const LoadProblem problem = refusal_of(file, true).at(0);
+  EXPECT_EQ(problem.code, "open_failed");
+  EXPECT_EQ(problem.advice.rfind("it was built with a sanitizer", 0), 0U) << problem.advice;
+}
+
+/// The other LibTorch is there, and is not taken into the process: its initialiser would end it.
+TEST_F(PluginFile, LinkedWithAnotherLibTorch) {
+  const fs::path file = folder_.path() / "other.so";
+  const std::string command = fmt::format(
+      "cd '{0}' && echo 'void abort(void); int f(){{return 1;}} "
+      "__attribute__((constructor)) void start(){{abort();}}' >d.c "
+      "&& echo 'int f(); int g(){{return f();}}' >n.c "
+      "&& cc -shared -fPIC -Wl,-soname,libtorch_cpu.so.0 -o libtorch_cpu.so.0 d.c "
+      "&& cc -shared -fPIC -Wl,-rpath,'{0}' -o other.so n.c libtorch_cpu.so.0",
+      folder_.path().string());
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  EXPECT_EQ(needed_libraries(file).at(0), "libtorch_cpu.so.0");
+  const LoadProblem problem = refusal_of(file, true).at(0);
+  EXPECT_EQ(problem.step, "open");
+  EXPECT_EQ(problem.code, "mismatch");
+  EXPECT_EQ(problem.found, "a library linked with libtorch_cpu.so.0");
+}
+
+TEST_F(PluginFile, NoLibrariesAreReadFromTablesOfNonsense) {
+  const fs::path file = with_header([](Elf64_Ehdr& header) { header.e_shoff = ~uint64_t{0} - 8; });
+  EXPECT_TRUE(needed_libraries(file).empty());
+  EXPECT_FALSE(needed_libraries(fixture("good")).empty());
+}
+
 TEST_F(PluginFile, NoAdviceToBuildAgainWhatWasBuiltRight) {
   const std::string whole = read_file(fixture("good"));
   for (const std::string& content :
