@@ -1,5 +1,6 @@
 #include "bissl/image_operations.h"
 
+#include "bissl/error.h"
 #include "colour_kernels.h"
 #include "pixel_kernels.h"
 
@@ -14,6 +15,12 @@ namespace {
 namespace kernels = colour_kernels;
 
 kernels::Colours colours(const Planes& image) {
+  if (image.shape.channels < 3) {
+    fail_input(
+        "a view has {} channels, and contrast, saturation, hue and grayscale are about gray images "
+        "or red, green, blue; expected 1 channel or 3",
+        image.shape.channels);
+  }
   return {image.plane(0), image.plane(1), image.plane(2)};
 }
 

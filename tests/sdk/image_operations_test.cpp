@@ -1,6 +1,7 @@
 #include "bissl/image_operations.h"
 
 #include "bissl/crops.h"
+#include "bissl/error.h"
 #include "support/paths.h"
 #include "support/temporary_folder.h"
 
@@ -126,6 +127,16 @@ INSTANTIATE_TEST_SUITE_P(Operations, AgainstTorchvision,
                                          "gaussian_blur", "solarize", "normalize", "resized_crop",
                                          "resize_and_center_crop"),
                          [](const auto& info) { return info.param; });
+
+/// There is no third plane to read.
+TEST(Colours, AreRefusedOfTwoChannels) {
+  View view({2, 3, 4});
+  EXPECT_THROW(adjust_contrast(view.planes, 0.5), Error);
+  EXPECT_THROW(adjust_saturation(view.planes, 0.5), Error);
+  EXPECT_THROW(adjust_hue(view.planes, 0.1), Error);
+  EXPECT_THROW(convert_to_grayscale(view.planes), Error);
+  adjust_brightness(view.planes, 0.5);  // of any number of channels
+}
 
 TEST(Resampling, EnlargesAndReducesConstantsToThemselves) {
   const std::vector<uint8_t> pixels(3 * 17 * 5, 51);
