@@ -92,5 +92,17 @@ TEST_F(NewCommand, PutsATransformIntoAChain) {
   EXPECT_EQ(source.find('@'), std::string::npos) << "a word of the template is not filled in";
 }
 
+/// Whoever writes another reader into the project keeps its fingerprint.
+TEST_F(NewCommand, DatasetHashesShapesAndTargets) {
+  std::ostringstream out;
+  run_new("dataset", "my-images", folder_.path(), registry_, out);
+  const std::string source = read_file(folder_.path() / "my-images" / "my_images.cpp");
+  const size_t fingerprint = source.find("std::string fingerprint()");
+  ASSERT_NE(fingerprint, std::string::npos);
+  for (const char* part : {"spec.names", "image.shape", "target.category", "image.pixels"}) {
+    EXPECT_NE(source.find(part, fingerprint), std::string::npos) << part;
+  }
+}
+
 }  // namespace
 }  // namespace bissl::host::test
