@@ -87,7 +87,14 @@ endfunction()
 # bissl_add_conformance_test(name ARGUMENTS...): `ctest` runs `bissl conform` on the plugin, with
 # these arguments more, such as --set PARAMETER=VALUE where there is no default.
 # Every exit code but 0 fails the test: also 3, for a component that could not be tested; what it
-# prints says what to give.
+# prints says what to give. Call it again for other values: the tests are conform_<name>,
+# conform_<name>_2, and so on.
 function(bissl_add_conformance_test name)
-  add_test(NAME conform_${name} COMMAND bissl::bissl conform $<TARGET_FILE:${name}> ${ARGN})
+  set(test conform_${name})
+  set(number 1)
+  while(TEST ${test})
+    math(EXPR number "${number} + 1")
+    set(test conform_${name}_${number})
+  endwhile()
+  add_test(NAME ${test} COMMAND bissl::bissl conform $<TARGET_FILE:${name}> ${ARGN})
 endfunction()

@@ -66,6 +66,14 @@ for kind in dataset augmentation transform backbone pretext downstream hypergrad
 done
 [ -z "$others" ] || exit 0
 
+# Under the version of the library before, what that one has trained would be found and nothing tested.
+runs=$work/my-$first_kind/build/runs
+[ -d "$runs" ] || fail "the test of my-$first_kind leaves no runs in $runs"
+rm "$work/my-$first_kind/build/plugins/my-$first_kind.so"
+cmake --build "$work/my-$first_kind/build" >"$work/again.log" 2>&1 ||
+  fail "my-$first_kind does not build again: $(tail -n 60 "$work/again.log")"
+[ ! -e "$runs" ] || fail "my-$first_kind is built again, and $runs has stages of the library before"
+
 # A second call must not touch what is there, and names are checked before anything is written.
 expect_refusal() {
   local words=$1 message
@@ -112,6 +120,9 @@ target_link_libraries(screws INTERFACE board)
 bissl_add_plugin(shelf shelf.cpp)
 target_link_libraries(shelf PRIVATE screws)
 install(TARGETS shelf board LIBRARY DESTINATION lib/bissl/plugins)
+enable_testing()
+bissl_add_conformance_test(shelf)
+bissl_add_conformance_test(shelf --set momentum=0.5)
 END
 cp "$work/my-optimizer/my_optimizer.cpp" "$work/shelf/shelf.cpp"
 cat >>"$work/shelf/shelf.cpp" <<'END'
@@ -125,6 +136,9 @@ sed -i 's/BISSL_PLUGIN("my-optimizer"/BISSL_PLUGIN("shelf"/' "$work/shelf/shelf.
     cmake --build "$work/shelf/build" &&
     cmake --install "$work/shelf/build" --prefix "$work/shelves"
 } >"$work/shelf.log" 2>&1 || fail "shelf: $(tail -n 60 "$work/shelf.log")"
+# Each call is a test, with other values than the defaults too.
+[ "$(ctest --test-dir "$work/shelf/build" -N | grep -c ': conform_shelf')" = 2 ] ||
+  fail "two conformance tests of one plugin are $(ctest --test-dir "$work/shelf/build" -N)"
 expect_refusal 'INSTALL_RPATH (CMAKE_INSTALL_RPATH) has "libraries"' \
   cmake -S "$work/shelf" -B "$work/shelf/build2" -G Ninja "-DCMAKE_INSTALL_RPATH=libraries"
 "$source_folder/tests/installation/runpath.sh" "$work"

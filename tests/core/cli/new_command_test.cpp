@@ -92,6 +92,18 @@ TEST_F(NewCommand, PutsATransformIntoAChain) {
   EXPECT_EQ(source.find('@'), std::string::npos) << "a word of the template is not filled in";
 }
 
+/// Its version stays while it is worked on, so stages would be found and nothing would be tested.
+TEST_F(NewCommand, ForgetsWhatTheLibraryBeforeHasTrained) {
+  std::ostringstream out;
+  run_new("optimizer", "my-steps", folder_.path(), registry_, out);
+  const std::string project = read_file(folder_.path() / "my-steps" / "CMakeLists.txt");
+  EXPECT_NE(project.find("add_custom_command(TARGET my-steps POST_BUILD\n"
+                         "  COMMAND ${CMAKE_COMMAND} -E rm -rf ${CMAKE_BINARY_DIR}/runs\n"),
+            std::string::npos)
+      << project;
+  EXPECT_EQ(project.find('@'), std::string::npos) << "a word of the template is not filled in";
+}
+
 /// Whoever writes another reader into the project keeps its fingerprint.
 TEST_F(NewCommand, DatasetHashesShapesAndTargets) {
   std::ostringstream out;
