@@ -110,13 +110,13 @@ bool within(uint64_t offset, uint64_t size, uint64_t file_size) {
   return offset <= file_size && size <= file_size - offset;
 }
 
-uint64_t size_of(std::ifstream& stream) {
+uint64_t bytes_in_file(std::ifstream& stream) {
   stream.seekg(0, std::ios::end);
   return static_cast<uint64_t>(std::max<std::streamoff>(0, stream.tellg()));
 }
 
 /// The bytes of a section; none where they are not all in the file.
-std::string content_of(std::ifstream& stream, const Elf64_Shdr& section, uint64_t file_size) {
+std::string section_bytes(std::ifstream& stream, const Elf64_Shdr& section, uint64_t file_size) {
   std::string content;
   if (within(section.sh_offset, section.sh_size, file_size)) {
     content.resize(section.sh_size);
@@ -148,7 +148,7 @@ bool is_complete(std::ifstream& stream, const Elf64_Ehdr& header, uint64_t file_
 
 void check_is_library(const std::filesystem::path& file) {
   std::ifstream stream(file, std::ios::binary);
-  const uint64_t file_size = size_of(stream);
+  const uint64_t file_size = bytes_in_file(stream);
   const std::string head = head_of(stream, 512);
   if (head.size() < magic.size() || head.compare(0, magic.size(), magic) != 0) {
     refuse_other_kind(head);
@@ -231,7 +231,7 @@ std::vector<std::string> needed_libraries(const std::filesystem::path& file) {
   if (!stream || !read_at(stream, 0, &header, 1) || header.e_shentsize != sizeof(Elf64_Shdr)) {
     return names;
   }
-  const uint64_t file_size = size_of(stream);
+  const uint64_t file_size = bytes_in_file(stream);
   std::vector<Elf64_Shdr> sections(header.e_shnum);
   if (!read_at(stream, header.e_shoff, sections.data(), sections.size())) {
     return names;
@@ -240,8 +240,8 @@ std::vector<std::string> needed_libraries(const std::filesystem::path& file) {
     if (section.sh_type != SHT_DYNAMIC || section.sh_link >= sections.size()) {
       continue;
     }
-    const std::string entries = content_of(stream, section, file_size);
-    const std::string texts = content_of(stream, sections[section.sh_link], file_size);
+    const std::string entries = section_bytes(stream, section, file_size);
+    const std::string texts = section_bytes(stream, sections[section.sh_link], file_size);
     for (size_t place = 0; place + sizeof(Elf64_Dyn) <= entries.size();
          place += sizeof(Elf64_Dyn)) {
       Elf64_Dyn entry{};
