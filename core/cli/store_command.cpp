@@ -235,20 +235,26 @@ int run_store_verify(const PipelineArguments& arguments, std::ostream& out, std:
 
 namespace {
 
-/// What `prune` has been asked to remove. Of descriptions it keeps the kinds, which are shown.
-std::vector<StoreEntry> chosen_entries(const StageStore& store, const References& references,
-                                       const StoreArguments& prune) {
-  std::vector<StoreEntry> chosen;
+/// What `prune` may remove by state and age. Of descriptions it keeps the kinds, which are shown,
+/// and the stages of audits, whose users are asked for.
+std::vector<StoreEntry> prunable_entries(const StageStore& store, const StoreArguments& prune) {
+  using State = StoreEntry::State;
+  std::vector<StoreEntry> found;
   each_entry(store, [&](StoreEntry entry) {
-    const bool unused = entry.state == StoreEntry::State::finished && references.of(entry).empty();
-    if (((prune.unused && unused) || (prune.damaged && entry.state == StoreEntry::State::damaged) ||
-         (prune.abandoned && entry.state == StoreEntry::State::stale)) &&
-        is_old_enough(entry, prune.older_than)) {
-      entry.description = nlohmann::json::object({{"kind", kind_of(entry)}});
-      chosen.push_back(std::move(entry));
+    const bool asked = (prune.unused && entry.state == State::finished) ||
+                       (prune.damaged && entry.state == State::damaged) ||
+                       (prune.abandoned && entry.state == State::stale);
+    if (asked && is_old_enough(entry, prune.older_than)) {
+      const std::string kind = kind_of(entry);
+      nlohmann::json kept = nlohmann::json::object({{"kind", kind}});
+      if (kind == "audit" && entry.description.contains("stage")) {
+        kept["stage"] = entry.description["stage"];
+      }
+      entry.description = std::move(kept);
+      found.push_back(std::move(entry));
     }
   });
-  return chosen;
+  return found;
 }
 
 /// What earlier removals have left, however old: none of it is of use. Returns how much it is.
@@ -275,6 +281,8 @@ int run_store_prune(const PipelineArguments& arguments, const StoreArguments& pr
         arguments.out.string());
   }
   StageStore store = open_store(arguments, &err);
+  std::vector<StoreEntry> chosen = prunable_entries(store, prune);
+  // After the store, so that what a run has finished in the meantime is not taken for unused.
   const References references = find_references(arguments.out);
   if (prune.unused && !references.unreadable.empty()) {
     fail_input(
@@ -283,7 +291,9 @@ int run_store_prune(const PipelineArguments& arguments, const StoreArguments& pr
         "folder; or remove the folder, if nobody needs its runs",
         references.unreadable.front());
   }
-  const std::vector<StoreEntry> chosen = chosen_entries(store, references, prune);
+  std::erase_if(chosen, [&](const StoreEntry& entry) {
+    return entry.state == StoreEntry::State::finished && !references.of(entry).empty();
+  });
   uint64_t bytes = prune.abandoned ? finish_removals(store, prune.dry_run) : 0;
   nlohmann::json removed = nlohmann::json::array();
   for (const StoreEntry& entry : prune.dry_run ? chosen : store.remove(chosen)) {
