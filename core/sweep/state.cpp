@@ -148,6 +148,9 @@ void SweepState::remove_stale_cells(bool foreign) {
   std::error_code ignored;
   for (fs::directory_iterator item(folder() / "cells", ignored), end; item != end;
        item.increment(ignored)) {
+    if (!item->is_directory(ignored)) {
+      continue;  // no cell, and not from a sweep
+    }
     const auto cell = cells.find(item->path().filename().string());
     if (cell == cells.end() ? foreign : !has_results(*cell->second)) {
       doomed.push_back(item->path());

@@ -186,11 +186,13 @@ TEST_F(OriginTest, AblationsOfOneNameInTwoFoldersAreToldApart) {
   const std::string copy = file("c/study.toml",
                                 "pipeline = \"../a/tiny.toml\"\nmetric = "
                                 "\"ft.test.top1\"\n[axes]\nseed = [5]\n");
+  write_file(out_ / "study" / "cells" / "notes.txt", "of a person");
   const Outcome taken = call("sweep", copy);
   EXPECT_EQ(taken.code, 0) << taken.err;
   EXPECT_NE(taken.err.find("which varies the same keys"), std::string::npos) << taken.err;
   EXPECT_FALSE(fs::exists(out_ / "study" / "cells" / "seed=0"));
   EXPECT_TRUE(fs::exists(out_ / "study" / "cells" / "seed=5"));
+  EXPECT_TRUE(fs::exists(out_ / "study" / "cells" / "notes.txt"));
   EXPECT_EQ(call("sweep", copy).err.find("varies the same keys"), std::string::npos);
   ASSERT_EQ(call("sweep", first).code, 0);
   // Another pipeline in the same ablation is an edit.
