@@ -170,24 +170,27 @@ void Coordinator::ended(const WorkerProcess& worker, int status) {
 void Coordinator::tell_changes() {
   // With draws of searches that have ended: their failures are news, too.
   const std::vector<const PlanNode*> wanted = state_.needed();
-  size_t settled = 0;
-  std::vector<std::pair<const PlanNode*, WorkState>> changed;
+  size_t settled = 0;  // before the first of those that ended since the last look
+  std::vector<std::pair<const PlanNode*, WorkState>> news;
   for (const PlanNode* node : wanted) {
     const WorkState state = state_.stages().state(node->key);
-    settled += state == WorkState::done || state == WorkState::failed ? 1 : 0;
+    const bool is_settled = state == WorkState::done || state == WorkState::failed;
     const auto [entry, added] = seen_.try_emplace(node->key, state);
-    if (!added && entry->second != state) {
-      changed.emplace_back(node, state);
-      entry->second = state;
+    const bool is_news = is_settled && !added && entry->second != state;
+    entry->second = state;
+    settled += is_settled && !is_news ? 1 : 0;
+    if (is_news) {
+      news.emplace_back(node, state);
     }
   }
-  for (const auto& [node, state] : changed) {
+  for (const auto& [node, state] : news) {
+    ++settled;
     if (state == WorkState::done) {
       refusals_ = 0;
       say(fmt::format("[{}/{}] {} of {}: done in {}", settled, wanted.size(), node->stage,
                       state_.plan().user_of(node->key),
                       format_duration(state_.stages().seconds_of(node->key))));
-    } else if (state == WorkState::failed) {
+    } else {
       const std::string user = state_.plan().user_of(node->key);
       if (const auto failure = state_.stages().failure(node->key)) {
         say(fmt::format("[{}/{}] {} of {} failed: {}", settled, wanted.size(), node->stage, user,

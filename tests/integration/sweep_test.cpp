@@ -17,6 +17,18 @@ TEST_F(SweepTest, TrainsEachSharedStageOnce) {
   EXPECT_EQ(logged("pretrain of"), 4U);  // begins and done, for two seeds
   EXPECT_EQ(logged("bissl of") - logged(": warning: "), 12U);  // training may give some of these
   EXPECT_EQ(logged(": begins"), 14U);
+  // Each is counted by itself, also where several end between two looks.
+  std::vector<std::string> counts;
+  std::istringstream lines(first.err);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with('[')) {
+      counts.push_back(line.substr(0, line.find(' ')));
+    }
+  }
+  ASSERT_EQ(counts.size(), 14U) << first.err;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    EXPECT_EQ(counts[i], "[" + std::to_string(i + 1) + "/14]");
+  }
 
   // A cell is what a run with the same settings gives.
   const Outcome run = run_bissl({"run", (folder_.path() / "small.toml").string(), "--out",
