@@ -16,6 +16,7 @@
 namespace bissl::host {
 namespace {
 
+/// Of cells, and of draws in all cells together.
 constexpr size_t most_cells = 100000;
 
 std::vector<AskedMetric> asked_of_draws(const SearchSpec& search) {
@@ -35,6 +36,9 @@ class Planner {
 
  private:
   void expand();
+  bool count_combinations();
+  bool is_baseline(const PlanCell& cell) const;
+  void warn_of_exclusions();
   std::vector<KeyValue> settings_of(const std::vector<size_t>& choices) const;
   bool is_excluded(ConfigNode root);
   std::string id_of(const std::vector<size_t>& choices) const;
@@ -107,20 +111,38 @@ std::string Planner::unique_id(const std::string& wanted) {
   return id;
 }
 
-void Planner::expand() {
+/// Counts them. Whether they are few enough to be read, with their draws; reports it if not.
+bool Planner::count_combinations() {
   combinations_ = 1;
+  for (const Axis& axis : ablation_.axes) {
+    combinations_ *= axis.choices.size();
+    if (combinations_ > most_cells) {
+      diagnostics_.error({ablation_.file.string(), 0, 0}, "axes",
+                         fmt::format("the axes have more than {} combinations", most_cells));
+      return false;
+    }
+  }
+  const size_t draws = ablation_.search ? static_cast<size_t>(ablation_.search->draws) : 1;
+  if (draws > most_cells / combinations_) {
+    diagnostics_.error({ablation_.file.string(), 0, 0}, "search.draws",
+                       fmt::format("{} combinations of the axes with {} draws each are more than "
+                                   "{} draws",
+                                   combinations_, draws, most_cells));
+    return false;
+  }
+  return true;
+}
+
+void Planner::expand() {
+  if (!count_combinations()) {
+    return;
+  }
   for (const Axis& axis : ablation_.axes) {
     std::vector<std::string> parts;
     for (const Axis::Choice& choice : axis.choices) {
       parts.push_back(axis.name + "=" + choice.label);
     }
     id_parts_.push_back(folder_parts(parts));
-    combinations_ *= axis.choices.size();
-    if (combinations_ > most_cells) {
-      diagnostics_.error({ablation_.file.string(), 0, 0}, "axes",
-                         fmt::format("the axes have more than {} combinations", most_cells));
-      return;
-    }
   }
   for (size_t number = 0; number < combinations_; ++number) {
     std::vector<size_t> choices(ablation_.axes.size());
@@ -137,13 +159,35 @@ void Planner::expand() {
       add_cell(choices, root);
     }
   }
+  warn_of_exclusions();
+  if (plan_.cells.empty()) {
+    diagnostics_.error({ablation_.file.string(), 0, 0}, "exclude", "no cell is left");
+  }
+}
+
+/// Whether others are compared with the cell: there is one for each seed and each task.
+bool Planner::is_baseline(const PlanCell& cell) const {
+  for (size_t i = 0; i < ablation_.axes.size(); ++i) {
+    const std::optional<size_t>& wanted = ablation_.baseline[i];
+    if (wanted && !ablation_.axes[i].is_tasks && cell.choices[i] != *wanted) {
+      return false;
+    }
+  }
+  return true;
+}
+
+void Planner::warn_of_exclusions() {
   for (size_t i = 0; i < ablation_.exclude.size(); ++i) {
     if (useful_rules_.count(i) == 0) {
       diagnostics_.warning(ablation_.exclude[i].front().at, "exclude", "this rule meets no cell");
     }
   }
-  if (plan_.cells.empty()) {
-    diagnostics_.error({ablation_.file.string(), 0, 0}, "exclude", "no cell is left");
+  const bool has_baseline = std::any_of(plan_.cells.begin(), plan_.cells.end(),
+                                        [this](const PlanCell& cell) { return is_baseline(cell); });
+  if (!plan_.cells.empty() && !has_baseline) {
+    diagnostics_.warning({ablation_.file.string(), 0, 0}, "baseline",
+                         "the rules in [[exclude]] leave out the cell that others are compared "
+                         "with: name one in [baseline] that is left");
   }
 }
 

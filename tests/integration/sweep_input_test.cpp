@@ -276,6 +276,36 @@ seed = [0, 1]
       << outcome.err;
 }
 
+TEST_F(SweepTest, AnExcludedBaselineIsDoubtful) {
+  const std::string text =
+      "[axes]\nseed = [0]\n\"stage.bissl.lambda\" = [0.1, 1, 2]\n"
+      "[[exclude]]\n\"stage.bissl.lambda\" = 0.1\n";
+  const std::string warning = "warning: baseline: the rules in [[exclude]] leave out the cell";
+  const Outcome first = sweep(ablation(text), {"--check"});
+  EXPECT_EQ(first.code, 0) << first.err;
+  EXPECT_NE(first.err.find(warning), std::string::npos) << first.err;
+  const Outcome other =
+      sweep(ablation(text + "[baseline]\n\"stage.bissl.lambda\" = 1\n"), {"--check"});
+  EXPECT_EQ(other.code, 0) << other.err;
+  EXPECT_EQ(other.err.find(warning), std::string::npos) << other.err;
+}
+
+TEST_F(SweepTest, ASearchHasNoMoreDrawsThanCanBePlanned) {
+  const Outcome outcome = sweep(ablation(R"([axes]
+seed = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+[search]
+draws  = 10000
+select = "finetune.test.top1"
+"stage.finetune.optimizer.lr" = { uniform = [0.01, 0.1] }
+)"),
+                                {"--check"});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_NE(outcome.err.find("search.draws: 11 combinations of the axes with 10000 draws each are "
+                             "more than 100000 draws"),
+            std::string::npos)
+      << outcome.err;
+}
+
 TEST_F(SweepTest, UnusableStoresAreToldFrom) {
   write_file(out_ / ".store" / "store.json", "{\"format\": 9}");
   const Outcome version = sweep(ablation(grid));
