@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <set>
 
 namespace bissl::host {
 namespace {
@@ -18,8 +19,8 @@ struct Level {
   std::string stage;
   std::string parent;  ///< the stage's name; empty for none
   std::string kind;
-  std::vector<std::string> keys;  ///< each once
-  size_t uses = 0;                ///< how often units ask for it
+  std::set<std::string> keys;
+  size_t uses = 0;  ///< how often units ask for it
 };
 
 std::vector<Level> levels(SweepState& state) {
@@ -40,22 +41,37 @@ std::vector<Level> levels(SweepState& state) {
           level = found.end() - 1;
         }
         ++level->uses;
-        if (std::find(level->keys.begin(), level->keys.end(), key) == level->keys.end()) {
-          level->keys.push_back(key);
-        }
+        level->keys.insert(key);
       }
     }
   }
   return found;
 }
 
-size_t count_done(SweepState& state, const std::vector<std::string>& keys) {
+std::set<std::string> node_keys(const std::vector<const PlanNode*>& nodes) {
+  std::set<std::string> keys;
+  for (const PlanNode* node : nodes) {
+    keys.insert(node->key);
+  }
+  return keys;
+}
+
+size_t count_done(SweepState& state, const std::set<std::string>& keys) {
   return static_cast<size_t>(std::count_if(keys.begin(), keys.end(), [&](const std::string& key) {
     return state.stages().state(key) == WorkState::done;
   }));
 }
 
-double seconds_of(const SweepEstimate& estimate, const std::vector<std::string>& keys) {
+/// How many of the stages a run computes: those in `wanted` that are not done. Draws of a search
+/// that has ended are not among them, whether they failed or the store has lost them.
+size_t count_left(SweepState& state, const std::set<std::string>& keys,
+                  const std::set<std::string>& wanted) {
+  return static_cast<size_t>(std::count_if(keys.begin(), keys.end(), [&](const std::string& key) {
+    return wanted.count(key) != 0 && state.stages().state(key) != WorkState::done;
+  }));
+}
+
+double seconds_of(const SweepEstimate& estimate, const std::set<std::string>& keys) {
   double seconds = 0;
   for (const std::string& key : keys) {
     const auto found = estimate.seconds.find(key);
@@ -66,18 +82,18 @@ double seconds_of(const SweepEstimate& estimate, const std::vector<std::string>&
 
 /// Rows of the graph, children below their parents and further in.
 void add_levels(TextTable& table, SweepState& state, const std::vector<Level>& all,
-                const SweepEstimate& estimate, const std::string& parent, size_t depth) {
+                const std::set<std::string>& wanted, const SweepEstimate& estimate,
+                const std::string& parent, size_t depth) {
   for (const Level& level : all) {
     if (level.parent != parent) {
       continue;
     }
-    const size_t done = count_done(state, level.keys);
-    const double seconds = seconds_of(estimate, level.keys);
     table.add_row({std::string(2 * depth, ' ') + level.stage, level.kind,
                    fmt::format("{}", level.uses), fmt::format("{}", level.keys.size()),
-                   fmt::format("{}", done), fmt::format("{}", level.keys.size() - done),
-                   format_duration(seconds)});
-    add_levels(table, state, all, estimate, level.stage, depth + 1);
+                   fmt::format("{}", count_done(state, level.keys)),
+                   fmt::format("{}", count_left(state, level.keys, wanted)),
+                   format_duration(seconds_of(estimate, level.keys))});
+    add_levels(table, state, all, wanted, estimate, level.stage, depth + 1);
   }
 }
 
@@ -147,17 +163,12 @@ std::string axes_text(const SweepPlan& plan) {
 
 std::string summary_text(SweepState& state) {
   size_t uses = 0;
-  const std::vector<const PlanNode*> wanted = state.needed();
   for (const PlanCell& cell : state.plan().cells) {
     for (const size_t unit : state.units(cell)) {
       uses += state.plan().units[unit].stages.size();
     }
   }
-  std::vector<std::string> keys;
-  keys.reserve(wanted.size());
-  for (const PlanNode* node : wanted) {
-    keys.push_back(node->key);
-  }
+  const std::set<std::string> keys = node_keys(state.needed());
   const size_t excluded = state.plan().excluded;
   return fmt::format("{}: {} cells{}; {} stages instead of {} without sharing; {} in the store\n",
                      state.plan().name, state.plan().cells.size(),
@@ -174,7 +185,7 @@ std::string plan_text(SweepState& state, const SweepEstimate& estimate, int jobs
                    {"in store", Align::right},
                    {"to do", Align::right},
                    {"estimate", Align::right}});
-  add_levels(table, state, levels(state), estimate, "", 0);
+  add_levels(table, state, levels(state), node_keys(state.wanted()), estimate, "", 0);
   return fmt::format(
       "{}{}\n{}\nleft to do: about {} of work, about {} with {} at a time. Each cell on its own, "
       "one at a time: about {}\n(from the time of one gradient and one Hessian product of each "

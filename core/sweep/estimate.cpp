@@ -16,10 +16,10 @@ namespace {
 
 using UnitOfCell = std::pair<size_t, const PlanCell*>;
 
-/// What is to be run as if each search chose its first draw.
-std::vector<UnitOfCell> expected_units(const SweepPlan& plan) {
+/// What a sweep is made of, as if each search that has not chosen yet chose its first draw.
+std::vector<UnitOfCell> expected_units(SweepState& state) {
   std::vector<UnitOfCell> units;
-  for (const PlanCell& cell : plan.cells) {
+  for (const PlanCell& cell : state.plan().cells) {
     if (cell.unit) {
       units.emplace_back(*cell.unit, &cell);
       continue;
@@ -27,9 +27,27 @@ std::vector<UnitOfCell> expected_units(const SweepPlan& plan) {
     for (const size_t unit : cell.trials) {
       units.emplace_back(unit, &cell);
     }
-    units.emplace_back(cell.finals.front(), &cell);
+    const std::optional<Selection> chosen = state.selection(cell);
+    units.emplace_back(cell.finals.at(chosen ? chosen->draw : 0), &cell);
   }
   return units;
+}
+
+/// The keys of what a run looks for in the store, with the same expectation: without draws of
+/// searches that have ended, which no run tries again.
+std::set<std::string> expected_keys(SweepState& state) {
+  std::set<std::string> keys;
+  for (const PlanNode* node : state.wanted()) {
+    keys.insert(node->key);
+  }
+  for (const PlanCell& cell : state.plan().cells) {
+    if (!cell.unit && !state.selection(cell)) {
+      for (const auto& [stage, key] : state.plan().units[cell.finals.front()].stages) {
+        keys.insert(key);
+      }
+    }
+  }
+  return keys;
 }
 
 /// What a run may have to compute: any draw may be chosen, but where one was.
@@ -109,29 +127,29 @@ void SweepTrial::check_metrics(const UnitOfCell& unit, CellTexts& errors) const 
   }
 }
 
-/// What is left to do, as if each search chose its first draw.
+/// What is left to do, and what all would cost.
 void SweepTrial::add_costs(int jobs, SweepEstimate& estimate) {
+  const std::set<std::string> expected = expected_keys(state_);
   std::vector<const PlanNode*> to_do;
   std::set<std::string> counted;
-  for (const auto& [unit, cell] : expected_units(state_.plan())) {
+  for (const auto& [unit, cell] : expected_units(state_)) {
     for (const auto& [stage, key] : state_.plan().units[unit].stages) {
       const double seconds = trials_.plan(key).seconds;
-      estimate.without_sharing += measure_ ? seconds : 0;
-      if (counted.insert(key).second && state_.stages().state(key) != WorkState::done) {
+      estimate.without_sharing += seconds;
+      if (counted.insert(key).second && expected.count(key) != 0 &&
+          state_.stages().state(key) != WorkState::done) {
         estimate.seconds[key] = seconds;
         estimate.work += seconds;
         to_do.push_back(&state_.plan().node(key));
       }
     }
   }
-  if (measure_) {
-    estimate.wall = wall_time(to_do, estimate.seconds, jobs);
-  }
+  estimate.wall = wall_time(to_do, estimate.seconds, jobs);
 }
 
 SweepEstimate SweepTrial::run(int jobs) {
   const SweepPlan& plan = state_.plan();
-  std::vector<UnitOfCell> units = expected_units(plan);
+  std::vector<UnitOfCell> units = expected_units(state_);
   std::set<std::string> open;
   for (const UnitOfCell& unit : possible_units(state_)) {
     units.push_back(unit);
@@ -160,7 +178,9 @@ SweepEstimate SweepTrial::run(int jobs) {
   for (const UnitOfCell& unit : units) {
     check_metrics(unit, of_metrics);
   }
-  add_costs(jobs, estimate);
+  if (measure_) {
+    add_costs(jobs, estimate);
+  }
   estimate.errors = errors.all(plan.cells.size());
   for (std::string& text : of_metrics.all(plan.cells.size())) {
     estimate.errors.push_back(std::move(text));

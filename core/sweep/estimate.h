@@ -13,7 +13,8 @@ namespace bissl::host {
 
 /// The results of trial passes through a sweep's stages.
 struct SweepEstimate {
-  /// Seconds of each stage that is still to be computed, by key; 0 where nothing was measured.
+  /// Seconds of each stage that is still to be computed, by key; empty if nothing was measured, as
+  /// the other times are 0 then.
   std::map<std::string, double> seconds;
   double work = 0;             ///< of all of these stages
   double wall = 0;             ///< the same, shared among the jobs as far as stages allow
@@ -25,7 +26,8 @@ struct SweepEstimate {
 /// Goes through stage_checks() for the stages that may still have to be computed, those of all
 /// draws and their final runs among them, as StageTrials shares trials. Then looks whether the
 /// stages give the metrics that the ablation names. With `measure`, times the steps as well, with
-/// the threads that are set; times are those of the first draw.
+/// the threads that are set; times are those of the first draw, and of a search that has chosen no
+/// draw yet the first one's final run is counted.
 SweepEstimate try_sweep(SweepState& state, const PlanResult& planned, const RunSettings& settings,
                         std::shared_ptr<DatasetCache> datasets, bool measure, int jobs);
 
