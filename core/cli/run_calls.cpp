@@ -94,6 +94,16 @@ void CommandLine::add_sweep() {
                    "print the graph of stages, what is in the store and what the rest would cost");
   command.add_flag("--check", sweep_.check, "check all cells and stop");
   command.add_flag("--status", sweep_.status, "print the state of each cell and stop");
+  CLI::Option* cell =
+      command
+          .add_option("--cell", sweep_.cell,
+                      "print the resolved pipeline of the cell with this id and stop")
+          ->check([](const std::string& id) {
+            return id.empty() ? std::string("expected the id of a cell") : std::string();
+          });
+  command.add_option("--draw", sweep_.draw, "which draw of a search --cell prints")
+      ->check(CLI::NonNegativeNumber)
+      ->needs(cell);
   command.add_option("--jobs", sweep_.jobs, "worker processes, which share the threads")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();

@@ -7,6 +7,7 @@
 #include "cli/exit_codes.h"
 #include "cli/run_command.h"
 #include "cli/run_settings.h"
+#include "cli/sweep_cell.h"
 #include "cli/sweep_text.h"
 #include "cli/sweep_workers.h"
 #include "data/selection.h"
@@ -53,6 +54,7 @@ class SweepCommand {
   FolderOrigin origin() const;
   bool is_edited_copy() const;
   bool has_this_plan() const;
+  int print_pipeline();
   int print_status(SweepState& state);
   int print_cells(SweepState& state, bool done);
   SlurmJob slurm_job() const;
@@ -277,6 +279,17 @@ int SweepCommand::submit(SweepState& state) {
   return exit_done;
 }
 
+/// Prints the pipeline of one cell. Looks at nothing but the plan, and writes nothing.
+int SweepCommand::print_pipeline() {
+  const PlanUnit& unit = named_unit(*planned_.plan, sweep_, arguments_.file);
+  if (arguments_.json) {
+    out_ << json_text({{"cell", sweep_.cell}, {"pipeline", unit.lock}}, 2) << '\n';
+  } else {
+    out_ << unit.lock;
+  }
+  return exit_done;
+}
+
 /// Prints all cells.
 int SweepCommand::print_cells(SweepState& state, bool done) {
   if (arguments_.json) {
@@ -321,6 +334,9 @@ int SweepCommand::run() {
   place_in_group(arguments_.ranks);  // refuses what workers cannot be called with
   if (!make()) {
     return exit_wrong_input;
+  }
+  if (!sweep_.cell.empty()) {
+    return print_pipeline();
   }
   StageStore store(store_folder(arguments_.out), listener());
   SweepState state(*planned_.plan, store, folder_);

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <iosfwd>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,8 @@ struct SweepArguments {
   bool plan = false;    ///< print what would be done, with an estimate
   bool check = false;   ///< only check all cells
   bool status = false;  ///< print the cells' states
+  std::string cell;     ///< the id of a cell whose pipeline is to be printed; empty for none
+  std::optional<int64_t> draw;  ///< which draw of that cell's search
   int jobs = 1;
   int64_t attempts = 3;
   bool stop_on_failure = false;

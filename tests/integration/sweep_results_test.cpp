@@ -8,7 +8,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
+#include <map>
 #include <set>
+#include <sstream>
 #include <thread>
 #include <tuple>
 
@@ -217,10 +220,37 @@ TEST_F(SweepResultsTest, FailedDrawsAreToldWithTheirValues) {
   EXPECT_NE(report.out.find("Failed draws"), std::string::npos) << report.out;
   EXPECT_NE(report.out.find("quick failed " + place + ": stage.quick"), std::string::npos)
       << report.out;
-  // Draws of a finished cell are not tried again.
+  // Draws of a finished cell are not tried again, so nothing is left to do.
   const size_t begun = logged(": begins");
   ASSERT_EQ(sweep(file).code, 0);
   EXPECT_EQ(logged(": begins"), begun);
+  const Outcome plan = sweep(file, {"--plan"});
+  EXPECT_NE(plan.out.find("left to do: about 0s of work, about 0s with"), std::string::npos)
+      << plan.out;
+  std::map<std::string, std::vector<std::string>> rows;
+  std::istringstream lines(plan.out);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string name;
+    words >> name;
+    rows[name] = std::vector<std::string>(std::istream_iterator<std::string>(words),
+                                          std::istream_iterator<std::string>());
+  }
+  // The kind, how often the stage is needed, and how many are different, in the store and to do.
+  ASSERT_EQ(rows["quick"].size(), 6U) << plan.out;
+  EXPECT_EQ(rows["quick"][2], "2");
+  EXPECT_EQ(rows["quick"][3], "1");
+  EXPECT_EQ(rows["quick"][4], "0");
+  // The pipeline of a draw can be run by hand.
+  const Outcome which = sweep(file, {"--cell", "steps=3"});
+  EXPECT_EQ(which.code, 2);
+  EXPECT_NE(which.err.find("expected --draw N with it, N from 0 to 5"), std::string::npos)
+      << which.err;
+  const Outcome pipeline =
+      sweep(file, {"--cell", "steps=3", "--draw", std::to_string(draw), "--json"});
+  EXPECT_EQ(pipeline.code, 0) << pipeline.err;
+  const std::string text = json::parse(pipeline.out).at("pipeline");
+  EXPECT_NE(text.find("1e+30"), std::string::npos) << text;
 }
 
 TEST_F(SweepResultsTest, AFailedParentIsNamedForAllThatNeedIt) {

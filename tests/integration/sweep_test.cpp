@@ -47,6 +47,11 @@ TEST_F(SweepTest, TrainsEachSharedStageOnce) {
   const json results = json::parse(read_file(out_ / "grid" / "cells" / id / "results.json"));
   EXPECT_EQ(results.at("stages").at("bissl").at("from"), "pretrain");
   EXPECT_FALSE(results.at("stages").contains("baseline"));  // not asked for
+  const Outcome printed = sweep(ablation(grid), {"--cell", id});
+  EXPECT_EQ(printed.code, 0) << printed.err;
+  EXPECT_NE(printed.out.find("lambda = 0.1"), std::string::npos) << printed.out;
+  EXPECT_TRUE(
+      read_file(out_ / "grid" / "cells" / id / "pipeline.lock.toml").starts_with(printed.out));
 
   const Outcome again = sweep(ablation(grid), {"--jobs", "2", "--json"});
   EXPECT_EQ(again.code, 0);
@@ -286,6 +291,20 @@ TEST_F(SweepTest, PlanTellsWhatIsSharedAndWhatItCosts) {
   }
   EXPECT_NEAR(plan.at("estimated_work_seconds").get<double>(), sum, 1e-9);
   EXPECT_GT(plan.at("estimated_seconds_without_sharing").get<double>(), sum);
+}
+
+TEST_F(SweepTest, OnlyCellsOfThePlanArePrinted) {
+  const Outcome excluded =
+      sweep(ablation(grid), {"--cell", "hypergradient=identity,lambda=1,seed=0"});
+  EXPECT_EQ(excluded.code, 2);
+  EXPECT_NE(excluded.err.find("there is no cell with this id; did you mean hypergradient="),
+            std::string::npos)
+      << excluded.err;
+  const Outcome draw =
+      sweep(ablation(grid), {"--cell", "hypergradient=cg,lambda=1,seed=0", "--draw", "0"});
+  EXPECT_EQ(draw.code, 2);
+  EXPECT_NE(draw.err.find("has no [search]"), std::string::npos) << draw.err;
+  EXPECT_FALSE(fs::exists(out_));
 }
 
 TEST_F(SweepTest, DamagedStagesAreComputedAgain) {
