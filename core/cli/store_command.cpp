@@ -245,9 +245,8 @@ std::vector<StoreEntry> prunable_entries(const StageStore& store, const StoreArg
                        (prune.damaged && entry.state == State::damaged) ||
                        (prune.abandoned && entry.state == State::stale);
     if (asked && is_old_enough(entry, prune.older_than)) {
-      const std::string kind = kind_of(entry);
-      nlohmann::json kept = nlohmann::json::object({{"kind", kind}});
-      if (kind == "audit" && entry.description.contains("stage")) {
+      nlohmann::json kept = nlohmann::json::object({{"kind", kind_of(entry)}});
+      if (entry.description.contains("stage")) {
         kept["stage"] = entry.description["stage"];
       }
       entry.description = std::move(kept);
