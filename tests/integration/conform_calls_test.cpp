@@ -74,7 +74,7 @@ TEST(ConformLimits, NameTheCheckThatHangsAndGoOnWithTheNextComponent) {
     EXPECT_NE(hanging[i]["detail"].get<std::string>().find("ended in \"has samples\""),
               std::string::npos);
   }
-  EXPECT_EQ(checks.at("sleeping").size(), 17U);
+  EXPECT_EQ(checks.at("sleeping").size(), 18U);
   for (const auto& check : checks.at("sleeping")) {
     const auto name = check["check"].get<std::string>();
     const bool is_skipped =
