@@ -30,6 +30,10 @@ struct WorkerProcess {
   fs::path log;
 };
 
+/// How many workers more are started where they are killed: by somebody, or for want of memory that
+/// others may give back.
+constexpr int most_kills = 10;
+
 /// Replaces this (child) process by the worker; only returns if that fails.
 void become(const std::vector<std::string>& command, int log, pid_t parent) {
   // To get a signal when the parent is gone, which may have happened before this line.
@@ -156,7 +160,8 @@ void Coordinator::ended(const WorkerProcess& worker, int status) {
   // One that could not work at all would not fare better a second time. A stage that ends its
   // process is counted by its attempts.
   refusals_ = !how.empty() && !begun ? refusals_ + 1 : 0;
-  if (refusals_ > options_.jobs) {
+  const bool is_killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+  if (refusals_ > options_.jobs + (is_killed ? most_kills : 0)) {
     const std::string last = last_line(worker.log);
     fail_run("all workers give up: worker {} {}. Its log {} {}", worker.number, how,
              worker.log.string(), last.empty() ? "is empty" : "ends with: " + last);
