@@ -25,8 +25,8 @@ const PlanCell& named_cell(const SweepPlan& plan, const std::string& id,
     ids.push_back(cell.id);
   }
   const std::vector<std::string> near = nearest(id, ids);
-  fail_input("--cell {}: there is no cell with this id{}. `bissl sweep {} --status --json` has all",
-             id, near.empty() ? "" : fmt::format("; did you mean {}?", near.front()),
+  fail_input("--cell {}: there is no cell with this id{} `bissl sweep {} --status --json` has all",
+             id, near.empty() ? "." : fmt::format("; did you mean {}?", near.front()),
              ablation.string());
 }
 
