@@ -45,7 +45,7 @@ bool has(const Checker& checker) {
   return capability<Ability>(*problem.optimizer) != nullptr;
 }
 
-/// Two fresh instances: the one that is asked for its preconditioner goes on as the other does.
+/// Two fresh instances: the one that is asked for its preconditioner steps as the other does.
 void require_preconditioner_leaves_no_trace(const Checker& checker) {
   Quadratic asked(checker);
   Quadratic other(checker);
@@ -210,13 +210,13 @@ void require_only_the_missing_stays(const Checker& checker) {
   require(after[1].equal(before[1]), "it moved");
   for (const size_t i : {size_t{0}, size_t{2}}) {
     require(!after[i].equal(before[i]),
-            "where parameter 1 of 3 has no gradient, parameter {} stays as well: go on with the "
+            "where parameter 1 of 3 has no gradient, parameter {} stays as well: continue with the "
             "next one",
             i);
   }
 }
 
-/// After `before` steps, a new instance that has the state goes on with the same bits.
+/// After `before` steps, a new instance that has the state continues with the same bits.
 void require_continues(const Checker& checker, int before) {
   constexpr int after = 30;
   Quadratic first(checker);

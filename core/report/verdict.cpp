@@ -36,7 +36,7 @@ std::string extent_words(const PooledComparison& one) {
 
 constexpr double usual_level = 0.05;
 
-/// Whether p is as small as so many pairs allow: all of them have the same sign.
+/// Whether p is the least that this number of pairs allows: all of them have the same sign.
 bool all_pairs_agree(const SignFlipTest& test) { return test.exact && test.p < 1.5 * test.least; }
 
 std::string how_sure(const PooledComparison& one) {
